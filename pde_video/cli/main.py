@@ -1,0 +1,197 @@
+"""``pde-video``: each command parses, calls one function of the library, and prints what it returns."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from pde_video import __version__
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print what was estimated and done as JSON.")
+_force = click.option("--force", is_flag=True, help="Overwrite existing outputs.")
+_method = click.option(
+    "--method", default="perona-malik", show_default=True, metavar="NAME", help="perona-malik, tv or heat."
+)
+_EPILOG = "Exit codes: 0 done, 2 usage, 3 refused (an output exists), 4 bad input, 5 output fault, 130/143 interrupted."
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
+@click.version_option(__version__, prog_name="pde-video")
+def cli() -> None:
+    """Diffuse video frames by partial differential equations."""
+
+
+@cli.command("denoise")
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "--sigma",
+    type=float,
+    help="Noise deviation in units of the input (of 255 for 8 bits). Default: estimated.",
+)
+@_method
+@_force
+@_json
+def denoise(source: Path, target: Path, sigma: float | None, method: str, force: bool, as_json: bool) -> None:
+    """Remove noise from the video IN and write OUT.
+
+    \b
+    Example: pde-video denoise noisy.mp4 clean.mp4
+             pde-video denoise stack.tiff clean.tiff --sigma 300
+    """
+    import pde_video as pv
+
+    report = pv.run(
+        source, target, partial(pv.denoise, sigma=sigma, method=method), force=force, progress=_progress
+    )
+    _print({"input": str(source), "output": str(target), **report}, as_json)
+
+
+@cli.command("demo")
+@click.argument("clip", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--sigma", type=float, default=20.0, show_default=True, help="Noise to add, in units of the clip."
+)
+@click.option(
+    "--output",
+    "-o",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("pde-video-demo"),
+    show_default=True,
+    help="Folder for the results.",
+)
+@_method
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
+@_force
+@_json
+def demo(
+    clip: Path | None, sigma: float, folder: Path, method: str, seed: int, force: bool, as_json: bool
+) -> None:
+    """Add noise to CLIP (default: a made-up moving scene), denoise it, and tell how much was won.
+
+    Writes the noisy video, the denoised video, and a picture of the middle frame: clean, noisy, denoised.
+
+    \b
+    Example: pde-video demo
+             pde-video demo clip.mp4 --sigma 20 -o results
+    """
+    from pde_video.demo import demonstrate
+
+    figures = demonstrate(clip, sigma, folder, method=method, seed=seed, force=force, progress=_progress)
+    _print(figures, as_json)
+
+
+@cli.command("info")
+@click.argument("file", type=click.Path(path_type=Path))
+@_json
+def info(file: Path, as_json: bool) -> None:
+    """Tell what FILE holds.
+
+    \b
+    Example: pde-video info clip.mp4
+    """
+    import pde_video as pv
+
+    video = pv.read(file)
+    facts = {
+        "file": str(file),
+        "height": video.size[0],
+        "width": video.size[1],
+        "channels": video.channels,
+        "dtype": str(video.dtype),
+        "rate": video.rate,
+        "frames": video.count,
+        **video.details,
+    }
+    _print(facts, as_json)
+
+
+@cli.command("compare")
+@click.argument("reference", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@_json
+def compare(reference: Path, file: Path, as_json: bool) -> None:
+    """Measure FILE against REFERENCE: PSNR over all frames in dB, and mean SSIM.
+
+    \b
+    Example: pde-video compare clean.mp4 denoised.mp4
+    """
+    import pde_video as pv
+
+    expected = pv.read(reference)
+    figures = pv.compare(_progress(expected, expected.count), pv.read(file))
+    _print({"reference": str(reference), "file": str(file), **figures}, as_json)
+
+
+def _progress(frames: Iterable[Any], count: int | None) -> Iterable[Any]:
+    if not sys.stderr.isatty():
+        return frames
+    from tqdm import tqdm
+
+    return tqdm(frames, total=count, unit=" frames", leave=False)
+
+
+def _print(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({**facts, "version": __version__}, default=str, allow_nan=False))
+        return
+    flat = {name: value for name, value in facts.items() if name != "files"} | facts.get("files", {})
+    width = max(map(len, flat))
+    for name, value in flat.items():
+        text = f"{value:.4g}" if isinstance(value, float) else "unknown" if value is None else value
+        click.echo(f"{name.replace('_', ' '):<{width}}  {text}")
+
+
+def _exit_code(fault: BaseException) -> int | None:
+    from pde_video.errors import InputError, OutputError, ParameterError, SolverError
+
+    codes: list[tuple[type[BaseException], int]] = [
+        (FileExistsError, 3),
+        (FileNotFoundError, 4),
+        (InputError, 4),
+        (OutputError, 5),
+        (ParameterError, 2),
+        (SolverError, 1),
+        (PermissionError, 4),
+        (TypeError, 4),
+    ]
+    return next((code for kind, code in codes if isinstance(fault, kind)), None)
+
+
+def _describe(fault: BaseException) -> str:
+    if isinstance(fault, OSError) and fault.strerror:
+        return f"{fault.filename}: {fault.strerror}" if fault.filename else fault.strerror
+    return " ".join(str(fault).split())
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit with the documented code."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # Temporary files go first.
+    try:
+        cli(arguments, standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as fault:
+        fault.show()
+        sys.exit(fault.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at exit.
+        sys.exit(0)
+    except Exception as fault:
+        code = _exit_code(fault)
+        if code is None:
+            raise
+        click.echo(f"pde-video: {_describe(fault)}", err=True)
+        sys.exit(code)
+    sys.exit(0)

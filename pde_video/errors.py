@@ -1,0 +1,21 @@
+"""The errors a user can cause, each with the exit code that the command line gives it."""
+
+
+class ParameterError(ValueError):
+    """A parameter outside its range (exit code 2)."""
+
+
+class UnstableStepError(ParameterError):
+    """An explicit step above the bound that keeps it stable (exit code 2)."""
+
+
+class InputError(ValueError):
+    """Data that cannot be used as it is: not a video, empty, NaN, wrong dimensions (exit code 4)."""
+
+
+class OutputError(OSError):
+    """An output that could not be written whole (exit code 5)."""
+
+
+class SolverError(RuntimeError):
+    """A linear solve that did not reach its tolerance (exit code 1)."""

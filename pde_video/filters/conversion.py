@@ -1,0 +1,134 @@
+"""Which values: grey, range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pde_video.errors import InputError, ParameterError
+from pde_video.filters.lift import Frames, video_filter
+from pde_video.protocols import Array
+
+
+@video_filter
+def to_gray(frames: Frames) -> Iterator[Array]:
+    """Make every colour frame grey.
+
+    Y = 0.299 R + 0.587 G + 0.114 B, the luma of the values as they are stored; grey frames stay.
+
+    Parameters
+    ----------
+    frames : video
+        Array (T, H, W) or (T, H, W, 3), or an iterable of frames.
+
+    Returns
+    -------
+    Video of the same kind and dtype, with frames (H, W).
+
+    Raises
+    ------
+    InputError
+        If frames have neither one channel nor three.
+
+    References
+    ----------
+    ITU-R Recommendation BT.601.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> pv.to_gray(np.full((2, 4, 5, 3), 100, np.uint8)).shape
+    (2, 4, 5)
+    """
+    luma = np.array([0.299, 0.587, 0.114])
+    for frame in frames:
+        if frame.shape[2] not in (1, 3):
+            raise InputError(
+                f"frames have {frame.shape[2]} channels; grey is made from 3 (red, green, blue), or is 1"
+            )
+        yield frame if frame.shape[2] == 1 else (frame @ luma.astype(frame.dtype))[..., np.newaxis]
+
+
+@video_filter
+def normalize(frames: Frames, *, low: float | None = None, high: float | None = None) -> Iterator[Array]:
+    """Stretch the range [low, high] to the full range: 0 to the largest value of an integer dtype, 0 to 1 for floats.
+
+    out = (frame − low) / (high − low) · full
+
+    Parameters
+    ----------
+    frames : video
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
+    low, high : float, optional
+        In units of the input, low < high. Default: minimum and maximum of the first frame, one pair for the whole
+        video, so that brightness does not flicker. Values beyond are not cut (integers saturate, and the report
+        counts them).
+    report : dict, optional
+        Receives ``low`` and ``high``.
+
+    Returns
+    -------
+    Video of the same kind, shape and dtype.
+
+    Raises
+    ------
+    ParameterError
+        If low ≥ high. A constant first frame needs both given.
+
+    References
+    ----------
+    None: it is an affine map.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> pv.normalize(np.array([[[50, 60, 100]]], np.uint8)).tolist()
+    [[[0, 51, 255]]]
+    """
+    first = frames.peek(1)[0]
+    bottom = float(first.min()) if low is None else low / frames.scale
+    top = float(first.max()) if high is None else high / frames.scale
+    if not bottom < top:
+        raise ParameterError(
+            f"low is {bottom * frames.scale:g} and high {top * frames.scale:g}; low must be below high: give both"
+        )
+    frames.report.update(low=bottom * frames.scale, high=top * frames.scale)
+    return ((frame - bottom) / (top - bottom) for frame in frames)
+
+
+@video_filter
+def clip(frames: Frames, low: float, high: float) -> Iterator[Array]:
+    """Cut values off at `low` and `high`.
+
+    out = min(max(frame, low), high)
+
+    Parameters
+    ----------
+    frames : video
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
+    low, high : float
+        In units of the input, low ≤ high.
+
+    Returns
+    -------
+    Video of the same kind, shape and dtype.
+
+    Raises
+    ------
+    ParameterError
+        If low > high.
+
+    References
+    ----------
+    None: it is a comparison.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> pv.clip(np.array([[[-0.5, 0.5, 1.5]]]), 0, 1).tolist()
+    [[[0.0, 0.5, 1.0]]]
+    """
+    if not low <= high:
+        raise ParameterError(f"low is {low} and high {high}; low must not be above high")
+    return (np.clip(frame, low / frames.scale, high / frames.scale) for frame in frames)

@@ -1,0 +1,57 @@
+"""A term lifted to video: every frame on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pde_video.filters.lift import Frames, video_filter
+from pde_video.loop import evolve
+from pde_video.protocols import Array, Step
+from pde_video.steps import explicit_euler
+
+
+def framewise(
+    term: Any, times: Any, step: Step = explicit_euler, *, check: bool = True
+) -> Callable[..., Any]:
+    """Return the filter that evolves every frame by `term` over `times`.
+
+    frame ← evolve(term, frame, times, step=step)
+
+    Parameters
+    ----------
+    term : Term
+        The right-hand side. It sees integer video as floats in [0, 1], so its contrasts (kappa) are in those units.
+    times : sequence of float, or the rule made by ``uniform(t_end)``
+        As for `evolve`.
+    step : Step
+        The integrator.
+    check : bool
+        As for `evolve`.
+
+    Returns
+    -------
+    Filter
+
+    Raises
+    ------
+    UnstableStepError, ParameterError
+        By the filter, at the first frame, as `evolve` does.
+
+    References
+    ----------
+    Perona & Malik (1990), doi:10.1109/34.56205.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> smooth = pv.framewise(pv.PeronaMalik(kappa=0.02), pv.uniform(2.0, dt=0.2))
+    >>> smooth(np.zeros((3, 8, 8, 3), np.uint8)).shape
+    (3, 8, 8, 3)
+    """
+
+    @video_filter
+    def framewise_filter(frames: Frames) -> Iterator[Array]:
+        return (evolve(term, frame, times, step=step, channel_axis=-1, check=check) for frame in frames)
+
+    return framewise_filter

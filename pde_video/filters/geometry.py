@@ -1,0 +1,120 @@
+"""Which pixels: cut out and resample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pde_video.errors import ParameterError
+from pde_video.filters.lift import Frames, video_filter
+from pde_video.protocols import Array
+
+
+@video_filter
+def crop(frames: Frames, top: int, left: int, height: int, width: int) -> Iterator[Array]:
+    """Cut a rectangle out of every frame.
+
+    out[i, j] = frame[top + i, left + j]
+
+    Parameters
+    ----------
+    frames : video
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
+    top, left : int
+        First row and column, ≥ 0.
+    height, width : int
+        Size in pixels, ≥ 1; the rectangle must lie inside the frame.
+
+    Returns
+    -------
+    Video of the same kind and dtype, with frames of `height` × `width`.
+
+    Raises
+    ------
+    ParameterError
+        If the rectangle does not lie inside the frame.
+
+    References
+    ----------
+    None: it is indexing.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> pv.crop(np.arange(12, dtype=np.uint8).reshape(1, 3, 4), 1, 2, 2, 2).tolist()
+    [[[6, 7], [10, 11]]]
+    """
+    rectangle = (top, left, height, width)
+    if any(value != int(value) for value in rectangle) or min(top, left) < 0 or min(height, width) < 1:
+        raise ParameterError(
+            f"top, left, height, width are {rectangle}; whole numbers, from 0 and of at least 1 pixel"
+        )
+
+    def cropped() -> Iterator[Array]:
+        for frame in frames:
+            if top + height > frame.shape[0] or left + width > frame.shape[1]:
+                raise ParameterError(
+                    f"rows {top}:{top + height}, columns {left}:{left + width} do not lie inside a frame of "
+                    f"{frame.shape[0]} × {frame.shape[1]} (height × width)"
+                )
+            yield frame[top : top + height, left : left + width]
+
+    return cropped()
+
+
+@video_filter
+def resize(frames: Frames, height: int, width: int, *, order: int = 3) -> Iterator[Array]:
+    """Resample every frame to another size, by splines, smoothed first where it shrinks.
+
+    A side that shrinks by a factor f > 1 is smoothed by a bell of standard deviation (f − 1)/2 pixels against
+    aliasing. Cubic splines overshoot at edges; integers saturate then, and the report counts how many did.
+
+    Parameters
+    ----------
+    frames : video
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
+    height, width : int
+        New size in pixels, ≥ 1.
+    order : int
+        Order of the spline, 0 (nearest) to 5.
+
+    Returns
+    -------
+    Video of the same kind and dtype, with frames of `height` × `width`.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range.
+
+    References
+    ----------
+    Unser (1999), Splines: a perfect fit for signal and image processing, doi:10.1109/79.799930.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> pv.resize(np.full((2, 45, 61), 7, np.uint8), 90, 122)[0, :2, :3].tolist()
+    [[7, 7, 7], [7, 7, 7]]
+    """
+    if any(value != int(value) or value < 1 for value in (height, width)):
+        raise ParameterError(f"the new size is {height} × {width}; both must be whole numbers of at least 1")
+    if order not in range(6):
+        raise ParameterError(f"order is {order}; it must be one of 0, 1, 2, 3, 4, 5")
+    return (_resampled(frame, int(height), int(width), order) for frame in frames)
+
+
+def _resampled(frame: Array, height: int, width: int, order: int) -> Array:
+    from scipy import ndimage
+
+    shrink = (frame.shape[0] / height, frame.shape[1] / width)
+    sigma = [max(0.0, (factor - 1) / 2) for factor in shrink]
+    if any(sigma):
+        frame = ndimage.gaussian_filter(frame, (*sigma, 0.0), mode="nearest")
+    # Factors are new / old sizes; zoom rounds their product with the old size, which gives the new size back.
+    factors = (height / frame.shape[0], width / frame.shape[1], 1.0)
+    zoomed = ndimage.zoom(
+        frame, factors, order=order, mode="grid-constant" if order == 0 else "nearest", grid_mode=True
+    )
+    return np.ascontiguousarray(zoomed)

@@ -1,0 +1,69 @@
+"""Grids as the kernels want them: always three axes, and what a boundary and a spacing mean on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from pde_video.errors import ParameterError
+from pde_video.protocols import Array
+
+BOUNDARIES = ("neumann", "periodic", "dirichlet")  # In the order of the codes in kernels.diffusion.
+
+
+def check_positive(**values: float) -> None:
+    """Raise ParameterError unless every value is a positive finite number."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise ParameterError(f"{name} is {value!r}; it must be a number")
+        if not (math.isfinite(value) and value > 0):
+            raise ParameterError(f"{name} is {value}; it must be positive and finite")
+
+
+def as_spacing(spacing: float | Sequence[float]) -> float | tuple[float, ...]:
+    """Return `spacing` checked and frozen: a float, or a tuple of one per axis."""
+    if isinstance(spacing, Sequence) or np.ndim(spacing):
+        frozen = tuple(float(h) for h in spacing)  # type: ignore[union-attr]
+        for h in frozen:
+            check_positive(spacing=h)
+        return frozen
+    check_positive(spacing=spacing)  # type: ignore[arg-type]
+    return float(spacing)  # type: ignore[arg-type]
+
+
+def inverse_squares(spacing: float | tuple[float, ...], ndim: int) -> tuple[float, ...]:
+    """Return 1/h² for each of `ndim` axes."""
+    per_axis = spacing if isinstance(spacing, tuple) else (spacing,) * ndim
+    if len(per_axis) != ndim:
+        raise ParameterError(f"spacing has {len(per_axis)} values {per_axis}, but the grid has {ndim} axes")
+    return tuple(1.0 / h**2 for h in per_axis)
+
+
+def stable_euler_step(spacing: float | tuple[float, ...], ndim: int, largest_conductance: float) -> float:
+    """Return 1 / (2 Σ_axes g/h²), the one bound on explicit Euler steps of a diffusion with conductance ≤ g."""
+    return 1.0 / (2.0 * largest_conductance * sum(inverse_squares(spacing, ndim)))
+
+
+def to_planes(y: Array, channel_axis: int | None) -> Array:
+    """Return `y` in state layout: a C-contiguous array (C, *grid)."""
+    planes = y[np.newaxis] if channel_axis is None else np.moveaxis(y, channel_axis, 0)
+    return np.ascontiguousarray(planes)
+
+
+def from_planes(state: Array, channel_axis: int | None) -> Array:
+    """Return the state (C, *grid) with its channels where they were: a view."""
+    return state[0] if channel_axis is None else np.moveaxis(state, 0, channel_axis)
+
+
+def as_volume(y: Array) -> Array:
+    """Return the state (C, *grid) as a view (C, N0, N1, N2)."""
+    if y.ndim > 4:
+        raise ParameterError(f"the grid has {y.ndim - 1} axes; 1, 2 and 3 can be diffused")
+    return y.reshape(y.shape[0], *(1,) * (4 - y.ndim), *y.shape[1:])
+
+
+def kernel_scale(spacing: float | tuple[float, ...], ndim: int, factor: float, dtype: np.dtype) -> Array:
+    """Return factor/h² for the three kernel axes, zero for the ones that the grid does not have."""
+    return np.array([0.0] * (3 - ndim) + [factor * s for s in inverse_squares(spacing, ndim)], dtype)

@@ -1,0 +1,209 @@
+"""Second differences, conductances and divergences on rows.
+
+Boundaries are rims: a missing neighbour row is another row (the row itself for zero flux), and rows are padded
+by one value at either end, so that the loops along a row have no branch.
+
+The sum over axes is formed innermost axis first, two neighbours at a time. Sums of two commute exactly, so flips
+and quarter turns of a picture commute exactly with these kernels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pde_video.kernels.jit import kernel
+
+NEUMANN, PERIODIC, DIRICHLET = 0, 1, 2
+EXPONENTIAL, RATIONAL, CHARBONNIER, WEICKERT, TUKEY, TV = range(6)
+
+
+@kernel
+def _neighbour(i, n, boundary):
+    """The index that stands for `i` when that lies just outside [0, n), or -1 for a row of zeros."""
+    if 0 <= i < n:
+        return i
+    if boundary == NEUMANN:
+        return min(max(i, 0), n - 1)
+    if boundary == PERIODIC:
+        return i % n
+    return -1
+
+
+@kernel
+def _pad(padded, row, boundary):
+    n = row.shape[0]
+    padded[1 : n + 1] = row
+    first, last = _neighbour(-1, n, boundary), _neighbour(n, n, boundary)
+    padded[0] = row[first] if first >= 0 else 0
+    padded[n + 1] = row[last] if last >= 0 else 0
+
+
+@kernel
+def _add_second_difference(total, before, row, after, scale):
+    for j in range(row.shape[0]):
+        total[j] += scale * ((before[j] + after[j]) - (row[j] + row[j]))
+
+
+@kernel
+def laplacian(y, out, scale, boundary):
+    """out = Σ_axis scale[axis] · (before − 2·here + after)."""
+    channels, n0, n1, n2 = y.shape
+    zeros = np.zeros(n2, y.dtype)
+    padded = np.zeros(n2 + 2, y.dtype)
+    for c in range(channels):
+        for k in range(n0):
+            for i in range(n1):
+                row, total = y[c, k, i], out[c, k, i]
+                total[:] = 0
+                _pad(padded, row, boundary)
+                _add_second_difference(total, padded[:-2], row, padded[2:], scale[2])
+                if n1 > 1 or boundary == DIRICHLET:
+                    a, b = _neighbour(i - 1, n1, boundary), _neighbour(i + 1, n1, boundary)
+                    before = y[c, k, a] if a >= 0 else zeros
+                    after = y[c, k, b] if b >= 0 else zeros
+                    _add_second_difference(total, before, row, after, scale[1])
+                if n0 > 1 or boundary == DIRICHLET:
+                    a, b = _neighbour(k - 1, n0, boundary), _neighbour(k + 1, n0, boundary)
+                    before = y[c, a, i] if a >= 0 else zeros
+                    after = y[c, b, i] if b >= 0 else zeros
+                    _add_second_difference(total, before, row, after, scale[0])
+
+
+# e^{-x} on [0, 2] as a polynomial of degree 7, lowest power first; its error there is below 2e-7. With z = 8x,
+# e^{-z} is three squarings away, and no term of it is a call or a division, so the loop vectorises.
+_EXP = (
+    np.polynomial.Chebyshev.interpolate(lambda x: np.exp(-x), 7, [0, 2])
+    .convert(kind=np.polynomial.Polynomial)
+    .coef
+)
+_E0, _E1, _E2, _E3, _E4, _E5, _E6, _E7 = (np.float32(c) for c in _EXP)
+_EIGHTH, _LARGEST = np.float32(0.125), np.float32(16.0)  # e^{-16} is 1e-7: nothing to single precision.
+
+
+@kernel
+def _exp_single(z):
+    for j in range(z.shape[0]):
+        x = min(z[j], _LARGEST) * _EIGHTH
+        p = _E0 + x * (_E1 + x * (_E2 + x * (_E3 + x * (_E4 + x * (_E5 + x * (_E6 + x * _E7))))))
+        p = p * p
+        p = p * p
+        z[j] = p * p
+
+
+@kernel
+def _exp_double(z):
+    for j in range(z.shape[0]):
+        z[j] = math.exp(-z[j])
+
+
+@kernel
+def conduct(s2, kind, inverse_kappa2, constants):
+    """Replace squared gradients by conductances g(s²), in place, on a row.
+
+    `constants` are (0, 1, 3.31488, tiny) in the dtype of the row: a literal would widen the loop to double.
+    """
+    zero, one, weickert, tiny = constants
+    single = s2.itemsize == 4
+    if kind == EXPONENTIAL:
+        for j in range(s2.shape[0]):
+            s2[j] *= inverse_kappa2
+        if single:
+            _exp_single(s2)
+        else:
+            _exp_double(s2)
+    elif kind == RATIONAL:
+        for j in range(s2.shape[0]):
+            s2[j] = one / (one + s2[j] * inverse_kappa2)
+    elif kind == CHARBONNIER:
+        for j in range(s2.shape[0]):
+            s2[j] = one / math.sqrt(one + s2[j] * inverse_kappa2)
+    elif kind == WEICKERT:
+        for j in range(s2.shape[0]):
+            q = one / max(s2[j] * inverse_kappa2, tiny)
+            q = q * q
+            s2[j] = weickert * (q * q)
+        if single:
+            _exp_single(s2)
+        else:
+            _exp_double(s2)
+        for j in range(s2.shape[0]):
+            s2[j] = one - s2[j]
+    elif kind == TUKEY:
+        for j in range(s2.shape[0]):
+            q = max(one - s2[j] * inverse_kappa2, zero)
+            s2[j] = q * q
+    else:
+        for j in range(s2.shape[0]):
+            s2[j] = one / math.sqrt(s2[j] + one / inverse_kappa2)
+
+
+@kernel
+def _add_square(total, a, b, scale):
+    for j in range(total.shape[0]):
+        difference = b[j] - a[j]
+        total[j] += scale * (difference * difference)
+
+
+@kernel
+def conductances(v, faces, scale, kind, inverse_kappa2, constants):
+    """faces[axis, k, i, j] = g(Σ_channel scale[axis] · (v_after − v)²): one conductance for all channels.
+
+    The face stands between a cell and the next one along the axis; the last face of an axis is closed.
+    """
+    channels, n0, n1, n2 = v.shape
+    faces[:] = 0
+    for k in range(n0):
+        for i in range(n1):
+            row = faces[2, k, i, : n2 - 1]
+            for c in range(channels):
+                _add_square(row, v[c, k, i, :-1], v[c, k, i, 1:], scale[2])
+            conduct(row, kind, inverse_kappa2, constants)
+            if i < n1 - 1:
+                row = faces[1, k, i]
+                for c in range(channels):
+                    _add_square(row, v[c, k, i], v[c, k, i + 1], scale[1])
+                conduct(row, kind, inverse_kappa2, constants)
+            if k < n0 - 1:
+                row = faces[0, k, i]
+                for c in range(channels):
+                    _add_square(row, v[c, k, i], v[c, k + 1, i], scale[0])
+                conduct(row, kind, inverse_kappa2, constants)
+
+
+@kernel
+def _add_flux_difference(total, before, row, after, g_before, g_after, scale):
+    for j in range(row.shape[0]):
+        total[j] += scale * (g_after[j] * (after[j] - row[j]) - g_before[j] * (row[j] - before[j]))
+
+
+@kernel
+def divergence(y, faces, out, scale):
+    """out = Σ_axis scale[axis] · (flux through the face after − flux through the face before), zero at the rim."""
+    channels, n0, n1, n2 = y.shape
+    closed = np.zeros(n2, y.dtype)
+    g_padded = np.zeros(n2 + 1, y.dtype)
+    padded = np.zeros(n2 + 2, y.dtype)
+    for k in range(n0):
+        for i in range(n1):
+            g_padded[1:] = faces[2, k, i]
+            for c in range(channels):
+                row, total = y[c, k, i], out[c, k, i]
+                total[:] = 0
+                _pad(padded, row, NEUMANN)
+                _add_flux_difference(
+                    total, padded[:-2], row, padded[2:], g_padded[:-1], g_padded[1:], scale[2]
+                )
+                if n1 > 1:
+                    a, b = max(i - 1, 0), min(i + 1, n1 - 1)
+                    g_before = faces[1, k, a] if i > 0 else closed
+                    _add_flux_difference(
+                        total, y[c, k, a], row, y[c, k, b], g_before, faces[1, k, i], scale[1]
+                    )
+                if n0 > 1:
+                    a, b = max(k - 1, 0), min(k + 1, n0 - 1)
+                    g_before = faces[0, a, i] if k > 0 else closed
+                    _add_flux_difference(
+                        total, y[c, a, i], row, y[c, b, i], g_before, faces[0, k, i], scale[0]
+                    )

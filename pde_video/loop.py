@@ -1,0 +1,206 @@
+"""The one loop: y ← step(term, t0, t1, y) for (t0, t1) in pairwise(times)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from pde_video.errors import InputError, ParameterError, UnstableStepError
+from pde_video.grid import from_planes, to_planes
+from pde_video.protocols import Array, Step
+from pde_video.steps import explicit_euler
+
+_ROUNDING = 1e-6  # A step this little above the bound is the bound, computed in another order.
+
+
+def evolution(
+    term: Any,
+    y: Array,
+    times: Any,
+    *,
+    step: Step = explicit_euler,
+    channel_axis: int | None = None,
+    check: bool = True,
+) -> Iterator[tuple[float, Array]]:
+    """Yield (t, state) at every time, the initial one first.
+
+    y_{k+1} = step(term, t_k, t_{k+1}, y_k)
+
+    Parameters
+    ----------
+    term : Term
+        The right-hand side dy/dt = rate(t, y).
+    y : ndarray of float32 or float64
+        Initial state: a grid of any number of axes, plus a channel axis if `channel_axis` says so.
+    times : sequence of float, or the rule made by ``uniform(t_end)``
+        Strictly increasing or decreasing.
+    step : Step
+        The integrator.
+    channel_axis : int, optional
+        The axis of `y` that holds channels and is not diffused. Default: none.
+    check : bool
+        Refuse steps above the stability bound and values that are not finite. With ``check=False`` an unstable
+        evolution runs and shows how it blows up.
+
+    Yields
+    ------
+    (float, ndarray)
+        Time and state, in the layout of `y`. The caller may keep the arrays: none is written to again.
+
+    Raises
+    ------
+    UnstableStepError
+        If a step is longer than the term and the step function allow.
+    InputError
+        If `y` is empty or not finite.
+    ParameterError
+        If `times` are not strictly monotonic and finite.
+    TypeError
+        If `y` is not float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pde_video as pv
+    >>> for t, state in pv.evolution(pv.Heat(), np.array([0.0, 1.0]), [0, 0.25, 0.5]):
+    ...     print(t, state)
+    0.0 [0. 1.]
+    0.25 [0.25 0.75]
+    0.5 [0.375 0.625]
+    """
+    state = _as_state(y, channel_axis, check)
+    if hasattr(term, "aligned"):
+        term = term.aligned(channel_axis, np.shape(y))
+    largest = _largest_step(term, step, state.ndim - 1)
+    grid = _as_times(times, largest)
+    if check:
+        _refuse_unstable(term, step, grid, largest)
+
+    def states() -> Iterator[tuple[float, Array]]:
+        z = state
+        yield grid[0], from_planes(z, channel_axis)
+        for t0, t1 in pairwise(grid):
+            z = step(term, t0, t1, z)
+            yield t1, from_planes(z, channel_axis)
+
+    return states()
+
+
+def evolve(
+    term: Any,
+    y: Array,
+    times: Any,
+    *,
+    step: Step = explicit_euler,
+    channel_axis: int | None = None,
+    check: bool = True,
+    callback: Callable[[float, Array], object] | None = None,
+    out: Array | None = None,
+) -> Array:
+    """Return the state at the last time.
+
+    y_{k+1} = step(term, t_k, t_{k+1}, y_k)
+
+    Parameters
+    ----------
+    term, y, times, step, channel_axis, check
+        As for `evolution`.
+    callback : callable (t, state), optional
+        Called at every time, the initial one included.
+    out : ndarray, optional
+        Array of the shape and dtype of `y` that receives the result; it may be `y` itself.
+
+    Returns
+    -------
+    ndarray
+        The final state, of the shape and dtype of `y`; `out` if that was given.
+
+    Raises
+    ------
+    UnstableStepError, InputError, ParameterError, TypeError
+        As for `evolution`; ParameterError also if `out` does not fit.
+
+    References
+    ----------
+    Perona & Malik (1990), doi:10.1109/34.56205.
+
+    Examples
+    --------
+    The stability limit of the heat equation on a plane is dt = 1/4:
+
+    >>> import numpy as np
+    >>> import pde_video as pv
+    >>> noise = np.random.default_rng(0).normal(size=(64, 64))
+    >>> smooth = pv.evolve(pv.Heat(), noise, pv.uniform(25.0, dt=0.25))
+    >>> bool(abs(smooth.mean() - noise.mean()) < 1e-12)
+    True
+    >>> pv.evolve(pv.Heat(), noise, pv.uniform(26.0, dt=0.26))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    pde_video.errors.UnstableStepError: a step of 0.26 is above 0.25, the largest stable one ...
+    """
+    if out is not None and (out.shape != np.shape(y) or out.dtype != np.asarray(y).dtype):
+        raise ParameterError(
+            f"out has shape {out.shape} and dtype {out.dtype}; y has {np.shape(y)} and {np.asarray(y).dtype}"
+        )
+    state = y
+    for t, state in evolution(term, y, times, step=step, channel_axis=channel_axis, check=check):
+        if callback is not None:
+            callback(t, state)
+    if out is None:
+        result = np.ascontiguousarray(state)
+        return result.copy() if np.may_share_memory(result, y) else result
+    out[...] = state
+    return out
+
+
+def _as_state(y: Array, channel_axis: int | None, check: bool) -> Array:
+    y = np.asarray(y)
+    if y.dtype not in (np.float32, np.float64):
+        raise TypeError(
+            f"the state has dtype {y.dtype}; evolve works on float32 or float64: convert it with "
+            "y.astype(np.float32), or lift the term to video of any dtype with framewise"
+        )
+    if not y.dtype.isnative:
+        y = y.astype(y.dtype.newbyteorder("="))
+    if channel_axis is not None and not -y.ndim <= channel_axis < y.ndim:
+        raise ParameterError(f"channel_axis is {channel_axis}, but the state has {y.ndim} axes")
+    if y.size == 0 or y.ndim == 0:
+        raise InputError(f"the state is empty: its shape is {y.shape}")
+    if check and not np.isfinite(y).all():
+        raise InputError("the state holds NaN or infinite values; replace them first, or pass check=False")
+    return to_planes(y, channel_axis)
+
+
+def _largest_step(term: Any, step: Any, ndim: int) -> float:
+    multiple = getattr(step, "stable_multiple", math.inf)
+    if math.isinf(multiple) or not hasattr(term, "stable_dt"):
+        return math.inf
+    return multiple * term.stable_dt(ndim)
+
+
+def _as_times(times: Any, largest: float) -> list[float]:
+    grid = np.asarray(times(largest) if callable(times) else times, dtype=float)
+    if grid.ndim != 1 or grid.size == 0 or not np.isfinite(grid).all():
+        raise ParameterError("times must be a one-dimensional sequence of finite numbers, at least one")
+    differences = np.diff(grid)
+    if not ((differences > 0).all() or (differences < 0).all()):
+        raise ParameterError(
+            "times must be strictly increasing or strictly decreasing: a step dt = 0 or a turn is not"
+        )
+    return grid.tolist()
+
+
+def _refuse_unstable(term: Any, step: Any, grid: list[float], largest: float) -> None:
+    longest = max((abs(t1 - t0) for t0, t1 in pairwise(grid)), default=0.0)
+    if longest > largest * (1 + _ROUNDING):
+        name = getattr(step, "__name__", type(step).__name__)
+        raise UnstableStepError(
+            f"a step of {longest:.6g} is above {largest:.6g}, the largest stable one for {name} with {term!r}; "
+            f"take steps of at most that (uniform(t_end) does), or step=implicit_euler, "
+            f"or check=False to watch it blow up"
+        )

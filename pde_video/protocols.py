@@ -1,0 +1,67 @@
+"""The five types everything else is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+
+class Term(Protocol):
+    """A right-hand side: dy/dt = rate(t, y), on a state y of shape (C, *grid).
+
+    Optional methods, looked up where they are used:
+
+    - ``stable_dt(ndim)``: the largest stable explicit Euler step on a grid of `ndim` axes.
+    - ``solve(t, y, dt)``: the z with z - dt·rate(z) = y, which `implicit_euler` calls.
+    - ``aligned(channel_axis, shape)``: the same term with the fields it carries in state layout.
+    """
+
+    def rate(self, t: float, y: Array) -> Array:
+        """Return dy/dt at time `t` as a new array of the shape and dtype of `y`."""
+
+
+class Step(Protocol):
+    """One integrator: the state at `t1` from the state `y` at `t0`.
+
+    An attribute ``stable_multiple`` (if there is one) says how many times the term's ``stable_dt`` the step
+    may span; a step without it is unconditionally stable.
+    """
+
+    def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
+        """Return the state at `t1`."""
+
+
+class Denoiser(Protocol):
+    """A learned or classical estimate of the clean picture behind ``y = clean + sigma * noise``."""
+
+    def __call__(self, y: Array, sigma: float) -> Array:
+        """Return the estimate, of the shape of `y`."""
+
+
+class Filter(Protocol):
+    """A callable from an iterable of frames to an iterator of frames; it holds only its window."""
+
+    def __call__(self, video: Any, /) -> Any:
+        """Return the filtered frames."""
+
+
+class Video(Protocol):
+    """A source of frames plus what a writer must keep."""
+
+    size: tuple[int, int]
+    dtype: np.dtype[Any]
+    rate: Fraction | None
+    count: int | None
+    timestamps: list[Fraction]
+
+    def __iter__(self) -> Iterator[Array]:
+        """Yield the frames, one by one."""
+
+
+Times: TypeAlias = Iterable[float] | Callable[[float], Array]

@@ -1,0 +1,66 @@
+"""Time grids: plain increasing or decreasing 1-D arrays, or a rule that makes one from the stable step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from pde_video.errors import ParameterError
+from pde_video.protocols import Array
+
+
+def uniform(
+    t_end: float, dt: float | None = None, *, steps: int | None = None
+) -> Array | Callable[[float], Array]:
+    """Equal steps from 0 to `t_end`.
+
+    t_k = k · t_end / n, with n the smallest number of steps that are no longer than `dt`.
+
+    Parameters
+    ----------
+    t_end : float
+        Final time, > 0, in units of grid spacing² / diffusivity.
+    dt : float, optional
+        Longest step, > 0. Default: the largest step that is stable for the term and the step function in use;
+        `evolve` works it out, so the result is then a rule for it rather than an array.
+    steps : int, optional
+        The number of steps, ≥ 1, instead of `dt`.
+
+    Returns
+    -------
+    ndarray of shape (n + 1,), or a function of the largest stable step that returns one.
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of range, or `dt` and `steps` are both given.
+
+    Examples
+    --------
+    >>> uniform(1.0, dt=0.25)
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    >>> uniform(1.0, steps=2)
+    array([0. , 0.5, 1. ])
+    >>> uniform(1.0)(0.3)
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    """
+    if not (math.isfinite(t_end) and t_end > 0):
+        raise ParameterError(f"t_end is {t_end}; it must be a positive, finite time")
+    if dt is not None and steps is not None:
+        raise ParameterError("dt and steps are both given; leave one out")
+    if steps is not None:
+        if steps != int(steps) or steps < 1:
+            raise ParameterError(f"steps is {steps}; it must be a whole number of at least 1")
+        return np.linspace(0.0, t_end, int(steps) + 1)
+    if dt is None:
+        return lambda largest: uniform(t_end, steps=_number_of_steps(t_end, largest))  # type: ignore[return-value]
+    if not (math.isfinite(dt) and dt > 0):
+        raise ParameterError(f"dt is {dt}; it must be a positive, finite step")
+    return np.linspace(0.0, t_end, _number_of_steps(t_end, dt) + 1)
+
+
+def _number_of_steps(t_end: float, dt: float) -> int:
+    # The slack keeps 1.0 / 0.1 at ten steps: the quotient of two rounded numbers may exceed the true one.
+    return max(1, math.ceil(t_end / dt * (1 - 1e-12)))

@@ -1,0 +1,291 @@
+"""Read, write, run: formats by file name, and outputs that are whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pde_video.errors import InputError, OutputError, ParameterError
+from pde_video.filters.lift import pipeline
+from pde_video.protocols import Array
+from pde_video.video import containers, stacks, stills
+from pde_video.video.source import FileVideo, Target
+
+_DEFAULT_RATE = Fraction(25)
+_NPY = (".npy",)
+_READERS: dict[tuple[str, ...], Callable[[Path], FileVideo]] = {
+    containers.SUFFIXES: containers.read_container,
+    stills.SUFFIXES: stills.read_stills,
+    stacks.TIFF_SUFFIXES: stacks.read_tiff,
+    _NPY: stacks.read_npy,
+}
+_WRITERS: dict[tuple[str, ...], Callable[[Target, Iterator[Array], Path], int]] = {
+    containers.SUFFIXES: containers.write_container,
+    stills.SUFFIXES: stills.write_stills,
+    stacks.TIFF_SUFFIXES: stacks.write_tiff,
+    _NPY: stacks.write_npy,
+}
+
+
+def _by_suffix(table: dict[tuple[str, ...], Any], path: Path) -> Any:
+    for suffixes, function in table.items():
+        if path.suffix.lower() in suffixes:
+            return function
+    known = ", ".join(suffix for suffixes in table for suffix in suffixes)
+    raise ParameterError(f"{path}: files ending in {path.suffix!r} are not known; known are {known}")
+
+
+def read(path: str | os.PathLike[str]) -> FileVideo:
+    """Open a video file; its frames are decoded one by one, when iterated over.
+
+    frames = iter(read(path))
+
+    Parameters
+    ----------
+    path : path
+        mp4, mkv, mov, avi, webm, gif; png, jpg, or a numbered sequence of them such as ``frame_%04d.png``; a
+        multi-page tiff; or npy. GIF frames come as RGB.
+
+    Returns
+    -------
+    Video
+        Iterable as often as wanted, with ``size``, ``channels``, ``dtype``, ``rate``, ``count``, ``timestamps``.
+        Frames are (H, W) or (H, W, C), uint8 or uint16 from containers (more than 8 bits are scaled to 16), and
+        as stored from stacks.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    InputError
+        If it is not a video, now, or is found to be damaged, while iterating.
+    ParameterError
+        If the name's ending is not known.
+
+    References
+    ----------
+    None.
+
+    Examples
+    --------
+    >>> import pde_video as pv
+    >>> for frame in pv.read("in.mp4"):  # doctest: +SKIP
+    ...     print(frame.shape)
+    """
+    path = Path(path)
+    reader = _by_suffix(_READERS, path)
+    if not stills.is_pattern(path):
+        if not path.exists():
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+        if not path.is_file():
+            raise InputError(f"{path}: not a file")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: the file is empty")
+    return reader(path)
+
+
+def write(
+    path: str | os.PathLike[str],
+    frames: Iterable[Array],
+    *,
+    like: FileVideo | None = None,
+    fps: float | Fraction | None = None,
+    force: bool = False,
+) -> int:
+    """Write frames to a file, whole or not at all: under a temporary name beside it, then renamed.
+
+    file = frame 0, frame 1, ...
+
+    Parameters
+    ----------
+    path : path
+        As for `read`; the ending chooses the format. H.264 in mp4, mov and mkv, VP9 in webm; lossless FFV1 in avi,
+        and in mkv for uint16. A format that would not keep the frames' dtype refuses them.
+    frames : array or iterable of frames
+        Frames (H, W) or (H, W, C) of one shape and dtype.
+    like : Video, optional
+        The source, whose rate, timestamps and colour matrix are kept.
+    fps : number or Fraction, optional
+        Frames per second, > 0, instead of those of `like`. Default without either: 25.
+    force : bool
+        Overwrite an existing file.
+
+    Returns
+    -------
+    int
+        The number of frames written.
+
+    Raises
+    ------
+    FileExistsError
+        If the output exists and `force` is not given.
+    ParameterError
+        If the format does not hold such frames, or `fps` is out of range.
+    InputError
+        If there is no frame, or frames differ.
+    OutputError
+        If the file cannot be written.
+
+    References
+    ----------
+    None.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv, tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "video.npy")
+    ...     pv.write(path, np.zeros((3, 45, 61), np.uint16))
+    3
+    """
+    path = Path(path)
+    writer = _by_suffix(_WRITERS, path)
+    rate = _checked_rate(fps, like)
+    check_output(path, force)
+    count = len(frames) if isinstance(frames, np.ndarray) else like.count if like else None
+    stream = iter(frames)
+    head = next(stream, None)
+    if head is None:
+        raise InputError("there is no frame to write")
+    head = np.asarray(head)
+    if head.ndim not in (2, 3) or head.size == 0:
+        raise InputError(f"frame 0 has shape {head.shape}; a frame is (H, W) or (H, W, C), none of them 0")
+    target = Target(path, head, count, rate, None if fps is not None else like)
+    with _temporary(path, force) as temporary:
+        try:
+            return writer(target, _alike(chain([head], stream), head), temporary)
+        except OSError as fault:
+            if isinstance(fault, FileNotFoundError | OutputError):
+                raise
+            raise OutputError(
+                fault.errno, f"{path} could not be written: {fault.strerror or fault}"
+            ) from fault
+
+
+def _checked_rate(fps: float | Fraction | None, like: FileVideo | None) -> Fraction:
+    if fps is None:
+        return (like.rate if like else None) or _DEFAULT_RATE
+    if not (np.isfinite(float(fps)) and fps > 0):
+        raise ParameterError(f"fps is {fps}; it must be a positive, finite number of frames per second")
+    return Fraction(fps).limit_denominator(1_000_000)
+
+
+def check_output(path: Path, force: bool) -> None:
+    """Raise, before any work, if `path` cannot be written or would be overwritten without `force`."""
+    if not path.parent.is_dir():
+        raise OutputError(errno.ENOENT, f"the folder {path.parent} does not exist; create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(errno.EACCES, f"the folder {path.parent} cannot be written to")
+    if path.is_dir():
+        raise OutputError(errno.EISDIR, f"{path} is a folder; name a file in it")
+    existing = stills.members(path) if stills.is_pattern(path) else [path] if path.exists() else []
+    if existing and not force:
+        raise FileExistsError(
+            errno.EEXIST, "the output exists; pass --force (force=True) to overwrite", str(existing[0])
+        )
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, force: bool) -> Iterator[Path]:
+    """Give a name beside `path`; on success it becomes `path`, on any fault it disappears."""
+    temporary = path.with_name(f".pde-video-{secrets.token_hex(8)}{path.suffix}")
+    try:
+        if stills.is_pattern(path):
+            temporary.mkdir()
+            yield temporary
+            for old in stills.members(path):
+                old.unlink()
+            for file in sorted(temporary.iterdir()):
+                file.replace(path.with_name(file.name))
+        else:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            check_output(path, force)  # It may have come to be in the meantime.
+            temporary.replace(path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def _alike(frames: Iterable[Array], head: Array) -> Iterator[Array]:
+    for i, frame in enumerate(frames):
+        frame = np.asarray(frame)
+        if frame.shape != head.shape or frame.dtype != head.dtype:
+            raise InputError(
+                f"frame {i} has shape {frame.shape} and dtype {frame.dtype}; frame 0 has {head.shape} and {head.dtype}"
+            )
+        yield frame
+
+
+def run(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    *filters: Callable[..., Any],
+    force: bool = False,
+    progress: Callable[[Iterable[Array], int | None], Iterable[Array]] | None = None,
+) -> dict[str, Any]:
+    """Read a file, filter it and write a file, in one pass with bounded memory.
+
+    dst = write(pipeline(*filters)(read(src)))
+
+    Parameters
+    ----------
+    src, dst : path
+        As for `read` and `write`; two different files.
+    *filters : Filter
+        Applied one after the other; none copies the video.
+    force : bool
+        Overwrite an existing output.
+    progress : callable (frames, count) -> frames, optional
+        Wraps the stream of output frames, for example in a progress bar; `count` is None if not known.
+
+    Returns
+    -------
+    dict
+        What the filters estimated and did, and the number of ``frames`` written.
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        If the input cannot be read.
+    FileExistsError
+        If the output exists and `force` is not given, or is the input.
+    ParameterError, OutputError
+        As for `write`.
+
+    References
+    ----------
+    None.
+
+    Examples
+    --------
+    >>> import pde_video as pv
+    >>> pv.run("in.mp4", "out.mp4", pv.denoise)  # doctest: +SKIP
+    """
+    source, target = Path(src), Path(dst)
+    video = read(source)
+    _by_suffix(_WRITERS, target)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise FileExistsError(
+            errno.EEXIST, "input and output are the same file; name another output", str(target)
+        )
+    check_output(target, force)
+    report: dict[str, Any] = {}
+    frames = pipeline(*filters)(video, report=report)
+    if progress is not None:
+        frames = progress(frames, video.count)
+    report["frames"] = write(target, frames, like=video, force=force)
+    return report
