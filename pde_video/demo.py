@@ -54,16 +54,16 @@ def demonstrate(
     """
     video = read(clip) if clip is not None else None
     suffix = ".mp4" if video is None or video.dtype == np.uint8 else ".npy"
-    paths = {name: folder / f"{name}{suffix}" for name in ("noisy", "denoised")} | {
-        "picture": folder / "picture.png"
-    }
+    paths = {name: folder / f"{name}{suffix}" for name in ("noisy", "denoised")} | {"picture": folder / "picture.png"}
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths.values():
         check_output(path, force)
 
     clean = (lambda: iter(video)) if video is not None else moving_scene
     count = video.count if video is not None else 48
-    noise, report, figures = partial(gaussian_noise, sigma=sigma, rng=seed), {}, {}
+    noise = partial(gaussian_noise, sigma=sigma, rng=seed)
+    report: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     streams = {
         "noisy": lambda: noise(clean()),
         "denoised": lambda: denoise(noise(clean()), method=method, report=report),

@@ -50,9 +50,7 @@ def estimate_sigma(video: Any) -> float:
 
 def _diagonal_detail(frame: Array) -> Array:
     if frame.ndim not in (2, 3) or frame.size == 0:
-        raise InputError(
-            f"a frame has shape {frame.shape}; noise is estimated on (H, W) or (H, W, C), none of them 0"
-        )
+        raise InputError(f"a frame has shape {frame.shape}; noise is estimated on (H, W) or (H, W, C), none of them 0")
     if frame.shape[:2] == (1, 1):
         return np.zeros(1)
     detail = frame.astype(np.float64)

@@ -29,8 +29,8 @@ def as_spacing(spacing: float | Sequence[float]) -> float | tuple[float, ...]:
         for h in frozen:
             check_positive(spacing=h)
         return frozen
-    check_positive(spacing=spacing)  # type: ignore[arg-type]
-    return float(spacing)  # type: ignore[arg-type]
+    check_positive(spacing=spacing)
+    return float(spacing)
 
 
 def inverse_squares(spacing: float | tuple[float, ...], ndim: int) -> tuple[float, ...]:

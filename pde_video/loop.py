@@ -62,6 +62,10 @@ def evolution(
     TypeError
         If `y` is not float32 or float64.
 
+    References
+    ----------
+    Hundsdorfer & Verwer (2003), doi:10.1007/978-3-662-09017-6.
+
     Examples
     --------
     >>> import numpy as np
@@ -160,20 +164,20 @@ def evolve(
 
 def _as_state(y: Array, channel_axis: int | None, check: bool) -> Array:
     y = np.asarray(y)
+    y = y.astype(y.dtype.newbyteorder("="), copy=False)
     if y.dtype not in (np.float32, np.float64):
         raise TypeError(
             f"the state has dtype {y.dtype}; evolve works on float32 or float64: convert it with "
             "y.astype(np.float32), or lift the term to video of any dtype with framewise"
         )
-    if not y.dtype.isnative:
-        y = y.astype(y.dtype.newbyteorder("="))
     if channel_axis is not None and not -y.ndim <= channel_axis < y.ndim:
         raise ParameterError(f"channel_axis is {channel_axis}, but the state has {y.ndim} axes")
     if y.size == 0 or y.ndim == 0:
         raise InputError(f"the state is empty: its shape is {y.shape}")
     if check and not np.isfinite(y).all():
         raise InputError("the state holds NaN or infinite values; replace them first, or pass check=False")
-    return to_planes(y, channel_axis)
+    state = to_planes(y, channel_axis)
+    return state if state.flags.writeable else state.copy()  # Kernels are compiled for writable arrays alone.
 
 
 def _largest_step(term: Any, step: Any, ndim: int) -> float:
@@ -189,9 +193,7 @@ def _as_times(times: Any, largest: float) -> list[float]:
         raise ParameterError("times must be a one-dimensional sequence of finite numbers, at least one")
     differences = np.diff(grid)
     if not ((differences > 0).all() or (differences < 0).all()):
-        raise ParameterError(
-            "times must be strictly increasing or strictly decreasing: a step dt = 0 or a turn is not"
-        )
+        raise ParameterError("times must be strictly increasing or strictly decreasing: a step dt = 0 or a turn is not")
     return grid.tolist()
 
 

@@ -58,9 +58,7 @@ def psnr(reference: Array, other: Array, *, peak: float | None = None) -> float:
 def peak_value(reference: Array, other: Array) -> float:
     """Return the value that stands for white, which both must agree on."""
     if reference.dtype != other.dtype:
-        raise InputError(
-            f"dtypes differ: {reference.dtype} and {other.dtype}; convert one, so that ranges agree"
-        )
+        raise InputError(f"dtypes differ: {reference.dtype} and {other.dtype}; convert one, so that ranges agree")
     return 1.0 if reference.dtype.kind == "f" else float(np.iinfo(reference.dtype).max)
 
 
@@ -102,9 +100,7 @@ def ssim(reference: Array, other: Array, *, peak: float | None = None) -> float:
     from scipy.ndimage import gaussian_filter
 
     if reference.shape != other.shape or reference.ndim not in (2, 3):
-        raise InputError(
-            f"shapes are {reference.shape} and {other.shape}; two equal (H, W) or (H, W, C) are needed"
-        )
+        raise InputError(f"shapes are {reference.shape} and {other.shape}; two equal (H, W) or (H, W, C) are needed")
     peak = peak or peak_value(reference, other)
     x, y = (np.atleast_3d(frame).astype(np.float64) for frame in (reference, other))
 

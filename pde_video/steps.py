@@ -26,6 +26,11 @@ def explicit_euler(term: Any, t0: float, t1: float, y: Array) -> Array:
     ndarray
         State at `t1`, same shape and dtype.
 
+    Raises
+    ------
+    ParameterError
+        If the term does not fit the state. Stability is checked by `evolve`, not here.
+
     References
     ----------
     Hundsdorfer & Verwer (2003), Numerical Solution of Time-Dependent Advection-Diffusion-Reaction Equations,
@@ -82,7 +87,5 @@ def implicit_euler(term: Any, t0: float, t1: float, y: Array) -> Array:
     """
     solve = getattr(term, "solve", None)
     if solve is None:
-        raise TypeError(
-            f"{type(term).__name__} has no solve(t, y, dt), which implicit_euler needs; use explicit_euler"
-        )
+        raise TypeError(f"{type(term).__name__} has no solve(t, y, dt), which implicit_euler needs; use explicit_euler")
     return solve(t0, y, t1 - t0)

@@ -11,9 +11,7 @@ from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 
 
-def uniform(
-    t_end: float, dt: float | None = None, *, steps: int | None = None
-) -> Array | Callable[[float], Array]:
+def uniform(t_end: float, dt: float | None = None, *, steps: int | None = None) -> Array | Callable[[float], Array]:
     """Equal steps from 0 to `t_end`.
 
     t_k = k · t_end / n, with n the smallest number of steps that are no longer than `dt`.
@@ -36,6 +34,10 @@ def uniform(
     ------
     ParameterError
         If a value is out of range, or `dt` and `steps` are both given.
+
+    References
+    ----------
+    None: it is arithmetic.
 
     Examples
     --------

@@ -49,17 +49,13 @@ def denoise(source: Path, target: Path, sigma: float | None, method: str, force:
     """
     import pde_video as pv
 
-    report = pv.run(
-        source, target, partial(pv.denoise, sigma=sigma, method=method), force=force, progress=_progress
-    )
+    report = pv.run(source, target, partial(pv.denoise, sigma=sigma, method=method), force=force, progress=_progress)
     _print({"input": str(source), "output": str(target), **report}, as_json)
 
 
 @cli.command("demo")
 @click.argument("clip", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--sigma", type=float, default=20.0, show_default=True, help="Noise to add, in units of the clip."
-)
+@click.option("--sigma", type=float, default=20.0, show_default=True, help="Noise to add, in units of the clip.")
 @click.option(
     "--output",
     "-o",
@@ -73,9 +69,7 @@ def denoise(source: Path, target: Path, sigma: float | None, method: str, force:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
 @_force
 @_json
-def demo(
-    clip: Path | None, sigma: float, folder: Path, method: str, seed: int, force: bool, as_json: bool
-) -> None:
+def demo(clip: Path | None, sigma: float, folder: Path, method: str, seed: int, force: bool, as_json: bool) -> None:
     """Add noise to CLIP (default: a made-up moving scene), denoise it, and tell how much was won.
 
     Writes the noisy video, the denoised video, and a picture of the middle frame: clean, noisy, denoised.

@@ -44,9 +44,7 @@ def to_gray(frames: Frames) -> Iterator[Array]:
     luma = np.array([0.299, 0.587, 0.114])
     for frame in frames:
         if frame.shape[2] not in (1, 3):
-            raise InputError(
-                f"frames have {frame.shape[2]} channels; grey is made from 3 (red, green, blue), or is 1"
-            )
+            raise InputError(f"frames have {frame.shape[2]} channels; grey is made from 3 (red, green, blue), or is 1")
         yield frame if frame.shape[2] == 1 else (frame @ luma.astype(frame.dtype))[..., np.newaxis]
 
 

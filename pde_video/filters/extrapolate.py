@@ -11,9 +11,7 @@ from pde_video.filters.lift import Frames, video_filter
 from pde_video.protocols import Array
 
 
-def extrapolate(
-    video: Any, *, alpha: float = 1.0, frames: int = 1, report: dict[str, Any] | None = None
-) -> Any:
+def extrapolate(video: Any, *, alpha: float = 1.0, frames: int = 1, report: dict[str, Any] | None = None) -> Any:
     """Append frames that continue the last change.
 
     F_new = F1 + α (F1 − F2), with F1 the last frame and F2 the one before it, repeated `frames` times.
@@ -54,9 +52,7 @@ def extrapolate(
     return _appended(video, frames, lambda older, newer: update(newer, older, alpha), report=report)
 
 
-def video_diffusion(
-    video: Any, alpha: float, num_iterations: int, *, report: dict[str, Any] | None = None
-) -> Any:
+def video_diffusion(video: Any, alpha: float, num_iterations: int, *, report: dict[str, Any] | None = None) -> Any:
     """Append frames by the loop of the well-known article, which starts from the frame before the last.
 
     F_new = F1 + α (F1 − F2), with F1 = v[−2] and F2 = v[−1] at every iteration; T frames become T + num_iterations.

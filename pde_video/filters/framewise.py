@@ -11,9 +11,7 @@ from pde_video.protocols import Array, Step
 from pde_video.steps import explicit_euler
 
 
-def framewise(
-    term: Any, times: Any, step: Step = explicit_euler, *, check: bool = True
-) -> Callable[..., Any]:
+def framewise(term: Any, times: Any, step: Step = explicit_euler, *, check: bool = True) -> Callable[..., Any]:
     """Return the filter that evolves every frame by `term` over `times`.
 
     frame ← evolve(term, frame, times, step=step)

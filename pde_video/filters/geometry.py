@@ -47,9 +47,7 @@ def crop(frames: Frames, top: int, left: int, height: int, width: int) -> Iterat
     """
     rectangle = (top, left, height, width)
     if any(value != int(value) for value in rectangle) or min(top, left) < 0 or min(height, width) < 1:
-        raise ParameterError(
-            f"top, left, height, width are {rectangle}; whole numbers, from 0 and of at least 1 pixel"
-        )
+        raise ParameterError(f"top, left, height, width are {rectangle}; whole numbers, from 0 and of at least 1 pixel")
 
     def cropped() -> Iterator[Array]:
         for frame in frames:

@@ -26,9 +26,7 @@ class Frames:
         What filters estimated and did, in the units of the input; they add to it.
     """
 
-    def __init__(
-        self, frames: Iterable[Array], scale: float = 1.0, report: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, frames: Iterable[Array], scale: float = 1.0, report: dict[str, Any] | None = None) -> None:
         self._frames = iter(frames)
         self.scale = scale
         self.report = {} if report is None else report
@@ -63,6 +61,11 @@ def video_filter(function: Callable[..., Iterable[Array]]) -> Callable[..., Any]
     Returns
     -------
     Filter
+
+    Raises
+    ------
+    InputError, TypeError
+        By the filter, for a video that cannot be used as it is: empty, not finite, of another dtype or shape.
 
     References
     ----------
@@ -174,7 +177,7 @@ def _first(video: Iterable[Array]) -> tuple[Array | None, Iterator[Array]]:
 
 
 def _to_float(frames: Iterator[Array], head: Array, scale: float) -> Iterator[Array]:
-    work = np.float64 if head.dtype == np.float64 else np.float32
+    work: Any = np.float64 if head.dtype == np.float64 else np.float32
     for i, frame in enumerate(frames):
         frame = np.asarray(frame)
         if frame.shape != head.shape or frame.dtype != head.dtype:
@@ -185,13 +188,11 @@ def _to_float(frames: Iterator[Array], head: Array, scale: float) -> Iterator[Ar
             raise InputError(f"frame {i} holds NaN or infinite values; replace them first")
         worked = frame.astype(work)  # Always a copy: the caller's frame is never written to.
         if scale != 1.0:
-            worked /= work(scale)
+            worked = worked / work(scale)
         yield worked if worked.ndim == 3 else worked[..., np.newaxis]
 
 
-def _from_float(
-    frames: Iterable[Array], head: Array, scale: float, report: dict[str, Any]
-) -> Iterator[Array]:
+def _from_float(frames: Iterable[Array], head: Array, scale: float, report: dict[str, Any]) -> Iterator[Array]:
     channels = 1 if head.ndim == 2 else head.shape[2]
     for frame in frames:
         if frame.ndim != 3:

@@ -92,7 +92,5 @@ def merge(segments: Iterable[Any]) -> Any:
         return chain.from_iterable(segments)
     kinds = {(s.shape[1:], s.dtype) for s in segments}
     if len(kinds) != 1:
-        raise InputError(
-            f"segments differ in frame shape or dtype: {sorted(map(str, kinds)) or 'there are none'}"
-        )
+        raise InputError(f"segments differ in frame shape or dtype: {sorted(map(str, kinds)) or 'there are none'}")
     return np.concatenate(segments)

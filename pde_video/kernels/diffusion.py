@@ -73,11 +73,7 @@ def laplacian(y, out, scale, boundary):
 
 # e^{-x} on [0, 2] as a polynomial of degree 7, lowest power first; its error there is below 2e-7. With z = 8x,
 # e^{-z} is three squarings away, and no term of it is a call or a division, so the loop vectorises.
-_EXP = (
-    np.polynomial.Chebyshev.interpolate(lambda x: np.exp(-x), 7, [0, 2])
-    .convert(kind=np.polynomial.Polynomial)
-    .coef
-)
+_EXP = np.polynomial.Chebyshev.interpolate(lambda x: np.exp(-x), 7, [0, 2]).convert(kind=np.polynomial.Polynomial).coef
 _E0, _E1, _E2, _E3, _E4, _E5, _E6, _E7 = (np.float32(c) for c in _EXP)
 _EIGHTH, _LARGEST = np.float32(0.125), np.float32(16.0)  # e^{-16} is 1e-7: nothing to single precision.
 
@@ -192,18 +188,12 @@ def divergence(y, faces, out, scale):
                 row, total = y[c, k, i], out[c, k, i]
                 total[:] = 0
                 _pad(padded, row, NEUMANN)
-                _add_flux_difference(
-                    total, padded[:-2], row, padded[2:], g_padded[:-1], g_padded[1:], scale[2]
-                )
+                _add_flux_difference(total, padded[:-2], row, padded[2:], g_padded[:-1], g_padded[1:], scale[2])
                 if n1 > 1:
                     a, b = max(i - 1, 0), min(i + 1, n1 - 1)
                     g_before = faces[1, k, a] if i > 0 else closed
-                    _add_flux_difference(
-                        total, y[c, k, a], row, y[c, k, b], g_before, faces[1, k, i], scale[1]
-                    )
+                    _add_flux_difference(total, y[c, k, a], row, y[c, k, b], g_before, faces[1, k, i], scale[1])
                 if n0 > 1:
                     a, b = max(k - 1, 0), min(k + 1, n0 - 1)
                     g_before = faces[0, a, i] if k > 0 else closed
-                    _add_flux_difference(
-                        total, y[c, a, i], row, y[c, b, i], g_before, faces[0, k, i], scale[0]
-                    )
+                    _add_flux_difference(total, y[c, a, i], row, y[c, b, i], g_before, faces[0, k, i], scale[0])

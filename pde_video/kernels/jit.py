@@ -14,7 +14,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     There is no fast-math: additions and multiplications round as IEEE 754 says, so that a kernel equals the
     same expression in NumPy bit for bit, on every machine. Loops along rows vectorise all the same.
     """
-    options = {"nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # Numba found no directory to cache in: a read-only installation without a home.

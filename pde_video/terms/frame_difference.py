@@ -62,7 +62,5 @@ class FrameDifference:
         """Return this term with `previous` in state layout, for a state given with `shape`."""
         previous = np.asarray(self.previous)
         if previous.shape != shape:
-            raise ParameterError(
-                f"previous has shape {previous.shape}, but the state has {shape}; they must agree"
-            )
+            raise ParameterError(f"previous has shape {previous.shape}, but the state has {shape}; they must agree")
         return replace(self, previous=to_planes(previous, channel_axis))

@@ -83,13 +83,9 @@ class PeronaMalik:
         check_positive(kappa=self.kappa)
         object.__setattr__(self, "spacing", as_spacing(self.spacing))
         if self.conductance not in CONDUCTANCES:
-            raise ParameterError(
-                f"conductance is {self.conductance!r}; it must be one of {', '.join(CONDUCTANCES)}"
-            )
+            raise ParameterError(f"conductance is {self.conductance!r}; it must be one of {', '.join(CONDUCTANCES)}")
         if not (math.isfinite(self.smoothing) and self.smoothing >= 0):
-            raise ParameterError(
-                f"smoothing is {self.smoothing}; it must be 0 (none) or a positive width in pixels"
-            )
+            raise ParameterError(f"smoothing is {self.smoothing}; it must be 0 (none) or a positive width in pixels")
 
     def rate(self, t: float, y: Array) -> Array:
         """Return div(g ∇y) for the state `y` (C, *grid), with g taken from `y`."""
@@ -112,9 +108,7 @@ class PeronaMalik:
         diagonal = np.ones(double.shape[1:])
         for axis, volume_axis in enumerate(range(4 - double.ndim, 3)):
             g = faces[volume_axis].reshape(diagonal.shape)
-            diagonal += (
-                dt * scale[volume_axis] * (g + np.roll(g, 1, axis))
-            )  # The last face is closed: no wrap.
+            diagonal += dt * scale[volume_axis] * (g + np.roll(g, 1, axis))  # The last face is closed: no wrap.
 
         def operator(z: Array) -> Array:
             z = np.ascontiguousarray(z, np.float64).reshape(1, *double.shape[1:])
@@ -135,9 +129,7 @@ class PeronaMalik:
         faces = np.empty((3, *v.shape[1:]), y.dtype)
         inverse_kappa2 = y.dtype.type(1.0 / self.kappa**2)
         constants = tuple(y.dtype.type(c) for c in (0.0, 1.0, 3.31488, 1e-8))
-        conductances(
-            v, faces, self._scale(y), CONDUCTANCES.index(self.conductance), inverse_kappa2, constants
-        )
+        conductances(v, faces, self._scale(y), CONDUCTANCES.index(self.conductance), inverse_kappa2, constants)
         return faces
 
     def _divergence(self, y: Array, faces: Array) -> Array:

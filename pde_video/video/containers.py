@@ -28,9 +28,7 @@ def read_container(path: Path) -> FileVideo:
         stream = _video_stream(container, path)
         codec = stream.codec_context
         if codec.pix_fmt is None or not codec.width or not codec.height:
-            raise InputError(
-                f"{path}: the video stream says no size or pixel format; the file may be cut off"
-            )
+            raise InputError(f"{path}: the video stream says no size or pixel format; the file may be cut off")
         pixel = codec.format
         grey = pixel.name.startswith("gray") or _GREY_MARK in _comment(container)
         alpha = any(c.is_alpha for c in pixel.components) and path.suffix.lower() != ".gif"
@@ -92,9 +90,7 @@ def _rotation(container: Any, stream: Any) -> int:
 
 def _decode(video: FileVideo) -> Iterator[Array]:
     layout = (
-        {1: "gray", 3: "rgb24", 4: "rgba"}
-        if video.dtype == np.uint8
-        else {1: "gray16le", 3: "rgb48le", 4: "rgba64le"}
+        {1: "gray", 3: "rgb24", 4: "rgba"} if video.dtype == np.uint8 else {1: "gray16le", 3: "rgb48le", 4: "rgba64le"}
     )
     target = layout[video.channels]
     with _open(video.path) as container:
@@ -106,9 +102,7 @@ def _decode(video: FileVideo) -> Iterator[Array]:
             try:
                 frame = next(frames, None)
             except av.error.FFmpegError as fault:
-                raise InputError(
-                    f"{video.path}: frame {index} cannot be decoded ({_reason(fault)})"
-                ) from fault
+                raise InputError(f"{video.path}: frame {index} cannot be decoded ({_reason(fault)})") from fault
             if frame is None:
                 break
             if frame.is_corrupt:
@@ -140,9 +134,7 @@ def _to_array(frame: Any, target: str) -> Array:
     if target.startswith("gray") and not source.startswith("gray"):
         # A grey picture stored as luma of full range: take that plane as it is.
         plane = frame.planes[0]
-        pixels = (
-            np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width].copy()
-        )
+        pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width].copy()
     elif source == target:
         pixels = frame.to_ndarray()
     else:
@@ -273,4 +265,5 @@ def _quantized(frame: Array) -> Any:
     palette = np.zeros((256, 4), np.uint8)
     palette[:, 0] = 255  # Opaque.
     palette[: len(colours), 1:] = colours
-    return av.VideoFrame.from_ndarray((np.asarray(image), palette), format="pal8")
+    pixels: Any = (np.asarray(image), palette)
+    return av.VideoFrame.from_ndarray(pixels, format="pal8")

@@ -167,9 +167,7 @@ def write(
         except OSError as fault:
             if isinstance(fault, FileNotFoundError | OutputError):
                 raise
-            raise OutputError(
-                fault.errno, f"{path} could not be written: {fault.strerror or fault}"
-            ) from fault
+            raise OutputError(fault.errno, f"{path} could not be written: {fault.strerror or fault}") from fault
 
 
 def _checked_rate(fps: float | Fraction | None, like: FileVideo | None) -> Fraction:
@@ -209,8 +207,8 @@ def _temporary(path: Path, force: bool) -> Iterator[Path]:
                 file.replace(path.with_name(file.name))
         else:
             yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
             check_output(path, force)  # It may have come to be in the meantime.
             temporary.replace(path)
     finally:
@@ -279,9 +277,7 @@ def run(
     video = read(source)
     _by_suffix(_WRITERS, target)
     if target.exists() and source.exists() and target.samefile(source):
-        raise FileExistsError(
-            errno.EEXIST, "input and output are the same file; name another output", str(target)
-        )
+        raise FileExistsError(errno.EEXIST, "input and output are the same file; name another output", str(target))
     check_output(target, force)
     report: dict[str, Any] = {}
     frames = pipeline(*filters)(video, report=report)

@@ -33,7 +33,7 @@ def read_tiff(path: Path) -> FileVideo:
     if dtype is None or len(shape) not in (2, 3):
         raise InputError(f"{path}: a page has shape {shape}; a frame is (H, W) or (H, W, C)")
     channels = 1 if len(shape) == 2 else shape[2]
-    return FileVideo(path, shape[:2], channels, np.dtype(dtype), _decode_tiff, count=count)
+    return FileVideo(path, (shape[0], shape[1]), channels, np.dtype(dtype), _decode_tiff, count=count)
 
 
 def _decode_tiff(video: FileVideo) -> Iterator[Array]:

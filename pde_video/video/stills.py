@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -77,9 +78,7 @@ def write_stills(target: Target, frames: Iterator[Array], temporary: Path) -> in
     """Write one picture to `temporary`, or a sequence into the folder `temporary`; return the number of frames."""
     dtype, channels = target.first.dtype, target.channels
     jpeg = target.path.suffix.lower() != ".png"
-    if dtype not in ((np.uint8,) if jpeg else (np.uint8, np.uint16)) or channels not in (
-        (1, 3) if jpeg else (1, 3, 4)
-    ):
+    if dtype not in ((np.uint8,) if jpeg else (np.uint8, np.uint16)) or channels not in ((1, 3) if jpeg else (1, 3, 4)):
         raise ParameterError(
             f"{target.path.suffix} does not hold {dtype} frames with {channels} channels; write .tiff or .npy"
         )
@@ -103,11 +102,12 @@ def _write_picture(path: Path, frame: Array, jpeg: bool) -> None:
     frame = frame[..., 0] if frame.ndim == 3 and frame.shape[2] == 1 else frame
     if frame.dtype == np.uint16 and frame.ndim == 3:
         layout = {3: "rgb48", 4: "rgba64"}[frame.shape[2]]
-        options = {"in_pixel_format": f"{layout}le", "out_pixel_format": f"{layout}be", "codec": "png"}
+        layouts = {"in_pixel_format": f"{layout}le", "out_pixel_format": f"{layout}be", "codec": "png"}
         # Encoded in memory: given a name, the library would read a % in it as a pattern.
         encoded = iio.imwrite(
-            "<bytes>", np.ascontiguousarray(frame), extension=".png", plugin="pyav", is_batch=False, **options
+            "<bytes>", np.ascontiguousarray(frame), extension=".png", plugin="pyav", is_batch=False, **layouts
         )
         path.write_bytes(encoded)
     else:
-        iio.imwrite(path, frame, plugin="pillow", **({"quality": 95} if jpeg else {}))
+        options: dict[str, Any] = {"quality": 95} if jpeg else {}
+        iio.imwrite(path, frame, plugin="pillow", **options)

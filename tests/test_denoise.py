@@ -1,0 +1,110 @@
+"""Denoising real pictures, and the parameters found for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+import pde_video as pv
+
+NAMES = ("bikes", "bigbuckbunny", "carphone_pristine")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("grey", [False, True])
+def test_real_clips_gain_six_decibels(name, grey, real_frames):
+    clean = pv.to_gray(real_frames[name]) if grey else real_frames[name]
+    noisy = pv.gaussian_noise(clean, 20.0, rng=1)
+    report = {}
+    gain = pv.psnr(clean, pv.denoise(noisy, report=report)) - pv.psnr(clean, noisy)
+    assert gain >= 6.0
+    assert abs(report["sigma"] - 20) < 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_edges_survive_where_the_heat_equation_blurs_them(name, real_frames):
+    clean = real_frames[name]
+    noisy = pv.gaussian_noise(clean, 20.0, rng=1)
+    diffused = {method: pv.psnr(clean, pv.denoise(noisy, method=method)) for method in ("perona-malik", "tv", "heat")}
+    gaussian = max(pv.psnr(clean, gaussian_filter(noisy, (0, s, s, 0))) for s in (0.6, 0.8, 1.0, 1.3, 1.7))
+    assert min(diffused["perona-malik"], diffused["tv"]) > max(diffused["heat"], gaussian)
+
+
+def test_sigma_given_is_sigma_used():
+    video = pv.gaussian_noise(np.full((2, 32, 32), 100, np.uint8), 10.0)
+    report = {}
+    pv.denoise(video, sigma=10.0, report=report)
+    assert report["sigma"] == pytest.approx(10.0)
+    assert report["kappa"] == pytest.approx(2.0)
+    report_float = {}
+    pv.denoise(video / np.float32(255), sigma=10.0 / 255, report=report_float)
+    assert report_float["kappa"] == pytest.approx(2.0 / 255)
+
+
+@pytest.mark.parametrize("method", ["perona-malik", "tv", "heat"])
+def test_a_constant_video_and_no_noise_change_nothing(method, rng):
+    constant = np.full((3, 8, 8, 3), 77, np.uint8)
+    np.testing.assert_array_equal(pv.denoise(constant, method=method), constant)
+    video = rng.random((2, 8, 8))
+    np.testing.assert_array_equal(pv.denoise(video, sigma=0.0, method=method), video)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "median"}, "method is 'median'; it must be one of heat, perona-malik, tv"),
+        ({"sigma": -1.0}, "sigma is -1.0"),
+        ({"sigma": float("nan")}, "sigma is nan"),
+    ],
+)
+def test_bad_parameters_are_named(arguments, message):
+    with pytest.raises(pv.ParameterError, match=message):
+        pv.denoise(np.zeros((1, 4, 4)), **arguments)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 20.0])
+@pytest.mark.parametrize("shape", [(3, 128, 128), (3, 128, 128, 3), (9, 1, 4000), (9, 4000, 1)])
+def test_estimated_noise_is_the_noise(sigma, shape):
+    rows = np.linspace(0, 100, shape[1]).reshape(1, -1, *(1,) * (len(shape) - 2))
+    noisy = rows + np.random.default_rng(0).normal(0, sigma, shape)
+    assert abs(pv.estimate_sigma(noisy) / sigma - 1) < 0.03
+
+
+def test_noise_of_nothing_is_an_error_and_of_one_pixel_is_none():
+    with pytest.raises(pv.InputError, match="no frame"):
+        pv.estimate_sigma([])
+    with pytest.raises(pv.InputError, match="a frame has shape"):
+        pv.estimate_sigma([np.zeros(5)])
+    assert pv.estimate_sigma(np.ones((3, 1, 1))) == 0
+
+
+def test_psnr_and_ssim_follow_their_definitions(rng):
+    a, b = rng.random((2, 20, 24, 3))
+    assert pv.psnr(a, b) == pytest.approx(-10 * np.log10(((a - b) ** 2).mean()))
+    assert pv.psnr(a, a) == np.inf
+    bytes_a, bytes_b = (a * 255).astype(np.uint8), (b * 255).astype(np.uint8)
+    expected = 10 * np.log10(255**2 / ((bytes_a.astype(float) - bytes_b) ** 2).mean())
+    assert pv.psnr(bytes_a, bytes_b) == pytest.approx(expected)
+    assert pv.ssim(bytes_a, bytes_a) == 1.0
+    # One window, summed by hand at one pixel.
+    w = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    w = np.outer(w, w) / np.outer(w, w).sum()
+    x, y = a[:11, :11, 0], b[:11, :11, 0]
+    mx, my = (w * x).sum(), (w * y).sum()
+    vx, vy, vxy = (w * x * x).sum() - mx**2, (w * y * y).sum() - my**2, (w * x * y).sum() - mx * my
+    by_hand = (2 * mx * my + 1e-4) * (2 * vxy + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4))
+    assert pv.ssim(x, y) == pytest.approx(by_hand)
+
+
+def test_compare_pairs_frames(rng):
+    a, b = rng.random((2, 3, 16, 16))
+    figures = pv.compare(a, iter(b))
+    assert figures["psnr"] == pytest.approx(pv.psnr(a, b))
+    assert figures["ssim"] == pytest.approx(np.mean([pv.ssim(x, y) for x, y in zip(a, b, strict=True)]))
+    with pytest.raises(pv.InputError, match="the other video ends after 2 frames"):
+        pv.compare(a, b[:2])
+    with pytest.raises(pv.InputError, match="dtypes differ"):
+        pv.compare(a, b.astype(np.float32))
+    with pytest.raises(pv.InputError, match="no frame"):
+        pv.compare([], [])

@@ -1,0 +1,41 @@
+"""Every Python block of README and docs runs."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pv.write("in.mp4", np.zeros((9, 16, 16, 3), np.uint8))
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        module = ModuleType("example")
+        monkeypatch.setitem(sys.modules, "example", module)
+        exec(compile(block, str(page), "exec", dont_inherit=True), module.__dict__)
+    if page.name == "README.md":
+        assert pv.read("out.mp4").count == 9
+        assert list(pv.read("smooth.mkv"))[0].shape == (16, 16)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_files_lead_somewhere(page):
+    for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+        assert (page.parent / link).exists(), link
+
+
+def test_the_version_is_the_same_everywhere():
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == pv.__version__
+    assert f"## [{pv.__version__}]" in (ROOT / "CHANGELOG.md").read_text()

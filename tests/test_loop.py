@@ -1,0 +1,146 @@
+"""The loop: times, checks, layout."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+from pde_video.solves import conjugate_gradients
+
+
+class Decay:
+    """dy/dt = −y, a term written by a user: nothing but a rate."""
+
+    def rate(self, t, y):
+        return -y
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+@pytest.mark.parametrize("term", [pv.Heat(2.0, spacing=0.5), pv.PeronaMalik(0.1), pv.PeronaMalik(0.1, "tv")])
+def test_the_stable_step_is_accepted_and_one_percent_more_refused(term, ndim):
+    y = np.zeros((4,) * ndim)
+    bound = term.stable_dt(ndim)
+    pv.evolve(term, y, [0, bound])
+    with pytest.raises(pv.UnstableStepError, match=f"above {bound:.6g}, the largest stable one"):
+        pv.evolve(term, y, [0, 1.01 * bound])
+
+
+def test_the_bound_is_sharp():
+    checkers = np.indices((8, 8)).sum(axis=0) % 2 - 0.5
+    for dt, grows in ((0.25, False), (0.26, True)):
+        state = pv.evolve(pv.Heat(), checkers, pv.uniform(100 * dt, steps=100), check=False)
+        assert (np.abs(state).max() > 0.5001) == grows
+
+
+def test_uniform_without_a_step_takes_the_largest_stable_one():
+    times = []
+    pv.evolve(pv.Heat(), np.zeros((3, 3)), pv.uniform(1.1), callback=lambda t, y: times.append(t))
+    np.testing.assert_allclose(times, np.linspace(0, 1.1, 6))  # 1.1 / 0.25 = 4.4, so five steps.
+    times.clear()
+    everything = pv.uniform(1.1)
+    pv.evolve(pv.Heat(), np.zeros((3, 3)), everything, step=pv.implicit_euler, callback=lambda t, y: times.append(t))
+    assert times == [0, 1.1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"t_end": 0}, "t_end is 0"),
+        ({"t_end": float("inf")}, "t_end is inf"),
+        ({"t_end": 1, "dt": 0}, "dt is 0"),
+        ({"t_end": 1, "dt": -0.1}, "dt is -0.1"),
+        ({"t_end": 1, "dt": float("nan")}, "dt is nan"),
+        ({"t_end": 1, "steps": 0}, "steps is 0"),
+        ({"t_end": 1, "steps": 1.5}, "steps is 1.5"),
+        ({"t_end": 1, "dt": 0.1, "steps": 10}, "both given"),
+    ],
+)
+def test_bad_times_are_named(arguments, message):
+    with pytest.raises(pv.ParameterError, match=message):
+        pv.uniform(**arguments)
+
+
+@pytest.mark.parametrize("times", [[0, 0], [0, 1, 1], [0, 1, 0.5], [[0, 1]], [], [0, np.nan]])
+def test_times_must_be_strictly_monotonic(times):
+    with pytest.raises(pv.ParameterError, match="times must be"):
+        pv.evolve(Decay(), np.ones(3), times)
+
+
+def test_times_may_decrease():
+    np.testing.assert_allclose(pv.evolve(Decay(), np.ones(2), [1.0, 0.5, 0.0]), [2.25, 2.25])
+
+
+def test_evolution_yields_every_state_and_evolve_the_last():
+    states = list(pv.evolution(Decay(), np.ones(2), [0, 0.5, 1.0]))
+    assert [t for t, _ in states] == [0, 0.5, 1.0]
+    np.testing.assert_array_equal([state[0] for _, state in states], [1, 0.5, 0.25])
+    np.testing.assert_array_equal(pv.evolve(Decay(), np.ones(2), [0, 0.5, 1.0]), states[-1][1])
+
+
+@pytest.mark.parametrize("channel_axis", [None, 0, 1, -1])
+def test_layout_is_given_back(channel_axis, rng):
+    y = rng.random((5, 6, 4)).astype(np.float32)
+    before = y.copy()
+    seen = []
+    z = pv.evolve(pv.Heat(), y, [0, 0.1], channel_axis=channel_axis, callback=lambda t, s: seen.append(s.shape))
+    assert z.shape == y.shape == seen[0] == seen[1]
+    assert z.dtype == y.dtype
+    assert z.flags.c_contiguous
+    np.testing.assert_array_equal(y, before)
+
+
+def test_out_receives_the_result(rng):
+    y = rng.random((6, 7))
+    expected, out = pv.evolve(pv.Heat(), y, [0, 0.2]), np.empty((6, 7))
+    assert pv.evolve(pv.Heat(), y, [0, 0.2], out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    pv.evolve(pv.Heat(), y, [0, 0.2], out=y)
+    np.testing.assert_array_equal(y, expected)
+    with pytest.raises(pv.ParameterError, match="out has shape"):
+        pv.evolve(pv.Heat(), y, [0, 0.2], out=np.empty((7, 6)))
+
+
+def test_no_time_gives_a_copy(rng):
+    y = rng.random((4, 4))
+    z = pv.evolve(pv.Heat(), y, [0.0])
+    np.testing.assert_array_equal(y, z)
+    assert not np.shares_memory(y, z)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.complex64, bool, object, np.float16])
+def test_other_dtypes_are_refused(dtype):
+    with pytest.raises(TypeError, match="evolve works on float32 or float64"):
+        pv.evolve(pv.Heat(), np.zeros((3, 3), dtype), [0, 0.1])
+
+
+def test_odd_memory_layouts_give_the_same(rng):
+    y = rng.random((8, 10))
+    expected = pv.evolve(pv.Heat(), y, [0, 0.2])
+    read_only = y.copy()
+    read_only.setflags(write=False)
+    padded = np.zeros((16, 20))
+    padded[::2, ::2] = y
+    for other in (np.asfortranarray(y), read_only, padded[::2, ::2], y.astype(">f8")):
+        np.testing.assert_array_equal(pv.evolve(pv.Heat(), other, [0, 0.2]), expected)
+
+
+def test_unusable_states_are_refused():
+    with pytest.raises(pv.InputError, match="empty"):
+        pv.evolve(pv.Heat(), np.zeros((0, 3)), [0, 0.1])
+    with pytest.raises(pv.InputError, match="NaN"):
+        pv.evolve(pv.Heat(), np.array([1.0, np.nan]), [0, 0.1])
+    with pytest.raises(pv.ParameterError, match="channel_axis is 2"):
+        pv.evolve(pv.Heat(), np.zeros((3, 3)), [0, 0.1], channel_axis=2)
+    with pytest.raises(pv.ParameterError, match="4 axes"):
+        pv.evolve(pv.Heat(), np.zeros((2, 2, 2, 2)), [0, 0.1])
+    with pytest.raises(TypeError, match="Decay has no solve"):
+        pv.evolve(Decay(), np.ones(2), [0, 1], step=pv.implicit_euler)
+
+
+def test_a_solve_that_does_not_converge_says_so(rng):
+    matrix = np.diag([1.0, 1e3, 1e6])
+    with pytest.raises(pv.SolverError, match="relative residual"):
+        conjugate_gradients(lambda z: matrix @ z, np.ones(3), np.ones(3), np.zeros(3), iterations=1)
+    with pytest.raises(pv.SolverError, match="nan"):
+        conjugate_gradients(lambda z: z * np.nan, np.ones(3), np.ones(3), np.zeros(3), iterations=3)
