@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -136,13 +137,16 @@ def _progress(frames: Iterable[Any], count: int | None) -> Iterable[Any]:
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({**facts, "version": __version__}, default=str, allow_nan=False))
+        # JSON has no infinity: the PSNR of a video with itself becomes null.
+        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()}
+        click.echo(json.dumps({**finite, "version": __version__}, default=str, allow_nan=False))
         return
     flat = {name: value for name, value in facts.items() if name != "files"} | facts.get("files", {})
     width = max(map(len, flat))
     for name, value in flat.items():
+        unit = " dB" if name == "gain" or name.startswith("psnr") else ""
         text = f"{value:.4g}" if isinstance(value, float) else "unknown" if value is None else value
-        click.echo(f"{name.replace('_', ' '):<{width}}  {text}")
+        click.echo(f"{name.replace('_', ' '):<{width}}  {text}{unit}")
 
 
 def _exit_code(fault: BaseException) -> int | None:
