@@ -26,6 +26,13 @@ def test_the_stable_step_is_accepted_and_one_percent_more_refused(term, ndim):
         pv.evolve(term, y, [0, 1.01 * bound])
 
 
+def test_the_bound_follows_its_formula():
+    assert [pv.Heat().stable_dt(ndim) for ndim in (1, 2, 3)] == [0.5, 0.25, 1 / 6]
+    assert pv.Heat(2.0, spacing=(1.0, 2.0, 0.5)).stable_dt(3) == pytest.approx(1 / (2 * 2 * (1 + 0.25 + 4)), rel=1e-12)
+    assert pv.PeronaMalik(0.1).stable_dt(2) == 0.25
+    assert pv.PeronaMalik(0.1, "tv").stable_dt(2) == pytest.approx(0.025, rel=1e-12)  # g is at most 1/kappa.
+
+
 def test_the_bound_is_sharp():
     checkers = np.indices((8, 8)).sum(axis=0) % 2 - 0.5
     for dt, grows in ((0.25, False), (0.26, True)):
