@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pde_video.errors import OutputError
 from pde_video.filters.denoise import denoise
 from pde_video.filters.noise import gaussian_noise
 from pde_video.metrics import Psnr
 from pde_video.protocols import Array
-from pde_video.video.files import check_output, read, write
+from pde_video.video.files import check_distinct, check_output, read, write
 
 Progress = Callable[[Iterable[Array], int | None], Iterable[Array]]
 
@@ -38,6 +39,13 @@ def _paint(picture: Array, cover: Array, colour: tuple[float, float, float]) -> 
     picture += cover[..., np.newaxis] * (np.array(colour, np.float32) - picture)
 
 
+def _as_bytes(picture: Array) -> Array:
+    """Return what a PNG can hold of a picture: floats in [0, 1] as 8 bits."""
+    if picture.dtype.kind != "f":
+        return picture
+    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+
+
 def demonstrate(
     clip: str | Path | None,
     sigma: float,
@@ -54,28 +62,36 @@ def demonstrate(
     """
     video = read(clip) if clip is not None else None
     suffix = ".mp4" if video is None or video.dtype == np.uint8 else ".npy"
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(errno.ENOTDIR, f"{folder} is a file; name a folder")
     paths = {name: folder / f"{name}{suffix}" for name in ("noisy", "denoised")} | {"picture": folder / "picture.png"}
-    folder.mkdir(parents=True, exist_ok=True)
     for path in paths.values():
-        check_output(path, force)
+        if folder.exists():
+            check_output(path, force)
+        if clip is not None:
+            check_distinct(Path(clip), path)
 
     clean = (lambda: iter(video)) if video is not None else moving_scene
     count = video.count if video is not None else 48
-    noise = partial(gaussian_noise, sigma=sigma, rng=seed)
     report: dict[str, Any] = {}
+
+    def noisy(report: dict[str, Any] | None = None) -> Iterator[Array]:
+        return gaussian_noise(clean(), sigma, rng=seed)
+
+    def denoised(report: dict[str, Any] | None = None) -> Iterator[Array]:
+        return denoise(noisy(), method=method, report=report)
+
+    next(denoised())  # Parameters are refused here, before anything is written.
+    folder.mkdir(parents=True, exist_ok=True)
     figures: dict[str, Any] = {}
-    streams = {
-        "noisy": lambda: noise(clean()),
-        "denoised": lambda: denoise(noise(clean()), method=method, report=report),
-    }
-    for name, stream in streams.items():
-        meter = Psnr()
-        frames = progress(meter.watch(clean(), stream()), count)
-        figures["frames"] = write(paths[name], frames, like=video, force=force)
-        figures[f"psnr_{name}"] = meter.value
+    for stream in (noisy, denoised):
+        meter, path = Psnr(), paths[stream.__name__]
+        frames = progress(meter.watch(clean(), stream(report)), count)
+        figures["frames"] = write(path, frames, like=video, force=force)
+        figures[f"psnr_{stream.__name__}"] = meter.value
     middle = figures["frames"] // 2
-    panels = [next(islice(frames(), middle, None)) for frames in (clean, *streams.values())]
-    write(paths["picture"], [np.concatenate(panels, axis=1)], force=force)
+    panels = [next(islice(frames, middle, None)) for frames in (clean(), noisy(), denoised())]
+    write(paths["picture"], [_as_bytes(np.concatenate(panels, axis=1))], force=force)
     figures["gain"] = figures["psnr_denoised"] - figures["psnr_noisy"]
     return {
         **figures,

@@ -27,7 +27,7 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
         exec(compile(block, str(page), "exec", dont_inherit=True), module.__dict__)
     if page.name == "README.md":
         assert pv.read("out.mp4").count == 9
-        assert list(pv.read("smooth.mkv"))[0].shape == (16, 16)
+        assert next(iter(pv.read("smooth.mkv"))).shape == (16, 16)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -20,10 +22,13 @@ SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif")
 _GREY_MARK = "pde_video grey"  # In the comment of files whose codec has no grey: read the luma alone.
 _UNSPECIFIED, _BT709, _BT601 = 2, 1, 5  # Colour matrices by their numbers in ITU-T H.273.
 _LIMITED, _FULL = 1, 2
+_HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format's clock can tell apart.
 
 
 def read_container(path: Path) -> FileVideo:
     """Return the first video stream of a container, described but not decoded."""
+    if path.suffix.lower() == ".gif" and not path.read_bytes().rstrip(b"\0").endswith(b";"):
+        raise InputError(f"{path}: the file does not end as a GIF does; it is cut off")
     with _open(path) as container:
         stream = _video_stream(container, path)
         codec = stream.codec_context
@@ -52,9 +57,16 @@ def read_container(path: Path) -> FileVideo:
                 "matrix": int(codec.colorspace),
                 "range": int(codec.color_range),
                 "time_base": Fraction(stream.time_base) if stream.time_base else None,
+                "duration": _seconds(stream.metadata.get("DURATION")),
                 "other_streams": [s.type for s in container.streams if s.index != stream.index],
             },
         )
+
+
+def _seconds(clock: str | None) -> Fraction | None:
+    """Return what a Matroska tag such as 00:00:01.200000000 says."""
+    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", clock or "")
+    return Fraction(match[1]) * 3600 + Fraction(match[2]) * 60 + Fraction(match[3]) if match else None
 
 
 def _open(path: Path) -> Any:
@@ -119,6 +131,12 @@ def _decode(video: FileVideo) -> Iterator[Array]:
             yield pixels
     if video.count is not None and index < video.count:
         raise InputError(f"{video.path}: it declares {video.count} frames, but only {index} could be decoded")
+    end, rate = video.details["duration"], video.rate
+    if index and end is not None and rate is not None and video.timestamps[index - 1] + 2 / rate < end:
+        raise InputError(
+            f"{video.path}: it declares {float(end):.2f} s, but the last frame that could be decoded is at "
+            f"{float(video.timestamps[index - 1]):.2f} s"
+        )
     if index == 0:
         raise InputError(f"{video.path}: the video stream holds no frame")
 
@@ -180,28 +198,40 @@ def _encode(target: Target, suffix: str, frames: Iterator[Array], temporary: Pat
         stream: Any = container.add_stream(codec, rate=target.rate, options=options)
         stream.height, stream.width = target.size
         stream.pix_fmt = pixel
-        base = like.get("time_base") or 1 / target.rate
-        if suffix in (".mp4", ".mov", ".m4v", ".mkv", ".webm"):
-            stream.codec_context.time_base = base
-        else:
-            base = 1 / target.rate  # These count frames: one per tick.
+        counted = suffix in (".avi", ".gif")  # These count frames: one per tick.
+        base = 1 / target.rate if counted else _time_base(like.get("time_base"), target.rate)
+        stream.codec_context.time_base = base
         if subsampled:
             stream.codec_context.color_range = _FULL if full else _LIMITED
             stream.codec_context.colorspace = matrix
-        start, previous, count = target.timestamp(0), -1, 0
+        count, previous = 0, -1
         for frame in frames:
             picture = _picture(frame, source, pixel, matrix, full)
-            stamp = target.timestamp(count)
-            if stamp is None or start is None or suffix in (".avi", ".gif"):
-                ticks = max(round(count / target.rate / base), previous + 1)
-            else:
-                ticks = round((stamp - start) / base)
-            picture.pts, picture.time_base = ticks, base
-            previous = ticks
+            moment = count / target.rate if counted else _moment(target, count, like.get("time_base"))
+            previous = picture.pts = max(round(moment / base), previous + 1)
+            picture.time_base = base
             container.mux(stream.encode(picture))
             count += 1
         container.mux(stream.encode())
     return count
+
+
+def _time_base(source: Fraction | None, rate: Fraction) -> Fraction:
+    """Return a clock that tells both the source's ticks and frames of exact rate apart."""
+    if source is None:
+        return 1 / rate
+    ticks = math.lcm(source.denominator, rate.numerator)
+    return Fraction(1, ticks) if ticks < 2**31 else source
+
+
+def _moment(target: Target, index: int, tick: Fraction | None) -> Fraction:
+    """Return when a frame is shown: when its source was, or by the rate where that is within the source's rounding."""
+    by_rate = index / target.rate
+    stamp, start = target.timestamp(index), target.timestamp(0)
+    if stamp is None or start is None:
+        return by_rate
+    shown = stamp - start
+    return by_rate if tick is not None and abs(shown - by_rate) <= tick else shown
 
 
 def _muxer(suffix: str) -> str:
@@ -221,6 +251,11 @@ def _encoding(target: Target, suffix: str) -> tuple[str, str, str, dict[str, str
     if wide and suffix not in (".mkv", ".avi"):
         raise ParameterError(
             f"{suffix} would not keep 16 bits; write .mkv or .avi (lossless FFV1), .tiff or .npy, which do"
+        )
+    highest = _HIGHEST_RATE.get(suffix)
+    if highest is not None and target.rate > highest:
+        raise ParameterError(
+            f"{suffix} holds at most {highest} frames per second; {float(target.rate):g} are asked for"
         )
     if suffix == ".gif":
         return source, "gif", "gray" if channels == 1 else "pal8", {}

@@ -186,11 +186,23 @@ def check_output(path: Path, force: bool) -> None:
         raise OutputError(errno.EACCES, f"the folder {path.parent} cannot be written to")
     if path.is_dir():
         raise OutputError(errno.EISDIR, f"{path} is a folder; name a file in it")
-    existing = stills.members(path) if stills.is_pattern(path) else [path] if path.exists() else []
+    existing = _existing(path)
     if existing and not force:
         raise FileExistsError(
             errno.EEXIST, "the output exists; pass --force (force=True) to overwrite", str(existing[0])
         )
+
+
+def check_distinct(source: Path, target: Path) -> None:
+    """Raise if writing `target` would overwrite a file of `source`, by whatever name, even with ``force``."""
+    sources = _existing(source)
+    for file in _existing(target):
+        if any(file.samefile(other) for other in sources):
+            raise FileExistsError(errno.EEXIST, "input and output are the same file; name another output", str(file))
+
+
+def _existing(path: Path) -> list[Path]:
+    return stills.members(path) if stills.is_pattern(path) else [path] if path.exists() else []
 
 
 @contextlib.contextmanager
@@ -276,8 +288,7 @@ def run(
     source, target = Path(src), Path(dst)
     video = read(source)
     _by_suffix(_WRITERS, target)
-    if target.exists() and source.exists() and target.samefile(source):
-        raise FileExistsError(errno.EEXIST, "input and output are the same file; name another output", str(target))
+    check_distinct(source, target)
     check_output(target, force)
     report: dict[str, Any] = {}
     frames = pipeline(*filters)(video, report=report)

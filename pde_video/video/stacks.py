@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import tifffile
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video.source import FileVideo, Target
+
+# What is wrong with a file is raised here, in one line; the library would log it as well.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+logging.getLogger("tifffile").propagate = False
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 _CLASSIC_LIMIT = 2**32 - 2**25  # Bytes that a TIFF of 32-bit offsets can hold, less room for its directories.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import imageio.v3 as iio
 import numpy as np
 
@@ -68,7 +70,8 @@ def _picture(path: Path) -> Array:
 
 
 def _wide_colour(path: Path) -> str | None:
-    header = path.open("rb").read(26)
+    with path.open("rb") as file:
+        header = file.read(26)
     if header[:8] != b"\x89PNG\r\n\x1a\n" or header[24:25] != b"\x10":
         return None
     return {2: "rgb48le", 6: "rgba64le"}.get(header[25])
@@ -101,13 +104,20 @@ def member_name(pattern: Path, number: int) -> str:
 def _write_picture(path: Path, frame: Array, jpeg: bool) -> None:
     frame = frame[..., 0] if frame.ndim == 3 and frame.shape[2] == 1 else frame
     if frame.dtype == np.uint16 and frame.ndim == 3:
-        layout = {3: "rgb48", 4: "rgba64"}[frame.shape[2]]
-        layouts = {"in_pixel_format": f"{layout}le", "out_pixel_format": f"{layout}be", "codec": "png"}
-        # Encoded in memory: given a name, the library would read a % in it as a pattern.
-        encoded = iio.imwrite(
-            "<bytes>", np.ascontiguousarray(frame), extension=".png", plugin="pyav", is_batch=False, **layouts
-        )
-        path.write_bytes(encoded)
+        path.write_bytes(_wide_png(frame))
     else:
         options: dict[str, Any] = {"quality": 95} if jpeg else {}
         iio.imwrite(path, frame, plugin="pillow", **options)
+
+
+def _wide_png(frame: Array) -> bytes:
+    """Encode 16-bit colour, which Pillow cannot."""
+    layout = {3: "rgb48", 4: "rgba64"}[frame.shape[2]]
+    codec: Any = av.CodecContext.create("png", "w")
+    codec.height, codec.width = frame.shape[0], frame.shape[1]
+    codec.pix_fmt, codec.time_base = f"{layout}be", Fraction(1, 25)
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=f"{layout}le").reformat(
+        format=f"{layout}be"
+    )
+    picture.pts = 0
+    return b"".join(bytes(packet) for packet in [*codec.encode(picture), *codec.encode()])
