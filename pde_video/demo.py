@@ -39,6 +39,14 @@ def _paint(picture: Array, cover: Array, colour: tuple[float, float, float]) -> 
     picture += cover[..., np.newaxis] * (np.array(colour, np.float32) - picture)
 
 
+def _kept(frames: Iterable[Array], number: int, where: list[Array]) -> Iterator[Array]:
+    """Pass frames on, and put the one of that number aside."""
+    for i, frame in enumerate(frames):
+        if i == number:
+            where.append(frame)
+        yield frame
+
+
 def _as_bytes(picture: Array) -> Array:
     """Return what a PNG can hold of a picture: floats in [0, 1] as 8 bits."""
     if picture.dtype.kind != "f":
@@ -84,13 +92,13 @@ def demonstrate(
     next(denoised())  # Parameters are refused here, before anything is written.
     folder.mkdir(parents=True, exist_ok=True)
     figures: dict[str, Any] = {}
+    panels = [next(islice(clean(), (count or 1) // 2, None))]
     for stream in (noisy, denoised):
         meter, path = Psnr(), paths[stream.__name__]
-        frames = progress(meter.watch(clean(), stream(report)), count)
+        watched = _kept(meter.watch(clean(), stream(report)), (count or 1) // 2, panels)
+        frames = progress(watched, count)
         figures["frames"] = write(path, frames, like=video, force=force)
         figures[f"psnr_{stream.__name__}"] = meter.value
-    middle = figures["frames"] // 2
-    panels = [next(islice(frames, middle, None)) for frames in (clean(), noisy(), denoised())]
     write(paths["picture"], [_as_bytes(np.concatenate(panels, axis=1))], force=force)
     figures["gain"] = figures["psnr_denoised"] - figures["psnr_noisy"]
     return {

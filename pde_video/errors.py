@@ -13,6 +13,10 @@ class InputError(ValueError):
     """Data that cannot be used as it is: not a video, empty, NaN, wrong dimensions (exit code 4)."""
 
 
+class DtypeError(InputError, TypeError):
+    """Data, or an object, of a type that is not worked on (exit code 4)."""
+
+
 class OutputError(OSError):
     """An output that could not be written whole (exit code 5)."""
 

@@ -22,8 +22,18 @@ def check_positive(**values: float) -> None:
             raise ParameterError(f"{name} is {value}; it must be positive and finite")
 
 
+def check_whole(at_least: int, **values: float) -> None:
+    """Raise ParameterError unless every value is a whole number of at least `at_least`."""
+    for name, value in values.items():
+        whole = isinstance(value, (int, float, np.number)) and math.isfinite(value) and value == int(value)
+        if isinstance(value, bool) or not whole or value < at_least:
+            raise ParameterError(f"{name} is {value!r}; it must be a whole number of at least {at_least}")
+
+
 def as_spacing(spacing: float | Sequence[float]) -> float | tuple[float, ...]:
     """Return `spacing` checked and frozen: a float, or a tuple of one per axis."""
+    if isinstance(spacing, str):
+        raise ParameterError(f"spacing is {spacing!r}; it must be a number, or one for each axis")
     if isinstance(spacing, Sequence) or np.ndim(spacing):
         frozen = tuple(float(h) for h in spacing)  # type: ignore[union-attr]
         for h in frozen:

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.errors import InputError, ParameterError, UnstableStepError
+from pde_video.errors import DtypeError, InputError, ParameterError, UnstableStepError
 from pde_video.grid import from_planes, to_planes
-from pde_video.protocols import Array, Step
+from pde_video.protocols import Array, Step, Term
 from pde_video.steps import explicit_euler
 
 _ROUNDING = 1e-6  # A step this little above the bound is the bound, computed in another order.
 
 
 def evolution(
-    term: Any,
+    term: Term,
     y: Array,
     times: Any,
     *,
@@ -54,11 +54,11 @@ def evolution(
     Raises
     ------
     UnstableStepError
-        If a step is longer than the term and the step function allow.
+        If a step is longer than the term and the step function allow, or times run a diffusion backwards.
     InputError
         If `y` is empty or not finite.
     ParameterError
-        If `times` are not strictly monotonic and finite.
+        If `times` are not strictly monotonic and finite, or a state is not finite.
     TypeError
         If `y` is not float32 or float64.
 
@@ -89,13 +89,18 @@ def evolution(
         yield grid[0], from_planes(z, channel_axis)
         for t0, t1 in pairwise(grid):
             z = step(term, t0, t1, z)
+            if check and not np.isfinite(z).all():
+                raise ParameterError(
+                    f"the state became NaN or infinite between t = {t0:g} and {t1:g}: the values are too large or too "
+                    f"small for {z.dtype}, or the term is not what it should be; scale them, or pass check=False"
+                )
             yield t1, from_planes(z, channel_axis)
 
     return states()
 
 
 def evolve(
-    term: Any,
+    term: Term,
     y: Array,
     times: Any,
     *,
@@ -151,6 +156,8 @@ def evolve(
         raise ParameterError(
             f"out has shape {out.shape} and dtype {out.dtype}; y has {np.shape(y)} and {np.asarray(y).dtype}"
         )
+    if callback is not None and out is not None and np.may_share_memory(out, y):
+        y = y.copy()  # The callback may keep the initial state.
     state = y
     for t, state in evolution(term, y, times, step=step, channel_axis=channel_axis, check=check):
         if callback is not None:
@@ -166,7 +173,7 @@ def _as_state(y: Array, channel_axis: int | None, check: bool) -> Array:
     y = np.asarray(y)
     y = y.astype(y.dtype.newbyteorder("="), copy=False)
     if y.dtype not in (np.float32, np.float64):
-        raise TypeError(
+        raise DtypeError(
             f"the state has dtype {y.dtype}; evolve works on float32 or float64: convert it with "
             "y.astype(np.float32), or lift the term to video of any dtype with framewise"
         )
@@ -181,7 +188,7 @@ def _as_state(y: Array, channel_axis: int | None, check: bool) -> Array:
 
 
 def _largest_step(term: Any, step: Any, ndim: int) -> float:
-    multiple = getattr(step, "stable_multiple", math.inf)
+    multiple = getattr(step, "stable_multiple", 1.0)
     if math.isinf(multiple) or not hasattr(term, "stable_dt"):
         return math.inf
     return multiple * term.stable_dt(ndim)
@@ -198,6 +205,11 @@ def _as_times(times: Any, largest: float) -> list[float]:
 
 
 def _refuse_unstable(term: Any, step: Any, grid: list[float], largest: float) -> None:
+    if hasattr(term, "stable_dt") and len(grid) > 1 and grid[1] < grid[0]:
+        raise UnstableStepError(
+            f"times decrease from {grid[0]:g} to {grid[-1]:g}: {term!r} cannot be run backwards, since what diffusion "
+            f"has damped would grow without bound; give increasing times, or check=False to watch it"
+        )
     longest = max((abs(t1 - t0) for t0, t1 in pairwise(grid)), default=0.0)
     if longest > largest * (1 + _ROUNDING):
         name = getattr(step, "__name__", type(step).__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Protocol, TypeAlias
 
@@ -28,8 +28,8 @@ class Term(Protocol):
 class Step(Protocol):
     """One integrator: the state at `t1` from the state `y` at `t0`.
 
-    An attribute ``stable_multiple`` (if there is one) says how many times the term's ``stable_dt`` the step
-    may span; a step without it is unconditionally stable.
+    An attribute ``stable_multiple`` says how many times the term's ``stable_dt`` the step may span, infinity for an
+    unconditionally stable one; a step without it is held to one.
     """
 
     def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
@@ -61,6 +61,3 @@ class Video(Protocol):
 
     def __iter__(self) -> Iterator[Array]:
         """Yield the frames, one by one."""
-
-
-Times: TypeAlias = Iterable[float] | Callable[[float], Array]

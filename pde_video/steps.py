@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pde_video.protocols import Array
@@ -89,3 +90,6 @@ def implicit_euler(term: Any, t0: float, t1: float, y: Array) -> Array:
     if solve is None:
         raise TypeError(f"{type(term).__name__} has no solve(t, y, dt), which implicit_euler needs; use explicit_euler")
     return solve(t0, y, t1 - t0)
+
+
+implicit_euler.stable_multiple = math.inf  # type: ignore[attr-defined]

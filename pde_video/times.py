@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pde_video.errors import ParameterError
+from pde_video.grid import check_whole
 from pde_video.protocols import Array
 
 
@@ -53,8 +54,7 @@ def uniform(t_end: float, dt: float | None = None, *, steps: int | None = None) 
     if dt is not None and steps is not None:
         raise ParameterError("dt and steps are both given; leave one out")
     if steps is not None:
-        if steps != int(steps) or steps < 1:
-            raise ParameterError(f"steps is {steps}; it must be a whole number of at least 1")
+        check_whole(1, steps=steps)
         return np.linspace(0.0, t_end, int(steps) + 1)
     if dt is None:
         return lambda largest: uniform(t_end, steps=_number_of_steps(t_end, largest))  # type: ignore[return-value]

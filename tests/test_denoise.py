@@ -108,3 +108,23 @@ def test_compare_pairs_frames(rng):
         pv.compare(a, b.astype(np.float32))
     with pytest.raises(pv.InputError, match="no frame"):
         pv.compare([], [])
+
+
+def test_a_black_introduction_does_not_hide_the_noise():
+    lively = pv.gaussian_noise(np.full((10, 32, 32), 128, np.uint8), 20.0)
+    video = np.concatenate([np.zeros((7, 32, 32), np.uint8), lively])
+    report = {}
+    result = pv.denoise(video, report=report)
+    assert abs(report["sigma"] - 20) < 1.5
+    assert result[8].std() < 5
+    expected = pv.estimate_sigma(lively[:5])
+    assert report["sigma"] == pytest.approx(expected, rel=1e-6)  # Five frames, no more and no less.
+
+
+@pytest.mark.parametrize("method", ["perona-malik", "tv", "heat"])
+@pytest.mark.parametrize("unit", [1e-25, 1e-20, 1e-6, 1e6, 1e15])
+def test_values_of_any_unit_are_denoised_alike(method, unit, rng):
+    noisy = rng.normal(1.0, 0.1, (2, 24, 24)).astype(np.float32)
+    expected = pv.denoise(noisy, method=method)
+    assert expected.std() < 0.05
+    np.testing.assert_allclose(pv.denoise(noisy * np.float32(unit), method=method) / unit, expected, rtol=1e-3)

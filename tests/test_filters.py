@@ -190,6 +190,8 @@ def test_resize_samples_the_same_picture_at_other_points():
         expected = np.sin(columns / 9)[None] + np.cos(rows / 7)[:, None]
         assert np.abs(resized - expected)[4:-4, 4:-4].max() < 0.02
     np.testing.assert_allclose(pv.resize(picture[None], 40, 60)[0], picture, atol=1e-12)
+    fine = np.sin(np.pi * (x + 0.5) * 0.8)[None]  # Finer than a third of the pixels can show: it must go.
+    assert np.abs(pv.resize(fine, 40, 20)[0, :, 3:-3]).max() < 0.1
     assert pv.resize(np.full((1, 5, 5), 9, np.uint8), 3, 11, order=0).tolist() == np.full((1, 3, 11), 9).tolist()
     for bad in ({"height": 0, "width": 5}, {"height": 5.5, "width": 5}, {"height": 5, "width": 5, "order": 6}):
         with pytest.raises(pv.ParameterError):

@@ -77,9 +77,9 @@ def test_extrapolate_continues_the_last_change(rng):
         (lambda v: pv.frame_difference(v, float("nan")), pv.ParameterError, "alpha is nan"),
         (lambda v: pv.frame_difference(v, 1.0, kappa=0), pv.ParameterError, "kappa is 0"),
         (lambda v: pv.extrapolate(v, alpha=float("inf")), pv.ParameterError, "alpha is inf"),
-        (lambda v: pv.extrapolate(v, frames=-1), pv.ParameterError, "-1 frames to append"),
+        (lambda v: pv.extrapolate(v, frames=-1), pv.ParameterError, "frames to append is -1"),
         (lambda v: pv.extrapolate(v[:1]), pv.InputError, "one frame; two are needed"),
-        (lambda v: pv.video_diffusion(v, 1.0, 1.5), pv.ParameterError, "1.5 frames to append"),
+        (lambda v: pv.video_diffusion(v, 1.0, 1.5), pv.ParameterError, r"frames to append is 1\.5"),
     ],
 )
 def test_bad_input_is_named(call, error, message):
@@ -90,3 +90,7 @@ def test_bad_input_is_named(call, error, message):
 def test_a_previous_frame_of_another_shape_is_refused():
     with pytest.raises(pv.ParameterError, match=r"previous has shape \(3, 4\), but the state has \(4, 3\)"):
         pv.evolve(pv.FrameDifference(np.zeros((3, 4))), np.zeros((4, 3)), [0, 1])
+
+
+def test_the_dtype_of_the_state_is_kept():
+    assert pv.evolve(pv.FrameDifference(np.zeros(3)), np.ones(3, np.float32), [0, 1]).dtype == np.float32

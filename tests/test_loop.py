@@ -74,6 +74,47 @@ def test_times_must_be_strictly_monotonic(times):
         pv.evolve(Decay(), np.ones(3), times)
 
 
+class Clock:
+    """dy/dt = t."""
+
+    def rate(self, t, y):
+        return np.full_like(y, t)
+
+
+def test_the_rate_is_taken_at_the_start_of_an_explicit_step():
+    np.testing.assert_array_equal(pv.evolve(Clock(), np.zeros(2), [0.0, 1.0, 3.0]), [2.0, 2.0])
+
+
+@pytest.mark.parametrize("step", [pv.explicit_euler, pv.implicit_euler])
+def test_diffusion_is_not_run_backwards(step):
+    with pytest.raises(pv.UnstableStepError, match="times decrease from 1 to 0"):
+        pv.evolve(pv.Heat(), np.eye(4), [1.0, 0.9, 0.0], step=step)
+
+
+def test_a_step_that_does_not_say_how_far_it_is_stable_is_held_to_the_bound():
+    with pytest.raises(pv.UnstableStepError):
+        pv.evolve(pv.Heat(), np.eye(4), [0, 1.0], step=lambda term, t0, t1, y: y + (t1 - t0) * term.rate(t0, y))
+
+
+def test_a_state_that_overflows_is_an_error_and_not_nan():
+    class Growth:
+        def rate(self, t, y):
+            return y * y
+
+    with (
+        pytest.raises(pv.ParameterError, match="became NaN or infinite between t = 0 and 1"),
+        np.errstate(over="ignore"),
+    ):
+        pv.evolve(Growth(), np.full(3, 1e30, np.float32), [0, 1.0])
+
+
+def test_states_given_to_a_callback_are_not_written_to_when_out_is_the_input():
+    y, kept = np.array([0.0, 1.0]), []
+    pv.evolve(pv.Heat(), y, [0, 0.25], out=y, callback=lambda t, state: kept.append(state))
+    assert [state.tolist() for state in kept] == [[0.0, 1.0], [0.25, 0.75]]
+    assert y.tolist() == [0.25, 0.75]
+
+
 def test_times_may_decrease():
     np.testing.assert_allclose(pv.evolve(Decay(), np.ones(2), [1.0, 0.5, 0.0]), [2.25, 2.25])
 

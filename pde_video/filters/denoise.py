@@ -15,7 +15,8 @@ from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik
 from pde_video.times import uniform
 
-_LOOKED_AT = 5  # Frames from which an unknown noise level is estimated.
+_LOOKED_AT = 5  # Frames from which an unknown noise level is estimated: the first that are not one flat colour,
+_WITHIN = 40  # among so many, since films fade in from black.
 
 # Contrast and time of each method, from the noise level of the picture's gradient: of `contrast`, which is σ √C for
 # C channels whose squared differences are added. The numbers are the best common ones over three clips in colour
@@ -40,7 +41,7 @@ def denoise(frames: Frames, *, sigma: float | None = None, method: str = "perona
         Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     sigma : float, optional
         Standard deviation of the noise, ≥ 0, in units of the input (of 255 for uint8). Default: estimated from the
-        first five frames by `estimate_sigma`.
+        first five frames by `estimate_sigma`; frames of one flat colour, as before a fade-in, are passed over.
     method : {"perona-malik", "tv", "heat"}
         Edge-stopping diffusion with a rational conductance on smoothed gradients, total variation flow, or the
         heat equation (which blurs).
@@ -76,7 +77,7 @@ def denoise(frames: Frames, *, sigma: float | None = None, method: str = "perona
     if method not in _METHODS:
         raise ParameterError(f"method is {method!r}; it must be one of {', '.join(METHODS)}")
     if sigma is None:
-        level = estimate_sigma(frames.peek(_LOOKED_AT))
+        level = estimate_sigma(_frames_that_show_noise(frames))
     elif math.isfinite(sigma) and sigma >= 0:
         level = sigma / frames.scale
     else:
@@ -89,6 +90,16 @@ def denoise(frames: Frames, *, sigma: float | None = None, method: str = "perona
     term, time = _METHODS[method](contrast)
     frames.report.update(_described(term, frames.scale), time=time)
     return framewise(term, uniform(time))(frames)
+
+
+def _frames_that_show_noise(frames: Frames) -> list[Array]:
+    ahead = _LOOKED_AT
+    while True:
+        head = frames.peek(ahead)
+        lively = [frame for frame in head if frame.min() < frame.max()][:_LOOKED_AT]
+        if len(lively) == _LOOKED_AT or len(head) < ahead or ahead >= _WITHIN:
+            return lively or head[:_LOOKED_AT]
+        ahead = min(2 * ahead, _WITHIN)
 
 
 def _described(term: Heat | PeronaMalik, scale: float) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pde_video.errors import InputError, ParameterError
+from pde_video.errors import InputError
 from pde_video.filters.frame_difference import check_alpha, update
 from pde_video.filters.lift import Frames, video_filter
+from pde_video.grid import check_whole
 from pde_video.protocols import Array
 
 
@@ -98,8 +99,7 @@ def video_diffusion(video: Any, alpha: float, num_iterations: int, *, report: di
 
 @video_filter
 def _appended(frames: Frames, number: int, following: Callable[[Array, Array], Array]) -> Iterator[Array]:
-    if number != int(number) or number < 0:
-        raise ParameterError(f"{number} frames to append: it must be a whole number of at least 0")
+    check_whole(0, **{"the number of frames to append": number})
 
     def all_frames() -> Iterator[Array]:
         older: Array | None = None

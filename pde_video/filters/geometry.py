@@ -8,6 +8,7 @@ import numpy as np
 
 from pde_video.errors import ParameterError
 from pde_video.filters.lift import Frames, video_filter
+from pde_video.grid import check_whole
 from pde_video.protocols import Array
 
 
@@ -45,9 +46,9 @@ def crop(frames: Frames, top: int, left: int, height: int, width: int) -> Iterat
     >>> pv.crop(np.arange(12, dtype=np.uint8).reshape(1, 3, 4), 1, 2, 2, 2).tolist()
     [[[6, 7], [10, 11]]]
     """
-    rectangle = (top, left, height, width)
-    if any(value != int(value) for value in rectangle) or min(top, left) < 0 or min(height, width) < 1:
-        raise ParameterError(f"top, left, height, width are {rectangle}; whole numbers, from 0 and of at least 1 pixel")
+    check_whole(0, top=top, left=left)
+    check_whole(1, height=height, width=width)
+    top, left, height, width = int(top), int(left), int(height), int(width)
 
     def cropped() -> Iterator[Array]:
         for frame in frames:
@@ -96,8 +97,7 @@ def resize(frames: Frames, height: int, width: int, *, order: int = 3) -> Iterat
     >>> pv.resize(np.full((2, 45, 61), 7, np.uint8), 90, 122)[0, :2, :3].tolist()
     [[7, 7, 7], [7, 7, 7]]
     """
-    if any(value != int(value) or value < 1 for value in (height, width)):
-        raise ParameterError(f"the new size is {height} × {width}; both must be whole numbers of at least 1")
+    check_whole(1, height=height, width=width)
     if order not in range(6):
         raise ParameterError(f"order is {order}; it must be one of 0, 1, 2, 3, 4, 5")
     return (_resampled(frame, int(height), int(width), order) for frame in frames)

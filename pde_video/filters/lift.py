@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.errors import InputError
+from pde_video.errors import DtypeError, InputError
 from pde_video.protocols import Array
 
 _EXACT = ("uint8", "uint16", "int8", "int16", "float16", "float32", "float64")
@@ -89,13 +89,11 @@ def video_filter(function: Callable[..., Iterable[Array]]) -> Callable[..., Any]
         if isinstance(video, np.ndarray):
             _check_array(video)
         elif not isinstance(video, Iterable) or isinstance(video, (str, bytes)):
-            raise TypeError(
+            raise DtypeError(
                 f"got {type(video).__name__}; give an array (T, H, W) or (T, H, W, C), an iterable of frames, "
                 "or read(path)"
             )
-        head, frames = _first(video)
-        if head is None:
-            raise InputError("the video is empty: it has no frame")
+        head, frames = first_frame(video)
         scale = _scale(head.dtype)
         floats = Frames(_to_float(frames, head, scale), scale, report)
         filtered = _from_float(function(floats, *args, **kwargs), head, scale, floats.report)
@@ -150,7 +148,7 @@ def pipeline(*filters: Callable[..., Any]) -> Callable[..., Any]:
 
 def _scale(dtype: np.dtype[Any]) -> float:
     if dtype.name not in _EXACT:
-        raise TypeError(
+        raise DtypeError(
             f"frames have dtype {dtype}; allowed are {', '.join(_EXACT)}: convert them first, "
             "for example with frames.astype(np.float32)"
         )
@@ -165,25 +163,32 @@ def _check_array(video: Array) -> None:
         )
 
 
-def _first(video: Iterable[Array]) -> tuple[Array | None, Iterator[Array]]:
+def first_frame(video: Iterable[Array]) -> tuple[Array, Iterator[Array]]:
+    """Return the first frame, checked, and an iterator over all frames."""
     frames = iter(video)
     head = next(frames, None)
     if head is None:
-        return None, frames
+        raise InputError("the video is empty: it has no frame")
     head = np.asarray(head)
     if head.ndim not in (2, 3) or head.size == 0:
         raise InputError(f"frame 0 has shape {head.shape}; a frame is (H, W) or (H, W, C), none of them 0")
     return head, chain([head], frames)
 
 
-def _to_float(frames: Iterator[Array], head: Array, scale: float) -> Iterator[Array]:
-    work: Any = np.float64 if head.dtype == np.float64 else np.float32
+def alike(frames: Iterable[Array], head: Array) -> Iterator[Array]:
+    """Yield the frames as arrays, as long as they have the shape and dtype of `head`."""
     for i, frame in enumerate(frames):
         frame = np.asarray(frame)
         if frame.shape != head.shape or frame.dtype != head.dtype:
             raise InputError(
                 f"frame {i} has shape {frame.shape} and dtype {frame.dtype}; frame 0 has {head.shape} and {head.dtype}"
             )
+        yield frame
+
+
+def _to_float(frames: Iterable[Array], head: Array, scale: float) -> Iterator[Array]:
+    work: Any = np.float64 if head.dtype == np.float64 else np.float32
+    for i, frame in enumerate(alike(frames, head)):
         if frame.dtype.kind == "f" and not np.isfinite(frame).all():
             raise InputError(f"frame {i} holds NaN or infinite values; replace them first")
         worked = frame.astype(work)  # Always a copy: the caller's frame is never written to.

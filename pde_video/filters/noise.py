@@ -9,6 +9,7 @@ import numpy as np
 
 from pde_video.errors import ParameterError
 from pde_video.filters.lift import Frames, video_filter
+from pde_video.grid import check_whole
 from pde_video.protocols import Array
 
 
@@ -50,5 +51,7 @@ def gaussian_noise(frames: Frames, sigma: float, *, rng: int | np.random.Generat
     """
     if not (math.isfinite(sigma) and sigma >= 0):
         raise ParameterError(f"sigma is {sigma}; it must be 0 or a positive, finite standard deviation")
+    if not isinstance(rng, np.random.Generator):
+        check_whole(0, rng=rng)
     generator, level = np.random.default_rng(rng), sigma / frames.scale
     return (frame + level * generator.standard_normal(frame.shape, frame.dtype) for frame in frames)

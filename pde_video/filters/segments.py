@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.errors import InputError, ParameterError
+from pde_video.errors import InputError
+from pde_video.grid import check_whole
 from pde_video.protocols import Array
 
 
@@ -44,8 +45,7 @@ def split(video: Iterable[Array], length: int) -> Iterator[Array]:
     >>> [segment.shape for segment in pv.split(np.zeros((5, 2, 3)), 2)]
     [(2, 2, 3), (2, 2, 3), (1, 2, 3)]
     """
-    if length != int(length) or length < 1:
-        raise ParameterError(f"length is {length}; it must be a whole number of at least 1")
+    check_whole(1, length=length)
     return _segments(video, int(length))
 
 

@@ -95,29 +95,27 @@ def _exp_double(z):
 
 
 @kernel
-def conduct(s2, kind, inverse_kappa2, constants):
-    """Replace squared gradients by conductances g(s²), in place, on a row.
+def conduct(s2, kind, inverse_kappa, constants):
+    """Replace squared gradients in units of κ by conductances g, in place, on a row.
 
     `constants` are (0, 1, 3.31488, tiny) in the dtype of the row: a literal would widen the loop to double.
     """
     zero, one, weickert, tiny = constants
     single = s2.itemsize == 4
     if kind == EXPONENTIAL:
-        for j in range(s2.shape[0]):
-            s2[j] *= inverse_kappa2
         if single:
             _exp_single(s2)
         else:
             _exp_double(s2)
     elif kind == RATIONAL:
         for j in range(s2.shape[0]):
-            s2[j] = one / (one + s2[j] * inverse_kappa2)
+            s2[j] = one / (one + s2[j])
     elif kind == CHARBONNIER:
         for j in range(s2.shape[0]):
-            s2[j] = one / math.sqrt(one + s2[j] * inverse_kappa2)
+            s2[j] = one / math.sqrt(one + s2[j])
     elif kind == WEICKERT:
         for j in range(s2.shape[0]):
-            q = one / max(s2[j] * inverse_kappa2, tiny)
+            q = one / max(s2[j], tiny)
             q = q * q
             s2[j] = weickert * (q * q)
         if single:
@@ -128,23 +126,25 @@ def conduct(s2, kind, inverse_kappa2, constants):
             s2[j] = one - s2[j]
     elif kind == TUKEY:
         for j in range(s2.shape[0]):
-            q = max(one - s2[j] * inverse_kappa2, zero)
+            q = max(one - s2[j], zero)
             s2[j] = q * q
     else:
         for j in range(s2.shape[0]):
-            s2[j] = one / math.sqrt(s2[j] + one / inverse_kappa2)
+            s2[j] = inverse_kappa / math.sqrt(one + s2[j])
 
 
 @kernel
-def _add_square(total, a, b, scale):
+def _add_square(total, a, b, factor):
     for j in range(total.shape[0]):
-        difference = b[j] - a[j]
-        total[j] += scale * (difference * difference)
+        difference = (b[j] - a[j]) * factor  # In units of κ before it is squared, which may overflow.
+        total[j] += difference * difference
 
 
 @kernel
-def conductances(v, faces, scale, kind, inverse_kappa2, constants):
-    """faces[axis, k, i, j] = g(Σ_channel scale[axis] · (v_after − v)²): one conductance for all channels.
+def conductances(v, faces, factor, kind, inverse_kappa, constants):
+    """faces[axis, k, i, j] = g(Σ_channel (factor[axis] · (v_after − v))²): one conductance for all channels.
+
+    `factor` is 1/(hκ) along each axis.
 
     The face stands between a cell and the next one along the axis; the last face of an axis is closed.
     """
@@ -154,18 +154,18 @@ def conductances(v, faces, scale, kind, inverse_kappa2, constants):
         for i in range(n1):
             row = faces[2, k, i, : n2 - 1]
             for c in range(channels):
-                _add_square(row, v[c, k, i, :-1], v[c, k, i, 1:], scale[2])
-            conduct(row, kind, inverse_kappa2, constants)
+                _add_square(row, v[c, k, i, :-1], v[c, k, i, 1:], factor[2])
+            conduct(row, kind, inverse_kappa, constants)
             if i < n1 - 1:
                 row = faces[1, k, i]
                 for c in range(channels):
-                    _add_square(row, v[c, k, i], v[c, k, i + 1], scale[1])
-                conduct(row, kind, inverse_kappa2, constants)
+                    _add_square(row, v[c, k, i], v[c, k, i + 1], factor[1])
+                conduct(row, kind, inverse_kappa, constants)
             if k < n0 - 1:
                 row = faces[0, k, i]
                 for c in range(channels):
-                    _add_square(row, v[c, k, i], v[c, k + 1, i], scale[0])
-                conduct(row, kind, inverse_kappa2, constants)
+                    _add_square(row, v[c, k, i], v[c, k + 1, i], factor[0])
+                conduct(row, kind, inverse_kappa, constants)
 
 
 @kernel

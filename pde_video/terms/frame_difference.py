@@ -52,7 +52,7 @@ class FrameDifference:
 
     def rate(self, t: float, y: Array) -> Array:
         """Return g·(y − previous) for the state `y` (C, *grid)."""
-        difference = y - self.previous
+        difference = y - np.asarray(self.previous, y.dtype)
         if self.kappa is None:
             return difference
         s2 = (difference * difference).sum(axis=0, keepdims=True)

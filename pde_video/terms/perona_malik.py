@@ -127,9 +127,10 @@ class PeronaMalik:
 
         v = as_volume(self._smoothed(y))
         faces = np.empty((3, *v.shape[1:]), y.dtype)
-        inverse_kappa2 = y.dtype.type(1.0 / self.kappa**2)
+        inverse_kappa = y.dtype.type(1.0 / self.kappa)
+        factor = np.sqrt(kernel_scale(self.spacing, y.ndim - 1, 1.0 / self.kappa**2, np.dtype(float)))  # type: ignore[arg-type]
         constants = tuple(y.dtype.type(c) for c in (0.0, 1.0, 3.31488, 1e-8))
-        conductances(v, faces, self._scale(y), CONDUCTANCES.index(self.conductance), inverse_kappa2, constants)
+        conductances(v, faces, factor.astype(y.dtype), CONDUCTANCES.index(self.conductance), inverse_kappa, constants)
         return faces
 
     def _divergence(self, y: Array, faces: Array) -> Array:

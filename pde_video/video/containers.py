@@ -20,7 +20,10 @@ av.logging.set_level(None)  # Faults are raised, not printed.
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif")
 _GREY_MARK = "pde_video grey"  # In the comment of files whose codec has no grey: read the luma alone.
-_UNSPECIFIED, _BT709, _BT601 = 2, 1, 5  # Colour matrices by their numbers in ITU-T H.273.
+_GREY_AS_LUMA = ("yuv420p", "yuvj420p", "yuv444p", "yuvj444p")
+# Colour matrices by their numbers in ITU-T H.273, and those by which the scaler knows them.
+_BT709, _BT601 = 1, 5
+_SCALER_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 _LIMITED, _FULL = 1, 2
 _HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format's clock can tell apart.
 
@@ -35,11 +38,13 @@ def read_container(path: Path) -> FileVideo:
         if codec.pix_fmt is None or not codec.width or not codec.height:
             raise InputError(f"{path}: the video stream says no size or pixel format; the file may be cut off")
         pixel = codec.format
-        grey = pixel.name.startswith("gray") or _GREY_MARK in _comment(container)
+        first = _first_frame(container, stream)
+        marked = _GREY_MARK in _comment(container) and codec.color_range == _FULL
+        grey = pixel.name.startswith("gray") or (marked and _is_neutral(first))
         alpha = any(c.is_alpha for c in pixel.components) and path.suffix.lower() != ".gif"
         bits = max(c.bits for c in pixel.components)
         height, width = codec.height, codec.width
-        if _rotation(container, stream) % 180:
+        if first is not None and first.rotation % 180:
             height, width = width, height
         rate = stream.average_rate or stream.guessed_rate
         return FileVideo(
@@ -91,34 +96,28 @@ def _comment(container: Any) -> str:
     return next((value for key, value in container.metadata.items() if key.lower() == "comment"), "")
 
 
-def _rotation(container: Any, stream: Any) -> int:
-    """Return by how many degrees, anticlockwise, the first frame is to be turned to stand upright."""
+def _first_frame(container: Any, stream: Any) -> Any:
     try:
-        frame = next(container.decode(stream), None)
+        return next(container.decode(stream), None)
     except av.error.FFmpegError:
-        return 0  # The fault is raised, with the frame's number, when the file is decoded.
-    return int(frame.rotation) if frame is not None else 0
+        return None  # The fault is raised, with the frame's number, when the file is decoded.
+
+
+def _is_neutral(frame: Any) -> bool:
+    """Tell whether a frame is luma of full range with colour planes that say grey, up to what a codec does to them."""
+    if frame is None or frame.format.name not in _GREY_AS_LUMA:
+        return False
+    planes = (np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width] for p in frame.planes[1:])
+    return all(np.abs(plane.astype(np.int16) - 128).max() <= 4 for plane in planes)
 
 
 def _decode(video: FileVideo) -> Iterator[Array]:
     layout = (
         {1: "gray", 3: "rgb24", 4: "rgba"} if video.dtype == np.uint8 else {1: "gray16le", 3: "rgb48le", 4: "rgba64le"}
     )
-    target = layout[video.channels]
+    target, index = layout[video.channels], 0
     with _open(video.path) as container:
-        stream = _video_stream(container, video.path)
-        stream.thread_type = "AUTO"
-        index = 0
-        frames = container.decode(stream)
-        while True:
-            try:
-                frame = next(frames, None)
-            except av.error.FFmpegError as fault:
-                raise InputError(f"{video.path}: frame {index} cannot be decoded ({_reason(fault)})") from fault
-            if frame is None:
-                break
-            if frame.is_corrupt:
-                raise InputError(f"{video.path}: frame {index} is damaged")
+        for frame in _frames(container, video):
             pixels = _to_array(frame, target)
             if pixels.shape[:2] != video.size:
                 raise InputError(
@@ -129,8 +128,6 @@ def _decode(video: FileVideo) -> Iterator[Array]:
                 video.timestamps.append(_time(frame, video, index))
             index += 1
             yield pixels
-    if video.count is not None and index < video.count:
-        raise InputError(f"{video.path}: it declares {video.count} frames, but only {index} could be decoded")
     end, rate = video.details["duration"], video.rate
     if index and end is not None and rate is not None and video.timestamps[index - 1] + 2 / rate < end:
         raise InputError(
@@ -139,6 +136,28 @@ def _decode(video: FileVideo) -> Iterator[Array]:
         )
     if index == 0:
         raise InputError(f"{video.path}: the video stream holds no frame")
+
+
+def _frames(container: Any, video: FileVideo) -> Iterator[Any]:
+    """Yield decoded frames; fail where one is damaged, or where fewer packets come than the file declares.
+
+    Packets are counted, not frames: a clip that was trimmed without encoding holds packets that are not shown.
+    """
+    stream = _video_stream(container, video.path)
+    stream.thread_type = "AUTO"
+    packets = index = 0
+    try:
+        for packet in container.demux(stream):
+            packets += packet.size > 0
+            for frame in packet.decode():
+                if frame.is_corrupt:
+                    raise InputError(f"{video.path}: frame {index} is damaged")
+                yield frame
+                index += 1
+    except av.error.FFmpegError as fault:
+        raise InputError(f"{video.path}: frame {index} cannot be decoded ({_reason(fault)})") from fault
+    if stream.frames and packets < stream.frames:
+        raise InputError(f"{video.path}: it declares {stream.frames} frames, but holds {packets}: the file is cut off")
 
 
 def _time(frame: Any, video: FileVideo, index: int) -> Fraction:
@@ -151,28 +170,24 @@ def _to_array(frame: Any, target: str) -> Array:
     source = frame.format.name
     if target.startswith("gray") and not source.startswith("gray"):
         # A grey picture stored as luma of full range: take that plane as it is.
+        if not _is_neutral(frame):
+            raise InputError("a frame is in colour, but the first one and the file's comment say grey; encode it anew")
         plane = frame.planes[0]
         pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width].copy()
     elif source == target:
         pixels = frame.to_ndarray()
     else:
-        matrix = int(frame.colorspace)
-        if matrix == _UNSPECIFIED:
-            matrix = _default_matrix(frame.height)
-        pixels = frame.reformat(format=target, src_colorspace=_scaler_matrix(matrix)).to_ndarray()
+        matrix = _known_matrix(int(frame.colorspace), frame.height)
+        pixels = frame.reformat(format=target, src_colorspace=_SCALER_MATRICES[matrix]).to_ndarray()
     turns = int(frame.rotation) // 90
     return np.rot90(pixels, turns).copy() if turns else pixels
 
 
-def _default_matrix(height: int) -> int:
-    # What players assume of untagged files.
+def _known_matrix(matrix: int, height: int) -> int:
+    """Return the matrix, or what players assume of files that do not tag one."""
+    if matrix in _SCALER_MATRICES:
+        return matrix
     return _BT709 if height >= 720 else _BT601
-
-
-def _scaler_matrix(matrix: int) -> Any:
-    from av.video.reformatter import Colorspace
-
-    return Colorspace.ITU709 if matrix == _BT709 else Colorspace.ITU601
 
 
 def write_container(target: Target, frames: Iterator[Array], temporary: Path) -> int:
@@ -187,9 +202,7 @@ def write_container(target: Target, frames: Iterator[Array], temporary: Path) ->
 def _encode(target: Target, suffix: str, frames: Iterator[Array], temporary: Path) -> int:
     source, codec, pixel, options = _encoding(target, suffix)
     like = target.like.details if target.like else {}
-    matrix = like.get("matrix", _UNSPECIFIED)
-    if matrix not in (_BT709, _BT601, 6):
-        matrix = _default_matrix(target.size[0])
+    matrix = _known_matrix(like.get("matrix", -1), target.size[0])
     subsampled = pixel.startswith("yuv")
     full = target.channels == 1 or not subsampled
     with av.open(f"file:{temporary}", "w", format=_muxer(suffix)) as container:
@@ -227,10 +240,11 @@ def _time_base(source: Fraction | None, rate: Fraction) -> Fraction:
 def _moment(target: Target, index: int, tick: Fraction | None) -> Fraction:
     """Return when a frame is shown: when its source was, or by the rate where that is within the source's rounding."""
     by_rate = index / target.rate
-    stamp, start = target.timestamp(index), target.timestamp(0)
-    if stamp is None or start is None:
+    stamps = target.like.timestamps if target.like else []
+    if not stamps:
         return by_rate
-    shown = stamp - start
+    # Frames that a filter appended follow the last one of the source at its rate.
+    shown = stamps[min(index, len(stamps) - 1)] - stamps[0] + max(0, index - len(stamps) + 1) / target.rate
     return by_rate if tick is not None and abs(shown - by_rate) <= tick else shown
 
 
@@ -285,7 +299,7 @@ def _picture(frame: Array, source: str, pixel: str, matrix: int, full: bool) -> 
     if not pixel.startswith("yuv"):
         return picture.reformat(format=pixel)
     picture = picture.reformat(
-        format=pixel, dst_colorspace=_scaler_matrix(matrix), dst_color_range=_FULL if full else _LIMITED
+        format=pixel, dst_colorspace=_SCALER_MATRICES[matrix], dst_color_range=_FULL if full else _LIMITED
     )
     picture.colorspace, picture.color_range = matrix, _FULL if full else _LIMITED
     return picture

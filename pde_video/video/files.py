@@ -9,14 +9,13 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pde_video.errors import InputError, OutputError, ParameterError
-from pde_video.filters.lift import pipeline
+from pde_video.filters.lift import alike, first_frame, pipeline
 from pde_video.protocols import Array
 from pde_video.video import containers, stacks, stills
 from pde_video.video.source import FileVideo, Target
@@ -153,17 +152,11 @@ def write(
     rate = _checked_rate(fps, like)
     check_output(path, force)
     count = len(frames) if isinstance(frames, np.ndarray) else like.count if like else None
-    stream = iter(frames)
-    head = next(stream, None)
-    if head is None:
-        raise InputError("there is no frame to write")
-    head = np.asarray(head)
-    if head.ndim not in (2, 3) or head.size == 0:
-        raise InputError(f"frame 0 has shape {head.shape}; a frame is (H, W) or (H, W, C), none of them 0")
+    head, stream = first_frame(frames)
     target = Target(path, head, count, rate, None if fps is not None else like)
     with _temporary(path, force) as temporary:
         try:
-            return writer(target, _alike(chain([head], stream), head), temporary)
+            return writer(target, alike(stream, head), temporary)
         except OSError as fault:
             if isinstance(fault, FileNotFoundError | OutputError):
                 raise
@@ -173,7 +166,7 @@ def write(
 def _checked_rate(fps: float | Fraction | None, like: FileVideo | None) -> Fraction:
     if fps is None:
         return (like.rate if like else None) or _DEFAULT_RATE
-    if not (np.isfinite(float(fps)) and fps > 0):
+    if not isinstance(fps, (int, float, Fraction)) or not (np.isfinite(float(fps)) and fps > 0):
         raise ParameterError(f"fps is {fps}; it must be a positive, finite number of frames per second")
     return Fraction(fps).limit_denominator(1_000_000)
 
@@ -211,12 +204,15 @@ def _temporary(path: Path, force: bool) -> Iterator[Path]:
     temporary = path.with_name(f".pde-video-{secrets.token_hex(8)}{path.suffix}")
     try:
         if stills.is_pattern(path):
+            replaced = set(_existing(path))
             temporary.mkdir()
             yield temporary
-            for old in stills.members(path):
-                old.unlink()
+            check_output(path, force)  # It may have come to be in the meantime.
             for file in sorted(temporary.iterdir()):
                 file.replace(path.with_name(file.name))
+                replaced.discard(path.with_name(file.name))
+            for surplus in replaced:  # What a longer sequence leaves would be read as part of this one.
+                surplus.unlink()
         else:
             yield temporary
             with temporary.open("rb") as written:
@@ -228,16 +224,6 @@ def _temporary(path: Path, force: bool) -> Iterator[Path]:
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
-
-
-def _alike(frames: Iterable[Array], head: Array) -> Iterator[Array]:
-    for i, frame in enumerate(frames):
-        frame = np.asarray(frame)
-        if frame.shape != head.shape or frame.dtype != head.dtype:
-            raise InputError(
-                f"frame {i} has shape {frame.shape} and dtype {frame.dtype}; frame 0 has {head.shape} and {head.dtype}"
-            )
-        yield frame
 
 
 def run(
@@ -265,7 +251,8 @@ def run(
     Returns
     -------
     dict
-        What the filters estimated and did, and the number of ``frames`` written.
+        What the filters estimated and did, the number of ``frames`` written, and under ``not_copied`` the streams of
+        the input (sound, subtitles) that are not in the output.
 
     Raises
     ------
@@ -294,5 +281,7 @@ def run(
     frames = pipeline(*filters)(video, report=report)
     if progress is not None:
         frames = progress(frames, video.count)
+    if video.details.get("other_streams"):
+        report["not_copied"] = video.details["other_streams"]
     report["frames"] = write(target, frames, like=video, force=force)
     return report

@@ -70,8 +70,3 @@ class Target:
     def channels(self) -> int:
         """1 for frames (H, W), otherwise C."""
         return 1 if self.first.ndim == 2 else self.first.shape[2]
-
-    def timestamp(self, index: int) -> Fraction | None:
-        """Return that of the source's frame of the same index, if it has one."""
-        stamps = self.like.timestamps if self.like else []
-        return stamps[index] if index < len(stamps) else None

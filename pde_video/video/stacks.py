@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -22,41 +25,68 @@ _CLASSIC_LIMIT = 2**32 - 2**25  # Bytes that a TIFF of 32-bit offsets can hold, 
 
 
 def read_tiff(path: Path) -> FileVideo:
-    """Return the pages of the first series as frames."""
+    """Return the pages of a TIFF as frames, along the one axis besides rows, columns and samples."""
     try:
         with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            shape, dtype, count = series.keyframe.shape, series.keyframe.dtype, len(series)
-            if len(file.series) > 1:
-                raise InputError(
-                    f"{path}: the file holds {len(file.series)} series of pictures that differ in shape or dtype"
-                )
+            series, page = file.series[0], file.series[0].keyframe
+            axes, shape, dtype = series.axes, series.shape, series.dtype
+            meaning, several = tifffile.PHOTOMETRIC(page.photometric).name, len(file.series) > 1
+            paged = len(series) == math.prod(shape[: len(shape) - page.ndim])
+            planar = page.axes == "SYX"
     except (tifffile.TiffFileError, IndexError, ValueError, TypeError) as fault:
-        if isinstance(fault, InputError):
-            raise
         raise InputError(f"{path}: not a TIFF that can be read ({fault})") from fault
-    if dtype is None or len(shape) not in (2, 3):
-        raise InputError(f"{path}: a page has shape {shape}; a frame is (H, W) or (H, W, C)")
-    channels = 1 if len(shape) == 2 else shape[2]
-    return FileVideo(path, (shape[0], shape[1]), channels, np.dtype(dtype), _decode_tiff, count=count)
+    if several:
+        raise InputError(f"{path}: the file holds several series of pictures, which differ in shape or dtype")
+    inside = 3 if "S" in axes else 2
+    leading, frame_axes = axes[:-inside], axes[-inside:]
+    longer = [f"{axis} ({n})" for axis, n in zip(leading, shape, strict=False) if n > 1]
+    if frame_axes not in ("YX", "YXS", "SYX") or len(longer) > 1 or (longer and longer[0].startswith("C")):
+        raise InputError(
+            f"{path}: axes {axes} of lengths {shape}; a video has rows Y, columns X, samples S at most, and one more "
+            "axis, of frames: split the others into files of their own"
+        )
+    if meaning not in ("MINISBLACK", "RGB"):
+        raise InputError(f"{path}: values mean {meaning}; only MINISBLACK and RGB are read as they are: convert it")
+    size, channels = shape[-2:], 1
+    if inside == 3:
+        size, channels = (shape[-2:], shape[-3]) if planar else (shape[-3:-1], shape[-1])
+    decode = partial(_decode_tiff, paged=paged, planar=planar)
+    count = math.prod(shape[: len(shape) - inside])
+    return FileVideo(path, (size[0], size[1]), channels, np.dtype(dtype), decode, count=count, details={"axes": axes})
 
 
-def _decode_tiff(video: FileVideo) -> Iterator[Array]:
-    with tifffile.TiffFile(video.path) as file:
-        for index, page in enumerate(file.series[0].pages):
-            try:
-                if page is None:
-                    raise ValueError("the page is missing")
-                pixels = page.asarray()
-            except (tifffile.TiffFileError, ValueError, RuntimeError, OSError, IndexError) as fault:
-                raise InputError(f"{video.path}: page {index} cannot be read ({fault})") from fault
-            yield pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+def _decode_tiff(video: FileVideo, *, paged: bool, planar: bool) -> Iterator[Array]:
+    for index, page in enumerate(_pages(video.path) if paged else _mapped(video)):
+        try:
+            if page is None:
+                raise ValueError("the page is missing")
+            pixels = page.asarray() if paged else np.array(page)
+        except (tifffile.TiffFileError, ValueError, RuntimeError, OSError, IndexError) as fault:
+            raise InputError(f"{video.path}: page {index} cannot be read ({fault})") from fault
+        pixels = np.ascontiguousarray(np.moveaxis(pixels, 0, -1)) if planar else pixels
+        yield pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def _pages(path: Path) -> Iterator[Any]:
+    with tifffile.TiffFile(path) as file:
+        yield from file.series[0].pages
+
+
+def _mapped(video: FileVideo) -> Array:
+    """Return the frames of a file that has one directory for all of them, as ImageJ writes beyond 4 GB."""
+    try:
+        array = tifffile.memmap(video.path, mode="r", series=0)
+    except (tifffile.TiffFileError, ValueError, OSError) as fault:
+        raise InputError(f"{video.path}: the frames cannot be read one by one ({fault})") from fault
+    frame = array.shape[-2:] if video.channels == 1 else array.shape[-3:]
+    return array.reshape(-1, *frame)
 
 
 def write_tiff(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Write one page a frame; return the number of frames."""
-    # Without a number of frames, 64-bit offsets: a classic TIFF that outgrows 4 GB would be lost at the end.
-    big = target.count is None or target.count * target.first.nbytes > _CLASSIC_LIMIT
+    # Without a number of frames, 64-bit offsets: a classic TIFF that outgrows 4 GB would be lost at the end. The
+    # number is that of the source, and a filter may add to it: hence the factor.
+    big = target.count is None or 2 * target.count * target.first.nbytes > _CLASSIC_LIMIT
     photometric = "rgb" if target.channels in (3, 4) else "minisblack"
     count = 0
     with tifffile.TiffWriter(temporary, bigtiff=big) as file:

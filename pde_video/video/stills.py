@@ -28,11 +28,11 @@ def is_pattern(path: Path) -> bool:
 def members(pattern: Path) -> list[Path]:
     """Return the files of a numbered sequence, in the order of their numbers, whatever the first is."""
     head, tail = (re.escape(part) for part in re.split(r"%0?\d*d", pattern.name))
-    name = re.compile(f"{head}(\\d+){tail}")
+    name = re.compile(f"{head}([0-9]+){tail}")
     found = []
     for path in pattern.parent.iterdir() if pattern.parent.is_dir() else ():
         match = name.fullmatch(path.name)
-        if match:
+        if match and member_name(pattern, int(match[1])) == path.name:
             found.append((int(match[1]), path))
     return [path for _, path in sorted(found)]
 
@@ -63,7 +63,7 @@ def _picture(path: Path) -> Array:
         layout = _wide_colour(path)
         if layout:  # Pillow, the default, would cut 16-bit colour to 8 bits without a word.
             return np.asarray(iio.imread(path.read_bytes(), plugin="pyav", index=0, format=layout))
-        pixels = np.asarray(iio.imread(path, plugin="pillow"))
+        pixels = np.asarray(iio.imread(path, plugin="pillow", rotate=True))
     except (OSError, ValueError, SyntaxError) as fault:
         raise InputError(f"{path}: not a picture that can be read ({str(fault).splitlines()[0]})") from fault
     return pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels

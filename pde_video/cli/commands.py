@@ -21,7 +21,10 @@ _force = click.option("--force", is_flag=True, help="Overwrite existing outputs.
 _method = click.option(
     "--method", default="perona-malik", show_default=True, metavar="NAME", help="perona-malik, tv or heat."
 )
-_EPILOG = "Exit codes: 0 done, 2 usage, 3 refused (an output exists), 4 bad input, 5 output fault, 130/143 interrupted."
+_EPILOG = (
+    "Exit codes: 0 done, 1 a solve did not converge, 2 usage, 3 refused (an output exists), 4 bad input, "
+    "5 output fault, 130/143 interrupted."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
@@ -51,6 +54,12 @@ def denoise(source: Path, target: Path, sigma: float | None, method: str, force:
     import pde_video as pv
 
     report = pv.run(source, target, partial(pv.denoise, sigma=sigma, method=method), force=force, progress=_progress)
+    if report.get("sigma") == 0:
+        click.echo(
+            "no noise was found in the first frames, so nothing was changed; --sigma tells how much there is", err=True
+        )
+    if "not_copied" in report:
+        click.echo(f"not in the output: {', '.join(report['not_copied'])}", err=True)
     _print({"input": str(source), "output": str(target), **report}, as_json)
 
 
@@ -67,7 +76,7 @@ def denoise(source: Path, target: Path, sigma: float | None, method: str, force:
     help="Folder for the results.",
 )
 @_method
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the noise.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise.")
 @_force
 @_json
 def demo(clip: Path | None, sigma: float, folder: Path, method: str, seed: int, force: bool, as_json: bool) -> None:
@@ -160,7 +169,6 @@ def _exit_code(fault: BaseException) -> int | None:
         (ParameterError, 2),
         (SolverError, 1),
         (PermissionError, 4),
-        (TypeError, 4),
     ]
     return next((code for kind, code in codes if isinstance(fault, kind)), None)
 
