@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +66,32 @@ def to_planes(y: Array, channel_axis: int | None) -> Array:
 def from_planes(state: Array, channel_axis: int | None) -> Array:
     """Return the state (C, *grid) with its channels where they were: a view."""
     return state[0] if channel_axis is None else np.moveaxis(state, 0, channel_axis)
+
+
+_RIM_MODES: dict[str, Any] = {"periodic": "wrap", "dirichlet": "constant"}
+
+
+def extended(y: Array, boundary: str) -> Array:
+    """Return the state (C, *grid) with a rim of one cell on every side: wrapped, or zero; none for no flux.
+
+    A kernel that lets nothing through the border of the extended grid then treats the state's border right.
+    """
+    if boundary == "neumann":
+        return y
+    return np.pad(y, [(0, 0)] + [(1, 1)] * (y.ndim - 1), mode=_RIM_MODES[boundary])
+
+
+def inner(y: Array, boundary: str) -> Array:
+    """Return the state without the rim that `extended` put around it."""
+    if boundary == "neumann":
+        return y
+    return np.ascontiguousarray(y[(slice(None), *(slice(1, -1),) * (y.ndim - 1))])
+
+
+def check_boundary(boundary: str) -> None:
+    """Raise ParameterError unless `boundary` is a known one."""
+    if boundary not in BOUNDARIES:
+        raise ParameterError(f"boundary is {boundary!r}; it must be one of {', '.join(BOUNDARIES)}")
 
 
 def as_volume(y: Array) -> Array:

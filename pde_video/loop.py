@@ -76,24 +76,20 @@ def evolution(
     0.25 [0.25 0.75]
     0.5 [0.375 0.625]
     """
-    state = _as_state(y, channel_axis, check)
+    state = as_state(y, channel_axis, check)
     if hasattr(term, "aligned"):
         term = term.aligned(channel_axis, np.shape(y))
-    largest = _largest_step(term, step, state.ndim - 1)
-    grid = _as_times(times, largest)
-    if check:
-        _refuse_unstable(term, step, grid, largest)
+    if hasattr(term, "start"):
+        state = term.start(state)
+    grid = _checked_times(term, step, times, state.ndim - 1, check)
 
     def states() -> Iterator[tuple[float, Array]]:
         z = state
         yield grid[0], from_planes(z, channel_axis)
         for t0, t1 in pairwise(grid):
             z = step(term, t0, t1, z)
-            if check and not np.isfinite(z).all():
-                raise ParameterError(
-                    f"the state became NaN or infinite between t = {t0:g} and {t1:g}: the values are too large or too "
-                    f"small for {z.dtype}, or the term is not what it should be; scale them, or pass check=False"
-                )
+            if check:
+                check_finite(z, t0, t1)
             yield t1, from_planes(z, channel_axis)
 
     return states()
@@ -169,7 +165,8 @@ def evolve(
     return out
 
 
-def _as_state(y: Array, channel_axis: int | None, check: bool) -> Array:
+def as_state(y: Array, channel_axis: int | None, check: bool = True) -> Array:
+    """Return `y` as a state (C, *grid), or say why it cannot be one."""
     y = np.asarray(y)
     y = y.astype(y.dtype.newbyteorder("="), copy=False)
     if y.dtype not in (np.float32, np.float64):
@@ -185,6 +182,28 @@ def _as_state(y: Array, channel_axis: int | None, check: bool) -> Array:
         raise InputError("the state holds NaN or infinite values; replace them first, or pass check=False")
     state = to_planes(y, channel_axis)
     return state if state.flags.writeable else state.copy()  # Kernels are compiled for writable arrays alone.
+
+
+def check_finite(y: Array, t0: float, t1: float) -> None:
+    """Raise ParameterError if a step from `t0` to `t1` made a state that is not finite."""
+    if not np.isfinite(y).all():
+        raise ParameterError(
+            f"the state became NaN or infinite between t = {t0:g} and {t1:g}: the term gives such values, or they are "
+            f"too large or too small for {y.dtype}; look at the term's fields, scale the data, or pass check=False"
+        )
+
+
+def explicit_times(term: Any, times: Any, ndim: int) -> list[float]:
+    """Return the times at which explicit Euler steps of `term` on a grid of `ndim` axes begin and end, checked."""
+    return _checked_times(term, explicit_euler, times, ndim, True)
+
+
+def _checked_times(term: Any, step: Any, times: Any, ndim: int, check: bool) -> list[float]:
+    largest = _largest_step(term, step, ndim)
+    grid = _as_times(times, largest)
+    if check:
+        _refuse_unstable(term, step, grid, largest)
+    return grid
 
 
 def _largest_step(term: Any, step: Any, ndim: int) -> float:

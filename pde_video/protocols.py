@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 Array: TypeAlias = np.ndarray[Any, Any]
+Times: TypeAlias = Sequence[float] | Array | Callable[[float], Array]
 
 
 class Term(Protocol):
@@ -18,6 +19,9 @@ class Term(Protocol):
 
     - ``stable_dt(ndim)``: the largest stable explicit Euler step on a grid of `ndim` axes.
     - ``solve(t, y, dt)``: the z with z - dt·rate(z) = y, which `implicit_euler` calls.
+    - ``frozen(t, y)``: the linear term that it is near `y`, for semi-implicit steps and cycles; a nonlinear term
+      without it says ``linear = False``.
+    - ``start(y)``: the state to start from, where the term has a say in it.
     - ``aligned(channel_axis, shape)``: the same term with the fields it carries in state layout.
     """
 

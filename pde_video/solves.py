@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from pde_video.errors import SolverError
 from pde_video.protocols import Array
+
+_log = logging.getLogger(__name__)
 
 
 def eigenvalues(n: int, boundary: str) -> Array:
@@ -43,14 +47,16 @@ def conjugate_gradients(
     operator: Callable[[Array], Array],
     diagonal: Array,
     rhs: Array,
-    start: Array,
     *,
     tolerance: float = 1e-10,
-    iterations: int = 2000,
+    iterations: int | None = None,
 ) -> Array:
-    """Return z with operator(z) = rhs, to ‖operator(z) − rhs‖ ≤ tolerance·‖rhs‖, for a symmetric positive operator.
+    """Return z with operator(z) = rhs, to ‖operator(z) − rhs‖ ≤ tolerance·‖rhs‖, in the dtype of `rhs`.
 
-    Jacobi-preconditioned, in double precision, on flat vectors.
+    Where rounding does not allow that, as for steps above 10⁵, to 64 times the rounding of the operator.
+
+    For a symmetric positive operator on states (C, *grid) that treats channels alike. Jacobi-preconditioned, in
+    double precision, starting from rhs / diagonal.
 
     Raises
     ------
@@ -59,15 +65,70 @@ def conjugate_gradients(
     """
     from scipy.sparse.linalg import LinearOperator, cg
 
-    n = rhs.size
-    matrix = LinearOperator((n, n), matvec=operator, dtype=np.float64)
-    preconditioner = LinearOperator((n, n), matvec=lambda r: r.ravel() / diagonal, dtype=np.float64)
-    z, _ = cg(matrix, rhs, x0=start, rtol=0.1 * tolerance, atol=0.0, maxiter=iterations, M=preconditioner)
-    norm = float(np.linalg.norm(rhs))
-    residual = float(np.linalg.norm(operator(z) - rhs)) / norm if norm else 0.0
+    shape, n = rhs.shape, rhs.size
+    if iterations is None:
+        iterations = 2000 + int(20 * math.sqrt(float(np.max(diagonal))))  # They grow with the root of the condition.
+    flat = rhs.astype(np.float64).ravel()
+
+    def matvec(z: Array) -> Array:
+        return operator(np.ascontiguousarray(z, np.float64).reshape(shape)).ravel()
+
+    matrix = LinearOperator((n, n), matvec=matvec, dtype=np.float64)
+    inverse = np.broadcast_to(1.0 / diagonal, shape).ravel()
+    start = flat * inverse  # Of the size of the solution, at small and at large steps.
+    preconditioner = LinearOperator((n, n), matvec=lambda r: r.ravel() * inverse, dtype=np.float64)
+    # What rounding leaves of a residual however long one iterates: relative to ‖operator‖ ‖z‖, with ‖z‖ ≤ ‖rhs‖.
+    tolerance = max(tolerance, 64 * np.finfo(np.float64).eps * float(np.max(diagonal)))
+    # A tenth of the tolerance, as the residual that the recursion carries along drifts from the true one.
+    z, _ = cg(matrix, flat, x0=start, rtol=0.1 * tolerance, atol=0.0, maxiter=iterations, M=preconditioner)
+    norm = float(np.linalg.norm(flat))
+    residual = float(np.linalg.norm(matvec(z) - flat)) / norm if norm else 0.0
     if not residual <= tolerance:
         raise SolverError(
             f"the linear solve stopped after at most {iterations} iterations at a relative residual of "
-            f"{residual:.1e}, above {tolerance:.0e}; take smaller time steps"
+            f"{residual:.1e}, above {tolerance:.0e}; take smaller time steps, or check that the term is "
+            "linear and symmetric"
         )
-    return z
+    _log.info("conjugate gradients: relative residual %.1e on %d unknowns", residual, n)
+    return z.reshape(shape).astype(rhs.dtype)
+
+
+def tridiagonal_solve(g: Array, rhs: Array, axis: int, *, periodic: bool) -> Array:
+    """Return z with z_i − g_{i+1} (z_{i+1} − z_i) + g_i (z_i − z_{i−1}) = rhs_i along a grid axis, values outside 0.
+
+    Parameters
+    ----------
+    g : ndarray, (*grid) with one more along `axis`
+        Conductances of the faces before, between and after the cells, times dt/h², ≥ 0.
+    rhs : ndarray, (C, *grid)
+        Right-hand sides, one for each channel.
+    axis : int
+        The grid axis.
+    periodic : bool
+        The last cell is the neighbour of the first, through the face g_0 = g_n.
+    """
+    from pde_video.kernels.tridiagonal import thomas
+
+    faces = np.moveaxis(g, axis, 0).astype(np.float64)
+    n, lines = faces.shape[0] - 1, faces.shape[1:]
+    faces = np.ascontiguousarray(faces.reshape(n + 1, -1))
+    first, inside, last = faces[0], faces[1:-1], faces[-1]
+    if periodic and n > 2:
+        # Sherman and Morrison: the matrix is a tridiagonal one minus g₀ (e_0 + e_n)(e_0 + e_n)ᵀ at its corners.
+        corner, first, last = first, 2 * first, 2 * last
+        ends = np.zeros((n, faces.shape[1]))
+        ends[0] = ends[-1] = 1.0
+        through = thomas(first, inside, last, ends)
+    elif periodic:
+        # Two cells meet through both faces; one cell meets itself.
+        inside = (faces[0] + faces[1])[np.newaxis] if n == 2 else inside
+        first = last = np.zeros_like(first)
+    out = np.empty_like(rhs)
+    for c, channel in enumerate(rhs):
+        z = np.ascontiguousarray(np.moveaxis(channel, axis, 0).reshape(n, -1), np.float64)
+        z = thomas(first, inside, last, z.copy())
+        if periodic and n > 2:
+            factor = corner * (z[0] + z[-1]) / (1.0 - corner * (through[0] + through[-1]))
+            z = z + factor * through
+        out[c] = np.moveaxis(z.reshape(n, *lines), 0, axis)
+    return out

@@ -22,8 +22,9 @@ def uniform(t_end: float, dt: float | None = None, *, steps: int | None = None) 
     t_end : float
         Final time, > 0, in units of grid spacing² / diffusivity.
     dt : float, optional
-        Longest step, > 0. Default: the largest step that is stable for the term and the step function in use;
-        `evolve` works it out, so the result is then a rule for it rather than an array.
+        Longest step, > 0: steps are equal and none is longer, so dt = 0.255 up to 10 gives 40 steps of 0.25. Default:
+        the largest step that is stable for the term and the step function in use; `evolve` works it out, so the
+        result is then a rule for it rather than an array.
     steps : int, optional
         The number of steps, ≥ 1, instead of `dt`.
 

@@ -189,6 +189,6 @@ def test_unusable_states_are_refused():
 def test_a_solve_that_does_not_converge_says_so(rng):
     matrix = np.diag([1.0, 1e3, 1e6])
     with pytest.raises(pv.SolverError, match="relative residual"):
-        conjugate_gradients(lambda z: matrix @ z, np.ones(3), np.ones(3), np.zeros(3), iterations=1)
+        conjugate_gradients(lambda z: z @ matrix, np.ones((1, 3)), np.ones((1, 3)), iterations=1)
     with pytest.raises(pv.SolverError, match="nan"):
-        conjugate_gradients(lambda z: z * np.nan, np.ones(3), np.ones(3), np.zeros(3), iterations=3)
+        conjugate_gradients(lambda z: z * np.nan, np.ones((1, 3)), np.ones((1, 3)), iterations=3)

@@ -10,6 +10,7 @@ from scipy.sparse import eye_array
 from scipy.sparse.linalg import spsolve
 
 import pde_video as pv
+from pde_video.terms.heat import narrowly_smoothed
 
 SHAPES = [(1, 23), (1, 14, 17), (3, 14, 17), (2, 5, 6, 7), (1, 1, 1), (1, 1, 9), (1, 9, 1)]
 
@@ -64,7 +65,7 @@ def test_smoothing_takes_the_gradient_from_a_smoothed_picture(shape, rng):
 def test_smoothing_is_close_to_a_gaussian():
     impulse = np.zeros((1, 41, 41))
     impulse[0, 20, 20] = 1.0
-    smoothed = pv.PeronaMalik(1.0, smoothing=3.0)._smoothed(impulse)[0]
+    smoothed = narrowly_smoothed(impulse, 3.0, "neumann")[0]
     gaussian = ndimage.gaussian_filter(impulse[0], 3.0)
     assert np.abs(smoothed - gaussian).max() < 0.02 * gaussian.max()
 
@@ -140,3 +141,18 @@ def test_colour_shares_one_edge(rng):
 def test_bad_parameters_are_named(arguments, message):
     with pytest.raises(pv.ParameterError, match=message):
         pv.PeronaMalik(**arguments)
+
+
+@pytest.mark.parametrize("conductance", CONDUCTANCES)
+def test_order_in_space(conductance):
+    # The rate of u = sin(2 pi x) on a torus against d/dx (g(u_x^2) u_x), differentiated finely by the chain rule.
+    errors, sizes, kappa = [], [32, 64, 128, 256], 8.0
+    for n in sizes:
+        x = (np.arange(n) + 0.5) / n
+        term = pv.PeronaMalik(kappa, conductance, spacing=1 / n, boundary="periodic")
+        fine = 1e-5
+        left, right = (2 * np.pi * np.cos(2 * np.pi * (x + d)) for d in (-fine, fine))
+        g = CONDUCTANCES[conductance]
+        exact = (g(right**2, kappa) * right - g(left**2, kappa) * left) / (2 * fine)
+        errors.append(np.abs(term.rate(0.0, np.sin(2 * np.pi * x)[None])[0] - exact).max())
+    assert abs(-np.polyfit(np.log(sizes), np.log(errors), 1)[0] - 2.0) < 0.1

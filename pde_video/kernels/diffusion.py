@@ -144,7 +144,7 @@ def _add_square(total, a, b, factor):
 def conductances(v, faces, factor, kind, inverse_kappa, constants):
     """faces[axis, k, i, j] = g(Σ_channel (factor[axis] · (v_after − v))²): one conductance for all channels.
 
-    `factor` is 1/(hκ) along each axis.
+    `factor` is 1/(hκ) along each axis, `inverse_kappa` 1/κ.
 
     The face stands between a cell and the next one along the axis; the last face of an axis is closed.
     """
@@ -155,17 +155,17 @@ def conductances(v, faces, factor, kind, inverse_kappa, constants):
             row = faces[2, k, i, : n2 - 1]
             for c in range(channels):
                 _add_square(row, v[c, k, i, :-1], v[c, k, i, 1:], factor[2])
-            conduct(row, kind, inverse_kappa, constants)
+            conduct(row, kind, inverse_kappa[2], constants)
             if i < n1 - 1:
                 row = faces[1, k, i]
                 for c in range(channels):
                     _add_square(row, v[c, k, i], v[c, k, i + 1], factor[1])
-                conduct(row, kind, inverse_kappa, constants)
+                conduct(row, kind, inverse_kappa[1], constants)
             if k < n0 - 1:
                 row = faces[0, k, i]
                 for c in range(channels):
                     _add_square(row, v[c, k, i], v[c, k + 1, i], factor[0])
-                conduct(row, kind, inverse_kappa, constants)
+                conduct(row, kind, inverse_kappa[0], constants)
 
 
 @kernel

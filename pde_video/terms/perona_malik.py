@@ -9,10 +9,18 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from pde_video.errors import ParameterError
-from pde_video.grid import as_spacing, as_volume, check_positive, kernel_scale, stable_euler_step
+from pde_video.grid import (
+    as_spacing,
+    as_volume,
+    check_boundary,
+    check_positive,
+    extended,
+    kernel_scale,
+    stable_euler_step,
+)
 from pde_video.protocols import Array
-from pde_video.solves import conjugate_gradients
-from pde_video.terms.heat import Heat
+from pde_video.terms.heat import narrowly_smoothed, smoothing_steps
+from pde_video.terms.linear import FrozenDiffusion
 
 CONDUCTANCES = (
     "exponential",
@@ -26,7 +34,7 @@ CONDUCTANCES = (
 
 @dataclass(frozen=True)
 class PeronaMalik:
-    """Diffusion that stops at edges, in 1, 2 or 3 dimensions, with no flux through the border.
+    """Diffusion that stops at edges, in 1, 2 or 3 dimensions.
 
     ∂I/∂t = Σ_axis ∂/∂x (g(s²) ∂I/∂x), where s, as in the scheme of 1990, is the difference across the face between
     two neighbours divided by their distance; with channels, s² is its sum over them, so that all share one edge.
@@ -53,6 +61,11 @@ class PeronaMalik:
         (Catté et al. 1992). It is made by heat steps, so it keeps the mean and meets the border as the flux does.
     spacing : float or sequence of float
         Grid spacing h > 0, one for all axes or one for each.
+    boundary : {"neumann", "periodic", "dirichlet"}
+        No flux through the border (the mean is kept), a torus, or zero just outside.
+
+    temporal_kappa : float, optional
+        Edge contrast between frames, for space-time arrays whose first of three axes is time. Default: `kappa`.
 
     Raises
     ------
@@ -78,75 +91,48 @@ class PeronaMalik:
     _: KW_ONLY
     smoothing: float = 0.0
     spacing: float | Sequence[float] = 1.0
+    boundary: str = "neumann"
+    temporal_kappa: float | None = None
 
     def __post_init__(self) -> None:
         check_positive(kappa=self.kappa)
         object.__setattr__(self, "spacing", as_spacing(self.spacing))
         if self.conductance not in CONDUCTANCES:
             raise ParameterError(f"conductance is {self.conductance!r}; it must be one of {', '.join(CONDUCTANCES)}")
+        check_boundary(self.boundary)
+        if self.temporal_kappa is not None:
+            check_positive(temporal_kappa=self.temporal_kappa)
         if not (math.isfinite(self.smoothing) and self.smoothing >= 0):
             raise ParameterError(f"smoothing is {self.smoothing}; it must be 0 (none) or a positive width in pixels")
 
     def rate(self, t: float, y: Array) -> Array:
         """Return div(g ∇y) for the state `y` (C, *grid), with g taken from `y`."""
-        return self._divergence(y, self._faces(y))
+        return self.frozen(t, y).rate(t, y)
 
     def stable_dt(self, ndim: int) -> float:
         """Return 1 / (2 max(g) Σ 1/h²), the largest stable explicit Euler step on a grid of `ndim` axes."""
-        largest = 1.0 / self.kappa if self.conductance == "tv" else 1.0
+        kappa = min(self.kappa, self.temporal_kappa or self.kappa)
+        largest = 1.0 / kappa if self.conductance == "tv" else 1.0
         return stable_euler_step(self.spacing, ndim, largest)  # type: ignore[arg-type]
 
-    def solve(self, t: float, y: Array, dt: float) -> Array:
-        """Return z with z − dt div(g(y) ∇z) = y: semi-implicit, as g stays what it was at `y`.
+    def reach(self, ndim: int) -> int:
+        """Return how many cells away the rate looks: one, and one for each smoothing step."""
+        return 1 + smoothing_steps(self.smoothing, ndim)
 
-        The linear system is solved by conjugate gradients to a relative residual of 1e-10.
-        """
-        from pde_video.kernels.diffusion import divergence
-
-        double = y.astype(np.float64)
-        faces, scale = self._faces(y).astype(np.float64), self._scale(double)
-        diagonal = np.ones(double.shape[1:])
-        for axis, volume_axis in enumerate(range(4 - double.ndim, 3)):
-            g = faces[volume_axis].reshape(diagonal.shape)
-            diagonal += dt * scale[volume_axis] * (g + np.roll(g, 1, axis))  # The last face is closed: no wrap.
-
-        def operator(z: Array) -> Array:
-            z = np.ascontiguousarray(z, np.float64).reshape(1, *double.shape[1:])
-            flux = np.empty_like(z)
-            divergence(as_volume(z), faces, as_volume(flux), scale)
-            return (z - dt * flux).ravel()
-
-        channels = [conjugate_gradients(operator, diagonal.ravel(), c.ravel(), c.ravel()) for c in double]
-        return np.stack(channels).reshape(y.shape).astype(y.dtype)
-
-    def _scale(self, y: Array) -> Array:
-        return kernel_scale(self.spacing, y.ndim - 1, 1.0, y.dtype)  # type: ignore[arg-type]
-
-    def _faces(self, y: Array) -> Array:
+    def frozen(self, t: float, y: Array) -> FrozenDiffusion:
+        """Return the linear diffusion with the conductances of `y`: the semi-implicit steps solve that."""
         from pde_video.kernels.diffusion import conductances
 
-        v = as_volume(self._smoothed(y))
+        if self.temporal_kappa is not None and y.ndim != 4:
+            raise ParameterError(
+                f"temporal_kappa is for grids of 3 axes, the first of them time; this has {y.ndim - 1}"
+            )
+        v = as_volume(extended(narrowly_smoothed(y, self.smoothing, self.boundary), self.boundary))
         faces = np.empty((3, *v.shape[1:]), y.dtype)
-        inverse_kappa = y.dtype.type(1.0 / self.kappa)
-        factor = np.sqrt(kernel_scale(self.spacing, y.ndim - 1, 1.0 / self.kappa**2, np.dtype(float)))  # type: ignore[arg-type]
+        scale = kernel_scale(self.spacing, y.ndim - 1, 1.0, np.dtype(float))  # type: ignore[arg-type]
+        temporal = self.kappa if self.temporal_kappa is None else self.temporal_kappa
+        inverse_kappa = 1.0 / np.array([temporal, self.kappa, self.kappa])
+        factor = (np.sqrt(scale) * inverse_kappa).astype(y.dtype)
         constants = tuple(y.dtype.type(c) for c in (0.0, 1.0, 3.31488, 1e-8))
-        conductances(v, faces, factor.astype(y.dtype), CONDUCTANCES.index(self.conductance), inverse_kappa, constants)
-        return faces
-
-    def _divergence(self, y: Array, faces: Array) -> Array:
-        from pde_video.kernels.diffusion import divergence
-
-        out = np.empty_like(y)
-        divergence(as_volume(y), faces, as_volume(out), self._scale(y))
-        return out
-
-    def _smoothed(self, y: Array) -> Array:
-        if self.smoothing == 0:
-            return y
-        # A bell of variance σ² is the heat equation at t = σ²/2. At half the stable step the highest frequency
-        # is damped without changing sign.
-        heat = Heat()
-        steps = math.ceil(self.smoothing**2 / heat.stable_dt(y.ndim - 1))
-        for _ in range(steps):
-            y = y + (self.smoothing**2 / 2 / steps) * heat.rate(0.0, y)
-        return y
+        conductances(v, faces, factor, CONDUCTANCES.index(self.conductance), inverse_kappa.astype(y.dtype), constants)
+        return FrozenDiffusion(faces, scale.astype(y.dtype), self.boundary, self.stable_dt(y.ndim - 1))

@@ -1,0 +1,208 @@
+"""Integrators that take one long explicit cycle of inner steps, some of them far above the stability bound.
+
+The interval from t0 to t1 is one cycle; the conductance stands still in it. The number of inner steps n is the
+smallest that spans the interval: the cycle then reaches n² times as far as it costs, for the price of n rates.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pde_video.errors import ParameterError
+from pde_video.protocols import Array
+from pde_video.steps import freeze
+
+_MOST = 10_000  # Inner steps of a cycle: beyond, rounding and the search for their order cost more than they win.
+
+
+def fed(term: Any, t0: float, t1: float, y: Array) -> Array:
+    """Fast explicit diffusion, one cycle, order 1.
+
+    y ← y + q τ_i · rate(y), τ_i = τ_max / (2 cos²(π(2i + 1)/(4n + 2))), i = 0 … n − 1, Σ τ_i = τ_max n(n + 1)/3,
+    with τ_max the ``stable_dt`` of the frozen term and q ≤ 1 such that the cycle ends at t1. With τ_max = h²/2 in one
+    dimension a full cycle is the box filter of length 2n + 1. Inner steps come in the order of Leja, which keeps rounding small;
+    inside a cycle the extrema are not kept.
+
+    Parameters
+    ----------
+    term : Term
+        The right-hand side, with ``stable_dt``.
+    t0, t1 : float
+        Start and end of the cycle.
+    y : ndarray, shape (C, *grid)
+        State at `t0`.
+
+    Returns
+    -------
+    ndarray
+        State at `t1`, same shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        If the term has no ``stable_dt``, or is not linear and has no ``frozen``.
+    ParameterError
+        If the cycle would take over 10,000 inner steps.
+
+    References
+    ----------
+    Grewenig, Weickert & Bruhn (2010), doi:10.1007/978-3-642-15986-2_54. Leja order: Reichel (1990),
+    doi:10.1007/BF02017352.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> impulse = np.zeros(7); impulse[3] = 1
+    >>> pv.evolve(pv.Heat(), impulse, [0, 1.0], step=pv.fed).round(3)  # n = 2: a box of 5
+    array([0. , 0.2, 0.2, 0.2, 0.2, 0.2, 0. ])
+    """
+    linear = freeze(term, t0, y)
+    n, tau, direction = _cycle(term, linear, t0, t1, y, lambda n: n * (n + 1) / 3)
+    t = t0
+    for i in _leja(n):
+        dt = direction * tau / (2 * math.cos(math.pi * (2 * i + 1) / (4 * n + 2)) ** 2)
+        y = y + dt * linear.rate(t, y)
+        t += dt
+    return y
+
+
+def fsi(term: Any, t0: float, t1: float, y: Array) -> Array:
+    """Fast semi-iterative scheme, one cycle, order 1: what `fed` computes, by a recursion kinder to rounding.
+
+    y_{k+1} = α_k (y_k + q τ_max · rate(y_k)) + (1 − α_k) y_{k−1}, α_k = (4k + 2)/(2k + 3), y_{−1} = y_0, k = 0 … n − 1,
+    with cycle time q τ_max n(n + 1)/3.
+
+    Parameters
+    ----------
+    term : Term
+        The right-hand side, with ``stable_dt``.
+    t0, t1 : float
+        Start and end of the cycle.
+    y : ndarray, shape (C, *grid)
+        State at `t0`.
+
+    Returns
+    -------
+    ndarray
+        State at `t1`, same shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        If the term has no ``stable_dt``, or is not linear and has no ``frozen``.
+    ParameterError
+        If the cycle would take over 10,000 inner steps.
+
+    References
+    ----------
+    Hafner, Ochs, Weickert, Reißel & Grewenig (2016), doi:10.1007/978-3-319-45886-1_8.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> impulse = np.zeros(7); impulse[3] = 1
+    >>> pv.evolve(pv.Heat(), impulse, [0, 1.0], step=pv.fsi).round(3)
+    array([0. , 0.2, 0.2, 0.2, 0.2, 0.2, 0. ])
+    """
+    linear = freeze(term, t0, y)
+    n, tau, direction = _cycle(term, linear, t0, t1, y, lambda n: n * (n + 1) / 3)
+    before = y
+    for k in range(n):
+        alpha = (4 * k + 2) / (2 * k + 3)
+        # After k inner steps the cycle has come as far as a cycle of k: k(k + 1)/3 steps.
+        t = t0 + direction * tau * k * (k + 1) / 3
+        before, y = y, alpha * (y + (direction * tau) * linear.rate(t, y)) + (1 - alpha) * before
+    return y
+
+
+def rkl2(term: Any, t0: float, t1: float, y: Array) -> Array:
+    """Runge–Kutta–Legendre super step, order 2.
+
+    s stages of the shifted Legendre recursion of Meyer, Balsara and Aslam, stable up to τ_max (s² + s − 2)/4; s is
+    odd. It leaves about half of the highest frequency, so it is for accuracy, not for denoising.
+
+    Parameters
+    ----------
+    term : Term
+        The right-hand side, with ``stable_dt``.
+    t0, t1 : float
+        Start and end of the super step.
+    y : ndarray, shape (C, *grid)
+        State at `t0`.
+
+    Returns
+    -------
+    ndarray
+        State at `t1`, same shape and dtype.
+
+    Raises
+    ------
+    TypeError
+        If the term has no ``stable_dt``, or is not linear and has no ``frozen``.
+    ParameterError
+        If the cycle would take over 10,000 inner steps.
+
+    References
+    ----------
+    Meyer, Balsara & Aslam (2014), doi:10.1016/j.jcp.2013.08.021.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> pv.evolve(pv.Heat(), np.array([0.0, 1.0]), [0, 1.0], step=pv.rkl2).round(3)
+    array([0.267, 0.733])
+    """
+    linear = freeze(term, t0, y)
+    s, _, _ = _cycle(term, linear, t0, t1, y, lambda s: (s * s + s - 2) / 4)
+    s = max(3, s + 1 - s % 2)
+    dt = t1 - t0
+    b = [1 / 3, 1 / 3] + [(j * j + j - 2) / (2 * j * (j + 1)) for j in range(2, s + 1)]
+    w = 4 / (s * s + s - 2)
+    first = dt * linear.rate(t0, y)
+    before, now = y, y + (b[1] * w) * first
+    reached = b[1] * w
+    for j in range(2, s + 1):
+        mu, nu = (2 * j - 1) / j * b[j] / b[j - 1], -(j - 1) / j * b[j] / b[j - 2]
+        rate = dt * linear.rate(t0 + reached * dt, now)
+        after = mu * now + nu * before + (1 - mu - nu) * y + (mu * w) * (rate - (1 - b[j - 1]) * first)
+        before, now = now, after
+        reached = (j * j + j - 2) / (s * s + s - 2)
+    return now
+
+
+for _step in (fed, fsi, rkl2):
+    _step.stable_multiple = math.inf  # type: ignore[attr-defined]
+
+
+def _cycle(term: Any, linear: Any, t0: float, t1: float, y: Array, reach: Any) -> tuple[int, float, float]:
+    """Return the least n with reach(n) · τ_max ≥ |t1 − t0|, τ = |t1 − t0| / reach(n), and the direction of time."""
+    if not hasattr(linear, "stable_dt"):
+        raise TypeError(f"{type(term).__name__} has no stable_dt(ndim), from which cycles choose their inner steps")
+    largest = linear.stable_dt(y.ndim - 1)
+    # Both reaches grow at least as n²/4, so the search starts just below the root; the slack keeps a cycle of just n
+    # steps at n, since the quotient may be rounded up.
+    wanted = abs(t1 - t0) / largest * (1 - 1e-12)
+    if wanted > reach(_MOST):
+        raise ParameterError(
+            f"a cycle from {t0:g} to {t1:g} would take over {_MOST} inner steps of at most {largest:g}; give more "
+            "times between them, or step=implicit_euler"
+        )
+    n = max(1, int(math.sqrt(3 * wanted)) - 2)
+    while reach(n) < wanted:
+        n += 1
+    return n, abs(t1 - t0) / reach(n) if reach(n) else 0.0, math.copysign(1.0, t1 - t0)
+
+
+def _leja(n: int) -> list[int]:
+    """Return 0 … n − 1 in an order in which every leading part spreads the inverse step sizes widely."""
+    nodes = np.cos(np.pi * (2 * np.arange(n) + 1) / (4 * n + 2)) ** 2
+    order = [0]
+    distance = np.zeros(n)
+    for _ in range(n - 1):
+        with np.errstate(divide="ignore"):
+            distance += np.log(np.abs(nodes - nodes[order[-1]]))
+        order.append(int(np.argmax(distance)))
+    return order

@@ -1,0 +1,89 @@
+"""A diffusion whose conductances stand still: linear and symmetric, and so solvable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pde_video.grid import as_volume, extended, inner
+from pde_video.protocols import Array
+from pde_video.solves import conjugate_gradients, tridiagonal_solve
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenDiffusion:
+    """dy/dt = Σ_axis scale · (g₊ (y₊ − y) − g₋ (y − y₋)), with the conductances of one moment.
+
+    What semi-implicit steps solve and what cycles of inner steps march with.
+
+    Parameters
+    ----------
+    faces : ndarray, shape (3, N0, N1, N2)
+        Conductances between a cell and the next one along each kernel axis, on the grid of the state extended by
+        the rim of the boundary (see `grid.extended`).
+    scale : ndarray, shape (3,)
+        1/h² for each kernel axis.
+    boundary : str
+        The boundary of the term that was frozen.
+    bound : float
+        Its largest stable explicit Euler step.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> frozen = pv.PeronaMalik(1.0, "tukey").frozen(0.0, np.array([[0.0, 0.0, 5.0]]))
+    >>> frozen.rate(0.0, np.array([[1.0, 0.0, 9.0]]))
+    array([[-1.,  1.,  0.]])
+    """
+
+    faces: Array
+    scale: Array
+    boundary: str
+    bound: float
+
+    def rate(self, t: float, y: Array) -> Array:
+        """Return div(g ∇y) for the state `y` (C, *grid)."""
+        from pde_video.kernels.diffusion import divergence
+
+        wide = extended(y, self.boundary)
+        out = np.empty_like(wide)
+        divergence(as_volume(wide), self.faces.astype(y.dtype, copy=False), as_volume(out), self.scale.astype(y.dtype))
+        return inner(out, self.boundary)
+
+    def stable_dt(self, ndim: int) -> float:
+        """Return that of the term that was frozen."""
+        return self.bound
+
+    def frozen(self, t: float, y: Array) -> FrozenDiffusion:
+        """Return the term itself: it stands still already."""
+        return self
+
+    def diagonal(self, y: Array) -> Array:
+        """Return the diagonal of the operator, negated, for a state like `y`: shape (1, *grid)."""
+        total = np.zeros((1, *extended(y, self.boundary).shape[1:]))
+        ndim = y.ndim - 1
+        for axis in range(ndim):
+            if self.boundary == "periodic" and y.shape[axis + 1] == 1:
+                continue  # A cell that is its own neighbour.
+            g = self.faces[3 - ndim + axis].reshape(total.shape)
+            total += self.scale[3 - ndim + axis] * (g + np.roll(g, 1, axis + 1))  # The last face is closed: no wrap.
+        return inner(total, self.boundary)
+
+    def solve(self, t: float, y: Array, dt: float) -> Array:
+        """Return z with z − dt·rate(z) = y, by conjugate gradients to a relative residual of 1e-10."""
+        double = replace(self, faces=self.faces.astype(np.float64))
+        return conjugate_gradients(lambda z: z - dt * double.rate(t, z), 1.0 + dt * self.diagonal(y), y)
+
+    def solve_axis(self, t: float, y: Array, dt: float, axis: int) -> Array:
+        """Return z with z − dt·(the part of rate along grid axis `axis`)(z) = y, by Thomas's algorithm."""
+        ndim = y.ndim - 1
+        kernel_axis = 3 - ndim + axis
+        wide = extended(y, self.boundary)
+        g = self.faces[kernel_axis].reshape(wide.shape[1:]) * self.scale[kernel_axis] * dt
+        # Cells of the rim along the other axes are no unknowns; along this one their faces are the outer ones.
+        if self.boundary != "neumann":
+            g = g[tuple(slice(None, -1) if a == axis else slice(1, -1) for a in range(ndim))]
+        else:
+            g = np.concatenate([np.zeros_like(np.take(g, [0], axis)), g], axis=axis)
+        return tridiagonal_solve(g, y, axis, periodic=self.boundary == "periodic")
