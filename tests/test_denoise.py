@@ -31,6 +31,33 @@ def test_edges_survive_where_the_heat_equation_blurs_them(name, real_frames):
     assert min(diffused["perona-malik"], diffused["tv"]) > max(diffused["heat"], gaussian)
 
 
+@pytest.mark.parametrize("sigma", [5, 10, 20, 30, 50])
+@pytest.mark.parametrize("method", ["perona-malik", "tv"])
+@pytest.mark.parametrize("name", NAMES)
+def test_denoise_stops_within_a_tenth_of_a_decibel_of_the_best(name, method, sigma, real_frames):
+    clean = real_frames[name][:, -240:, -320:]
+    noisy, clean = pv.gaussian_noise(clean, sigma, rng=1).astype(np.float32) / 255, clean.astype(np.float32) / 255
+    report = {}
+    gain = pv.psnr(clean, pv.denoise(noisy, method=method, report=report))
+    term = pv.PeronaMalik(report["kappa"], report["conductance"], smoothing=report["smoothing"])
+    times = pv.uniform(2 * report["time"])
+    curves = [[u for _, u in pv.evolution(term, frame, times, channel_axis=-1)] for frame in noisy]
+    best = max(pv.psnr(clean, np.stack(states)) for states in zip(*curves, strict=True))
+    assert gain >= best - 0.1
+    assert report["criterion"] == "sure"
+
+
+def test_the_time_follows_the_scene():
+    y, x = np.mgrid[:96, :96]
+    smooth, busy = np.sin(x / 30) * np.sin(y / 30), np.sin(x * 1.3) * np.sin(y * 0.9)
+    clean = np.stack([smooth] * 25 + [busy] * 2)
+    noisy = clean + np.random.default_rng(0).normal(0, 0.2, clean.shape)
+    report, report_smooth = {}, {}
+    denoised = pv.denoise(noisy, report=report)
+    np.testing.assert_array_equal(pv.denoise(noisy[:25], report=report_smooth), denoised[:25])
+    assert report["time"] < report_smooth["time"] / 2
+
+
 def test_sigma_given_is_sigma_used():
     video = pv.gaussian_noise(np.full((2, 32, 32), 100, np.uint8), 10.0)
     report = {}

@@ -1,0 +1,150 @@
+"""Mean, noise energy and structure of small blocks: what every noise estimate is made from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pde_video.errors import DtypeError, InputError
+from pde_video.protocols import Array
+
+_HAAR = np.array([1.0, 1.0]) / math.sqrt(2.0)
+# Daubechies' wavelet with two vanishing moments: blind to slopes, which Haar's is not.
+_DB2 = (np.array([1.0, 3.0, 3.0, 1.0]) + np.sqrt(3.0) * np.array([1.0, 1.0, -1.0, -1.0])) / math.sqrt(32.0)
+_SIDE = 8  # Coefficients along the side of a block, which then spans 16 pixels.
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """What was measured on the blocks of all frames and channels, each a flat array.
+
+    The three come from different bands of one orthonormal transform. White noise is independent there, so that
+    choosing blocks by `structure` does not bias `energy`.
+    """
+
+    mean: Array
+    energy: Array  # Mean square of the finest diagonal detail: σ² where there is noise alone.
+    structure: Array  # Energy of everything between that and a plane: `bands` · σ² where there is noise alone.
+    bands: int
+    count: int  # Coefficients in a block.
+
+
+def measure(frames: Iterable[Array]) -> Blocks:
+    """Return the measurements on every block of every frame."""
+    rows = [_measured(frame) for frame in frames]
+    mean, energy, structure = (np.concatenate([row[k] for row in rows]).astype(np.float64) for k in range(3))
+    moving = energy + structure > 0
+    # Bars, borders and burnt-out skies hold no noise to measure; a picture that is mostly so has none at all.
+    if 2 * np.count_nonzero(moving) >= moving.size:
+        mean, energy, structure = mean[moving], energy[moving], structure[moving]
+    return Blocks(mean, energy, structure, rows[0][3], rows[0][4])
+
+
+def as_frames(video: Any) -> list[Array]:
+    """Return the frames as (H, W, C) of float, or say what is wrong with them."""
+    frames = [_as_frame(np.asarray(frame), k) for k, frame in enumerate(video)]
+    if not frames:
+        raise InputError("the video is empty: it has no frame")
+    return frames
+
+
+def saturation(frames: Iterable[Array]) -> tuple[float, float]:
+    """Return the values at which the data are cut off below and above, −∞ and ∞ where they are not.
+
+    Cut-off values pile up: the extreme value is then much more frequent than the one next to it.
+    """
+    values = np.concatenate([np.ravel(frame) for frame in frames])
+    low, high = values.min(), values.max()
+    piled_low = _piled_up(values, low, values[values > low].min(initial=np.inf))
+    piled_high = _piled_up(values, high, values[values < high].max(initial=-np.inf))
+    return float(low) if piled_low else -math.inf, float(high) if piled_high else math.inf
+
+
+def remaining_deviation(distance: Array) -> Array:
+    """Return the standard deviation of max(z, 0) for z ~ N(μ, 1), as a function of the mean of max(z, 0)."""
+    from scipy.special import ndtr
+
+    mu = np.linspace(-4.0, 6.0, 1001)
+    bell = np.exp(-(mu**2) / 2) / math.sqrt(2 * math.pi)
+    mean = mu * ndtr(mu) + bell
+    variance = (1 + mu**2) * ndtr(mu) + mu * bell - mean**2
+    return np.interp(distance, mean, np.sqrt(variance))
+
+
+def _piled_up(values: Array, extreme: float, neighbour: float) -> bool:
+    count = np.count_nonzero(values == extreme)
+    return bool(count >= 8 and np.isfinite(neighbour) and count > 4 * np.count_nonzero(values == neighbour))
+
+
+def _as_frame(frame: Array, index: int) -> Array:
+    if frame.ndim not in (2, 3) or frame.size == 0:
+        raise InputError(f"a frame has shape {frame.shape}; a frame is (H, W) or (H, W, C), none of them 0")
+    if frame.dtype.kind not in "iuf":
+        raise DtypeError(f"frames have dtype {frame.dtype}; parameters are estimated on integers and floats")
+    if frame.dtype.kind == "f" and not np.isfinite(frame).all():
+        raise InputError(f"frame {index} holds NaN or infinite values; replace them first")
+    exact = frame.dtype.itemsize <= 2 or frame.dtype == np.float32
+    if frame.dtype == np.float32:  # In units so small or so large, squares would leave the range of single precision.
+        exact = frame.max() == frame.min() or 1e-12 < float(np.abs(frame).max()) < 1e12
+    return np.atleast_3d(frame).astype(np.float32 if exact else np.float64, copy=False)
+
+
+def _measured(frame: Array) -> tuple[Array, Array, Array, int, int]:
+    bands = [frame]
+    for axis in (0, 1):
+        if frame.shape[axis] > 1:  # Along a side of one pixel there is nothing to compare.
+            bands = [half for band in bands for half in _halves(band, axis)]
+    if len(bands) == 1:
+        zero = np.zeros(frame.size)
+        return frame.ravel(), zero, zero, 1, 1
+    coarse, *middle, detail = bands
+    sides = _sides(*detail.shape[:2])
+    # An orthonormal average is √2 times the mean along each axis that was halved.
+    mean = _block_means(coarse, sides) / math.sqrt(len(bands))
+    # The taps add up to zero only after rounding: what is left of a constant is not noise.
+    rounding = (8 * np.finfo(frame.dtype).eps * np.abs(frame).max()) ** 2
+    energies = [_block_means(band**2, sides) for band in (detail, *middle, _off_plane(coarse, sides))]
+    energy, *others = (np.where(band > rounding, band, 0).ravel() for band in energies)
+    return mean.ravel(), energy, np.sum(others, axis=0), len(others), sides[0] * sides[1]
+
+
+def _halves(y: Array, axis: int) -> Iterator[Array]:
+    """Yield the low and the high half band along an axis."""
+    low = _DB2 if y.shape[axis] >= len(_DB2) else _HAAR
+    high = low[::-1] * (-1.0) ** np.arange(len(low))
+    y = np.moveaxis(y, axis, 0)
+    count = (len(y) - len(low)) // 2 + 1
+    for taps in (low, high):
+        half = sum(y.dtype.type(tap) * y[k : k + 2 * count - 1 : 2] for k, tap in enumerate(taps))
+        yield np.moveaxis(np.asarray(half), 0, axis)
+
+
+def _sides(height: int, width: int) -> tuple[int, int]:
+    rows = min(height, max(_SIDE, _SIDE**2 // width))
+    return rows, min(width, max(_SIDE, _SIDE**2 // height))
+
+
+def _tiles(y: Array, sides: tuple[int, int]) -> Array:
+    rows, columns = (n // side for n, side in zip(y.shape, sides, strict=False))
+    return y[: rows * sides[0], : columns * sides[1]].reshape(rows, sides[0], columns, sides[1], -1)
+
+
+def _block_means(y: Array, sides: tuple[int, int]) -> Array:
+    return _tiles(y, sides).mean((1, 3))
+
+
+def _off_plane(y: Array, sides: tuple[int, int]) -> Array:
+    """Return the deviation from the plane fitted to each block, whole blocks only."""
+    tiles = _tiles(y, sides)
+    tiles = tiles - tiles.mean((1, 3), keepdims=True)
+    for axis in (1, 3):
+        ramp = np.arange(tiles.shape[axis], dtype=y.dtype) - (tiles.shape[axis] - 1) / 2
+        ramp = ramp.reshape([-1 if a == axis else 1 for a in range(5)]).astype(y.dtype)
+        slope = (tiles * ramp).mean((1, 3), keepdims=True) / max(float(np.mean(ramp**2)), 1e-9)
+        tiles = tiles - slope.astype(y.dtype) * ramp
+    rows, height, columns, width, channels = tiles.shape
+    return tiles.reshape(rows * height, columns * width, channels)

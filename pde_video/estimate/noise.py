@@ -1,0 +1,160 @@
+"""How much noise there is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from pde_video.estimate.blocks import Blocks, as_frames, measure, remaining_deviation, saturation
+from pde_video.protocols import Array
+
+_ROUNDS = 12  # Fixed-point rounds; the estimates settle in about six.
+
+
+def estimate_sigma(video: Any) -> float:
+    """Standard deviation of additive Gaussian noise.
+
+    σ² = mean of d² over the flat blocks, with d the finest diagonal coefficients of Daubechies' wavelet db2.
+
+    White noise keeps its deviation there. A block of 8 × 8 coefficients (16 × 16 pixels of one channel) is flat if
+    its other bands hold no more than noise does; at least the flattest tenth of the blocks is used, and blocks that
+    are still far above the median are left out. Where the data are cut off, at 0 and 255 for example, less noise is
+    left: the part is that of a cut-off normal distribution with the block's mean, and the estimate is divided by it.
+
+    Parameters
+    ----------
+    video : array (T, H, W) or (T, H, W, C), or sequence of frames
+        Of integers or floats. A frame of a single row or column is compared along its length; a single pixel has
+        no noise. One frame is enough; five make it surer.
+
+    Returns
+    -------
+    float
+        In units of the input, finite, ≥ 0. Fine grain that was in the picture before counts as noise; noise that
+        neighbouring pixels share, as after compression, is underestimated.
+
+    Raises
+    ------
+    InputError
+        If there are no frames, an array is not a frame, or it holds NaN or infinite values.
+    TypeError
+        If frames are not of integers or floats.
+
+    References
+    ----------
+    Donoho & Johnstone (1994), doi:10.1093/biomet/81.3.425. Immerkær (1996), doi:10.1006/cviu.1996.0060. For data
+    that are cut off: Foi (2009), doi:10.1016/j.sigpro.2009.04.035.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).normal(100, 5, (4, 64, 64))
+    >>> abs(estimate_sigma(noise) - 5) < 0.2
+    True
+    """
+    frames = as_frames(video)
+    blocks = measure(frames)
+    low, high = saturation(frames)
+    variance = float(np.median(blocks.energy))
+    for _ in range(_ROUNDS):
+        if variance == 0:
+            break
+        left = _left_of_noise(blocks.mean, math.sqrt(variance), low, high)
+        inside = left >= min(0.81, float(np.quantile(left, 0.8)))
+        energy, structure = blocks.energy[inside] / left[inside], blocks.structure[inside] / left[inside]
+        flat = structure <= max(_flat_limit(blocks, variance), _flattest(structure))
+        variance = _typical(energy[flat], blocks.count)
+    return math.sqrt(variance)
+
+
+def estimate_poisson_gaussian(video: Any) -> tuple[float, float]:
+    """Straight line on which the variance of the noise depends on the brightness.
+
+    variance = slope · mean + offset, fitted to the blocks of `estimate_sigma` that are flat, by weighted least
+    squares in which a block far off the line does not count. A camera that counts photons has a gain of `slope`
+    per photon, and a read-out noise whose variance is `offset`, less `slope` times its black level.
+
+    Parameters
+    ----------
+    video : array (T, H, W) or (T, H, W, C), or sequence of frames
+        Of integers or floats, linear in the light received.
+
+    Returns
+    -------
+    slope : float
+        ≥ 0, in units of the input. 0 if brightness does not vary or noise does not grow with it.
+    offset : float
+        In squared units of the input; below 0 where black is not at 0.
+
+    Raises
+    ------
+    InputError, TypeError
+        As for `estimate_sigma`.
+
+    References
+    ----------
+    Foi, Trimeche, Katkovnik & Egiazarian (2008), doi:10.1109/TIP.2008.2001399.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> light = np.linspace(20, 200, 256) * np.ones((4, 256, 1))
+    >>> counts = 0.5 * np.random.default_rng(0).poisson(light / 0.5)
+    >>> slope, offset = estimate_poisson_gaussian(counts)
+    >>> abs(slope - 0.5) < 0.05, abs(offset) < 5
+    (True, True)
+    """
+    frames = as_frames(video)
+    blocks = measure(frames)
+    low, high = saturation(frames)
+    slope, offset = 0.0, estimate_sigma(frames) ** 2
+    if offset == 0 or np.ptp(blocks.mean) == 0:
+        return 0.0, offset
+    bins = np.searchsorted(np.quantile(blocks.mean, np.linspace(0, 1, 17)[1:-1]), blocks.mean)
+    for _ in range(_ROUNDS):
+        variance = np.maximum(slope * blocks.mean + offset, 1e-3 * np.median(blocks.energy) + 1e-30)
+        inside = _left_of_noise(blocks.mean, np.sqrt(variance), low, high) > 0.98
+        relative = blocks.structure / variance
+        flat = np.zeros_like(inside)
+        for k in range(16):  # The flattest of every brightness, or all would come from one wall.
+            here = inside & (bins == k)
+            if here.any():
+                flat |= here & (relative <= max(_flat_limit(blocks, 1.0), _flattest(relative[here])))
+        near = np.abs(blocks.energy / variance - 1) < 4 * math.sqrt(2 / blocks.count)
+        used = flat & near if np.count_nonzero(flat & near) >= 8 else flat
+        if np.count_nonzero(used) < 2 or np.ptp(blocks.mean[used]) == 0:
+            break
+        fitted = _line(blocks.mean[used], blocks.energy[used], 1 / variance[used])
+        slope, offset = fitted if fitted[0] > 0 else (0.0, float(np.median(blocks.energy[used])))
+    return slope, offset
+
+
+def _left_of_noise(mean: Array, sigma: float | Array, low: float, high: float) -> Array:
+    """Return what part of the variance σ² is left where values below `low` and above `high` are cut off."""
+    below, above = (remaining_deviation(np.maximum(d, 0) / sigma) for d in (mean - low, high - mean))
+    return np.maximum(below * above, 1e-3) ** 2
+
+
+def _flat_limit(blocks: Blocks, variance: float) -> float:
+    # One standard deviation above what noise alone has in the other bands: five out of six flat blocks pass.
+    return blocks.bands * variance * (1 + math.sqrt(2 / (blocks.bands * blocks.count)))
+
+
+def _flattest(structure: Array) -> float:
+    wanted = max(structure.size / 10, min(structure.size / 5, 40))
+    return float(np.partition(structure, max(1, round(wanted)) - 1)[max(1, round(wanted)) - 1])
+
+
+def _typical(energy: Array, count: int) -> float:
+    """Return the mean of the energies that are not far above the median, each a mean of `count` squares."""
+    median = np.median(energy) / (1 - 2 / (9 * count)) ** 3  # Of a chi-square distribution, after Wilson and Hilferty.
+    kept = energy[energy <= median * (1 + 3 * math.sqrt(2 / count))]
+    return float(kept.mean()) if kept.size else float(median)
+
+
+def _line(x: Array, y: Array, weight: Array) -> tuple[float, float]:
+    columns = np.stack([x, np.ones_like(x)], axis=1) * weight[:, None]
+    slope, offset = np.linalg.lstsq(columns, y * weight, rcond=None)[0]
+    return float(slope), float(offset)

@@ -1,0 +1,321 @@
+"""Terms made of terms, and the two that only make sense beside others: a source and a pull towards data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pde_video.errors import ParameterError
+from pde_video.grid import check_positive, to_planes
+from pde_video.protocols import Array
+from pde_video.solves import conjugate_gradients
+
+
+@dataclass(frozen=True, init=False)
+class Sum:
+    """The sum of several right-hand sides.
+
+    dy/dt = rate₁(t, y) + rate₂(t, y) + ...
+
+    The stable step is 1 / Σ (1 / stable_dtᵢ). An implicit step solves the sum of what the parts freeze to, by conjugate
+    gradients, so every part must be symmetric: diffusions, `Fidelity` and `Source` are.
+
+    Parameters
+    ----------
+    *terms : Term
+        At least one.
+
+    Raises
+    ------
+    ParameterError
+        If there is no term.
+
+    References
+    ----------
+    None: it is addition.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> noisy = np.array([0.0, 1.0, 0.0, 1.0])
+    >>> model = pv.Sum(pv.Heat(), pv.Fidelity(noisy, weight=1.0))
+    >>> pv.evolve(model, noisy, [0, 1e6], step=pv.implicit_euler).round(3)  # (I − ∇²)⁻¹ noisy
+    array([0.286, 0.571, 0.429, 0.714])
+    """
+
+    terms: tuple[Any, ...]
+
+    def __init__(self, *terms: Any) -> None:
+        if not terms:
+            raise ParameterError("a sum needs at least one term")
+        object.__setattr__(self, "terms", terms)
+
+    def rate(self, t: float, y: Array) -> Array:
+        """Return the sum of the rates."""
+        total = self.terms[0].rate(t, y)
+        for term in self.terms[1:]:
+            total = total + term.rate(t, y)
+        return total
+
+    def stable_dt(self, ndim: int) -> float:
+        """Return 1 / Σ (1 / stable_dtᵢ)."""
+        inverse = sum(1.0 / term.stable_dt(ndim) for term in self.terms if hasattr(term, "stable_dt"))
+        return 1.0 / inverse if inverse else math.inf
+
+    def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Sum:
+        """Return the sum with the fields of its terms in state layout."""
+        return Sum(*(t.aligned(channel_axis, shape) if hasattr(t, "aligned") else t for t in self.terms))
+
+    def frozen(self, t: float, y: Array) -> Sum:
+        """Return the sum of what its terms freeze to."""
+        return Sum(*(term.frozen(t, y) if hasattr(term, "frozen") else term for term in self.terms))
+
+    def start(self, y: Array) -> Array:
+        """Return the state to start from, where a term has a say in it."""
+        for term in self.terms:
+            y = term.start(y) if hasattr(term, "start") else y
+        return y
+
+    @property
+    def linear(self) -> bool:
+        """Whether all its terms are."""
+        return all(getattr(term, "linear", True) for term in self.terms)
+
+    def diagonal(self, y: Array) -> Array:
+        """Return the diagonal of the operator, negated, as far as the terms know theirs."""
+        return sum((t.diagonal(y) for t in self.terms if hasattr(t, "diagonal")), np.zeros((1,) * y.ndim))
+
+    def solve(self, t: float, y: Array, dt: float) -> Array:
+        """Return z with z − dt·rate(z) = y, for terms that are affine in y."""
+        offset = self.rate(t + dt, np.zeros_like(y, np.float64))
+        return conjugate_gradients(
+            lambda z: z - dt * (self.rate(t + dt, z) - offset), 1.0 + dt * self.diagonal(y), y + dt * offset
+        ).astype(y.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A rate that does not depend on the state.
+
+    dy/dt = f(t)
+
+    Parameters
+    ----------
+    f : ndarray, or callable t -> ndarray
+        Of the shape of the state that is evolved.
+
+    Raises
+    ------
+    ParameterError
+        If f has another shape than the state.
+
+    References
+    ----------
+    None.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> pv.evolve(pv.Source(lambda t: np.array([1.0, 2 * t])), np.zeros(2), pv.uniform(1.0, steps=2), step=pv.heun)
+    array([1., 1.])
+    """
+
+    f: Array | Callable[[float], Array]
+    channel_axis: int | None = None
+    shape: tuple[int, ...] | None = None
+
+    def rate(self, t: float, y: Array) -> Array:
+        """Return f(t)."""
+        field = np.asarray(self.f(t) if callable(self.f) else self.f)
+        if self.shape is not None:
+            field = _planes_like(field, self.channel_axis, self.shape, "the source")
+        return np.broadcast_to(field, y.shape).astype(y.dtype)
+
+    def stable_dt(self, ndim: int) -> float:
+        """Return infinity."""
+        return math.inf
+
+    def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Source:
+        """Return this term with f in state layout, for a state given with `shape`."""
+        return Source(self.f, channel_axis, shape)
+
+    def solve(self, t: float, y: Array, dt: float) -> Array:
+        """Return y + dt·f(t + dt)."""
+        return y + dt * self.rate(t + dt, y)
+
+
+@dataclass(frozen=True, eq=False)
+class Fidelity:
+    """A pull towards data.
+
+    dy/dt = w (data − y)
+
+    Parameters
+    ----------
+    data : ndarray
+        Of the shape of the state that is evolved.
+    weight : float or ndarray
+        w > 0, per unit of time; or a field ≥ 0 of the shape of the state, not all zero.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range or of another shape than the state.
+
+    References
+    ----------
+    Nordström (1990), Biased anisotropic diffusion, doi:10.1016/0262-8856(90)80008-H.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> pv.evolve(pv.Fidelity(np.array([4.0]), weight=0.5), np.array([0.0]), [0, 1.0])
+    array([2.])
+    """
+
+    data: Array
+    weight: float | Array = 1.0
+
+    def __post_init__(self) -> None:
+        if np.ndim(self.weight) == 0:
+            check_positive(weight=self.weight)  # type: ignore[arg-type]
+        elif not np.isfinite(self.weight).all() or np.min(self.weight) < 0 or np.max(self.weight) == 0:
+            raise ParameterError("weight must be finite, nowhere negative and somewhere positive")
+        if not np.isfinite(self.data).all():
+            raise ParameterError("data hold NaN or infinite values; give them weight 0 and any finite value instead")
+
+    def rate(self, t: float, y: Array) -> Array:
+        """Return w (data − y)."""
+        return np.asarray(self.weight, y.dtype) * (np.asarray(self.data, y.dtype) - y)
+
+    def stable_dt(self, ndim: int) -> float:
+        """Return 2 / max w."""
+        return 2.0 / float(np.max(self.weight))
+
+    def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Fidelity:
+        """Return this term with its fields in state layout, for a state given with `shape`."""
+        data = _planes_like(np.asarray(self.data), channel_axis, shape, "data")
+        weight = self.weight
+        if np.ndim(weight):
+            weight = _planes_like(np.asarray(weight), channel_axis, shape, "weight")
+        return replace(self, data=data, weight=weight)
+
+    def diagonal(self, y: Array) -> Array:
+        """Return w: the diagonal of the operator, negated."""
+        return np.asarray(self.weight, float) * np.ones((1,) * y.ndim)
+
+    def solve(self, t: float, y: Array, dt: float) -> Array:
+        """Return (y + dt w data) / (1 + dt w)."""
+        w = dt * np.asarray(self.weight, y.dtype)
+        return (y + w * np.asarray(self.data, y.dtype)) / (1 + w)
+
+
+@dataclass(frozen=True, eq=False)
+class Masked:
+    """A term that acts only where values are not known: inpainting.
+
+    dy/dt = rate(t, y) where the mask is true; elsewhere y keeps the known `values`, which the term sees.
+
+    Parameters
+    ----------
+    term : Term
+        What fills the gaps.
+    mask : ndarray of bool
+        True where values are to be filled, on the grid of the state (without its channel axis). Neither all true
+        (nothing would hold the solution) nor all false.
+    values : ndarray
+        Of the shape of the state; only what lies outside the mask is used, and the evolution starts from it there.
+
+    Raises
+    ------
+    ParameterError
+        If mask or values do not fit, or values are not finite outside the mask.
+
+    References
+    ----------
+    Weickert & Welk (2006), Tensor field interpolation with PDEs, doi:10.1007/3-540-31272-2_19.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> damaged = np.array([0.0, 0.0, 0.0, 3.0])
+    >>> gap = pv.Masked(pv.Heat(), np.array([False, True, True, False]), damaged)
+    >>> pv.evolve(gap, damaged, [0, 1e9], step=pv.implicit_euler).round(6)
+    array([0., 1., 2., 3.])
+    """
+
+    term: Any
+    mask: Array
+    values: Array
+
+    def __post_init__(self) -> None:
+        mask = np.asarray(self.mask)
+        object.__setattr__(self, "mask", mask)
+        if mask.dtype != bool or mask.all() or not mask.any():
+            raise ParameterError(
+                f"mask has dtype {mask.dtype} and {int(np.count_nonzero(mask))} of {mask.size} true values; it must "
+                "be of dtype bool, with some values true (to be filled) and some false (known)"
+            )
+
+    def rate(self, t: float, y: Array) -> Array:
+        """Return the term's rate inside the mask and zero outside."""
+        seen = np.where(self.mask, y, self.values).astype(y.dtype)
+        return np.where(self.mask, self.term.rate(t, seen), y.dtype.type(0))
+
+    def start(self, y: Array) -> Array:
+        """Return the state to start from: `y` inside the mask, the known values outside."""
+        return np.where(self.mask, y, self.values).astype(y.dtype)
+
+    @property
+    def linear(self) -> bool:
+        """Whether the term is."""
+        return getattr(self.term, "linear", True)
+
+    def stable_dt(self, ndim: int) -> float:
+        """Return that of the term."""
+        return self.term.stable_dt(ndim) if hasattr(self.term, "stable_dt") else math.inf
+
+    def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Masked:
+        """Return this term with its fields in state layout, for a state given with `shape`."""
+        grid = list(shape)
+        if channel_axis is not None:
+            del grid[channel_axis]
+        if self.mask.shape != tuple(grid):
+            raise ParameterError(f"mask has shape {self.mask.shape}, but the grid of the state is {tuple(grid)}")
+        values = _planes_like(np.asarray(self.values), channel_axis, shape, "values")
+        mask = self.mask[np.newaxis]
+        if not np.isfinite(np.where(mask, 0, values)).all():
+            raise ParameterError("values are not finite outside the mask; add those places to the mask")
+        term = self.term.aligned(channel_axis, shape) if hasattr(self.term, "aligned") else self.term
+        return Masked(term, mask, np.where(mask, 0, values))
+
+    def frozen(self, t: float, y: Array) -> Masked:
+        """Return this term with what its term freezes to."""
+        if not hasattr(self.term, "frozen"):
+            return self
+        seen = np.where(self.mask, y, self.values).astype(y.dtype)
+        return replace(self, term=self.term.frozen(t, seen))
+
+    def solve(self, t: float, y: Array, dt: float) -> Array:
+        """Return z with z − dt·rate(z) = y inside the mask, for a term that is affine in y, by conjugate gradients."""
+        # Known values in double precision: the operator below must be linear to the precision of the solver.
+        inside, known = self.mask, np.where(self.mask, 0.0, self.values).astype(np.float64)
+        offset = self.term.rate(t + dt, known)
+
+        def operator(z: Array) -> Array:
+            return z - dt * np.where(inside, self.term.rate(t + dt, np.where(inside, z, known)) - offset, 0.0)
+
+        diagonal = 1.0 + dt * (self.term.diagonal(y) if hasattr(self.term, "diagonal") else np.zeros((1,) * y.ndim))
+        rhs = np.where(inside, y + dt * offset, 0.0)
+        z = conjugate_gradients(operator, np.where(inside, diagonal, 1.0), rhs)
+        return np.where(inside, z, y).astype(y.dtype)
+
+
+def _planes_like(field: Array, channel_axis: int | None, shape: tuple[int, ...], name: str) -> Array:
+    if field.shape != shape:
+        raise ParameterError(f"{name} has shape {field.shape}, but the state has {shape}; they must agree")
+    return to_planes(field, channel_axis)

@@ -1,0 +1,118 @@
+"""A stream in space and time equals the evolution of the whole array."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+from pde_video.estimate import is_scene_cut
+
+TERMS = {
+    "heat": pv.Heat(0.8, spacing=(2.0, 1.0, 1.0)),
+    "perona-malik": pv.PeronaMalik(0.3, "rational", temporal_kappa=0.1, spacing=(1.5, 1.0, 1.0)),
+    "smoothed": pv.PeronaMalik(0.3, smoothing=0.7),
+    "total variation": pv.TotalVariation(0.5),
+}
+
+
+@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("frames", [1, 2, 3, 7, 8, 9, 16, 17, 40])
+def test_a_stream_equals_the_array_bit_for_bit(name, frames, rng):
+    video = rng.random((frames, 5, 6, 2)).astype(np.float32)
+    term, times = TERMS[name], pv.uniform(4 * TERMS[name].stable_dt(3))
+    expected = pv.evolve(term, video, times, channel_axis=-1)
+    np.testing.assert_array_equal(pv.spacetime(term, times, cuts=[])(video), expected)
+
+
+def test_five_hundred_frames(rng):
+    video = rng.random((500, 12, 13)).astype(np.float32)
+    term = TERMS["perona-malik"]
+    expected = pv.evolve(term, video, pv.uniform(1.0))
+    stream = pv.spacetime(term, pv.uniform(1.0), cuts=[])(frame for frame in video)
+    np.testing.assert_array_equal(np.stack(list(stream)), expected)
+
+
+def test_frames_held_do_not_grow_with_the_video():
+    drawn, ahead = 0, []
+
+    def camera():
+        nonlocal drawn
+        for _ in range(600):
+            drawn += 1
+            yield np.zeros((4, 4), np.float32)
+
+    for given, _ in enumerate(pv.spacetime(pv.Heat(), pv.uniform(1.0), cuts=[])(camera())):
+        ahead.append(drawn - given)
+    assert max(ahead[:300]) == max(ahead[300:])
+    assert max(ahead) <= 6 * (8 + 2) + 8  # Six steps, each with its block and a frame on either side.
+
+
+def test_nothing_flows_across_a_cut(rng):
+    one, two = rng.random((2, 9, 6, 7)).astype(np.float32)
+    video = np.concatenate([one, two])
+    term, times = TERMS["perona-malik"], pv.uniform(1.0)
+    apart = np.concatenate([pv.evolve(term, scene, times) for scene in (one, two)])
+    np.testing.assert_array_equal(pv.spacetime(term, times, cuts=[9])(video), apart)
+
+
+def test_cuts_are_found_in_real_films_and_reported(real_frames):
+    bunny, bikes = (pv.to_gray(real_frames[name])[:, :272] for name in ("bigbuckbunny", "bikes"))
+    film = pv.gaussian_noise(np.concatenate([bunny, bikes, bunny]), 20.0)
+    report = {}
+    pv.spacetime(pv.Heat(), pv.uniform(0.1))(film, report=report)
+    assert report["cuts"] == [3, 6]
+
+
+def test_the_cuts_of_the_clips_are_found_and_no_others(clips):
+    # Looked at frame by frame: the film of the bicycles is edited, the two others are single shots.
+    true = {"bikes": [30, 76, 137, 187, 242], "bigbuckbunny": [], "carphone_pristine": []}
+    for name, path in clips.items():
+        pairs = enumerate(pairwise(pv.read(path)), start=1)
+        assert [i for i, (before, after) in pairs if is_scene_cut(before, after)] == true[name]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "cut"),
+    [
+        (np.zeros((8, 8)), np.zeros((8, 8)), False),
+        (np.full((8, 8), 0.2), np.full((8, 8), 0.9), True),
+        (np.eye(8), np.eye(8) + 0.3, False),
+        (np.eye(8), np.eye(8)[::-1], True),
+    ],
+)
+def test_flat_and_simple_frames(before, after, cut):
+    assert is_scene_cut(before, after) is cut
+
+
+@pytest.mark.parametrize(
+    ("term", "cuts", "message"),
+    [
+        (pv.Heat(boundary="periodic"), [], "boundary 'neumann'"),
+        (pv.Sum(pv.Heat()), [], "needs reach"),
+        (pv.Heat(), "guess", "cuts is 'guess'"),
+        (pv.Heat(), [0], r"cuts is \[0\]"),
+    ],
+)
+def test_bad_parameters_are_named(term, cuts, message):
+    with pytest.raises(pv.ParameterError, match=message):
+        pv.spacetime(term, pv.uniform(1.0), cuts=cuts)
+
+
+def test_values_that_overflow_are_an_error_as_in_evolve(rng):
+    video = (rng.normal(size=(5, 4, 4)) * 3e38).clip(-3e38, 3e38).astype(np.float32)
+    with np.errstate(all="ignore"), pytest.raises(pv.ParameterError, match="became NaN or infinite"):
+        pv.spacetime(pv.Heat(), [0, 0.1], cuts=[])(video)
+
+
+def test_cuts_may_be_an_array(rng):
+    video = rng.random((9, 4, 5)).astype(np.float32)
+    expected = pv.spacetime(pv.Heat(), [0, 0.1], cuts=[4, 7])(video)
+    np.testing.assert_array_equal(pv.spacetime(pv.Heat(), [0, 0.1], cuts=np.array([4, 7]))(video), expected)
+
+
+def test_an_unstable_step_is_refused():
+    with pytest.raises(pv.UnstableStepError, match=r"above 0\.166667"):
+        pv.spacetime(pv.Heat(), [0, 0.2])(np.zeros((3, 4, 4)))
