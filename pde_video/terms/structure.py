@@ -1,0 +1,84 @@
+"""What a picture says about its own directions: smoothing, structure tensor, eigenvectors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pde_video.errors import ParameterError
+from pde_video.grid import as_volume, inverse_squares
+from pde_video.protocols import Array
+from pde_video.terms.heat import narrowly_smoothed
+
+_PAD = {"neumann": "edge", "periodic": "wrap", "dirichlet": "constant"}
+_MODE = {"neumann": "reflect", "periodic": "grid-wrap", "dirichlet": "constant"}
+_DERIVATIVE, _ACROSS = (-0.5, 0.0, 0.5), (3 / 16, 10 / 16, 3 / 16)
+
+
+def check_width(**values: float) -> None:
+    """Raise ParameterError unless every value is zero or a positive finite number."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise ParameterError(f"{name} is {value!r}; it must be a number")
+        if not (math.isfinite(value) and value >= 0):
+            raise ParameterError(f"{name} is {value}; it must be 0 (none) or a positive width in pixels")
+
+
+def grid_axes(y: Array, name: str) -> int:
+    """Return the number of axes of the state `y` (C, *grid), which must be 2 or 3."""
+    axes = y.ndim - 1
+    if axes not in (2, 3):
+        raise ParameterError(f"{name} has directions only on grids of 2 or 3 axes; this one has {axes}")
+    return axes
+
+
+def smoothed(y: Array, width: float, boundary: str) -> Array:
+    """Return the state `y` (C, *grid) under a bell of standard deviation `width` in pixels.
+
+    A wide bell is sampled. A narrow one is heat steps instead: its samples would add up to another width.
+    """
+    if width == 0:
+        return y
+    if width >= 1:
+        from scipy.ndimage import gaussian_filter
+
+        return gaussian_filter(y, (0.0, *(width,) * (y.ndim - 1)), mode=_MODE[boundary])
+    return narrowly_smoothed(y, width, boundary)
+
+
+def padded(y: Array, boundary: str) -> Array:
+    """Return the volume of the state `y` (C, *grid) with a rim of one on the axes of the grid."""
+    return as_volume(np.pad(y, [(0, 0), *[(1, 1)] * (y.ndim - 1)], mode=_PAD[boundary]))  # type: ignore[call-overload]
+
+
+def derivative_stencils(spacing: float | tuple[float, ...], axes: int, dtype: np.dtype) -> Array:
+    """Return (axes, m0, 3, 3): central differences, smoothed across by 3, 10, 3 so that all directions count alike."""
+    stencils = []
+    for axis, scale in enumerate(inverse_squares(spacing, axes)):
+        stencil = np.ones(())
+        for other in range(axes):
+            stencil = np.multiply.outer(stencil, _DERIVATIVE if other == axis else _ACROSS)
+        stencils.append(stencil * math.sqrt(scale))
+    return np.stack(stencils).reshape(axes, *(1,) * (3 - axes), *(3,) * axes).astype(dtype)
+
+
+def structure_tensor(v: Array, integration: float, spacing: float | tuple[float, ...], boundary: str) -> Array:
+    """Return J = K_ρ ∗ Σ_channel ∇v ∇vᵀ, its entries a ≤ b in order along the first axis, as (n, *grid)."""
+    from pde_video.kernels.tensor import structure
+
+    axes = v.ndim - 1
+    out = np.empty((axes * (axes + 1) // 2, *v.shape[1:]), v.dtype)
+    structure(padded(v, boundary), derivative_stencils(spacing, axes, v.dtype), as_volume(out))
+    return smoothed(out, integration, boundary)
+
+
+def directions(tensor: Array) -> tuple[Array, Array, Array]:
+    """Return the largest and smallest eigenvalue (2, *grid) and an eigenvector of each, (axes, *grid), in double."""
+    from pde_video.kernels.tensor import eigenvectors
+
+    axes = tensor.ndim - 1
+    values = np.empty((2, *tensor.shape[1:]))
+    first, last = np.empty((axes, *tensor.shape[1:])), np.empty((axes, *tensor.shape[1:]))
+    eigenvectors(as_volume(np.ascontiguousarray(tensor)), as_volume(values), as_volume(first), as_volume(last))
+    return values, first, last
