@@ -1,0 +1,145 @@
+"""The teaching scripts run, draw, and find what the mathematics says."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import math
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "docs" / "teaching"
+SCRIPTS = sorted(FOLDER.glob("[0-9]*.py"))
+PICTURES = FOLDER.parent / "pictures" / "teaching"
+_found: dict[str, dict] = {}
+
+
+def size_of(png: Path) -> tuple[int, int]:
+    head = png.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", head[16:24])
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    """What a script's main returns; each runs once."""
+
+    def of(name: str) -> dict:
+        if name not in _found:
+            folder = tmp_path_factory.mktemp(name)
+            spec = importlib.util.spec_from_file_location(f"teaching_{name}", FOLDER / f"{name}.py")
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            _found[name] = module.main(folder)
+            assert [path.name for path in folder.iterdir()] == [f"{name}.png"]
+            width, height = size_of(folder / f"{name}.png")
+            assert 400 <= width <= 1200
+            assert 200 <= height <= 800
+            assert 10_000 < (folder / f"{name}.png").stat().st_size <= 150_000
+        return _found[name]
+
+    return of
+
+
+def test_there_are_seven():
+    assert [path.name[:2] for path in SCRIPTS] == ["01", "02", "03", "04", "05", "06", "07"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_draws_its_picture_and_has_exercises(script, numbers):
+    assert numbers(script.stem)
+    doc = ast.get_docstring(ast.parse(script.read_text()))
+    exercises = doc.split("Exercises\n---------\n")[1]
+    assert exercises.startswith("1. ")
+    assert "\n2. " in exercises
+    assert "\n3. " not in exercises
+    assert len(script.read_text().splitlines()) < 120
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_the_page_shows_every_picture(script):
+    page = (FOLDER / "README.md").read_text()
+    assert f"]({script.name})" in page
+    assert f"](../pictures/teaching/{script.stem}.png)" in page
+    assert size_of(PICTURES / f"{script.stem}.png")[0] >= 400
+
+
+def test_heat_spreads_by_two_tau_and_keeps_the_mass(numbers):
+    found = numbers("01_heat")
+    assert found["variance_per_step"] == pytest.approx(2 * found["tau"], abs=1e-12)
+    assert found["mass"] == pytest.approx(1, abs=1e-12)
+    assert found["cosine_error"] < 1e-14
+
+
+def test_the_chessboard_grows_by_its_factor(numbers):
+    found = numbers("02_stability")
+    eigenvalue = -8 * math.cos(math.pi / 96) ** 2
+    assert found["eigenvalue"] == pytest.approx(eigenvalue, rel=1e-12)
+    assert found["below"] == pytest.approx(abs(1 + 0.245 * eigenvalue), abs=1e-10)
+    assert found["above"] == pytest.approx(abs(1 + 0.255 * eigenvalue), abs=1e-10)
+    assert found["below"] < 1 < found["above"]
+    assert found["below_spread"] < 0.1 < 1 < found["above_spread"]
+    assert found["refused"]
+
+
+def test_implicit_schemes_have_their_orders_and_artefacts(numbers):
+    found = numbers("03_implicit")
+    assert found["explicit Euler"] == pytest.approx(1, abs=0.1)
+    assert found["implicit Euler"] == pytest.approx(1, abs=0.1)
+    assert found["Crank–Nicolson"] == pytest.approx(2, abs=0.1)
+    assert found["implicit Euler centre"] == pytest.approx(1 / math.sqrt(41), abs=1e-4)
+    assert found["Crank–Nicolson centre"] == pytest.approx(-1 + 2 / math.sqrt(21), abs=1e-4)
+    steps = np.arange(1, 9)
+    # Half is left by the axis along the stripe; the other axis adds a little that vanishes with τ → ∞.
+    assert found["AOS stripe"] == pytest.approx(0.5**steps, rel=0.02)
+    assert np.all(np.array(found["AOS stripe"]) >= 0.5**steps)
+    assert np.all(np.array(found["implicit Euler stripe"]) < 1e-3)
+
+
+def test_fluxes_peak_where_they_should_and_edges_are_kept(numbers):
+    found = numbers("04_perona_malik")
+    expected = {
+        "exponential": 1 / math.sqrt(2),
+        "rational": 1.0,
+        "charbonnier": 3.0,  # Rises to the end of the curve.
+        "weickert": 1.0,
+        "tukey": 1 / math.sqrt(5),
+        "tv": 3.0,
+    }
+    assert found["peaks"] == pytest.approx(expected, abs=0.011)
+    # d(s)/dt = Φ(left) − 2Φ(middle) + Φ(right), for 0.01, in units of the slope.
+    for name, slope in (("gentle", 0.3), ("steep", 1.2)):
+        flux = [s * math.exp(-(s**2)) for s in (slope, 1.1 * slope)]
+        assert found["middle"][name] == pytest.approx(1.1 + 0.01 * 2 * (flux[0] - flux[1]) / slope, abs=1e-12)
+    assert found["middle"]["gentle"] < 1.1 < found["middle"]["steep"]
+    assert found["gain"]["Perona–Malik"] > found["gain"]["heat"] + 6
+
+
+def test_tensors_follow_edges_and_lines(numbers):
+    found = numbers("05_tensors")
+    assert found["heat_error"] < 1e-12
+    assert found["edge_error"]["EED"] < 0.7 * found["edge_error"]["Perona–Malik"] < 0.1
+    assert found["gap"]["Perona–Malik"] < 0.1
+    assert 0.5 < found["gap"]["CED"] < 1
+
+
+def test_time_helps_and_the_update_amplifies_as_it_must(numbers):
+    found = numbers("06_space_and_time")
+    theory = (1 + found["alphas"]) ** 2 + found["alphas"] ** 2
+    np.testing.assert_allclose(found["gains"], theory, rtol=0.02)
+    assert found["alphas"][found["gains"].argmin()] == pytest.approx(-0.5)
+    assert found["psnr"]["space and time"] > found["psnr"]["space"] + 3
+    assert found["psnr"]["κ_t far too large"] < found["psnr"]["space"]
+    assert found["cuts"] == [24]
+    assert found["leak"] == 0
+
+
+def test_parameters_come_from_the_noise(numbers):
+    found = numbers("07_parameters")
+    for sigma, estimate in found["estimated"].items():
+        assert estimate == pytest.approx(sigma, rel=0.05)
+    assert max(found["best_multiple"].values()) <= 2 * min(found["best_multiple"].values())
+    assert all(0 <= loss < 0.2 for loss in found["loss"].values())
