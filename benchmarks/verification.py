@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 from scipy.linalg import expm
@@ -42,6 +43,33 @@ def box_error(step: pv.Step, n: int) -> float:
     return float(np.abs(pv.evolve(pv.Heat(), impulse, [0, n * (n + 1) / 6], step=step) - box).max())
 
 
+def factor_error(step: pv.Step, factor: Callable[[float], float], dt: float) -> float:
+    """Largest error over all eigenvectors and boundaries of a small grid, against the factor of the scheme."""
+    worst = 0.0
+    for boundary in BOUNDARIES:
+        heat = pv.Heat(boundary=boundary)
+        values, vectors = np.linalg.eigh(matrix_of(heat, (6, 5)))
+        for value, vector in zip(values, vectors.T, strict=True):
+            z = pv.evolve(heat, vector.reshape(6, 5), [0, dt], step=step).ravel()
+            worst = max(worst, float(np.abs(z - factor(dt * value) * vector).max()))
+    return worst
+
+
+def variance_error(step: pv.Step) -> float:
+    """Error of the variance of an impulse after two steps, which is to be 2 dt per axis and step."""
+    impulse, x = np.zeros((61, 61)), np.arange(61) - 30
+    impulse[30, 30] = 1.0
+    profile = pv.evolve(pv.Heat(), impulse, [0, 0.2, 0.4], step=step).sum(axis=0)
+    return float(abs((profile * x**2).sum() - 0.8))
+
+
+def overshoot(step: pv.Step, term: pv.Term, dt: float) -> float:
+    """How far a step leaves the range of random data in [0, 1)."""
+    y = np.random.default_rng(20).random((20, 21))
+    z = pv.evolve(term, y, [0, dt], step=step)
+    return float(max(z.max() - y.max(), y.min() - z.min(), 0.0))
+
+
 def space_order() -> float:
     errors, sizes = [], [32, 64, 128, 256]
     for n in sizes:
@@ -76,6 +104,24 @@ def main() -> None:
     print("| figure | measured |\n|---|---|")
     for step in (pv.explicit_euler, pv.implicit_euler, pv.aos, pv.crank_nicolson, pv.heun, pv.rkl2):
         print(f"| order in time, `{step.__name__}` | {order(step):.2f} |")
+    closed = {
+        pv.explicit_euler: (lambda z: 1 + z, 0.2),
+        pv.heun: (lambda z: 1 + z + z * z / 2, 0.2),
+        pv.implicit_euler: (lambda z: 1 / (1 - z), 30.0),
+        pv.crank_nicolson: (lambda z: (1 + z / 2) / (1 - z / 2), 30.0),
+    }
+    for step, (factor, dt) in closed.items():
+        print(f"| factors on eigenvectors, all boundaries, `{step.__name__}` | {factor_error(step, factor, dt):.0e} |")
+    steps = (*closed, pv.aos, pv.fed, pv.fsi, pv.rkl2)
+    print(
+        f"| variance of an impulse against 2 dt per axis, worst of all steps | {max(map(variance_error, steps)):.0e} |"
+    )
+    for step in (pv.implicit_euler, pv.aos):
+        worst = max(overshoot(step, pv.PeronaMalik(0.5), dt) for dt in (0.1, 10.0, 1000.0))
+        print(f"| range left by `{step.__name__}` of Perona–Malik, dt = 0.1, 10, 1000 | {worst:.0e} |")
+    for term in (pv.EdgeEnhancing(0.1), pv.CoherenceEnhancing(0.01)):
+        left = overshoot(pv.explicit_euler, term, term.stable_dt(2))
+        print(f"| range left by explicit `{type(term).__name__}` at its bound | {left:.0e} |")
     print(f"| order in space, second difference | {space_order():.2f} |")
     for boundary in BOUNDARIES:
         print(f"| residual of an implicit step of 30, {boundary} | {residual_of_implicit(boundary):.0e} |")

@@ -23,8 +23,8 @@ def fed(term: Any, t0: float, t1: float, y: Array) -> Array:
 
     y ← y + q τ_i · rate(y), τ_i = τ_max / (2 cos²(π(2i + 1)/(4n + 2))), i = 0 … n − 1, Σ τ_i = τ_max n(n + 1)/3,
     with τ_max the ``stable_dt`` of the frozen term and q ≤ 1 such that the cycle ends at t1. With τ_max = h²/2 in one
-    dimension a full cycle is the box filter of length 2n + 1. Inner steps come in the order of Leja, which keeps rounding small;
-    inside a cycle the extrema are not kept.
+    dimension a full cycle is the box filter of length 2n + 1. Inner steps come in the order of Leja, which keeps
+    rounding small; inside a cycle the extrema are not kept.
 
     Parameters
     ----------
