@@ -118,6 +118,7 @@ def test_masks_and_colour(rng):
         (lambda y: pv.Fidelity(y, np.zeros((4, 5))), "somewhere positive"),
         (lambda y: pv.Fidelity(y, np.full((4, 5), np.nan)), "weight must be finite"),
         (lambda y: pv.Fidelity(y * np.nan), "data hold NaN"),
+        (lambda y: pv.Source(y * np.nan), "the source holds NaN"),
         (lambda y: pv.Masked(pv.Heat(), np.ones((4, 5), bool), y), "20 of 20 true"),
         (lambda y: pv.Masked(pv.Heat(), np.zeros((4, 5), bool), y), "0 of 20 true"),
         (lambda y: pv.Masked(pv.Heat(), np.eye(4), y), "dtype float64"),

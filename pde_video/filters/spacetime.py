@@ -63,10 +63,13 @@ def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -
     >>> bool((pv.spacetime(heat, times, cuts=[])(video) == pv.evolve(heat, video, times)).all())
     True
     """
-    if getattr(term, "boundary", "neumann") != "neumann" or not hasattr(term, "reach"):
+    if not hasattr(term, "reach"):
+        raise ParameterError(f"{term!r} does not say how far it looks: it needs reach(ndim) to be run along a stream")
+    boundary = getattr(term, "boundary", "neumann")
+    if boundary != "neumann":
         raise ParameterError(
-            f"{term!r} cannot be run along a stream: it needs reach(ndim) and the boundary 'neumann', since a stream "
-            "does not know its last frame when it begins"
+            f"{term!r} has the boundary {boundary!r}; along a stream, which does not know its last frame when it begins, "
+            "it must be 'neumann'"
         )
     if cuts != "detect" if isinstance(cuts, str) else any(c != int(c) or c < 1 for c in cuts):
         raise ParameterError(f"cuts is {cuts!r}; it must be 'detect' or numbers of frames, each at least 1")

@@ -111,7 +111,7 @@ class Source:
     Raises
     ------
     ParameterError
-        If f has another shape than the state.
+        If f is not finite, or has another shape than the state.
 
     References
     ----------
@@ -127,6 +127,10 @@ class Source:
     f: Array | Callable[[float], Array]
     channel_axis: int | None = None
     shape: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(self.f) and not np.isfinite(self.f).all():
+            raise ParameterError("the source holds NaN or infinite values; replace them first")
 
     def rate(self, t: float, y: Array) -> Array:
         """Return f(t)."""

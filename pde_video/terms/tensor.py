@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
@@ -20,7 +21,7 @@ def _check_least(name: str, value: float) -> None:
         raise ParameterError(f"{name} is {value}; it must be in [1e-6, 1], as offsets grow with its inverse root")
 
 
-class _TensorDiffusion:
+class _TensorDiffusion(ABC):
     """∂u/∂t = div(D(u) ∇u) with D = a I + b w wᵀ, a unit vector w and eigenvalues of at most `_largest`."""
 
     spacing: float | Sequence[float]
@@ -30,8 +31,9 @@ class _TensorDiffusion:
     def _largest(self) -> float:
         return 1.0
 
+    @abstractmethod
     def _parts(self, y: Array) -> tuple[Array, Array, Array]:
-        raise NotImplementedError
+        """Return a, b and w for the state `y` (C, *grid)."""
 
     def frozen(self, t: float, y: Array) -> FrozenTensor:
         """Return the linear diffusion by the tensor that belongs to the state `y` (C, *grid)."""
