@@ -90,7 +90,7 @@ def test_flat_and_simple_frames(before, after, cut):
 @pytest.mark.parametrize(
     ("term", "cuts", "message"),
     [
-        (pv.Heat(boundary="periodic"), [], "it must be 'neumann'"),
+        (pv.Heat(boundary="periodic"), [], "begins, it must be 'neumann'"),
         (pv.Sum(pv.Heat()), [], "needs reach"),
         (pv.Heat(), "guess", "cuts is 'guess'"),
         (pv.Heat(), [0], r"cuts is \[0\]"),

@@ -68,8 +68,8 @@ def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -
     boundary = getattr(term, "boundary", "neumann")
     if boundary != "neumann":
         raise ParameterError(
-            f"{term!r} has the boundary {boundary!r}; along a stream, which does not know its last frame when it begins, "
-            "it must be 'neumann'"
+            f"{term!r} has the boundary {boundary!r}; along a stream, which does not know its last frame when it "
+            "begins, it must be 'neumann'"
         )
     if cuts != "detect" if isinstance(cuts, str) else any(c != int(c) or c < 1 for c in cuts):
         raise ParameterError(f"cuts is {cuts!r}; it must be 'detect' or numbers of frames, each at least 1")
