@@ -185,6 +185,19 @@ def test_sure_is_the_error_up_to_a_constant(cut_off, dtype):
     assert errors[found.values.argmin()] <= 1.02 * errors.min()
 
 
+@pytest.mark.parametrize("step", [pv.implicit_euler, pv.fsi])
+def test_the_time_is_found_along_any_integrator(step, rng):
+    y, x = np.mgrid[:96, :96]
+    clean = np.where((x - 48.0) ** 2 + (y - 40.0) ** 2 < 900, 1.0, 0.2)
+    noisy = clean + rng.normal(0, 0.1, clean.shape)
+    term, times = pv.PeronaMalik(0.1, "rational"), np.linspace(0, 30, 16)
+    found = pv.stopping_time(term, noisy, times, sigma=0.1, step=step)
+    errors = [np.mean((u - clean) ** 2) for _, u in pv.evolution(term, noisy, times, step=step)]
+    reached = errors[found.times.tolist().index(found.time)]
+    assert 10 * np.log10(reached / min(errors)) < 0.2  # dB, what is asked of automatic stopping.
+    assert 0 < errors.index(min(errors)) < 15  # There is a time to find.
+
+
 def test_decorrelation_is_the_formula_and_finds_a_time(rng):
     y = rng.random((24, 24, 3))
     times = pv.uniform(2.0, dt=0.25)

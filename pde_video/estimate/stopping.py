@@ -11,7 +11,8 @@ import numpy as np
 from pde_video.errors import ParameterError
 from pde_video.estimate.blocks import saturation
 from pde_video.loop import evolution
-from pde_video.protocols import Array
+from pde_video.protocols import Array, Step
+from pde_video.steps import explicit_euler
 
 _PROBE = 0.1  # ε in units of σ: far above the rounding of float32, far below what changes the diffusion.
 _REFERENCE = 1.5  # Pixels by which the picture is smoothed to guess how far above white a white pixel was.
@@ -46,6 +47,7 @@ def stopping_time(
     times: Any,
     *,
     sigma: float | None = None,
+    step: Step = explicit_euler,
     channel_axis: int | None = None,
     rng: int | np.random.Generator = 0,
 ) -> StoppingTime:
@@ -71,6 +73,8 @@ def stopping_time(
         As for `evolve`: the times to choose from, and the steps taken.
     sigma : float, optional
         Standard deviation of the noise, ≥ 0, in units of `noisy`. Default: unknown.
+    step : Step
+        The integrator, as for `evolve`.
     channel_axis : int, optional
         As for `evolve`.
     rng : int or numpy.random.Generator
@@ -104,14 +108,14 @@ def stopping_time(
     """
     if sigma is not None and not (math.isfinite(sigma) and sigma >= 0):
         raise ParameterError(f"sigma is {sigma}; it must be 0 or a positive, finite standard deviation")
-    states = evolution(term, noisy, times, channel_axis=channel_axis)
+    states = evolution(term, noisy, times, step=step, channel_axis=channel_axis)
     noisy = np.asarray(noisy)
     if sigma is None:
         criterion, curve = "decorrelation", [(t, _correlation(noisy - u, u)) for t, u in states]
     else:
         sign = np.random.default_rng(rng).choice(np.array([-1, 1], noisy.dtype), noisy.shape)
         probe = noisy.dtype.type(_PROBE * sigma or 1.0)
-        probed = evolution(term, noisy + probe * sign, times, channel_axis=channel_axis)
+        probed = evolution(term, noisy + probe * sign, times, step=step, channel_axis=channel_axis)
         free, surplus = _censoring(noisy, sigma, channel_axis)
         weight, unit = 2 * free * sign / probe, noisy.dtype.type(sigma or 1.0)
 
