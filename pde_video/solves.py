@@ -12,6 +12,7 @@ from pde_video.errors import SolverError
 from pde_video.protocols import Array
 
 _log = logging.getLogger(__name__)
+_COARSEST = 1e-6  # The largest relative residual that is still called a solution.
 
 
 def eigenvalues(n: int, boundary: str) -> Array:
@@ -53,7 +54,8 @@ def conjugate_gradients(
 ) -> Array:
     """Return z with operator(z) = rhs, to ‖operator(z) − rhs‖ ≤ tolerance·‖rhs‖, in the dtype of `rhs`.
 
-    Where rounding does not allow that, as for steps above 10⁵, to 64 times the rounding of the operator.
+    Where rounding does not allow that, as for steps above 10⁵, to 64 times the rounding of the operator, but not beyond
+    a residual of 1e-6.
 
     For a symmetric positive operator on states (C, *grid) that treats channels alike. Jacobi-preconditioned, in
     double precision, starting from rhs / diagonal.
@@ -77,8 +79,9 @@ def conjugate_gradients(
     inverse = np.broadcast_to(1.0 / diagonal, shape).ravel()
     start = flat * inverse  # Of the size of the solution, at small and at large steps.
     preconditioner = LinearOperator((n, n), matvec=lambda r: r.ravel() * inverse, dtype=np.float64)
-    # What rounding leaves of a residual however long one iterates: relative to ‖operator‖ ‖z‖, with ‖z‖ ≤ ‖rhs‖.
-    tolerance = max(tolerance, 64 * np.finfo(np.float64).eps * float(np.max(diagonal)))
+    # What rounding leaves of a residual however long one iterates: relative to ‖operator‖ ‖z‖, with ‖z‖ ≤ ‖rhs‖. There
+    # is an end to that, since a bound that grows with the step would at last accept anything.
+    tolerance = max(tolerance, min(64 * np.finfo(np.float64).eps * float(np.max(diagonal)), _COARSEST))
     # A tenth of the tolerance, as the residual that the recursion carries along drifts from the true one.
     z, _ = cg(matrix, flat, x0=start, rtol=0.1 * tolerance, atol=0.0, maxiter=iterations, M=preconditioner)
     norm = float(np.linalg.norm(flat))

@@ -190,5 +190,8 @@ def test_a_solve_that_does_not_converge_says_so(rng):
     matrix = np.diag([1.0, 1e3, 1e6])
     with pytest.raises(pv.SolverError, match="relative residual"):
         conjugate_gradients(lambda z: z @ matrix, np.ones((1, 3)), np.ones((1, 3)), iterations=1)
+    huge = np.diag([1.0, 1e9, 1e18])  # Rounding is no excuse, however large the operator.
+    with pytest.raises(pv.SolverError, match="relative residual"):
+        conjugate_gradients(lambda z: z @ huge, np.full((1, 3), 1e18), np.ones((1, 3)), iterations=1)
     with pytest.raises(pv.SolverError, match="nan"):
         conjugate_gradients(lambda z: z * np.nan, np.ones((1, 3)), np.ones((1, 3)), iterations=3)
