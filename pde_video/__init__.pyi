@@ -62,6 +62,8 @@ from pde_video.terms.tensor import CoherenceEnhancing as CoherenceEnhancing
 from pde_video.terms.tensor import EdgeEnhancing as EdgeEnhancing
 from pde_video.terms.total_variation import TotalVariation as TotalVariation
 from pde_video.terms.total_variation import tv_minimize as tv_minimize
+from pde_video.threads import num_threads as num_threads
+from pde_video.threads import set_num_threads as set_num_threads
 from pde_video.times import uniform as uniform
 from pde_video.video.files import read as read
 from pde_video.video.files import run as run

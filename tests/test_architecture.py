@@ -15,7 +15,7 @@ PACKAGE = Path(pde_video.__file__).parent
 # Lowest first; a room may import from itself, from its own floor and from every floor below.
 FLOORS = [
     {"errors", "protocols"},
-    {"grid", "kernels"},
+    {"grid", "kernels", "threads"},
     {"solves"},
     {"terms", "loop", "steps", "cycles", "times"},
     {"estimate", "metrics", "history"},

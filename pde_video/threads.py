@@ -1,0 +1,189 @@
+"""One pool of threads for the whole library.
+
+Kernels release the interpreter's lock, so threads run them side by side. Work is cut into pieces that do not depend
+on each other, and each piece is computed alike whoever does it: results are the same for any number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any, TypeVar
+
+from pde_video.errors import ParameterError
+
+_VARIABLE = "PDE_VIDEO_NUM_THREADS"
+_AHEAD = 2  # Items that `ordered` has begun or finished, for each thread: enough to keep all of them busy.
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class _State:
+    """The number of threads asked for, and the pool once it is needed."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.asked: int | None = None
+        self.pool: ThreadPoolExecutor | None = None
+        self.here = threading.local()  # .working is set in the pool's own threads.
+
+    def forget_pool(self) -> None:
+        """In a forked child the pool's threads do not exist, and the lock may have been held."""
+        self.lock, self.pool, self.here = threading.Lock(), None, threading.local()
+
+
+_state = _State()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_state.forget_pool)
+
+
+def num_threads() -> int:
+    """Return how many threads the library uses.
+
+    The number set by `set_num_threads`, else the environment's PDE_VIDEO_NUM_THREADS, else one for each CPU that
+    this process may use.
+
+    Parameters
+    ----------
+    None.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Raises
+    ------
+    ParameterError
+        If PDE_VIDEO_NUM_THREADS is not a whole number of at least 1.
+
+    References
+    ----------
+    None: it is bookkeeping.
+
+    Examples
+    --------
+    >>> num_threads() >= 1
+    True
+    """
+    if _state.asked is None:
+        _state.asked = _checked(os.environ.get(_VARIABLE) or _usable_cpus(), _VARIABLE)
+    return _state.asked
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many threads the library uses, from now on, in this process. Results do not depend on it.
+
+    Parameters
+    ----------
+    n : int
+        At least 1; with 1, everything runs in the thread that calls.
+
+    Raises
+    ------
+    ParameterError
+        If `n` is not a whole number of at least 1.
+
+    References
+    ----------
+    None: it is bookkeeping.
+
+    Examples
+    --------
+    >>> before = num_threads()
+    >>> set_num_threads(1)
+    >>> num_threads()
+    1
+    >>> set_num_threads(before)
+    """
+    asked = _checked(n, "n")
+    with _state.lock:
+        old, _state.pool, _state.asked = _state.pool, None, asked
+    if old is not None:
+        old.shutdown(wait=False)  # What it has begun, it finishes.
+
+
+def each(function: Callable[[Item], object], items: Iterable[Item]) -> None:
+    """Call `function` on every item, on all threads; the caller works too, so a busy pool cannot block it."""
+    remaining = iter(items)
+    stopped = threading.Event()
+    turn = threading.Lock()
+
+    def work() -> None:
+        while not stopped.is_set():
+            with turn:
+                item = next(remaining, stopped)
+            if item is stopped:
+                return
+            try:
+                function(item)  # type: ignore[arg-type]
+            except BaseException:
+                stopped.set()
+                raise
+
+    helpers = [] if _alone() else [_submit(work) for _ in range(num_threads() - 1)]
+    try:
+        work()
+    finally:
+        # A helper that has not begun is not needed any more; one that has may still be writing.
+        failures = [helper.exception() for helper in helpers if not helper.cancel()]
+    for failure in failures:
+        if failure is not None:
+            raise failure
+
+
+def ordered(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield function(item) for every item, in order, with a few items under way on other threads.
+
+    Items are drawn in the thread of the consumer, as it asks.
+    """
+    if _alone():
+        yield from map(function, items)
+        return
+    remaining, ahead = iter(items), _AHEAD * num_threads()
+    under_way: deque[Future[Result]] = deque()
+    try:
+        while True:
+            under_way.extend(_submit(function, item) for item in islice(remaining, ahead - len(under_way)))
+            if not under_way:
+                return
+            yield under_way.popleft().result()
+    finally:
+        for future in under_way:
+            if not future.cancel():
+                future.exception()  # It may be writing to an array of the caller's: wait.
+
+
+def _alone() -> bool:
+    """Whether there is nobody to share with: one thread is asked for, or this is one of the pool's own."""
+    return num_threads() == 1 or getattr(_state.here, "working", False)
+
+
+def _submit(function: Callable[..., Result], *args: Any) -> Future[Result]:
+    with _state.lock:
+        if _state.pool is None:
+            _state.pool = ThreadPoolExecutor(num_threads(), "pde_video", initializer=_mark_as_working)
+        return _state.pool.submit(function, *args)
+
+
+def _mark_as_working() -> None:
+    _state.here.working = True
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _checked(n: Any, name: str) -> int:
+    try:
+        whole = int(n)
+    except (TypeError, ValueError):
+        whole = 0
+    if isinstance(n, bool) or whole < 1 or whole != (float(n) if not isinstance(n, str) else whole):
+        raise ParameterError(f"{name} is {n!r}; it must be a whole number of threads, at least 1")
+    return whole
