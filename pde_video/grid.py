@@ -57,10 +57,14 @@ def stable_euler_step(spacing: float | tuple[float, ...], ndim: int, largest_con
     return 1.0 / (2.0 * largest_conductance * sum(inverse_squares(spacing, ndim)))
 
 
+def as_planes(y: Array, channel_axis: int | None) -> Array:
+    """Return a view of `y` with its channels first: (C, *grid)."""
+    return y[np.newaxis] if channel_axis is None else np.moveaxis(y, channel_axis, 0)
+
+
 def to_planes(y: Array, channel_axis: int | None) -> Array:
     """Return `y` in state layout: a C-contiguous array (C, *grid)."""
-    planes = y[np.newaxis] if channel_axis is None else np.moveaxis(y, channel_axis, 0)
-    return np.ascontiguousarray(planes)
+    return np.ascontiguousarray(as_planes(y, channel_axis))
 
 
 def from_planes(state: Array, channel_axis: int | None) -> Array:

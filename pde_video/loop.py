@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.errors import DtypeError, InputError, ParameterError, UnstableStepError
-from pde_video.grid import from_planes, to_planes
+from pde_video.grid import as_planes, from_planes, to_planes
 from pde_video.protocols import Array, Step, Term
 from pde_video.steps import explicit_euler
 
@@ -152,6 +152,10 @@ def evolve(
         raise ParameterError(
             f"out has shape {out.shape} and dtype {out.dtype}; y has {np.shape(y)} and {np.asarray(y).dtype}"
         )
+    if callback is None and step is explicit_euler and hasattr(term, "march"):
+        result = _marched(term, y, times, channel_axis, check, out)
+        if result is not None:
+            return result
     if callback is not None and out is not None and np.may_share_memory(out, y):
         y = y.copy()  # The callback may keep the initial state.
     state = y
@@ -165,8 +169,34 @@ def evolve(
     return out
 
 
+def _marched(term: Any, y: Array, times: Any, channel_axis: int | None, check: bool, out: Array | None) -> Array | None:
+    """Take all explicit steps in one walk, or return None: then the plain loop does them, or says what is wrong."""
+    y = as_floats(y, channel_axis)
+    ndim = y.ndim - (channel_axis is not None)
+    grid = _checked_times(term, explicit_euler, times, ndim, check)
+    if len(grid) < 2 or not 1 <= ndim <= 3:
+        return None
+    into = np.empty(y.shape, y.dtype) if out is None or np.may_share_memory(out, y) else out
+    finite = term.march(np.diff(grid).tolist(), as_planes(y, channel_axis), as_planes(into, channel_axis))
+    if finite is None or (check and not finite):
+        return None
+    if out is None or into is out:
+        return into
+    out[...] = into
+    return out
+
+
 def as_state(y: Array, channel_axis: int | None, check: bool = True) -> Array:
     """Return `y` as a state (C, *grid), or say why it cannot be one."""
+    y = as_floats(y, channel_axis)
+    if check and not np.isfinite(y).all():
+        raise InputError("the state holds NaN or infinite values; replace them first, or pass check=False")
+    state = to_planes(y, channel_axis)
+    return state if state.flags.writeable else state.copy()  # Kernels are compiled for writable arrays alone.
+
+
+def as_floats(y: Array, channel_axis: int | None) -> Array:
+    """Return `y` as an array of native floats with a `channel_axis`, or say why it is none."""
     y = np.asarray(y)
     y = y.astype(y.dtype.newbyteorder("="), copy=False)
     if y.dtype not in (np.float32, np.float64):
@@ -178,10 +208,7 @@ def as_state(y: Array, channel_axis: int | None, check: bool = True) -> Array:
         raise ParameterError(f"channel_axis is {channel_axis}, but the state has {y.ndim} axes")
     if y.size == 0 or y.ndim == 0:
         raise InputError(f"the state is empty: its shape is {y.shape}")
-    if check and not np.isfinite(y).all():
-        raise InputError("the state holds NaN or infinite values; replace them first, or pass check=False")
-    state = to_planes(y, channel_axis)
-    return state if state.flags.writeable else state.copy()  # Kernels are compiled for writable arrays alone.
+    return y
 
 
 def check_finite(y: Array, t0: float, t1: float) -> None:

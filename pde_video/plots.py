@@ -239,7 +239,7 @@ def plot_conductances(kappa: float = 1.0) -> Figure:
     >>> round(float(s[g_times_s.argmax()]), 6)
     2.0
     """
-    from pde_video.kernels.diffusion import conduct
+    from pde_video.kernels.conductance import evaluate
 
     if not (math.isfinite(kappa) and kappa > 0):
         raise ParameterError(f"kappa is {kappa}; it must be a positive, finite number")
@@ -247,8 +247,7 @@ def plot_conductances(kappa: float = 1.0) -> Figure:
     conductance, flux = figure.subplots(1, 2)
     s = np.linspace(0.0, 3.0 * kappa, 301)
     for code, name in enumerate(CONDUCTANCES):
-        g = (s / kappa) ** 2
-        conduct(g, code, 1.0 / kappa, (0.0, 1.0, 3.31488, 1e-8))  # In place.
+        g = evaluate(name, s**2, kappa)
         style = ("-", "--")[code % 2]
         conductance.plot(s, g, style, label=name)
         flux.plot(s, g * s, style, label=name)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from pde_video.errors import ParameterError
 
 _VARIABLE = "PDE_VIDEO_NUM_THREADS"
-_AHEAD = 2  # Items that `ordered` has begun or finished, for each thread: enough to keep all of them busy.
+_SPARE = 1  # Items that `ordered` has under way beyond one for each thread: more would only add to its latency.
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -145,7 +145,7 @@ def ordered(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
     if _alone():
         yield from map(function, items)
         return
-    remaining, ahead = iter(items), _AHEAD * num_threads()
+    remaining, ahead = iter(items), num_threads() + _SPARE
     under_way: deque[Future[Result]] = deque()
     try:
         while True:
@@ -159,9 +159,13 @@ def ordered(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
                 future.exception()  # It may be writing to an array of the caller's: wait.
 
 
+def available() -> int:
+    """Return how many threads a call from here may use: one in the pool's own threads, which share already."""
+    return 1 if getattr(_state.here, "working", False) else num_threads()
+
+
 def _alone() -> bool:
-    """Whether there is nobody to share with: one thread is asked for, or this is one of the pool's own."""
-    return num_threads() == 1 or getattr(_state.here, "working", False)
+    return available() == 1
 
 
 def _submit(function: Callable[..., Result], *args: Any) -> Future[Result]:

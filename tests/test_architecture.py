@@ -16,7 +16,7 @@ PACKAGE = Path(pde_video.__file__).parent
 FLOORS = [
     {"errors", "protocols"},
     {"grid", "kernels", "threads"},
-    {"solves"},
+    {"solves", "marching"},
     {"terms", "loop", "steps", "cycles", "times"},
     {"estimate", "metrics", "history"},
     {"filters"},

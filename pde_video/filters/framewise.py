@@ -50,6 +50,9 @@ def framewise(term: Any, times: Any, step: Step = explicit_euler, *, check: bool
 
     @video_filter
     def framewise_filter(frames: Frames) -> Iterator[Array]:
-        return (evolve(term, frame, times, step=step, channel_axis=-1, check=check) for frame in frames)
+        def evolved(frame: Array, out: Array | None) -> Array:
+            return evolve(term, frame, times, step=step, channel_axis=-1, check=check, out=out)
+
+        return frames.mapped(evolved)
 
     return framewise_filter

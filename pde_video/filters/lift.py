@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import Any
 
 import numpy as np
 
-from pde_video.errors import DtypeError, InputError
+from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.protocols import Array
+from pde_video.threads import ordered
 
 _EXACT = ("uint8", "uint16", "int8", "int16", "float16", "float32", "float64")
 
@@ -26,8 +27,15 @@ class Frames:
         What filters estimated and did, in the units of the input; they add to it.
     """
 
-    def __init__(self, frames: Iterable[Array], scale: float = 1.0, report: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        frames: Iterable[Array],
+        scale: float = 1.0,
+        report: dict[str, Any] | None = None,
+        rooms: Iterable[Array] | None = None,
+    ) -> None:
         self._frames = iter(frames)
+        self._rooms = rooms  # Where results of the shape of each frame are wanted.
         self.scale = scale
         self.report = {} if report is None else report
 
@@ -36,6 +44,15 @@ class Frames:
 
     def __next__(self) -> Array:
         return next(self._frames)
+
+    def mapped(self, function: Callable[[Array, Array | None], Array]) -> Iterator[Array]:
+        """Yield function(frame, out) for every frame, in order, with several frames at work on the library's threads.
+
+        For a filter to return as its result, one frame for each. `out` is an array of the frame's shape and dtype
+        into which the function may write its result, or None.
+        """
+        rooms = repeat(None) if self._rooms is None else self._rooms
+        return ordered(lambda pair: function(*pair), zip(self, rooms, strict=False))
 
     def peek(self, n: int) -> list[Array]:
         """Return the next `n` frames (fewer at the end) without consuming them."""
@@ -51,7 +68,8 @@ def video_filter(function: Callable[..., Iterable[Array]]) -> Callable[..., Any]
     (H, W, C), and returns an array for an array and an iterator for everything else, with dtype and range kept.
     Integers become float32 in [0, 1] (signed ones in [−1, 1]) once on the way in and are rounded and saturated
     once on the way out. Keyword ``report``: a dict that receives what was estimated and done, among it
-    ``saturated``, the number of values that had to be saturated.
+    ``saturated``, the number of values that had to be saturated. Keyword ``out``, for arrays: an array of the shape
+    and dtype of the result, which receives it.
 
     Parameters
     ----------
@@ -83,7 +101,9 @@ def video_filter(function: Callable[..., Iterable[Array]]) -> Callable[..., Any]
     """
 
     @functools.wraps(function)
-    def lifted(video: Any, *args: Any, report: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+    def lifted(
+        video: Any, *args: Any, report: dict[str, Any] | None = None, out: Array | None = None, **kwargs: Any
+    ) -> Any:
         if isinstance(video, Frames):  # Inside a pipeline: converted already.
             return Frames(function(video, *args, **kwargs), video.scale, video.report)
         if isinstance(video, np.ndarray):
@@ -93,13 +113,38 @@ def video_filter(function: Callable[..., Iterable[Array]]) -> Callable[..., Any]
                 f"got {type(video).__name__}; give an array (T, H, W) or (T, H, W, C), an iterable of frames, "
                 "or read(path)"
             )
+        video, result = _with_result(video, out)
         head, frames = first_frame(video)
         scale = _scale(head.dtype)
-        floats = Frames(_to_float(frames, head, scale), scale, report)
+        floats = Frames(_to_float(frames, head, scale, copy=result is None), scale, report, _rooms(result))
         filtered = _from_float(function(floats, *args, **kwargs), head, scale, floats.report)
-        return _collect(filtered, len(video)) if isinstance(video, np.ndarray) else filtered
+        if result is None:
+            return filtered
+        return _collect(filtered, result, fixed=out is not None)
 
     return lifted
+
+
+def _with_result(video: Any, out: Array | None) -> tuple[Any, Array | None]:
+    """Return the video, and the array for its result if it is an array: `out`, if that was given and fits."""
+    if out is None:
+        return video, np.empty_like(video, order="C") if isinstance(video, np.ndarray) else None
+    if not isinstance(video, np.ndarray):
+        raise ParameterError("out is for arrays; of a stream, take the frames as they come")
+    if not isinstance(out, np.ndarray) or out.dtype != video.dtype or out.ndim != video.ndim:
+        raise ParameterError(f"out is {_described(out)}; it must be like the video, {_described(video)}")
+    return video.copy() if np.may_share_memory(out, video) else video, out
+
+
+def _described(array: Any) -> str:
+    return f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else repr(array)
+
+
+def _rooms(result: Array | None) -> Iterable[Array] | None:
+    """Return for each frame the place of its result, (H, W, C), if results are kept as they are computed."""
+    if result is None or result.dtype not in (np.float32, np.float64) or not result.dtype.isnative:
+        return None
+    return iter(result if result.ndim == 4 else result[..., np.newaxis])
 
 
 @video_filter
@@ -186,15 +231,25 @@ def alike(frames: Iterable[Array], head: Array) -> Iterator[Array]:
         yield frame
 
 
-def _to_float(frames: Iterable[Array], head: Array, scale: float) -> Iterator[Array]:
+def _to_float(frames: Iterable[Array], head: Array, scale: float, copy: bool) -> Iterator[Array]:
+    """Yield frames (H, W, C) of floats that filters may keep, and cannot write to the caller's through."""
     work: Any = np.float64 if head.dtype == np.float64 else np.float32
     for i, frame in enumerate(alike(frames, head)):
-        if frame.dtype.kind == "f" and not np.isfinite(frame).all():
+        if frame.dtype.kind == "f" and not _is_finite(frame):
             raise InputError(f"frame {i} holds NaN or infinite values; replace them first")
-        worked = frame.astype(work)  # Always a copy: the caller's frame is never written to.
+        worked = frame.astype(work, copy=copy)  # A stream may hand out the same array again and again.
         if scale != 1.0:
             worked = worked / work(scale)
+        elif worked is frame:
+            worked = frame.view()
+            worked.flags.writeable = False
         yield worked if worked.ndim == 3 else worked[..., np.newaxis]
+
+
+def _is_finite(frame: Array) -> bool:
+    # The sum shows what is not finite faster than a look at every value, unless it overflows by itself.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(frame.sum())) or bool(np.isfinite(frame).all())
 
 
 def _from_float(frames: Iterable[Array], head: Array, scale: float, report: dict[str, Any]) -> Iterator[Array]:
@@ -220,18 +275,23 @@ def _as_dtype(frame: Array, dtype: np.dtype[Any], scale: float, report: dict[str
     return saturated.astype(dtype)
 
 
-def _collect(frames: Iterator[Array], expected: int) -> Array:
+def _collect(frames: Iterator[Array], result: Array, fixed: bool) -> Array:
+    """Return the frames as one array: `result` where they fit, filled in place, so that nothing is held twice."""
     first = next(frames, None)
     if first is None:
         raise InputError("the filter returned no frame")
-    # Filled in place, so that the result is held once, not once as a list and once as an array.
-    result = np.empty((expected, *first.shape), first.dtype)
-    result[0] = first
-    count, surplus = 1, []
-    for frame in frames:
-        if count < expected:
-            result[count] = frame
-        else:
+    expected = len(result)
+    if fixed and first.shape != result.shape[1:]:
+        raise ParameterError(f"out has frames of shape {result.shape[1:]}; those of the filter have {first.shape}")
+    if not fixed and (first.shape, first.dtype) != (result.shape[1:], result.dtype):
+        result = np.empty((expected, *first.shape), first.dtype)
+    count, surplus = 0, []
+    for frame in chain([first], frames):
+        if count >= expected:
             surplus.append(frame)
+        elif not np.may_share_memory(frame, result[count]):
+            result[count] = frame
         count += 1
+    if fixed and count != expected:
+        raise ParameterError(f"out has {expected} frames; the filter returned {count}")
     return np.concatenate([result, np.stack(surplus)]) if surplus else result[:count]

@@ -9,14 +9,12 @@ and quarter turns of a picture commute exactly with these kernels.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
+from pde_video.kernels.conductance import conduct
 from pde_video.kernels.jit import kernel
 
 NEUMANN, PERIODIC, DIRICHLET = 0, 1, 2
-EXPONENTIAL, RATIONAL, CHARBONNIER, WEICKERT, TUKEY, TV = range(6)
 
 
 @kernel
@@ -71,68 +69,6 @@ def laplacian(y, out, scale, boundary):
                     _add_second_difference(total, before, row, after, scale[0])
 
 
-# e^{-x} on [0, 2] as a polynomial of degree 7, lowest power first; its error there is below 2e-7. With z = 8x,
-# e^{-z} is three squarings away, and no term of it is a call or a division, so the loop vectorises.
-_EXP = np.polynomial.Chebyshev.interpolate(lambda x: np.exp(-x), 7, [0, 2]).convert(kind=np.polynomial.Polynomial).coef
-_E0, _E1, _E2, _E3, _E4, _E5, _E6, _E7 = (np.float32(c) for c in _EXP)
-_EIGHTH, _LARGEST = np.float32(0.125), np.float32(16.0)  # e^{-16} is 1e-7: nothing to single precision.
-
-
-@kernel
-def _exp_single(z):
-    for j in range(z.shape[0]):
-        x = min(z[j], _LARGEST) * _EIGHTH
-        p = _E0 + x * (_E1 + x * (_E2 + x * (_E3 + x * (_E4 + x * (_E5 + x * (_E6 + x * _E7))))))
-        p = p * p
-        p = p * p
-        z[j] = p * p
-
-
-@kernel
-def _exp_double(z):
-    for j in range(z.shape[0]):
-        z[j] = math.exp(-z[j])
-
-
-@kernel
-def conduct(s2, kind, inverse_kappa, constants):
-    """Replace squared gradients in units of κ by conductances g, in place, on a row.
-
-    `constants` are (0, 1, 3.31488, tiny) in the dtype of the row: a literal would widen the loop to double.
-    """
-    zero, one, weickert, tiny = constants
-    single = s2.itemsize == 4
-    if kind == EXPONENTIAL:
-        if single:
-            _exp_single(s2)
-        else:
-            _exp_double(s2)
-    elif kind == RATIONAL:
-        for j in range(s2.shape[0]):
-            s2[j] = one / (one + s2[j])
-    elif kind == CHARBONNIER:
-        for j in range(s2.shape[0]):
-            s2[j] = one / math.sqrt(one + s2[j])
-    elif kind == WEICKERT:
-        for j in range(s2.shape[0]):
-            q = one / max(s2[j], tiny)
-            q = q * q
-            s2[j] = weickert * (q * q)
-        if single:
-            _exp_single(s2)
-        else:
-            _exp_double(s2)
-        for j in range(s2.shape[0]):
-            s2[j] = one - s2[j]
-    elif kind == TUKEY:
-        for j in range(s2.shape[0]):
-            q = max(one - s2[j], zero)
-            s2[j] = q * q
-    else:
-        for j in range(s2.shape[0]):
-            s2[j] = inverse_kappa / math.sqrt(one + s2[j])
-
-
 @kernel
 def _add_square(total, a, b, factor):
     for j in range(total.shape[0]):
@@ -141,10 +77,10 @@ def _add_square(total, a, b, factor):
 
 
 @kernel
-def conductances(v, faces, factor, kind, inverse_kappa, constants):
+def conductances(v, faces, factor, g):
     """faces[axis, k, i, j] = g(Σ_channel (factor[axis] · (v_after − v))²): one conductance for all channels.
 
-    `factor` is 1/(hκ) along each axis, `inverse_kappa` 1/κ.
+    `factor` is 1/(hκ) along each axis, in the unit of the conductance `g`.
 
     The face stands between a cell and the next one along the axis; the last face of an axis is closed.
     """
@@ -155,17 +91,17 @@ def conductances(v, faces, factor, kind, inverse_kappa, constants):
             row = faces[2, k, i, : n2 - 1]
             for c in range(channels):
                 _add_square(row, v[c, k, i, :-1], v[c, k, i, 1:], factor[2])
-            conduct(row, kind, inverse_kappa[2], constants)
+            conduct(row, g, 2)
             if i < n1 - 1:
                 row = faces[1, k, i]
                 for c in range(channels):
                     _add_square(row, v[c, k, i], v[c, k, i + 1], factor[1])
-                conduct(row, kind, inverse_kappa[1], constants)
+                conduct(row, g, 1)
             if k < n0 - 1:
                 row = faces[0, k, i]
                 for c in range(channels):
                     _add_square(row, v[c, k, i], v[c, k + 1, i], factor[0])
-                conduct(row, kind, inverse_kappa[0], constants)
+                conduct(row, g, 0)
 
 
 @kernel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from pde_video.grid import (
     kernel_scale,
     stable_euler_step,
 )
+from pde_video.marching import march
 from pde_video.protocols import Array
 from pde_video.terms.heat import narrowly_smoothed, smoothing_steps
 from pde_video.terms.linear import FrozenDiffusion
@@ -29,7 +31,7 @@ CONDUCTANCES = (
     "weickert",
     "tukey",
     "tv",
-)  # Codes of kernels.diffusion.
+)
 
 
 @dataclass(frozen=True)
@@ -123,16 +125,38 @@ class PeronaMalik:
         """Return the linear diffusion with the conductances of `y`: the semi-implicit steps solve that."""
         from pde_video.kernels.diffusion import conductances
 
-        if self.temporal_kappa is not None and y.ndim != 4:
-            raise ParameterError(
-                f"temporal_kappa is for grids of 3 axes, the first of them time; this has {y.ndim - 1}"
-            )
         v = as_volume(extended(narrowly_smoothed(y, self.smoothing, self.boundary), self.boundary))
         faces = np.empty((3, *v.shape[1:]), y.dtype)
-        scale = kernel_scale(self.spacing, y.ndim - 1, 1.0, np.dtype(float))  # type: ignore[arg-type]
-        temporal = self.kappa if self.temporal_kappa is None else self.temporal_kappa
-        inverse_kappa = 1.0 / np.array([temporal, self.kappa, self.kappa])
-        factor = (np.sqrt(scale) * inverse_kappa).astype(y.dtype)
-        constants = tuple(y.dtype.type(c) for c in (0.0, 1.0, 3.31488, 1e-8))
-        conductances(v, faces, factor, CONDUCTANCES.index(self.conductance), inverse_kappa.astype(y.dtype), constants)
-        return FrozenDiffusion(faces, scale.astype(y.dtype), self.boundary, self.stable_dt(y.ndim - 1))
+        scale, factor, g = self._for_kernels(y.ndim - 1, y.dtype)
+        conductances(v, faces, factor, g)
+        return FrozenDiffusion(faces, scale, self.boundary, self.stable_dt(y.ndim - 1))
+
+    def march(self, dt: Sequence[float], y: Array, out: Array) -> bool | None:
+        """Take explicit Euler steps of `dt` from the state `y` to `out`, at once; None if the boundary forbids it."""
+        if self.boundary != "neumann":
+            return None
+        ndim = y.ndim - 1
+        scale, factor, g = self._for_kernels(ndim, y.dtype)
+        before = smoothing_steps(self.smoothing, ndim)
+        smoothing = [self.smoothing**2 / 2 / before] * before if before else []
+        pixels = kernel_scale(1.0, ndim, 1.0, y.dtype)
+        return march(
+            y,
+            out,
+            np.stack(([pixels] * before + [scale]) * len(dt)),
+            [tau for step in dt for tau in (*smoothing, step)],
+            ([0] * before + [before + 1]) * len(dt),
+            factor,
+            g,
+        )
+
+    def _for_kernels(self, ndim: int, dtype: np.dtype) -> tuple[Array, Array, Any]:
+        """Return 1/h² and the factor of differences along each axis, and the conductance, as the kernels want them."""
+        from pde_video.kernels.conductance import named, unit
+
+        if self.temporal_kappa is not None and ndim != 3:
+            raise ParameterError(f"temporal_kappa is for grids of 3 axes, the first of them time; this has {ndim}")
+        scale = kernel_scale(self.spacing, ndim, 1.0, np.dtype(float))  # type: ignore[arg-type]
+        inverse_kappa = 1.0 / np.array([self.temporal_kappa or self.kappa, self.kappa, self.kappa])
+        factor = np.sqrt(scale) * inverse_kappa / unit(self.conductance)
+        return scale.astype(dtype), factor.astype(dtype), named(self.conductance, inverse_kappa, dtype)

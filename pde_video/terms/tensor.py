@@ -128,15 +128,13 @@ class EdgeEnhancing(_TensorDiffusion):
         return max(1.0, 1.0 / self.kappa) if self.conductance == "tv" else 1.0
 
     def _parts(self, y: Array) -> tuple[Array, Array, Array]:
-        from pde_video.kernels.diffusion import conduct
+        from pde_video.kernels.conductance import evaluate
 
         v = smoothed(y, self.smoothing, self.boundary)
         tensor = structure_tensor(v, self.integration, self.spacing, self.boundary)  # type: ignore[arg-type]
         axes = y.ndim - 1
         diagonal = [0, 2] if axes == 2 else [0, 3, 5]
-        g = tensor[diagonal].sum(axis=0, dtype=np.float64) / self.kappa / self.kappa
-        constants = (0.0, 1.0, 3.31488, 1e-8)
-        conduct(g.ravel(), CONDUCTANCES.index(self.conductance), 1.0 / self.kappa, constants)  # In place.
+        g = evaluate(self.conductance, tensor[diagonal].sum(axis=0, dtype=np.float64), self.kappa)
         _, across, _ = directions(tensor)
         return np.ones_like(g), np.maximum(g, self.least) - 1.0, across
 

@@ -1,0 +1,279 @@
+"""Many explicit steps in one walk through the array.
+
+A state is walked along its first grid axis, slab by slab: rows of a picture, frames of a volume. As soon as slab i of
+the input is there, slab i − 1 of the first step can be computed, then slab i − 2 of the second, and so on: three slabs
+of each level are all that is kept, so the array passes through the cache once for any number of steps.
+
+Levels live in one flat buffer, in rows that begin at a multiple of a cache line and have a margin for the value beyond
+either end. Offsets are unsigned: Numba then needs no test for negative indices, and the loops vectorise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pde_video.kernels.conductance import conductance
+from pde_video.kernels.jit import kernel
+from pde_video.kernels.memory import ask_for, write_out
+
+_MARGIN = 16  # Values before and after a row: a cache line of single precision.
+_PAGE = 1024  # Rows apart by a multiple of 4 KiB would share a place in the cache.
+_ONE = np.uint64(1)
+
+
+@kernel
+def _heat_row(f, r, above, below, before, after, to, n, st, sm, sx, dt):
+    """f[to] = row r after a step of the heat equation; above and below it in its slab, before and after across slabs.
+
+    In a slab of one row, that is its own neighbour.
+    """
+    r, above, below, before, after = (
+        np.uint64(r),
+        np.uint64(above),
+        np.uint64(below),
+        np.uint64(before),
+        np.uint64(after),
+    )
+    to = np.uint64(to)
+    if above == below:
+        for j in range(n):
+            twice = f[r + j] + f[r + j]
+            total = sx * ((f[r + j - _ONE] + f[r + j + _ONE]) - twice)
+            total += st * ((f[before + j] + f[after + j]) - twice)
+            f[to + j] = f[r + j] + dt * total
+    else:
+        for j in range(n):
+            twice = f[r + j] + f[r + j]
+            total = sx * ((f[r + j - _ONE] + f[r + j + _ONE]) - twice)
+            total += sm * ((f[above + j] + f[below + j]) - twice)
+            total += st * ((f[before + j] + f[after + j]) - twice)
+            f[to + j] = f[r + j] + dt * total
+
+
+@kernel
+def _flux_row(f, r, ahead, seen, to, n, factor, g, axis):
+    """f[to] = g(s²) times the difference between row r and the row `ahead` of it.
+
+    s is the same difference in units of κ, in the rows that lie `seen` before these.
+    """
+    r, to, ahead, seen = np.uint64(r), np.uint64(to), np.uint64(r + ahead), np.uint64(seen)
+    if seen == 0:
+        for j in range(n):
+            d = f[ahead + j] - f[r + j]
+            s = d * factor
+            f[to + j] = conductance(g, s * s, axis) * d
+    else:
+        for j in range(n):
+            s = (f[ahead + seen + j] - f[r + seen + j]) * factor
+            f[to + j] = conductance(g, s * s, axis) * (f[ahead + j] - f[r + j])
+
+
+@kernel
+def _shared_row(f, r, ahead, to, stride, channels, n, factor, g, axis):
+    """f[to] = g(s²) between row r and the one `ahead`, with s² the sum over channels that lie `stride` apart."""
+    to = np.uint64(to)
+    for c in range(channels):
+        a, b = np.uint64(r + ahead + c * stride), np.uint64(r + c * stride)
+        for j in range(n):
+            s = (f[a + j] - f[b + j]) * factor
+            f[to + j] = s * s if c == 0 else f[to + j] + s * s
+    for j in range(n):
+        f[to + j] = conductance(g, f[to + j], axis)
+
+
+@kernel
+def _flux_rows(f, r, ahead, seen, to, shared, stride, channels, n, factor, g, axis):
+    """As `_flux_row` for channels that share one conductance, kept in the row `shared`."""
+    if channels == 1:
+        _flux_row(f, r, ahead, seen, to, n, factor, g, axis)
+        return
+    _shared_row(f, r + seen, ahead, shared, stride, channels, n, factor, g, axis)
+    h = np.uint64(shared)
+    for c in range(channels):
+        a, b, q = np.uint64(r + ahead + c * stride), np.uint64(r + c * stride), np.uint64(to + c * stride)
+        for j in range(n):
+            f[q + j] = f[h + j] * (f[a + j] - f[b + j])
+
+
+@kernel
+def _finish_row(f, r, along, over, under, ahead, seen, flux, to, n, st, sm, sx, dt, factor, g):
+    """f[to] = row r plus dt times the sum over axes of flux after minus flux before; f[flux] goes to the next slab.
+
+    The fluxes along the row and to the rows above and below are given; the one to the next slab is computed.
+    """
+    flat, ahead, seen = over == under, np.uint64(r + ahead), np.uint64(seen)
+    r, along, over, under = np.uint64(r), np.uint64(along), np.uint64(over), np.uint64(under)
+    flux, to = np.uint64(flux), np.uint64(to)
+    if flat and seen == 0:
+        for j in range(n):
+            d = f[ahead + j] - f[r + j]
+            s = d * factor
+            q = conductance(g, s * s, 0) * d
+            total = sx * (f[along + j] - f[along + j - _ONE])
+            total += st * (q - f[flux + j])
+            f[to + j] = f[r + j] + dt * total
+            f[flux + j] = q
+    elif flat:
+        for j in range(n):
+            s = (f[ahead + seen + j] - f[r + seen + j]) * factor
+            q = conductance(g, s * s, 0) * (f[ahead + j] - f[r + j])
+            total = sx * (f[along + j] - f[along + j - _ONE])
+            total += st * (q - f[flux + j])
+            f[to + j] = f[r + j] + dt * total
+            f[flux + j] = q
+    else:
+        for j in range(n):
+            s = (f[ahead + seen + j] - f[r + seen + j]) * factor
+            q = conductance(g, s * s, 0) * (f[ahead + j] - f[r + j])
+            total = sx * (f[along + j] - f[along + j - _ONE])
+            total += sm * (f[under + j] - f[over + j])
+            total += st * (q - f[flux + j])
+            f[to + j] = f[r + j] + dt * total
+            f[flux + j] = q
+
+
+@kernel
+def _finish_shared_row(f, r, along, over, under, ahead, flux, to, n, st, sm, sx, dt, shared):
+    """As `_finish_row`, with the conductance to the next slab given in the row `shared`."""
+    flat, ahead, h = over == under, np.uint64(r + ahead), np.uint64(shared)
+    r, along, over, under = np.uint64(r), np.uint64(along), np.uint64(over), np.uint64(under)
+    flux, to = np.uint64(flux), np.uint64(to)
+    for j in range(n):
+        q = f[h + j] * (f[ahead + j] - f[r + j])
+        total = sx * (f[along + j] - f[along + j - _ONE])
+        if not flat:
+            total += sm * (f[under + j] - f[over + j])
+        total += st * (q - f[flux + j])
+        f[to + j] = f[r + j] + dt * total
+        f[flux + j] = q
+
+
+@kernel
+def _copy_in(f, to, row):
+    to = np.uint64(to)
+    for j in range(np.uint64(row.shape[0])):
+        f[to + j] = row[j]
+
+
+@kernel
+def _copy_out(f, r, row):
+    """Copy a row out, and return whether it is finite: then each value less itself is zero."""
+    r, bad = np.uint64(r), False
+    for j in range(np.uint64(row.shape[0])):
+        bad |= f[r + j] - f[r + j] != 0
+    write_out(row, f, r)
+    return not bad
+
+
+@kernel
+def _close(f, r, n):
+    """Fill the margins of a row with its ends, so that nothing flows across them."""
+    f[r - 1] = f[r]
+    f[r + n] = f[r + n - 1]
+
+
+@kernel
+def march(y, out, box, scale, dt, back, factor, g):
+    """Write the state after all stages to `out` within a box, from `y` (channels, slabs, rows, width).
+
+    Stage q multiplies by scale[q] and dt[q]. It is a step of the heat equation where back[q] is 0. Else it is one of
+    the stage back[q] before it, with conductances `g` that the stage just before it is asked for: the same stage, or
+    the same picture smoothed. `factor` is 1/(hκ) along each axis. The box is first slab, last, first row, last; the
+    stages reach as far around it as they must. Return whether the result is finite.
+    """
+    channels, slabs, rows, width = y.shape
+    stages, n = dt.shape[0], np.uint64(width)
+    n0, n1, m0, m1 = box
+    depth = 4  # Slabs that a level keeps: a power of two, so that a mask finds the place of one.
+    while depth < back.max() + 2:
+        depth *= 2
+    mask = depth - 1
+    low, high = max(0, m0 - stages), min(rows, m1 + stages)
+    stride = (width + _MARGIN - 1) // _MARGIN * _MARGIN + 2 * _MARGIN
+    if stride % _PAGE == 0:
+        stride += _MARGIN
+    row = channels * stride
+    slab = (high - low) * row
+    level = depth * slab
+    # Levels 0 to stages − 1, a slab of fluxes to the next slab for each stage, and rows: fluxes along the row, fluxes
+    # to the row above and to the one below, those of the last level, and one for a conductance.
+    f = np.zeros(stages * (level + slab) + 4 * row + stride + 4 * _MARGIN, y.dtype)
+    origin = 2 * _MARGIN - (f.ctypes.data // f.itemsize) % _MARGIN
+    fluxes = origin + stages * level
+    along = fluxes + stages * slab
+    ups = along + row
+    last = ups + 2 * row
+    shared = last + row
+    finite = True
+    for head in range(max(0, n0 - stages), n1 + stages):
+        if head < min(slabs, n1 + stages):
+            for m in range(low, high):
+                for c in range(channels):
+                    to = origin + (head & mask) * slab + (m - low) * row + c * stride
+                    if head + 1 < min(slabs, n1 + stages):
+                        ask_for(y[c, head + 1, m])
+                    _copy_in(f, to, y[c, head, m])
+                    _close(f, to, width)
+        for q in range(stages):
+            k, reach = head - q - 1, stages - q - 1
+            start, stop = max(0, n0 - reach), min(slabs, n1 + reach)
+            if not start <= k < stop:
+                continue
+            source, target = origin + q * level + (k & mask) * slab, origin + (q + 1) * level + (k & mask) * slab
+            before = ((max(k - 1, 0) & mask) - (k & mask)) * slab
+            after = ((min(k + 1, slabs - 1) & mask) - (k & mask)) * slab
+            seen = max(back[q] - 1, 0) * level  # From the stage that is stepped to the one that g sees.
+            first, st, sm, sx = max(0, m0 - reach), scale[q, 0], scale[q, 1], scale[q, 2]
+            for m in range(first, min(rows, m1 + reach)):
+                r, to = source - seen + (m - low) * row, target + (m - low) * row
+                if q == stages - 1:
+                    to = last
+                above = r - row if m > 0 else r
+                below = r + row if m < rows - 1 else r
+                if back[q] == 0:
+                    for c in range(0, row, stride):
+                        _heat_row(
+                            f, r + c, above + c, below + c, r + before + c, r + after + c, to + c, n, st, sm, sx, dt[q]
+                        )
+                elif g is not None:
+                    flux = fluxes + q * slab + (m - low) * row
+                    if k == start and k > 0:
+                        _flux_rows(f, r + before, -before, seen, flux, shared, stride, channels, n, factor[0], g, 0)
+                    elif k == start:
+                        f[flux : flux + row] = 0
+                    over = under = ups
+                    if rows > 1:
+                        over, under = ups + (m % 2) * row, ups + ((m + 1) % 2) * row
+                        if m == first and m > 0:
+                            _flux_rows(f, above, row, seen, over, shared, stride, channels, n, factor[1], g, 1)
+                        elif m == first:
+                            f[over : over + row] = 0
+                        _flux_rows(f, r, below - r, seen, under, shared, stride, channels, n, factor[1], g, 1)
+                    _flux_rows(f, r, 1, seen, along, shared, stride, channels, n, factor[2], g, 2)
+                    if channels == 1:
+                        _finish_row(f, r, along, over, under, after, seen, flux, to, n, st, sm, sx, dt[q], factor[0], g)
+                    else:
+                        _shared_row(f, r + seen, after, shared, stride, channels, n, factor[0], g, 0)
+                        for c in range(0, row, stride):
+                            _finish_shared_row(
+                                f,
+                                r + c,
+                                along + c,
+                                over + c,
+                                under + c,
+                                after,
+                                flux + c,
+                                to + c,
+                                n,
+                                st,
+                                sm,
+                                sx,
+                                dt[q],
+                                shared,
+                            )
+                for c in range(channels):
+                    if q == stages - 1:
+                        finite &= _copy_out(f, to + c * stride, out[c, k, m])
+                    else:
+                        _close(f, to + c * stride, width)
+    return finite

@@ -1,0 +1,134 @@
+"""Fused steps equal the plain loop bit for bit, however the state is cut, and leave the rest of the world alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pde_video as pv
+from pde_video import marching
+from pde_video.terms.perona_malik import CONDUCTANCES
+
+
+def plain(term, y, times, **options):
+    """The step-by-step loop: a callback makes `evolve` show every state, so it cannot fuse steps."""
+    return pv.evolve(term, y, times, callback=lambda t, state: None, **options)
+
+
+def same_bits(a, b):
+    return a.dtype == b.dtype and a.shape == b.shape and np.array_equal(a, b)
+
+
+@pytest.fixture
+def threads():
+    before = pv.num_threads()
+    yield pv.set_num_threads
+    pv.set_num_threads(before)
+
+
+TERMS = [
+    pv.Heat(),
+    pv.Heat(0.7, spacing=1.3),
+    *(pv.PeronaMalik(0.3, conductance) for conductance in CONDUCTANCES),
+    pv.PeronaMalik(0.3, "rational", smoothing=0.7),
+    pv.PeronaMalik(0.3, "tv", smoothing=1.2, spacing=0.8),
+]
+
+
+@pytest.mark.parametrize("term", TERMS, ids=repr)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pictures(term, dtype):
+    rng = np.random.default_rng(0)
+    for shape, channel_axis in [((33, 70), None), ((1, 40), None), ((40, 1), None), ((21, 19, 3), -1), ((9,), None)]:
+        y = rng.random(shape).astype(dtype)
+        times = pv.uniform(1.0)
+        fused = pv.evolve(term, y, times, channel_axis=channel_axis)
+        assert same_bits(fused, plain(term, y, times, channel_axis=channel_axis))
+
+
+@pytest.mark.parametrize("term", [pv.Heat(), pv.PeronaMalik(0.3, "rational"), pv.PeronaMalik(0.2, "tv", smoothing=0.7)])
+@pytest.mark.parametrize("rows", [1, 3, 11, 300])
+def test_volumes_in_bands_of_any_size(term, rows, monkeypatch):
+    monkeypatch.setattr(marching, "_ROWS", rows)
+    rng = np.random.default_rng(1)
+    for shape, channel_axis in [((7, 30, 18), None), ((5, 26, 9, 2), -1), ((1, 8, 9), None), ((3, 1, 9), None)]:
+        y = rng.random(shape, np.float32)
+        times = pv.uniform(0.5, steps=3) if not isinstance(term, pv.PeronaMalik) else pv.uniform(0.1, steps=4)
+        assert same_bits(
+            pv.evolve(term, y, times, channel_axis=channel_axis), plain(term, y, times, channel_axis=channel_axis)
+        )
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_any_number_of_threads(n, threads):
+    threads(n)
+    y = np.random.default_rng(2).random((301, 50), np.float32)
+    for term in (pv.Heat(), pv.PeronaMalik(0.3, "exponential", smoothing=0.7)):
+        assert same_bits(pv.evolve(term, y, pv.uniform(2.0)), plain(term, y, pv.uniform(2.0)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 130)),
+    steps=st.integers(1, 20),
+    spacing=st.tuples(st.floats(0.5, 2), st.floats(0.5, 2)),
+    smoothing=st.sampled_from([0.0, 0.5, 1.0]),
+)
+def test_any_shape_number_of_steps_and_spacing(shape, steps, spacing, smoothing):
+    y = np.random.default_rng(3).random(shape, np.float32)
+    term = pv.PeronaMalik(0.2, "rational", smoothing=smoothing, spacing=spacing)
+    times = pv.uniform(steps * term.stable_dt(2), steps=steps)
+    assert same_bits(pv.evolve(term, y, times), plain(term, y, times))
+
+
+def test_unequal_steps():
+    y = np.random.default_rng(4).random((30, 31), np.float32)
+    times = [0.0, 0.05, 0.3, 0.31]
+    assert same_bits(pv.evolve(pv.Heat(), y, times), plain(pv.Heat(), y, times))
+
+
+def test_space_and_time_contrasts_and_spacings_stay_on_their_axes():
+    y = np.random.default_rng(5).random((6, 20, 21), np.float32)
+    for conductance in ("tv", "rational"):
+        term = pv.PeronaMalik(0.3, conductance, temporal_kappa=0.1, spacing=(2.0, 1.0, 0.5))
+        times = pv.uniform(4 * term.stable_dt(3), steps=4)
+        assert same_bits(pv.evolve(term, y, times), plain(term, y, times))
+
+
+def test_strided_read_only_and_overlapping_arrays():
+    term, times = pv.PeronaMalik(0.3, "rational"), pv.uniform(1.0)
+    y = np.random.default_rng(6).random((40, 60), np.float32)
+    expected = plain(term, y[::2, ::3].copy(), times)
+    assert same_bits(pv.evolve(term, y[::2, ::3], times), expected)
+    locked = y[::2, ::3].copy()
+    locked.flags.writeable = False
+    assert same_bits(pv.evolve(term, locked, times), expected)
+    out = np.zeros((40, 60), np.float32)
+    assert pv.evolve(term, locked, times, out=out[::2, ::3]).base is out
+    assert same_bits(out[::2, ::3], expected)
+    assert not out[1::2].any()
+    own = y[::2, ::3].copy()
+    assert pv.evolve(term, own, times, out=own) is own
+    assert same_bits(own, expected)
+
+
+def test_values_that_are_not_finite_are_refused_as_in_the_plain_loop():
+    y = np.ones((20, 20), np.float32)
+    y[3, 4] = np.nan
+    with pytest.raises(pv.InputError, match="NaN"):
+        pv.evolve(pv.Heat(), y, pv.uniform(1.0))
+    y[3, 4] = 3e38
+    y[3, 5] = -3e38
+    with pytest.raises(pv.ParameterError, match=r"between t = 0 and 0\.25"):
+        pv.evolve(pv.Heat(), y, [0, 0.25, 0.5])
+    assert not np.isfinite(pv.evolve(pv.Heat(), y, [0, 0.25, 0.5], check=False)).all()
+
+
+def test_exponential_is_within_its_stated_error():
+    from pde_video.kernels.conductance import evaluate
+
+    s2 = np.concatenate([np.linspace(0, 30, 1_000_001), np.geomspace(1e-30, 1e30, 10_001)]).astype(np.float32)
+    assert np.abs(evaluate("exponential", s2, 1.0) - np.exp(-s2.astype(float))).max() < 1e-6
+    assert evaluate("exponential", s2[:1], 1.0) == 1.0
