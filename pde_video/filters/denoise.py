@@ -108,11 +108,17 @@ def _frames_that_show_noise(frames: Frames) -> list[Array]:
 
 
 def _diffused(frames: Frames, term: Heat | PeronaMalik, times: Times, sigma: float) -> Iterator[Array]:
-    for index, frame in enumerate(frames):
-        if index % _EVERY == 0:
-            chosen = _until_best(term, times, frame, sigma)
-            frames.report["time"] = float(chosen[-1])
-        yield evolve(term, frame, chosen, channel_axis=-1)
+    def with_times() -> Iterator[tuple[Array, Array]]:
+        for index, frame in enumerate(frames):
+            if index % _EVERY == 0:
+                chosen = _until_best(term, times, frame, sigma)
+                frames.report["time"] = float(chosen[-1])
+            yield frame, chosen
+
+    def evolved(frame_and_times: tuple[Array, Array], out: Array | None) -> Array:
+        return evolve(term, *frame_and_times, channel_axis=-1, out=out)
+
+    return frames.mapped(evolved, with_times())
 
 
 def _until_best(term: Heat | PeronaMalik, times: Times, frame: Array, sigma: float) -> Array:

@@ -45,14 +45,17 @@ class Frames:
     def __next__(self) -> Array:
         return next(self._frames)
 
-    def mapped(self, function: Callable[[Array, Array | None], Array]) -> Iterator[Array]:
-        """Yield function(frame, out) for every frame, in order, with several frames at work on the library's threads.
+    def mapped(
+        self, function: Callable[[Any, Array | None], Array], items: Iterable[Any] | None = None
+    ) -> Iterator[Array]:
+        """Yield function(frame, out) for every frame, in order, several at a time on the library's threads.
 
-        For a filter to return as its result, one frame for each. `out` is an array of the frame's shape and dtype
-        into which the function may write its result, or None.
+        For a filter to return as its result: one frame for each. `out` is an array of the frame's shape and dtype
+        that the function may fill and return, or None. With `items`, one for each frame, these take the frames' place.
         """
         rooms = repeat(None) if self._rooms is None else self._rooms
-        return ordered(lambda pair: function(*pair), zip(self, rooms, strict=False))
+        pairs = zip(self if items is None else items, rooms, strict=False)
+        return ordered(lambda pair: function(*pair), pairs)
 
     def peek(self, n: int) -> list[Array]:
         """Return the next `n` frames (fewer at the end) without consuming them."""
@@ -116,7 +119,7 @@ def video_filter(function: Callable[..., Iterable[Array]]) -> Callable[..., Any]
         video, result = _with_result(video, out)
         head, frames = first_frame(video)
         scale = _scale(head.dtype)
-        floats = Frames(_to_float(frames, head, scale, copy=result is None), scale, report, _rooms(result))
+        floats = Frames(_to_float(frames, head, scale, copy=result is None), scale, report, _rooms(result, video))
         filtered = _from_float(function(floats, *args, **kwargs), head, scale, floats.report)
         if result is None:
             return filtered
@@ -140,9 +143,11 @@ def _described(array: Any) -> str:
     return f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else repr(array)
 
 
-def _rooms(result: Array | None) -> Iterable[Array] | None:
+def _rooms(result: Array | None, video: Any) -> Iterable[Array] | None:
     """Return for each frame the place of its result, (H, W, C), if results are kept as they are computed."""
-    if result is None or result.dtype not in (np.float32, np.float64) or not result.dtype.isnative:
+    if result is None or result.shape != video.shape:
+        return None
+    if result.dtype not in (np.float32, np.float64) or not result.dtype.isnative:
         return None
     return iter(result if result.ndim == 4 else result[..., np.newaxis])
 
@@ -294,4 +299,4 @@ def _collect(frames: Iterator[Array], result: Array, fixed: bool) -> Array:
         count += 1
     if fixed and count != expected:
         raise ParameterError(f"out has {expected} frames; the filter returned {count}")
-    return np.concatenate([result, np.stack(surplus)]) if surplus else result[:count]
+    return np.concatenate([result, np.stack(surplus)]) if surplus else result if count == expected else result[:count]

@@ -12,9 +12,8 @@ import numpy as np
 from pde_video.errors import ParameterError
 from pde_video.estimate import is_scene_cut
 from pde_video.filters.lift import Frames, video_filter
-from pde_video.loop import check_finite, explicit_times
+from pde_video.loop import evolve, explicit_times
 from pde_video.protocols import Array, Term
-from pde_video.steps import explicit_euler
 
 _BLOCK = 8  # Frames that a level hands on at a time; the frames around them are computed again.
 
@@ -115,8 +114,7 @@ def _stepped(frames: Iterable[Array], term: Any, t0: float, t1: float) -> Iterat
         if ready == 0:
             return
         state = np.ascontiguousarray(np.stack(window).transpose(3, 0, 1, 2))
-        stepped = explicit_euler(term, t0, t1, state)
-        check_finite(stepped, t0, t1)
+        stepped = evolve(term, state, [t0, t1], channel_axis=0)
         for k in range(done, done + ready):
             yield np.ascontiguousarray(stepped[:, k].transpose(1, 2, 0))
         if last:

@@ -16,7 +16,7 @@ _LOW_BITS = np.uint64(_VECTOR - 1)
 
 
 @intrinsic
-def _store_past_cache(typing_context, to, source, count):  # type: ignore[no-untyped-def]
+def _store_past_cache(typing_context, to, source, count):
     """Copy `count` vectors between two addresses; the first is a multiple of a vector."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> None:
@@ -33,7 +33,7 @@ def _store_past_cache(typing_context, to, source, count):  # type: ignore[no-unt
 
 
 @intrinsic
-def _ask_for(typing_context, address, count):  # type: ignore[no-untyped-def]
+def _ask_for(typing_context, address, count):
     """Ask for `count` cache lines from an address on, which nothing needs to lie at."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> None:
@@ -54,7 +54,7 @@ def _ask_for(typing_context, address, count):  # type: ignore[no-untyped-def]
 def ask_for(row):
     """Begin to load a row that is going to be read soon."""
     if row.strides[0] == row.itemsize:
-        _ask_for(np.uintp(row.ctypes.data), np.uintp(row.shape[0] * row.itemsize // _LINE + 1))
+        _ask_for(np.uintp(row.ctypes.data), np.uintp(row.shape[0] * row.itemsize // _LINE + 1))  # type: ignore[call-arg]
 
 
 @kernel
@@ -64,7 +64,7 @@ def write_out(row, f, r):
     if row.strides[0] == row.itemsize and to & _LOW_BITS == 0:
         vectors = n * np.uint64(row.itemsize) // np.uint64(_VECTOR)
         source = np.uint64(f.ctypes.data) + r * np.uint64(f.itemsize)
-        _store_past_cache(np.uintp(to), np.uintp(source), np.uintp(vectors))
+        _store_past_cache(np.uintp(to), np.uintp(source), np.uintp(vectors))  # type: ignore[call-arg]
         first = vectors * np.uint64(_VECTOR) // np.uint64(row.itemsize)
     for j in range(first, n):
         row[j] = f[r + j]
