@@ -59,7 +59,10 @@ def stable_euler_step(spacing: float | tuple[float, ...], ndim: int, largest_con
 
 def as_planes(y: Array, channel_axis: int | None) -> Array:
     """Return a view of `y` with its channels first: (C, *grid)."""
-    return y[np.newaxis] if channel_axis is None else np.moveaxis(y, channel_axis, 0)
+    if channel_axis is None:
+        return y[np.newaxis]
+    axes = list(range(y.ndim))
+    return y.transpose(axes.pop(channel_axis), *axes)
 
 
 def to_planes(y: Array, channel_axis: int | None) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -152,7 +153,7 @@ def evolve(
         raise ParameterError(
             f"out has shape {out.shape} and dtype {out.dtype}; y has {np.shape(y)} and {np.asarray(y).dtype}"
         )
-    if callback is None and step is explicit_euler and hasattr(term, "march"):
+    if callback is None and step is explicit_euler and hasattr(term, "walk"):
         result = _marched(term, y, times, channel_axis, check, out)
         if result is not None:
             return result
@@ -172,18 +173,31 @@ def evolve(
 def _marched(term: Any, y: Array, times: Any, channel_axis: int | None, check: bool, out: Array | None) -> Array | None:
     """Take all explicit steps in one walk, or return None: then the plain loop does them, or says what is wrong."""
     y = as_floats(y, channel_axis)
-    ndim = y.ndim - (channel_axis is not None)
-    grid = _checked_times(term, explicit_euler, times, ndim, check)
-    if len(grid) < 2 or not 1 <= ndim <= 3:
+    if not callable(times):
+        if np.ndim(times) != 1:
+            return None
+        times = tuple(np.asarray(times, float).tolist())
+    try:
+        walk = _walk(term, times, y.ndim - (channel_axis is not None), y.dtype, check)
+    except TypeError:  # A term that cannot be hashed, and so not remembered.
+        walk = _walk.__wrapped__(term, times, y.ndim - (channel_axis is not None), y.dtype, check)
+    if walk is None:
         return None
     into = np.empty(y.shape, y.dtype) if out is None or np.may_share_memory(out, y) else out
-    finite = term.march(np.diff(grid).tolist(), as_planes(y, channel_axis), as_planes(into, channel_axis))
-    if finite is None or (check and not finite):
+    if not walk(as_planes(y, channel_axis), as_planes(into, channel_axis)) and check:
         return None
     if out is None or into is out:
         return into
     out[...] = into
     return out
+
+
+@lru_cache(maxsize=64)  # A video asks for the same walk for every frame.
+def _walk(term: Any, times: Any, ndim: int, dtype: np.dtype[Any], check: bool) -> Any:
+    grid = _checked_times(term, explicit_euler, times, ndim, check)
+    if len(grid) < 2 or not 1 <= ndim <= 3:
+        return None
+    return term.walk(tuple(np.diff(grid).tolist()), ndim, dtype)
 
 
 def as_state(y: Array, channel_axis: int | None, check: bool = True) -> Array:

@@ -11,47 +11,76 @@ from pde_video.grid import as_volume
 from pde_video.protocols import Array
 from pde_video.threads import available, each
 
-_HALO_COST = 8  # A box is at least so many times as thick as what it computes beside itself.
+_HALO_COST = 8  # A box is at least so many times as thick as what is computed beside it, for it, by others too.
 _ROWS = 48  # Rows of a volume that are walked through all frames together: their levels stay in the cache.
 
+Box = tuple[int, int, int, int]  # First slab, last, first row, last.
 
-def march(y: Array, out: Array, scale: Array, dt: Sequence[float], back: Sequence[int], factor: Any, g: Any) -> bool:
-    """Take all stages from the state `y` (C, *grid) to `out`, and return whether the result is finite.
 
-    The arguments from `scale` (stages, 3) on are those of `kernels.march.march`; axes are those of a volume.
+class Walk:
+    """Stages of explicit steps for states of so many axes, as `kernels.march.march` takes them.
+
+    Parameters
+    ----------
+    ndim : int
+        Grid axes, 1 to 3.
+    dtype : dtype
+        Of the states.
+    scale : ndarray, shape (stages, 3)
+        Of each stage and axis of a volume, as the next two.
+    dt : sequence of float
+        Of each stage.
+    back : sequence of int
+        Of each stage: 0 for the heat equation, else how many stages before it the state is that it steps.
+    factor, g : ndarray of shape (3,) and a conductance, or None
+        What differences are multiplied by before they are squared, and what becomes of the squares.
     """
-    from pde_video.kernels.march import march as walk
 
-    if y.flags.c_contiguous != out.flags.c_contiguous:
-        # The kernel is compiled for contiguous rows and for strided ones, but not for every mixture.
-        contiguous = np.empty(out.shape, out.dtype)
-        finite = march(np.ascontiguousarray(y), contiguous, scale, dt, back, factor, g)
-        out[...] = contiguous
-        return finite
-    source, target, order = _as_slabs(y), _as_slabs(out), [0, 1, 2]
-    if y.ndim < 4:
-        order = [1, 0, 2]  # A picture is walked row by row: its rows are the slabs.
-        g = g and type(g)(tuple(g.inverse_kappa[axis] for axis in order))
-    factor = np.ones(3, y.dtype) if factor is None else factor
-    scale, factor = np.ascontiguousarray(scale[:, order]), np.ascontiguousarray(factor[order])
-    steps, backs, source = np.asarray(dt, y.dtype), np.asarray(back, np.int64), _unlocked(source)
-    results: list[bool] = []
+    def __init__(
+        self,
+        ndim: int,
+        dtype: Any,
+        scale: Array,
+        dt: Sequence[float],
+        back: Sequence[int],
+        factor: Array | None = None,
+        g: Any = None,
+    ) -> None:
+        # A picture is walked row by row: its rows are the slabs.
+        order = [0, 1, 2] if ndim == 3 else [1, 0, 2]
+        factor = np.ones(3) if factor is None else factor
+        self._g = None if g is None else type(g)(tuple(g.inverse_kappa[axis] for axis in order))
+        self._scale, self._factor = np.asarray(scale[:, order], dtype, "C"), np.asarray(factor[order], dtype, "C")
+        self._dt, self._back = np.asarray(dt, dtype), np.asarray(back, np.int64)
 
-    def box(bounds: tuple[int, int, int, int]) -> None:
-        results.append(walk(source, target, bounds, scale, steps, backs, factor, g))
+    def __call__(self, y: Array, out: Array) -> bool:
+        """Write the state after all stages of `y` (C, *grid) to `out`, and return whether it is finite."""
+        from pde_video.kernels.march import march
 
-    each(box, _boxes(source.shape[1], source.shape[2], len(steps)))
-    return all(results)
+        if y.flags.c_contiguous != out.flags.c_contiguous:
+            # The kernel is compiled for contiguous rows and for strided ones, but not for every mixture.
+            contiguous = np.empty(out.shape, out.dtype)
+            finite = self(np.ascontiguousarray(y), contiguous)
+            out[...] = contiguous
+            return finite
+        source, target, results = _unlocked(_as_slabs(y)), _as_slabs(out), []
+
+        def walk(box: Box) -> None:
+            results.append(march(source, target, box, self._scale, self._dt, self._back, self._factor, self._g))
+
+        each(walk, _boxes(source.shape[1], source.shape[2], len(self._dt)))
+        return all(results)
 
 
 def _as_slabs(y: Array) -> Array:
     """Return a view (C, slabs, rows, width): of a picture, slabs of one row."""
-    volume = as_volume(y)
-    return volume if y.ndim == 4 else np.swapaxes(volume, 1, 2)
+    if y.ndim == 3:
+        return y[:, :, np.newaxis]
+    return as_volume(y)
 
 
-def _boxes(slabs: int, rows: int, stages: int) -> list[tuple[int, int, int, int]]:
-    """Return (first slab, last, first row, last) for each box: pictures are cut for threads, volumes for the cache."""
+def _boxes(slabs: int, rows: int, stages: int) -> list[Box]:
+    """Cut pictures for threads, volumes for the cache."""
     if rows == 1:
         parts = min(available(), max(1, slabs // (_HALO_COST * stages)))
         return [(*_part(slabs, i, parts), 0, 1) for i in range(parts)]

@@ -110,6 +110,10 @@ def set_num_threads(n: int) -> None:
 
 def each(function: Callable[[Item], object], items: Iterable[Item]) -> None:
     """Call `function` on every item, on all threads; the caller works too, so a busy pool cannot block it."""
+    if _alone():
+        for item in items:
+            function(item)
+        return
     remaining = iter(items)
     stopped = threading.Event()
     turn = threading.Lock()
@@ -126,7 +130,7 @@ def each(function: Callable[[Item], object], items: Iterable[Item]) -> None:
                 stopped.set()
                 raise
 
-    helpers = [] if _alone() else [_submit(work) for _ in range(num_threads() - 1)]
+    helpers = [_submit(work) for _ in range(num_threads() - 1)]
     try:
         work()
     finally:

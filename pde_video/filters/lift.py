@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice, repeat
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.threads import ordered
 
+_LARGE = 2**18  # Values in a frame that keep a thread busy.
 _EXACT = ("uint8", "uint16", "int8", "int16", "float16", "float32", "float64")
 
 
@@ -53,9 +54,16 @@ class Frames:
         For a filter to return as its result: one frame for each. `out` is an array of the frame's shape and dtype
         that the function may fill and return, or None. With `items`, one for each frame, these take the frames' place.
         """
-        rooms = repeat(None) if self._rooms is None else self._rooms
-        pairs = zip(self if items is None else items, rooms, strict=False)
-        return ordered(lambda pair: function(*pair), pairs)
+        if self._rooms is None:
+            return ordered(lambda item: function(item, None), self if items is None else items)
+        return self._mapped_to_rooms(function, self if items is None else items, self._rooms)
+
+    def _mapped_to_rooms(self, function: Callable[..., Array], items: Iterable[Any], rooms: Iterable[Array]) -> Any:
+        """As `mapped`, for an array: then frames too small to be worth a change of threads go in groups."""
+        at_once = max(1, *(_LARGE // frame.size for frame in self.peek(1)))
+        pairs = zip(items, rooms, strict=False)
+        groups = iter(lambda: list(islice(pairs, at_once)), [])
+        return chain.from_iterable(ordered(lambda group: [function(*pair) for pair in group], groups))
 
     def peek(self, n: int) -> list[Array]:
         """Return the next `n` frames (fewer at the end) without consuming them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from pde_video.grid import (
     kernel_scale,
     stable_euler_step,
 )
-from pde_video.marching import march
+from pde_video.marching import Walk
 from pde_video.protocols import Array
 from pde_video.solves import spectral_solve
 
@@ -93,12 +94,12 @@ class Heat:
         laplacian(as_volume(y), as_volume(out), scale, BOUNDARIES.index(self.boundary))
         return out
 
-    def march(self, dt: Sequence[float], y: Array, out: Array) -> bool | None:
-        """Take explicit Euler steps of `dt` from the state `y` to `out`, at once; None if the boundary forbids it."""
+    def walk(self, dt: tuple[float, ...], ndim: int, dtype: Any) -> Walk | None:
+        """Return explicit Euler steps of `dt` as one walk through a state; None if the boundary forbids it."""
         if self.boundary != "neumann":
             return None
-        scale = kernel_scale(self.spacing, y.ndim - 1, self.diffusivity, y.dtype)  # type: ignore[arg-type]
-        return march(y, out, np.tile(scale, (len(dt), 1)), dt, [0] * len(dt), None, None)
+        scale = kernel_scale(self.spacing, ndim, self.diffusivity, dtype)  # type: ignore[arg-type]
+        return Walk(ndim, dtype, np.tile(scale, (len(dt), 1)), dt, [0] * len(dt))
 
     def stable_dt(self, ndim: int) -> float:
         """Return 1 / (2 D Σ 1/h²), the largest stable explicit Euler step on a grid of `ndim` axes."""

@@ -19,7 +19,7 @@ from pde_video.grid import (
     kernel_scale,
     stable_euler_step,
 )
-from pde_video.marching import march
+from pde_video.marching import Walk
 from pde_video.protocols import Array
 from pde_video.terms.heat import narrowly_smoothed, smoothing_steps
 from pde_video.terms.linear import FrozenDiffusion
@@ -131,18 +131,17 @@ class PeronaMalik:
         conductances(v, faces, factor, g)
         return FrozenDiffusion(faces, scale, self.boundary, self.stable_dt(y.ndim - 1))
 
-    def march(self, dt: Sequence[float], y: Array, out: Array) -> bool | None:
-        """Take explicit Euler steps of `dt` from the state `y` to `out`, at once; None if the boundary forbids it."""
+    def walk(self, dt: tuple[float, ...], ndim: int, dtype: Any) -> Walk | None:
+        """Return explicit Euler steps of `dt` as one walk through a state; None if the boundary forbids it."""
         if self.boundary != "neumann":
             return None
-        ndim = y.ndim - 1
-        scale, factor, g = self._for_kernels(ndim, y.dtype)
+        scale, factor, g = self._for_kernels(ndim, dtype)
         before = smoothing_steps(self.smoothing, ndim)
         smoothing = [self.smoothing**2 / 2 / before] * before if before else []
-        pixels = kernel_scale(1.0, ndim, 1.0, y.dtype)
-        return march(
-            y,
-            out,
+        pixels = kernel_scale(1.0, ndim, 1.0, dtype)
+        return Walk(
+            ndim,
+            dtype,
             np.stack(([pixels] * before + [scale]) * len(dt)),
             [tau for step in dt for tau in (*smoothing, step)],
             ([0] * before + [before + 1]) * len(dt),
