@@ -200,7 +200,8 @@ def test_twenty_processes_on_a_cold_cache(start, call, tmp_path):
         out, err = process.communicate()
         assert (process.returncode, out.strip(), err) == (0, values[argument], "")
     names = [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-    assert len(names) == 8 and all(name.endswith(".nbc") for name in names)
+    assert len(names) == 8
+    assert all(name.endswith(".nbc") for name in names)
     code = USE + "print(" + ", ".join(f"outer({argument})" for argument in values) + ", tally.compiled)"
     assert call(code) == " ".join(values.values()) + " 0"
 
