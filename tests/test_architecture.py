@@ -21,7 +21,7 @@ FLOORS = [
     {"estimate", "metrics", "history"},
     {"filters"},
     {"video"},
-    {"demo", "plots"},
+    {"demo", "plots", "doctor"},
     {"cli"},
     {"__main__"},
 ]
@@ -57,6 +57,12 @@ def test_imports_go_down_only(path):
             assert room in ("cli",), f"{path} imports the whole package"
         else:
             assert LEVEL[other] <= LEVEL[room], f"{path} imports {other}, which is a floor above it"
+
+
+def test_kernels_use_nothing_but_kernels():
+    # The disk cache is named after the sources of that room: what they inline from elsewhere could go stale.
+    for path in (PACKAGE / "kernels").rglob("*.py"):
+        assert imports_of(path) <= {"kernels"}, path
 
 
 def test_the_import_checker_sees_an_upward_import(tmp_path, monkeypatch):

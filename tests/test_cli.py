@@ -17,7 +17,7 @@ import pytest
 import pde_video as pv
 from pde_video.cli import main
 
-COMMANDS = ("denoise", "demo", "info", "compare")
+COMMANDS = ("denoise", "demo", "info", "compare", "warmup", "doctor")
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +26,14 @@ def sigterm_as_before():
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_already():
+    # With nothing in the cache a run says on standard error what it waits for: tests/test_doctor.py holds that.
+    for channels in ((), (3,)):
+        for method in ("perona-malik", "tv", "heat"):
+            pv.denoise(np.random.default_rng(0).random((2, 24, 32, *channels), np.float32), method=method)
 
 
 @pytest.fixture

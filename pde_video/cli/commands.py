@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,8 +29,10 @@ _EPILOG = (
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
 @click.version_option(__version__, prog_name="pde-video")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Diffuse video frames by partial differential equations."""
+    context.call_on_close(_show_compilation())
 
 
 @cli.command("denoise")
@@ -134,6 +136,55 @@ def compare(reference: Path, file: Path, as_json: bool) -> None:
     expected = pv.read(reference)
     figures = pv.compare(_progress(expected, expected.count), pv.read(file))
     _print({"reference": str(reference), "file": str(file), **figures}, as_json)
+
+
+@cli.command("warmup")
+@_json
+def warmup(as_json: bool) -> None:
+    """Compile what is not compiled yet, so that no later run has to wait for it.
+
+    \b
+    Example: pde-video warmup
+    """
+    from pde_video.doctor import warm_up
+
+    _print(warm_up(), as_json)
+
+
+@cli.command("doctor")
+@click.option("--seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Time to measure for.")
+@_json
+def doctor(seconds: float, as_json: bool) -> None:
+    """Tell versions, threads, cache and processor, and how fast a step is: 1 is as fast as copying memory.
+
+    \b
+    Example: pde-video doctor --json
+    """
+    from pde_video.doctor import examine, measure
+
+    _print({"version": __version__, **examine(), **measure(seconds)}, as_json)
+
+
+def _show_compilation() -> Callable[[], None]:
+    """Let the line on the log that says what a first run waits for appear on standard error, until told not to."""
+    import logging
+
+    class OnStandardError(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            click.echo(f"pde-video: {record.getMessage()}", err=True)
+
+    log, handler = logging.getLogger("pde_video.kernels"), OnStandardError()
+    before, propagate = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+    def stop() -> None:
+        log.removeHandler(handler)
+        log.setLevel(before)
+        log.propagate = propagate
+
+    return stop
 
 
 def _progress(frames: Iterable[Any], count: int | None) -> Iterable[Any]:

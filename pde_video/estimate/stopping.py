@@ -131,14 +131,14 @@ def stopping_time(
 
 def _censoring(noisy: Array, sigma: float, channel_axis: int | None) -> tuple[Array, Array]:
     """Return 1 where a value is not cut off, and E z − y where it is."""
-    from scipy.ndimage import gaussian_filter
-    from scipy.special import log_ndtr
-
     free, surplus = np.ones_like(noisy), np.zeros_like(noisy)
     low, high = saturation([noisy])
     for limit, side in ((low, -1), (high, 1)):
         if sigma == 0 or math.isinf(limit):
             continue
+        from scipy.ndimage import gaussian_filter
+        from scipy.special import log_ndtr
+
         axes = [a for a in range(noisy.ndim) if channel_axis is None or a != channel_axis % noisy.ndim]
         cut = noisy == limit
         distance = side * (limit - gaussian_filter(noisy, _REFERENCE, axes=axes)[cut].astype(np.float64)) / sigma

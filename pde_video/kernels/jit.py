@@ -7,15 +7,17 @@ from typing import Any
 
 import numba
 
+from pde_video.kernels.cache import KernelCache
+
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile `function`: serial, without the interpreter lock, cached on disk where a place can be written.
+    """Compile `function` when it is first called: serial, without the interpreter lock, cached on disk (see `cache`).
 
     There is no fast-math: additions and multiplications round as IEEE 754 says, so that a kernel equals the
     same expression in NumPy bit for bit, on every machine. Loops along rows vectorise all the same.
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # Numba found no directory to cache in: a read-only installation without a home.
-        return numba.njit(**options)(function)
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    # With NUMBA_DISABLE_JIT=1 this is the function itself; and the cache knows the sources of this package alone.
+    if hasattr(dispatcher, "py_func") and function.__module__.startswith(f"{__package__}."):
+        dispatcher._cache = KernelCache(function)  # As Numba's own cache=True does with its own class.
+    return dispatcher

@@ -1,0 +1,169 @@
+"""The state of an installation: what is there, what is compiled, and how fast it is beside copying memory."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pde_video.filters.denoise import METHODS, denoise
+from pde_video.filters.framewise import framewise
+from pde_video.filters.spacetime import spacetime
+from pde_video.loop import evolve
+from pde_video.protocols import Array
+from pde_video.steps import aos, explicit_euler
+from pde_video.terms.heat import Heat
+from pde_video.terms.perona_malik import CONDUCTANCES, PeronaMalik
+from pde_video.terms.shock import Shock
+from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
+from pde_video.terms.total_variation import TotalVariation
+from pde_video.threads import each, num_threads
+from pde_video.times import uniform
+
+_PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "av", "imageio", "tifffile")
+_FRAMES = (16, 720, 1280)  # Float32: 59 MB, more than the caches of most machines hold.
+
+
+def warm_up() -> dict[str, Any]:
+    """Compile every kernel for float32 that is not on disk yet; say how many, how long it took, and where they are."""
+    from pde_video.kernels.cache import tally, writable_place
+
+    compiled, loaded, begun = tally.compiled, tally.loaded, time.perf_counter()
+    for exercise in _exercises():
+        exercise()
+    return {
+        "compiled": tally.compiled - compiled,
+        "loaded": tally.loaded - loaded,
+        "seconds": time.perf_counter() - begun,
+        "cache": _named(writable_place()),
+    }
+
+
+def _exercises() -> list[Callable[[], object]]:
+    """Return calls of public functions that together use every kernel, with just the signatures that they use."""
+    rng = np.random.default_rng(0)
+    grey, colour = (rng.random((3, 24, 32, *channels), np.float32) for channels in ((), (3,)))
+    terms: list[Any] = [Heat(), TotalVariation(0.1), EdgeEnhancing(0.1), CoherenceEnhancing(0.1), Shock()]
+    terms += [PeronaMalik(0.1, name, smoothing=0.5) for name in CONDUCTANCES]
+    calls: list[Callable[[], object]] = []
+
+    def add(function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+        calls.append(lambda: function(*args, **kwargs))
+
+    for method in METHODS:
+        add(denoise, grey, method=method)
+        add(denoise, colour, method=method)
+    for term in terms:
+        for state in (grey[0], grey):
+            dt = term.stable_dt(state.ndim)
+            add(evolve, term, state, [0.0, dt, 2 * dt])
+        add(evolve, term, colour[0], [0.0, term.stable_dt(2)], channel_axis=-1)
+        add(framewise(term, [0.0, term.stable_dt(2)]), colour)
+    for state in (grey[0], grey):
+        add(evolve, PeronaMalik(0.1), state, [0.0, 5.0], step=aos)
+    for video in (grey, colour):
+        add(spacetime(PeronaMalik(0.1, "rational"), uniform(0.3), cuts=[]), video)
+    return calls
+
+
+def examine() -> dict[str, Any]:
+    """Return versions, processor, threads and the cache, in the order in which they are worth reading."""
+    from pde_video.kernels.cache import writable_place
+
+    facts: dict[str, Any] = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        facts[name] = _version(name)
+        if name == "av":
+            facts["ffmpeg"] = _ffmpeg()
+    return {
+        **facts,
+        "system": platform.platform(),
+        **_processor(),
+        "threads": num_threads(),
+        "threads_from": "PDE_VIDEO_NUM_THREADS"
+        if os.environ.get("PDE_VIDEO_NUM_THREADS")
+        else "the CPUs that this process may use",
+        "cache": _named(writable_place()),
+    }
+
+
+def measure(seconds: float = 10.0) -> dict[str, float]:
+    """Return how fast arrays are copied, in GB/s, and what a step takes in units of such a copy: medians.
+
+    A copy and a step read and write every value once, and both use every thread, so 1 is the speed of memory; where
+    steps are fused, a value passes through memory once for many of them.
+    """
+    video = np.random.default_rng(0).random(_FRAMES, np.float32)
+    out = np.empty_like(video)
+
+    def copied() -> None:
+        each(lambda k: np.copyto(out[k], video[k]), range(len(video)))
+
+    runs: dict[str, tuple[int, Callable[[], object]]] = {"copy": (1, copied)}
+    for name, term in (("heat", Heat()), ("perona_malik", PeronaMalik(0.1, "rational"))):
+        for steps in (1, 8):
+            times = 0.2 * np.arange(steps + 1)
+            runs[f"{name}_{steps}"] = (steps, _evolution(term, times, video))
+    for _, run in runs.values():
+        run()  # Kernels are loaded, memory is touched.
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    end = time.perf_counter() + seconds
+    while not taken["copy"] or time.perf_counter() < end:
+        for name, (steps, run) in runs.items():  # In turn, so that what disturbs one disturbs all.
+            begun = time.perf_counter()
+            run()
+            taken[name].append((time.perf_counter() - begun) / steps)
+    copy = statistics.median(taken.pop("copy"))
+    ratios = {f"{name}_per_step": statistics.median(times) / copy for name, times in taken.items()}
+    return {"copy_gb_per_s": 2 * video.nbytes / copy / 1e9, **ratios}
+
+
+def _evolution(term: Any, times: Array, video: Array) -> Callable[[], object]:
+    run = framewise(term, times, explicit_euler)
+    return lambda: run(video)
+
+
+def _version(name: str) -> str:
+    try:
+        return str(importlib.import_module(name).__version__)
+    except Exception as fault:  # A broken installation is what a doctor is for.
+        return f"cannot be imported: {fault}"
+
+
+def _ffmpeg() -> str:
+    try:
+        import av
+
+        codec = ".".join(map(str, av.library_versions["libavcodec"]))
+        return f"{getattr(av, 'ffmpeg_version_info', 'unknown')} (libavcodec {codec})"
+    except Exception as fault:
+        return f"cannot be imported: {fault}"
+
+
+def _processor() -> dict[str, Any]:
+    """Return the name of the CPU, what LLVM calls it, and the width in bits of its widest vectors."""
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    widths = {"avx512f": 512, "avx2": 256, "avx": 256, "sse2": 128, "neon": 128}
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass  # Not Linux, or a processor without a name there.
+    return {
+        "cpu": f"{name} ({llvm.get_host_cpu_name()})",
+        "simd_bits": max((width for feature, width in widths.items() if features.get(feature)), default=0),
+    }
+
+
+def _named(folder: Path | None) -> str:
+    return str(folder) if folder else "none: no folder can be written, so every process compiles anew"

@@ -1,0 +1,267 @@
+"""Compiled kernels on disk: one file for each kernel and signature, in a folder named after all their sources.
+
+Why not Numba's own cache. It names an entry after the one file that defines a function, so that a kernel which inlines
+another one from elsewhere goes stale unnoticed; processes that start together on a cold cache can write each other's
+index; and a damaged file stops the program. Here the folder's name is a digest of every file of `pde_video.kernels` and
+of the versions that compile them, each file is written whole under a temporary name and carries its checksum, and a
+file that cannot be read or written is a file that is not there. Numba sees an object with the methods of its own
+cache; nothing of it is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+import pickle
+import re
+import shutil
+import stat
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding
+import numba
+import numpy as np
+from numba.core import serialize
+from numba.core.caching import _Cache
+from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
+
+_log = logging.getLogger(__name__)
+_PATIENCE = 1.0  # Seconds of compilation after which it is worth a word.
+_KEPT = 8  # Folders, the present one included, that may stay: they may belong to other environments.
+_HERE = Path(__file__).parent
+
+
+def digest(folder: Path) -> str:
+    """Return what names the kernels of `folder`: their sources, and the versions that compile them.
+
+    NumPy's among these, since kernels hold constants that it computed.
+    """
+    total = hashlib.sha256(f"{sys.version} {numba.__version__} {llvmlite.__version__} {np.__version__}".encode())
+    for path in sorted(folder.rglob("*.py")):
+        if path.stem.isidentifier():  # An editor's lock file is no module.
+            content = path.read_bytes()
+            total.update(f"{path.relative_to(folder).as_posix()} {len(content)} ".encode() + content)
+    return total.hexdigest()[:20]
+
+
+# Taken when the first kernel is defined: what is edited later, this process does not run either.
+_NAME = f"pde_video-kernels-{digest(_HERE)}"
+
+
+@functools.cache
+def places() -> list[Path]:
+    """Return the folders to look in, best first: NUMBA_CACHE_DIR, or else that of the package and that of the user.
+
+    All are read and the first that can be written is: an image warmed up by root serves a user who may only read it.
+    Where none can be written, a temporary folder comes last.
+    """
+    chosen = getattr(numba.config, "CACHE_DIR", "")  # NUMBA_CACHE_DIR
+    if chosen:
+        found = [Path(chosen).absolute() / _NAME]
+    else:
+        users = _users_cache()
+        found = [_HERE / "__pycache__" / _NAME, *([users / "pde_video" / _NAME] if users else [])]
+    if not any(map(_is_writable, found)):
+        with contextlib.suppress(OSError):
+            found.append(_own_temporary() / _NAME)
+    return found
+
+
+def _users_cache() -> Path | None:
+    named = {"win32": "LOCALAPPDATA", "darwin": ""}.get(sys.platform, "XDG_CACHE_HOME")
+    path = os.environ.get(named, "") or os.path.expanduser("~/Library/Caches" if named == "" else "~/.cache")
+    return Path(path) if os.path.isabs(path) else None  # Without a home, "~" stays as it is.
+
+
+def _own_temporary() -> Path:
+    """Return a temporary folder that only this user can write: what is read from it is executed."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir(), f"pde_video-{user}")
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    facts = folder.lstat()
+    if not stat.S_ISDIR(facts.st_mode) or (user != "user" and (facts.st_uid != user or facts.st_mode & 0o022)):
+        raise PermissionError(f"{folder} belongs to somebody else")
+    return folder
+
+
+def writable_place() -> Path | None:
+    """Return the folder that compiled kernels are written to, or None if there is none."""
+    return next(filter(_is_writable, places()), None)
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        _make(folder)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _make(folder: Path) -> None:
+    """Make `folder`, and remove the oldest of its kind beside it if there are many."""
+    if folder.is_dir():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # Another process may be at it too.
+        others = [p for p in folder.parent.iterdir() if re.fullmatch(r"pde_video-kernels-[0-9a-f]{20}", p.name)]
+        others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in others[_KEPT:]:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+class _Tally:
+    """What this process has compiled and loaded so far; and a word on the log if compilation takes long."""
+
+    def __init__(self) -> None:
+        self.compiled = self.loaded = 0
+        self.seconds = 0.0
+        self._begun: list[float] = []  # More than one where compiling a kernel asks for another one.
+        self._announced = False
+
+    def begin(self) -> None:
+        """Compilation of a kernel begins."""
+        self._begun.append(time.perf_counter())
+        if len(self._begun) == 1 and not self._announced and _log.isEnabledFor(logging.INFO):
+            # Nobody can say beforehand how long it takes, and many short ones are long too.
+            timer = threading.Timer(max(0.0, _PATIENCE - self.seconds), self._announce)
+            timer.daemon = True
+            timer.start()
+
+    def end(self) -> None:
+        """It is done."""
+        self.compiled += 1
+        begun = self._begun.pop() if self._begun else time.perf_counter()
+        if not self._begun:
+            self.seconds += time.perf_counter() - begun
+
+    def _announce(self) -> None:
+        now = self.seconds + (time.perf_counter() - self._begun[0] if self._begun else 0.0)
+        if now < 0.9 * _PATIENCE or self._announced:
+            return  # The timer of a kernel that is long done.
+        self._announced = True
+        folder = writable_place()
+        where = f"once; cached in {folder}" if folder else "in every process: no folder to cache them in can be written"
+        _log.info("compiling kernels for this machine (%s) ...", where)
+
+
+tally = _Tally()
+
+
+class KernelCache(_Cache):
+    """The cache of one kernel, as its Numba dispatcher wants it."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._name = re.sub(r"[^\w.]", "", f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}")
+        self._enabled = True
+
+    @property
+    def cache_path(self) -> str | None:
+        """The folder written to."""
+        folder = writable_place()
+        return None if folder is None else str(folder)
+
+    def enable(self) -> None:
+        """Use the disk from now on."""
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Do not use the disk from now on."""
+        self._enabled = False
+
+    def flush(self) -> None:
+        """Forget the kernel's files, for a compilation afresh."""
+        for folder in places():
+            for path in folder.glob(f"{self._name}-*"):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """Return the compiled kernel for a signature, or None."""
+        if self._enabled:
+            name = self._file(signature, target)
+            for folder in places():
+                try:
+                    with open(folder / name, "rb") as file:
+                        checksum, payload = file.read(32), file.read()
+                    if hashlib.sha256(payload).digest() != checksum:
+                        raise ValueError("the checksum does not match")
+                    needs, reduced = pickle.loads(payload)
+                    _prepare(target, needs)
+                    result = CompileResult._rebuild(target, *reduced)
+                except OSError:
+                    continue
+                except Exception as fault:  # Whatever a damaged file does to pickle and to LLVM.
+                    _log.info("%s is damaged (%s): compiling anew", folder / name, fault)
+                    continue
+                tally.loaded += 1
+                return result
+        target.refresh()
+        tally.begin()
+        return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Write the compiled kernel for a signature, where that can be done."""
+        tally.end()
+        if not self._enabled or result.lifted or result.library.has_dynamic_globals:
+            return
+        name = self._file(signature, result.target_context)
+        payload = serialize.dumps((_needs(result), result._reduce()))
+        for folder in places():
+            try:
+                _make(folder)
+                _write_whole(folder / name, hashlib.sha256(payload).digest() + payload)
+                return
+            except OSError as fault:
+                _log.debug("cannot cache in %s: %s", folder, fault)
+
+    def _file(self, signature: Any, target: Any) -> str:
+        key = repr((signature, target.codegen().magic_tuple(), _identity(self._function)))  # Processor and features.
+        return f"{self._name}-{hashlib.sha256(key.encode()).hexdigest()[:20]}.nbc"
+
+
+def _needs(result: Any) -> list[str]:
+    """Return the functions that compiled code calls and does not hold."""
+    functions = result.library._final_module.functions
+    return [f.name for f in functions if f.is_declaration and not f.name.startswith("llvm.")]
+
+
+def _prepare(target: Any, needs: list[str]) -> None:
+    """Make what compiled code calls findable, without loading all of Numba's compiler, a quarter of a second, if it is.
+
+    Numba's runtime is enough for all kernels of today. LLVM would end the process over a name that it cannot find.
+    """
+    rtsys.initialize(target)
+    if any(llvmlite.binding.address_of_symbol(name) is None for name in needs):
+        target.refresh()
+
+
+def _identity(function: Callable[..., Any]) -> tuple[Any, ...]:
+    """Return what tells apart functions of the same sources: the place, and what was enclosed."""
+    enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
+    inner = [_identity(thing.py_func) if hasattr(thing, "py_func") else repr(thing) for thing in enclosed]
+    return (function.__module__, function.__qualname__, function.__code__.co_firstlineno, *inner)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write under a temporary name and rename, so that no process ever reads half a file."""
+    temporary = path.with_name(f"{path.name}.{os.urandom(8).hex()}")  # By mkstemp nobody else could read it.
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise

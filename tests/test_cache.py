@@ -1,0 +1,292 @@
+"""Compiled kernels on disk: never stale, never in the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import pde_video
+from pde_video.kernels import cache
+
+# Two kernels in two files, one of which inlines the other: quick to compile.
+INNER = "from pde_video.kernels.jit import kernel\n\n\n@kernel\ndef inner(x):\n    return x + 1\n"
+OUTER = """
+from pde_video.kernels.inner import inner
+from pde_video.kernels.jit import kernel
+
+
+@kernel
+def outer(x):
+    return 10 * inner(x)
+
+
+def times(factor):
+    @kernel
+    def enclosing(x):
+        return factor * x
+
+    return enclosing
+"""
+USE = "from pde_video.kernels.outer import outer; from pde_video.kernels.cache import tally; "
+SAY = "print(outer(1), tally.compiled, tally.loaded)"
+
+
+@pytest.fixture
+def package(tmp_path) -> Path:
+    """A copy of the package, with the two kernels in it, that may be edited."""
+    copy = tmp_path / "copy" / "pde_video"
+    shutil.copytree(pde_video.__path__[0], copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "kernels" / "inner.py").write_text(INNER)
+    (copy / "kernels" / "outer.py").write_text(OUTER)
+    return copy
+
+
+@pytest.fixture
+def start(package, tmp_path) -> Callable[..., subprocess.Popen[str]]:
+    """Start Python code on that copy in a process of its own."""
+
+    def begin(code: str, **variables: str | None) -> subprocess.Popen[str]:
+        chosen = {"PYTHONPATH": str(package.parent), "NUMBA_CACHE_DIR": str(tmp_path / "cache"), **variables}
+        kept = {name: value for name, value in os.environ.items() if name not in chosen}
+        environment = kept | {name: value for name, value in chosen.items() if value is not None}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, text=True, **pipes)
+
+    return begin
+
+
+@pytest.fixture
+def call(start) -> Callable[..., str]:
+    """Run Python code on that copy; return what it prints, once it has ended well and in silence."""
+
+    def run(code: str, **variables: str | None) -> str:
+        process = start(textwrap.dedent(code), **variables)
+        out, err = process.communicate()
+        assert (process.returncode, err) == (0, "")
+        return out.strip()
+
+    return run
+
+
+def compiled_files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.nbc"))
+
+
+def test_a_second_process_compiles_nothing(call, tmp_path):
+    assert call(USE + SAY) == "20 2 0"
+    assert len(compiled_files(tmp_path / "cache")) == 2
+    assert call(USE + SAY) == "20 0 1"
+
+
+def test_an_edit_in_another_file_is_noticed(call, package):
+    edited = package / "kernels" / "inner.py"
+    facts = edited.stat()
+    assert call(USE + SAY) == "20 2 0"
+    edited.write_text(INNER.replace("x + 1", "x + 2"))
+    os.utime(edited, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # Same time, same size.
+    assert call(USE + SAY) == "30 2 0"
+    edited.write_text(INNER)
+    assert call(USE + SAY) == "20 0 1"  # What was compiled for these sources is still there.
+
+
+def test_functions_that_enclose_different_values_are_different(call):
+    code = """
+        from pde_video.kernels.outer import times
+        from pde_video.kernels.cache import tally
+        print(times(3)(2), times(4)(2), tally.loaded)
+    """
+    assert call(code) == "6 8 0"
+    assert call(code) == "6 8 2"
+
+
+def test_nothing_is_compiled_or_loaded_by_importing(call, package):
+    modules = [path.stem for path in (package / "kernels").glob("*.py") if path.stem != "__init__"]
+    assert {"diffusion", "tensor", "outer"} <= set(modules)
+    imports = "; ".join(f"import pde_video.kernels.{name}" for name in modules)
+    code = f"{imports}; from pde_video.kernels.cache import tally; print(tally.compiled, tally.loaded)"
+    assert call(code) == "0 0"
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere", "/dev/null"])
+def test_a_cache_directory_that_cannot_be_falls_back_to_a_temporary_one(call, tmp_path, place):
+    (tmp_path / "file").touch()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    where = {"NUMBA_CACHE_DIR": str(tmp_path / place), "TMPDIR": str(temporary)}
+    assert call(USE + SAY, **where) == "20 2 0"
+    assert call(USE + SAY, **where) == "20 0 1"
+    assert len(compiled_files(temporary)) == 2
+    (folder,) = temporary.iterdir()
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/proc/nobody", "~"])
+def test_a_read_only_installation_without_a_home(call, package, tmp_path, home):
+    (package / "kernels" / "__pycache__").touch()  # For root nothing is read-only, but a file is no folder.
+    nowhere = {"NUMBA_CACHE_DIR": None, "HOME": home, "XDG_CACHE_HOME": None}
+    before = sorted(path for path in tmp_path.rglob("*") if path.name != "temporary")
+    (tmp_path / "temporary").mkdir()
+    code = "import tempfile; tempfile.tempdir = '/dev/null'; "
+    for _ in range(2):
+        assert call(code + USE + SAY + "; print(outer._cache.cache_path)", **nowhere) == "20 2 0\nNone"
+    assert call(USE + SAY, **nowhere, TMPDIR=str(tmp_path / "temporary")) == "20 2 0"
+    assert call(USE + SAY, **nowhere, TMPDIR=str(tmp_path / "temporary")) == "20 0 1"
+    left = {path for path in tmp_path.rglob("*") if "__pycache__" not in path.parts}
+    assert {path for path in left if tmp_path / "temporary" not in [path, *path.parents]} == {
+        path for path in before if "__pycache__" not in path.parts
+    }
+
+
+def test_without_a_choice_it_is_beside_the_package_and_then_in_the_users_cache(call, package, tmp_path):
+    free = {"NUMBA_CACHE_DIR": None, "HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": None}
+    assert call(USE + SAY, **free) == "20 2 0"
+    assert len(compiled_files(package / "kernels" / "__pycache__")) == 2
+    shutil.rmtree(package / "kernels" / "__pycache__")
+    (package / "kernels" / "__pycache__").touch()
+    assert call(USE + SAY, **free) == "20 2 0"
+    assert len(compiled_files(tmp_path / "home")) == 2
+
+
+def test_a_warm_cache_that_can_only_be_read_is_read(call, package, tmp_path):
+    free = {"NUMBA_CACHE_DIR": None, "XDG_CACHE_HOME": str(tmp_path / "user")}
+    assert call(USE + SAY, **free) == "20 2 0"
+    refuse = """
+        import os
+        from pathlib import Path
+        from pde_video.kernels import cache
+        writable = cache._is_writable
+        cache._is_writable = lambda folder: "__pycache__" not in folder.parts and writable(folder)
+    """
+    assert call(textwrap.dedent(refuse) + USE + SAY, **free) == "20 0 1"
+
+
+@pytest.mark.parametrize("damage", ["empty", "short", "one bit", "other bytes", "no pickle", "other pickle", "folder"])
+def test_a_damaged_file_is_compiled_anew(call, tmp_path, damage):
+    import hashlib
+    import pickle
+
+    assert call(USE + SAY) == "20 2 0"
+    for path in compiled_files(tmp_path / "cache"):
+        content = path.read_bytes()
+        broken = {
+            "empty": b"",
+            "short": content[: len(content) // 2],
+            "one bit": content[:500] + bytes([content[500] ^ 1]) + content[501:],
+            "other bytes": bytes(range(256)),
+            "no pickle": hashlib.sha256(b"no pickle").digest() + b"no pickle",
+        }
+        other = pickle.dumps(([], ("no", "kernel")))
+        broken["other pickle"] = hashlib.sha256(other).digest() + other
+        path.unlink()
+        path.mkdir() if damage == "folder" else path.write_bytes(broken[damage])
+    assert call(USE + SAY) == "20 2 0"
+    if damage != "folder":  # It is in the way for good: that costs time, no more.
+        assert call(USE + SAY) == "20 0 1"
+
+
+def test_twenty_processes_on_a_cold_cache(start, call, tmp_path):
+    # Of four signatures, which in Numba's own cache share an index that the last one writes.
+    values = {"1": "20", "1.5": "25.0", "True": "20", "1j": "(10+10j)"}
+    arguments = list(values) * 5
+    processes = [start(USE + f"print(outer({argument}))") for argument in arguments]
+    for process, argument in zip(processes, arguments, strict=True):
+        out, err = process.communicate()
+        assert (process.returncode, out.strip(), err) == (0, values[argument], "")
+    names = [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert len(names) == 8
+    assert all(name.endswith(".nbc") for name in names)
+    code = USE + "print(" + ", ".join(f"outer({argument})" for argument in values) + ", tally.compiled)"
+    assert call(code) == " ".join(values.values()) + " 0"
+
+
+def test_a_disk_that_fills_up_is_no_error(call):
+    code = """
+        from pde_video.kernels import cache
+        def full(path, content):
+            raise OSError(28, "No space left on device")
+        cache._write_whole = full
+    """
+    assert call(textwrap.dedent(code) + USE + SAY) == "20 2 0"
+
+
+def test_compilation_can_be_switched_off_as_numba_says(call):
+    assert call(USE + SAY, NUMBA_DISABLE_JIT="1") == "20 0 0"
+
+
+def test_only_who_turns_logging_on_hears_of_compilation(call):
+    quick = "from pde_video.kernels import cache; cache._PATIENCE = 0.01; "
+    logged = "import logging, sys; logging.basicConfig(level='INFO', stream=sys.stdout, format='%(message)s'); "
+    assert call(quick + USE + SAY) == "20 2 0"  # In silence, as `call` checks.
+    assert call(quick + logged + USE + SAY) == "20 0 1"
+    (line, result) = call(quick + logged + USE + SAY, NUMBA_CACHE_DIR="another").splitlines()
+    assert line.startswith("compiling kernels for this machine (once; cached in /")
+    assert "another/pde_video-kernels-" in line
+    assert result == "20 2 0"
+    assert call(logged + USE + SAY, NUMBA_CACHE_DIR="third") == "20 2 0"  # Too short to be worth a word.
+
+
+def test_names_that_nothing_knows_load_the_whole_compiler(call):
+    code = """
+        refreshed = []
+        outer.targetctx.__class__.refresh = lambda self, before=outer.targetctx.__class__.refresh: (
+            refreshed.append(1), before(self))
+        from pde_video.kernels import cache
+        if needed: cache._needs = lambda result: ["no_such_function"]
+        outer(1)
+        print(len(refreshed) > 0)
+    """
+    code = USE + "\n" + textwrap.dedent(code)
+    assert call("needed = True\n" + code) == "True"  # Compiled.
+    assert call("needed = True\n" + code) == "True"  # Loaded, but something is missing.
+    assert call("needed = False\n" + code, NUMBA_CACHE_DIR="another") == "True"
+    assert call("needed = False\n" + code, NUMBA_CACHE_DIR="another") == "False"
+
+
+def test_somebody_elses_temporary_folder_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path))
+    own = cache._own_temporary()
+    assert own.parent == tmp_path
+    own.chmod(0o777)
+    with pytest.raises(PermissionError):
+        cache._own_temporary()
+    own.rmdir()
+    (tmp_path / "trap").mkdir()
+    own.symlink_to(tmp_path / "trap")
+    with pytest.raises(PermissionError):
+        cache._own_temporary()
+
+
+def test_folders_of_old_sources_go_and_other_folders_stay(tmp_path):
+    folders = [tmp_path / f"pde_video-kernels-{k:020x}" for k in range(12)]
+    for k, folder in enumerate(folders):
+        folder.mkdir()
+        os.utime(folder, (k, k))
+    (tmp_path / "pde_video-kernels-mine").mkdir()
+    new = tmp_path / ("pde_video-kernels-" + "f" * 20)
+    cache._make(new)
+    assert set(tmp_path.iterdir()) == {new, tmp_path / "pde_video-kernels-mine", *folders[-7:]}
+    cache._make(folders[0] / "deeper")
+
+
+def test_every_source_counts(tmp_path):
+    (tmp_path / "a.py").write_text("1")
+    names = {cache.digest(tmp_path)}
+    (tmp_path / "b.py").write_text("")
+    names.add(cache.digest(tmp_path))
+    (tmp_path / "a.py").write_text("2")
+    names.add(cache.digest(tmp_path))
+    (tmp_path / "a.py").rename(tmp_path / "c.py")
+    names.add(cache.digest(tmp_path))
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "d.py").write_text("")
+    names.add(cache.digest(tmp_path))
+    assert len(names) == 5
+    (tmp_path / ".#c.py").symlink_to("an editor's lock")
+    assert cache.digest(tmp_path) in names

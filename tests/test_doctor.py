@@ -1,0 +1,158 @@
+"""Start-up, `warmup` and `doctor`: what is loaded, compiled and told. How fast it is, the benchmarks say."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+from pde_video import doctor
+from pde_video.cli import main
+
+MAIN = [sys.executable, "-m", "pde_video"]
+# Other sizes than `warm_up` uses: kernels may not depend on them.
+CLIPS = """
+import sys, numpy as np, pde_video as pv
+from pde_video.kernels.cache import tally
+rng = np.random.default_rng(1)
+for shape in ((7, 170, 181), (4, 37, 50, 3)):
+    clip = rng.random(shape, np.float32)
+    for method in ("perona-malik", "heat", "tv"):
+        pv.denoise(clip, method=method)
+        pv.denoise((255 * clip).astype(np.uint8), method=method)
+"""
+
+
+def python(code: str, **variables: str) -> str:
+    environment = {**os.environ, **variables}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    ).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory) -> dict:
+    """What `warmup --json` said, and where it cached."""
+    folder = tmp_path_factory.mktemp("warm")
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
+    done = subprocess.run([*MAIN, "warmup", "--json"], capture_output=True, text=True, check=True, env=environment)
+    return {**json.loads(done.stdout), "folder": folder, "stderr": done.stderr}
+
+
+def test_warmup_says_what_it_did_and_what_it_waits_for(warm):
+    assert warm["compiled"] > 10
+    assert warm["loaded"] == 0
+    assert warm["seconds"] > 0
+    assert warm["cache"].startswith(f"{warm['folder']}/pde_video-kernels-")
+    assert warm["stderr"] == f"pde-video: compiling kernels for this machine (once; cached in {warm['cache']}) ...\n"
+
+
+def test_after_warmup_nothing_is_compiled(warm):
+    code = CLIPS + "print(tally.compiled, tally.loaded > 0)"
+    assert python(code, NUMBA_CACHE_DIR=str(warm["folder"])) == "0 True"
+    code = "from pde_video.doctor import warm_up; print(warm_up()['compiled'])"
+    assert python(code, NUMBA_CACHE_DIR=str(warm["folder"])) == "0"
+
+
+def test_warmup_compiles_every_kernel(warm):
+    """Each kernel that something outside its module calls is among the files."""
+    files = {path.name.rpartition("-")[0] for path in warm["folder"].rglob("*.nbc")}
+    code = """
+import importlib, pkgutil, pde_video.kernels as rooms
+for room in pkgutil.iter_modules(rooms.__path__):
+    for name, thing in vars(importlib.import_module(f"pde_video.kernels.{room.name}")).items():
+        if hasattr(thing, "py_func") and not name.startswith("_") and thing.__module__.endswith(f".{room.name}"):
+            print(f"{room.name}.{name}")
+"""
+    assert set(python(code).split()) <= files
+
+
+@pytest.mark.parametrize("code", ["pv.evolve(pv.PeronaMalik(0.1), clip, pv.uniform(1.0))", "pv.denoise(clip)"])
+def test_a_first_result_loads_neither_scipy_nor_the_compiler(warm, code):
+    code = f"""
+import sys, numpy as np, pde_video as pv
+clip = np.random.default_rng(0).random((3, 40, 50), np.float32)
+{code}
+heavy = ("scipy.linalg", "scipy.special", "scipy.ndimage", "numba.np.linalg", "av", "imageio", "click")
+print([name for name in heavy if name in sys.modules])
+"""
+    assert python(code, NUMBA_CACHE_DIR=str(warm["folder"])) == "[]"
+
+
+def test_help_loads_nothing_heavy():
+    code = """
+import sys
+from pde_video.cli import main
+try:
+    main(["--help"])
+finally:
+    print([name for name in ("numpy", "numba", "scipy", "av", "tqdm") if name in sys.modules])
+"""
+    assert python(code).endswith("[]")
+
+
+def test_denoise_says_what_a_first_run_waits_for_and_later_runs_say_nothing(tmp_path):
+    pv.write(tmp_path / "in.avi", np.random.default_rng(0).integers(0, 255, (3, 30, 40), np.uint8))
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [*MAIN, "denoise", str(tmp_path / "in.avi"), str(tmp_path / "out.avi"), "--force"]
+    first, second = (subprocess.run(command, capture_output=True, text=True, env=environment) for _ in range(2))
+    assert first.stderr.startswith("pde-video: compiling kernels for this machine (once; cached in ")
+    assert first.stderr.count("\n") == 1
+    assert second.stderr == ""
+    assert first.stdout == second.stdout
+
+
+@pytest.fixture
+def call(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "_FRAMES", (2, 32, 48))
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as caught:
+            main(list(arguments))
+        assert not caught.value.code
+        return capsys.readouterr().out
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_doctor_tells_what_is_there(call):
+    facts = json.loads(call("doctor", "--json", "--seconds", "0"))
+    assert facts["version"] == pv.__version__
+    assert facts["numpy"] == np.__version__
+    assert {"python", "scipy", "numba", "llvmlite", "av", "ffmpeg", "imageio", "system", "cpu", "cache"} <= set(facts)
+    assert not [name for name, value in facts.items() if "cannot be imported" in str(value)]
+    assert facts["simd_bits"] in (0, 128, 256, 512)
+    assert facts["threads"] == pv.num_threads()
+    assert all(facts[f"{name}_{n}_per_step"] > 0 for name in ("heat", "perona_malik") for n in (1, 8))
+    assert facts["copy_gb_per_s"] > 0
+    text = dict(line.split("  ", 1) for line in call("doctor", "--seconds", "0").splitlines())
+    assert text["numpy"].strip() == np.__version__
+
+
+@pytest.mark.parametrize(("variable", "source"), [("3", "PDE_VIDEO_NUM_THREADS"), ("", "the CPUs that")])
+def test_doctor_says_where_the_number_of_threads_comes_from(variable, source):
+    code = "from pde_video.doctor import examine; facts = examine(); print(facts['threads'], facts['threads_from'])"
+    number, text = python(code, PDE_VIDEO_NUM_THREADS=variable).split(" ", 1)
+    assert text.startswith(source)
+    assert number == variable or not variable
+
+
+def test_doctor_survives_what_is_broken(call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    facts = json.loads(call("doctor", "--json", "--seconds", "0"))
+    assert facts["av"].startswith("cannot be imported")
+    assert facts["ffmpeg"].startswith("cannot be imported")
+    assert facts["numpy"] == np.__version__
+
+
+def test_doctor_says_when_there_is_no_place_for_a_cache(call, monkeypatch):
+    monkeypatch.setattr("pde_video.kernels.cache.places", list)
+    assert json.loads(call("doctor", "--json", "--seconds", "0"))["cache"].startswith("none: no folder can be written")

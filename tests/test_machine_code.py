@@ -1,0 +1,160 @@
+"""The machine code of the hot loops: packed single precision, no exponential called, nothing widened to double."""
+
+from __future__ import annotations
+
+import math
+import platform
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from pde_video.kernels import diffusion
+
+pytestmark = pytest.mark.skipif(
+    platform.machine().lower() not in ("x86_64", "amd64"), reason="what is looked for are instructions of x86"
+)
+
+_PACKED = re.compile(r"v?(add|sub|mul|div|fn?m(add|sub)\d+)ps")
+_DOUBLE = re.compile(r"v?((add|sub|mul|div|sqrt|min|max|fn?m(add|sub)\d+)[ps]d|cvtss2sd|cvtps2pd)")
+_EXPONENTIAL = re.compile(r"\b_?(_?exp2?f?|expm1f?|powf?|__exp\w*|_ZGV\w*exp\w*)\b")
+_REGISTER = re.compile(r"%?[xyz]mm\d+")
+
+
+def assembly(kernel: Any, arguments: tuple[Any, ...]) -> str:
+    """The code of `kernel` for the types of `arguments`, compiled afresh: what is loaded from disk has none to show."""
+    afresh = numba.njit(nogil=True, error_model="numpy")(getattr(kernel, "py_func", kernel))
+    afresh.compile(tuple(map(numba.typeof, arguments)))
+    (text,) = afresh.inspect_asm().values()
+    return text
+
+
+def functions(text: str) -> dict[str, list[str]]:
+    """The lines of each function; wrappers that turn Python objects into arguments are left out."""
+    found: dict[str, list[str]] = {}
+    name = ""
+    for line in text.splitlines():
+        if match := re.match(r"([A-Za-z_.$][\w.$]*):", line):
+            if not match[1].startswith((".L", "L")):
+                name = match[1]
+            found.setdefault(name, []).append(line)
+        elif name:
+            found[name].append(line.strip())
+    return {name: lines for name, lines in found.items() if not name.startswith(("_ZN7cpython", "cfunc", "NRT_", "."))}
+
+
+def loops(lines: list[str]) -> list[list[str]]:
+    """The innermost loops of a function: from a label to a jump back to it, with no such jump between."""
+    labels: dict[str, int] = {}
+    spans: list[tuple[int, int]] = []
+    for index, line in enumerate(lines):
+        if match := re.match(r"(\.?L[\w$.]+):", line):
+            labels[match[1]] = index
+        elif (match := re.match(r"j\w+\s+(\.?L[\w$.]+)", line)) and match[1] in labels:
+            spans.append((labels[match[1]], index))
+    innermost = [a for a in spans if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in spans)]
+    return [lines[first : last + 1] for first, last in innermost]
+
+
+def arithmetic(pattern: re.Pattern[str], lines: list[str]) -> list[str]:
+    return [line for line in lines if (match := re.match(r"[a-z]\w+", line)) and pattern.fullmatch(match[0])]
+
+
+@dataclass
+class Hot:
+    """A kernel, arguments of the types that it is used with, and what the code of its loops must hold.
+
+    `vector_loops` is the least number of innermost loops with packed single-precision arithmetic. `double` and
+    `exponential` are reasons why there may be arithmetic in double precision, or the name of an exponential: empty for
+    most.
+    """
+
+    kernel: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    vector_loops: int = 1
+    double: str = ""
+    exponential: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kernel.__module__.rpartition('.')[2]}.{self.kernel.__name__}"
+
+
+ONE = np.float32(1)
+ROW, SCALE = np.zeros(64, np.float32), np.ones(3, np.float32)
+VOLUME, FACES = np.zeros((1, 1, 8, 64), np.float32), np.zeros((3, 1, 8, 64), np.float32)
+CONSTANTS = (ONE, ONE, ONE, ONE)
+
+NEVER_TAKEN = "the branch for double precision is compiled too, but in single precision it is not taken"
+
+# A new kernel for states gets a row here.
+KERNELS = [
+    Hot(diffusion.laplacian, (VOLUME, VOLUME, SCALE, 0)),
+    Hot(diffusion.conduct, (ROW, 0, ONE, CONSTANTS), vector_loops=6, exponential=NEVER_TAKEN),
+    Hot(
+        diffusion.conductances,
+        (VOLUME, FACES, SCALE, 0, SCALE, CONSTANTS),
+        vector_loops=7,
+        exponential=NEVER_TAKEN,
+    ),
+    Hot(diffusion.divergence, (VOLUME, FACES, VOLUME, SCALE)),
+]
+
+
+@pytest.mark.parametrize("hot", KERNELS, ids=str)
+def test_hot_loops_are_packed_single_precision(hot):
+    text = assembly(hot.kernel, hot.arguments)
+    vectorised = widened = 0
+    calls: list[str] = []
+    for lines in functions(text).values():
+        for loop in loops(lines):
+            packed = arithmetic(_PACKED, loop)
+            vectorised += any(_REGISTER.search(line) for line in packed)
+            calls += [line for line in loop if line.startswith("call") and packed]
+            widened += len(arithmetic(_DOUBLE, loop))
+    assert vectorised >= hot.vector_loops
+    assert not calls, "a call in a loop that is otherwise packed"
+    assert hot.double or not widened
+    assert hot.exponential or not reaches_an_exponential(text)
+
+
+def reaches_an_exponential(text: str) -> list[str]:
+    return [line for line in text.splitlines() if _EXPONENTIAL.search(line) and re.search(r"call|jmp|movabs", line)]
+
+
+def packed_loops(function: Callable[..., Any], *arguments: Any) -> int:
+    lines = functions(assembly(function, arguments)).values()
+    return sum(bool(arithmetic(_PACKED, loop)) for body in lines for loop in loops(body))
+
+
+def double_loops(function: Callable[..., Any], *arguments: Any) -> int:
+    lines = functions(assembly(function, arguments)).values()
+    return sum(bool(arithmetic(_DOUBLE, loop)) for body in lines for loop in loops(body))
+
+
+def test_the_reader_sees_what_it_looks_for():
+    def good(x, y):
+        for j in range(x.shape[0]):
+            y[j] += x[j] * x[j]
+
+    def widened(x, y):
+        for j in range(x.shape[0]):
+            y[j] += 0.1 * x[j]
+
+    def exponential(x, y):
+        for j in range(x.shape[0]):
+            y[j] = math.exp(x[j])
+
+    def recursive(x, y):
+        for j in range(1, x.shape[0]):
+            y[j] = y[j - 1] * x[j] + x[j - 1]
+
+    assert packed_loops(good, ROW, ROW) > 0
+    assert double_loops(good, ROW, ROW) == 0
+    assert not reaches_an_exponential(assembly(good, (ROW, ROW)))
+    assert double_loops(widened, ROW, ROW) > 0
+    assert reaches_an_exponential(assembly(exponential, (ROW, ROW)))
+    assert packed_loops(recursive, ROW, ROW) == 0
