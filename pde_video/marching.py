@@ -57,11 +57,10 @@ class Walk:
         """Write the state after all stages of `y` (C, *grid) to `out`, and return whether it is finite."""
         from pde_video.kernels.march import march
 
-        if y.flags.c_contiguous != out.flags.c_contiguous:
-            # The kernel is compiled for contiguous rows and for strided ones, but not for every mixture.
-            contiguous = np.empty(out.shape, out.dtype)
-            finite = self(np.ascontiguousarray(y), contiguous)
-            out[...] = contiguous
+        if not (y.flags.c_contiguous and out.flags.c_contiguous):  # The kernel is compiled for contiguous arrays alone.
+            planes = np.empty(out.shape, out.dtype)
+            finite = self(np.ascontiguousarray(y), planes)
+            out[...] = planes
             return finite
         source, target, results = _unlocked(_as_slabs(y)), _as_slabs(out), []
 

@@ -13,7 +13,8 @@ import numba
 import numpy as np
 import pytest
 
-from pde_video.kernels import diffusion
+from pde_video.kernels import conductance, diffusion
+from pde_video.kernels.march import march
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="what is looked for are instructions of x86"
@@ -86,21 +87,23 @@ class Hot:
 ONE = np.float32(1)
 ROW, SCALE = np.zeros(64, np.float32), np.ones(3, np.float32)
 VOLUME, FACES = np.zeros((1, 1, 8, 64), np.float32), np.zeros((3, 1, 8, 64), np.float32)
-CONSTANTS = (ONE, ONE, ONE, ONE)
+BOX = (0, 8, 0, 1)
+STEP = (np.ones((1, 3), np.float32), ROW, np.ones(1, np.int64), SCALE)
 
-NEVER_TAKEN = "the branch for double precision is compiled too, but in single precision it is not taken"
+
+def marching(name: str) -> tuple[Any, ...]:
+    return (VOLUME, VOLUME, BOX, *STEP, conductance.named(name, (1, 1, 1), np.float32))
+
 
 # A new kernel for states gets a row here.
 KERNELS = [
     Hot(diffusion.laplacian, (VOLUME, VOLUME, SCALE, 0)),
-    Hot(diffusion.conduct, (ROW, 0, ONE, CONSTANTS), vector_loops=6, exponential=NEVER_TAKEN),
-    Hot(
-        diffusion.conductances,
-        (VOLUME, FACES, SCALE, 0, SCALE, CONSTANTS),
-        vector_loops=7,
-        exponential=NEVER_TAKEN,
-    ),
+    *(Hot(conductance.conduct, (ROW, conductance.named(name, (1, 1, 1), np.float32), 0)) for name in conductance.NAMES),
+    Hot(diffusion.conductances, (VOLUME, FACES, SCALE, conductance.named("exponential", (1, 1, 1), np.float32))),
     Hot(diffusion.divergence, (VOLUME, FACES, VOLUME, SCALE)),
+    Hot(march, (VOLUME, VOLUME, BOX, *STEP, None), vector_loops=2),
+    Hot(march, marching("rational"), vector_loops=8),
+    Hot(march, marching("exponential"), vector_loops=8),
 ]
 
 

@@ -60,6 +60,7 @@ _BY_NAME: dict[str, Callable[..., Any]] = {
     "tukey": Tukey,
     "tv": TotalVariation,
 }
+NAMES = tuple(_BY_NAME)
 
 
 def named(name: str, inverse_kappa: Any, dtype: Any) -> Any:
@@ -94,38 +95,38 @@ def _exp_double(x):
     return math.exp(-16.0 * x)
 
 
-def conductance(g: Any, s2: Any, axis: int) -> Any:
-    """Return g of a squared gradient across faces of `axis`, in kernels."""
+def conductance(g: Any, s2: Any, inverse_kappa: Any) -> Any:
+    """Return g of a squared gradient, in kernels."""
     raise NotImplementedError("conductance is for compiled code; apply `conduct` to a row")
 
 
 @overload(conductance)
-def _conductance(g, s2, axis):
+def _conductance(g, s2, inverse_kappa):
     real: Any = np.float32 if s2 == types.float32 else np.float64
     exp = _exp_single if real is np.float32 else _exp_double
     # Literals would widen single precision.
     zero, one, tiny, weickert = real(0), real(1), real(1e-8), real(3.31488 / 16)
 
-    def exponential_formula(g, s2, axis):
+    def exponential_formula(g, s2, inverse_kappa):
         return exp(s2)
 
-    def rational_formula(g, s2, axis):
+    def rational_formula(g, s2, inverse_kappa):
         return one / (one + s2)
 
-    def charbonnier_formula(g, s2, axis):
+    def charbonnier_formula(g, s2, inverse_kappa):
         return one / math.sqrt(one + s2)
 
-    def weickert_formula(g, s2, axis):
+    def weickert_formula(g, s2, inverse_kappa):
         q = one / max(s2, tiny)
         q = q * q
         return one - exp(weickert * (q * q))
 
-    def tukey_formula(g, s2, axis):
+    def tukey_formula(g, s2, inverse_kappa):
         q = max(one - s2, zero)
         return q * q
 
-    def tv_formula(g, s2, axis):
-        return g.inverse_kappa[axis] / math.sqrt(one + s2)
+    def tv_formula(g, s2, inverse_kappa):
+        return inverse_kappa / math.sqrt(one + s2)
 
     formulas: dict[type, Callable[..., Any]] = {
         Exponential: exponential_formula,
@@ -141,8 +142,9 @@ def _conductance(g, s2, axis):
 @kernel
 def conduct(row, g, axis):
     """Replace squared gradients by conductances, in place, on a row."""
+    inverse_kappa = g.inverse_kappa[axis]
     for j in range(row.shape[0]):
-        row[j] = conductance(g, row[j], axis)
+        row[j] = conductance(g, row[j], inverse_kappa)
 
 
 def evaluate(name: str, s2: Any, kappa: float) -> Any:

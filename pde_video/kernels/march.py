@@ -51,7 +51,7 @@ def _heat_row(f, r, above, below, before, after, to, n, st, sm, sx, dt):
 
 
 @kernel
-def _flux_row(f, r, ahead, seen, to, n, factor, g, axis):
+def _flux_row(f, r, ahead, seen, to, n, factor, g, inverse_kappa):
     """f[to] = g(s²) times the difference between row r and the row `ahead` of it.
 
     s is the same difference in units of κ, in the rows that lie `seen` before these.
@@ -61,15 +61,15 @@ def _flux_row(f, r, ahead, seen, to, n, factor, g, axis):
         for j in range(n):
             d = f[ahead + j] - f[r + j]
             s = d * factor
-            f[to + j] = conductance(g, s * s, axis) * d
+            f[to + j] = conductance(g, s * s, inverse_kappa) * d
     else:
         for j in range(n):
             s = (f[ahead + seen + j] - f[r + seen + j]) * factor
-            f[to + j] = conductance(g, s * s, axis) * (f[ahead + j] - f[r + j])
+            f[to + j] = conductance(g, s * s, inverse_kappa) * (f[ahead + j] - f[r + j])
 
 
 @kernel
-def _shared_row(f, r, ahead, to, stride, channels, n, factor, g, axis):
+def _shared_row(f, r, ahead, to, stride, channels, n, factor, g, inverse_kappa):
     """f[to] = g(s²) between row r and the one `ahead`, with s² the sum over channels that lie `stride` apart."""
     to = np.uint64(to)
     for c in range(channels):
@@ -78,16 +78,16 @@ def _shared_row(f, r, ahead, to, stride, channels, n, factor, g, axis):
             s = (f[a + j] - f[b + j]) * factor
             f[to + j] = s * s if c == 0 else f[to + j] + s * s
     for j in range(n):
-        f[to + j] = conductance(g, f[to + j], axis)
+        f[to + j] = conductance(g, f[to + j], inverse_kappa)
 
 
 @kernel
-def _flux_rows(f, r, ahead, seen, to, shared, stride, channels, n, factor, g, axis):
+def _flux_rows(f, r, ahead, seen, to, shared, stride, channels, n, factor, g, inverse_kappa):
     """As `_flux_row` for channels that share one conductance, kept in the row `shared`."""
     if channels == 1:
-        _flux_row(f, r, ahead, seen, to, n, factor, g, axis)
+        _flux_row(f, r, ahead, seen, to, n, factor, g, inverse_kappa)
         return
-    _shared_row(f, r + seen, ahead, shared, stride, channels, n, factor, g, axis)
+    _shared_row(f, r + seen, ahead, shared, stride, channels, n, factor, g, inverse_kappa)
     h = np.uint64(shared)
     for c in range(channels):
         a, b, q = np.uint64(r + ahead + c * stride), np.uint64(r + c * stride), np.uint64(to + c * stride)
@@ -96,7 +96,7 @@ def _flux_rows(f, r, ahead, seen, to, shared, stride, channels, n, factor, g, ax
 
 
 @kernel
-def _finish_row(f, r, along, over, under, ahead, seen, flux, to, n, st, sm, sx, dt, factor, g):
+def _finish_row(f, r, along, over, under, ahead, seen, flux, to, n, st, sm, sx, dt, factor, g, inverse_kappa):
     """f[to] = row r plus dt times the sum over axes of flux after minus flux before; f[flux] goes to the next slab.
 
     The fluxes along the row and to the rows above and below are given; the one to the next slab is computed.
@@ -108,7 +108,7 @@ def _finish_row(f, r, along, over, under, ahead, seen, flux, to, n, st, sm, sx, 
         for j in range(n):
             d = f[ahead + j] - f[r + j]
             s = d * factor
-            q = conductance(g, s * s, 0) * d
+            q = conductance(g, s * s, inverse_kappa) * d
             total = sx * (f[along + j] - f[along + j - _ONE])
             total += st * (q - f[flux + j])
             f[to + j] = f[r + j] + dt * total
@@ -116,7 +116,7 @@ def _finish_row(f, r, along, over, under, ahead, seen, flux, to, n, st, sm, sx, 
     elif flat:
         for j in range(n):
             s = (f[ahead + seen + j] - f[r + seen + j]) * factor
-            q = conductance(g, s * s, 0) * (f[ahead + j] - f[r + j])
+            q = conductance(g, s * s, inverse_kappa) * (f[ahead + j] - f[r + j])
             total = sx * (f[along + j] - f[along + j - _ONE])
             total += st * (q - f[flux + j])
             f[to + j] = f[r + j] + dt * total
@@ -124,7 +124,7 @@ def _finish_row(f, r, along, over, under, ahead, seen, flux, to, n, st, sm, sx, 
     else:
         for j in range(n):
             s = (f[ahead + seen + j] - f[r + seen + j]) * factor
-            q = conductance(g, s * s, 0) * (f[ahead + j] - f[r + j])
+            q = conductance(g, s * s, inverse_kappa) * (f[ahead + j] - f[r + j])
             total = sx * (f[along + j] - f[along + j - _ONE])
             total += sm * (f[under + j] - f[over + j])
             total += st * (q - f[flux + j])
@@ -185,8 +185,9 @@ def march(y, out, box, scale, dt, back, factor, g):
     stages, n = dt.shape[0], np.uint64(width)
     n0, n1, m0, m1 = box
     depth = 4  # Slabs that a level keeps: a power of two, so that a mask finds the place of one.
-    while depth < back.max() + 2:
-        depth *= 2
+    for q in range(stages):
+        while depth < back[q] + 2:
+            depth *= 2
     mask = depth - 1
     low, high = max(0, m0 - stages), min(rows, m1 + stages)
     stride = (width + _MARGIN - 1) // _MARGIN * _MARGIN + 2 * _MARGIN
@@ -204,7 +205,7 @@ def march(y, out, box, scale, dt, back, factor, g):
     ups = along + row
     last = ups + 2 * row
     shared = last + row
-    finite = True
+    finite, beside = True, np.int64(1)  # A literal would be a type of its own, to be compiled once more.
     for head in range(max(0, n0 - stages), n1 + stages):
         if head < min(slabs, n1 + stages):
             for m in range(low, high):
@@ -236,24 +237,28 @@ def march(y, out, box, scale, dt, back, factor, g):
                             f, r + c, above + c, below + c, r + before + c, r + after + c, to + c, n, st, sm, sx, dt[q]
                         )
                 elif g is not None:
+                    kappas = g.inverse_kappa
                     flux = fluxes + q * slab + (m - low) * row
                     if k == start and k > 0:
-                        _flux_rows(f, r + before, -before, seen, flux, shared, stride, channels, n, factor[0], g, 0)
+                        _flux_rows(
+                            f, r + before, -before, seen, flux, shared, stride, channels, n, factor[0], g, kappas[0]
+                        )
                     elif k == start:
                         f[flux : flux + row] = 0
                     over = under = ups
                     if rows > 1:
                         over, under = ups + (m % 2) * row, ups + ((m + 1) % 2) * row
                         if m == first and m > 0:
-                            _flux_rows(f, above, row, seen, over, shared, stride, channels, n, factor[1], g, 1)
+                            _flux_rows(f, above, row, seen, over, shared, stride, channels, n, factor[1], g, kappas[1])
                         elif m == first:
                             f[over : over + row] = 0
-                        _flux_rows(f, r, below - r, seen, under, shared, stride, channels, n, factor[1], g, 1)
-                    _flux_rows(f, r, 1, seen, along, shared, stride, channels, n, factor[2], g, 2)
+                        _flux_rows(f, r, below - r, seen, under, shared, stride, channels, n, factor[1], g, kappas[1])
+                    _flux_rows(f, r, beside, seen, along, shared, stride, channels, n, factor[2], g, kappas[2])
                     if channels == 1:
-                        _finish_row(f, r, along, over, under, after, seen, flux, to, n, st, sm, sx, dt[q], factor[0], g)
+                        h, k0 = factor[0], kappas[0]
+                        _finish_row(f, r, along, over, under, after, seen, flux, to, n, st, sm, sx, dt[q], h, g, k0)
                     else:
-                        _shared_row(f, r + seen, after, shared, stride, channels, n, factor[0], g, 0)
+                        _shared_row(f, r + seen, after, shared, stride, channels, n, factor[0], g, kappas[0])
                         for c in range(0, row, stride):
                             _finish_shared_row(
                                 f,
