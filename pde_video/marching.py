@@ -60,7 +60,8 @@ class Walk:
         if not (y.flags.c_contiguous and out.flags.c_contiguous):  # The kernel is compiled for contiguous arrays alone.
             planes = np.empty(out.shape, out.dtype)
             finite = self(np.ascontiguousarray(y), planes)
-            out[...] = planes
+            for channel, plane in zip(out, planes, strict=True):  # One by one is four times as fast as at once.
+                channel[...] = plane
             return finite
         source, target, results = _unlocked(_as_slabs(y)), _as_slabs(out), []
 
