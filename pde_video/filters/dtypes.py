@@ -32,7 +32,7 @@ def as_float(frame: Array, work_dtype: Any, scale: float) -> Array:
 
     frame = frame[..., np.newaxis] if frame.ndim == 2 else frame
     planes = np.empty((frame.shape[2], *frame.shape[:2]), work_dtype)
-    if work_dtype == np.float32 and frame.dtype != np.float16:  # Numba has no float16.
+    if work_dtype == np.float32 and frame.dtype.name != "float16":  # Numba has none.
         conversion.to_planes(_pixels(frame), planes.reshape(len(planes), -1), np.float32(scale))
     else:
         planes[...] = np.moveaxis(frame, -1, 0)  # The scale of floats is 1.

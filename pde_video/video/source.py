@@ -62,6 +62,11 @@ class Target:
     like: FileVideo | None
 
     @property
+    def suffix(self) -> str:
+        """The file name's ending, in small letters."""
+        return self.path.suffix.lower()
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self.first.shape[0], self.first.shape[1]
