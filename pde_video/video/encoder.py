@@ -18,6 +18,7 @@ from pde_video.video.containers import FULL, GREY_MARK, LIMITED, SCALER_MATRICES
 from pde_video.video.overlap import behind
 from pde_video.video.source import Target
 
+H264 = ("libx264", {"crf": "16", "preset": "medium"})
 _HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format's clock can tell apart.
 
 
@@ -145,7 +146,8 @@ def _codec(suffix: str, layout: str, target: Target) -> tuple[str, str, dict[str
     if suffix == ".webm":
         return "libvpx-vp9", "yuv420p", {"crf": "20", "b": "0", "row-mt": "1", "cpu-used": "4"}
     odd = target.size[0] % 2 or target.size[1] % 2  # Halved colour planes need even sides.
-    return "libx264", "yuv444p" if odd else "yuv420p", {"crf": "16", "preset": "medium"}
+    codec, options = H264
+    return codec, "yuv444p" if odd else "yuv420p", options
 
 
 def _picture(frame: Array, form: _Form) -> Any:
