@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from fractions import Fraction
@@ -78,6 +79,32 @@ def test_ahead_closes_its_source_when_it_is_closed(taken):
     assert closed == ["pde_video ahead"]
 
 
+def test_ahead_may_be_garbage_that_its_own_thread_collects():
+    # As a traceback that is kept makes it. The thread cannot wait for itself, and need not.
+    forgotten, collected = threading.Event(), threading.Event()
+
+    def source():
+        yield 0
+        assert forgotten.wait(LONG)
+        gc.collect()
+        collected.set()
+        yield from count(1)
+
+    gc.disable()
+    try:
+        cycle = [ahead(source(), ROOM)]
+        assert next(cycle[0]) == 0
+        cycle.append(cycle)
+        del cycle
+        forgotten.set()
+        assert collected.wait(LONG)
+    finally:
+        gc.enable()
+    for thread in threading.enumerate():
+        if thread.name == "pde_video ahead":
+            thread.join(LONG)
+
+
 def test_behind_returns_what_is_made_of_all_items():
     assert behind(list, range(100), ROOM) == list(range(100))
     assert behind(list, [], ROOM) == []
@@ -146,6 +173,21 @@ def test_an_interrupted_video_leaves_no_file_and_frees_its_source(tmp_path, faul
     with pytest.raises(fault):
         pv.run(tmp_path / "in.avi", tmp_path / "out.mp4", interrupted)
     assert os.listdir(tmp_path) == ["in.avi"]
+
+
+def test_a_filter_that_fails_and_is_kept_lets_go_of_the_source(tmp_path):
+    pv.write(tmp_path / "in.avi", noise(30))
+    kept = []
+
+    def fails(frames):
+        kept.append(frames)
+        yield next(frames)
+        raise RuntimeError("midway")
+
+    with pytest.raises(RuntimeError, match="midway") as caught:
+        pv.run(tmp_path / "in.avi", tmp_path / "out.mp4", fails)
+    kept.append(caught.value)
+    assert not [thread for thread in threading.enumerate() if "pde_video " in thread.name]
 
 
 def test_an_encoder_that_fails_leaves_no_file(tmp_path, monkeypatch):

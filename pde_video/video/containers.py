@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def _is_neutral(frame: Any) -> bool:
     return all(np.abs(plane.astype(np.int16) - 128).max() <= 4 for plane in planes)
 
 
-def _decode(video: FileVideo) -> Iterator[Array]:
+def _decode(video: FileVideo) -> Generator[Array, None, None]:
     index = -1
     with contextlib.closing(ahead(_decoded(video), WAITING)) as decoded:
         for index, (pixels, time) in enumerate(decoded):

@@ -278,10 +278,11 @@ def run(
     check_distinct(source, target)
     check_output(target, force)
     report: dict[str, Any] = {}
-    frames = pipeline(*filters)(video, report=report)
-    if progress is not None:
-        frames = progress(frames, video.count)
     if video.details.get("other_streams"):
         report["not_copied"] = video.details["other_streams"]
-    report["frames"] = write(target, frames, like=video, force=force)
+    with contextlib.closing(iter(video)) as source_frames:  # Filters that fail may hold on to it.
+        frames = pipeline(*filters)(source_frames, report=report)
+        if progress is not None:
+            frames = progress(frames, video.count)
+        report["frames"] = write(target, frames, like=video, force=force)
     return report

@@ -92,7 +92,8 @@ def ahead(items: Iterable[Item], room: int) -> Generator[Item, None, None]:
         yield from channel
     finally:
         channel.leave()
-        thread.join()
+        if thread is not threading.current_thread():  # Where this is garbage, that thread may be who collects it.
+            thread.join()
 
 
 def behind(consume: Callable[[Iterator[Item]], Result], items: Iterable[Item], room: int) -> Result:
