@@ -183,7 +183,7 @@ def _marched(term: Any, y: Array, times: Any, channel_axis: int | None, check: b
         walk = _walk.__wrapped__(term, times, y.ndim - (channel_axis is not None), y.dtype, check)
     if walk is None:
         return None
-    into = np.empty(y.shape, y.dtype) if out is None or np.may_share_memory(out, y) else out
+    into = np.empty_like(y) if out is None or np.may_share_memory(out, y) else out
     if not walk(as_planes(y, channel_axis), as_planes(into, channel_axis)) and check:
         return None
     if out is None or into is out:

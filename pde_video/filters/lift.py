@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from pde_video.errors import DtypeError, InputError, ParameterError
+from pde_video.filters.dtypes import as_dtype, as_float, scale_of
 from pde_video.protocols import Array
 from pde_video.threads import ordered
 
 _LARGE = 2**18  # Values in a frame that keep a thread busy.
-_EXACT = ("uint8", "uint16", "int8", "int16", "float16", "float32", "float64")
 
 
 class Frames:
@@ -126,7 +126,7 @@ def video_filter(function: Callable[..., Iterable[Array]]) -> Callable[..., Any]
             )
         video, result = _with_result(video, out)
         head, frames = first_frame(video)
-        scale = _scale(head.dtype)
+        scale = scale_of(head.dtype)
         floats = Frames(_to_float(frames, head, scale, copy=result is None), scale, report, _rooms(result, video))
         filtered = _from_float(function(floats, *args, **kwargs), head, scale, floats.report)
         if result is None:
@@ -204,15 +204,6 @@ def pipeline(*filters: Callable[..., Any]) -> Callable[..., Any]:
     return lambda video, *, report=None: _chained(video, *filters, report=report)
 
 
-def _scale(dtype: np.dtype[Any]) -> float:
-    if dtype.name not in _EXACT:
-        raise DtypeError(
-            f"frames have dtype {dtype}; allowed are {', '.join(_EXACT)}: convert them first, "
-            "for example with frames.astype(np.float32)"
-        )
-    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
-
-
 def _check_array(video: Array) -> None:
     if video.ndim not in (3, 4):
         raise InputError(
@@ -250,13 +241,12 @@ def _to_float(frames: Iterable[Array], head: Array, scale: float, copy: bool) ->
     for i, frame in enumerate(alike(frames, head)):
         if frame.dtype.kind == "f" and not _is_finite(frame):
             raise InputError(f"frame {i} holds NaN or infinite values; replace them first")
-        worked = frame.astype(work, copy=copy)  # A stream may hand out the same array again and again.
-        if scale != 1.0:
-            worked = worked / work(scale)
-        elif worked is frame:
-            worked = frame.view()
-            worked.flags.writeable = False
-        yield worked if worked.ndim == 3 else worked[..., np.newaxis]
+        if copy or frame.dtype != work:  # A stream may hand out the same array again and again.
+            yield as_float(frame, work, scale)
+        else:
+            frame = frame.view() if frame.ndim == 3 else frame[..., np.newaxis]
+            frame.flags.writeable = False
+            yield frame
 
 
 def _is_finite(frame: Array) -> bool:
@@ -272,20 +262,7 @@ def _from_float(frames: Iterable[Array], head: Array, scale: float, report: dict
             raise InputError(f"a filter returned a frame of shape {frame.shape}; it must be (H, W, C)")
         keep = head.ndim == 3 and frame.shape[2] == channels
         frame = frame if keep or frame.shape[2] != 1 else frame[..., 0]
-        yield _as_dtype(frame, head.dtype, scale, report)
-
-
-def _as_dtype(frame: Array, dtype: np.dtype[Any], scale: float, report: dict[str, Any]) -> Array:
-    if dtype.kind == "f":
-        return np.ascontiguousarray(frame, dtype)
-    limits = np.iinfo(dtype)
-    rounded = np.rint(frame * frame.dtype.type(scale))
-    bad = ~np.isfinite(rounded)
-    if bad.any():
-        raise InputError("a filter returned NaN or infinite values, which integers cannot hold")
-    saturated = np.clip(rounded, limits.min, limits.max)
-    report["saturated"] = report.get("saturated", 0) + int(np.count_nonzero(saturated != rounded))
-    return saturated.astype(dtype)
+        yield as_dtype(frame, head.dtype, scale, report)
 
 
 def _collect(frames: Iterator[Array], result: Array, fixed: bool) -> Array:

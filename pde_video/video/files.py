@@ -17,7 +17,7 @@ import numpy as np
 from pde_video.errors import InputError, OutputError, ParameterError
 from pde_video.filters.lift import alike, first_frame, pipeline
 from pde_video.protocols import Array
-from pde_video.video import containers, stacks, stills
+from pde_video.video import containers, encoder, stacks, stills
 from pde_video.video.source import FileVideo, Target
 
 _DEFAULT_RATE = Fraction(25)
@@ -29,7 +29,7 @@ _READERS: dict[tuple[str, ...], Callable[[Path], FileVideo]] = {
     _NPY: stacks.read_npy,
 }
 _WRITERS: dict[tuple[str, ...], Callable[[Target, Iterator[Array], Path], int]] = {
-    containers.SUFFIXES: containers.write_container,
+    containers.SUFFIXES: encoder.write_container,
     stills.SUFFIXES: stills.write_stills,
     stacks.TIFF_SUFFIXES: stacks.write_tiff,
     _NPY: stacks.write_npy,
@@ -278,10 +278,11 @@ def run(
     check_distinct(source, target)
     check_output(target, force)
     report: dict[str, Any] = {}
-    frames = pipeline(*filters)(video, report=report)
-    if progress is not None:
-        frames = progress(frames, video.count)
     if video.details.get("other_streams"):
         report["not_copied"] = video.details["other_streams"]
-    report["frames"] = write(target, frames, like=video, force=force)
+    with contextlib.closing(iter(video)) as source_frames:  # Filters that fail may hold on to it.
+        frames = pipeline(*filters)(source_frames, report=report)
+        if progress is not None:
+            frames = progress(frames, video.count)
+        report["frames"] = write(target, frames, like=video, force=force)
     return report

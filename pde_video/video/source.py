@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -41,13 +41,13 @@ class FileVideo:
     size: tuple[int, int]
     channels: int
     dtype: np.dtype[Any]
-    decode: Callable[[FileVideo], Iterator[Array]] = field(repr=False)
+    decode: Callable[[FileVideo], Generator[Array, None, None]] = field(repr=False)
     rate: Fraction | None = None
     count: int | None = None
     timestamps: list[Fraction] = field(default_factory=list, repr=False)
     details: dict[str, Any] = field(default_factory=dict)
 
-    def __iter__(self) -> Iterator[Array]:
+    def __iter__(self) -> Generator[Array, None, None]:
         return self.decode(self)
 
 
@@ -60,6 +60,11 @@ class Target:
     count: int | None
     rate: Fraction
     like: FileVideo | None
+
+    @property
+    def suffix(self) -> str:
+        """The file name's ending, in small letters."""
+        return self.path.suffix.lower()
 
     @property
     def size(self) -> tuple[int, int]:

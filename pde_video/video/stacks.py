@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def read_tiff(path: Path) -> FileVideo:
     return FileVideo(path, (size[0], size[1]), channels, np.dtype(dtype), decode, count=count, details={"axes": axes})
 
 
-def _decode_tiff(video: FileVideo, *, paged: bool, planar: bool) -> Iterator[Array]:
+def _decode_tiff(video: FileVideo, *, paged: bool, planar: bool) -> Generator[Array, None, None]:
     for index, page in enumerate(_pages(video.path) if paged else _mapped(video)):
         try:
             if page is None:
@@ -108,7 +108,7 @@ def read_npy(path: Path) -> FileVideo:
         )
     channels = 1 if array.ndim == 3 else array.shape[3]
 
-    def decode(video: FileVideo) -> Iterator[Array]:
+    def decode(video: FileVideo) -> Generator[Array, None, None]:
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         for frame in mapped:
             yield np.array(frame)

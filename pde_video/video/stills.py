@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def read_stills(path: Path) -> FileVideo:
         raise FileNotFoundError(f"{path}: no file has a name of this pattern")
     first = _picture(paths[0])
 
-    def decode(video: FileVideo) -> Iterator[Array]:
+    def decode(video: FileVideo) -> Generator[Array, None, None]:
         for file in paths:
             pixels = _picture(file)
             if pixels.shape != first.shape or pixels.dtype != first.dtype:

@@ -1,0 +1,68 @@
+"""Values of any dtype to floating point and back: once on the way in, once on the way out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pde_video.errors import DtypeError, InputError
+from pde_video.protocols import Array
+
+_EXACT = ("uint8", "uint16", "int8", "int16", "float16", "float32", "float64")
+_COMPILED = ("float32", "float64")  # What the kernels round; the rest is rare.
+
+
+def scale_of(dtype: np.dtype[Any]) -> float:
+    """Return what 1.0 in floating point stands for: the largest integer, or 1 for floats. Refuse other dtypes."""
+    if dtype.name not in _EXACT:
+        raise DtypeError(
+            f"frames have dtype {dtype}; allowed are {', '.join(_EXACT)}: convert them first, "
+            "for example with frames.astype(np.float32)"
+        )
+    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+
+
+def as_float(frame: Array, work_dtype: Any, scale: float) -> Array:
+    """Return frame / scale as (H, W, C), always a copy: the caller's frame is never written to.
+
+    In memory it is (C, H, W), the layout of a state, so that the loop need not turn it.
+    """
+    from pde_video.kernels import conversion  # Here, so that opening a file does not load the compiler.
+
+    frame = frame[..., np.newaxis] if frame.ndim == 2 else frame
+    planes = np.empty((frame.shape[2], *frame.shape[:2]), work_dtype)
+    if work_dtype == np.float32 and frame.dtype.name != "float16":  # Numba has none.
+        conversion.to_planes(_pixels(frame), planes.reshape(len(planes), -1), np.float32(scale))
+    else:
+        planes[...] = np.moveaxis(frame, -1, 0)  # The scale of floats is 1.
+    return np.moveaxis(planes, 0, -1)
+
+
+def as_dtype(frame: Array, dtype: np.dtype[Any], scale: float, report: dict[str, Any]) -> Array:
+    """Return frame · scale in `dtype`, C-contiguous; integers are rounded and saturated, which `report` counts."""
+    if dtype.kind == "f":
+        return np.ascontiguousarray(frame, dtype)
+    from pde_video.kernels import conversion
+
+    limits, kind = np.iinfo(dtype), frame.dtype.type
+    if frame.dtype.name not in _COMPILED:
+        frame, kind = (frame * kind(scale)).astype(np.float64), np.float64
+        scale = 1.0
+    rounded = np.empty(frame.shape, dtype.newbyteorder("="))
+    parameters = kind(scale), kind(limits.min), kind(limits.max)
+    planes = np.moveaxis(frame, -1, 0)
+    if frame.ndim == 3 and planes.flags.c_contiguous and planes.flags.writeable and frame.dtype.isnative:
+        saturated, infinite = conversion.round_planes(planes.reshape(len(planes), -1), rounded.reshape(-1), *parameters)
+    else:
+        saturated, infinite = conversion.round_values(_pixels(frame), rounded.reshape(-1), *parameters)
+    if infinite:
+        raise InputError("a filter returned NaN or infinite values, which integers cannot hold")
+    report["saturated"] = report.get("saturated", 0) + saturated
+    return rounded.astype(dtype, copy=False)
+
+
+def _pixels(frame: Array) -> Array:
+    """Return the values of a frame one after the other, as kernels take them: in the machine's bytes, and writeable."""
+    frame = np.ascontiguousarray(frame, frame.dtype.newbyteorder("="))
+    return (frame if frame.flags.writeable else frame.copy()).reshape(-1)
