@@ -45,7 +45,11 @@ def to_gray(frames: Frames) -> Iterator[Array]:
     for frame in frames:
         if frame.shape[2] not in (1, 3):
             raise InputError(f"frames have {frame.shape[2]} channels; grey is made from 3 (red, green, blue), or is 1")
-        yield frame if frame.shape[2] == 1 else (frame @ luma.astype(frame.dtype))[..., np.newaxis]
+        if frame.shape[2] == 1:
+            yield frame
+        else:  # Not as a product with a matrix, which rounds as the frame lies in memory.
+            red, green, blue = (frame[..., c : c + 1] * weight for c, weight in enumerate(luma.astype(frame.dtype)))
+            yield red + green + blue
 
 
 @video_filter
