@@ -458,7 +458,7 @@ def test_run_takes_no_more_frames_than_it_is_asked_for(tmp_path):
     video = pv.read(tmp_path / "in.avi")
     heat = pv.framewise(pv.Heat(), pv.uniform(0.5))
     assert len(list(islice(heat(video), 2))) == 2
-    assert 2 <= len(video.timestamps) <= 3
+    assert 2 <= len(video.timestamps) <= 2 + pv.num_threads() + 1  # What filters have under way.
 
 
 @pytest.mark.parametrize("name", NAMES)
