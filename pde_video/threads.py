@@ -159,6 +159,12 @@ def ordered(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
                 future.exception()  # It may be writing to an array of the caller's: wait.
 
 
+def pieces(length: int, at_least: int) -> list[tuple[int, int]]:
+    """Return `length` cut into one range for each thread that `each` would use here, none below `at_least`."""
+    n = 1 if _alone() else max(1, min(num_threads(), length // at_least))
+    return [(length * k // n, length * (k + 1) // n) for k in range(n)]
+
+
 def _alone() -> bool:
     """Whether there is nobody to share with: one thread is asked for, or this is one of the pool's own."""
     return num_threads() == 1 or getattr(_state.here, "working", False)

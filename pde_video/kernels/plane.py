@@ -11,142 +11,29 @@ how a picture is cut into bands.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from pde_video.kernels.diffusion import DIRICHLET, PERIODIC, RATIONAL, conduct
+from pde_video.kernels.diffusion import DIRICHLET, PERIODIC, conduct
 from pde_video.kernels.jit import kernel
+from pde_video.kernels.plane_rows import (
+    across_edges,
+    add_products,
+    along_lines,
+    compact_weights,
+    differences,
+    eight,
+    inverse_coherence,
+    products,
+    rational_entries,
+    rational_weights,
+    trace,
+)
 from pde_video.kernels.rows import fill_rim, inside, weighted
-from pde_video.kernels.selling import PACK, collect, exchange, reduce_row
+from pde_video.kernels.selling import exchange, list_pixels, reduce_row
 
-RIM = 16  # Unused values before each row of a ring that has rims: more than a rim of one, and rows stay aligned.
+_RIM = 16  # Unused values before each row of a ring that has rims: more than a rim of one, and rows stay aligned.
 _FAR = 1 << 40
-
-
-@kernel
-def _differences(v, a, b, c, down, across, three, ten, n):
-    """down = below − above, across = 3 · above + 10 · here + 3 · below, for the rows at a, b and c."""
-    for j in range(n):
-        down[j] = v[c + j] - v[a + j]
-        across[j] = three * (v[a + j] + v[c + j]) + ten * v[b + j]
-
-
-@kernel
-def _products(down, across, tensor, o0, o1, o2, s0, s1, three, ten, n):
-    """Write g₁², g₁g₂ and g₂² of one channel, with g the derivatives along columns and rows."""
-    one, two = np.uint64(1), np.uint64(2)
-    for j in range(n):
-        g0 = s0 * (three * (down[j] + down[j + two]) + ten * down[j + one])
-        g1 = s1 * (across[j + two] - across[j])
-        tensor[o0 + j] = g0 * g0
-        tensor[o1 + j] = g0 * g1
-        tensor[o2 + j] = g1 * g1
-
-
-@kernel
-def _add_products(down, across, tensor, o0, o1, o2, s0, s1, three, ten, n):
-    one, two = np.uint64(1), np.uint64(2)
-    for j in range(n):
-        g0 = s0 * (three * (down[j] + down[j + two]) + ten * down[j + one])
-        g1 = s1 * (across[j + two] - across[j])
-        tensor[o0 + j] += g0 * g0
-        tensor[o1 + j] += g0 * g1
-        tensor[o2 + j] += g1 * g1
-
-
-@kernel
-def _rational_along_gradient(t, o0, o1, o2, a, b, c, h00, h01, h11, least, zero, one, n):
-    """D = I + (g − 1) J / s² with s² = tr J and g = max(1 / (1 + s²), least): both in one division."""
-    rest = one - least
-    for j in range(n):
-        s2 = t[o0 + j] + t[o2 + j]
-        steep = s2 * least > rest
-        f = (rest if steep else one) / (s2 if steep else one + s2)
-        a[j] = h00 - h00 * (f * t[o0 + j])
-        b[j] = zero - h01 * (f * t[o1 + j])
-        c[j] = h11 - h11 * (f * t[o2 + j])
-
-
-@kernel
-def _trace(t, o0, o2, g, n):
-    for j in range(n):
-        g[j] = t[o0 + j] + t[o2 + j]
-
-
-@kernel
-def _across_edges(t, o0, o1, o2, g, a, b, c, h00, h01, h11, least, zero, one, half, tiny, n):
-    """D = I + (max(g, least) − 1) n nᵀ, with n nᵀ = ½ (I + [[p, q], [q, −p]] / √(p² + q²))."""
-    for j in range(n):
-        p, q = t[o0 + j] - t[o2 + j], t[o1 + j] + t[o1 + j]
-        r = math.sqrt(p * p + q * q)
-        nowhere = r < tiny  # Then the last axis, as for any other rule.
-        f = half * (max(g[j], least) - one)
-        inverse = f / (one if nowhere else r)
-        p, q = -f if nowhere else p * inverse, q * inverse
-        a[j] = h00 * (one + (f + p))
-        b[j] = h01 * q
-        c[j] = h11 * (one + (f - p))
-
-
-@kernel
-def _inverse_coherence(t, o0, o1, o2, z, one, tiny, n):
-    """z = 1 / (μ₁ − μ₂)², which is ∞ nowhere."""
-    for j in range(n):
-        p, q = t[o0 + j] - t[o2 + j], t[o1 + j] + t[o1 + j]
-        z[j] = one / max(p * p + q * q, tiny)
-
-
-@kernel
-def _along_lines(t, o0, o1, o2, g, a, b, c, h00, h01, h11, alpha, zero, one, half, tiny, n):
-    """D = α I + (1 − α) g w wᵀ, with w wᵀ = ½ (I − [[p, q], [q, −p]] / √(p² + q²))."""
-    for j in range(n):
-        p, q = t[o0 + j] - t[o2 + j], t[o1 + j] + t[o1 + j]
-        r = math.sqrt(p * p + q * q)
-        nowhere = r < tiny
-        f = half * ((one - alpha) * g[j])
-        inverse = f / (one if nowhere else r)
-        p, q = -f if nowhere else p * inverse, q * inverse
-        a[j] = h00 * (alpha + (f - p))
-        b[j] = zero - h01 * q
-        c[j] = h11 * (alpha + (f + p))
-
-
-@kernel
-def _compact_weights(a, b, c, w, o0, o1, o2, o3, excess, zero, n):
-    """Weights of (1, 0), (0, 1), (1, 1), (1, −1), all zero where these do not suffice: where the excess is positive."""
-    for j in range(n):
-        size = abs(b[j])
-        x = size - min(a[j], c[j])
-        near = x <= zero
-        excess[j] = x
-        w[o0 + j] = a[j] - size if near else zero
-        w[o1 + j] = c[j] - size if near else zero
-        w[o2 + j] = max(b[j], zero) if near else zero
-        w[o3 + j] = max(zero - b[j], zero) if near else zero
-
-
-@kernel
-def _eight(y, up, here, down, wu, wh, wd, step, w, out, sums, o, s, n):
-    """out = Σ over the eight neighbours of the pair's weight times the difference, sums = Σ of the weights."""
-    one = np.uint64(1)
-    u1, u2, u3 = wu + step, wu + step + step, wu + step + step + step
-    h1, h2, h3 = wh + step, wh + step + step, wh + step + step + step
-    d1, d2, d3 = wd + step, wd + step + step, wd + step + step + step
-    for j in range(one, n - one):
-        z = y[here + j]
-        f0, f1 = w[wh + j] + w[wu + j], w[wh + j] + w[wd + j]
-        f2, f3 = w[h1 + j] + w[h1 + j - one], w[h1 + j] + w[h1 + j + one]
-        f4, f5 = w[h2 + j] + w[u2 + j - one], w[h2 + j] + w[d2 + j + one]
-        f6, f7 = w[h3 + j] + w[u3 + j + one], w[h3 + j] + w[d3 + j - one]
-        sums[s + j] = ((f0 + f1) + (f2 + f3)) + ((f4 + f5) + (f6 + f7))
-        out[o + j] = (
-            (f0 * (y[up + j] - z) + f1 * (y[down + j] - z))
-            + (f2 * (y[here + j - one] - z) + f3 * (y[here + j + one] - z))
-        ) + (
-            (f4 * (y[up + j - one] - z) + f5 * (y[down + j + one] - z))
-            + (f6 * (y[up + j + one] - z) + f7 * (y[down + j - one] - z))
-        )
+_BLOCK = 64
 
 
 @kernel
@@ -178,97 +65,131 @@ def _one_pixel(y, w, out, sums, i, j, boundary):
 
 
 @kernel
-def _smooth_row(source, taps, v, c, r, strip, places, boundary):
-    """Write row `r` of channel `c`, smoothed both ways, and its rim of one, into the ring v (channel, row, column)."""
-    n1, n2 = source.shape[1:]
-    m, slots, pitch = taps.shape[0] - 1, v.shape[1] - 1, v.shape[2]
-    at = (c * (slots + 1) + r % slots) * pitch + RIM
-    flat, ring = source.reshape(-1), v.reshape(-1)
+def _places(r, m, n1, boundary, ring, step, offset, zeros, places):
+    """Write where the rows r − m … r + m lie in a ring of rows `step` long; return whether none is missing.
+
+    Missing rows are at `zeros`. On the torus rows are not wrapped: the ring holds what is beyond the border.
+    """
+    whole = True
     for k in range(-m, m + 1):
-        i = inside(r + k, n1, boundary)
-        places[k + m] = (c * n1 + i) * n2 if i >= 0 else -1
+        i = r + k if boundary == PERIODIC else inside(r + k, n1, boundary)
+        if i < 0 and boundary != PERIODIC:
+            whole, places[k + m] = False, zeros
+        else:
+            places[k + m] = (i % ring) * step + offset
+    return whole
+
+
+@kernel
+def _smooth_row(flat, taps, ring, c, r, n1, n2, slots, strip, places, along, boundary):
+    """Write row `r` of channel `c`, smoothed both ways, and its rim of one, into the ring (channel, row, column)."""
+    m, pitch = taps.shape[0] - 1, n2 + 2 * _RIM
+    at = (c * (slots + 1) + r % slots) * pitch + _RIM
+    whole = _places(r % n1 if boundary == PERIODIC else r, m, n1, boundary, n1, n2, c * n1 * n2, -1, places)
     if m == 0:
-        weighted(flat, places, taps, ring, at, n2)
+        weighted(flat, places, 0, True, taps, ring, at, n2)
     else:
-        weighted(flat, places, taps, strip, m, n2)
+        weighted(flat, places, m, whole, taps, strip, m, n2)
         fill_rim(strip, m, n2, m, boundary)
-        weighted(strip, np.arange(2 * m + 1), taps, ring, at, n2)
+        weighted(strip, along, m, True, taps, ring, at, n2)
     fill_rim(ring, at, n2, 1, boundary)
 
 
 @kernel
-def _structure_row(v, r, n1, scale, down, across, tensor, boundary, constants):
-    """Write row `r` of Σ_channel ∇v ∇vᵀ into the ring tensor (row, entry, column)."""
-    channels, slots, pitch = v.shape[0], v.shape[1] - 1, v.shape[2]
-    three, ten = constants[4], constants[5]
-    n = np.uint64(tensor.shape[2])
-    ring, flat = v.reshape(-1), tensor.reshape(-1)
-    o0 = np.uint64((r % tensor.shape[0]) * 3 * tensor.shape[2])
-    o1, o2 = o0 + n, o0 + n + n
-    above, below = r - 1, r + 1
-    if boundary != PERIODIC:
-        above, below = inside(above, n1, boundary), inside(below, n1, boundary)
-    for c in range(channels):
-        base = c * (slots + 1) * pitch + RIM - 1
-        a = base + (above % slots if above >= 0 or boundary == PERIODIC else slots) * pitch
-        b = base + (r % slots) * pitch
-        d = base + (below % slots if below >= 0 or boundary == PERIODIC else slots) * pitch
-        _differences(ring, np.uint64(a), np.uint64(b), np.uint64(d), down, across, three, ten, n + np.uint64(2))
-        if c == 0:
-            _products(down, across, flat, o0, o1, o2, scale[0], scale[1], three, ten, n)
-        else:
-            _add_products(down, across, flat, o0, o1, o2, scale[0], scale[1], three, ten, n)
+def _differences_row(ring, c, r, n1, n2, slots, places, stencil, down, across, boundary):
+    """Write row `r` of channel c's differences along columns, and of its weighted sum along columns, with a rim."""
+    pitch = n2 + 2 * _RIM
+    base = c * (slots + 1) * pitch + _RIM - 1
+    _places(r, 1, n1, boundary, slots, pitch, base, base + slots * pitch, places)
+    a, b, d = np.uint64(places[0]), np.uint64(places[1]), np.uint64(places[2])
+    differences(ring, a, b, d, down, across, stencil[2], stencil[3], np.uint64(n2 + 2))
 
 
 @kernel
-def _integrated_row(tensor, r, n1, taps, strip, places, out, boundary):
-    """Write row `r` of the tensor smoothed both ways into out (entry, column)."""
-    slots, n2 = tensor.shape[0], tensor.shape[2]
-    m, flat, result = taps.shape[0] - 1, tensor.reshape(-1), out.reshape(-1)
+def _integrated_row(flat, r, n1, n2, slots, taps, strip, places, along, mean, boundary):
+    """Write row `r` of the tensor in the ring (row, entry, column), smoothed both ways, into mean (entry, column)."""
+    m = taps.shape[0] - 1
     for entry in range(3):
-        for k in range(-m, m + 1):
-            i = r + k if boundary == PERIODIC else inside(r + k, n1, boundary)
-            places[k + m] = ((i % slots) * 3 + entry) * n2 if i >= 0 or boundary == PERIODIC else -1
-        weighted(flat, places, taps, strip, m, n2)
+        whole = _places(r, m, n1, boundary, slots, 3 * n2, entry * n2, -1, places)
+        weighted(flat, places, m, whole, taps, strip, m, n2)
         fill_rim(strip, m, n2, m, boundary)
-        weighted(strip, np.arange(2 * m + 1), taps, result, entry * n2, n2)
+        weighted(strip, along, m, True, taps, mean, entry * n2, n2)
 
 
 @kernel
-def plane_rate(y, source, out, first, last, taps, rim_taps, scale, h, kind, inverse_kappa, least, reach, cap, boundary, constants):  # noqa: E501 # fmt: skip
-    """Write rows `first` to `last` of div(D ∇y) and return how many sums of weights are above `cap`.
+def _listed(rational, excess, down, across, a, b, c, rule, stencil, n2, columns, p, e, start):
+    """List the pixels of a row that need longer offsets, from `start` on; return their number."""
+    h, steep, flat, zero = rule
+    count = start
+    for begin in range(0, n2, _BLOCK):
+        end = min(begin + _BLOCK, n2)
+        found = 0
+        for j in range(np.uint64(begin), np.uint64(end)):
+            found += not excess[j] <= zero
+        if found > 0:
+            if rational:
+                u, v = np.uint64(begin), np.uint64(end)
+                rational_entries(down, across, a, b, c, h, steep, flat, stencil[0], stencil[1], u, v)
+            count = list_pixels(excess, a, b, c, begin, end, columns, p, e, count)
+    return count - start
 
-    D belongs to `source` (as y (C, N1, N2)) smoothed by `taps`, its structure tensor smoothed by `rim_taps` (each half
-    a symmetric kernel, from its centre on) and `scale` times the derivatives, over 32. `kind` is a conductance (D is
-    edge-enhancing) or -1 (coherence-enhancing), `least` the smallest eigenvalue, h = ½ / (h_a h_b) for the entries
-    11, 12, 22. No offset is longer than `reach`.
+
+@kernel
+def _rate_row(y, flat_y, w, flat_w, out, flat_out, sums, flat_sums, f, boundary):
+    """Write row `f` of the rate along the offsets to the eight neighbours, and its sums of weights."""
+    channels, n1, n2 = y.shape
+    pitch, row, step = w.shape[2], f % n1, 4 * w.shape[2]
+    if not ((boundary == PERIODIC or 0 < f < n1 - 1) and n2 > 2):
+        for j in range(n2):
+            _one_pixel(y, w, out, sums, f, j, boundary)
+        return
+    _one_pixel(y, w, out, sums, f, 0, boundary)
+    _one_pixel(y, w, out, sums, f, n2 - 1, boundary)
+    above, here, below = ((f - 1) % 4) * step, (f % 4) * step, ((f + 1) % 4) * step
+    for c in range(channels):
+        o = (c * n1 + row) * n2
+        up, down = (c * n1 + (f - 1) % n1) * n2, (c * n1 + (f + 1) % n1) * n2
+        eight(
+            flat_y, np.uint64(up), np.uint64(o), np.uint64(down),
+            np.uint64(above), np.uint64(here), np.uint64(below), np.uint64(pitch), flat_w,
+            flat_out, flat_sums, np.uint64(o), np.uint64((f % sums.shape[0]) * n2), np.uint64(n2),
+        )  # fmt: skip
+
+
+@kernel
+def plane_rate(y, source, out, first, last, taps, mean_taps, stencil, h, kind, rule, limits, boundary, constants):
+    """Write rows `first` to `last` of div(D ∇y); return how many of their sums of weights are above the cap.
+
+    D belongs to `source` (C, N1, N2, as y) smoothed by `taps`, and its structure tensor smoothed by `mean_taps` (each
+    half a symmetric kernel, from its centre on). The derivatives are taken with the weights `stencil`: 3 and 10 along
+    rows, 3 and 10 along columns, times a scale. `kind` is a conductance (D is edge-enhancing), -1 (D is
+    coherence-enhancing), or -2: the rational conductance along the gradient of one channel, for which `rule` holds
+    what `rational_weights` wants. h = ½ / (h_a h_b) for the entries 11, 12, 22. `limits` are 1/κ, the smallest
+    eigenvalue, the cap, and the length that no offset exceeds.
     """
     channels, n1, n2 = y.shape
-    wrapped = boundary == PERIODIC
-    zero, one, half, tiny = constants[0], constants[1], constants[6], constants[3]
-    h00, h01, h11 = h
-    rho, m = rim_taps.shape[0] - 1, taps.shape[0] - 1
-    widest = max(m, rho)
-    v = np.zeros((channels, 5, n2 + 2 * RIM), y.dtype)
-    strip, places = np.empty(n2 + 2 * widest + 2, y.dtype), np.empty(2 * widest + 1, np.int64)
+    zero, one, weickert, tiny, half, nothing = constants
+    inverse_kappa, least, cap, far = limits
+    reach, rational = np.int64(far), kind == -2
+    m, rho = taps.shape[0] - 1, mean_taps.shape[0] - 1
+    widest = max(m, rho, 1)
+    places, along_m, along_rho = np.empty(2 * widest + 1, np.int64), np.arange(2 * m + 1), np.arange(2 * rho + 1)
+    strip, ring = np.empty(n2 + 2 * widest, y.dtype), np.zeros(channels * 5 * (n2 + 2 * _RIM), y.dtype)
     down, across = np.empty(n2 + 2, y.dtype), np.empty(n2 + 2, y.dtype)
-    tensor = np.empty((2 * rho + 2, 3, n2), y.dtype)
-    mean = np.empty((3, n2), y.dtype)
-    g, a, b, c, excess = (
-        np.empty(n2, y.dtype), np.empty(n2, y.dtype), np.empty(n2, y.dtype), np.empty(n2, y.dtype),
-        np.empty(n2, y.dtype),
-    )  # fmt: skip
-    pitch = n2 + RIM
-    w = np.zeros((4, 4, pitch), y.dtype)
-    sums = np.empty((2 * reach + 2, n2), y.dtype)
+    j_slots = 2 * rho + 1
+    tensor, mean = np.empty((1 if rational else j_slots) * 3 * n2, y.dtype), np.empty(3 * n2, y.dtype)
+    a, b, c = np.empty(n2, y.dtype), np.empty(n2, y.dtype), np.empty(n2, y.dtype)
+    g, excess = np.empty(n2, y.dtype), np.empty(n2, y.dtype)
+    w, sums = np.zeros((4, 4, n2 + _RIM), y.dtype), np.empty((2 * reach + 2, n2), y.dtype)
     slots = reach + 2
     columns, listed = np.empty(slots * n2, np.int32), np.zeros(slots, np.int64)
     p, e = np.empty((3, slots * n2), y.dtype), np.empty((3, slots * n2), np.int32)
-    flat_y, flat_out, flat_sums, flat_w = y.reshape(-1), out.reshape(-1), sums.reshape(-1), w.reshape(-1)
-    flat_mean, flat_tensor = mean.reshape(-1), tensor.reshape(-1)
-    n = np.uint64(n2)
+    flat_y, flat_source, flat_out = y.reshape(-1), source.reshape(-1), out.reshape(-1)
+    flat_sums, flat_w = sums.reshape(-1), w.reshape(-1)
+    n, pitch = np.uint64(n2), np.uint64(n2 + _RIM)
+    values = (zero, one, weickert, tiny)
 
-    low, high = (-_FAR, _FAR) if wrapped else (0, n1)
+    low, high = (-_FAR, _FAR) if boundary == PERIODIC else (0, n1)
     begin, end = max(first - reach, low), min(last + reach, high)
     next_j = max(begin - rho, low)
     next_v = max(next_j - 1, low)
@@ -277,56 +198,51 @@ def plane_rate(y, source, out, first, last, taps, rim_taps, scale, h, kind, inve
         if s < end:
             while next_j < min(s + rho + 1, high):
                 while next_v < min(next_j + 2, high):
-                    for channel in range(channels):
-                        _smooth_row(source, taps, v, channel, next_v, strip, places, boundary)
+                    for k in range(channels):
+                        _smooth_row(flat_source, taps, ring, k, next_v, n1, n2, 4, strip, places, along_m, boundary)
                     next_v += 1
-                _structure_row(v, next_j, n1, scale, down, across, tensor, boundary, constants)
+                o = np.uint64((next_j % j_slots) * 3 * n2)
+                for k in range(channels):
+                    _differences_row(ring, k, next_j, n1, n2, 4, places, stencil, down, across, boundary)
+                    if rational:
+                        continue
+                    if k == 0:
+                        products(down, across, tensor, o, o + n, o + n + n, stencil[0], stencil[1], n)
+                    else:
+                        add_products(down, across, tensor, o, o + n, o + n + n, stencil[0], stencil[1], n)
                 next_j += 1
-            if rho > 0:
-                _integrated_row(tensor, s, n1, rim_taps, strip, places, mean, boundary)
-                t, o0 = flat_mean, np.uint64(0)
+            q = np.uint64((s % 4) * 4) * pitch
+            q0, q1, q2, q3 = q, q + pitch, q + pitch + pitch, q + pitch + pitch + pitch
+            if rational:
+                scale, steep, flat, _ = rule
+                rational_weights(
+                    down, across, flat_w, q0, q1, q2, q3, excess, scale, steep, flat, stencil[0], stencil[1], zero, n
+                )
             else:
-                t, o0 = flat_tensor, np.uint64((s % 2) * 3 * n2)
-            o1, o2 = o0 + n, o0 + n + n
-            if kind < 0:
-                _inverse_coherence(t, o0, o1, o2, g, one, tiny, n)
-                conduct(g, 0, inverse_kappa, (zero, one, constants[2], tiny))
-                _along_lines(t, o0, o1, o2, g, a, b, c, h00, h01, h11, least, zero, one, half, tiny, n)
-            elif kind == RATIONAL and rho == 0 and channels == 1:
-                _rational_along_gradient(t, o0, o1, o2, a, b, c, h00, h01, h11, least, zero, one, n)
-            else:
-                _trace(t, o0, o2, g, n)
-                conduct(g, kind, inverse_kappa, (zero, one, constants[2], tiny))
-                _across_edges(t, o0, o1, o2, g, a, b, c, h00, h01, h11, least, zero, one, half, tiny, n)
-            q = np.uint64((s % 4) * 4 * pitch)
-            step = np.uint64(pitch)
-            _compact_weights(a, b, c, flat_w, q, q + step, q + step + step, q + step + step + step, excess, zero, n)
-            start = (s % slots) * n2
-            listed[s % slots] = collect(excess, a, b, c, n2, columns, p, e, start)
-            if listed[s % slots] > 0:
-                reduce_row(p, e, start, listed[s % slots], 4 * reach + 8, zero)
+                if rho > 0:
+                    _integrated_row(tensor, s, n1, n2, j_slots, mean_taps, strip, places, along_rho, mean, boundary)
+                t = mean if rho > 0 else tensor
+                o0, o1, o2 = n - n, n, n + n
+                if kind < 0:
+                    inverse_coherence(t, o0, o1, o2, g, one, tiny, n)
+                    conduct(g, 0, inverse_kappa, values)
+                    along_lines(t, o0, o1, o2, g, a, b, c, h[0], h[1], h[2], least, zero, one, half, nothing, n)
+                else:
+                    trace(t, o0, o2, g, n)
+                    conduct(g, kind, inverse_kappa, values)
+                    across_edges(t, o0, o1, o2, g, a, b, c, h[0], h[1], h[2], least, zero, one, half, nothing, n)
+                compact_weights(a, b, c, flat_w, q0, q1, q2, q3, excess, zero, n)
+            x, start = s % slots, (s % slots) * n2
+            listed[x] = _listed(rational, excess, down, across, a, b, c, rule, stencil, n2, columns, p, e, start)
+            if listed[x] > 0:
+                reduce_row(p, e, start, listed[x], 4 * reach + 8, zero)
         f = s - 1
         if first <= f < last:
-            row = f % n1
-            if (wrapped or 0 < f < n1 - 1) and n2 > 2:
-                for j in (0, n2 - 1):
-                    _one_pixel(y, w, out, sums, f, j, boundary)
-                for channel in range(channels):
-                    o = (channel * n1 + row) * n2
-                    up, below = (channel * n1 + (f - 1) % n1) * n2, (channel * n1 + (f + 1) % n1) * n2
-                    _eight(
-                        flat_y, np.uint64(up), np.uint64(o), np.uint64(below),
-                        np.uint64(((f - 1) % 4) * 4 * pitch), np.uint64((f % 4) * 4 * pitch),
-                        np.uint64(((f + 1) % 4) * 4 * pitch), np.uint64(pitch), flat_w, flat_out, flat_sums,
-                        np.uint64(o), np.uint64((f % sums.shape[0]) * n2), n,
-                    )  # fmt: skip
-            else:
-                for j in range(n2):
-                    _one_pixel(y, w, out, sums, f, j, boundary)
+            _rate_row(y, flat_y, w, flat_w, out, flat_out, sums, flat_sums, f, boundary)
         f -= reach
         if begin <= f < end and listed[f % slots] > 0:
-            start = (f % slots) * n2
-            exchange(y, out, sums, f, columns, p, e, start, listed[f % slots], first, last, reach, boundary)
+            x = f % slots
+            exchange(y, out, sums, f, columns, p, e, x * n2, listed[x], first, last, reach, boundary)
         f -= reach
         if first <= f < last:
             row = (f % sums.shape[0]) * n2

@@ -69,38 +69,36 @@ def _add(a, p, w, out, o, n):
 
 
 @kernel
-def weighted(a, places, taps, out, o, n):
-    """out[o + j] = taps[0] a[centre + j] + Σ_k taps[k] (a[before_k + j] + a[after_k + j]) for j < n.
+def weighted(a, places, m, whole, taps, out, o, n):
+    """out[o + j] = taps[0] a[here + j] + Σ_k taps[k] (a[before_k + j] + a[after_k + j]) for j < n and k = 1 … m.
 
-    `places` are the offsets from the first to the last, the centre in the middle; -1 is a row of zeros.
+    `places` are the offsets from the first to the last, that of here in the middle; -1 is a row of zeros, and
+    `whole` says that there is none.
     """
-    m = np.int64(taps.shape[0]) - 1
-    u = places.astype(np.uint64)
-    o, n = np.uint64(o), np.uint64(n)
-    whole = True
-    for k in range(2 * m + 1):
-        whole = whole and places[k] >= 0
-    k = 1
+    o, n, k = np.uint64(o), np.uint64(n), 1
     if whole and m >= 4:
         _centre_and_four(
-            a, u[m], u[m - 1], u[m + 1], u[m - 2], u[m + 2], u[m - 3], u[m + 3], u[m - 4], u[m + 4],
-            taps[0], taps[1], taps[2], taps[3], taps[4], out, o, n,
+            a, np.uint64(places[m]), np.uint64(places[m - 1]), np.uint64(places[m + 1]), np.uint64(places[m - 2]),
+            np.uint64(places[m + 2]), np.uint64(places[m - 3]), np.uint64(places[m + 3]), np.uint64(places[m - 4]),
+            np.uint64(places[m + 4]), taps[0], taps[1], taps[2], taps[3], taps[4], out, o, n,
         )  # fmt: skip
         k = 5
     else:
-        _centre(a, u[m], taps[0], out, o, n)
+        _centre(a, np.uint64(places[m]), taps[0], out, o, n)
     while whole and k + 3 <= m:
         x, y = m - k, m + k
         _add_four(
-            a, u[x], u[y], u[x - 1], u[y + 1], u[x - 2], u[y + 2], u[x - 3], u[y + 3],
+            a, np.uint64(places[x]), np.uint64(places[y]), np.uint64(places[x - 1]), np.uint64(places[y + 1]),
+            np.uint64(places[x - 2]), np.uint64(places[y + 2]), np.uint64(places[x - 3]), np.uint64(places[y + 3]),
             taps[k], taps[k + 1], taps[k + 2], taps[k + 3], out, o, n,
         )  # fmt: skip
         k += 4
     while k <= m:
-        if places[m - k] >= 0 and places[m + k] >= 0:
-            _add_pair(a, u[m - k], u[m + k], taps[k], out, o, n)
-        elif places[m - k] >= 0:
-            _add(a, u[m - k], taps[k], out, o, n)
-        elif places[m + k] >= 0:
-            _add(a, u[m + k], taps[k], out, o, n)
+        before, after = places[m - k], places[m + k]
+        if before >= 0 and after >= 0:
+            _add_pair(a, np.uint64(before), np.uint64(after), taps[k], out, o, n)
+        elif before >= 0:
+            _add(a, np.uint64(before), taps[k], out, o, n)
+        elif after >= 0:
+            _add(a, np.uint64(after), taps[k], out, o, n)
         k += 1

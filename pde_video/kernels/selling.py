@@ -11,7 +11,6 @@ from pde_video.kernels.diffusion import DIRICHLET, PERIODIC
 from pde_video.kernels.jit import kernel
 
 PACK, _SHIFT, _HALF_PACK = 4096, 12, 2048  # Offsets reach below 2048 pixels.
-_BLOCK = 64
 
 
 @kernel
@@ -49,23 +48,15 @@ def reduce_row(p, e, start, n, most, zero):
 
 
 @kernel
-def collect(excess, a, b, c, n, columns, p, e, start):
-    """List the pixels of a row whose excess is not ≤ 0, from `start` on, and return their number."""
-    count = start
-    for j0 in range(0, n, _BLOCK):
-        stop = min(j0 + _BLOCK, n)
-        found = 0
-        for j in range(np.uint64(j0), np.uint64(stop)):
-            found += not excess[j] <= 0
-        if found == 0:
-            continue
-        for j in range(j0, stop):
-            if not excess[j] <= 0:
-                columns[count] = j
-                p[0, count], p[1, count], p[2, count] = c[j] + b[j], a[j] + b[j], -b[j]
-                e[0, count], e[1, count], e[2, count] = 1, -PACK, PACK - 1
-                count += 1
-    return count - start
+def list_pixels(excess, a, b, c, begin, end, columns, p, e, count):
+    """List the pixels of a part of a row whose excess is not ≤ 0, with the entries 11, 12 and 22 of D in a, b, c."""
+    for j in range(begin, end):
+        if not excess[j] <= 0:
+            columns[count] = j
+            p[0, count], p[1, count], p[2, count] = c[j] + b[j], a[j] + b[j], -b[j]
+            e[0, count], e[1, count], e[2, count] = 1, -PACK, PACK - 1
+            count += 1
+    return count
 
 
 @kernel

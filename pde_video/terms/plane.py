@@ -1,0 +1,92 @@
+"""The rate of tensor diffusion in a plane by one walk over the picture, in bands of rows on all threads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pde_video.grid import BOUNDARIES, inverse_squares
+from pde_video.protocols import Array
+from pde_video.terms.perona_malik import CONDUCTANCES
+from pde_video.terms.structure import smoothed
+from pde_video.threads import each, pieces
+
+COHERENCE, _GRADIENT = -1, -2  # Codes beside those of the conductances in kernels.plane.
+_FARTHEST = 256  # Longer offsets take rows from too far away for a walk to be of use.
+_SHORTEST_BAND = 64
+_SLACK = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-12}  # Rounding of a sum of weights, relative.
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a tensor is made from: derivatives times `gradient`, a rule of that `kind`, eigenvalues from `least` on."""
+
+    kind: int
+    gradient: float
+    inverse_kappa: float
+    least: float
+    condition: float
+    smoothing: float
+    integration: float
+
+
+def half_bell(width: float) -> Array:
+    """Return a sampled bell from its centre on, the whole of sum 1, as far as four times its width; [1] for none."""
+    x = np.arange(int(4 * width + 0.5) + 1)
+    bell = np.exp(-0.5 * (x / width) ** 2) if width > 0 else np.ones(1)
+    return bell / (2 * bell.sum() - bell[0])
+
+
+def rate_in_plane(
+    y: Array, recipe: Recipe, spacing: float | tuple[float, ...], boundary: str, cap: float
+) -> Array | None:
+    """Return div(D ∇y) for the state `y` (C, N1, N2), or None where this takes more than a walk.
+
+    That is where offsets are very long, where J is smoothed narrowly, and where the weights of a pixel add up to more
+    than `cap` and have to be limited.
+    """
+    if y.dtype not in _SLACK or 0 < recipe.integration < 1:
+        return None
+    scale = inverse_squares(spacing, 2)
+    reach = math.ceil(math.sqrt(2 * recipe.condition * max(scale) / min(scale))) + 1
+    if reach > _FARTHEST:
+        return None
+    y = np.require(y, requirements=["C", "W"])
+    return _walked(y, recipe, scale, BOUNDARIES.index(boundary), cap, reach)
+
+
+def _walked(y: Array, recipe: Recipe, scale: tuple[float, ...], boundary: int, cap: float, reach: int) -> Array | None:
+    from pde_video.kernels.plane import plane_rate
+
+    def numbers(*values: float) -> tuple[np.floating, ...]:
+        return tuple(y.dtype.type(v) for v in values)
+
+    wide = recipe.smoothing >= 1
+    source = y if wide else np.ascontiguousarray(smoothed(y, recipe.smoothing, BOUNDARIES[boundary]))
+    taps = half_bell(recipe.smoothing if wide else 0.0).astype(y.dtype)
+    mean_taps = half_bell(recipe.integration).astype(y.dtype)
+
+    root = [math.sqrt(s) for s in scale]
+    h = [root[0] * root[0] / 2, root[0] * root[1] / 2, root[1] * root[1] / 2]
+    kind, factor = recipe.kind, recipe.gradient / 32
+    if kind == CONDUCTANCES.index("rational") and recipe.integration == 0 and len(y) == 1 and scale[0] == scale[1]:
+        kind, factor = _GRADIENT, factor * math.sqrt(h[0])
+    stencil = numbers(*(w * factor * r for r in root for w in (3, 10)))
+    rest = 1 - recipe.least
+    rule = numbers(h[0], h[0] * rest / recipe.least, h[0] * rest, 0)
+    limits = (*numbers(recipe.inverse_kappa, recipe.least, cap * (1 + _SLACK[y.dtype])), reach)
+    constants = numbers(0, 1, 3.31488, 1e-8, 0.5, 1e-18)
+
+    out, above = np.empty_like(y), []
+
+    def band(rows: tuple[int, int]) -> None:
+        above.append(
+            plane_rate(
+                y, source, out, *rows, taps, mean_taps, stencil, numbers(*h), kind, rule, limits, boundary, constants
+            )
+        )
+
+    each(band, pieces(y.shape[1], max(_SHORTEST_BAND, 3 * reach)))
+    return None if any(above) else out
