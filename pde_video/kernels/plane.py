@@ -29,7 +29,7 @@ from pde_video.kernels.plane_rows import (
     trace,
 )
 from pde_video.kernels.rows import fill_rim, inside, weighted
-from pde_video.kernels.selling import exchange, list_pixels, reduce_row
+from pde_video.kernels.selling import LANES, exchange, find_pixels, limit_compact, limit_listed, reduce_row, superbases
 
 _RIM = 16  # Unused values before each row of a ring that has rims: more than a rim of one, and rows stay aligned.
 _FAR = 1 << 40
@@ -130,7 +130,8 @@ def _listed(rational, excess, down, across, a, b, c, rule, stencil, n2, columns,
             if rational:
                 u, v = np.uint64(begin), np.uint64(end)
                 rational_entries(down, across, a, b, c, h, steep, flat, stencil[0], stencil[1], u, v)
-            count = list_pixels(excess, a, b, c, begin, end, columns, p, e, count)
+            before, count = count, find_pixels(excess, begin, end, columns, count, zero)
+            superbases(a, b, c, columns, p, e, before, count)
     return count - start
 
 
@@ -157,8 +158,13 @@ def _rate_row(y, flat_y, w, flat_w, out, flat_out, sums, flat_sums, f, boundary)
 
 
 @kernel
-def plane_rate(y, source, out, first, last, taps, mean_taps, stencil, h, kind, rule, limits, boundary, constants):
+def plane_rate(
+    y, source, out, sums, totals, first, last, taps, mean_taps, stencil, h, kind, rule, limits, boundary, constants
+):
     """Write rows `first` to `last` of div(D ∇y); return how many of their sums of weights are above the cap.
+
+    `sums` is a ring of at least 2 · far + 2 rows, or of N1: then it holds all sums in the end. Where `totals`, such
+    sums of all rows, are above the cap, weights are limited by them; an empty array limits none.
 
     D belongs to `source` (C, N1, N2, as y) smoothed by `taps`, and its structure tensor smoothed by `mean_taps` (each
     half a symmetric kernel, from its centre on). The derivatives are taken with the weights `stencil`: 3 and 10 along
@@ -180,10 +186,10 @@ def plane_rate(y, source, out, first, last, taps, mean_taps, stencil, h, kind, r
     tensor, mean = np.empty((1 if rational else j_slots) * 3 * n2, y.dtype), np.empty(3 * n2, y.dtype)
     a, b, c = np.empty(n2, y.dtype), np.empty(n2, y.dtype), np.empty(n2, y.dtype)
     g, excess = np.empty(n2, y.dtype), np.empty(n2, y.dtype)
-    w, sums = np.zeros((4, 4, n2 + _RIM), y.dtype), np.empty((2 * reach + 2, n2), y.dtype)
-    slots = reach + 2
-    columns, listed = np.empty(slots * n2, np.int32), np.zeros(slots, np.int64)
-    p, e = np.empty((3, slots * n2), y.dtype), np.empty((3, slots * n2), np.int32)
+    w, limited = np.zeros((4, 4, n2 + _RIM), y.dtype), totals.size > 0
+    slots, size = reach + 2, n2 + LANES
+    columns, listed = np.empty(slots * size, np.int32), np.zeros(slots, np.int64)
+    p, e = np.empty((3, slots * size), y.dtype), np.empty((3, slots * size), np.int32)
     flat_y, flat_source, flat_out = y.reshape(-1), source.reshape(-1), out.reshape(-1)
     flat_sums, flat_w = sums.reshape(-1), w.reshape(-1)
     n, pitch = np.uint64(n2), np.uint64(n2 + _RIM)
@@ -193,7 +199,7 @@ def plane_rate(y, source, out, first, last, taps, mean_taps, stencil, h, kind, r
     begin, end = max(first - reach, low), min(last + reach, high)
     next_j = max(begin - rho, low)
     next_v = max(next_j - 1, low)
-    above_cap = 0
+    exceeding = 0
     for s in range(begin, last + 2 * reach + 1):
         if s < end:
             while next_j < min(s + rho + 1, high):
@@ -232,20 +238,23 @@ def plane_rate(y, source, out, first, last, taps, mean_taps, stencil, h, kind, r
                     conduct(g, kind, inverse_kappa, values)
                     across_edges(t, o0, o1, o2, g, a, b, c, h[0], h[1], h[2], least, zero, one, half, nothing, n)
                 compact_weights(a, b, c, flat_w, q0, q1, q2, q3, excess, zero, n)
-            x, start = s % slots, (s % slots) * n2
+            x, start = s % slots, (s % slots) * size
             listed[x] = _listed(rational, excess, down, across, a, b, c, rule, stencil, n2, columns, p, e, start)
             if listed[x] > 0:
                 reduce_row(p, e, start, listed[x], 4 * reach + 8, zero)
+            if limited:
+                limit_compact(w[s % 4], s, totals, cap, boundary)
+                limit_listed(columns, p, e, start, listed[x], s, totals, cap, boundary)
         f = s - 1
         if first <= f < last:
             _rate_row(y, flat_y, w, flat_w, out, flat_out, sums, flat_sums, f, boundary)
         f -= reach
         if begin <= f < end and listed[f % slots] > 0:
             x = f % slots
-            exchange(y, out, sums, f, columns, p, e, x * n2, listed[x], first, last, reach, boundary)
+            exchange(y, out, sums, f, columns, p, e, x * size, listed[x], first, last, reach, boundary)
         f -= reach
         if first <= f < last:
             row = (f % sums.shape[0]) * n2
             for j in range(np.uint64(row), np.uint64(row + n2)):
-                above_cap += flat_sums[j] > cap
-    return above_cap
+                exceeding += flat_sums[j] > cap
+    return exceeding

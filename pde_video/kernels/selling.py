@@ -11,6 +11,7 @@ from pde_video.kernels.diffusion import DIRICHLET, PERIODIC
 from pde_video.kernels.jit import kernel
 
 PACK, _SHIFT, _HALF_PACK = 4096, 12, 2048  # Offsets reach below 2048 pixels.
+LANES = 16  # Values that one instruction works on, at most.
 
 
 @kernel
@@ -38,70 +39,157 @@ def _reduce_once(p0, p1, p2, e0, e1, e2, start, n, zero):
 def reduce_row(p, e, start, n, most, zero):
     """Reduce the `n` superbases from `start` on, in at most `most` steps: p then are weights, e offsets.
 
-    p (3, size) begins as D₂₂ + D₁₂, D₁₁ + D₁₂ and −D₁₂, e as the offsets (0, 1), (−1, 0) and (1, −1).
+    p (3, size) begins as D₂₂ + D₁₂, D₁₁ + D₁₂ and −D₁₂, e as the offsets (0, 1), (−1, 0) and (1, −1). The rest of a
+    group of LANES is overwritten.
     """
-    start, n = np.uint64(start), np.uint64(n)
+    padded = (n + LANES - 1) // LANES * LANES
+    for m in range(3):
+        for x in range(start + n, start + padded):
+            p[m, x], e[m, x] = zero, 0
+    u, v = np.uint64(start), np.uint64(padded)
     p0, p1, p2, e0, e1, e2 = p[0], p[1], p[2], e[0], e[1], e[2]
     for _ in range(most):
-        if _reduce_once(p0, p1, p2, e0, e1, e2, start, n, zero) == 0:
+        if _reduce_once(p0, p1, p2, e0, e1, e2, u, v, zero) == 0:
             break
 
 
 @kernel
-def list_pixels(excess, a, b, c, begin, end, columns, p, e, count):
-    """List the pixels of a part of a row whose excess is not ≤ 0, with the entries 11, 12 and 22 of D in a, b, c."""
-    for j in range(begin, end):
-        if not excess[j] <= 0:
-            columns[count] = j
-            p[0, count], p[1, count], p[2, count] = c[j] + b[j], a[j] + b[j], -b[j]
-            e[0, count], e[1, count], e[2, count] = 1, -PACK, PACK - 1
-            count += 1
+def find_pixels(excess, begin, end, columns, count, zero):
+    """List the columns of a part of a row whose excess is not ≤ 0, from place `count` on; return the next place.
+
+    Every column is written and most are overwritten: no branch has to be guessed.
+    """
+    for j in range(np.uint64(begin), np.uint64(end)):
+        columns[count] = j
+        count += not excess[j] <= zero
     return count
+
+
+@kernel
+def superbases(a, b, c, columns, p, e, begin, end):
+    """Begin the reduction of the pixels listed from `begin` to `end`, of the entries 11, 12 and 22 in a, b and c."""
+    for x in range(np.uint64(begin), np.uint64(end)):
+        j = np.uint64(columns[x])
+        p[0, x], p[1, x], p[2, x] = c[j] + b[j], a[j] + b[j], -b[j]
+        e[0, x], e[1, x], e[2, x] = 1, -PACK, PACK - 1
+
+
+@kernel
+def _exchange_within(y, out, sums, i, j, w, e1, e2):
+    """The exchange of one pixel with the two at ±(e1, e2), none of which is near a border."""
+    ring = sums.shape[0]
+    here = i % ring
+    before, after = here - e1, here + e1
+    before += ring if before < 0 else (-ring if before >= ring else 0)
+    after += ring if after < 0 else (-ring if after >= ring else 0)
+    sums[np.uint64(before), np.uint64(j - e2)] += w
+    sums[np.uint64(after), np.uint64(j + e2)] += w
+    sums[np.uint64(here), np.uint64(j)] += w + w
+    for c in range(np.uint64(y.shape[0])):
+        z = y[c, np.uint64(i), np.uint64(j)]
+        f = w * (y[c, np.uint64(i - e1), np.uint64(j - e2)] - z)
+        g = w * (y[c, np.uint64(i + e1), np.uint64(j + e2)] - z)
+        out[c, np.uint64(i - e1), np.uint64(j - e2)] -= f
+        out[c, np.uint64(i + e1), np.uint64(j + e2)] -= g
+        out[c, np.uint64(i), np.uint64(j)] += f + g
+
+
+@kernel
+def _exchange_anywhere(y, out, sums, i, j, w, e1, e2, first, last, boundary):
+    """The same for any pixel, in the rows from `first` to `last` alone, and in the same order."""
+    channels, n1, n2 = y.shape
+    ring, row, here = sums.shape[0], i % n1, first <= i < last
+    k0, l0, k1, l1 = i - e1, j - e2, i + e1, j + e2
+    away0, away1 = first <= k0 < last, first <= k1 < last
+    inside0, inside1 = 0 <= k0 < n1 and 0 <= l0 < n2, 0 <= k1 < n1 and 0 <= l1 < n2
+    other0, other1 = k0, k1
+    if boundary == PERIODIC:
+        other0, l0, other1, l1, inside0, inside1 = k0 % n1, l0 % n2, k1 % n1, l1 % n2, True, True
+    zero = w * 0
+    missing = w + w if boundary == DIRICHLET else zero
+    if away0 and inside0:
+        sums[k0 % ring, l0] += w
+    if away1 and inside1:
+        sums[k1 % ring, l1] += w
+    if here:
+        sums[i % ring, j] += (w if inside0 else missing) + (w if inside1 else missing)
+    for c in range(channels):
+        z = y[c, row, j]
+        f = w * (y[c, other0, l0] - z) if inside0 else -missing * z
+        g = w * (y[c, other1, l1] - z) if inside1 else -missing * z
+        if away0 and inside0:
+            out[c, other0, l0] -= f
+        if away1 and inside1:
+            out[c, other1, l1] -= g
+        if here:
+            out[c, row, j] += f + g
 
 
 @kernel
 def exchange(y, out, sums, i, columns, p, e, start, n, first, last, reach, boundary):
     """Give and take along the offsets of the `n` listed pixels of row `i`, in the rows from `first` to `last`.
 
-    out (C, N1, N2) receives what each pixel gains, `sums` (a ring of rows) the weights of the pairs it is in.
+    out (C, N1, N2) receives what each pixel gains, sums (a ring of rows) the weights of the pairs it is in.
     """
-    channels, n1, n2 = y.shape
-    ring = sums.shape[0]
-    here = first <= i < last
-    row = i % n1
-    for x in range(start, start + n):
-        j = columns[x]
+    n1, n2 = y.shape[1:]
+    far_in = max(first, 0) + reach <= i < min(last, n1) - reach
+    for x in range(np.uint64(start), np.uint64(start + n)):
+        j = np.int64(columns[x])
+        within = far_in and reach <= j < n2 - reach
         for m in range(3):
             w = p[m, x]
             if w <= 0:
                 continue
-            e1 = np.int64(e[m, x] + _HALF_PACK) >> _SHIFT
-            e2 = np.int64(e[m, x]) - e1 * PACK
-            if abs(e1) > reach:
+            packed = np.int64(e[m, x])
+            e1 = (packed + _HALF_PACK) >> _SHIFT
+            e2 = packed - e1 * PACK
+            if abs(e1) > reach or abs(e2) > reach:
                 continue  # Rounding alone makes such offsets, of a weight that is nothing.
-            for sign in (-1, 1):
-                k, l = i + sign * e1, j + sign * e2
-                away = first <= k < last
-                if not (here or away):
-                    continue
-                if boundary == PERIODIC:
-                    other = k % n1
-                    l %= n2
-                elif 0 <= k < n1 and 0 <= l < n2:
-                    other = k
-                else:
-                    if boundary == DIRICHLET and here:
-                        sums[i % ring, j] += w + w
-                        for c in range(channels):
-                            out[c, row, j] -= (w + w) * y[c, row, j]
-                    continue
-                if here:
-                    sums[i % ring, j] += w
-                if away:
-                    sums[k % ring, l] += w
-                for c in range(channels):
-                    flux = w * (y[c, other, l] - y[c, row, j])
-                    if here:
-                        out[c, row, j] += flux
-                    if away:
-                        out[c, other, l] -= flux
+            if within:
+                _exchange_within(y, out, sums, i, j, w, e1, e2)
+            else:
+                _exchange_anywhere(y, out, sums, i, j, w, e1, e2, first, last, boundary)
+
+
+@kernel
+def _largest(totals, i, j, e1, e2, boundary):
+    """The largest total of a pixel and the two at ±(e1, e2)."""
+    n1, n2 = totals.shape
+    largest = totals[i % n1, j]
+    for sign in (-1, 1):
+        k, l = i + sign * e1, j + sign * e2
+        if boundary == PERIODIC:
+            largest = max(largest, totals[k % n1, l % n2])
+        elif 0 <= k < n1 and 0 <= l < n2:
+            largest = max(largest, totals[k, l])
+    return largest
+
+
+@kernel
+def limit_compact(w, i, totals, cap, boundary):
+    """Limit the weights w (offset, column) of row `i` on (1, 0), (0, 1), (1, 1) and (1, −1), as `tensor.limit` does."""
+    n1, n2 = totals.shape
+    found = 0
+    for k in range(i - 1, i + 2):
+        if boundary == PERIODIC or 0 <= k < n1:
+            row = totals[k % n1]
+            for j in range(n2):
+                found += row[j] > cap
+    if found > 0:
+        for m, e1, e2 in ((0, 1, 0), (1, 0, 1), (2, 1, 1), (3, 1, -1)):
+            for j in range(n2):
+                largest = _largest(totals, i, j, e1, e2, boundary)
+                if largest > cap:
+                    w[m, j] *= cap / largest
+
+
+@kernel
+def limit_listed(columns, p, e, start, n, i, totals, cap, boundary):
+    """Limit the weights of the `n` listed pixels of row `i` in the same way."""
+    for x in range(start, start + n):
+        for m in range(3):
+            packed = np.int64(e[m, x])
+            e1 = (packed + _HALF_PACK) >> _SHIFT
+            largest = _largest(totals, i, np.int64(columns[x]), e1, packed - e1 * PACK, boundary)
+            if largest > cap:
+                p[m, x] *= cap / largest

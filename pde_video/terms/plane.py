@@ -44,8 +44,8 @@ def rate_in_plane(
 ) -> Array | None:
     """Return div(D ∇y) for the state `y` (C, N1, N2), or None where this takes more than a walk.
 
-    That is where offsets are very long, where J is smoothed narrowly, and where the weights of a pixel add up to more
-    than `cap` and have to be limited.
+    That is where offsets are very long, and where J is smoothed narrowly. Where the weights of a pixel add up to more
+    than `cap`, the picture is walked over twice again, with the weights limited.
     """
     if y.dtype not in _SLACK or 0 < recipe.integration < 1:
         return None
@@ -57,7 +57,7 @@ def rate_in_plane(
     return _walked(y, recipe, scale, BOUNDARIES.index(boundary), cap, reach)
 
 
-def _walked(y: Array, recipe: Recipe, scale: tuple[float, ...], boundary: int, cap: float, reach: int) -> Array | None:
+def _walked(y: Array, recipe: Recipe, scale: tuple[float, ...], boundary: int, cap: float, reach: int) -> Array:
     from pde_video.kernels.plane import plane_rate
 
     def numbers(*values: float) -> tuple[np.floating, ...]:
@@ -75,18 +75,31 @@ def _walked(y: Array, recipe: Recipe, scale: tuple[float, ...], boundary: int, c
         kind, factor = _GRADIENT, factor * math.sqrt(h[0])
     stencil = numbers(*(w * factor * r for r in root for w in (3, 10)))
     rest = 1 - recipe.least
-    rule = numbers(h[0], h[0] * rest / recipe.least, h[0] * rest, 0)
+    halves, rule = numbers(*h), numbers(h[0], h[0] * rest / recipe.least, h[0] * rest, 0)
     limits = (*numbers(recipe.inverse_kappa, recipe.least, cap * (1 + _SLACK[y.dtype])), reach)
     constants = numbers(0, 1, 3.31488, 1e-8, 0.5, 1e-18)
 
-    out, above = np.empty_like(y), []
+    rows = pieces(y.shape[1], max(_SHORTEST_BAND, 3 * reach))
 
-    def band(rows: tuple[int, int]) -> None:
-        above.append(
-            plane_rate(
-                y, source, out, *rows, taps, mean_taps, stencil, numbers(*h), kind, rule, limits, boundary, constants
-            )
-        )
+    def walk(totals: Array, sums: Array | None = None) -> tuple[Array, bool]:
+        out, exceeding = np.empty_like(y), []
 
-    each(band, pieces(y.shape[1], max(_SHORTEST_BAND, 3 * reach)))
-    return None if any(above) else out
+        def band(part: tuple[int, int]) -> None:
+            ring = np.empty((2 * reach + 2, y.shape[2]), y.dtype) if sums is None else sums
+            exceeding.append(
+                plane_rate(
+                    y, source, out, ring, totals, *part, taps, mean_taps, stencil, halves, kind, rule, limits,
+                    boundary, constants,
+                )
+            )  # fmt: skip
+
+        each(band, rows)
+        return out, any(exceeding)
+
+    nothing = np.empty((0, 0), y.dtype)
+    out, limited = walk(nothing)
+    if limited:
+        totals = np.empty(y.shape[1:], y.dtype)
+        walk(nothing, totals)
+        out, _ = walk(totals)
+    return out
