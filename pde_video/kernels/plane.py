@@ -41,26 +41,26 @@ def _one_pixel(y, w, out, sums, i, j, boundary):
     """As `_eight` for one pixel anywhere. `w` is the ring (row, offset, column)."""
     channels, n1, n2 = y.shape
     slots, row = w.shape[0], i % n1
-    total = w[0, 0, 0] * 0
+    total = w[0, 0, 0] - w[0, 0, 0]
     for c in range(channels):
         out[c, row, j] = 0
     for m in range(4):
         di, dj = (1 if m != 1 else 0), (0 if m == 0 else (-1 if m == 3 else 1))
         own = w[i % slots, m, j]
         for sign in (-1, 1):
-            k, l = i + sign * di, j + sign * dj
+            k, other = i + sign * di, j + sign * dj
             if boundary == PERIODIC:
-                l %= n2
-            elif not (0 <= k < n1 and 0 <= l < n2):
+                other %= n2
+            elif not (0 <= k < n1 and 0 <= other < n2):
                 if boundary == DIRICHLET:
                     total += own + own
                     for c in range(channels):
                         out[c, row, j] -= (own + own) * y[c, row, j]
                 continue
-            f = own + w[k % slots, m, l]
+            f = own + w[k % slots, m, other]
             total += f
             for c in range(channels):
-                out[c, row, j] += f * (y[c, k % n1, l] - y[c, row, j])
+                out[c, row, j] += f * (y[c, k % n1, other] - y[c, row, j])
     sums[i % sums.shape[0], j] = total
 
 
@@ -189,7 +189,7 @@ def plane_rate(
     w, limited = np.zeros((4, 4, n2 + _RIM), y.dtype), totals.size > 0
     slots, size = reach + 2, n2 + LANES
     columns, listed = np.empty(slots * size, np.int32), np.zeros(slots, np.int64)
-    p, e = np.empty((3, slots * size), y.dtype), np.empty((3, slots * size), np.int32)
+    p, e = np.empty((3, slots * size), y.dtype), np.empty((3, slots * size), y.dtype)
     flat_y, flat_source, flat_out = y.reshape(-1), source.reshape(-1), out.reshape(-1)
     flat_sums, flat_w = sums.reshape(-1), w.reshape(-1)
     n, pitch = np.uint64(n2), np.uint64(n2 + _RIM)
@@ -217,8 +217,8 @@ def plane_rate(
                     else:
                         add_products(down, across, tensor, o, o + n, o + n + n, stencil[0], stencil[1], n)
                 next_j += 1
-            q = np.uint64((s % 4) * 4) * pitch
-            q0, q1, q2, q3 = q, q + pitch, q + pitch + pitch, q + pitch + pitch + pitch
+            q0 = np.uint64((s % 4) * 4) * pitch
+            q1, q2, q3 = q0 + pitch, q0 + pitch + pitch, q0 + pitch + pitch + pitch
             if rational:
                 scale, steep, flat, _ = rule
                 rational_weights(
@@ -248,13 +248,16 @@ def plane_rate(
         f = s - 1
         if first <= f < last:
             _rate_row(y, flat_y, w, flat_w, out, flat_out, sums, flat_sums, f, boundary)
-        f -= reach
-        if begin <= f < end and listed[f % slots] > 0:
-            x = f % slots
-            exchange(y, out, sums, f, columns, p, e, x * size, listed[x], first, last, reach, boundary)
-        f -= reach
-        if first <= f < last:
-            row = (f % sums.shape[0]) * n2
+        k = f - reach
+        if begin <= k < end and listed[k % slots] > 0:
+            x = k % slots
+            exchange(
+                y, flat_y, out, flat_out, sums, flat_sums, k, columns, p, e, x * size, listed[x], first, last, reach,
+                boundary,
+            )  # fmt: skip
+        k -= reach
+        if first <= k < last:
+            row = (k % sums.shape[0]) * n2
             for j in range(np.uint64(row), np.uint64(row + n2)):
                 exceeding += flat_sums[j] > cap
     return exceeding

@@ -34,6 +34,7 @@ def products(down, across, tensor, o0, o1, o2, three, ten, n):
 
 @kernel
 def add_products(down, across, tensor, o0, o1, o2, three, ten, n):
+    """As `products`, added to those of other channels."""
     one, two = np.uint64(1), np.uint64(2)
     for j in range(n):
         g0 = three * (down[j] + down[j + two]) + ten * down[j + one]
@@ -87,6 +88,7 @@ def rational_entries(down, across, a, b, c, h, steep, flat, three, ten, begin, e
 
 @kernel
 def trace(t, o0, o2, g, n):
+    """g = t₁₁ + t₂₂."""
     for j in range(n):
         g[j] = t[o0 + j] + t[o2 + j]
 
@@ -148,9 +150,9 @@ def compact_weights(a, b, c, w, o0, o1, o2, o3, excess, zero, n):
 def eight(y, up, here, down, wu, wh, wd, step, w, out, sums, o, s, n):
     """out = Σ over the eight neighbours of the pair's weight times the difference, sums = Σ of the weights."""
     one = np.uint64(1)
-    u1, u2, u3 = wu + step, wu + step + step, wu + step + step + step
+    u2, u3 = wu + step + step, wu + step + step + step
     h1, h2, h3 = wh + step, wh + step + step, wh + step + step + step
-    d1, d2, d3 = wd + step, wd + step + step, wd + step + step + step
+    d2, d3 = wd + step + step, wd + step + step + step
     for j in range(one, n - one):
         z = y[here + j]
         f0, f1 = w[wh + j] + w[wu + j], w[wh + j] + w[wd + j]

@@ -1,6 +1,7 @@
 """Selling's reduction for many pixels side by side, and the exchange along the long offsets that it finds.
 
-Offsets are packed into one integer, row · PACK + column: the reduction only adds them and changes their signs.
+Offsets are packed into one number, row · PACK + column: the reduction only adds them and changes their signs. It is a
+whole number in the precision of the weights, in which every one that occurs is exact.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ def _reduce_once(p0, p1, p2, e0, e1, e2, start, n, zero):
         s = (min(a, zero) + min(b, zero)) + min(c, zero)
         count += s < zero
         s = s + s
-        p0[x] = -a if na else a + s
-        p1[x] = -b if nb else b + s
-        p2[x] = -c if nc else c + s
-        e0[x] = e - f if na else (-d if nc else d)
-        e1[x] = f - d if nb else (-e if na else e)
-        e2[x] = d - e if nc else (-f if nb else f)
+        u, v, w = a + s, b + s, c + s
+        ef, fd, de = e - f, f - d, d - e
+        p0[x] = -a if na else u
+        p1[x] = -b if nb else v
+        p2[x] = -c if nc else w
+        e0[x] = ef if na else (-d if nc else d)
+        e1[x] = fd if nb else (-e if na else e)
+        e2[x] = de if nc else (-f if nb else f)
     return count
 
 
@@ -45,7 +48,7 @@ def reduce_row(p, e, start, n, most, zero):
     padded = (n + LANES - 1) // LANES * LANES
     for m in range(3):
         for x in range(start + n, start + padded):
-            p[m, x], e[m, x] = zero, 0
+            p[m, x], e[m, x] = zero, zero
     u, v = np.uint64(start), np.uint64(padded)
     p0, p1, p2, e0, e1, e2 = p[0], p[1], p[2], e[0], e[1], e[2]
     for _ in range(most):
@@ -75,28 +78,8 @@ def superbases(a, b, c, columns, p, e, begin, end):
 
 
 @kernel
-def _exchange_within(y, out, sums, i, j, w, e1, e2):
-    """The exchange of one pixel with the two at ±(e1, e2), none of which is near a border."""
-    ring = sums.shape[0]
-    here = i % ring
-    before, after = here - e1, here + e1
-    before += ring if before < 0 else (-ring if before >= ring else 0)
-    after += ring if after < 0 else (-ring if after >= ring else 0)
-    sums[np.uint64(before), np.uint64(j - e2)] += w
-    sums[np.uint64(after), np.uint64(j + e2)] += w
-    sums[np.uint64(here), np.uint64(j)] += w + w
-    for c in range(np.uint64(y.shape[0])):
-        z = y[c, np.uint64(i), np.uint64(j)]
-        f = w * (y[c, np.uint64(i - e1), np.uint64(j - e2)] - z)
-        g = w * (y[c, np.uint64(i + e1), np.uint64(j + e2)] - z)
-        out[c, np.uint64(i - e1), np.uint64(j - e2)] -= f
-        out[c, np.uint64(i + e1), np.uint64(j + e2)] -= g
-        out[c, np.uint64(i), np.uint64(j)] += f + g
-
-
-@kernel
 def _exchange_anywhere(y, out, sums, i, j, w, e1, e2, first, last, boundary):
-    """The same for any pixel, in the rows from `first` to `last` alone, and in the same order."""
+    """The exchange of a pixel with the two at ±(e1, e2), in the rows from `first` to `last` alone."""
     channels, n1, n2 = y.shape
     ring, row, here = sums.shape[0], i % n1, first <= i < last
     k0, l0, k1, l1 = i - e1, j - e2, i + e1, j + e2
@@ -105,7 +88,7 @@ def _exchange_anywhere(y, out, sums, i, j, w, e1, e2, first, last, boundary):
     other0, other1 = k0, k1
     if boundary == PERIODIC:
         other0, l0, other1, l1, inside0, inside1 = k0 % n1, l0 % n2, k1 % n1, l1 % n2, True, True
-    zero = w * 0
+    zero = w - w  # In the precision of w; NaN stays NaN.
     missing = w + w if boundary == DIRICHLET else zero
     if away0 and inside0:
         sums[k0 % ring, l0] += w
@@ -126,29 +109,45 @@ def _exchange_anywhere(y, out, sums, i, j, w, e1, e2, first, last, boundary):
 
 
 @kernel
-def exchange(y, out, sums, i, columns, p, e, start, n, first, last, reach, boundary):
+def exchange(y, flat_y, out, flat_out, sums, flat_sums, i, columns, p, e, start, n, first, last, reach, boundary):
     """Give and take along the offsets of the `n` listed pixels of row `i`, in the rows from `first` to `last`.
 
-    out (C, N1, N2) receives what each pixel gains, sums (a ring of rows) the weights of the pairs it is in.
+    out (C, N1, N2) receives what each pixel gains, sums (a ring of rows) the weights of the pairs it is in. Away from
+    the borders this needs no tests, and places are sums of offsets.
     """
-    n1, n2 = y.shape[1:]
+    channels, n1, n2 = y.shape
+    ring, plane = sums.shape[0], n1 * n2
     far_in = max(first, 0) + reach <= i < min(last, n1) - reach
+    slot = i % ring
+    p0, p1, p2, e0, e1, e2 = p[0], p[1], p[2], e[0], e[1], e[2]
     for x in range(np.uint64(start), np.uint64(start + n)):
         j = np.int64(columns[x])
         within = far_in and reach <= j < n2 - reach
         for m in range(3):
-            w = p[m, x]
-            if w <= 0:
+            w = p0[x] if m == 0 else (p1[x] if m == 1 else p2[x])
+            packed = np.int64(e0[x] if m == 0 else (e1[x] if m == 1 else e2[x]))
+            rows = (packed + _HALF_PACK) >> _SHIFT
+            aside = packed - rows * PACK
+            if w <= 0 or abs(rows) > reach or abs(aside) > reach:
+                continue  # Rounding alone makes longer offsets, of a weight that is nothing.
+            if not within:
+                _exchange_anywhere(y, out, sums, i, j, w, rows, aside, first, last, boundary)
                 continue
-            packed = np.int64(e[m, x])
-            e1 = (packed + _HALF_PACK) >> _SHIFT
-            e2 = packed - e1 * PACK
-            if abs(e1) > reach or abs(e2) > reach:
-                continue  # Rounding alone makes such offsets, of a weight that is nothing.
-            if within:
-                _exchange_within(y, out, sums, i, j, w, e1, e2)
-            else:
-                _exchange_anywhere(y, out, sums, i, j, w, e1, e2, first, last, boundary)
+            before, after = slot - rows, slot + rows
+            before += ring if before < 0 else (-ring if before >= ring else 0)
+            after += ring if after < 0 else (-ring if after >= ring else 0)
+            flat_sums[np.uint64(before * n2 + j - aside)] += w
+            flat_sums[np.uint64(after * n2 + j + aside)] += w
+            flat_sums[np.uint64(slot * n2 + j)] += w + w
+            here, step = i * n2 + j, rows * n2 + aside
+            for c in range(channels):
+                a, b, d = np.uint64(here - step), np.uint64(here), np.uint64(here + step)
+                z = flat_y[b]
+                f, g = w * (flat_y[a] - z), w * (flat_y[d] - z)
+                flat_out[a] -= f
+                flat_out[d] -= g
+                flat_out[b] += f + g
+                here += plane
 
 
 @kernel
@@ -157,11 +156,11 @@ def _largest(totals, i, j, e1, e2, boundary):
     n1, n2 = totals.shape
     largest = totals[i % n1, j]
     for sign in (-1, 1):
-        k, l = i + sign * e1, j + sign * e2
+        k, m = i + sign * e1, j + sign * e2
         if boundary == PERIODIC:
-            largest = max(largest, totals[k % n1, l % n2])
-        elif 0 <= k < n1 and 0 <= l < n2:
-            largest = max(largest, totals[k, l])
+            largest = max(largest, totals[k % n1, m % n2])
+        elif 0 <= k < n1 and 0 <= m < n2:
+            largest = max(largest, totals[k, m])
     return largest
 
 
