@@ -248,16 +248,16 @@ def plane_rate(
         f = s - 1
         if first <= f < last:
             _rate_row(y, flat_y, w, flat_w, out, flat_out, sums, flat_sums, f, boundary)
-        k = f - reach
-        if begin <= k < end and listed[k % slots] > 0:
-            x = k % slots
+        done = f - reach
+        if begin <= done < end and listed[done % slots] > 0:
+            x = done % slots
             exchange(
-                y, flat_y, out, flat_out, sums, flat_sums, k, columns, p, e, x * size, listed[x], first, last, reach,
+                y, flat_y, out, flat_out, sums, flat_sums, done, columns, p, e, x * size, listed[x], first, last, reach,
                 boundary,
             )  # fmt: skip
-        k -= reach
-        if first <= k < last:
-            row = (k % sums.shape[0]) * n2
+        complete = done - reach
+        if first <= complete < last:
+            row = (complete % sums.shape[0]) * n2
             for j in range(np.uint64(row), np.uint64(row + n2)):
                 exceeding += flat_sums[j] > cap
     return exceeding
