@@ -9,7 +9,7 @@ import numpy as np
 
 from pde_video.grid import as_volume
 from pde_video.protocols import Array
-from pde_video.threads import available, each
+from pde_video.threads import each, pieces
 
 _HALO_COST = 8  # A box is at least so many times as thick as what is computed beside it, for it, by others too.
 _ROWS = 48  # Rows of a volume that are walked through all frames together: their levels stay in the cache.
@@ -82,14 +82,9 @@ def _as_slabs(y: Array) -> Array:
 def _boxes(slabs: int, rows: int, stages: int) -> list[Box]:
     """Cut pictures for threads, volumes for the cache."""
     if rows == 1:
-        parts = min(available(), max(1, slabs // (_HALO_COST * stages)))
-        return [(*_part(slabs, i, parts), 0, 1) for i in range(parts)]
+        return [(*piece, 0, 1) for piece in pieces(slabs, _HALO_COST * stages)]
     parts = max(1, rows // max(_ROWS, 2 * stages))
-    return [(0, slabs, *_part(rows, i, parts)) for i in range(parts)]
-
-
-def _part(n: int, i: int, parts: int) -> tuple[int, int]:
-    return n * i // parts, n * (i + 1) // parts
+    return [(0, slabs, rows * i // parts, rows * (i + 1) // parts) for i in range(parts)]
 
 
 class _Alias:

@@ -168,6 +168,12 @@ def available() -> int:
     return 1 if getattr(_state.here, "working", False) else num_threads()
 
 
+def pieces(length: int, at_least: int) -> list[tuple[int, int]]:
+    """Return `length` cut into one range for each thread that `each` would use here, none below `at_least`."""
+    n = max(1, min(available(), length // at_least))
+    return [(length * k // n, length * (k + 1) // n) for k in range(n)]
+
+
 def _alone() -> bool:
     return available() == 1
 

@@ -13,6 +13,7 @@ from pde_video.grid import as_spacing, check_boundary, check_positive, stable_eu
 from pde_video.protocols import Array
 from pde_video.terms.frozen_tensor import FrozenTensor, decomposed
 from pde_video.terms.perona_malik import CONDUCTANCES
+from pde_video.terms.plane import COHERENCE, EDGES, Recipe, rate_in_plane
 from pde_video.terms.structure import check_width, directions, grid_axes, smoothed, structure_tensor
 
 
@@ -42,8 +43,16 @@ class _TensorDiffusion(ABC):
         entries = np.stack([(p == q) * a + b * w[p] * w[q] for p in range(axes) for q in range(p, axes)])
         return decomposed(entries, self.spacing, self.boundary, 1.0 / self.stable_dt(axes), y.dtype)  # type: ignore[arg-type]
 
+    @abstractmethod
+    def _recipe(self) -> Recipe:
+        """Return the same for a walk over a plane."""
+
     def rate(self, t: float, y: Array) -> Array:
         """Return div(D(y) ∇y) for the state `y` (C, *grid)."""
+        if y.ndim == 3:
+            walked = rate_in_plane(y, self._recipe(), self.spacing, self.boundary, 1.0 / self.stable_dt(2))  # type: ignore[arg-type]
+            if walked is not None:
+                return walked
         return self.frozen(t, y).rate(t, y)
 
     def stable_dt(self, ndim: int) -> float:
@@ -127,6 +136,12 @@ class EdgeEnhancing(_TensorDiffusion):
     def _largest(self) -> float:
         return max(1.0, 1.0 / self.kappa) if self.conductance == "tv" else 1.0
 
+    def _recipe(self) -> Recipe:
+        inverse, condition = 1.0 / self.kappa, max(1.0 / self.least, self._largest)
+        return Recipe(
+            EDGES, self.conductance, inverse, inverse, self.least, condition, self.smoothing, self.integration
+        )
+
     def _parts(self, y: Array) -> tuple[Array, Array, Array]:
         from pde_video.kernels.conductance import evaluate
 
@@ -199,6 +214,12 @@ class CoherenceEnhancing(_TensorDiffusion):
         check_width(smoothing=self.smoothing, integration=self.integration)
         object.__setattr__(self, "spacing", as_spacing(self.spacing))
         check_boundary(self.boundary)
+
+    def _recipe(self) -> Recipe:
+        gradient = self.contrast**-0.25  # J in units of √C, so that its squares are of the order of 1.
+        return Recipe(
+            COHERENCE, "exponential", gradient, 1.0, self.alpha, 1.0 / self.alpha, self.smoothing, self.integration
+        )
 
     def _parts(self, y: Array) -> tuple[Array, Array, Array]:
         v = smoothed(y, self.smoothing, self.boundary)

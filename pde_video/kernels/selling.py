@@ -1,0 +1,194 @@
+"""Selling's reduction for many pixels side by side, and the exchange along the long offsets that it finds.
+
+Offsets are packed into one number, row · PACK + column: the reduction only adds them and changes their signs. It is a
+whole number in the precision of the weights, in which every one that occurs is exact.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pde_video.kernels.diffusion import DIRICHLET, PERIODIC
+from pde_video.kernels.jit import kernel
+
+PACK, _SHIFT, _HALF_PACK = 4096, 12, 2048  # Offsets reach below 2048 pixels.
+LANES = 16  # Values that one instruction works on, at most.
+
+
+@kernel
+def _reduce_once(p0, p1, p2, e0, e1, e2, start, n, zero):
+    """One reduction wherever a p is negative (never two are); return how many there were."""
+    count = 0
+    for k in range(n):
+        x = start + k
+        a, b, c = p0[x], p1[x], p2[x]
+        d, e, f = e0[x], e1[x], e2[x]
+        na, nb, nc = a < zero, b < zero, c < zero
+        s = (min(a, zero) + min(b, zero)) + min(c, zero)
+        count += s < zero
+        s = s + s
+        u, v, w = a + s, b + s, c + s
+        ef, fd, de = e - f, f - d, d - e
+        p0[x] = -a if na else u
+        p1[x] = -b if nb else v
+        p2[x] = -c if nc else w
+        e0[x] = ef if na else (-d if nc else d)
+        e1[x] = fd if nb else (-e if na else e)
+        e2[x] = de if nc else (-f if nb else f)
+    return count
+
+
+@kernel
+def reduce_row(p, e, start, n, most, zero):
+    """Reduce the `n` superbases from `start` on, in at most `most` steps: p then are weights, e offsets.
+
+    p (3, size) begins as D₂₂ + D₁₂, D₁₁ + D₁₂ and −D₁₂, e as the offsets (0, 1), (−1, 0) and (1, −1). The rest of a
+    group of LANES is overwritten.
+    """
+    padded = (n + LANES - 1) // LANES * LANES
+    for m in range(3):
+        for x in range(start + n, start + padded):
+            p[m, x], e[m, x] = zero, zero
+    u, v = np.uint64(start), np.uint64(padded)
+    p0, p1, p2, e0, e1, e2 = p[0], p[1], p[2], e[0], e[1], e[2]
+    for _ in range(most):
+        if _reduce_once(p0, p1, p2, e0, e1, e2, u, v, zero) == 0:
+            break
+
+
+@kernel
+def find_pixels(excess, begin, end, columns, count, zero):
+    """List the columns of a part of a row whose excess is not ≤ 0, from place `count` on; return the next place.
+
+    Every column is written and most are overwritten: no branch has to be guessed.
+    """
+    for j in range(np.uint64(begin), np.uint64(end)):
+        columns[count] = j
+        count += not excess[j] <= zero
+    return count
+
+
+@kernel
+def superbases(a, b, c, columns, p, e, begin, end):
+    """Begin the reduction of the pixels listed from `begin` to `end`, of the entries 11, 12 and 22 in a, b and c."""
+    for x in range(np.uint64(begin), np.uint64(end)):
+        j = np.uint64(columns[x])
+        p[0, x], p[1, x], p[2, x] = c[j] + b[j], a[j] + b[j], -b[j]
+        e[0, x], e[1, x], e[2, x] = 1, -PACK, PACK - 1
+
+
+@kernel
+def _exchange_anywhere(y, out, sums, i, j, w, e1, e2, first, last, boundary):
+    """The exchange of a pixel with the two at ±(e1, e2), in the rows from `first` to `last` alone."""
+    channels, n1, n2 = y.shape
+    ring, row, here = sums.shape[0], i % n1, first <= i < last
+    k0, l0, k1, l1 = i - e1, j - e2, i + e1, j + e2
+    away0, away1 = first <= k0 < last, first <= k1 < last
+    inside0, inside1 = 0 <= k0 < n1 and 0 <= l0 < n2, 0 <= k1 < n1 and 0 <= l1 < n2
+    other0, other1 = k0, k1
+    if boundary == PERIODIC:
+        other0, l0, other1, l1, inside0, inside1 = k0 % n1, l0 % n2, k1 % n1, l1 % n2, True, True
+    zero = w - w  # In the precision of w; NaN stays NaN.
+    missing = w + w if boundary == DIRICHLET else zero
+    if away0 and inside0:
+        sums[k0 % ring, l0] += w
+    if away1 and inside1:
+        sums[k1 % ring, l1] += w
+    if here:
+        sums[i % ring, j] += (w if inside0 else missing) + (w if inside1 else missing)
+    for c in range(channels):
+        z = y[c, row, j]
+        f = w * (y[c, other0, l0] - z) if inside0 else -missing * z
+        g = w * (y[c, other1, l1] - z) if inside1 else -missing * z
+        if away0 and inside0:
+            out[c, other0, l0] -= f
+        if away1 and inside1:
+            out[c, other1, l1] -= g
+        if here:
+            out[c, row, j] += f + g
+
+
+@kernel
+def exchange(y, flat_y, out, flat_out, sums, flat_sums, i, columns, p, e, start, n, first, last, reach, boundary):
+    """Give and take along the offsets of the `n` listed pixels of row `i`, in the rows from `first` to `last`.
+
+    out (C, N1, N2) receives what each pixel gains, sums (a ring of rows) the weights of the pairs it is in. Away from
+    the borders this needs no tests, and places are sums of offsets.
+    """
+    channels, n1, n2 = y.shape
+    ring, plane = sums.shape[0], n1 * n2
+    far_in = max(first, 0) + reach <= i < min(last, n1) - reach
+    slot = i % ring
+    p0, p1, p2, e0, e1, e2 = p[0], p[1], p[2], e[0], e[1], e[2]
+    for x in range(np.uint64(start), np.uint64(start + n)):
+        j = np.int64(columns[x])
+        within = far_in and reach <= j < n2 - reach
+        for m in range(3):
+            w = p0[x] if m == 0 else (p1[x] if m == 1 else p2[x])
+            packed = np.int64(e0[x] if m == 0 else (e1[x] if m == 1 else e2[x]))
+            rows = (packed + _HALF_PACK) >> _SHIFT
+            aside = packed - rows * PACK
+            if w <= 0 or abs(rows) > reach or abs(aside) > reach:
+                continue  # Rounding alone makes longer offsets, of a weight that is nothing.
+            if not within:
+                _exchange_anywhere(y, out, sums, i, j, w, rows, aside, first, last, boundary)
+                continue
+            before, after = slot - rows, slot + rows
+            before += ring if before < 0 else (-ring if before >= ring else 0)
+            after += ring if after < 0 else (-ring if after >= ring else 0)
+            flat_sums[np.uint64(before * n2 + j - aside)] += w
+            flat_sums[np.uint64(after * n2 + j + aside)] += w
+            flat_sums[np.uint64(slot * n2 + j)] += w + w
+            here, step = i * n2 + j, rows * n2 + aside
+            for c in range(channels):
+                a, b, d = np.uint64(here - step), np.uint64(here), np.uint64(here + step)
+                z = flat_y[b]
+                f, g = w * (flat_y[a] - z), w * (flat_y[d] - z)
+                flat_out[a] -= f
+                flat_out[d] -= g
+                flat_out[b] += f + g
+                here += plane
+
+
+@kernel
+def _largest(totals, i, j, e1, e2, boundary):
+    """The largest total of a pixel and the two at ±(e1, e2)."""
+    n1, n2 = totals.shape
+    largest = totals[i % n1, j]
+    for sign in (-1, 1):
+        k, m = i + sign * e1, j + sign * e2
+        if boundary == PERIODIC:
+            largest = max(largest, totals[k % n1, m % n2])
+        elif 0 <= k < n1 and 0 <= m < n2:
+            largest = max(largest, totals[k, m])
+    return largest
+
+
+@kernel
+def limit_compact(w, i, totals, cap, boundary):
+    """Limit the weights w (offset, column) of row `i` on (1, 0), (0, 1), (1, 1) and (1, −1), as `tensor.limit` does."""
+    n1, n2 = totals.shape
+    found = 0
+    for k in range(i - 1, i + 2):
+        if boundary == PERIODIC or 0 <= k < n1:
+            row = totals[k % n1]
+            for j in range(n2):
+                found += row[j] > cap
+    if found > 0:
+        for m, e1, e2 in ((0, 1, 0), (1, 0, 1), (2, 1, 1), (3, 1, -1)):
+            for j in range(n2):
+                largest = _largest(totals, i, j, e1, e2, boundary)
+                if largest > cap:
+                    w[m, j] *= cap / largest
+
+
+@kernel
+def limit_listed(columns, p, e, start, n, i, totals, cap, boundary):
+    """Limit the weights of the `n` listed pixels of row `i` in the same way."""
+    for x in range(start, start + n):
+        for m in range(3):
+            packed = np.int64(e[m, x])
+            e1 = (packed + _HALF_PACK) >> _SHIFT
+            largest = _largest(totals, i, np.int64(columns[x]), e1, packed - e1 * PACK, boundary)
+            if largest > cap:
+                p[m, x] *= cap / largest

@@ -1,0 +1,113 @@
+"""The rate of tensor diffusion in a plane by one walk over the picture, in bands of rows on all threads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pde_video.grid import BOUNDARIES, inverse_squares
+from pde_video.protocols import Array
+from pde_video.terms.structure import smoothed
+from pde_video.threads import each, pieces
+
+EDGES, COHERENCE, _GRADIENT = 0, -1, -2  # Codes of kernels.plane.
+_FARTHEST = 256  # Longer offsets take rows from too far away for a walk to be of use.
+_SHORTEST_BAND = 64
+_SLACK = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-12}  # Rounding of a sum of weights, relative.
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a tensor is made from: derivatives times `gradient`, a rule of that `kind`, eigenvalues from `least` on."""
+
+    kind: int
+    conductance: str
+    gradient: float
+    inverse_kappa: float
+    least: float
+    condition: float
+    smoothing: float
+    integration: float
+
+
+def half_bell(width: float) -> Array:
+    """Return a sampled bell from its centre on, the whole of sum 1, as far as four times its width; [1] for none."""
+    x = np.arange(int(4 * width + 0.5) + 1)
+    bell = np.exp(-0.5 * (x / width) ** 2) if width > 0 else np.ones(1)
+    return bell / (2 * bell.sum() - bell[0])
+
+
+def rate_in_plane(
+    y: Array, recipe: Recipe, spacing: float | tuple[float, ...], boundary: str, cap: float
+) -> Array | None:
+    """Return div(D ∇y) for the state `y` (C, N1, N2), or None where this takes more than a walk.
+
+    That is where offsets are very long, and where J is smoothed narrowly. Where the weights of a pixel add up to more
+    than `cap`, the picture is walked over twice again, with the weights limited.
+    """
+    if y.dtype not in _SLACK or 0 < recipe.integration < 1:
+        return None
+    scale = inverse_squares(spacing, 2)
+    reach = math.ceil(math.sqrt(2 * recipe.condition * max(scale) / min(scale))) + 1
+    if reach > _FARTHEST:
+        return None
+    y = np.require(y, requirements=["C", "W"])
+    return _walked(y, recipe, scale, BOUNDARIES.index(boundary), cap, reach)
+
+
+def _walked(y: Array, recipe: Recipe, scale: tuple[float, ...], boundary: int, cap: float, reach: int) -> Array:
+    from pde_video.kernels.conductance import named, unit
+    from pde_video.kernels.plane import plane_rate
+
+    def numbers(*values: float) -> tuple[np.floating, ...]:
+        return tuple(y.dtype.type(v) for v in values)
+
+    wide = recipe.smoothing >= 1
+    source = y if wide else np.ascontiguousarray(smoothed(y, recipe.smoothing, BOUNDARIES[boundary]))
+    taps = half_bell(recipe.smoothing if wide else 0.0).astype(y.dtype)
+    mean_taps = half_bell(recipe.integration).astype(y.dtype)
+
+    root = [math.sqrt(s) for s in scale]
+    h = [root[0] * root[0] / 2, root[0] * root[1] / 2, root[1] * root[1] / 2]
+    kind, factor = recipe.kind, recipe.gradient / 32
+    if (
+        kind == EDGES
+        and recipe.conductance == "rational"
+        and recipe.integration == 0
+        and len(y) == 1
+        and scale[0] == scale[1]
+    ):
+        kind, factor = _GRADIENT, factor * math.sqrt(h[0])
+    stencil = numbers(*(w * factor * r for r in root for w in (3, 10)))
+    rest = 1 - recipe.least
+    halves, rule = numbers(*h), numbers(h[0], h[0] * rest / recipe.least, h[0] * rest, 0)
+    limits = (*numbers(recipe.inverse_kappa, recipe.least, cap * (1 + _SLACK[y.dtype])), reach)
+    constants = numbers(0, 1, 1e-8, 0.5, 1e-18, 1 / unit(recipe.conductance) ** 2)
+    conducts = named(recipe.conductance, (recipe.inverse_kappa,) * 3, y.dtype)
+
+    rows = pieces(y.shape[1], max(_SHORTEST_BAND, 3 * reach))
+
+    def walk(totals: Array, sums: Array | None = None) -> tuple[Array, bool]:
+        out, exceeding = np.empty_like(y), []
+
+        def band(part: tuple[int, int]) -> None:
+            ring = np.empty((2 * reach + 2, y.shape[2]), y.dtype) if sums is None else sums
+            exceeding.append(
+                plane_rate(
+                    y, source, out, ring, totals, *part, taps, mean_taps, stencil, halves, kind, conducts, rule,
+                    limits, boundary, constants,
+                )
+            )  # fmt: skip
+
+        each(band, rows)
+        return out, any(exceeding)
+
+    nothing = np.empty((0, 0), y.dtype)
+    out, limited = walk(nothing)
+    if limited:
+        totals = np.empty(y.shape[1:], y.dtype)
+        walk(nothing, totals)
+        out, _ = walk(totals)
+    return out

@@ -1,0 +1,146 @@
+"""The walk over a plane against the general kernels, which `test_tensor` checks against assembled matrices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter1d
+
+from pde_video.terms.frozen_tensor import decomposed
+from pde_video.terms.plane import half_bell, rate_in_plane
+from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
+from pde_video.threads import num_threads, set_num_threads
+
+BOUNDARIES = ("neumann", "periodic", "dirichlet")
+TERMS = [
+    EdgeEnhancing(0.05),
+    EdgeEnhancing(0.2, least=0.1, smoothing=0.0),
+    EdgeEnhancing(0.05, smoothing=0.5, conductance="exponential"),
+    EdgeEnhancing(0.05, smoothing=2.0, conductance="charbonnier"),
+    EdgeEnhancing(0.1, conductance="tukey", integration=1.5),
+    EdgeEnhancing(0.1, conductance="weickert"),
+    EdgeEnhancing(0.5, conductance="tv"),
+    CoherenceEnhancing(1e-6, alpha=0.01),
+    CoherenceEnhancing(1e-2, integration=0.0),
+]
+
+
+def picture(shape, rng, dtype):
+    """A tilted wave with noise: long offsets along its flanks, short ones elsewhere, extrema without a direction."""
+    wave = np.sin(np.tensordot([0.5, 0.31], np.indices(shape[1:]), 1))
+    return (wave + 0.05 * rng.random(shape)).astype(dtype)
+
+
+def walked(term, y):
+    rate = rate_in_plane(y, term._recipe(), term.spacing, term.boundary, 1 / term.stable_dt(2))
+    assert rate is not None
+    return rate
+
+
+@pytest.mark.parametrize("term", TERMS)
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("spacing", [1.0, 0.7, (1.0, 2.0)])
+@pytest.mark.parametrize("shape", [(1, 60, 91), (3, 17, 40), (1, 1, 9), (2, 9, 1), (1, 2, 3), (1, 3, 2), (1, 1, 1)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 3e-5)])
+def test_the_walk_is_the_frozen_operator(term, boundary, spacing, shape, dtype, tolerance, rng):
+    term = replace(term, boundary=boundary, spacing=spacing)
+    y = picture(shape, rng, dtype)
+    rate = walked(term, y)
+    assert rate.dtype == dtype
+    np.testing.assert_allclose(rate, term.frozen(0.0, y).rate(0.0, y), rtol=0, atol=tolerance)
+    np.testing.assert_array_equal(rate, term.rate(0.0, y))
+
+
+def test_the_pictures_have_long_offsets_and_short_ones(rng):
+    frozen = EdgeEnhancing(0.05).frozen(0.0, picture((1, 60, 91), rng, np.float64))
+    reach = (np.abs(frozen.offsets) * (frozen.weights[:, None] > 0)).max(axis=(0, 1))
+    assert 0.1 < (reach > 1).mean() < 0.9
+    assert reach.max() == 4
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("term", [TERMS[0], TERMS[4], TERMS[7]])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_threads_and_bands_change_no_bit(term, boundary, dtype, rng):
+    term = replace(term, boundary=boundary)
+    y = picture((2 if term is TERMS[4] else 1, 301, 60), rng, dtype)
+    before = num_threads()
+    try:
+        set_num_threads(1)
+        alone = walked(term, y)
+        for n in (2, 3, 4):
+            set_num_threads(n)
+            np.testing.assert_array_equal(walked(term, y), alone)
+    finally:
+        set_num_threads(before)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_walk_limits_weights_that_meet_in_a_pixel(boundary, dtype, rng):
+    # Few pictures come near the cap of 4, so that here it is 1.9: some weights of most rows are limited.
+    term, cap = EdgeEnhancing(0.05, boundary=boundary), 1.9
+    y = picture((2, 301, 60), rng, dtype)
+    a, b, w = term._parts(y)
+    entries = np.stack([(p == q) * a + b * w[p] * w[q] for p in range(2) for q in range(p, 2)])
+    free = decomposed(entries, 1.0, boundary, np.inf, np.dtype(dtype))
+    limited = decomposed(entries, 1.0, boundary, cap, np.dtype(dtype))
+    changed = (limited.weights < free.weights * (1 - 1e-5)).any(axis=0)
+    assert 0.05 < changed.mean() < 0.95
+    reach = np.where(limited.weights[:, None] > 0, np.abs(limited.offsets), 0).max(axis=(0, 1))
+    assert (changed & (reach > 1)).any()
+    assert (changed & (reach == 1)).any()
+    tolerance = 3e-5 if dtype is np.float32 else 1e-9
+    rates = []
+    before = num_threads()
+    try:
+        for n in (1, 3):
+            set_num_threads(n)
+            rates.append(rate_in_plane(y, term._recipe(), 1.0, boundary, cap))
+    finally:
+        set_num_threads(before)
+    np.testing.assert_allclose(rates[0], limited.rate(0.0, y), rtol=0, atol=tolerance)
+    np.testing.assert_array_equal(*rates)
+    z, rounding = y + rates[0] / dtype(cap), 1e-6 if dtype is np.float32 else 1e-14
+    assert z.max() <= y.max() + rounding
+    assert z.min() >= y.min() - rounding  # Which is below zero, what Dirichlet's border has.
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("term", [TERMS[0], TERMS[7]])
+def test_the_walk_keeps_the_mean_and_the_extrema(term, dtype, rng):
+    y = picture((1, 70, 80), rng, dtype)
+    rounding = 3e-7 if dtype is np.float32 else 1e-14
+    for _ in range(10):
+        z = y + dtype(term.stable_dt(2)) * walked(term, y)
+        assert abs(z.mean(dtype=float) - y.mean(dtype=float)) < rounding
+        assert z.max() <= y.max() + rounding
+        assert z.min() >= y.min() - rounding
+        y = z
+
+
+@pytest.mark.parametrize("width", [0.3, 1.0, 4.0])
+def test_half_a_bell_is_the_kernel_of_scipy(width):
+    impulse = np.zeros(101)
+    impulse[50] = 1.0
+    bell = gaussian_filter1d(impulse, width)[50:]
+    half = half_bell(width)
+    np.testing.assert_allclose(half, bell[: len(half)], rtol=0, atol=1e-15)
+    assert not bell[len(half) :].any()
+
+
+def test_what_takes_more_than_a_walk_is_left_to_the_general_kernels(rng):
+    y = picture((1, 12, 13), rng, np.float64)
+    for term in (EdgeEnhancing(0.1, integration=0.5), CoherenceEnhancing(1e-4, alpha=1e-6)):
+        assert rate_in_plane(y, term._recipe(), 1.0, "neumann", 4.0) is None
+        np.testing.assert_array_equal(term.rate(0.0, y), term.frozen(0.0, y).rate(0.0, y))
+
+
+@pytest.mark.parametrize("layout", ["transposed", "read-only"])
+def test_any_layout_will_do(layout, rng):
+    term, y = TERMS[0], picture((1, 30, 40), rng, np.float32)
+    other = np.asfortranarray(y) if layout == "transposed" else y.copy()
+    other.flags.writeable = layout == "transposed"
+    np.testing.assert_array_equal(term.rate(0.0, other), term.rate(0.0, y))
