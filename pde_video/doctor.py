@@ -18,7 +18,7 @@ from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime
 from pde_video.loop import evolve
 from pde_video.protocols import Array
-from pde_video.steps import aos, explicit_euler
+from pde_video.steps import aos, explicit_euler, implicit_euler
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import CONDUCTANCES, PeronaMalik
 from pde_video.terms.shock import Shock
@@ -68,6 +68,10 @@ def _exercises() -> list[Callable[[], object]]:
         add(framewise(term, [0.0, term.stable_dt(2)]), colour)
     for state in (grey[0], grey):
         add(evolve, PeronaMalik(0.1), state, [0.0, 5.0], step=aos)
+    add(evolve, EdgeEnhancing(0.1), grey[0], [0.0, 5.0], step=implicit_euler)
+    for dtype in (np.uint8, np.uint16):
+        for video in (grey, colour):
+            add(framewise(Heat(), [0.0, 0.2]), (video * 255).astype(dtype))
     for video in (grey, colour):
         add(spacetime(PeronaMalik(0.1, "rational"), uniform(0.3), cuts=[]), video)
     return calls
