@@ -10,9 +10,11 @@ import numpy as np
 
 from pde_video.errors import SolverError
 from pde_video.protocols import Array
+from pde_video.threads import available, each
 
 _log = logging.getLogger(__name__)
 _COARSEST = 1e-6  # The largest relative residual that is still called a solution.
+_ROWS = 256  # Rows of a transform that one thread divides at a time.
 
 
 def eigenvalues(n: int, boundary: str) -> Array:
@@ -29,19 +31,33 @@ def spectral_solve(y: Array, dt: float, scale: Sequence[float], boundary: str) -
     """Return z with z − dt Σ_axis scale·δ²z = y, for the state `y` (C, *grid), exactly."""
     import scipy.fft
 
-    axes = tuple(range(1, y.ndim))
-    symbol = np.ones(y.shape[1:])
-    for axis, s in enumerate(scale):
-        shape = [1] * (y.ndim - 1)
-        shape[axis] = -1
-        symbol = symbol - dt * s * eigenvalues(y.shape[axis + 1], boundary).reshape(shape)
-    symbol = symbol.astype(y.dtype)
-    if boundary == "neumann":
-        return scipy.fft.idctn(scipy.fft.dctn(y, axes=axes) / symbol, axes=axes, overwrite_x=True)
-    if boundary == "dirichlet":
-        return scipy.fft.idstn(scipy.fft.dstn(y, 1, axes=axes) / symbol, 1, axes=axes, overwrite_x=True)
-    half = symbol[..., : y.shape[-1] // 2 + 1]
-    return scipy.fft.irfftn(scipy.fft.rfftn(y, axes=axes) / half, y.shape[1:], axes=axes)
+    axes, workers = tuple(range(1, y.ndim)), available()
+    if boundary == "periodic":
+        modes = _divided(scipy.fft.rfftn(y, axes=axes, workers=workers), y, dt, scale, boundary)
+        return scipy.fft.irfftn(modes, y.shape[1:], axes=axes, workers=workers, overwrite_x=True)
+    kind, forth, back = (
+        (2, scipy.fft.dctn, scipy.fft.idctn) if boundary == "neumann" else (1, scipy.fft.dstn, scipy.fft.idstn)
+    )
+    modes = _divided(forth(y, kind, axes=axes, workers=workers), y, dt, scale, boundary)
+    return back(modes, kind, axes=axes, workers=workers, overwrite_x=True)
+
+
+def _divided(modes: Array, y: Array, dt: float, scale: Sequence[float], boundary: str) -> Array:
+    """Divide the transform of `y` by 1 − dt Σ scale·λ, in place: the symbol is made as it is used."""
+    from pde_video.kernels.spectral import divide_by_sums
+
+    parts = [-dt * s * eigenvalues(n, boundary) for s, n in zip(scale, y.shape[1:], strict=True)]
+    columns = parts[-1][: modes.shape[-1]]
+    if np.iscomplexobj(modes):
+        columns = np.repeat(columns, 2)  # For the real and the imaginary part.
+    rows: Array = np.ones(())
+    for part in parts[:-1]:
+        rows = np.add.outer(rows, part)
+    numbers = modes.view(y.dtype).reshape(len(y), rows.size, -1)
+    pieces = [slice(first, first + _ROWS) for first in range(0, rows.size, _ROWS)]
+    rows, columns = rows.ravel().astype(y.dtype), columns.astype(y.dtype)
+    each(lambda piece: divide_by_sums(numbers[:, piece], rows[piece], columns), pieces)
+    return modes
 
 
 def conjugate_gradients(
