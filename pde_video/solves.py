@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pde_video.errors import SolverError
+from pde_video.grid import as_volume
 from pde_video.protocols import Array
 from pde_video.threads import available, each
 
 _log = logging.getLogger(__name__)
 _COARSEST = 1e-6  # The largest relative residual that is still called a solution.
 _ROWS = 256  # Rows of a transform that one thread divides at a time.
+_BAND = 128  # Lines that one thread takes at a time.
+_LONG = 4096  # Cells of a line: blocks of longer ones would not stay in a cache.
 
 
 def eigenvalues(n: int, boundary: str) -> Array:
@@ -112,26 +115,99 @@ def conjugate_gradients(
     return z.reshape(shape).astype(rhs.dtype)
 
 
-def tridiagonal_solve(g: Array, rhs: Array, axis: int, *, periodic: bool) -> Array:
-    """Return z with z_i − g_{i+1} (z_{i+1} − z_i) + g_i (z_i − z_{i−1}) = rhs_i along a grid axis, values outside 0.
+def mean_over_axes(y: Array, solve: Callable[..., Array]) -> Array:
+    """Return the mean over the grid axes of solve(axis), which takes `out` and `weight` as `tridiagonal_solve`."""
+    out, axes = np.empty_like(y), y.ndim - 1
+    solve(axes - 1, out=out)
+    for axis in range(axes - 2, -1, -1):
+        solve(axis, out=out, weight=1.0 if axis else 1.0 / axes)
+    return out
+
+
+def tridiagonal_solve(
+    g: Array | None, scale: float, y: Array, axis: int, *, boundary: str, out: Array | None = None, weight: float = 0.0
+) -> Array:
+    """Return z with z_i − s g_i (z_{i+1} − z_i) + s g_{i-1} (z_i − z_{i−1}) = y_i along a grid axis.
 
     Parameters
     ----------
-    g : ndarray, (*grid) with one more along `axis`
-        Conductances of the faces before, between and after the cells, times dt/h², ≥ 0.
-    rhs : ndarray, (C, *grid)
+    g : ndarray, or None
+        Conductances ≥ 0 of the faces after the cells of the grid with its rim (see `grid.extended`); None if all are 1.
+    scale : float
+        s, dt/h².
+    y : ndarray, (C, *grid)
         Right-hand sides, one for each channel.
     axis : int
         The grid axis.
-    periodic : bool
-        The last cell is the neighbour of the first, through the face g_0 = g_n.
+    boundary : str
+        What is outside: nothing, the other end of the line, or zeros.
+    out : ndarray, optional
+        Receives the result.
+    weight : float
+        If not 0, what becomes of `out` is (out + z) · weight.
     """
+    out = np.empty_like(y) if out is None else out
+    n = y.shape[axis + 1]
+    if boundary == "periodic" or n > _LONG:
+        z = _constant(scale, y, axis, boundary) if g is None else _in_double(g, scale, y, axis, boundary)
+        out[...] = (out + z) * y.dtype.type(weight) if weight else z
+        return out
+    _by_blocks(g, scale, y, axis, boundary, out, weight)
+    return out
+
+
+def _by_blocks(g: Array | None, scale: float, y: Array, axis: int, boundary: str, out: Array, weight: float) -> None:
+    """Solve in the precision of the state, in blocks of lines on all threads."""
+    from pde_video.kernels.lines import LANES, solve_columns, solve_rows
+
+    volume = as_volume(y)
+    along = axis + 4 - y.ndim  # Of the three axes of the kernels.
+    outer, across = ((1, 2), (0, 2), (0, 1))[along]
+    steps = [stride // y.itemsize for stride in volume.strides]
+    shape, y_steps = volume.shape[1:], steps[1:]
+    if g is None:
+        faces, g_steps, g_apart = np.ones((shape[along] + 1) * int(LANES), y.dtype), [0, 0, 0], int(LANES)
+        g_start = g_apart
+    else:
+        wide = as_volume(g[np.newaxis])[0]
+        faces = wide.reshape(-1)
+        g_steps = [stride // g.itemsize for stride in wide.strides]
+        g_start = sum((w - m) // 2 * step for w, m, step in zip(wide.shape, shape, g_steps, strict=True))
+        g_apart = g_steps[across] if along == 2 else g_steps[along]
+    # At 1e30 a line is its mean already, to any precision.
+    inner = y.dtype.type(min(scale, 1e30))
+    numbers = (y.dtype.type(1), inner, inner if boundary == "dirichlet" else y.dtype.type(0), y.dtype.type(weight))
+    kernel = solve_rows if along == 2 else solve_columns
+    flat, target = y.reshape(-1), out.reshape(-1)
+
+    def solve(piece: tuple[int, int]) -> None:
+        index, first = piece
+        sizes = (shape[along], first, min(first + _BAND, shape[across]), len(y), steps[0], index * y_steps[outer])
+        between = y_steps[across] if along == 2 else y_steps[along]
+        where = np.array([*sizes, between, g_start + index * g_steps[outer], g_apart], np.uint64)
+        kernel(flat, target, faces, numbers, g is None, where)
+
+    each(solve, ((index, first) for index in range(shape[outer]) for first in range(0, shape[across], _BAND)))
+
+
+def _constant(scale: float, y: Array, axis: int, boundary: str) -> Array:
+    return spectral_solve(y, 1.0, [scale if a == axis else 0.0 for a in range(y.ndim - 1)], boundary)
+
+
+def _in_double(g: Array, scale: float, y: Array, axis: int, boundary: str) -> Array:
+    """Solve line by line of memory, for the torus (whose correction loses digits) and for lines that fill no block."""
     from pde_video.kernels.tridiagonal import thomas
 
-    faces = np.moveaxis(g, axis, 0).astype(np.float64)
-    n, lines = faces.shape[0] - 1, faces.shape[1:]
+    ndim, n = y.ndim - 1, y.shape[axis + 1]
+    if boundary == "neumann":
+        g = np.concatenate([np.zeros_like(np.take(g, [0], axis)), g], axis=axis)
+    else:
+        g = g[tuple(slice(None, -1) if a == axis else slice(1, -1) for a in range(ndim))]
+    faces = scale * np.moveaxis(g, axis, 0).astype(np.float64)
+    lines = faces.shape[1:]
     faces = np.ascontiguousarray(faces.reshape(n + 1, -1))
     first, inside, last = faces[0], faces[1:-1], faces[-1]
+    periodic = boundary == "periodic"
     if periodic and n > 2:
         # Sherman and Morrison: the matrix is a tridiagonal one minus g₀ (e_0 + e_n)(e_0 + e_n)ᵀ at its corners.
         corner, first, last = first, 2 * first, 2 * last
@@ -142,8 +218,8 @@ def tridiagonal_solve(g: Array, rhs: Array, axis: int, *, periodic: bool) -> Arr
         # Two cells meet through both faces; one cell meets itself.
         inside = (faces[0] + faces[1])[np.newaxis] if n == 2 else inside
         first = last = np.zeros_like(first)
-    out = np.empty_like(rhs)
-    for c, channel in enumerate(rhs):
+    out = np.empty_like(y)
+    for c, channel in enumerate(y):
         z = np.ascontiguousarray(np.moveaxis(channel, axis, 0).reshape(n, -1), np.float64)
         z = thomas(first, inside, last, z.copy())
         if periodic and n > 2:
