@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from pde_video.threads import available, each
 _log = logging.getLogger(__name__)
 _COARSEST = 1e-6  # The largest relative residual that is still called a solution.
 _ROWS = 256  # Rows of a transform that one thread divides at a time.
+_PIECE = 1 << 17  # Values of a vector that one thread takes at a time.
 _BAND = 128  # Lines that one thread takes at a time.
 _LONG = 4096  # Cells of a line: blocks of longer ones would not stay in a cache.
 
@@ -84,35 +86,77 @@ def conjugate_gradients(
     SolverError
         If the residual is not reached.
     """
-    from scipy.sparse.linalg import LinearOperator, cg
-
-    shape, n = rhs.shape, rhs.size
     if iterations is None:
         iterations = 2000 + int(20 * math.sqrt(float(np.max(diagonal))))  # They grow with the root of the condition.
-    flat = rhs.astype(np.float64).ravel()
-
-    def matvec(z: Array) -> Array:
-        return operator(np.ascontiguousarray(z, np.float64).reshape(shape)).ravel()
-
-    matrix = LinearOperator((n, n), matvec=matvec, dtype=np.float64)
-    inverse = np.broadcast_to(1.0 / diagonal, shape).ravel()
-    start = flat * inverse  # Of the size of the solution, at small and at large steps.
-    preconditioner = LinearOperator((n, n), matvec=lambda r: r.ravel() * inverse, dtype=np.float64)
+    rhs_double = np.ascontiguousarray(rhs, np.float64)
     # What rounding leaves of a residual however long one iterates: relative to ‖operator‖ ‖z‖, with ‖z‖ ≤ ‖rhs‖. There
     # is an end to that, since a bound that grows with the step would at last accept anything.
     tolerance = max(tolerance, min(64 * np.finfo(np.float64).eps * float(np.max(diagonal)), _COARSEST))
     # A tenth of the tolerance, as the residual that the recursion carries along drifts from the true one.
-    z, _ = cg(matrix, flat, x0=start, rtol=0.1 * tolerance, atol=0.0, maxiter=iterations, M=preconditioner)
-    norm = float(np.linalg.norm(flat))
-    residual = float(np.linalg.norm(matvec(z) - flat)) / norm if norm else 0.0
+    z = _iterated(operator, diagonal, rhs_double, 0.1 * tolerance, iterations)
+    norm = math.sqrt(_dot(rhs_double, rhs_double))
+    difference = operator(z) - rhs_double
+    residual = math.sqrt(_dot(difference, difference)) / norm if norm else 0.0
     if not residual <= tolerance:
         raise SolverError(
             f"the linear solve stopped after at most {iterations} iterations at a relative residual of "
             f"{residual:.1e}, above {tolerance:.0e}; take smaller time steps, or check that the term is "
             "linear and symmetric"
         )
-    _log.info("conjugate gradients: relative residual %.1e on %d unknowns", residual, n)
-    return z.reshape(shape).astype(rhs.dtype)
+    _log.info("conjugate gradients: relative residual %.1e on %d unknowns", residual, rhs.size)
+    return z.astype(rhs.dtype)
+
+
+def _iterated(
+    operator: Callable[[Array], Array], diagonal: Array, rhs: Array, tolerance: float, iterations: int
+) -> Array:
+    """Return the iterate of conjugate gradients whose residual, as the recursion knows it, is within the tolerance."""
+    from pde_video.kernels.krylov import advance, redirect
+
+    inverse = np.ascontiguousarray(np.broadcast_to(1.0 / diagonal, rhs.shape))
+    z = rhs * inverse  # Of the size of the solution, at small and at large steps.
+    r = rhs - operator(z)
+    p = r * inverse
+    square, weighted, enough = _dot(r, r), _dot(r, p), tolerance * math.sqrt(_dot(rhs, rhs))
+    zs, rs, ps, inverses = (_pieces(v) for v in (z, r, p, inverse))
+    sums = np.empty((len(zs), 2))
+
+    def advance_piece(alpha: float, qs: list[Array], i: int) -> None:
+        sums[i] = advance(zs[i], rs[i], ps[i], qs[i], alpha, inverses[i])
+
+    def redirect_piece(beta: float, i: int) -> None:
+        redirect(ps[i], rs[i], inverses[i], beta)
+
+    for _ in range(iterations):
+        if not math.sqrt(square) > enough:
+            break
+        q = np.ascontiguousarray(operator(p), np.float64)
+        curvature = _dot(p, q)
+        alpha = weighted / curvature if curvature else math.nan
+        each(partial(advance_piece, alpha, _pieces(q)), range(len(zs)))
+        before, (square, weighted) = weighted, sums.sum(axis=0).tolist()
+        each(partial(redirect_piece, weighted / before if before else math.nan), range(len(zs)))
+    return z
+
+
+def _dot(a: Array, b: Array) -> float:
+    """Return Σ a·b, summed in one order whatever the threads."""
+    from pde_video.kernels.krylov import product
+
+    first, second = _pieces(a), _pieces(b)
+    sums = np.empty(len(first))
+
+    def add(i: int) -> None:
+        sums[i] = product(first[i], second[i])
+
+    each(add, range(len(first)))
+    return float(sums.sum())
+
+
+def _pieces(v: Array) -> list[Array]:
+    """Return views of `v` in pieces that one thread takes at a time: the same for any number of threads."""
+    flat = v.reshape(-1)
+    return [flat[first : first + _PIECE] for first in range(0, flat.size, _PIECE)]
 
 
 def mean_over_axes(y: Array, solve: Callable[..., Array]) -> Array:

@@ -74,7 +74,14 @@ class FrozenDiffusion:
     def solve(self, t: float, y: Array, dt: float) -> Array:
         """Return z with z − dt·rate(z) = y, by conjugate gradients to a relative residual of 1e-10."""
         double = replace(self, faces=self.faces.astype(np.float64))
-        return conjugate_gradients(lambda z: z - dt * double.rate(t, z), 1.0 + dt * self.diagonal(y), y)
+
+        def operator(z: Array) -> Array:
+            out = double.rate(t, z)
+            out *= -dt
+            out += z
+            return out
+
+        return conjugate_gradients(operator, 1.0 + dt * self.diagonal(y), y)
 
     def solve_axis(self, t: float, y: Array, dt: float, axis: int) -> Array:
         """Return z with z − dt·(the part of rate along grid axis `axis`)(z) = y, by Thomas's algorithm."""
