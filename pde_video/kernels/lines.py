@@ -42,8 +42,17 @@ def _pivots(g, start, along, numbers, n, m, ratio, inverse, q):
 
 
 @kernel
-def _down(y, start, along, n, m, ratio, z):
-    """z_i = y_i + ratio_{i-1} z_{i-1}, with y_i from y[start + i·along]."""
+def _down(z, n, m, ratio):
+    """z_i ← z_i + ratio_{i-1} z_{i-1}."""
+    for i in range(ONE, n):
+        here = i * LANES
+        for j in range(m):
+            z[here + j] += ratio[here - LANES + j] * z[here - LANES + j]
+
+
+@kernel
+def _down_from(y, start, along, n, m, ratio, z):
+    """The same, with z_i from y[start + i·along]."""
     for j in range(m):
         z[j] = y[start + j]
     for i in range(ONE, n):
@@ -54,10 +63,9 @@ def _down(y, start, along, n, m, ratio, z):
 
 @kernel
 def _up(z, n, m, ratio, inverse):
-    """z_i ← inverse_i z_i + ratio_i z_{i+1}."""
-    for j in range((n - ONE) * LANES, (n - ONE) * LANES + m):
-        z[j] *= inverse[j]
-    for k in range(TWO, n + ONE):
+    """z_i ← inverse_i z_i + ratio_i z_{i+1}, with a row of zeros after the last."""
+    z[n * LANES :] = 0
+    for k in range(ONE, n + ONE):
         here = (n - k) * LANES
         two, c, p = z[here : here + TWO * LANES], ratio[here : here + LANES], inverse[here : here + LANES]
         for j in range(m):
@@ -88,19 +96,15 @@ def solve_columns(y, out, g, numbers, uniform, sizes):
     """
     n, first, stop, channels, apart, y_start, y_along, g_start, g_along = sizes
     size = n * LANES
-    ratio, inverse, z, q = (
-        np.empty(size, y.dtype),
-        np.empty(size, y.dtype),
-        np.empty(size, y.dtype),
-        np.empty(LANES, y.dtype),
-    )
+    ratio, inverse = np.empty(size, y.dtype), np.empty(size, y.dtype)
+    z, q = np.empty(size + LANES, y.dtype), np.empty(LANES, y.dtype)
     for line in range(first, stop, LANES):
         m = min(LANES, stop - line)
         if not uniform or line == first:
             _pivots(g, g_start if uniform else g_start + line, g_along, numbers, n, m, ratio, inverse, q)
         for c in range(channels):
             start = c * apart + y_start + line
-            _down(y, start, y_along, n, m, ratio, z)
+            _down_from(y, start, y_along, n, m, ratio, z)
             _up(z, n, m, ratio, inverse)
             _put(z, n, m, numbers[3], out, start, y_along)
 
@@ -114,24 +118,20 @@ def solve_rows(y, out, g, numbers, uniform, sizes):
     """
     n, first, stop, channels, apart, y_start, y_line, g_start, g_line = sizes
     size = n * LANES
-    ratio, inverse, z, q = (
-        np.empty(size, y.dtype),
-        np.empty(size, y.dtype),
-        np.empty(size, y.dtype),
-        np.empty(LANES, y.dtype),
-    )
-    turned = np.empty(size + LANES, y.dtype)  # Faces, then cells.
+    ratio, inverse = np.empty(size, y.dtype), np.empty(size, y.dtype)
+    z, q = np.empty(size + LANES, y.dtype), np.empty(LANES, y.dtype)
     before = ONE if numbers[2] > 0 else ZERO  # Only then is there a face in front of the first cell.
     for line in range(first, stop, LANES):
         m = min(LANES, stop - line)
         if not uniform:
-            transpose(g, g_start + line * g_line - before, g_line, m, n + before, turned, (ONE - before) * LANES, LANES)
-            _pivots(turned, LANES, LANES, numbers, n, m, ratio, inverse, q)
+            # The block has room for the faces until the cells come.
+            transpose(g, g_start + line * g_line - before, g_line, m, n + before, z, (ONE - before) * LANES, LANES)
+            _pivots(z, LANES, LANES, numbers, n, m, ratio, inverse, q)
         elif line == first:
             _pivots(g, g_start, g_line, numbers, n, m, ratio, inverse, q)
         for c in range(channels):
             start = c * apart + y_start + line * y_line
-            transpose(y, start, y_line, m, n, turned, ZERO, LANES)
-            _down(turned, ZERO, LANES, n, m, ratio, z)
+            transpose(y, start, y_line, m, n, z, ZERO, LANES)
+            _down(z, n, m, ratio)
             _up(z, n, m, ratio, inverse)
             transpose(z, ZERO, LANES, n, m, out, start, y_line)
