@@ -5,14 +5,21 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from pde_video.errors import SolverError
+from pde_video.grid import as_volume
 from pde_video.protocols import Array
+from pde_video.threads import available, each
 
 _log = logging.getLogger(__name__)
 _COARSEST = 1e-6  # The largest relative residual that is still called a solution.
+_ROWS = 256  # Rows of a transform that one thread divides at a time.
+_PIECE = 1 << 17  # Values of a vector that one thread takes at a time.
+_BAND = 128  # Lines that one thread takes at a time.
+_LONG = 4096  # Cells of a line: blocks of longer ones would not stay in a cache.
 
 
 def eigenvalues(n: int, boundary: str) -> Array:
@@ -29,19 +36,33 @@ def spectral_solve(y: Array, dt: float, scale: Sequence[float], boundary: str) -
     """Return z with z − dt Σ_axis scale·δ²z = y, for the state `y` (C, *grid), exactly."""
     import scipy.fft
 
-    axes = tuple(range(1, y.ndim))
-    symbol = np.ones(y.shape[1:])
-    for axis, s in enumerate(scale):
-        shape = [1] * (y.ndim - 1)
-        shape[axis] = -1
-        symbol = symbol - dt * s * eigenvalues(y.shape[axis + 1], boundary).reshape(shape)
-    symbol = symbol.astype(y.dtype)
-    if boundary == "neumann":
-        return scipy.fft.idctn(scipy.fft.dctn(y, axes=axes) / symbol, axes=axes, overwrite_x=True)
-    if boundary == "dirichlet":
-        return scipy.fft.idstn(scipy.fft.dstn(y, 1, axes=axes) / symbol, 1, axes=axes, overwrite_x=True)
-    half = symbol[..., : y.shape[-1] // 2 + 1]
-    return scipy.fft.irfftn(scipy.fft.rfftn(y, axes=axes) / half, y.shape[1:], axes=axes)
+    axes, workers = tuple(range(1, y.ndim)), available()
+    if boundary == "periodic":
+        modes = _divided(scipy.fft.rfftn(y, axes=axes, workers=workers), y, dt, scale, boundary)
+        return scipy.fft.irfftn(modes, y.shape[1:], axes=axes, workers=workers, overwrite_x=True)
+    kind, forth, back = (
+        (2, scipy.fft.dctn, scipy.fft.idctn) if boundary == "neumann" else (1, scipy.fft.dstn, scipy.fft.idstn)
+    )
+    modes = _divided(forth(y, kind, axes=axes, workers=workers), y, dt, scale, boundary)
+    return back(modes, kind, axes=axes, workers=workers, overwrite_x=True)
+
+
+def _divided(modes: Array, y: Array, dt: float, scale: Sequence[float], boundary: str) -> Array:
+    """Divide the transform of `y` by 1 − dt Σ scale·λ, in place: the symbol is made as it is used."""
+    from pde_video.kernels.spectral import divide_by_sums
+
+    parts = [-dt * s * eigenvalues(n, boundary) for s, n in zip(scale, y.shape[1:], strict=True)]
+    columns = parts[-1][: modes.shape[-1]]
+    if np.iscomplexobj(modes):
+        columns = np.repeat(columns, 2)  # For the real and the imaginary part.
+    rows: Array = np.ones(())
+    for part in parts[:-1]:
+        rows = np.add.outer(rows, part)
+    numbers = modes.view(y.dtype).reshape(len(y), rows.size, -1)
+    pieces = [slice(first, first + _ROWS) for first in range(0, rows.size, _ROWS)]
+    rows, columns = rows.ravel().astype(y.dtype), columns.astype(y.dtype)
+    each(lambda piece: divide_by_sums(numbers[:, piece], rows[piece], columns), pieces)
+    return modes
 
 
 def conjugate_gradients(
@@ -65,57 +86,172 @@ def conjugate_gradients(
     SolverError
         If the residual is not reached.
     """
-    from scipy.sparse.linalg import LinearOperator, cg
-
-    shape, n = rhs.shape, rhs.size
     if iterations is None:
         iterations = 2000 + int(20 * math.sqrt(float(np.max(diagonal))))  # They grow with the root of the condition.
-    flat = rhs.astype(np.float64).ravel()
-
-    def matvec(z: Array) -> Array:
-        return operator(np.ascontiguousarray(z, np.float64).reshape(shape)).ravel()
-
-    matrix = LinearOperator((n, n), matvec=matvec, dtype=np.float64)
-    inverse = np.broadcast_to(1.0 / diagonal, shape).ravel()
-    start = flat * inverse  # Of the size of the solution, at small and at large steps.
-    preconditioner = LinearOperator((n, n), matvec=lambda r: r.ravel() * inverse, dtype=np.float64)
+    rhs_double = np.ascontiguousarray(rhs, np.float64)
     # What rounding leaves of a residual however long one iterates: relative to ‖operator‖ ‖z‖, with ‖z‖ ≤ ‖rhs‖. There
     # is an end to that, since a bound that grows with the step would at last accept anything.
     tolerance = max(tolerance, min(64 * np.finfo(np.float64).eps * float(np.max(diagonal)), _COARSEST))
     # A tenth of the tolerance, as the residual that the recursion carries along drifts from the true one.
-    z, _ = cg(matrix, flat, x0=start, rtol=0.1 * tolerance, atol=0.0, maxiter=iterations, M=preconditioner)
-    norm = float(np.linalg.norm(flat))
-    residual = float(np.linalg.norm(matvec(z) - flat)) / norm if norm else 0.0
+    z = _iterated(operator, diagonal, rhs_double, 0.1 * tolerance, iterations)
+    norm = math.sqrt(_dot(rhs_double, rhs_double))
+    difference = operator(z) - rhs_double
+    residual = math.sqrt(_dot(difference, difference)) / norm if norm else 0.0
     if not residual <= tolerance:
         raise SolverError(
             f"the linear solve stopped after at most {iterations} iterations at a relative residual of "
             f"{residual:.1e}, above {tolerance:.0e}; take smaller time steps, or check that the term is "
             "linear and symmetric"
         )
-    _log.info("conjugate gradients: relative residual %.1e on %d unknowns", residual, n)
-    return z.reshape(shape).astype(rhs.dtype)
+    _log.info("conjugate gradients: relative residual %.1e on %d unknowns", residual, rhs.size)
+    return z.astype(rhs.dtype)
 
 
-def tridiagonal_solve(g: Array, rhs: Array, axis: int, *, periodic: bool) -> Array:
-    """Return z with z_i − g_{i+1} (z_{i+1} − z_i) + g_i (z_i − z_{i−1}) = rhs_i along a grid axis, values outside 0.
+def _iterated(
+    operator: Callable[[Array], Array], diagonal: Array, rhs: Array, tolerance: float, iterations: int
+) -> Array:
+    """Return the iterate of conjugate gradients whose residual, as the recursion knows it, is within the tolerance."""
+    from pde_video.kernels.krylov import advance, redirect
+
+    inverse = np.ascontiguousarray(np.broadcast_to(1.0 / diagonal, rhs.shape))
+    z = rhs * inverse  # Of the size of the solution, at small and at large steps.
+    r = rhs - operator(z)
+    p = r * inverse
+    square, weighted, enough = _dot(r, r), _dot(r, p), tolerance * math.sqrt(_dot(rhs, rhs))
+    zs, rs, ps, inverses = (_pieces(v) for v in (z, r, p, inverse))
+    sums = np.empty((len(zs), 2))
+
+    def advance_piece(alpha: float, qs: list[Array], i: int) -> None:
+        sums[i] = advance(zs[i], rs[i], ps[i], qs[i], alpha, inverses[i])
+
+    def redirect_piece(beta: float, i: int) -> None:
+        redirect(ps[i], rs[i], inverses[i], beta)
+
+    for _ in range(iterations):
+        if not math.sqrt(square) > enough:
+            break
+        q = np.ascontiguousarray(operator(p), np.float64)
+        curvature = _dot(p, q)
+        alpha = weighted / curvature if curvature else math.nan
+        each(partial(advance_piece, alpha, _pieces(q)), range(len(zs)))
+        before, (square, weighted) = weighted, sums.sum(axis=0).tolist()
+        each(partial(redirect_piece, weighted / before if before else math.nan), range(len(zs)))
+    return z
+
+
+def _dot(a: Array, b: Array) -> float:
+    """Return Σ a·b, summed in one order whatever the threads."""
+    from pde_video.kernels.krylov import product
+
+    first, second = _pieces(a), _pieces(b)
+    sums = np.empty(len(first))
+
+    def add(i: int) -> None:
+        sums[i] = product(first[i], second[i])
+
+    each(add, range(len(first)))
+    return float(sums.sum())
+
+
+def _pieces(v: Array) -> list[Array]:
+    """Return views of `v` in pieces that one thread takes at a time: the same for any number of threads."""
+    flat = v.reshape(-1)
+    return [flat[first : first + _PIECE] for first in range(0, flat.size, _PIECE)]
+
+
+def mean_over_axes(y: Array, solve: Callable[..., Array]) -> Array:
+    """Return the mean over the grid axes of solve(axis), which takes `out` and `weight` as `tridiagonal_solve`."""
+    out, axes = np.empty_like(y), y.ndim - 1
+    solve(axes - 1, out=out)
+    for axis in range(axes - 2, -1, -1):
+        solve(axis, out=out, weight=1.0 if axis else 1.0 / axes)
+    return out
+
+
+def tridiagonal_solve(
+    g: Array | None, scale: float, y: Array, axis: int, *, boundary: str, out: Array | None = None, weight: float = 0.0
+) -> Array:
+    """Return z with z_i − s g_i (z_{i+1} − z_i) + s g_{i-1} (z_i − z_{i−1}) = y_i along a grid axis.
 
     Parameters
     ----------
-    g : ndarray, (*grid) with one more along `axis`
-        Conductances of the faces before, between and after the cells, times dt/h², ≥ 0.
-    rhs : ndarray, (C, *grid)
+    g : ndarray, or None
+        Conductances ≥ 0 of the faces after the cells of the grid with its rim (see `grid.extended`); None if all are 1.
+    scale : float
+        s, dt/h².
+    y : ndarray, (C, *grid)
         Right-hand sides, one for each channel.
     axis : int
         The grid axis.
-    periodic : bool
-        The last cell is the neighbour of the first, through the face g_0 = g_n.
+    boundary : str
+        What is outside: nothing, the other end of the line, or zeros.
+    out : ndarray, optional
+        Receives the result.
+    weight : float
+        If not 0, what becomes of `out` is (out + z) · weight.
     """
+    out = np.empty_like(y) if out is None else out
+    n = y.shape[axis + 1]
+    if boundary == "periodic" or n > _LONG:
+        z = _constant(scale, y, axis, boundary) if g is None else _in_double(g, scale, y, axis, boundary)
+        out[...] = (out + z) * y.dtype.type(weight) if weight else z
+        return out
+    _by_blocks(g, scale, y, axis, boundary, out, weight)
+    return out
+
+
+def _by_blocks(g: Array | None, scale: float, y: Array, axis: int, boundary: str, out: Array, weight: float) -> None:
+    """Solve in the precision of the state, in blocks of lines on all threads."""
+    from pde_video.kernels.lines import LANES, solve_columns, solve_rows
+
+    volume = as_volume(y)
+    along = axis + 4 - y.ndim  # Of the three axes of the kernels.
+    outer, across = ((1, 2), (0, 2), (0, 1))[along]
+    steps = [stride // y.itemsize for stride in volume.strides]
+    shape, y_steps = volume.shape[1:], steps[1:]
+    if g is None:
+        faces, g_steps, g_apart = np.ones((shape[along] + 1) * int(LANES), y.dtype), [0, 0, 0], int(LANES)
+        g_start = g_apart
+    else:
+        wide = as_volume(g[np.newaxis])[0]
+        faces = wide.reshape(-1)
+        g_steps = [stride // g.itemsize for stride in wide.strides]
+        g_start = sum((w - m) // 2 * step for w, m, step in zip(wide.shape, shape, g_steps, strict=True))
+        g_apart = g_steps[across] if along == 2 else g_steps[along]
+    # At 1e30 a line is its mean already, to any precision.
+    inner = y.dtype.type(min(scale, 1e30))
+    numbers = (y.dtype.type(1), inner, inner if boundary == "dirichlet" else y.dtype.type(0), y.dtype.type(weight))
+    kernel = solve_rows if along == 2 else solve_columns
+    flat, target = y.reshape(-1), out.reshape(-1)
+
+    def solve(piece: tuple[int, int]) -> None:
+        index, first = piece
+        sizes = (shape[along], first, min(first + _BAND, shape[across]), len(y), steps[0], index * y_steps[outer])
+        between = y_steps[across] if along == 2 else y_steps[along]
+        where = np.array([*sizes, between, g_start + index * g_steps[outer], g_apart], np.uint64)
+        kernel(flat, target, faces, numbers, g is None, where)
+
+    each(solve, ((index, first) for index in range(shape[outer]) for first in range(0, shape[across], _BAND)))
+
+
+def _constant(scale: float, y: Array, axis: int, boundary: str) -> Array:
+    return spectral_solve(y, 1.0, [scale if a == axis else 0.0 for a in range(y.ndim - 1)], boundary)
+
+
+def _in_double(g: Array, scale: float, y: Array, axis: int, boundary: str) -> Array:
+    """Solve line by line of memory, for the torus (whose correction loses digits) and for lines that fill no block."""
     from pde_video.kernels.tridiagonal import thomas
 
-    faces = np.moveaxis(g, axis, 0).astype(np.float64)
-    n, lines = faces.shape[0] - 1, faces.shape[1:]
+    ndim, n = y.ndim - 1, y.shape[axis + 1]
+    if boundary == "neumann":
+        g = np.concatenate([np.zeros_like(np.take(g, [0], axis)), g], axis=axis)
+    else:
+        g = g[tuple(slice(None, -1) if a == axis else slice(1, -1) for a in range(ndim))]
+    faces = scale * np.moveaxis(g, axis, 0).astype(np.float64)
+    lines = faces.shape[1:]
     faces = np.ascontiguousarray(faces.reshape(n + 1, -1))
     first, inside, last = faces[0], faces[1:-1], faces[-1]
+    periodic = boundary == "periodic"
     if periodic and n > 2:
         # Sherman and Morrison: the matrix is a tridiagonal one minus g₀ (e_0 + e_n)(e_0 + e_n)ᵀ at its corners.
         corner, first, last = first, 2 * first, 2 * last
@@ -126,8 +262,8 @@ def tridiagonal_solve(g: Array, rhs: Array, axis: int, *, periodic: bool) -> Arr
         # Two cells meet through both faces; one cell meets itself.
         inside = (faces[0] + faces[1])[np.newaxis] if n == 2 else inside
         first = last = np.zeros_like(first)
-    out = np.empty_like(rhs)
-    for c, channel in enumerate(rhs):
+    out = np.empty_like(y)
+    for c, channel in enumerate(y):
         z = np.ascontiguousarray(np.moveaxis(channel, axis, 0).reshape(n, -1), np.float64)
         z = thomas(first, inside, last, z.copy())
         if periodic and n > 2:

@@ -77,17 +77,18 @@ def _add_square(total, a, b, factor):
 
 
 @kernel
-def conductances(v, faces, factor, g):
+def conductances(v, faces, factor, g, first, stop):
     """faces[axis, k, i, j] = g(Σ_channel (factor[axis] · (v_after − v))²): one conductance for all channels.
 
     `factor` is 1/(hκ) along each axis, in the unit of the conductance `g`.
 
-    The face stands between a cell and the next one along the axis; the last face of an axis is closed.
+    The face stands between a cell and the next one along the axis; the last face of an axis is closed. Rows from
+    `first` to below `stop` of every plane are done.
     """
     channels, n0, n1, n2 = v.shape
-    faces[:] = 0
     for k in range(n0):
-        for i in range(n1):
+        for i in range(first, stop):
+            faces[:, k, i] = 0
             row = faces[2, k, i, : n2 - 1]
             for c in range(channels):
                 _add_square(row, v[c, k, i, :-1], v[c, k, i, 1:], factor[2])

@@ -21,7 +21,7 @@ from pde_video.grid import (
 )
 from pde_video.marching import Walk
 from pde_video.protocols import Array
-from pde_video.solves import spectral_solve
+from pde_video.solves import mean_over_axes, spectral_solve, tridiagonal_solve
 
 
 def narrowly_smoothed(y: Array, width: float, boundary: str) -> Array:
@@ -129,6 +129,12 @@ class Heat:
 
     def solve_axis(self, t: float, y: Array, dt: float, axis: int) -> Array:
         """Return z with z − dt·(the part of rate along grid axis `axis`)(z) = y, exactly."""
-        scale = inverse_squares(self.spacing, y.ndim - 1)  # type: ignore[arg-type]
-        along = [self.diffusivity * s if a == axis else 0.0 for a, s in enumerate(scale)]
-        return spectral_solve(y, dt, along, self.boundary)
+        return self._solve_axis(y, dt, axis)
+
+    def solve_axes(self, t: float, y: Array, dt: float) -> Array:
+        """Return the mean of solve_axis(t, y, dt, axis) over the axes."""
+        return mean_over_axes(y, lambda axis, **where: self._solve_axis(y, dt, axis, **where))
+
+    def _solve_axis(self, y: Array, dt: float, axis: int, **where: Any) -> Array:
+        scale = dt * self.diffusivity * inverse_squares(self.spacing, y.ndim - 1)[axis]  # type: ignore[arg-type]
+        return tridiagonal_solve(None, scale, y, axis, boundary=self.boundary, **where)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from pde_video.grid import as_volume, extended, inner
 from pde_video.protocols import Array
-from pde_video.solves import conjugate_gradients, tridiagonal_solve
+from pde_video.solves import conjugate_gradients, mean_over_axes, tridiagonal_solve
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,17 +74,26 @@ class FrozenDiffusion:
     def solve(self, t: float, y: Array, dt: float) -> Array:
         """Return z with z − dt·rate(z) = y, by conjugate gradients to a relative residual of 1e-10."""
         double = replace(self, faces=self.faces.astype(np.float64))
-        return conjugate_gradients(lambda z: z - dt * double.rate(t, z), 1.0 + dt * self.diagonal(y), y)
+
+        def operator(z: Array) -> Array:
+            out = double.rate(t, z)
+            out *= -dt
+            out += z
+            return out
+
+        return conjugate_gradients(operator, 1.0 + dt * self.diagonal(y), y)
 
     def solve_axis(self, t: float, y: Array, dt: float, axis: int) -> Array:
         """Return z with z − dt·(the part of rate along grid axis `axis`)(z) = y, by Thomas's algorithm."""
-        ndim = y.ndim - 1
-        kernel_axis = 3 - ndim + axis
-        wide = extended(y, self.boundary)
-        g = self.faces[kernel_axis].reshape(wide.shape[1:]) * self.scale[kernel_axis] * dt
-        # Cells of the rim along the other axes are no unknowns; along this one their faces are the outer ones.
-        if self.boundary != "neumann":
-            g = g[tuple(slice(None, -1) if a == axis else slice(1, -1) for a in range(ndim))]
-        else:
-            g = np.concatenate([np.zeros_like(np.take(g, [0], axis)), g], axis=axis)
-        return tridiagonal_solve(g, y, axis, periodic=self.boundary == "periodic")
+        return self._solve_axis(y, dt, axis)
+
+    def solve_axes(self, t: float, y: Array, dt: float) -> Array:
+        """Return the mean of solve_axis(t, y, dt, axis) over the axes."""
+        return mean_over_axes(y, lambda axis, **where: self._solve_axis(y, dt, axis, **where))
+
+    def _solve_axis(self, y: Array, dt: float, axis: int, **where: Any) -> Array:
+        kernel_axis = 4 - y.ndim + axis
+        rim = 0 if self.boundary == "neumann" else 2
+        g = self.faces[kernel_axis].reshape([n + rim for n in y.shape[1:]]).astype(y.dtype, copy=False)
+        scale = dt * float(self.scale[kernel_axis])
+        return tridiagonal_solve(g, scale, y, axis, boundary=self.boundary, **where)

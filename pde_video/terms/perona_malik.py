@@ -23,6 +23,7 @@ from pde_video.marching import Walk
 from pde_video.protocols import Array
 from pde_video.terms.heat import narrowly_smoothed, smoothing_steps
 from pde_video.terms.linear import FrozenDiffusion
+from pde_video.threads import each
 
 CONDUCTANCES = (
     "exponential",
@@ -32,6 +33,7 @@ CONDUCTANCES = (
     "tukey",
     "tv",
 )
+_BAND = 64  # Rows of which one thread takes the conductances at a time.
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ class PeronaMalik:
         v = as_volume(extended(narrowly_smoothed(y, self.smoothing, self.boundary), self.boundary))
         faces = np.empty((3, *v.shape[1:]), y.dtype)
         scale, factor, g = self._for_kernels(y.ndim - 1, y.dtype)
-        conductances(v, faces, factor, g)
+        n = v.shape[2]
+        each(lambda i: conductances(v, faces, factor, g, i, min(i + _BAND, n)), range(0, n, _BAND))
         return FrozenDiffusion(faces, scale, self.boundary, self.stable_dt(y.ndim - 1))
 
     def walk(self, dt: tuple[float, ...], ndim: int, dtype: Any) -> Walk | None:

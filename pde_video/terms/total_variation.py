@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +26,10 @@ from pde_video.grid import (
 from pde_video.loop import as_state
 from pde_video.protocols import Array
 from pde_video.terms.linear import FrozenDiffusion
+from pde_video.threads import available, each
+
+_BETWEEN_GAPS = 10  # Iterations from one evaluation of the duality gap to the next.
+_SINGLE = 1e-5  # The smallest tolerance that single precision reaches with room to spare.
 
 
 @dataclass(frozen=True)
@@ -191,51 +197,93 @@ def tv_minimize(
     contrast = float(np.abs(data).max())
     if contrast == 0:
         return Minimizer(np.array(y), 0.0, 0)
-    data, weight = data / contrast, weight / contrast
-    inverse_h = [math.sqrt(s) for s in inverse_squares(as_spacing(spacing), data.ndim - 1)]
-    enough = tolerance * weight * _variation(_gradient(data, inverse_h))
-    u, leading, p = data, data, np.zeros((len(inverse_h), *data.shape))
-    tau = sigma = 1.0 / math.sqrt(4 * sum(s * s for s in inverse_h))
-    gap = math.inf
-    for iteration in range(1, iterations + 1):
-        p = p + sigma * _gradient(leading, inverse_h)
-        p /= np.maximum(1.0, np.sqrt((p * p).sum(axis=(0, 1))) / weight)
-        inflow = _divergence(p, inverse_h)
-        before, u = u, (u + tau * (inflow + data)) / (1 + tau)
-        theta = 1 / math.sqrt(1 + 2 * tau)
-        tau, sigma = theta * tau, sigma / theta
-        leading = u + theta * (u - before)
-        if iteration % 10 == 0 or iteration == iterations:
-            primal = 0.5 * ((u - data) ** 2).sum() + weight * _variation(_gradient(u, inverse_h))
-            dual = -(inflow * data).sum() - 0.5 * (inflow * inflow).sum()
-            gap = float(primal - dual)
-            if gap <= enough:
-                solution = (middle + contrast * np.ascontiguousarray(from_planes(u, channel_axis))).astype(state.dtype)
-                return Minimizer(solution, gap * contrast**2, iteration)
+    weight = weight / contrast
+    h = [math.sqrt(s) for s in inverse_squares(as_spacing(spacing), state.ndim - 1)]
+    single = state.dtype == np.float32 and tolerance >= _SINGLE
+    field = _PrimalDual(data / contrast, weight, h, np.dtype(np.float32 if single else np.float64))
+    enough = tolerance * field.energies()[0]
+    tau = sigma = 1.0 / math.sqrt(4 * sum(s * s for s in h))
+    gap, done = math.inf, 0
+    while done < iterations:
+        steps = []
+        for _ in range(min(_BETWEEN_GAPS, iterations - done)):
+            theta = 1 / math.sqrt(1 + 2 * tau)
+            steps.append((sigma, 1 / (1 + tau), tau / (1 + tau), theta))
+            tau, sigma = theta * tau, sigma / theta
+        field.iterate(steps)
+        done += len(steps)
+        primal, dual = field.energies()
+        gap = primal - dual
+        if gap <= enough:
+            solution = (middle + contrast * from_planes(field.solution(), channel_axis)).astype(state.dtype)
+            return Minimizer(np.ascontiguousarray(solution), gap * contrast**2, done)
     raise SolverError(
         f"after {iterations} iterations the duality gap is {gap:.2e} of the squared contrast, above {enough:.2e}; "
         "allow more iterations or a larger tolerance"
     )
 
 
-def _variation(gradient: Array) -> float:
-    return float(np.sqrt((gradient * gradient).sum(axis=(0, 1))).sum())
+class _PrimalDual:
+    """The state of the iterations, cut along the first axis into bands, one for each thread.
 
+    A band overlaps its neighbours by as many slices as it makes iterations on its own: what it does not see spoils one
+    slice in each, and is then replaced. So every value is computed as without bands.
+    """
 
-def _gradient(u: Array, inverse_h: list[float]) -> Array:
-    """Return forward differences over h, zero across the border: shape (axes, C, *grid)."""
-    result = np.zeros((len(inverse_h), *u.shape))
-    for axis, s in enumerate(inverse_h):
-        lower, _ = _sides(u.ndim, axis + 1)
-        result[axis][lower] = np.diff(u, axis=axis + 1) * s
-    return result
+    def __init__(self, data: Array, weight: float, inverse_h: list[float], dtype: np.dtype) -> None:
+        channels, *grid = data.shape
+        n, *others = [1] * (len(grid) == 1) + grid
+        scale = [0.0] * (len(grid) == 1) + inverse_h
+        if len(others) == 1:
+            others, scale = [1, *others], [scale[0], 0.0, scale[1]]
+        self.grid, self.dtype, self.weight, self.inverse_h = grid, dtype, dtype.type(weight), np.array(scale, dtype)
+        count = max(1, min(available(), n // 16))
+        self.alone = next(k for k in (10, 5, 2, 1) if count == 1 or n // count >= 8 * k or k == 1)
+        self.edges = [n * b // count for b in range(count + 1)]
+        volume = data.reshape(channels, n, *others)
+        self.bands, self.starts = [], []
+        for first, stop in pairwise(self.edges):
+            start, end = max(0, first - self.alone), min(n, stop + self.alone)
+            x = np.zeros((6, channels, end - start, *others), dtype)
+            x[:3] = volume[:, start:end]
+            self.bands.append(x)
+            self.starts.append(start)
 
+    def iterate(self, steps: Sequence[tuple[float, ...]]) -> None:
+        for done in range(0, len(steps), self.alone):
+            some = np.array(steps[done : done + self.alone], self.dtype)
+            each(partial(self._iterate, some), self.bands)
+            for b, edge in enumerate(self.edges[1:-1]):
+                (x, start), (after, start_after) = zip(self.bands[b : b + 2], self.starts[b : b + 2], strict=True)
+                end = start + x.shape[2]
+                x[1:, :, edge - start :] = after[1:, :, edge - start_after : end - start_after]
+                after[1:, :, : edge - start_after] = x[1:, :, start_after - start : edge - start]
 
-def _divergence(p: Array, inverse_h: list[float]) -> Array:
-    """Return minus the adjoint of `_gradient`."""
-    total = np.zeros(p.shape[1:])
-    for axis, s in enumerate(inverse_h):
-        lower, upper = _sides(total.ndim, axis + 1)
-        total[lower] += s * p[axis][lower]
-        total[upper] -= s * p[axis][lower]
-    return total
+    def _iterate(self, steps: Array, x: Array) -> None:
+        from pde_video.kernels.chambolle_pock import iterate
+
+        iterate(x, steps, self.weight, self.inverse_h)
+
+    def energies(self) -> tuple[float, float]:
+        """Return the energy of u, and the lower bound on all energies that the dual variable gives."""
+        from pde_video.kernels.chambolle_pock import energies
+
+        sums = [np.zeros((x.shape[2], 2)) for x in self.bands]
+        shrink = self.dtype.type(1.0 - 4.0 * np.finfo(self.dtype).eps)
+
+        def add(b: int) -> None:
+            first, stop = (self.edges[b + end] - self.starts[b] for end in (0, 1))
+            energies(self.bands[b], first, stop, self.weight, self.inverse_h, shrink, sums[b])
+
+        each(add, range(len(sums)))
+        # In one order, whatever the bands.
+        primal, dual = np.concatenate([s[self._inside(b)] for b, s in enumerate(sums)]).sum(axis=0)
+        return float(primal), float(dual)
+
+    def solution(self) -> Array:
+        """Return u, (C, *grid), in double precision."""
+        u = np.concatenate([x[1][:, self._inside(b)] for b, x in enumerate(self.bands)], axis=1)
+        return u.reshape(len(u), *self.grid).astype(np.float64)
+
+    def _inside(self, b: int) -> slice:
+        return slice(self.edges[b] - self.starts[b], self.edges[b + 1] - self.starts[b])
