@@ -20,10 +20,10 @@ from pde_video.loop import evolve
 from pde_video.protocols import Array
 from pde_video.steps import aos, explicit_euler, implicit_euler
 from pde_video.terms.heat import Heat
-from pde_video.terms.perona_malik import CONDUCTANCES, PeronaMalik
+from pde_video.terms.perona_malik import PeronaMalik
 from pde_video.terms.shock import Shock
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
-from pde_video.terms.total_variation import TotalVariation
+from pde_video.terms.total_variation import TotalVariation, tv_minimize
 from pde_video.threads import each, num_threads
 from pde_video.times import uniform
 
@@ -32,7 +32,10 @@ _FRAMES = (16, 720, 1280)  # Float32: 59 MB, more than the caches of most machin
 
 
 def warm_up() -> dict[str, Any]:
-    """Compile every kernel for float32 that is not on disk yet; say how many, how long it took, and where they are."""
+    """Compile every kernel for float32 that is not on disk yet; say how many, how long it took, and where they are.
+
+    A kernel that is compiled for each conductance is compiled for the ones that are most used.
+    """
     from pde_video.kernels.cache import tally, writable_place
 
     compiled, loaded, begun = tally.compiled, tally.loaded, time.perf_counter()
@@ -51,7 +54,7 @@ def _exercises() -> list[Callable[[], object]]:
     rng = np.random.default_rng(0)
     grey, colour = (rng.random((3, 24, 32, *channels), np.float32) for channels in ((), (3,)))
     terms: list[Any] = [Heat(), TotalVariation(0.1), EdgeEnhancing(0.1), CoherenceEnhancing(0.1), Shock()]
-    terms += [PeronaMalik(0.1, name, smoothing=0.5) for name in CONDUCTANCES]
+    terms += [PeronaMalik(0.1, name, smoothing=0.5) for name in ("rational", "exponential", "tv")]
     calls: list[Callable[[], object]] = []
 
     def add(function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
@@ -68,7 +71,11 @@ def _exercises() -> list[Callable[[], object]]:
         add(framewise(term, [0.0, term.stable_dt(2)]), colour)
     for state in (grey[0], grey):
         add(evolve, PeronaMalik(0.1), state, [0.0, 5.0], step=aos)
-    add(evolve, EdgeEnhancing(0.1), grey[0], [0.0, 5.0], step=implicit_euler)
+    for term in (EdgeEnhancing(0.1), PeronaMalik(0.1), Heat()):
+        add(evolve, term, grey[0], [0.0, 5.0], step=implicit_euler)
+    add(evolve, PeronaMalik(0.1, boundary="periodic"), grey[0], [0.0, 5.0], step=aos)
+    for picture in (grey[0], colour[0]):
+        add(tv_minimize, picture, 0.1, channel_axis=-1 if picture.ndim == 3 else None)
     for dtype in (np.uint8, np.uint16):
         for video in (grey, colour):
             add(framewise(Heat(), [0.0, 0.2]), (video * 255).astype(dtype))

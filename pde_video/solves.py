@@ -207,7 +207,7 @@ def _by_blocks(g: Array | None, scale: float, y: Array, axis: int, boundary: str
     volume = as_volume(y)
     along = axis + 4 - y.ndim  # Of the three axes of the kernels.
     outer, across = ((1, 2), (0, 2), (0, 1))[along]
-    steps = [stride // y.itemsize for stride in volume.strides]
+    steps = _steps(volume.shape)
     shape, y_steps = volume.shape[1:], steps[1:]
     if g is None:
         faces, g_steps, g_apart = np.ones((shape[along] + 1) * int(LANES), y.dtype), [0, 0, 0], int(LANES)
@@ -215,7 +215,7 @@ def _by_blocks(g: Array | None, scale: float, y: Array, axis: int, boundary: str
     else:
         wide = as_volume(g[np.newaxis])[0]
         faces = wide.reshape(-1)
-        g_steps = [stride // g.itemsize for stride in wide.strides]
+        g_steps = _steps(wide.shape)
         g_start = sum((w - m) // 2 * step for w, m, step in zip(wide.shape, shape, g_steps, strict=True))
         g_apart = g_steps[across] if along == 2 else g_steps[along]
     # At 1e30 a line is its mean already, to any precision.
@@ -232,6 +232,11 @@ def _by_blocks(g: Array | None, scale: float, y: Array, axis: int, boundary: str
         kernel(flat, target, faces, numbers, g is None, where)
 
     each(solve, ((index, first) for index in range(shape[outer]) for first in range(0, shape[across], _BAND)))
+
+
+def _steps(shape: tuple[int, ...]) -> list[int]:
+    """Return how many values apart neighbours are along each axis; strides tell it wrong for axes of length 1."""
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
 
 def _constant(scale: float, y: Array, axis: int, boundary: str) -> Array:

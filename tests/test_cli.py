@@ -33,7 +33,9 @@ def compiled_already():
     # With nothing in the cache a run says on standard error what it waits for: tests/test_doctor.py holds that.
     for channels in ((), (3,)):
         for method in ("perona-malik", "tv", "heat"):
-            pv.denoise(np.random.default_rng(0).random((2, 24, 32, *channels), np.float32), method=method)
+            clip = np.random.default_rng(0).random((2, 24, 32, *channels), np.float32)
+            pv.denoise(clip, method=method)
+            pv.denoise((255 * clip).astype(np.uint8), method=method)
 
 
 @pytest.fixture

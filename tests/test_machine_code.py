@@ -99,7 +99,7 @@ def marching(name: str) -> tuple[Any, ...]:
 KERNELS = [
     Hot(diffusion.laplacian, (VOLUME, VOLUME, SCALE, 0)),
     *(Hot(conductance.conduct, (ROW, conductance.named(name, (1, 1, 1), np.float32), 0)) for name in conductance.NAMES),
-    Hot(diffusion.conductances, (VOLUME, FACES, SCALE, conductance.named("exponential", (1, 1, 1), np.float32))),
+    Hot(diffusion.conductances, (VOLUME, FACES, SCALE, conductance.named("exponential", (1, 1, 1), np.float32), 0, 8)),
     Hot(diffusion.divergence, (VOLUME, FACES, VOLUME, SCALE)),
     Hot(march, (VOLUME, VOLUME, BOX, *STEP, None), vector_loops=2),
     Hot(march, marching("rational"), vector_loops=8),

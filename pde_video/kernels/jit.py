@@ -16,7 +16,11 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     There is no fast-math: additions and multiplications round as IEEE 754 says, so that a kernel equals the
     same expression in NumPy bit for bit, on every machine. Loops along rows vectorise all the same.
     """
-    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    # Nobody calls a private kernel from Python, so it needs no door for that: a good part of its compilation.
+    inner = function.__name__.startswith("_")
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=inner, no_cfunc_wrapper=inner)(
+        function
+    )
     # With NUMBA_DISABLE_JIT=1 this is the function itself; and the cache knows the sources of this package alone.
     if hasattr(dispatcher, "py_func") and function.__module__.startswith(f"{__package__}."):
         dispatcher._cache = KernelCache(function)  # As Numba's own cache=True does with its own class.
