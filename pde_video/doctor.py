@@ -16,6 +16,7 @@ import numpy as np
 from pde_video.filters.denoise import METHODS, denoise
 from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime
+from pde_video.grid import BOUNDARIES
 from pde_video.loop import evolve
 from pde_video.protocols import Array
 from pde_video.steps import aos, explicit_euler, implicit_euler
@@ -23,7 +24,7 @@ from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import CONDUCTANCES, PeronaMalik
 from pde_video.terms.shock import Shock
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
-from pde_video.terms.total_variation import TotalVariation
+from pde_video.terms.total_variation import TotalVariation, tv_minimize
 from pde_video.threads import each, num_threads
 from pde_video.times import uniform
 
@@ -67,7 +68,12 @@ def _exercises() -> list[Callable[[], object]]:
         add(evolve, term, colour[0], [0.0, term.stable_dt(2)], channel_axis=-1)
         add(framewise(term, [0.0, term.stable_dt(2)]), colour)
     for state in (grey[0], grey):
-        add(evolve, PeronaMalik(0.1), state, [0.0, 5.0], step=aos)
+        for term in (PeronaMalik(0.1), PeronaMalik(0.1, boundary="periodic"), Heat()):
+            add(evolve, term, state, [0.0, 5.0], step=aos)
+        for boundary in BOUNDARIES:
+            add(evolve, Heat(boundary=boundary), state, [0.0, 5.0], step=implicit_euler)
+        add(evolve, PeronaMalik(0.1), state, [0.0, 5.0], step=implicit_euler)
+        add(tv_minimize, state, 0.1, tolerance=1e-2)
     add(evolve, EdgeEnhancing(0.1), grey[0], [0.0, 5.0], step=implicit_euler)
     for dtype in (np.uint8, np.uint16):
         for video in (grey, colour):
