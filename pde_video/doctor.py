@@ -16,6 +16,7 @@ import numpy as np
 from pde_video.filters.denoise import METHODS, denoise
 from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime
+from pde_video.grid import BOUNDARIES
 from pde_video.loop import evolve
 from pde_video.protocols import Array
 from pde_video.steps import aos, explicit_euler, implicit_euler
@@ -70,12 +71,13 @@ def _exercises() -> list[Callable[[], object]]:
         add(evolve, term, colour[0], [0.0, term.stable_dt(2)], channel_axis=-1)
         add(framewise(term, [0.0, term.stable_dt(2)]), colour)
     for state in (grey[0], grey):
-        add(evolve, PeronaMalik(0.1), state, [0.0, 5.0], step=aos)
-    for term in (EdgeEnhancing(0.1), PeronaMalik(0.1), Heat()):
-        add(evolve, term, grey[0], [0.0, 5.0], step=implicit_euler)
-    add(evolve, PeronaMalik(0.1, boundary="periodic"), grey[0], [0.0, 5.0], step=aos)
-    for picture in (grey[0], colour[0]):
-        add(tv_minimize, picture, 0.1, channel_axis=-1 if picture.ndim == 3 else None)
+        for term in (PeronaMalik(0.1), PeronaMalik(0.1, boundary="periodic"), Heat()):
+            add(evolve, term, state, [0.0, 5.0], step=aos)
+        for boundary in BOUNDARIES:
+            add(evolve, Heat(boundary=boundary), state, [0.0, 5.0], step=implicit_euler)
+        add(evolve, PeronaMalik(0.1), state, [0.0, 5.0], step=implicit_euler)
+        add(tv_minimize, state, 0.1, tolerance=1e-2)
+    add(evolve, EdgeEnhancing(0.1), grey[0], [0.0, 5.0], step=implicit_euler)
     for dtype in (np.uint8, np.uint16):
         for video in (grey, colour):
             add(framewise(Heat(), [0.0, 0.2]), (video * 255).astype(dtype))

@@ -13,7 +13,8 @@ import numba
 import numpy as np
 import pytest
 
-from pde_video.kernels import conductance, diffusion
+from pde_video.kernels import chambolle_pock, conductance, diffusion, spectral
+from pde_video.kernels.lines import solve_columns, solve_rows
 from pde_video.kernels.march import march
 
 pytestmark = pytest.mark.skipif(
@@ -88,6 +89,8 @@ ONE = np.float32(1)
 ROW, SCALE = np.zeros(64, np.float32), np.ones(3, np.float32)
 VOLUME, FACES = np.zeros((1, 1, 8, 64), np.float32), np.zeros((3, 1, 8, 64), np.float32)
 BOX = (0, 8, 0, 1)
+FLAT, NUMBERS, SIZES = np.zeros(512, np.float32), (ONE, ONE, ONE, ONE), np.zeros(9, np.uint64)
+FIELD = np.zeros((6, 1, 8, 1, 64), np.float32)
 STEP = (np.ones((1, 3), np.float32), ROW, np.ones(1, np.int64), SCALE)
 
 
@@ -101,6 +104,16 @@ KERNELS = [
     *(Hot(conductance.conduct, (ROW, conductance.named(name, (1, 1, 1), np.float32), 0)) for name in conductance.NAMES),
     Hot(diffusion.conductances, (VOLUME, FACES, SCALE, conductance.named("exponential", (1, 1, 1), np.float32), 0, 8)),
     Hot(diffusion.divergence, (VOLUME, FACES, VOLUME, SCALE)),
+    Hot(solve_columns, (FLAT, FLAT, FLAT, NUMBERS, False, SIZES), vector_loops=4),
+    Hot(solve_rows, (FLAT, FLAT, FLAT, NUMBERS, False, SIZES), vector_loops=3),
+    Hot(spectral.divide_by_sums, (VOLUME[0], ROW, ROW)),
+    Hot(chambolle_pock.iterate, (FIELD, np.ones((3, 4), np.float32), ONE, SCALE), vector_loops=8),
+    Hot(
+        chambolle_pock.energies,
+        (FIELD, 0, 8, ONE, SCALE, ONE, np.zeros((8, 2))),
+        vector_loops=4,
+        double="sums over many values",
+    ),
     Hot(march, (VOLUME, VOLUME, BOX, *STEP, None), vector_loops=2),
     Hot(march, marching("rational"), vector_loops=8),
     Hot(march, marching("exponential"), vector_loops=8),
