@@ -53,6 +53,6 @@ def framewise(term: Any, times: Any, step: Step = explicit_euler, *, check: bool
         def evolved(frame: Array, out: Array | None) -> Array:
             return evolve(term, frame, times, step=step, channel_axis=-1, check=check, out=out)
 
-        return frames.mapped(evolved)
+        return frames.mapped(evolved, None if check else frames)
 
     return framewise_filter

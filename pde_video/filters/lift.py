@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import Any
 
 import numpy as np
@@ -34,9 +34,13 @@ class Frames:
         scale: float = 1.0,
         report: dict[str, Any] | None = None,
         rooms: Iterable[Array] | None = None,
+        *,
+        unchecked: bool = False,
     ) -> None:
         self._frames = iter(frames)
         self._rooms = rooms  # Where results of the shape of each frame are wanted.
+        self._unchecked = unchecked  # Whether frames may hold values that are not finite.
+        self._given = 0
         self.scale = scale
         self.report = {} if report is None else report
 
@@ -44,7 +48,11 @@ class Frames:
         return self
 
     def __next__(self) -> Array:
-        return next(self._frames)
+        frame = next(self._frames)
+        if self._unchecked:
+            _refuse_infinite(frame, self._given)
+        self._given += 1
+        return frame
 
     def mapped(
         self, function: Callable[[Any, Array | None], Array], items: Iterable[Any] | None = None
@@ -52,24 +60,47 @@ class Frames:
         """Yield function(frame, out) for every frame, in order, several at a time on the library's threads.
 
         For a filter to return as its result: one frame for each. `out` is an array of the frame's shape and dtype
-        that the function may fill and return, or None. With `items`, one for each frame, these take the frames' place.
+        that the function may fill and return, or None. The function must refuse values that are not finite, as
+        `evolve` does: a look at each frame beforehand would cost as much as a step. With `items`, one for each frame
+        (the frames themselves, say, looked at), these take their place.
         """
-        if self._rooms is None:
-            return ordered(lambda item: function(item, None), self if items is None else items)
-        return self._mapped_to_rooms(function, self if items is None else items, self._rooms)
-
-    def _mapped_to_rooms(self, function: Callable[..., Array], items: Iterable[Any], rooms: Iterable[Array]) -> Any:
-        """As `mapped`, for an array: then frames too small to be worth a change of threads go in groups."""
-        at_once = max(1, *(_LARGE // frame.size for frame in self.peek(1)))
-        pairs = zip(items, rooms, strict=False)
+        # Of an array, frames too small to be worth a change of threads go in groups.
+        at_once = 1 if self._rooms is None else max([1, *(_LARGE // frame.size for frame in self.peek(1))])
+        if items is None and self._unchecked:
+            items, function = enumerate(self._frames, self._given), _naming_the_frame(function)
+        rooms = repeat(None) if self._rooms is None else self._rooms
+        pairs = zip(self if items is None else items, rooms, strict=False)
         groups = iter(lambda: list(islice(pairs, at_once)), [])
         return chain.from_iterable(ordered(lambda group: [function(*pair) for pair in group], groups))
 
     def peek(self, n: int) -> list[Array]:
         """Return the next `n` frames (fewer at the end) without consuming them."""
         head = list(islice(self._frames, n))
+        for number, frame in enumerate(head, self._given):
+            if self._unchecked:
+                _refuse_infinite(frame, number)
         self._frames = chain(head, self._frames)
         return head
+
+
+def _naming_the_frame(function: Callable[[Array, Array | None], Array]) -> Callable[..., Array]:
+    def named(numbered: tuple[int, Array], out: Array | None) -> Array:
+        number, frame = numbered
+        try:
+            return function(frame, out)
+        except ValueError:
+            _refuse_infinite(frame, number)
+            raise
+
+    return named
+
+
+def _refuse_infinite(frame: Array, number: int) -> None:
+    # The sum shows what is not finite faster than a look at every value, unless it overflows by itself.
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = bool(np.isfinite(frame.sum())) or bool(np.isfinite(frame).all())
+    if not finite:
+        raise InputError(f"frame {number} holds NaN or infinite values; replace them first")
 
 
 def video_filter(function: Callable[..., Iterable[Array]]) -> Callable[..., Any]:
@@ -127,7 +158,8 @@ def video_filter(function: Callable[..., Iterable[Array]]) -> Callable[..., Any]
         video, result = _with_result(video, out)
         head, frames = first_frame(video)
         scale = scale_of(head.dtype)
-        floats = Frames(_to_float(frames, head, scale, copy=result is None), scale, report, _rooms(result, video))
+        converted = _to_float(frames, head, scale, copy=result is None)
+        floats = Frames(converted, scale, report, _rooms(result, video), unchecked=head.dtype.kind == "f")
         filtered = _from_float(function(floats, *args, **kwargs), head, scale, floats.report)
         if result is None:
             return filtered
@@ -238,21 +270,13 @@ def alike(frames: Iterable[Array], head: Array) -> Iterator[Array]:
 def _to_float(frames: Iterable[Array], head: Array, scale: float, copy: bool) -> Iterator[Array]:
     """Yield frames (H, W, C) of floats that filters may keep, and cannot write to the caller's through."""
     work: Any = np.float64 if head.dtype == np.float64 else np.float32
-    for i, frame in enumerate(alike(frames, head)):
-        if frame.dtype.kind == "f" and not _is_finite(frame):
-            raise InputError(f"frame {i} holds NaN or infinite values; replace them first")
+    for frame in alike(frames, head):
         if copy or frame.dtype != work:  # A stream may hand out the same array again and again.
             yield as_float(frame, work, scale)
         else:
             frame = frame.view() if frame.ndim == 3 else frame[..., np.newaxis]
             frame.flags.writeable = False
             yield frame
-
-
-def _is_finite(frame: Array) -> bool:
-    # The sum shows what is not finite faster than a look at every value, unless it overflows by itself.
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(frame.sum())) or bool(np.isfinite(frame).all())
 
 
 def _from_float(frames: Iterable[Array], head: Array, scale: float, report: dict[str, Any]) -> Iterator[Array]:

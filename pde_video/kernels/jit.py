@@ -18,9 +18,8 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     # Nobody calls a private kernel from Python, so it needs no door for that: a good part of its compilation.
     inner = function.__name__.startswith("_")
-    dispatcher: Any = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=inner, no_cfunc_wrapper=inner)(
-        function
-    )
+    options: dict[str, Any] = {"no_cpython_wrapper": inner, "no_cfunc_wrapper": inner}
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy", **options)(function)
     # With NUMBA_DISABLE_JIT=1 this is the function itself; and the cache knows the sources of this package alone.
     if hasattr(dispatcher, "py_func") and function.__module__.startswith(f"{__package__}."):
         dispatcher._cache = KernelCache(function)  # As Numba's own cache=True does with its own class.

@@ -22,32 +22,42 @@ _ONE = np.uint64(1)
 
 
 @kernel
-def _heat_row(f, r, above, below, before, after, to, n, st, sm, sx, dt):
-    """f[to] = row r after a step of the heat equation; above and below it in its slab, before and after across slabs.
+def _heat_row(f, r, above, below, before, after, into, to, n, st, sm, sx, dt):
+    """into[to] = row r of f after a step of the heat equation.
 
-    In a slab of one row, that is its own neighbour.
+    Its neighbours are above and below in its slab, before and after across slabs, and a value beyond either end. In a
+    slab of one row, that is its own neighbour.
     """
-    r, above, below, before, after = (
-        np.uint64(r),
-        np.uint64(above),
-        np.uint64(below),
-        np.uint64(before),
-        np.uint64(after),
-    )
-    to = np.uint64(to)
+    r, above, below, to = np.uint64(r), np.uint64(above), np.uint64(below), np.uint64(to)
+    before, after = np.uint64(before), np.uint64(after)
     if above == below:
         for j in range(n):
             twice = f[r + j] + f[r + j]
             total = sx * ((f[r + j - _ONE] + f[r + j + _ONE]) - twice)
             total += st * ((f[before + j] + f[after + j]) - twice)
-            f[to + j] = f[r + j] + dt * total
+            into[to + j] = f[r + j] + dt * total
     else:
         for j in range(n):
             twice = f[r + j] + f[r + j]
             total = sx * ((f[r + j - _ONE] + f[r + j + _ONE]) - twice)
             total += sm * ((f[above + j] + f[below + j]) - twice)
             total += st * ((f[before + j] + f[after + j]) - twice)
-            f[to + j] = f[r + j] + dt * total
+            into[to + j] = f[r + j] + dt * total
+
+
+@kernel
+def _bare_heat_row(f, r, above, below, before, after, into, to, n, st, sm, sx, dt):
+    """As `_heat_row` for rows without values beyond their ends."""
+    if n > 2:
+        _heat_row(f, r + 1, above + 1, below + 1, before + 1, after + 1, into, to + 1, n - np.uint64(2), st, sm, sx, dt)
+    last = int(n) - 1
+    for j in (0, last):
+        here = f[r + j]
+        total = sx * ((f[r + max(j - 1, 0)] + f[r + min(j + 1, last)]) - (here + here))
+        if above != below:
+            total += sm * ((f[above + j] + f[below + j]) - (here + here))
+        total += st * ((f[before + j] + f[after + j]) - (here + here))
+        into[to + j] = here + dt * total
 
 
 @kernel
@@ -156,13 +166,20 @@ def _copy_in(f, to, row):
 
 
 @kernel
-def _copy_out(f, r, row):
-    """Copy a row out, and return whether it is finite: then each value less itself is zero."""
+def _is_finite(f, r, n):
+    """Whether a row is finite: then each value less itself is zero."""
     r, bad = np.uint64(r), False
-    for j in range(np.uint64(row.shape[0])):
+    for j in range(n):
         bad |= f[r + j] - f[r + j] != 0
-    write_out(row, f, r)
     return not bad
+
+
+@kernel
+def _copy_out(f, r, row):
+    """Copy a row out, and return whether it is finite."""
+    r = np.uint64(r)
+    write_out(row, f, r)
+    return _is_finite(f, r, np.uint64(row.shape[0]))
 
 
 @kernel
@@ -170,6 +187,24 @@ def _close(f, r, n):
     """Fill the margins of a row with its ends, so that nothing flows across them."""
     f[r - 1] = f[r]
     f[r + n] = f[r + n - 1]
+
+
+@kernel
+def _one_heat_step(y, out, box, scale, dt):
+    """March a single stage of the heat equation, straight from the one array to the other."""
+    channels, slabs, rows, width = y.shape
+    source, result, n, finite = y.reshape(y.size), out.reshape(out.size), np.uint64(width), True
+    n0, n1, m0, m1 = box
+    line, slab, st, sm, sx = width, rows * width, scale[0, 0], scale[0, 1], scale[0, 2]
+    for c in range(channels):
+        for k in range(n0, n1):
+            before, after = (max(k - 1, 0) - k) * slab, (min(k + 1, slabs - 1) - k) * slab
+            for m in range(m0, m1):
+                r = (c * slabs + k) * slab + m * line
+                above, below = r - line if m > 0 else r, r + line if m < rows - 1 else r
+                _bare_heat_row(source, r, above, below, r + before, r + after, result, r, n, st, sm, sx, dt[0])
+                finite &= _is_finite(result, r, n)
+    return finite
 
 
 @kernel
@@ -181,6 +216,8 @@ def march(y, out, box, scale, dt, back, factor, g):
     the same picture smoothed. `factor` is 1/(hκ) along each axis. The box is first slab, last, first row, last; the
     stages reach as far around it as they must. Return whether the result is finite.
     """
+    if dt.shape[0] == 1 and back[0] == 0:
+        return _one_heat_step(y, out, box, scale, dt)
     channels, slabs, rows, width = y.shape
     stages, n = dt.shape[0], np.uint64(width)
     n0, n1, m0, m1 = box
@@ -212,12 +249,15 @@ def march(y, out, box, scale, dt, back, factor, g):
                 for c in range(channels):
                     to = origin + (head & mask) * slab + (m - low) * row + c * stride
                     if head + 1 < min(slabs, n1 + stages):
-                        ask_for(y[c, head + 1, m])
+                        ask_for(y[c, head + 1, m], 0, 1 if rows > 1 else stages + 1)
                     _copy_in(f, to, y[c, head, m])
                     _close(f, to, width)
         for q in range(stages):
             k, reach = head - q - 1, stages - q - 1
             start, stop = max(0, n0 - reach), min(slabs, n1 + reach)
+            if rows == 1 and head + 1 < min(slabs, n1 + stages):
+                for c in range(channels):
+                    ask_for(y[c, head + 1, 0], q + 1, stages + 1)
             if not start <= k < stop:
                 continue
             source, target = origin + q * level + (k & mask) * slab, origin + (q + 1) * level + (k & mask) * slab
@@ -233,9 +273,8 @@ def march(y, out, box, scale, dt, back, factor, g):
                 below = r + row if m < rows - 1 else r
                 if back[q] == 0:
                     for c in range(0, row, stride):
-                        _heat_row(
-                            f, r + c, above + c, below + c, r + before + c, r + after + c, to + c, n, st, sm, sx, dt[q]
-                        )
+                        x, up, down = r + c, above + c, below + c
+                        _heat_row(f, x, up, down, x + before, x + after, f, to + c, n, st, sm, sx, dt[q])
                 elif g is not None:
                     kappas = g.inverse_kappa
                     flux = fluxes + q * slab + (m - low) * row

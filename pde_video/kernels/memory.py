@@ -51,10 +51,12 @@ def _ask_for(typing_context, address, count):
 
 
 @kernel
-def ask_for(row):
-    """Begin to load a row that is going to be read soon."""
+def ask_for(row, part, parts):
+    """Begin to load a part of a row that is going to be read soon: all at once would wait for itself."""
     if row.strides[0] == row.itemsize:
-        _ask_for(np.uintp(row.ctypes.data), np.uintp(row.shape[0] * row.itemsize // _LINE + 1))  # type: ignore[call-arg]
+        lines = row.shape[0] * row.itemsize // _LINE + 1
+        first, last = lines * part // parts, lines * (part + 1) // parts
+        _ask_for(np.uintp(row.ctypes.data + first * _LINE), np.uintp(last - first))  # type: ignore[call-arg]
 
 
 @kernel
