@@ -111,3 +111,22 @@ def as_volume(y: Array) -> Array:
 def kernel_scale(spacing: float | tuple[float, ...], ndim: int, factor: float, dtype: np.dtype) -> Array:
     """Return factor/h² for the three kernel axes, zero for the ones that the grid does not have."""
     return np.array([0.0] * (3 - ndim) + [factor * s for s in inverse_squares(spacing, ndim)], dtype)
+
+
+def all_finite(values: Array) -> bool:
+    """Return whether no value is infinite or NaN."""
+    # The sum shows what is not finite faster than a look at every value, unless it overflows by itself.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum())) or bool(np.isfinite(values).all())
+
+
+class _Alias:
+    def __init__(self, array: Array) -> None:
+        self.array = array  # Kept alive.
+        address, _ = array.__array_interface__["data"]
+        self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
+
+
+def unlocked(y: Array) -> Array:
+    """Return `y`, if it must not be written to as an array that kernels accept all the same: they only read it."""
+    return y if y.flags.writeable else np.asarray(_Alias(y))

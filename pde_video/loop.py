@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.errors import DtypeError, InputError, ParameterError, UnstableStepError
-from pde_video.grid import as_planes, from_planes, to_planes
+from pde_video.grid import all_finite, as_planes, from_planes, to_planes, unlocked
 from pde_video.protocols import Array, Step, Term
 from pde_video.steps import explicit_euler
 
@@ -203,10 +203,9 @@ def _walk(term: Any, times: Any, ndim: int, dtype: np.dtype[Any], check: bool) -
 def as_state(y: Array, channel_axis: int | None, check: bool = True) -> Array:
     """Return `y` as a state (C, *grid), or say why it cannot be one."""
     y = as_floats(y, channel_axis)
-    if check and not np.isfinite(y).all():
+    if check and not all_finite(y):
         raise InputError("the state holds NaN or infinite values; replace them first, or pass check=False")
-    state = to_planes(y, channel_axis)
-    return state if state.flags.writeable else state.copy()  # Kernels are compiled for writable arrays alone.
+    return unlocked(to_planes(y, channel_axis))
 
 
 def as_floats(y: Array, channel_axis: int | None) -> Array:
@@ -227,7 +226,7 @@ def as_floats(y: Array, channel_axis: int | None) -> Array:
 
 def check_finite(y: Array, t0: float, t1: float) -> None:
     """Raise ParameterError if a step from `t0` to `t1` made a state that is not finite."""
-    if not np.isfinite(y).all():
+    if not all_finite(y):
         raise ParameterError(
             f"the state became NaN or infinite between t = {t0:g} and {t1:g}: the term gives such values, or they are "
             f"too large or too small for {y.dtype}; look at the term's fields, scale the data, or pass check=False"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.grid import as_volume
+from pde_video.grid import as_volume, unlocked
 from pde_video.protocols import Array
 from pde_video.threads import each, pieces
 
@@ -63,7 +63,7 @@ class Walk:
             for channel, plane in zip(out, planes, strict=True):  # One by one is four times as fast as at once.
                 channel[...] = plane
             return finite
-        source, target, results = _unlocked(_as_slabs(y)), _as_slabs(out), []
+        source, target, results = unlocked(_as_slabs(y)), _as_slabs(out), []
 
         def walk(box: Box) -> None:
             results.append(march(source, target, box, self._scale, self._dt, self._back, self._factor, self._g))
@@ -85,16 +85,3 @@ def _boxes(slabs: int, rows: int, stages: int) -> list[Box]:
         return [(*piece, 0, 1) for piece in pieces(slabs, _HALO_COST * stages)]
     parts = max(1, rows // max(_ROWS, 2 * stages))
     return [(0, slabs, rows * i // parts, rows * (i + 1) // parts) for i in range(parts)]
-
-
-class _Alias:
-    """The memory of an array that must not be written to, as an array that kernels accept: they only read it."""
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-        address, _ = array.__array_interface__["data"]
-        self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
-
-
-def _unlocked(y: Array) -> Array:
-    return y if y.flags.writeable else np.asarray(_Alias(y))

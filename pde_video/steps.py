@@ -57,7 +57,11 @@ def explicit_euler(term: Any, t0: float, t1: float, y: Array) -> Array:
     >>> pv.evolve(pv.FrameDifference(np.array([1.0])), np.array([3.0]), [0, 0.5], step=pv.explicit_euler)
     array([4.])
     """
-    return y + (t1 - t0) * term.rate(t0, y)
+    change = (t1 - t0) * term.rate(t0, y)
+    if getattr(change, "shape", None) != y.shape:
+        return y + change
+    change += y  # In place: a large array costs more to get than to fill.
+    return change
 
 
 explicit_euler.stable_multiple = 1.0  # type: ignore[attr-defined]

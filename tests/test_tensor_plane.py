@@ -108,6 +108,21 @@ def test_the_walk_limits_weights_that_meet_in_a_pixel(boundary, dtype, rng):
     assert z.min() >= y.min() - rounding  # Which is below zero, what Dirichlet's border has.
 
 
+@pytest.mark.parametrize("boundary", ["neumann", "periodic", "dirichlet"])
+def test_where_one_pixel_is_above_the_cap_only_its_neighbourhood_is_walked_again(boundary, rng):
+    term, y = EdgeEnhancing(0.05, boundary=boundary), picture((1, 401, 60), rng, np.float64)
+    a, b, w = term._parts(y)
+    entries = np.stack([(p == q) * a + b * w[p] * w[q] for p in range(2) for q in range(p, 2)])
+    free = decomposed(entries, 1.0, boundary, np.inf, np.dtype(np.float64))
+    cap = 0.999 / free.stable_dt(2)
+    limited = decomposed(entries, 1.0, boundary, cap, np.dtype(np.float64))
+    changed = (limited.weights != free.weights).any(axis=(0, 1, 3))
+    assert 0 < changed.mean() < 0.2
+    np.testing.assert_allclose(
+        rate_in_plane(y, term._recipe(), 1.0, boundary, cap), limited.rate(0.0, y), rtol=0, atol=1e-9
+    )
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("term", [TERMS[0], TERMS[7]])
 def test_the_walk_keeps_the_mean_and_the_extrema(term, dtype, rng):

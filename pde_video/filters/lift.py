@@ -11,6 +11,7 @@ import numpy as np
 
 from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.filters.dtypes import as_dtype, as_float, scale_of
+from pde_video.grid import all_finite
 from pde_video.protocols import Array
 from pde_video.threads import ordered
 
@@ -96,10 +97,7 @@ def _naming_the_frame(function: Callable[[Array, Array | None], Array]) -> Calla
 
 
 def _refuse_infinite(frame: Array, number: int) -> None:
-    # The sum shows what is not finite faster than a look at every value, unless it overflows by itself.
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite = bool(np.isfinite(frame.sum())) or bool(np.isfinite(frame).all())
-    if not finite:
+    if not all_finite(frame):
         raise InputError(f"frame {number} holds NaN or infinite values; replace them first")
 
 

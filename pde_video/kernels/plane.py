@@ -166,10 +166,10 @@ def _conduct(row, g, inverse_kappa, per_unit):
 
 @kernel
 def plane_rate(
-    y, source, out, sums, totals, first, last, taps, mean_taps, stencil, h, kind, conducts, rule, limits, boundary,
-    constants,
+    y, source, out, sums, totals, exceeding, first, last, taps, mean_taps, stencil, h, kind, conducts, rule, limits,
+    boundary, constants,
 ):  # fmt: skip
-    """Write rows `first` to `last` of div(D ∇y); return how many of their sums of weights are above the cap.
+    """Write rows `first` to `last` of div(D ∇y); say which have a sum of weights above the cap in `exceeding` (N1).
 
     `sums` is a ring of at least 2 · far + 2 rows, or of N1: then it holds all sums in the end. Where `totals`, such
     sums of all rows, are above the cap, weights are limited by them; an empty array limits none.
@@ -206,7 +206,6 @@ def plane_rate(
     begin, end = max(first - reach, low), min(last + reach, high)
     next_j = max(begin - rho, low)
     next_v = max(next_j - 1, low)
-    exceeding = 0
     for s in range(begin, last + 2 * reach + 1):
         if s < end:
             while next_j < min(s + rho + 1, high):
@@ -266,5 +265,4 @@ def plane_rate(
         if first <= complete < last:
             row = (complete % sums.shape[0]) * n2
             for j in range(np.uint64(row), np.uint64(row + n2)):
-                exceeding += flat_sums[j] > cap
-    return exceeding
+                exceeding[complete] |= flat_sums[j] > cap

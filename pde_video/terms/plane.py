@@ -44,7 +44,7 @@ def rate_in_plane(
 ) -> Array | None:
     """Return div(D ∇y) for the state `y` (C, N1, N2), or None where this takes more than a walk.
 
-    That is where offsets are very long, and where J is smoothed narrowly. Where the weights of a pixel add up to more
+    That is where offsets are very long, and where J is smoothed narrowly. Around pixels whose weights add up to more
     than `cap`, the picture is walked over twice again, with the weights limited.
     """
     if y.dtype not in _SLACK or 0 < recipe.integration < 1:
@@ -87,27 +87,35 @@ def _walked(y: Array, recipe: Recipe, scale: tuple[float, ...], boundary: int, c
     constants = numbers(0, 1, 1e-8, 0.5, 1e-18, 1 / unit(recipe.conductance) ** 2)
     conducts = named(recipe.conductance, (recipe.inverse_kappa,) * 3, y.dtype)
 
-    rows = pieces(y.shape[1], max(_SHORTEST_BAND, 3 * reach))
+    n = y.shape[1]
+    out, nothing, exceeding = np.empty_like(y), np.empty((0, 0), y.dtype), np.zeros(n, np.bool_)
 
-    def walk(totals: Array, sums: Array | None = None) -> tuple[Array, bool]:
-        out, exceeding = np.empty_like(y), []
-
+    def walk(rows: list[tuple[int, int]], totals: Array, sums: Array | None = None) -> None:
         def band(part: tuple[int, int]) -> None:
             ring = np.empty((2 * reach + 2, y.shape[2]), y.dtype) if sums is None else sums
-            exceeding.append(
-                plane_rate(
-                    y, source, out, ring, totals, *part, taps, mean_taps, stencil, halves, kind, conducts, rule,
-                    limits, boundary, constants,
-                )
+            plane_rate(
+                y, source, out, ring, totals, exceeding, *part, taps, mean_taps, stencil, halves, kind, conducts, rule,
+                limits, boundary, constants,
             )  # fmt: skip
 
         each(band, rows)
-        return out, any(exceeding)
 
-    nothing = np.empty((0, 0), y.dtype)
-    out, limited = walk(nothing)
-    if limited:
-        totals = np.empty(y.shape[1:], y.dtype)
-        walk(nothing, totals)
-        out, _ = walk(totals)
+    whole = pieces(n, max(_SHORTEST_BAND, 3 * reach))
+    walk(whole, nothing)
+    if exceeding.any():
+        # Rows whose weights are limited lie within reach of these, and what changes within reach of those: on a torus
+        # that may be anywhere.
+        torus = BOUNDARIES[boundary] == "periodic"
+        runs = [(0, n)] if torus else _runs(exceeding, apart=4 * reach)
+        totals = np.zeros(y.shape[1:], y.dtype)
+        walk(runs, nothing, totals)
+        walk([(max(0, a - 2 * reach), min(n, b + 2 * reach)) for a, b in runs], totals)
     return out
+
+
+def _runs(rows: Array, apart: int) -> list[tuple[int, int]]:
+    """Return (first, last + 1) of the rows that are set, as runs with more than `apart` rows between them."""
+    found = np.flatnonzero(rows)
+    breaks = np.flatnonzero(np.diff(found) > apart)
+    firsts, lasts = np.r_[found[:1], found[breaks + 1]], np.r_[found[breaks], found[-1:]]
+    return [(int(a), int(b) + 1) for a, b in zip(firsts, lasts, strict=True)]
