@@ -82,8 +82,8 @@ def ratios(run: Run, steps: int, video: Any, out: Any, against: Run, rounds: int
     """Time of a step over time of `against`, in each round, after one that is not counted."""
     found = []
     for _ in range(rounds + 1):
-        reference = min(seconds(against, video, out) for _ in range(2))
-        found.append(seconds(run, video, out) / steps / reference)
+        before, taken, after = (seconds(one, video, out) for one in (against, run, against))
+        found.append(taken / steps / ((before + after) / 2))
     return found[1:]
 
 
