@@ -13,7 +13,8 @@ import numba
 import numpy as np
 import pytest
 
-from pde_video.kernels import chambolle_pock, conductance, diffusion, spectral
+import pde_video as pv
+from pde_video.kernels import chambolle_pock, conductance, diffusion, plane, spectral
 from pde_video.kernels.lines import solve_columns, solve_rows
 from pde_video.kernels.march import march
 
@@ -98,6 +99,20 @@ def marching(name: str) -> tuple[Any, ...]:
     return (VOLUME, VOLUME, BOX, *STEP, conductance.named(name, (1, 1, 1), np.float32))
 
 
+def arguments_of(room: Any, name: str, run: Callable[[], object]) -> tuple[Any, ...]:
+    """What `run` calls the kernel `name` with."""
+    seen, original = [], getattr(room, name)
+    setattr(room, name, lambda *arguments: seen.append(arguments))
+    try:
+        run()
+    finally:
+        setattr(room, name, original)
+    return seen[0]
+
+
+IN_PLANE = arguments_of(plane, "plane_rate", lambda: pv.EdgeEnhancing(0.1).rate(0.0, VOLUME[:, 0]))
+
+
 # A new kernel for states gets a row here.
 KERNELS = [
     Hot(diffusion.laplacian, (VOLUME, VOLUME, SCALE, 0)),
@@ -114,6 +129,7 @@ KERNELS = [
         vector_loops=4,
         double="sums over many values",
     ),
+    Hot(plane.plane_rate, IN_PLANE, vector_loops=10),
     Hot(march, (VOLUME, VOLUME, BOX, *STEP, None), vector_loops=2),
     Hot(march, marching("rational"), vector_loops=8),
     Hot(march, marching("exponential"), vector_loops=8),

@@ -132,3 +132,9 @@ def test_exponential_is_within_its_stated_error():
     s2 = np.concatenate([np.linspace(0, 30, 1_000_001), np.geomspace(1e-30, 1e30, 10_001)]).astype(np.float32)
     assert np.abs(evaluate("exponential", s2, 1.0) - np.exp(-s2.astype(float))).max() < 1e-6
     assert evaluate("exponential", s2[:1], 1.0) == 1.0
+
+
+def test_the_library_and_its_kernels_know_the_same_conductances():
+    from pde_video.kernels.conductance import NAMES
+
+    assert NAMES == CONDUCTANCES
