@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,6 +69,25 @@ def test_any_number_of_threads(n, threads):
     y = np.random.default_rng(2).random((301, 50), np.float32)
     for term in (pv.Heat(), pv.PeronaMalik(0.3, "exponential", smoothing=0.7)):
         assert same_bits(pv.evolve(term, y, pv.uniform(2.0)), plain(term, y, pv.uniform(2.0)))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.7, 1.2])
+@pytest.mark.parametrize("shape", [(14, 23), (9, 11, 13)])
+def test_boxes_however_small_and_wherever_they_begin(shape, smoothing, monkeypatch):
+    term = pv.PeronaMalik(0.3, "tv", smoothing=smoothing, spacing=(1.7, 1.0, 0.6)[-len(shape) :])
+    times = pv.uniform(3 * term.stable_dt(len(shape)), steps=3)
+    y = np.random.default_rng(7).random(shape, np.float32)
+    expected = plain(term, y, times)
+    cuts = [0, 1, 2, 4, 7, 8]
+
+    def boxes(slabs, rows, stages):
+        along, across = ([*(c for c in cuts if c < n), n] for n in (slabs, rows))
+        return [(*a, *b) for a in pairwise(along) for b in pairwise(across)]
+
+    monkeypatch.setattr(marching, "_boxes", boxes)
+    assert same_bits(pv.evolve(term, y, times), expected)
+    heat = pv.Heat(spacing=term.spacing)
+    assert same_bits(pv.evolve(heat, y, [0.0, 0.05]), plain(heat, y, [0.0, 0.05]))
 
 
 @settings(max_examples=60, deadline=None)
