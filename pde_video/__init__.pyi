@@ -18,10 +18,10 @@ from pde_video.filters.denoise import denoise as denoise
 from pde_video.filters.extrapolate import extrapolate as extrapolate
 from pde_video.filters.extrapolate import video_diffusion as video_diffusion
 from pde_video.filters.frame_difference import frame_difference as frame_difference
+from pde_video.filters.frames import Frames as Frames
 from pde_video.filters.framewise import framewise as framewise
 from pde_video.filters.geometry import crop as crop
 from pde_video.filters.geometry import resize as resize
-from pde_video.filters.lift import Frames as Frames
 from pde_video.filters.lift import pipeline as pipeline
 from pde_video.filters.lift import video_filter as video_filter
 from pde_video.filters.noise import gaussian_noise as gaussian_noise

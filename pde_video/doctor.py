@@ -33,9 +33,9 @@ _FRAMES = (16, 720, 1280)  # Float32: 59 MB, more than the caches of most machin
 
 
 def warm_up() -> dict[str, Any]:
-    """Compile every kernel for float32 that is not on disk yet; say how many, how long it took, and where they are.
+    """Compile the kernels that are not on disk yet; say how many, how long it took, and where they are.
 
-    A kernel that is compiled for each conductance is compiled for the ones that are most used.
+    Each is compiled for float32, and those that are compiled for each conductance for the ones that are most used.
     """
     from pde_video.kernels.cache import tally, writable_place
 
@@ -123,7 +123,7 @@ def measure(seconds: float = 10.0) -> dict[str, float]:
     for name, term in (("heat", Heat()), ("perona_malik", PeronaMalik(0.1, "rational"))):
         for steps in (1, 8):
             times = 0.2 * np.arange(steps + 1)
-            runs[f"{name}_{steps}"] = (steps, _evolution(term, times, video))
+            runs[f"{name}_{steps}"] = (steps, _evolution(term, times, video, out))
     for _, run in runs.values():
         run()  # Kernels are loaded, memory is touched.
     taken: dict[str, list[float]] = {name: [] for name in runs}
@@ -138,9 +138,9 @@ def measure(seconds: float = 10.0) -> dict[str, float]:
     return {"copy_gb_per_s": 2 * video.nbytes / copy / 1e9, **ratios}
 
 
-def _evolution(term: Any, times: Array, video: Array) -> Callable[[], object]:
+def _evolution(term: Any, times: Array, video: Array, out: Array) -> Callable[[], object]:
     run = framewise(term, times, explicit_euler)
-    return lambda: run(video)
+    return lambda: run(video, out=out)
 
 
 def _version(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.errors import DtypeError, InputError, ParameterError, UnstableStepError
-from pde_video.grid import all_finite, as_planes, from_planes, to_planes, unlocked
+from pde_video.grid import all_finite, as_planes, from_planes, to_planes
 from pde_video.protocols import Array, Step, Term
 from pde_video.steps import explicit_euler
 
@@ -118,7 +118,8 @@ def evolve(
     callback : callable (t, state), optional
         Called at every time, the initial one included.
     out : ndarray, optional
-        Array of the shape and dtype of `y` that receives the result; it may be `y` itself.
+        Array of the shape and dtype of `y` that receives the result; it may be `y` itself. After an error it may hold
+        part of one.
 
     Returns
     -------
@@ -149,11 +150,13 @@ def evolve(
         ...
     pde_video.errors.UnstableStepError: a step of 0.26 is above 0.25, the largest stable one ...
     """
+    if out is not None and not (isinstance(out, np.ndarray) and out.flags.writeable):
+        raise ParameterError("out must be an array that may be written to")
     if out is not None and (out.shape != np.shape(y) or out.dtype != np.asarray(y).dtype):
         raise ParameterError(
             f"out has shape {out.shape} and dtype {out.dtype}; y has {np.shape(y)} and {np.asarray(y).dtype}"
         )
-    if callback is None and step is explicit_euler and hasattr(term, "walk"):
+    if callback is None and step is explicit_euler and "walk" in vars(type(term)):  # A subclass may change the rate.
         result = _marched(term, y, times, channel_axis, check, out)
         if result is not None:
             return result
@@ -173,17 +176,20 @@ def evolve(
 def _marched(term: Any, y: Array, times: Any, channel_axis: int | None, check: bool, out: Array | None) -> Array | None:
     """Take all explicit steps in one walk, or return None: then the plain loop does them, or says what is wrong."""
     y = as_floats(y, channel_axis)
-    if not callable(times):
-        if np.ndim(times) != 1:
-            return None
-        times = tuple(np.asarray(times, float).tolist())
+    ndim = y.ndim - (channel_axis is not None)
+    if callable(times):
+        times = times(_largest_step(term, explicit_euler, ndim))
+    if np.ndim(times) != 1:
+        return None
+    times = tuple(np.asarray(times, float).tolist())
     try:
-        walk = _walk(term, times, y.ndim - (channel_axis is not None), y.dtype, check)
+        walk = _walk(term, times, ndim, y.dtype, check)
     except TypeError:  # A term that cannot be hashed, and so not remembered.
-        walk = _walk.__wrapped__(term, times, y.ndim - (channel_axis is not None), y.dtype, check)
+        walk = _walk.__wrapped__(term, times, ndim, y.dtype, check)
     if walk is None:
         return None
-    into = np.empty_like(y) if out is None or np.may_share_memory(out, y) else out
+    direct = out is not None and out.dtype.isnative and not np.may_share_memory(out, y)
+    into: Array = out if direct else np.empty_like(y)  # type: ignore[assignment]
     if not walk(as_planes(y, channel_axis), as_planes(into, channel_axis)) and check:
         return None
     if out is None or into is out:
@@ -205,7 +211,8 @@ def as_state(y: Array, channel_axis: int | None, check: bool = True) -> Array:
     y = as_floats(y, channel_axis)
     if check and not all_finite(y):
         raise InputError("the state holds NaN or infinite values; replace them first, or pass check=False")
-    return unlocked(to_planes(y, channel_axis))
+    state = to_planes(y, channel_axis)
+    return state if state.flags.writeable else state.copy()  # Kernels are compiled for writable arrays alone.
 
 
 def as_floats(y: Array, channel_axis: int | None) -> Array:

@@ -12,6 +12,7 @@ from pde_video.protocols import Array
 from pde_video.threads import each, pieces
 
 _HALO_COST = 8  # A box is at least so many times as thick as what is computed beside it, for it, by others too.
+_AT_ONCE = {2: 32, 3: 12}  # Stages of a picture or a volume in one call: more take memory, and cannot be interrupted.
 _ROWS = 48  # Rows of a volume that are walked through all frames together: their levels stay in the cache.
 
 Box = tuple[int, int, int, int]  # First slab, last, first row, last.
@@ -52,6 +53,9 @@ class Walk:
         self._g = None if g is None else type(g)(tuple(g.inverse_kappa[axis] for axis in order))
         self._scale, self._factor = np.asarray(scale[:, order], dtype, "C"), np.asarray(factor[order], dtype, "C")
         self._dt, self._back = np.asarray(dt, dtype), np.asarray(back, np.int64)
+        step = max(1, *back)  # Stages that belong together.
+        n = max(1, _AT_ONCE[max(ndim, 2)] // step) * step
+        self._parts = [slice(i, i + n) for i in range(0, len(dt), n)]
 
     def __call__(self, y: Array, out: Array) -> bool:
         """Write the state after all stages of `y` (C, *grid) to `out`, and return whether it is finite."""
@@ -63,12 +67,17 @@ class Walk:
             for channel, plane in zip(out, planes, strict=True):  # One by one is four times as fast as at once.
                 channel[...] = plane
             return finite
-        source, target, results = unlocked(_as_slabs(y)), _as_slabs(out), []
+        source, results = unlocked(_as_slabs(y)), []
+        between = [np.empty_like(source) for _ in self._parts[1:3]]  # Two arrays, by turns.
+        for i, part in enumerate(self._parts):
+            target = _as_slabs(out) if i == len(self._parts) - 1 else between[i % len(between)]
+            scale, dt, back = self._scale[part], self._dt[part], self._back[part]
 
-        def walk(box: Box) -> None:
-            results.append(march(source, target, box, self._scale, self._dt, self._back, self._factor, self._g))
+            def walk(box: Box, source: Array = source, target: Array = target, stages: Any = (scale, dt, back)) -> None:
+                results.append(march(source, target, box, *stages, self._factor, self._g))
 
-        each(walk, _boxes(source.shape[1], source.shape[2], len(self._dt)))
+            each(walk, _boxes(source.shape[1], source.shape[2], len(dt)))
+            source = target
         return all(results)
 
 

@@ -21,6 +21,10 @@ class Term(Protocol):
     - ``solve(t, y, dt)``: the z with z - dt·rate(z) = y, which `implicit_euler` calls.
     - ``frozen(t, y)``: the linear term that it is near `y`, for semi-implicit steps and cycles; a nonlinear term
       without it says ``linear = False``.
+    - ``walk(dt, ndim, dtype)``: explicit Euler steps as one pass, a function (y, out) that says whether the result is
+      finite, or None; asked of the term's own class alone.
+    - ``reach(ndim)``: how many cells away the rate looks, for `spacetime`.
+    - ``solve_axis(t, y, dt, axis)``: the same as ``solve`` for one axis alone, for `aos`.
     - ``start(y)``: the state to start from, where the term has a say in it.
     - ``aligned(channel_axis, shape)``: the same term with the fields it carries in state layout.
     """

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from pde_video.errors import ParameterError
 
 _VARIABLE = "PDE_VIDEO_NUM_THREADS"
+_MOST = 1024  # Threads: a number above is a mistake.
 _SPARE = 1  # Items that `ordered` has under way beyond one for each thread: more would only add to its latency.
 
 Item = TypeVar("Item")
@@ -110,7 +111,8 @@ def set_num_threads(n: int) -> None:
 
 def each(function: Callable[[Item], object], items: Iterable[Item]) -> None:
     """Call `function` on every item, on all threads; the caller works too, so a busy pool cannot block it."""
-    if _alone():
+    items = list(items)
+    if _alone() or len(items) < 2:
         for item in items:
             function(item)
         return
@@ -130,10 +132,11 @@ def each(function: Callable[[Item], object], items: Iterable[Item]) -> None:
                 stopped.set()
                 raise
 
-    helpers = [_submit(work) for _ in range(num_threads() - 1)]
+    helpers = [_submit(work) for _ in range(min(num_threads(), len(items)) - 1)]
     try:
         work()
     finally:
+        stopped.set()  # Whatever ended the work here, an interrupt between two items too.
         # A helper that has not begun is not needed any more; one that has may still be writing.
         failures = [helper.exception() for helper in helpers if not helper.cancel()]
     for failure in failures:
@@ -196,8 +199,8 @@ def _usable_cpus() -> int:
 def _checked(n: Any, name: str) -> int:
     try:
         whole = int(n)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         whole = 0
-    if isinstance(n, bool) or whole < 1 or whole != (float(n) if not isinstance(n, str) else whole):
-        raise ParameterError(f"{name} is {n!r}; it must be a whole number of threads, at least 1")
+    if isinstance(n, bool) or not 1 <= whole <= _MOST or whole != (float(n) if not isinstance(n, str) else whole):
+        raise ParameterError(f"{name} is {n!r}; it must be a whole number of threads, from 1 to {_MOST}")
     return whole

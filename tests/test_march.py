@@ -159,3 +159,35 @@ def test_the_library_and_its_kernels_know_the_same_conductances():
     from pde_video.kernels.conductance import NAMES
 
     assert NAMES == CONDUCTANCES
+
+
+def test_a_subclass_with_a_rate_of_its_own_is_heard():
+    class Forced(pv.Heat):
+        def rate(self, t, y):
+            return super().rate(t, y) + 1
+
+    y = np.random.default_rng(8).random((20, 21), np.float32)
+    fused = pv.evolve(Forced(), y, [0.0, 0.1, 0.2])
+    assert same_bits(fused, plain(Forced(), y, [0.0, 0.1, 0.2]))
+    assert abs(fused.mean() - y.mean() - 0.2) < 1e-5
+
+
+def test_a_schedule_that_changes_is_asked_each_time():
+    ends = iter([0.1, 0.2])
+    y = np.random.default_rng(9).random((20, 21))
+
+    def times(largest):
+        return [0.0, next(ends)]
+
+    first, second = (pv.evolve(pv.Heat(), y, times) for _ in range(2))
+    assert same_bits(first, plain(pv.Heat(), y, [0.0, 0.1]))
+    assert same_bits(second, plain(pv.Heat(), y, [0.0, 0.2]))
+
+
+@pytest.mark.parametrize("shape", [(40, 41), (6, 20, 21)])
+@pytest.mark.parametrize("steps", [31, 33, 65, 100])
+def test_many_steps_go_in_several_calls(shape, steps):
+    y = np.random.default_rng(10).random(shape, np.float32)
+    for term in (pv.Heat(), pv.PeronaMalik(0.3, "rational", smoothing=0.7)):
+        times = pv.uniform(steps * term.stable_dt(len(shape)), steps=steps)
+        assert same_bits(pv.evolve(term, y, times), plain(term, y, times))

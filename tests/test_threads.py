@@ -142,7 +142,7 @@ def test_the_number_comes_from_the_environment_or_is_refused():
 
     assert run("7").stdout.strip() == "7"
     assert "PDE_VIDEO_NUM_THREADS is 'many'" in run("many").stderr
-    for bad in (0, -1, 1.5, "x", True, None):
+    for bad in (0, -1, 1.5, "x", True, None, 2000, 1e30, float("inf"), 10**400):
         with pytest.raises(pv.ParameterError, match="whole number of threads"):
             pv.set_num_threads(bad)
 
@@ -169,3 +169,76 @@ def test_out_receives_the_result_and_nothing_else_is_accepted():
         blur(y, out=np.zeros((4, 20, 30), np.float32))
     with pytest.raises(pv.ParameterError, match="out has frames of shape"):
         pv.crop(y, top=0, left=0, height=10, width=10, out=np.zeros_like(y))
+
+
+def averaged(frames):
+    previous = None
+    for frame in frames:
+        yield frame if previous is None else (frame + previous) / 2
+        previous = frame
+
+
+@pv.video_filter
+def blurred_and_averaged(frames):
+    return averaged(pv.framewise(pv.Heat(), [0.0, 0.2])(frames))
+
+
+@pv.video_filter
+def delayed(frames):
+    previous = None
+    for frame in frames.mapped(lambda frame, out: pv.evolve(pv.Heat(), frame, [0.0, 0.2], channel_axis=-1, out=out)):
+        yield frame if previous is None else previous
+        previous = frame
+
+
+@pv.video_filter
+def halved_in_place(frames):
+    for frame in frames:
+        frame *= 0.5
+        yield frame
+
+
+@pytest.mark.parametrize("shape", [(23, 12, 14), (5, 600, 700)])
+@pytest.mark.parametrize(
+    "a_filter",
+    [
+        pv.pipeline(pv.framewise(pv.Heat(), [0.0, 0.2]), averaged),
+        pv.pipeline(pv.denoise, averaged),
+        blurred_and_averaged,
+        delayed,
+        halved_in_place,
+    ],
+)
+def test_filters_of_users_may_keep_frames_and_write_to_them(a_filter, shape):
+    y = np.random.default_rng(3).random(shape, np.float32)
+    before = y.copy()
+    expected = np.stack(list(a_filter(iter(y))))
+    assert np.array_equal(a_filter(y), expected)
+    assert np.array_equal(a_filter(y, out=np.empty_like(y)), expected)
+    assert np.array_equal(y, before)
+
+
+def test_a_step_that_writes_to_its_state_does_not_reach_the_callers_array():
+    def in_place(term, t0, t1, y):
+        y += (t1 - t0) * term.rate(t0, y)
+        return y
+
+    y = np.random.default_rng(4).random((3, 20, 30), np.float32)
+    y.flags.writeable = False
+    before = y.copy()
+    pv.framewise(pv.Heat(), [0.0, 0.1, 0.2], in_place)(y)
+    assert np.array_equal(y, before)
+
+
+def test_out_must_be_writable():
+    y = np.random.default_rng(5).random((3, 20, 30), np.float32)
+    locked = np.zeros_like(y)
+    locked.flags.writeable = False
+    with pytest.raises(pv.ParameterError, match="read-only"):
+        pv.framewise(pv.Heat(), [0.0, 0.1])(y, out=locked)
+    for bad in (locked, [1.0]):
+        with pytest.raises(pv.ParameterError, match="may be written to"):
+            pv.evolve(pv.Heat(), y, [0.0, 0.1], out=bad)
+    swapped = np.zeros(y.shape, ">f4")
+    pv.evolve(pv.Heat(), y.astype(">f4"), [0.0, 0.1], out=swapped)
+    assert np.array_equal(swapped, pv.evolve(pv.Heat(), y, [0.0, 0.1]))

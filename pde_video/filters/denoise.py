@@ -10,7 +10,8 @@ import numpy as np
 
 from pde_video.errors import ParameterError
 from pde_video.estimate import estimate_sigma, stopping_time
-from pde_video.filters.lift import Frames, video_filter
+from pde_video.filters.frames import Frames
+from pde_video.filters.lift import video_filter
 from pde_video.loop import evolve
 from pde_video.protocols import Array, Times
 from pde_video.terms.heat import Heat

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pde_video.filters.lift import Frames, video_filter
+from pde_video.filters.frames import Frames
+from pde_video.filters.lift import video_filter
 from pde_video.loop import evolve
 from pde_video.protocols import Array, Step
 from pde_video.steps import explicit_euler

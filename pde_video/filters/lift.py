@@ -4,101 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice, repeat
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.filters.dtypes import as_dtype, as_float, scale_of
-from pde_video.grid import all_finite
+from pde_video.filters.frames import Frames, Mapped
 from pde_video.protocols import Array
-from pde_video.threads import ordered
-
-_LARGE = 2**18  # Values in a frame that keep a thread busy.
-
-
-class Frames:
-    """What a filter sees: an iterator of float frames (H, W, C), and what it needs to know about them.
-
-    Attributes
-    ----------
-    scale : float
-        What 1.0 inside the filter stands for in the units of the input: 255 for uint8, 1 for floats.
-    report : dict
-        What filters estimated and did, in the units of the input; they add to it.
-    """
-
-    def __init__(
-        self,
-        frames: Iterable[Array],
-        scale: float = 1.0,
-        report: dict[str, Any] | None = None,
-        rooms: Iterable[Array] | None = None,
-        *,
-        unchecked: bool = False,
-    ) -> None:
-        self._frames = iter(frames)
-        self._rooms = rooms  # Where results of the shape of each frame are wanted.
-        self._unchecked = unchecked  # Whether frames may hold values that are not finite.
-        self._given = 0
-        self.scale = scale
-        self.report = {} if report is None else report
-
-    def __iter__(self) -> Iterator[Array]:
-        return self
-
-    def __next__(self) -> Array:
-        frame = next(self._frames)
-        if self._unchecked:
-            _refuse_infinite(frame, self._given)
-        self._given += 1
-        return frame
-
-    def mapped(
-        self, function: Callable[[Any, Array | None], Array], items: Iterable[Any] | None = None
-    ) -> Iterator[Array]:
-        """Yield function(frame, out) for every frame, in order, several at a time on the library's threads.
-
-        For a filter to return as its result: one frame for each. `out` is an array of the frame's shape and dtype
-        that the function may fill and return, or None. The function must refuse values that are not finite, as
-        `evolve` does: a look at each frame beforehand would cost as much as a step. With `items`, one for each frame
-        (the frames themselves, say, looked at), these take their place.
-        """
-        # Of an array, frames too small to be worth a change of threads go in groups.
-        at_once = 1 if self._rooms is None else max([1, *(_LARGE // frame.size for frame in self.peek(1))])
-        if items is None and self._unchecked:
-            items, function = enumerate(self._frames, self._given), _naming_the_frame(function)
-        rooms = repeat(None) if self._rooms is None else self._rooms
-        pairs = zip(self if items is None else items, rooms, strict=False)
-        groups = iter(lambda: list(islice(pairs, at_once)), [])
-        return chain.from_iterable(ordered(lambda group: [function(*pair) for pair in group], groups))
-
-    def peek(self, n: int) -> list[Array]:
-        """Return the next `n` frames (fewer at the end) without consuming them."""
-        head = list(islice(self._frames, n))
-        for number, frame in enumerate(head, self._given):
-            if self._unchecked:
-                _refuse_infinite(frame, number)
-        self._frames = chain(head, self._frames)
-        return head
-
-
-def _naming_the_frame(function: Callable[[Array, Array | None], Array]) -> Callable[..., Array]:
-    def named(numbered: tuple[int, Array], out: Array | None) -> Array:
-        number, frame = numbered
-        try:
-            return function(frame, out)
-        except ValueError:
-            _refuse_infinite(frame, number)
-            raise
-
-    return named
-
-
-def _refuse_infinite(frame: Array, number: int) -> None:
-    if not all_finite(frame):
-        raise InputError(f"frame {number} holds NaN or infinite values; replace them first")
 
 
 def video_filter(function: Callable[..., Iterable[Array]]) -> Callable[..., Any]:
@@ -157,8 +71,12 @@ def video_filter(function: Callable[..., Iterable[Array]]) -> Callable[..., Any]
         head, frames = first_frame(video)
         scale = scale_of(head.dtype)
         converted = _to_float(frames, head, scale, copy=result is None)
-        floats = Frames(converted, scale, report, _rooms(result, video), unchecked=head.dtype.kind == "f")
-        filtered = _from_float(function(floats, *args, **kwargs), head, scale, floats.report)
+        borrowed = result is not None and head.dtype in (np.float32, np.float64)
+        floats = Frames(converted, scale, report, unchecked=head.dtype.kind == "f", borrowed=borrowed)
+        results = function(floats, *args, **kwargs)
+        if isinstance(results, Mapped):
+            results.rooms = _rooms(result, video)
+        filtered = _from_float(results, head, scale, floats.report)
         if result is None:
             return filtered
         return _collect(filtered, result, fixed=out is not None)
@@ -174,6 +92,8 @@ def _with_result(video: Any, out: Array | None) -> tuple[Any, Array | None]:
         raise ParameterError("out is for arrays; of a stream, take the frames as they come")
     if not isinstance(out, np.ndarray) or out.dtype != video.dtype or out.ndim != video.ndim:
         raise ParameterError(f"out is {_described(out)}; it must be like the video, {_described(video)}")
+    if not out.flags.writeable:
+        raise ParameterError("out is read-only; give an array that may be written to")
     return video.copy() if np.may_share_memory(out, video) else video, out
 
 
@@ -231,7 +151,7 @@ def pipeline(*filters: Callable[..., Any]) -> Callable[..., Any]:
     for a_filter in filters:
         if not callable(a_filter):
             raise TypeError(f"{a_filter!r} is not a filter: a filter is a callable from frames to frames")
-    return lambda video, *, report=None: _chained(video, *filters, report=report)
+    return lambda video, *, report=None, out=None: _chained(video, *filters, report=report, out=out)
 
 
 def _check_array(video: Array) -> None:
@@ -266,7 +186,7 @@ def alike(frames: Iterable[Array], head: Array) -> Iterator[Array]:
 
 
 def _to_float(frames: Iterable[Array], head: Array, scale: float, copy: bool) -> Iterator[Array]:
-    """Yield frames (H, W, C) of floats that filters may keep, and cannot write to the caller's through."""
+    """Yield frames (H, W, C) of floats that nobody can write to the caller's through."""
     work: Any = np.float64 if head.dtype == np.float64 else np.float32
     for frame in alike(frames, head):
         if copy or frame.dtype != work:  # A stream may hand out the same array again and again.

@@ -11,7 +11,8 @@ import numpy as np
 
 from pde_video.errors import ParameterError
 from pde_video.estimate import is_scene_cut
-from pde_video.filters.lift import Frames, video_filter
+from pde_video.filters.frames import Frames
+from pde_video.filters.lift import video_filter
 from pde_video.loop import evolve, explicit_times
 from pde_video.protocols import Array, Term
 

@@ -227,7 +227,8 @@ class KernelCache(_Cache):
                 _log.debug("cannot cache in %s: %s", folder, fault)
 
     def _file(self, signature: Any, target: Any) -> str:
-        key = repr((signature, target.codegen().magic_tuple(), _identity(self._function)))  # Processor and features.
+        options = [getattr(numba.config, name, None) for name in ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT")]
+        key = repr((signature, target.codegen().magic_tuple(), options, _identity(self._function)))  # And processor.
         return f"{self._name}-{hashlib.sha256(key.encode()).hexdigest()[:20]}.nbc"
 
 

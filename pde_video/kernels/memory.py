@@ -17,7 +17,10 @@ _LOW_BITS = np.uint64(_VECTOR - 1)
 
 @intrinsic
 def _store_past_cache(typing_context, to, source, count):
-    """Copy `count` vectors between two addresses; the first is a multiple of a vector."""
+    """Copy `count` vectors between two addresses; the first is a multiple of a vector.
+
+    Such stores are not ordered with others, but whoever reads the array took a lock after the kernel, which is.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> None:
         to, source, count = arguments

@@ -1,0 +1,121 @@
+"""What a filter sees of a video, and how it works on several frames at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice, repeat
+from typing import Any
+
+from pde_video.errors import InputError
+from pde_video.grid import all_finite
+from pde_video.protocols import Array
+from pde_video.threads import ordered
+
+_LARGE = 2**18  # Values in a frame that keep a thread busy.
+
+
+class Frames:
+    """What a filter sees: an iterator of float frames (H, W, C), and what it needs to know about them.
+
+    Attributes
+    ----------
+    scale : float
+        What 1.0 inside the filter stands for in the units of the input: 255 for uint8, 1 for floats.
+    report : dict
+        What filters estimated and did, in the units of the input; they add to it.
+    """
+
+    def __init__(
+        self,
+        frames: Iterable[Array],
+        scale: float = 1.0,
+        report: dict[str, Any] | None = None,
+        *,
+        unchecked: bool = False,
+        borrowed: bool = False,
+    ) -> None:
+        self._frames = iter(frames)
+        self._unchecked = unchecked  # Whether frames may hold values that are not finite.
+        self._borrowed = borrowed  # Whether they are the caller's: then a filter gets copies, which it may write to.
+        self._given = 0
+        self.scale = scale
+        self.report = {} if report is None else report
+
+    def __iter__(self) -> Iterator[Array]:
+        return self
+
+    def __next__(self) -> Array:
+        frame = next(self._frames)
+        if self._unchecked:
+            _refuse_infinite(frame, self._given)
+        self._given += 1
+        return frame.copy() if self._borrowed else frame
+
+    def mapped(
+        self, function: Callable[[Any, Array | None], Array], items: Iterable[Any] | None = None
+    ) -> Iterator[Array]:
+        """Yield function(frame, out) for every frame, in order, several at a time on the library's threads.
+
+        The function must not write to its frame, and must refuse values that are not finite, as `evolve` does: a look
+        at each frame beforehand would cost as much as a step. With `items`, one for each frame (the frames
+        themselves, say, looked at), these take their place. `out` is None, or an array of the frame's shape and dtype
+        that the function may fill and return: where a filter returns what this returns, with nothing after it.
+        """
+        return Mapped(self, function, items)
+
+    def peek(self, n: int) -> list[Array]:
+        """Return the next `n` frames (fewer at the end), to be read, without consuming them."""
+        head = list(islice(self._frames, n))
+        for number, frame in enumerate(head, self._given):
+            if self._unchecked:
+                _refuse_infinite(frame, number)
+        self._frames = chain(head, self._frames)
+        return head
+
+    def _numbered(self) -> Iterator[tuple[int, Array]]:
+        """Yield the frames as they are, with their numbers."""
+        for frame in self._frames:
+            self._given += 1
+            yield self._given - 1, frame
+
+
+class Mapped(Iterator[Array]):
+    """What `Frames.mapped` returns: results, which begin to be computed when the first is asked for."""
+
+    def __init__(self, frames: Frames, function: Callable[..., Array], items: Iterable[Any] | None) -> None:
+        self._frames, self._function, self._items = frames, function, items
+        self._results: Iterator[Array] | None = None
+        self.rooms: Iterable[Array] | None = None  # Where the results are wanted, one for each frame.
+
+    def __next__(self) -> Array:
+        if self._results is None:
+            self._results = self._begun()
+        return next(self._results)
+
+    def _begun(self) -> Iterator[Array]:
+        frames, function, at_once = self._frames, self._function, 1
+        if self.rooms is not None:  # Frames too small to be worth a change of threads go in groups.
+            at_once = max([1, *(_LARGE // frame.size for frame in frames.peek(1))])
+        items: Iterable[Any] = frames._numbered() if self._items is None else self._items
+        rooms = repeat(None) if self.rooms is None else self.rooms
+        pairs = zip(items, rooms, strict=False)
+        groups = iter(lambda: list(islice(pairs, at_once)), [])
+        one = _naming_the_frame(function) if self._items is None else function
+        return chain.from_iterable(ordered(lambda group: [one(*pair) for pair in group], groups))
+
+
+def _naming_the_frame(function: Callable[[Array, Array | None], Array]) -> Callable[..., Array]:
+    def named(numbered: tuple[int, Array], out: Array | None) -> Array:
+        number, frame = numbered
+        try:
+            return function(frame, out)
+        except ValueError:
+            _refuse_infinite(frame, number)
+            raise
+
+    return named
+
+
+def _refuse_infinite(frame: Array, number: int) -> None:
+    if not all_finite(frame):
+        raise InputError(f"frame {number} holds NaN or infinite values; replace them first")
