@@ -34,8 +34,8 @@ def compiled_already():
     for channels in ((), (3,)):
         for method in ("perona-malik", "tv", "heat"):
             clip = np.random.default_rng(0).random((2, 24, 32, *channels), np.float32)
-            pv.denoise(clip, method=method)
-            pv.denoise((255 * clip).astype(np.uint8), method=method)
+            for video in (clip, (255 * clip).astype(np.uint8), (255 * clip).astype(np.uint16)):
+                list(pv.denoise(iter(video), method=method))  # As from a file, which is a stream.
 
 
 @pytest.fixture
