@@ -49,7 +49,7 @@ def test_ordered_draws_no_more_items_than_it_can_work_on():
 
 def test_ordered_runs_on_several_threads_at_once():
     together = threading.Barrier(3, timeout=10)
-    list(ordered(lambda _: together.wait(), range(6)))
+    assert sorted(ordered(lambda _: together.wait(), range(6))) == [0, 0, 1, 1, 2, 2]
 
 
 def test_each_does_everything_once_and_the_caller_helps():
