@@ -58,7 +58,7 @@ def explicit_euler(term: Any, t0: float, t1: float, y: Array) -> Array:
     array([4.])
     """
     change = (t1 - t0) * term.rate(t0, y)
-    if getattr(change, "shape", None) != y.shape:
+    if getattr(change, "shape", None) != y.shape or change.dtype != y.dtype:
         return y + change
     change += y  # In place: a large array costs more to get than to fill.
     return change

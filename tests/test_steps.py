@@ -257,3 +257,18 @@ def test_implicit_steps_of_perona_malik_agree_with_the_assembled_matrix(rng):
     expected = np.linalg.solve((identity - 2.0 * matrix.toarray()), (identity + 2.0 * matrix.toarray()) @ y.ravel())
     crank = pv.evolve(pv.PeronaMalik(0.3), y, [0, 4.0], step=pv.crank_nicolson)
     np.testing.assert_allclose(crank.ravel(), expected, rtol=0, atol=1e-9)
+
+
+def test_a_rate_of_another_precision_or_shape_is_added_as_numpy_adds_it():
+    class Odd:
+        def __init__(self, value):
+            self.value = value
+
+        def rate(self, t, y):
+            return self.value
+
+    y = np.full((1, 3), 1.0 + 1e-12)
+    for value in (np.ones((1, 3), np.float32), np.ones(1), 1.0):
+        z = pv.explicit_euler(Odd(value), 0.0, 0.5, y)
+        assert z.dtype == np.float64
+        np.testing.assert_array_equal(z, y + 0.5 * np.asarray(value, np.float64))
