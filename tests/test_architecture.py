@@ -18,10 +18,10 @@ FLOORS = [
     {"grid", "kernels", "threads"},
     {"solves", "marching"},
     {"terms", "loop", "steps", "cycles", "times"},
-    {"estimate", "metrics", "history"},
+    {"estimate", "metrics", "residuals", "history"},
     {"filters"},
     {"video"},
-    {"demo", "plots", "doctor"},
+    {"demo", "pictures", "plots", "doctor"},
     {"cli"},
     {"__main__"},
 ]
