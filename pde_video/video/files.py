@@ -7,7 +7,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pde_video.errors import InputError, OutputError, ParameterError
 from pde_video.filters.lift import alike, first_frame, pipeline
 from pde_video.protocols import Array
 from pde_video.video import containers, encoder, stacks, stills
+from pde_video.video.overlap import all_behind
 from pde_video.video.source import FileVideo, Target
 
 _DEFAULT_RATE = Fraction(25)
@@ -148,19 +149,51 @@ def write(
     3
     """
     path = Path(path)
-    writer = _by_suffix(_WRITERS, path)
-    rate = _checked_rate(fps, like)
+    _by_suffix(_WRITERS, path)
+    _checked_rate(fps, like)
     check_output(path, force)
+    with _temporary(path, force) as temporary:
+        return _fill(temporary, path, frames, like, fps)
+
+
+def write_together(
+    paths: Sequence[Path], rows: Iterable[Sequence[Array | None]], *, like: FileVideo | None = None, force: bool = False
+) -> list[int]:
+    """Write several files in one pass, all of them or none: a row holds for each path its next frame, or None.
+
+    The numbers of frames written are returned.
+    """
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise ParameterError(f"two outputs have one name: {', '.join(map(str, paths))}")
+    for path in paths:
+        _by_suffix(_WRITERS, path)
+        check_output(path, force)
+
+    def consumer(temporary: Path, path: Path) -> Callable[[Iterator[Array | None]], int]:
+        return lambda column: _fill(temporary, path, (frame for frame in column if frame is not None), like, None)
+
+    with contextlib.ExitStack() as stack:
+        temporaries = [stack.enter_context(_temporary(path, force)) for path in paths]
+        consumers = [consumer(*pair) for pair in zip(temporaries, paths, strict=True)]
+        counts = all_behind(consumers, rows, containers.WAITING)
+        for path in paths:  # Before the first of them is given its name.
+            check_output(path, force)
+    return counts
+
+
+def _fill(
+    temporary: Path, path: Path, frames: Iterable[Array], like: FileVideo | None, fps: float | Fraction | None
+) -> int:
+    """Write to `temporary` what is to be `path`; return the number of frames."""
     count = len(frames) if isinstance(frames, np.ndarray) else like.count if like else None
     head, stream = first_frame(frames)
-    target = Target(path, head, count, rate, None if fps is not None else like)
-    with _temporary(path, force) as temporary:
-        try:
-            return writer(target, alike(stream, head), temporary)
-        except OSError as fault:
-            if isinstance(fault, FileNotFoundError | OutputError):
-                raise
-            raise OutputError(fault.errno, f"{path} could not be written: {fault.strerror or fault}") from fault
+    target = Target(path, head, count, _checked_rate(fps, like), None if fps is not None else like)
+    try:
+        return _by_suffix(_WRITERS, path)(target, alike(stream, head), temporary)
+    except OSError as fault:
+        if isinstance(fault, FileNotFoundError | OutputError):
+            raise
+        raise OutputError(fault.errno, f"{path} could not be written: {fault.strerror or fault}") from fault
 
 
 def _checked_rate(fps: float | Fraction | None, like: FileVideo | None) -> Fraction:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
@@ -98,26 +98,43 @@ def ahead(items: Iterable[Item], room: int) -> Generator[Item, None, None]:
 
 def behind(consume: Callable[[Iterator[Item]], Result], items: Iterable[Item], room: int) -> Result:
     """Return consume(items), run in a thread of its own, while the items are drawn in the caller's thread."""
-    channel: _Channel[Item] = _Channel(room)
-    outcome: Future[Result] = Future()
+    return all_behind([consume], ((item,) for item in items), room)[0]
 
-    def work() -> None:
+
+def all_behind(
+    consumers: Sequence[Callable[[Iterator[Item]], Result]], rows: Iterable[Sequence[Item]], room: int
+) -> list[Result]:
+    """Return what each consumer makes of its column of the rows, each in a thread of its own, as `behind` does.
+
+    The first that leaves ends it for all.
+    """
+    channels: list[_Channel[Item]] = [_Channel(room) for _ in consumers]
+    outcomes: list[Future[Result]] = [Future() for _ in consumers]
+
+    def work(consume: Callable[[Iterator[Item]], Result], channel: _Channel[Item], outcome: Future[Result]) -> None:
         try:
             outcome.set_result(consume(iter(channel)))
         except BaseException as fault:
             outcome.set_exception(fault)
         channel.leave()
 
-    thread = threading.Thread(target=work, name="pde_video behind", daemon=True)
-    thread.start()
+    threads = [
+        threading.Thread(target=work, args=each, name="pde_video behind", daemon=True)
+        for each in zip(consumers, channels, outcomes, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
     try:
-        for item in items:
-            if not channel.put(item):
+        for row in rows:
+            if not all([channel.put(item) for channel, item in zip(channels, row, strict=True)]):
                 break
-        channel.end()
-        return outcome.result()
+        for channel in channels:
+            channel.end()
+        return [outcome.result() for outcome in outcomes]
     except BaseException:
-        channel.abandon()
+        for channel in channels:
+            channel.abandon()
         raise
     finally:
-        thread.join()
+        for thread in threads:
+            thread.join()
