@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,13 @@ from pde_video.errors import OutputError
 from pde_video.filters.denoise import denoise
 from pde_video.filters.noise import gaussian_noise
 from pde_video.metrics import Psnr
+from pde_video.pictures import Place, Progress, cut, enlarged, most_textured, side_by_side
 from pde_video.protocols import Array
-from pde_video.video.files import check_distinct, check_output, read, write
+from pde_video.residuals import Whiteness
+from pde_video.video.files import check_distinct, check_output, read, write_together
 
-Progress = Callable[[Iterable[Array], int | None], Iterable[Array]]
 
-
-def moving_scene(frames: int = 48, height: int = 240, width: int = 320) -> Iterator[Array]:
+def moving_scene(frames: int = 48, height: int = 240, width: int = 320) -> Generator[Array, None, None]:
     """Yield uint8 colour frames of a textured plane that pans, with a disc and a bar that move across it."""
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     for k in range(frames):
@@ -39,11 +41,10 @@ def _paint(picture: Array, cover: Array, colour: tuple[float, float, float]) -> 
     picture += cover[..., np.newaxis] * (np.array(colour, np.float32) - picture)
 
 
-def _kept(frames: Iterable[Array], number: int, where: list[Array]) -> Iterator[Array]:
-    """Pass frames on, and put the one of that number aside."""
-    for i, frame in enumerate(frames):
-        if i == number:
-            where.append(frame)
+def _kept(frames: Iterable[Array], aside: deque[Array]) -> Iterator[Array]:
+    """Pass frames on, and put each aside as well, for who needs it beside what is made of it."""
+    for frame in frames:
+        aside.append(frame)
         yield frame
 
 
@@ -61,48 +62,63 @@ def demonstrate(
     *,
     method: str = "perona-malik",
     seed: int = 0,
+    place: Place | None = None,
     force: bool = False,
     progress: Progress = lambda frames, count: frames,
 ) -> dict[str, Any]:
-    """Write a noisy and a denoised video and a picture of both, and return the figures.
+    """Write a noisy and a denoised video, these beside the clean one, and two pictures, and return the figures.
 
-    The denoiser is told nothing. PSNR is taken on the frames themselves, before the videos are compressed.
+    The clip is decoded and denoised once, and the denoiser is told nothing. Figures are taken on the frames
+    themselves, before the videos are compressed. `picture` is the middle frame, clean, noisy and denoised. `crop` is a
+    place of it enlarged (`pictures.enlarged`): below clean, noisy and denoised, what was added (noisy − clean), what
+    was taken away (noisy − denoised), and what is wrong (denoised − clean).
     """
     video = read(clip) if clip is not None else None
     suffix = ".mp4" if video is None or video.dtype == np.uint8 else ".npy"
     if folder.exists() and not folder.is_dir():
         raise OutputError(errno.ENOTDIR, f"{folder} is a file; name a folder")
-    paths = {name: folder / f"{name}{suffix}" for name in ("noisy", "denoised")} | {"picture": folder / "picture.png"}
+    paths = {name: folder / f"{name}{suffix}" for name in ("noisy", "denoised", "side_by_side")}
+    paths |= {name: folder / f"{name}.png" for name in ("picture", "crop")}
     for path in paths.values():
         if folder.exists():
             check_output(path, force)
         if clip is not None:
             check_distinct(Path(clip), path)
 
-    clean = (lambda: iter(video)) if video is not None else moving_scene
     count = video.count if video is not None else 48
     report: dict[str, Any] = {}
+    before, after, whiteness = Psnr(), Psnr(), Whiteness()
+    clean_aside, noisy_aside = deque[Array](), deque[Array]()
 
-    def noisy(report: dict[str, Any] | None = None) -> Iterator[Array]:
-        return gaussian_noise(clean(), sigma, rng=seed)
+    def rows(source: Iterable[Array]) -> Iterator[list[Array | None]]:
+        noisy_frames = gaussian_noise(_kept(source, clean_aside), sigma, rng=seed)
+        denoised_frames = denoise(_kept(noisy_frames, noisy_aside), method=method, report=report)
+        for number, denoised in enumerate(progress(denoised_frames, count)):
+            clean, noisy = clean_aside.popleft(), noisy_aside.popleft()
+            before.add(clean, noisy)
+            after.add(clean, denoised)
+            whiteness.add(noisy, denoised)
+            picture, crop = None, None
+            if number == 0 and place is not None:
+                cut(clean, place)  # Refused here, rather than after half of the video.
+            if number == (count or 1) // 2:
+                picture = _as_bytes(np.concatenate([clean, noisy, denoised], axis=1))
+                report["crop_place"] = place or most_textured(clean)
+                panels = [cut(frame, report["crop_place"]) for frame in (clean, noisy, denoised)]
+                crop, report["crop_gain"] = enlarged(panels, [(1, 0), (1, 2), (2, 0)])
+            yield [noisy, denoised, side_by_side(clean, noisy, denoised), picture, crop]
 
-    def denoised(report: dict[str, Any] | None = None) -> Iterator[Array]:
-        return denoise(noisy(), method=method, report=report)
-
-    next(denoised())  # Parameters are refused here, before anything is written.
-    folder.mkdir(parents=True, exist_ok=True)
-    figures: dict[str, Any] = {}
-    panels = [next(islice(clean(), (count or 1) // 2, None))]
-    for stream in (noisy, denoised):
-        meter, path = Psnr(), paths[stream.__name__]
-        watched = _kept(meter.watch(clean(), stream(report)), (count or 1) // 2, panels)
-        frames = progress(watched, count)
-        figures["frames"] = write(path, frames, like=video, force=force)
-        figures[f"psnr_{stream.__name__}"] = meter.value
-    write(paths["picture"], [_as_bytes(np.concatenate(panels, axis=1))], force=force)
-    figures["gain"] = figures["psnr_denoised"] - figures["psnr_noisy"]
+    with closing(iter(video) if video is not None else moving_scene()) as source:
+        stream = rows(source)
+        first = next(stream)  # Parameters are refused here, before anything is written.
+        folder.mkdir(parents=True, exist_ok=True)
+        (frames, *_) = write_together(list(paths.values()), chain([first], stream), like=video, force=force)
     return {
-        **figures,
+        "frames": frames,
+        "psnr_noisy": before.value,
+        "psnr_denoised": after.value,
+        "gain": after.value - before.value,
+        "whiteness": whiteness.value,
         **report,
         "sigma_added": sigma,
         "files": {name: str(path) for name, path in paths.items()},

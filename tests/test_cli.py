@@ -277,6 +277,19 @@ def test_compare_gives_the_figures_of_the_library(call, noisy, tmp_path):
     assert 0 < facts["ssim"] < 1
 
 
+def test_compare_writes_videos_side_by_side_and_a_place_enlarged(call, noisy, tmp_path):
+    video, picture = tmp_path / "both.mp4", tmp_path / "crop.png"
+    arguments = ["compare", noisy, noisy, "-o", video, "--picture", picture, "--crop", 0, 8, 16, 32]
+    code, out, err = call(*arguments, "--json")
+    facts = strict_json(out)
+    assert (code, err) == (0, "")
+    assert facts["files"] == {"video": str(video), "picture": str(picture)}
+    assert (facts["crop_place"], facts["whiteness"]) == ([0, 8, 16, 32], None)
+    assert (pv.read(video).size, pv.read(picture).size) == ((60, 2 * 80 + 2), (4 * 16, 3 * 4 * 32 + 2 * 8))
+    assert call(*arguments)[0] == 3
+    assert call(*arguments, "--force")[0] == 0
+
+
 def test_compare_of_videos_that_differ_in_length_exits_4(call, noisy, tmp_path):
     pv.write(tmp_path / "short.avi", islice(pv.read(noisy), 5))
     code, _, err = call("compare", noisy, tmp_path / "short.avi")
@@ -284,15 +297,17 @@ def test_compare_of_videos_that_differ_in_length_exits_4(call, noisy, tmp_path):
     assert "length" in one_line(err)
 
 
-def test_demo_writes_three_files_and_tells_the_gain(call, tmp_path, monkeypatch):
+def test_demo_writes_its_files_and_tells_the_gain(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = call("demo")
     assert (code, err) == (0, "")
     assert sorted(content(tmp_path)) == [
         "pde-video-demo",
+        "pde-video-demo/crop.png",
         "pde-video-demo/denoised.mp4",
         "pde-video-demo/noisy.mp4",
         "pde-video-demo/picture.png",
+        "pde-video-demo/side_by_side.mp4",
     ]
     facts = dict(line.split(maxsplit=1) for line in out.splitlines())
     gain, unit = facts["gain"].split()
@@ -302,6 +317,7 @@ def test_demo_writes_three_files_and_tells_the_gain(call, tmp_path, monkeypatch)
     assert noisy == denoised == 48
     (panels,) = pv.read(tmp_path / "pde-video-demo" / "picture.png")
     assert panels.shape == (240, 3 * 320, 3)
+    assert float(facts["whiteness"]) > 0.95
 
 
 @pytest.mark.parametrize(
@@ -374,7 +390,7 @@ def test_demo_on_a_stack_writes_all_or_nothing(call, tmp_path, dtype):
     sigma = 0.05 if dtype == "float32" else 3000
     code, _, _ = call("demo", tmp_path / "in.tiff", "--sigma", sigma, "-o", tmp_path / "results")
     written = [name for name in content(tmp_path) if name.startswith("results/")]
-    assert len(written) == (3 if code == 0 else 0)
+    assert len(written) == (5 if code == 0 else 0)
 
 
 def test_demo_without_noise_gives_valid_json(call, noisy, tmp_path):

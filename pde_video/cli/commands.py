@@ -21,6 +21,14 @@ _force = click.option("--force", is_flag=True, help="Overwrite existing outputs.
 _method = click.option(
     "--method", default="perona-malik", show_default=True, metavar="NAME", help="perona-malik, tv or heat."
 )
+_place = click.option(
+    "--crop",
+    "place",
+    type=int,
+    nargs=4,
+    metavar="TOP LEFT HEIGHT WIDTH",
+    help="Pixels to enlarge.  [default: 96 × 96, where there is most texture]",
+)
 _EPILOG = (
     "Exit codes: 0 done, 1 a solve did not converge, 2 usage, 3 refused (an output exists), 4 bad input, "
     "5 output fault, 130/143 interrupted."
@@ -79,12 +87,24 @@ def denoise(source: Path, target: Path, sigma: float | None, method: str, force:
 )
 @_method
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise.")
+@_place
 @_force
 @_json
-def demo(clip: Path | None, sigma: float, folder: Path, method: str, seed: int, force: bool, as_json: bool) -> None:
+def demo(
+    clip: Path | None,
+    sigma: float,
+    folder: Path,
+    method: str,
+    seed: int,
+    place: tuple[int, int, int, int] | None,
+    force: bool,
+    as_json: bool,
+) -> None:
     """Add noise to CLIP (default: a made-up moving scene), denoise it, and tell how much was won.
 
-    Writes the noisy video, the denoised video, and a picture of the middle frame: clean, noisy, denoised.
+    Writes the noisy and the denoised video, clean, noisy and denoised side by side, and two pictures of the middle
+    frame: one of the same three, one of a place enlarged, below them the noise added, what was taken away, and the
+    error that is left.
 
     \b
     Example: pde-video demo
@@ -92,7 +112,7 @@ def demo(clip: Path | None, sigma: float, folder: Path, method: str, seed: int, 
     """
     from pde_video.demo import demonstrate
 
-    figures = demonstrate(clip, sigma, folder, method=method, seed=seed, force=force, progress=_progress)
+    figures = demonstrate(clip, sigma, folder, method=method, seed=seed, place=place, force=force, progress=_progress)
     _print(figures, as_json)
 
 
@@ -124,17 +144,34 @@ def info(file: Path, as_json: bool) -> None:
 @cli.command("compare")
 @click.argument("reference", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write a video of both side by side.")
+@click.option("--picture", type=click.Path(path_type=Path), help="Write a place of the middle frame, enlarged.")
+@_place
+@_force
 @_json
-def compare(reference: Path, file: Path, as_json: bool) -> None:
-    """Measure FILE against REFERENCE: PSNR over all frames in dB, and mean SSIM.
+def compare(
+    reference: Path,
+    file: Path,
+    output: Path | None,
+    picture: Path | None,
+    place: tuple[int, int, int, int] | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Measure FILE against REFERENCE: PSNR over all frames in dB, mean SSIM, and whiteness of the difference.
+
+    The whiteness is 1 if REFERENCE − FILE is like white noise: of a noisy REFERENCE and a denoised FILE, if nothing
+    but noise was taken away. The picture shows REFERENCE, FILE, and their difference around mid-grey.
 
     \b
     Example: pde-video compare clean.mp4 denoised.mp4
+             pde-video compare noisy.mp4 denoised.mp4 -o both.mp4 --picture crop.png
     """
-    import pde_video as pv
+    from pde_video.pictures import compare_files
 
-    expected = pv.read(reference)
-    figures = pv.compare(_progress(expected, expected.count), pv.read(file))
+    figures = compare_files(
+        reference, file, video=output, picture=picture, place=place, force=force, progress=_progress
+    )
     _print({"reference": str(reference), "file": str(file), **figures}, as_json)
 
 
