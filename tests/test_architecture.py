@@ -18,7 +18,7 @@ FLOORS = [
     {"grid", "kernels", "threads"},
     {"solves", "marching"},
     {"terms", "loop", "steps", "cycles", "times"},
-    {"estimate", "metrics", "history"},
+    {"estimate", "metrics", "history", "stabilise"},
     {"filters"},
     {"video"},
     {"demo", "plots", "doctor"},
