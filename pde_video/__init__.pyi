@@ -7,6 +7,7 @@ from pde_video.errors import ParameterError as ParameterError
 from pde_video.errors import SolverError as SolverError
 from pde_video.errors import UnstableStepError as UnstableStepError
 from pde_video.estimate.contrast import estimate_kappa as estimate_kappa
+from pde_video.estimate.noise import estimate_noise as estimate_noise
 from pde_video.estimate.noise import estimate_poisson_gaussian as estimate_poisson_gaussian
 from pde_video.estimate.noise import estimate_sigma as estimate_sigma
 from pde_video.estimate.stopping import StoppingTime as StoppingTime
@@ -25,6 +26,7 @@ from pde_video.filters.geometry import resize as resize
 from pde_video.filters.lift import pipeline as pipeline
 from pde_video.filters.lift import video_filter as video_filter
 from pde_video.filters.noise import gaussian_noise as gaussian_noise
+from pde_video.filters.noise import poisson_gaussian_noise as poisson_gaussian_noise
 from pde_video.filters.segments import merge as merge
 from pde_video.filters.segments import split as split
 from pde_video.filters.spacetime import spacetime as spacetime
@@ -46,6 +48,7 @@ from pde_video.protocols import Filter as Filter
 from pde_video.protocols import Step as Step
 from pde_video.protocols import Term as Term
 from pde_video.protocols import Video as Video
+from pde_video.stabilise import Stabiliser as Stabiliser
 from pde_video.steps import aos as aos
 from pde_video.steps import crank_nicolson as crank_nicolson
 from pde_video.steps import explicit_euler as explicit_euler

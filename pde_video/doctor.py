@@ -19,6 +19,7 @@ from pde_video.filters.spacetime import spacetime
 from pde_video.grid import BOUNDARIES
 from pde_video.loop import evolve
 from pde_video.protocols import Array
+from pde_video.stabilise import Stabiliser
 from pde_video.steps import aos, explicit_euler, implicit_euler
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik
@@ -83,6 +84,8 @@ def _exercises() -> list[Callable[[], object]]:
             add(framewise(Heat(), [0.0, 0.2]), (video * 255).astype(dtype))
     for video in (grey, colour):
         add(spacetime(PeronaMalik(0.1, "rational"), uniform(0.3), cuts=[]), video)
+    for way in (Stabiliser(0.1, 0.0).forward, Stabiliser(0.1, 0.0).inverse):
+        add(way, grey[0])
     return calls
 
 

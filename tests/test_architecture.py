@@ -18,7 +18,7 @@ FLOORS = [
     {"grid", "kernels", "threads"},
     {"solves", "marching"},
     {"terms", "loop", "steps", "cycles", "times"},
-    {"estimate", "metrics", "residuals", "history"},
+    {"estimate", "stabilise", "metrics", "residuals", "history"},
     {"filters"},
     {"video"},
     {"demo", "pictures", "plots", "doctor"},

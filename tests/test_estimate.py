@@ -226,3 +226,37 @@ def test_stopping_times_of_nothing_are_finite_and_nonsense_is_refused():
         pv.stopping_time(pv.Heat(), noisy, [0, 0.3], sigma=1.0)
     with pytest.raises(TypeError, match="int64"):
         pv.stopping_time(pv.Heat(), np.zeros((4, 4), np.int64), [0, 0.1], sigma=1.0)
+
+
+@pytest.mark.parametrize(("seed", "grey"), [(1, True), (2, True), (3, False)])
+@pytest.mark.parametrize("name", NAMES)
+def test_gaussian_noise_is_told_from_photon_noise(name, grey, seed, real_frames):
+    whole = pv.to_gray(real_frames[name]) if grey else real_frames[name]
+    clean = whole.astype(np.float32) / 255
+    for sigma in (5, 10, 20, 50):
+        for video in (pv.gaussian_noise(whole, sigma, rng=seed), pv.gaussian_noise(clean, sigma / 255, rng=seed)):
+            assert pv.estimate_noise(video) == (0, pv.estimate_sigma(video) ** 2)
+    for peak in (10, 50):
+        for readout in (0.0, 0.02):
+            slope, offset = pv.estimate_noise(pv.poisson_gaussian_noise(clean, 1 / peak, readout, rng=seed))
+            for mean in np.quantile(clean, (0.25, 0.5, 0.75)):
+                assert math.sqrt(slope * mean + offset) == pytest.approx(math.sqrt(mean / peak + readout**2), rel=0.05)
+            eight_bits = pv.poisson_gaussian_noise(whole, 255 / peak, 255 * readout, rng=seed)
+            assert pv.estimate_noise(eight_bits)[0] > 0
+
+
+def test_a_flat_picture_is_not_taken_for_photon_noise():
+    for seed in range(40):
+        for shape in ((1, 40, 40), (5, 64, 64), (2, 256, 256)):
+            assert pv.estimate_noise(np.random.default_rng(seed).normal(9, 2, shape))[0] == 0
+    assert pv.estimate_noise(np.full((2, 32, 32), 7.0)) == (0, 0)
+
+
+@pytest.mark.parametrize("peak", [2, 5])
+@pytest.mark.parametrize("name", NAMES)
+def test_dark_counts_are_not_taken_for_values_that_are_cut_off(name, peak, real_frames):
+    light = pv.to_gray(real_frames[name]).astype(float) / 255
+    counts = np.random.default_rng(1).poisson(0.2 * peak * light).astype(np.uint16)
+    slope, offset = pv.estimate_poisson_gaussian(counts)
+    for mean in 0.2 * peak * np.quantile(light, (0.25, 0.5, 0.75)):
+        assert math.sqrt(slope * mean + offset) == pytest.approx(math.sqrt(mean), rel=0.05)

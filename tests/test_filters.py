@@ -26,6 +26,7 @@ FILTERS = {
     "normalize": pv.normalize,
     "clip": partial(pv.clip, low=0.2, high=0.7),
     "gaussian_noise": partial(pv.gaussian_noise, sigma=0.1),
+    "poisson_gaussian_noise": partial(pv.poisson_gaussian_noise, slope=0.1, readout=0.1),
     "pipeline": pv.pipeline(pv.denoise, partial(pv.extrapolate, frames=1)),
 }
 SHAPES = {"grey": (6, 8, 9), "colour": (6, 8, 9, 3), "one channel": (6, 8, 9, 1)}
@@ -238,3 +239,31 @@ def test_noise_has_the_asked_deviation_and_seed():
     assert (noisy != pv.gaussian_noise(video, 0.1, rng=4)).any()
     with pytest.raises(pv.ParameterError, match="sigma is -1"):
         pv.gaussian_noise(video, -1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_poisson_gaussian_noise_has_the_moments_of_its_law(dtype):
+    for level, slope, readout in ((100, 5.0, 3.0), (60, 10.0, 0.0), (0, 10.0, 0.0)):
+        noisy = pv.poisson_gaussian_noise(np.full((4, 200, 200), level, dtype), slope, readout, rng=3).astype(float)
+        variance = slope * level + readout**2
+        assert noisy.mean() == pytest.approx(level, abs=4 * np.sqrt(variance / noisy.size))
+        assert noisy.var() == pytest.approx(variance + (readout > 0) * (dtype == np.uint8) / 12, rel=0.02)
+        third = np.mean((noisy - noisy.mean()) ** 3)
+        assert third == pytest.approx(slope**2 * level, rel=0.15)  # That of Poisson's law; a normal one has none.
+        if readout == 0:
+            np.testing.assert_allclose(noisy % slope, 0, atol=1e-4)
+
+
+def test_poisson_gaussian_noise_below_black_and_beyond_counting():
+    below = np.full((1, 50, 50), -3.0)
+    np.testing.assert_array_equal(pv.poisson_gaussian_noise(below, 0.5), 0)
+    report = {}
+    pv.poisson_gaussian_noise(np.full((1, 100, 100), 250, np.uint8), 10.0, report=report)
+    assert 3000 < report["saturated"] < 7000
+    for parameters, message in (
+        ((0.0,), "slope is 0"),
+        ((1.0, -1.0), "readout is -1"),
+        ((1e-300,), "too many to be counted"),
+    ):
+        with pytest.raises(pv.ParameterError, match=message):
+            pv.poisson_gaussian_noise(np.ones((1, 4, 4)), *parameters)

@@ -52,15 +52,15 @@ def as_frames(video: Any) -> list[Array]:
     return frames
 
 
-def saturation(frames: Iterable[Array]) -> tuple[float, float]:
+def saturation(frames: Iterable[Array], pile: float = 4.0) -> tuple[float, float]:
     """Return the values at which the data are cut off below and above, −∞ and ∞ where they are not.
 
-    Cut-off values pile up: the extreme value is then much more frequent than the one next to it.
+    Cut-off values pile up: the extreme value is then more than `pile` times as frequent as the one next to it.
     """
     values = np.concatenate([np.ravel(frame) for frame in frames])
     low, high = values.min(), values.max()
-    piled_low = _piled_up(values, low, values[values > low].min(initial=np.inf))
-    piled_high = _piled_up(values, high, values[values < high].max(initial=-np.inf))
+    piled_low = _piled_up(values, low, values[values > low].min(initial=np.inf), pile)
+    piled_high = _piled_up(values, high, values[values < high].max(initial=-np.inf), pile)
     return float(low) if piled_low else -math.inf, float(high) if piled_high else math.inf
 
 
@@ -74,9 +74,9 @@ def remaining_deviation(distance: Array) -> Array:
     return np.interp(distance, mean, np.sqrt(variance))
 
 
-def _piled_up(values: Array, extreme: float, neighbour: float) -> bool:
+def _piled_up(values: Array, extreme: float, neighbour: float, pile: float) -> bool:
     count = np.count_nonzero(values == extreme)
-    return bool(count >= 8 and np.isfinite(neighbour) and count > 4 * np.count_nonzero(values == neighbour))
+    return bool(count >= 8 and np.isfinite(neighbour) and count > pile * np.count_nonzero(values == neighbour))
 
 
 def _as_frame(frame: Array, index: int) -> Array:

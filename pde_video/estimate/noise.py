@@ -11,6 +11,7 @@ from pde_video.estimate.blocks import Blocks, as_frames, measure, remaining_devi
 from pde_video.protocols import Array
 
 _ROUNDS = 12  # Fixed-point rounds; the estimates settle in about six.
+_PILE_OF_COUNTS = 1.5  # Photons come in coarse steps, which make a pile of cut-off values less tall.
 
 
 def estimate_sigma(video: Any) -> float:
@@ -55,25 +56,15 @@ def estimate_sigma(video: Any) -> float:
     True
     """
     frames = as_frames(video)
-    blocks = measure(frames)
-    low, high = saturation(frames)
-    variance = float(np.median(blocks.energy))
-    for _ in range(_ROUNDS):
-        if variance == 0:
-            break
-        left = _left_of_noise(blocks.mean, math.sqrt(variance), low, high)
-        inside = left >= min(0.81, float(np.quantile(left, 0.8)))
-        energy, structure = blocks.energy[inside] / left[inside], blocks.structure[inside] / left[inside]
-        flat = structure <= max(_flat_limit(blocks, variance), _flattest(structure))
-        variance = _typical(energy[flat], blocks.count)
-    return math.sqrt(variance)
+    return _deviation(measure(frames), *saturation(frames))
 
 
 def estimate_poisson_gaussian(video: Any) -> tuple[float, float]:
     """Straight line on which the variance of the noise depends on the brightness.
 
     variance = slope · mean + offset, fitted to the blocks of `estimate_sigma` that are flat, by weighted least
-    squares in which a block far off the line does not count. A camera that counts photons has a gain of `slope`
+    squares in which a block far off the line does not count, with the same allowance for values that are cut off; at
+    black, whole photons are not taken for such. A camera that counts photons has a gain of `slope`
     per photon, and a read-out noise whose variance is `offset`, less `slope` times its black level.
 
     Parameters
@@ -108,26 +99,100 @@ def estimate_poisson_gaussian(video: Any) -> tuple[float, float]:
     """
     frames = as_frames(video)
     blocks = measure(frames)
-    low, high = saturation(frames)
-    slope, offset = 0.0, estimate_sigma(frames) ** 2
-    if offset == 0 or np.ptp(blocks.mean) == 0:
-        return 0.0, offset
+    return _photon_line(frames, blocks, _deviation(blocks, *saturation(frames)) ** 2)
+
+
+def estimate_noise(video: Any) -> tuple[float, float]:
+    """Noise that grows with brightness, if the video shows such, or else the same noise everywhere.
+
+    variance = slope · mean + offset as by `estimate_poisson_gaussian`, if the line then has a variance at the mean
+    of the bright blocks (95th percentile) more than 1.5 + 5/√blocks times that of the dark ones (5th); otherwise
+    slope = 0 and offset = σ² of `estimate_sigma`. Either is what a `Stabiliser` takes, unless there is no noise.
+
+    Parameters
+    ----------
+    video : array (T, H, W) or (T, H, W, C), or sequence of frames
+        Of integers or floats.
+
+    Returns
+    -------
+    slope : float
+        ≥ 0, in units of the input; 0 for Gaussian noise.
+    offset : float
+        In squared units of the input.
+
+    Raises
+    ------
+    InputError, TypeError
+        As for `estimate_sigma`.
+
+    References
+    ----------
+    Foi, Trimeche, Katkovnik & Egiazarian (2008), doi:10.1109/TIP.2008.2001399.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> light = np.linspace(20, 200, 256) * np.ones((4, 256, 1))
+    >>> rng = np.random.default_rng(0)
+    >>> estimate_noise(rng.normal(light, 10.0))[0], round(estimate_noise(rng.poisson(light))[0], 1)
+    (0.0, 1.0)
+    """
+    frames = as_frames(video)
+    blocks = measure(frames)
+    constant = _deviation(blocks, *saturation(frames)) ** 2
+    slope, offset = _photon_line(frames, blocks, constant)
+    dark, bright = slope * np.quantile(blocks.mean, (0.05, 0.95)) + offset
+    if slope == 0 or bright <= (1.5 + 5 / math.sqrt(blocks.mean.size)) * dark:
+        return 0.0, constant
+    return slope, offset
+
+
+def _deviation(blocks: Blocks, low: float, high: float) -> float:
+    """Return σ of Gaussian noise in data that are cut off at `low` and `high`."""
+    variance = float(np.median(blocks.energy))
+    for _ in range(_ROUNDS):
+        if variance == 0:
+            break
+        left = _left_of_noise(blocks.mean, math.sqrt(variance), low, high)
+        inside = left >= min(0.81, float(np.quantile(left, 0.8)))
+        energy, structure = blocks.energy[inside] / left[inside], blocks.structure[inside] / left[inside]
+        flat = structure <= max(_flat_limit(blocks, variance), _flattest(structure))
+        variance = _typical(energy[flat], blocks.count)
+    return math.sqrt(variance)
+
+
+def _photon_line(frames: list[Array], blocks: Blocks, constant: float) -> tuple[float, float]:
+    low, high = saturation(frames, _PILE_OF_COUNTS)
+    if constant == 0 or np.ptp(blocks.mean) == 0:
+        return 0.0, constant
+    if math.isfinite(low):
+        slope, offset = _fitted_line(blocks, constant, -math.inf, high)
+        quantum = min(float(frame[frame > low].min(initial=np.inf)) for frame in frames) - low
+        if abs(slope / quantum - 1) < 0.2 and abs(slope * low + offset) < 0.5 * quantum**2:
+            return slope, offset  # Photons, counted one by one: that there are none below black cuts nothing off.
+    return _fitted_line(blocks, constant, low, high)
+
+
+def _fitted_line(blocks: Blocks, constant: float, low: float, high: float) -> tuple[float, float]:
+    slope, offset = 0.0, constant
     bins = np.searchsorted(np.quantile(blocks.mean, np.linspace(0, 1, 17)[1:-1]), blocks.mean)
     for _ in range(_ROUNDS):
         variance = np.maximum(slope * blocks.mean + offset, 1e-3 * np.median(blocks.energy) + 1e-30)
-        inside = _left_of_noise(blocks.mean, np.sqrt(variance), low, high) > 0.98
-        relative = blocks.structure / variance
+        left = _left_of_noise(blocks.mean, np.sqrt(variance), low, high)
+        inside = left > 0.8
+        energy, relative = blocks.energy / left, blocks.structure / variance
         flat = np.zeros_like(inside)
         for k in range(16):  # The flattest of every brightness, or all would come from one wall.
             here = inside & (bins == k)
             if here.any():
                 flat |= here & (relative <= max(_flat_limit(blocks, 1.0), _flattest(relative[here])))
-        near = np.abs(blocks.energy / variance - 1) < 4 * math.sqrt(2 / blocks.count)
+        near = np.abs(energy / variance - 1) < 4 * math.sqrt(2 / blocks.count)
         used = flat & near if np.count_nonzero(flat & near) >= 8 else flat
         if np.count_nonzero(used) < 2 or np.ptp(blocks.mean[used]) == 0:
             break
-        fitted = _line(blocks.mean[used], blocks.energy[used], 1 / variance[used])
-        slope, offset = fitted if fitted[0] > 0 else (0.0, float(np.median(blocks.energy[used])))
+        fitted = _line(blocks.mean[used], energy[used], 1 / variance[used])
+        slope, offset = fitted if fitted[0] > 0 else (0.0, float(np.median(energy[used])))
     return slope, offset
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from pde_video.errors import ParameterError
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
-from pde_video.grid import check_whole
+from pde_video.grid import check_positive, check_whole
 from pde_video.protocols import Array
 
 
@@ -50,9 +50,72 @@ def gaussian_noise(frames: Frames, sigma: float, *, rng: int | np.random.Generat
     >>> round(float(noisy.std())), noisy.dtype
     (20, dtype('uint8'))
     """
-    if not (math.isfinite(sigma) and sigma >= 0):
-        raise ParameterError(f"sigma is {sigma}; it must be 0 or a positive, finite standard deviation")
+    generator, level = _generator(rng), _deviation(frames, sigma=sigma)
+    return (frame + level * generator.standard_normal(frame.shape, frame.dtype) for frame in frames)
+
+
+@video_filter
+def poisson_gaussian_noise(
+    frames: Frames, slope: float, readout: float = 0.0, *, rng: int | np.random.Generator = 0
+) -> Iterator[Array]:
+    """Count photons, as cameras do in low light, and add the noise of reading them out.
+
+    out = slope · Poisson(max(frame, 0) / slope) + readout · z, z ~ N(0, 1); its variance is slope · frame + readout².
+
+    Parameters
+    ----------
+    frames : video
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames, linear in light and 0 where it is black.
+    slope : float
+        Intensity of one photon, > 0, in units of the input (of 255 for uint8): white / peak for `peak` photons at
+        white. Integers are rounded and saturate, and the report counts how many did.
+    readout : float
+        Standard deviation ≥ 0, in units of the input.
+    rng : int or numpy.random.Generator
+        Seed, or generator to draw from.
+
+    Returns
+    -------
+    Video of the same kind, shape and dtype.
+
+    Raises
+    ------
+    ParameterError
+        If `slope` or `readout` is out of range, or so many photons come that they cannot be counted.
+
+    References
+    ----------
+    Foi, Trimeche, Katkovnik & Egiazarian (2008), doi:10.1109/TIP.2008.2001399.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> noisy = pv.poisson_gaussian_noise(np.full((2, 100, 100), 0.5), 1 / 50, 0.01)
+    >>> round(float(noisy.mean()), 2), round(float(noisy.var()), 3)
+    (0.5, 0.01)
+    """
+    check_positive(slope=slope)
+    generator, level, photon = _generator(rng), _deviation(frames, readout=readout), slope / frames.scale
+
+    def noisy(frame: Array) -> Array:
+        light = np.maximum(frame.astype(np.float64) / photon, 0)
+        if light.max() > 1e18:
+            raise ParameterError(f"slope is {slope}; {light.max():.0e} photons a pixel are too many to be counted")
+        counts = (photon * generator.poisson(light)).astype(frame.dtype)
+        return counts + level * generator.standard_normal(frame.shape, frame.dtype) if level else counts
+
+    return (noisy(frame) for frame in frames)
+
+
+def _generator(rng: int | np.random.Generator) -> np.random.Generator:
     if not isinstance(rng, np.random.Generator):
         check_whole(0, rng=rng)
-    generator, level = np.random.default_rng(rng), sigma / frames.scale
-    return (frame + level * generator.standard_normal(frame.shape, frame.dtype) for frame in frames)
+    return np.random.default_rng(rng)
+
+
+def _deviation(frames: Frames, **named: float) -> float:
+    """Return a standard deviation, given in units of the input, in those of the frames."""
+    ((name, value),) = named.items()
+    if not (math.isfinite(value) and value >= 0):
+        raise ParameterError(f"{name} is {value}; it must be 0 or a positive, finite standard deviation")
+    return value / frames.scale
