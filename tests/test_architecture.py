@@ -21,7 +21,7 @@ FLOORS = [
     {"estimate", "metrics", "history"},
     {"filters"},
     {"video"},
-    {"demo", "plots", "doctor"},
+    {"demo", "plots", "doctor", "bench"},
     {"cli"},
     {"__main__"},
 ]

@@ -154,7 +154,7 @@ def write(
     count = len(frames) if isinstance(frames, np.ndarray) else like.count if like else None
     head, stream = first_frame(frames)
     target = Target(path, head, count, rate, None if fps is not None else like)
-    with _temporary(path, force) as temporary:
+    with whole(path, force) as temporary:
         try:
             return writer(target, alike(stream, head), temporary)
         except OSError as fault:
@@ -199,7 +199,7 @@ def _existing(path: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _temporary(path: Path, force: bool) -> Iterator[Path]:
+def whole(path: Path, force: bool) -> Iterator[Path]:
     """Give a name beside `path`; on success it becomes `path`, on any fault it disappears."""
     temporary = path.with_name(f".pde-video-{secrets.token_hex(8)}{path.suffix}")
     try:
