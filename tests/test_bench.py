@@ -374,9 +374,9 @@ def test_the_made_up_scene_is_measured_by_default(call, tmp_path):
     for label in ("σ = 20", "σ = 20, clipped to 8 bits", "Poisson–Gaussian, peak 10", "peak 10, clipped to 8 bits"):
         assert f"{label}: mean of 1 clip\n" in out
     assert out.count("| moving scene | denoise, heat |") == 4
-    again = call(*options, "-o", tmp_path / "t.json")
-    assert again[:2] == (0, "")
+    assert call(*options, "-o", tmp_path / "t.json")[:2] == (0, "")
     row = json.loads((tmp_path / "t.json").read_text())["rows"][-1]
+    assert json.loads(call(*options, "--json")[1])["rows"][-1]["psnr"] == row["psnr"]
     assert f"| moving scene | denoise, heat | {row['psnr']:.2f} |" in out  # The same seed, the same figures.
 
 

@@ -54,6 +54,7 @@ class _Range(click.ParamType):
     help="md, csv, json or tex; repeatable.",
 )
 @click.option("--force", is_flag=True, help="Overwrite existing outputs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench(
     clips: tuple[Path, ...],
     frames: tuple[int, int],
@@ -66,6 +67,7 @@ def bench(
     methods: tuple[str, ...],
     outputs: tuple[Path, ...],
     force: bool,
+    as_json: bool,
 ) -> None:
     """Put noise on clean CLIPS (default: a made-up moving scene) and compare what removes it.
 
@@ -91,8 +93,8 @@ def bench(
     loaded = clean.load_all(clips or [None], frames=frames, scale=scale, gray=gray)
     found = measuring.run(loaded, noises, picked, seed=seed, progress=_progress)
     found.facts["command"] = shlex.join(["pde-video", *sys.argv[1:]])
-    if not outputs:
-        click.echo(tables.markdown(found), nl=False)
+    if as_json or not outputs:
+        click.echo(tables.as_json(found) if as_json else tables.markdown(found), nl=False)
     tables.write(found, outputs, force)
 
 
