@@ -50,7 +50,9 @@ def main() -> None:
     tables.check(outputs, force=True)
     noises = [noise for noise in NOISES if arguments.noise in noise.label]
     found = run(real_clips(), noises, chosen(arguments.method), progress=partial(print, file=sys.stderr, flush=True))
-    found.facts["command"] = shlex.join(["python", "-m", "benchmarks.quality", *sys.argv[1:]])
+    picked = [part for name in arguments.method for part in ("--method", name)]
+    picked += ["--noise", arguments.noise] if arguments.noise else []
+    found.facts["command"] = shlex.join(["python", "-m", "benchmarks.quality", *picked])
     tables.write(found, outputs, force=True)
 
 

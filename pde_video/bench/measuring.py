@@ -17,7 +17,7 @@ import numpy as np
 from pde_video import __version__
 from pde_video.bench import ffmpeg
 from pde_video.bench.clips import Clip
-from pde_video.bench.methods import Method, first_call
+from pde_video.bench.methods import METHODS, Method, first_call
 from pde_video.bench.noise import Noise
 from pde_video.bench.temporal import Motion
 from pde_video.doctor import examine
@@ -68,6 +68,8 @@ def run(
     absent = {method.name: reason for method in methods if (reason := method.missing())}
     present = [method for method in methods if method.name not in absent]
     found = Benchmark(notes=[f"{name}: not measured, {reason}" for name, reason in absent.items()])
+    if unasked := [method.name for method in METHODS if method not in methods]:
+        found.notes.append(f"not asked for: {', '.join(unasked)}")
     found.facts = _facts(clips, noises, present, seed)
     metrics = _Metrics(found.notes)
     for method in (method for method in present if method.ours):
