@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import inspect
@@ -68,8 +69,8 @@ class Method:
             return ffmpeg.version()
         try:
             return importlib.metadata.version(self.package)
-        except importlib.metadata.PackageNotFoundError:
-            return "unknown"
+        except importlib.metadata.PackageNotFoundError:  # OpenCV comes as several packages.
+            return getattr(importlib.import_module(self.module or self.package), "__version__", "unknown")
 
 
 def _spacetime(video: Array) -> Array:

@@ -23,11 +23,12 @@ _HOW = (
     "clip's own, not zero. Times: one run over the whole clip, warm, by the clock and of all processors together.",
     "Poisson–Gaussian noise with peak P: Poisson(P · value) / P, and Gaussian noise of deviation "
     f"{READOUT:g} (white is 1).",
-    "Methods of this library are told nothing; the constants of the plain space-time Perona–Malik (contrast 0.2 σ, time "
-    "2) were set on the three clips of docs/benchmark.md at σ = 20. Every other method has the best of several strengths, chosen for each "
-    "clip and noise by looking at the truth; it is shown, and the time is that of the run with it. Slow ones choose it "
-    "on the middle 128 × 128 pixels. Filters of ffmpeg run in a process of their own through pipes, start included; "
-    "these and OpenCV's cut values to [0, 1], and ffmpeg's nlmeans and OpenCV's round them to 8 bits.",
+    "Methods of this library are told nothing; the constants of the plain space-time Perona–Malik (contrast 0.2 σ, "
+    "time 2) were set on the three clips of docs/benchmark.md at σ = 20. Every other method has the best of several "
+    "strengths, chosen for each clip and noise by looking at the truth; it is shown, and the time is that of the run "
+    "with it. Slow ones choose it on the middle 128 × 128 pixels. Filters of ffmpeg run in a process of their own "
+    "through pipes, start included; these and OpenCV's cut values to [0, 1], and ffmpeg's nlmeans and OpenCV's round "
+    "them to 8 bits.",
     "A mean is over the clips, ± the standard deviation between them. BM3D: Dabov et al. (2007), "
     "doi:10.1109/TIP.2007.901238; BM4D: Maggioni et al. (2013), doi:10.1109/TIP.2012.2210725.",
 )
@@ -70,7 +71,7 @@ def where_peers_win(benchmark: Benchmark) -> list[str]:
             continue
         best = max(ours, key=lambda name: ours[name])
         better = [
-            f"{name} by {value - ours[best][0]:.2f} dB at {time / ours[best][1]:.2g} times the time"
+            f"{name} by {value - ours[best][0]:.2f} dB at {float(f'{time / ours[best][1]:.2g}'):g} times the time"
             for name, (value, time) in sorted(peers.items(), key=lambda item: -item[1][0])
             if value > ours[best][0]
         ]
