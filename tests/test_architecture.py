@@ -21,7 +21,7 @@ FLOORS = [
     {"estimate", "stabilise", "metrics", "residuals", "history"},
     {"filters"},
     {"video"},
-    {"demo", "pictures", "plots", "doctor"},
+    {"demo", "pictures", "plots", "doctor", "bench"},
     {"cli"},
     {"__main__"},
 ]

@@ -17,7 +17,7 @@ import pytest
 import pde_video as pv
 from pde_video.cli import main
 
-COMMANDS = ("denoise", "demo", "info", "compare", "warmup", "doctor")
+COMMANDS = ("denoise", "demo", "info", "compare", "warmup", "doctor", "bench")
 
 
 @pytest.fixture(autouse=True)

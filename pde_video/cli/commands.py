@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from pde_video import __version__
+from pde_video.cli.bench import bench
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print what was estimated and done as JSON.")
 _force = click.option("--force", is_flag=True, help="Overwrite existing outputs.")
@@ -41,6 +42,9 @@ _EPILOG = (
 def cli(context: click.Context) -> None:
     """Diffuse video frames by partial differential equations."""
     context.call_on_close(_show_compilation())
+
+
+cli.add_command(bench)
 
 
 @cli.command("denoise")

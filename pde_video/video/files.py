@@ -152,7 +152,7 @@ def write(
     _by_suffix(_WRITERS, path)
     _checked_rate(fps, like)
     check_output(path, force)
-    with _temporary(path, force) as temporary:
+    with whole(path, force) as temporary:
         return _fill(temporary, path, frames, like, fps)
 
 
@@ -173,7 +173,7 @@ def write_together(
         return lambda column: _fill(temporary, path, (frame for frame in column if frame is not None), like, None)
 
     with contextlib.ExitStack() as stack:
-        temporaries = [stack.enter_context(_temporary(path, force)) for path in paths]
+        temporaries = [stack.enter_context(whole(path, force)) for path in paths]
         consumers = [consumer(*pair) for pair in zip(temporaries, paths, strict=True)]
         counts = all_behind(consumers, rows, containers.WAITING)
         for path in paths:  # Before the first of them is given its name.
@@ -232,7 +232,7 @@ def _existing(path: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _temporary(path: Path, force: bool) -> Iterator[Path]:
+def whole(path: Path, force: bool) -> Iterator[Path]:
     """Give a name beside `path`; on success it becomes `path`, on any fault it disappears."""
     temporary = path.with_name(f".pde-video-{secrets.token_hex(8)}{path.suffix}")
     try:

@@ -1,0 +1,88 @@
+"""Clean clips: which frames of a file, how large, of what content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pde_video.demo import moving_scene
+from pde_video.errors import InputError, ParameterError
+from pde_video.filters.conversion import to_gray
+from pde_video.filters.dtypes import scale_of
+from pde_video.protocols import Array
+from pde_video.video.files import read
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clean video (T, H, W) or (T, H, W, C), float32 in [0, 1], and what was done to get it."""
+
+    name: str
+    frames: Array
+    made: str
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Size, origin, and the SHA-256 of the values as little-endian float32 in C order."""
+        values = np.ascontiguousarray(self.frames, "<f4")
+        return {"shape": list(values.shape), "made": self.made, "sha256": hashlib.sha256(values.tobytes()).hexdigest()}
+
+
+def load(
+    path: str | Path | None = None, *, frames: tuple[int, int] = (0, 16), scale: float = 1.0, gray: bool = False
+) -> Clip:
+    """Return frames START to END − 1 of a file, or of the made-up moving scene, reduced by area averaging."""
+    start, end = frames
+    if not 0 <= start <= end - 2:
+        raise ParameterError(f"frames are {start}:{end}; they must be START:END with 0 ≤ START and at least two frames")
+    if not 0 < scale <= 1:
+        raise ParameterError(f"scale is {scale}; it must be above 0 and at most 1")
+    name = "moving scene" if path is None else Path(path).stem
+    found = list(islice(moving_scene() if path is None else read(path), start, end))
+    if len(found) < end - start:
+        raise ParameterError(f"{path or name} has {start + len(found)} frames or fewer; {start}:{end} were asked for")
+    video = np.stack(found)
+    whole = scale_of(video.dtype)
+    values = video.astype(np.float64) / whole
+    if not (values.min() >= 0 and values.max() <= 1):
+        raise InputError(
+            f"{path or name}: clean values must be in [0, 1]; they are in {values.min()} to {values.max()}"
+        )
+    made = f"frames {start}–{end - 1}"
+    if gray and video.ndim == 4:
+        values, made = to_gray(values), made + ", grey (luma of BT.601)"
+    if scale < 1:
+        values, made = reduced(values, scale), made + f", scaled by {scale:g} (area averaging)"
+    return Clip(name, values.astype(np.float32), made)
+
+
+def load_all(paths: Sequence[str | Path | None], **kwargs: Any) -> list[Clip]:
+    """Return what `load` makes of each path, under names that differ."""
+    clips: dict[str, Clip] = {}
+    for path in paths:
+        clip = load(path, **kwargs)
+        names = chain([clip.name], (f"{clip.name} ({k})" for k in count(2)))
+        name = next(name for name in names if name not in clips)
+        clips[name] = replace(clip, name=name)
+    return list(clips.values())
+
+
+def reduced(video: Array, scale: float) -> Array:
+    """Return the means of the video over cells of 1/scale × 1/scale pixels, cut ones counted by their area."""
+    down, across = (_overlaps(n, max(1, round(n * scale))) for n in video.shape[1:3])
+    columns = np.moveaxis(np.tensordot(video, across, (2, 1)), -1, 2)
+    return np.moveaxis(np.tensordot(columns, down, (1, 1)), -1, 1)
+
+
+def _overlaps(pixels: int, cells: int) -> Array:
+    """Return the part of each cell (a row) that each pixel (a column) covers."""
+    edges = np.linspace(0, pixels, cells + 1)[:, np.newaxis]
+    left = np.arange(pixels)
+    covered = np.minimum(edges[1:], left + 1) - np.maximum(edges[:-1], left)
+    return np.maximum(covered, 0) * (cells / pixels)

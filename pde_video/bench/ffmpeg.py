@@ -1,0 +1,111 @@
+"""The ffmpeg that imageio-ffmpeg carries: its denoising filters through pipes, and VMAF."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pde_video.filters.conversion import to_gray
+from pde_video.protocols import Array
+
+# Full-range luma and colour differences of BT.601, each row a plane, of red, green and blue.
+_YUV = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+
+
+def _said(*arguments: str, given: bytes | None = None, folder: str | None = None) -> bytes:
+    import imageio_ffmpeg
+
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-v", "error", *arguments]
+    done = subprocess.run(command, input=given, capture_output=True, cwd=folder, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr.decode(errors="replace").strip() or f"ffmpeg ended with {done.returncode}")
+    return done.stdout
+
+
+@functools.cache
+def version() -> str:
+    """Return what the binary calls its version."""
+    found = re.match(r"ffmpeg version (\S+)", _said("-version").decode())
+    return found[1] if found else "unknown"
+
+
+@functools.cache
+def filters() -> frozenset[str]:
+    """Return the names of the filters that the binary has."""
+    return frozenset(re.findall(r"^ \S{2,3} (\w+) +\S+->\S+", _said("-filters").decode(), re.MULTILINE))
+
+
+def lacks(name: str) -> str | None:
+    """Say why a filter cannot be used, or None."""
+    try:
+        return None if name in filters() else f"the bundled ffmpeg {version()} has no filter {name}"
+    except (ImportError, OSError, RuntimeError) as fault:
+        return f"there is no ffmpeg: {fault}"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A filter of ffmpeg as ``(video, strength) -> video``; in `text`, {0} is the strength.
+
+    Frames pass as `depth` bits in a format that it works in, so that nothing is converted on the way: as grey, or,
+    where it takes none, as 4:2:0 with flat colour; and colour as 4:4:4.
+    """
+
+    name: str
+    text: str
+    depth: int
+    gray: bool
+
+    def missing(self) -> str | None:
+        """Say why it cannot run, or None."""
+        return lacks(self.name)
+
+    def __call__(self, video: Array, strength: float) -> Array:
+        """Filter the clip in one run of ffmpeg."""
+        dtype, full = (np.dtype("u1"), 255) if self.depth == 8 else (np.dtype("<u2"), 65535)
+        tail = "" if self.depth == 8 else "16le"
+        planes = [video] if video.ndim == 3 else list(np.moveaxis(_to_yuv(video), -1, 0))
+        frames, height, width = planes[0].shape
+        if len(planes) == 1 and not self.gray:
+            planes += 2 * [np.full((frames, -(-height // 2), -(-width // 2)), 0.5)]
+        layout = "yuv444p" if video.ndim == 4 else "gray" if self.gray else "yuv420p"
+        raw = np.concatenate([plane.reshape(frames, -1) for plane in planes], axis=1)
+        raw = np.rint(full * np.clip(raw, 0, 1)).astype(dtype)
+        shape = ["-f", "rawvideo", "-pix_fmt", layout + tail]
+        source = [*shape, "-s", f"{width}x{height}", "-r", "25", "-i", "pipe:0"]
+        text = self.text.format(f"{strength:.6g}")
+        out = np.frombuffer(_said(*source, "-vf", text, *shape, "pipe:1", given=raw.tobytes()), dtype)
+        if out.size != raw.size:
+            raise RuntimeError(f"{self.name} returned {out.size} values for {raw.size}")
+        values = (out.reshape(raw.shape) / full).astype(np.float32)
+        if video.ndim == 3:
+            return values[:, : height * width].reshape(video.shape)
+        return _from_yuv(np.moveaxis(values.reshape(frames, 3, height, width), 1, -1))
+
+
+def _to_yuv(video: Array) -> Array:
+    return video @ _YUV.T + np.array([0, 0.5, 0.5])
+
+
+def _from_yuv(planes: Array) -> Array:
+    return ((planes - np.array([0, 0.5, 0.5])) @ np.linalg.inv(_YUV).T).astype(np.float32)
+
+
+def vmaf(clean: Array, other: Array) -> float:
+    """Return the mean VMAF of the luma in 8 bits, 0 to 100."""
+    with tempfile.TemporaryDirectory() as folder:
+        sources: list[str] = []
+        for name, video in (("other", other), ("clean", clean)):
+            grey = np.rint(255 * np.clip(to_gray(video), 0, 1)).astype(np.uint8)
+            Path(folder, name).write_bytes(grey.tobytes())
+            size = f"{grey.shape[2]}x{grey.shape[1]}"
+            sources += ["-f", "rawvideo", "-pix_fmt", "gray", "-s", size, "-r", "25", "-i", name]
+        _said(*sources, "-lavfi", "libvmaf=log_fmt=json:log_path=vmaf.json", "-f", "null", "-", folder=folder)
+        return float(json.loads(Path(folder, "vmaf.json").read_text())["pooled_metrics"]["vmaf"]["mean"])

@@ -1,0 +1,196 @@
+"""Every method on every clip with every noise, one after the other."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pde_video import __version__
+from pde_video.bench import ffmpeg
+from pde_video.bench.clips import Clip
+from pde_video.bench.methods import METHODS, Method, first_call
+from pde_video.bench.noise import Noise
+from pde_video.bench.temporal import Motion
+from pde_video.doctor import examine
+from pde_video.metrics import psnr, ssim
+from pde_video.protocols import Array
+
+_MIDDLE = 128  # Side in pixels of the part on which the strength of a slow peer is chosen.
+_FIRST = 4  # Frames of the calls that load and compile.
+MEASURES = ("psnr", "ssim", "warped_error", "vmaf", "ms_per_frame", "processor_ms_per_frame")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a method made of a clip; None is what could not be measured or has no meaning."""
+
+    noise: str
+    clip: str
+    method: str
+    kind: str  # "reference", "pde-video" or "peer".
+    psnr: float | None  # Mean of the frames' values, in dB.
+    ssim: float | None
+    warped_error: float | None  # Of 255.
+    vmaf: float | None
+    ms_per_frame: float | None = None
+    processor_ms_per_frame: float | None = None  # Of all processors, child processes included.
+    strength: str = ""
+
+
+@dataclass
+class Benchmark:
+    """All rows, the seconds of first calls by method, what a reader must know, and what the figures depend on."""
+
+    rows: list[Row] = field(default_factory=list)
+    first_calls: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def run(
+    clips: list[Clip],
+    noises: list[Noise],
+    methods: list[Method],
+    *,
+    seed: int = 1,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Benchmark:
+    """Return the benchmark; a peer that is missing or fails is left out and named in the notes."""
+    absent = {method.name: reason for method in methods if (reason := method.missing())}
+    present = [method for method in methods if method.name not in absent]
+    found = Benchmark(notes=[f"{name}: not measured, {reason}" for name, reason in absent.items()])
+    if unasked := [method.name for method in METHODS if method not in methods]:
+        found.notes.append(f"not asked for: {'; '.join(unasked)}")
+    found.facts = _facts(clips, noises, present, seed)
+    metrics = _Metrics(found.notes)
+    for method in (method for method in present if method.ours):
+        progress(f"{method.name}: the first call, in a fresh process")
+        found.first_calls[method.name] = first_call(method, noises[0].on(clips[0].frames, seed)[:_FIRST])
+    for clip in clips:
+        measured = metrics.against(clip)
+        for noise in noises:
+            row, noisy = partial(Row, noise.label, clip.name), noise.on(clip.frames, seed)
+            found.rows.append(row("clean clip", "reference", **measured(clip.frames)))
+            found.rows.append(row("noisy clip", "reference", **measured(noisy)))
+            for method in present:
+                progress(f"{clip.name}, {noise.label}: {method.name}")
+                try:
+                    result, others = _run(method, clip.frames, noisy)
+                except Exception as fault:
+                    if method.ours:
+                        raise
+                    found.notes.append(f"{method.name}: failed on {clip.name}, {noise.label}: {_short(fault)}")
+                else:
+                    kind = "pde-video" if method.ours else "peer"
+                    found.rows.append(row(method.name, kind, **measured(result), **others))
+    return found
+
+
+def _short(fault: Exception) -> str:
+    return " ".join(str(fault).split())[:200] or type(fault).__name__
+
+
+class _Metrics:
+    """The metrics that this installation has; what it lacks is said once in `notes`."""
+
+    def __init__(self, notes: list[str]) -> None:
+        reason = ffmpeg.lacks("libvmaf")
+        self._vmaf, self._notes = reason is None, notes
+        if reason:
+            notes.append(f"VMAF: not measured, {reason}")
+        there = importlib.util.find_spec("pde_video.motion") is not None
+        self._motion = importlib.import_module("pde_video.motion") if there else None
+        if not there:
+            notes.append("warped error: not measured, this version has no optical flow")
+
+    def against(self, clip: Clip) -> Callable[[Array], dict[str, Any]]:
+        """Return what measures a video against a clean clip, whose motion is found once."""
+        motion = Motion(clip.frames, self._motion) if self._motion else None
+
+        def measured(video: Array) -> dict[str, Any]:
+            pairs = list(zip(clip.frames, video, strict=True))
+            return {
+                "psnr": _finite(np.mean([psnr(clean, frame) for clean, frame in pairs])),
+                "ssim": _finite(np.mean([ssim(clean, frame) for clean, frame in pairs])),
+                "warped_error": _finite(motion.warped_error(video)) if motion else None,
+                "vmaf": self._vmaf_of(clip, video) if self._vmaf else None,
+            }
+
+        return measured
+
+    def _vmaf_of(self, clip: Clip, video: Array) -> float | None:
+        try:
+            return ffmpeg.vmaf(clip.frames, video)
+        except RuntimeError as fault:  # It does not take the smallest frames.
+            note = f"VMAF: failed on {clip.name}: {_short(fault)}"
+            if note not in self._notes:
+                self._notes.append(note)
+            return None
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _run(method: Method, clean: Array, noisy: Array) -> tuple[Array, dict[str, Any]]:
+    """Return the result, with its times and the strength that came nearest to the truth."""
+    if method.ours:
+        method.run(noisy[:_FIRST])  # Loads what is compiled.
+        return _timed(method, noisy)
+    sigma = method.white * math.sqrt(float(np.mean(np.square(noisy - clean, dtype=np.float64))))
+    strengths = sorted({min(factor * sigma, method.most) for factor in method.factors})
+    if not method.slow:
+        _timed(method, _middle(noisy), strengths[0])  # Imports and loads.
+        tried = [(*_timed(method, noisy, strength), strength) for strength in strengths]
+        result, times, strength = min(tried, key=lambda one: _error(clean, one[0]))
+    else:
+        truth, part = _middle(clean), _middle(noisy)
+        strength = min(strengths, key=lambda one: _error(truth, _timed(method, part, one)[0]))
+        result, times = _timed(method, noisy, strength)
+    return result, {**times, "strength": f"{method.parameter} = {strength:.3g}"}
+
+
+def _timed(method: Method, video: Array, *strength: float) -> tuple[Array, dict[str, Any]]:
+    used, begun = _processor_time(), time.perf_counter()
+    result = np.asarray(method.run(video, *strength), np.float32)
+    taken, busy = time.perf_counter() - begun, _processor_time() - used
+    if result.shape != video.shape or not np.isfinite(result).all():
+        raise RuntimeError(f"the result, of shape {result.shape}, is not finite or not like the video {video.shape}")
+    per_frame = 1000 / len(video)
+    return result, {"ms_per_frame": per_frame * taken, "processor_ms_per_frame": per_frame * busy}
+
+
+def _processor_time() -> float:
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
+
+
+def _error(clean: Array, video: Array) -> float:
+    return float(np.mean(np.square(video - clean, dtype=np.float64)))
+
+
+def _middle(video: Array) -> Array:
+    height, width = video.shape[1:3]
+    top, left = max(0, (height - _MIDDLE) // 2), max(0, (width - _MIDDLE) // 2)
+    return np.ascontiguousarray(video[:, top : top + _MIDDLE, left : left + _MIDDLE])
+
+
+def _facts(clips: list[Clip], noises: list[Noise], methods: list[Method], seed: int) -> dict[str, Any]:
+    machine = {name: value for name, value in examine().items() if name not in ("cache", "threads_from")}
+    return {
+        "pde-video": __version__,
+        "seed": seed,
+        "noise": [noise.label for noise in noises],
+        "clips": {clip.name: clip.described for clip in clips},
+        "peers": {method.package: method.version() for method in methods if not method.ours},
+        "machine": machine,
+    }

@@ -1,0 +1,152 @@
+"""What is compared: callables from a noisy video, float32 (T, H, W) or (T, H, W, C) in [0, 1], to a clean one."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pde_video.bench import ffmpeg, peers
+from pde_video.errors import ParameterError
+from pde_video.estimate import estimate_sigma
+from pde_video.filters.denoise import denoise
+from pde_video.filters.spacetime import spacetime
+from pde_video.protocols import Array
+from pde_video.terms.perona_malik import PeronaMalik
+from pde_video.times import uniform
+
+OURS = "pde-video"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A denoiser under its name.
+
+    ``run(video)`` for the methods of this library, which are told nothing; ``run(video, strength)`` for others, where
+    `strength` is each of ``factors`` times the true root-mean-square noise, in units in which white is ``white``.
+    """
+
+    name: str
+    package: str  # As it is installed, for its version.
+    run: Callable[..., Array]
+    factors: tuple[float, ...] = ()
+    parameter: str = ""
+    white: float = 1.0
+    most: float = math.inf  # The largest strength that it takes.
+    slow: bool = False  # So slow that its strength is chosen on the middle of the frames alone.
+    module: str = ""  # What must be there to import, if not the package's own name.
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is a method of this library."""
+        return self.package == OURS
+
+    def missing(self) -> str | None:
+        """Say what is not there, or None."""
+        if isinstance(self.run, ffmpeg.Filter):
+            return self.run.missing()
+        if not self.ours and importlib.util.find_spec(self.module or self.package) is None:
+            return f"the package {self.package} is not installed"
+        return None
+
+    def version(self) -> str:
+        """Return the version of the package that runs."""
+        if isinstance(self.run, ffmpeg.Filter):
+            return ffmpeg.version()
+        try:
+            return importlib.metadata.version(self.package)
+        except importlib.metadata.PackageNotFoundError:  # OpenCV comes as several packages.
+            return getattr(importlib.import_module(self.module or self.package), "__version__", "unknown")
+
+
+def _spacetime(video: Array) -> Array:
+    # Contrast and time did best, of a few, on the clips of docs/benchmark.md at σ = 20.
+    sigma = estimate_sigma(video[:5])
+    if sigma == 0:
+        return video
+    channels = video.shape[3] if video.ndim == 4 else 1
+    term = PeronaMalik(0.2 * sigma * channels**0.5, "rational", smoothing=0.7)
+    return np.asarray(spacetime(term, uniform(2.0))(video))
+
+
+def _ours() -> list[Method]:
+    # Presets come with the denoiser that has them.
+    with_presets = "preset" in inspect.signature(denoise).parameters
+    named = {f"preset {name}": {"preset": name} for name in ("fast", "balanced", "best") if with_presets}
+    named |= {f"denoise, {name}": {"method": name} for name in ("perona-malik", "tv", "heat")}
+    found = [Method(name, OURS, partial(denoise, **chosen)) for name, chosen in named.items()]
+    return [*found, Method("space-time Perona–Malik", OURS, _spacetime)]
+
+
+def _ffmpeg(name: str, text: str, factors: tuple[float, ...], parameter: str, **kwargs: Any) -> Method:
+    run = ffmpeg.Filter(name, text, kwargs.pop("depth", 16), gray=name != "hqdn3d")
+    return Method(f"ffmpeg {name}", "imageio-ffmpeg", run, factors, parameter, **kwargs)
+
+
+_SKIMAGE: dict[str, Any] = {"package": "scikit-image", "module": "skimage"}
+_ATADENOISE = ":".join(f"{plane}a={{0}}:{plane}b=5" for plane in range(3))
+# What follows the names of ffmpeg's filters is what did best at σ = 20 among their options.
+METHODS: list[Method] = [
+    *_ours(),
+    _ffmpeg("hqdn3d", "hqdn3d={0}", (1.0, 1.5, 2.0, 2.5, 3.0), "strength", white=255),
+    _ffmpeg("nlmeans", "nlmeans=s={0}", (0.4, 0.5, 0.6, 0.7, 0.8, 1.0), "s", white=255, most=30, depth=8),
+    _ffmpeg("atadenoise", f"atadenoise={_ATADENOISE}:a=s", (2.0, 3.0, 4.0, 6.0), "a", most=0.3),
+    _ffmpeg("bm3d", "bm3d=sigma={0}:bstep=4", (2.0, 2.5, 3.0, 3.5, 4.0, 5.0), "sigma", white=255),
+    Method(
+        "OpenCV fastNlMeansDenoisingMulti",
+        "opencv-contrib-python-headless",
+        peers.opencv,
+        (0.7, 0.8, 0.9, 1.0),
+        "h",
+        white=255,
+        module="cv2",
+        slow=True,
+    ),
+    Method("scikit-image TV", run=peers.tv, factors=(0.5, 0.7, 0.9, 1.2, 1.5), parameter="weight", **_SKIMAGE),
+    Method("scikit-image TV in 3-D", run=peers.tv_3d, factors=(0.4, 0.5, 0.6, 0.8), parameter="weight", **_SKIMAGE),
+    Method("scikit-image NL means", run=peers.nl_means, factors=(0.7, 0.8, 0.9), parameter="h", slow=True, **_SKIMAGE),
+    Method("BM3D, frame by frame", "bm3d", peers.bm3d, (0.9, 1.0, 1.15), "sigma", slow=True),
+    Method("BM4D on the volume", "bm4d", peers.bm4d, (0.9, 1.0, 1.15), "sigma", slow=True),
+]
+
+
+def chosen(names: list[str]) -> list[Method]:
+    """Return the methods whose names hold one of `names`, in whatever case; all, if there are none."""
+    unknown = [name for name in names if not any(name.lower() in method.name.lower() for method in METHODS)]
+    if unknown:
+        known = "; ".join(method.name for method in METHODS)
+        raise ParameterError(f"there is no method {', '.join(unknown)}; there are: {known}")
+    return [m for m in METHODS if not names or any(name.lower() in m.name.lower() for name in names)]
+
+
+def first_call(method: Method, video: Array) -> float:
+    """Return the seconds of the first call in a fresh process with nothing compiled yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "video.npy")
+        np.save(path, video)
+        code = f"from pde_video.bench import methods; methods.time_call({method.name!r}, {str(path)!r})"
+        environment = {**os.environ, "NUMBA_CACHE_DIR": folder, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return float(said.stdout)
+
+
+def time_call(name: str, path: str) -> None:
+    """Print the seconds that a method of this library takes for the video in a file."""
+    method, video = next(method for method in METHODS if method.name == name), np.load(path)
+    begun = time.perf_counter()
+    method.run(video)
+    print(time.perf_counter() - begun)

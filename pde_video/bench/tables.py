@@ -1,0 +1,230 @@
+"""A benchmark as Markdown, CSV, JSON or LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from pde_video.bench.measuring import MEASURES, Benchmark, Row
+from pde_video.bench.noise import READOUT
+from pde_video.errors import OutputError, ParameterError
+from pde_video.video.files import check_output, whole
+
+_HEADINGS = ("PSNR, dB", "SSIM", "warped error", "VMAF", "ms/frame", "processor ms/frame")
+_DIGITS = (2, 4, 2, 1, 1, 1)
+_HOW = (
+    "PSNR and SSIM: means of the frames' values. Warped error: root-mean-square difference, of 255, between a frame "
+    "and the next one brought back along the motion of the clean clip, where both show the same; the mark is the clean "
+    "clip's own, not zero. Times: one run over the whole clip, warm, by the clock and of all processors together.",
+    "Poisson–Gaussian noise with peak P: Poisson(P · value) / P, and Gaussian noise of deviation "
+    f"{READOUT:g} (white is 1).",
+    "Methods of this library are told nothing; the constants of the plain space-time Perona–Malik (contrast 0.2 σ, "
+    "time 2) were set on the three clips of docs/benchmark.md at σ = 20. Every other method has the best of several "
+    "strengths, chosen for each clip and noise by looking at the truth; it is shown, and the time is that of the run "
+    "with it. Slow ones choose it on the middle 128 × 128 pixels. Filters of ffmpeg run in a process of their own "
+    "through pipes, start included; these and OpenCV's cut values to [0, 1], and ffmpeg's nlmeans and OpenCV's round "
+    "them to 8 bits.",
+    "A mean is over the clips, ± the standard deviation between them. BM3D: Dabov et al. (2007), "
+    "doi:10.1109/TIP.2007.901238; BM4D: Maggioni et al. (2013), doi:10.1109/TIP.2012.2210725.",
+)
+Cell = tuple[float | None, float | None]  # A value and its deviation.
+
+
+def means(rows: list[Row]) -> dict[tuple[str, str], dict[str, Cell]]:
+    """Return mean and deviation over the clips by (noise, method); None where a clip has no value."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    clips = {row.clip for row in rows}
+    for row in rows:
+        groups.setdefault((row.noise, row.method), []).append(row)
+    found = {}
+    for key, group in groups.items():
+        columns = {name: [getattr(row, name) for row in group] for name in MEASURES}
+        found[key] = {
+            name: _spread(values) if None not in values and len(group) == len(clips) else (None, None)
+            for name, values in columns.items()
+        }
+    return found
+
+
+def _spread(values: list[float]) -> Cell:
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def where_peers_win(benchmark: Benchmark) -> list[str]:
+    """Say for each noise which peers have a better mean PSNR than every method of this library."""
+    kinds = {row.method: row.kind for row in benchmark.rows}
+    found, lines = means(benchmark.rows), []
+    for noise in benchmark.facts["noise"]:
+        level = {
+            method: (cell["psnr"][0], cell["ms_per_frame"][0] or 0.0)
+            for (label, method), cell in found.items()
+            if label == noise and kinds[method] != "reference" and cell["psnr"][0] is not None
+        }
+        ours = {name: value for name, value in level.items() if kinds[name] == "pde-video"}
+        peers = {name: value for name, value in level.items() if kinds[name] == "peer"}
+        if not ours or not peers:
+            continue
+        best = max(ours, key=lambda name: ours[name])
+        better = [
+            f"{name} by {value - ours[best][0]:.2f} dB at {float(f'{time / ours[best][1]:.2g}'):g} times the time"
+            for name, (value, time) in sorted(peers.items(), key=lambda item: -item[1][0])
+            if value > ours[best][0]
+        ]
+        lines.append(
+            f"{noise}: "
+            + (f"ahead of “{best}” are {', '.join(better)}." if better else "no peer in the table is ahead.")
+        )
+    return lines
+
+
+def _shown(value: float | None, deviation: float | None, digits: int) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.{digits}f}" + (f" ± {deviation:.{digits}f}" if deviation is not None else "")
+
+
+def _sections(benchmark: Benchmark) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Return a title, a header and lines of text for each table: per noise the means, then the rows."""
+    clips = list(benchmark.facts["clips"])
+    every = means(benchmark.rows)
+    sections = []
+    for noise in benchmark.facts["noise"]:
+        rows = [row for row in benchmark.rows if row.noise == noise]
+        methods = list(dict.fromkeys(row.method for row in rows))
+        cells = [every[noise, method] for method in methods]
+        lines = [
+            [method, *(_shown(*cell[name], digits) for name, digits in zip(MEASURES, _DIGITS, strict=True))]
+            for method, cell in zip(methods, cells, strict=True)
+        ]
+        sections.append((f"{noise}: mean of {len(clips)} clip{'s' * (len(clips) > 1)}", ["method", *_HEADINGS], lines))
+        single = []
+        for row in rows:
+            values = [_shown(getattr(row, name), None, digits) for name, digits in zip(MEASURES, _DIGITS, strict=True)]
+            single.append([row.clip, row.method, *values, row.strength or "–"])
+        sections.append((f"{noise}: each clip", ["clip", "method", *_HEADINGS, "strength"], single))
+    if benchmark.first_calls:
+        calls = [[name, f"{seconds:.1f}"] for name, seconds in benchmark.first_calls.items()]
+        sections.append(("First call of a fresh process, compilation included", ["method", "seconds"], calls))
+    return sections
+
+
+def _facts(benchmark: Benchmark) -> list[str]:
+    facts = benchmark.facts
+    lines = [f"pde-video {facts['pde-video']}; seed {facts['seed']}, a new generator for each clip and noise"]
+    for name, clip in facts["clips"].items():
+        size = " × ".join(map(str, clip["shape"]))
+        lines.append(f"{name}: {clip['made']}, {size}, SHA-256 of the float32 values {clip['sha256']}")
+    for title in ("peers", "machine"):
+        if facts[title]:
+            lines.append(f"{title}: " + ", ".join(f"{name} {value}" for name, value in facts[title].items()))
+    if facts.get("command"):
+        lines.append(f"made by: {facts['command']}")
+    return lines
+
+
+def markdown(benchmark: Benchmark) -> str:
+    """Return the page: how, where peers win, what is missing, the tables, and what they depend on."""
+    parts = ["# Benchmark", *_HOW]
+    for title, items in (("Where peers win", where_peers_win(benchmark)), ("Not in the tables", benchmark.notes)):
+        if items:
+            parts += [f"## {title}", "\n".join(f"- {item}" for item in items)]
+    for title, header, lines in _sections(benchmark):
+        left = sum(name in ("clip", "method") for name in header)
+        rule = ["---"] * left + ["--:"] * (len(header) - left)
+        parts += [f"## {title}", "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *lines])]
+    parts += ["## What the figures depend on", "\n".join(f"- {line}" for line in _facts(benchmark))]
+    return "\n\n".join(parts) + "\n"
+
+
+def comma_separated(benchmark: Benchmark) -> str:
+    """Return a line for each row, then the means and deviations over the clips, as clips “mean” and “deviation”."""
+    facts, text = benchmark.facts, io.StringIO()
+    kinds = {row.method: row.kind for row in benchmark.rows}
+    fixed = {"seed": facts["seed"], "pde_video": facts["pde-video"]}
+    fixed |= {title: ", ".join(f"{n} {value}" for n, value in facts[title].items()) for title in ("peers", "machine")}
+    names = [*Row.__dataclass_fields__, "first_call_seconds", "clip_sha256", *fixed]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    for row in benchmark.rows:
+        first = benchmark.first_calls.get(row.method)
+        sha256 = facts["clips"][row.clip]["sha256"]
+        writer.writerow({**asdict(row), "first_call_seconds": first, "clip_sha256": sha256, **fixed})
+    for (noise, method), cells in means(benchmark.rows).items():
+        for k, clip in enumerate(("mean", "deviation")):
+            values = {name: cell[k] for name, cell in cells.items()}
+            writer.writerow({"noise": noise, "clip": clip, "method": method, "kind": kinds[method], **values, **fixed})
+    return text.getvalue()
+
+
+def as_json(benchmark: Benchmark) -> str:
+    """Return everything; what could not be measured is null."""
+    averages = [
+        {
+            "noise": noise,
+            "method": method,
+            **{name: dict(zip(("mean", "deviation"), c, strict=True)) for name, c in cells.items()},
+        }
+        for (noise, method), cells in means(benchmark.rows).items()
+    ]
+    everything = {**asdict(benchmark), "means": averages, "where_peers_win": where_peers_win(benchmark)}
+    return json.dumps(everything, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+
+
+_LATEX = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "±": r"$\pm$", "σ": r"$\sigma$", "×": r"$\times$", "–": "--"}
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def latex(benchmark: Benchmark) -> str:
+    """Return a tabular for each table, which needs no package; facts and notes are comments above."""
+    parts = [f"% {line}" for line in (*_HOW, *benchmark.notes, *_facts(benchmark))]
+    for title, header, lines in _sections(benchmark):
+        columns = "".join("l" if name in ("clip", "method") else "r" for name in header)
+        body = [" & ".join(map(_escaped, line)) + r" \\" for line in lines]
+        head = " & ".join(map(_escaped, header)) + r" \\"
+        parts += ["", f"% {title}", rf"\begin{{tabular}}{{{columns}}}", r"\hline", head, r"\hline", *body]
+        parts += [r"\hline", r"\end{tabular}"]
+    return "\n".join(parts) + "\n"
+
+
+_FORMATS: dict[str, Callable[[Benchmark], str]] = {
+    ".md": markdown,
+    ".csv": comma_separated,
+    ".json": as_json,
+    ".tex": latex,
+}
+
+
+def format_of(path: Path) -> Callable[[Benchmark], str]:
+    """Return what makes the text of a file from a benchmark, by the ending of its name."""
+    if path.suffix.lower() not in _FORMATS:
+        raise ParameterError(f"{path}: a table ends in one of {', '.join(_FORMATS)}, not in {path.suffix!r}")
+    return _FORMATS[path.suffix.lower()]
+
+
+def check(paths: Sequence[Path], force: bool) -> None:
+    """Raise, before anything is measured, if one of the files cannot be written."""
+    for path in paths:
+        format_of(path)
+        check_output(path, force)
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise ParameterError("two outputs are the same file; name each once")
+
+
+def write(benchmark: Benchmark, paths: Sequence[Path], force: bool) -> None:
+    """Write the benchmark to each file, whole or not at all."""
+    for path in paths:
+        try:
+            with whole(path, force) as temporary:
+                temporary.write_text(format_of(path)(benchmark), encoding="utf-8")
+        except OSError as fault:
+            if isinstance(fault, FileExistsError):
+                raise
+            raise OutputError(fault.errno, f"{path} could not be written: {fault.strerror or fault}") from fault
