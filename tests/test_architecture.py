@@ -16,8 +16,8 @@ PACKAGE = Path(pde_video.__file__).parent
 FLOORS = [
     {"errors", "protocols"},
     {"grid", "kernels", "threads"},
-    {"solves", "marching"},
-    {"terms", "loop", "steps", "cycles", "times"},
+    {"solves", "marching", "cosines", "trajectories"},
+    {"terms", "loop", "steps", "cycles", "times", "motion"},
     {"estimate", "stabilise", "metrics", "residuals", "history"},
     {"filters"},
     {"video"},

@@ -8,7 +8,7 @@ from pde_video.errors import InputError
 from pde_video.protocols import Array
 
 
-def is_scene_cut(before: Array, after: Array) -> bool:
+def is_scene_cut(before: Array, after: Array, *, sigma: float = 0.0) -> bool:
     """Tell whether two consecutive frames belong to different scenes.
 
     corr(coarse(before), coarse(after)) < 0.5 on means over blocks of a sixteenth of the frame: motion and noise leave
@@ -19,6 +19,8 @@ def is_scene_cut(before: Array, after: Array) -> bool:
     ----------
     before, after : ndarray, shape (H, W) or (H, W, C)
         Frames of the same shape.
+    sigma : float
+        ≥ 0: standard deviation of white noise in them. Where the means differ by no more than it explains, is no cut.
 
     Returns
     -------
@@ -43,6 +45,9 @@ def is_scene_cut(before: Array, after: Array) -> bool:
     if before.shape != after.shape:
         raise InputError(f"shapes differ: {before.shape} and {after.shape}")
     a, b = (_coarse(frame) for frame in (before, after))
+    values = before.size / a.size  # In a mean; the sum of squares of as many differences rarely doubles by chance.
+    if sigma and ((a - b) ** 2).mean() <= 2 * 2 * sigma**2 / values:
+        return False
     difference = a.mean() - b.mean()
     a, b = a - a.mean(), b - b.mean()
     norms = float(np.linalg.norm(a) * np.linalg.norm(b))

@@ -1,0 +1,198 @@
+"""Optical flow of one level of a pyramid: data terms gathered over windows, flow diffused between them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pde_video.kernels.jit import kernel
+
+
+@kernel
+def _warp(second, u, v, out, known):
+    """out = second at (i + u, j + v), linear between pixels; known = whether that place is inside the frame."""
+    height, width = second.shape
+    zero, one = second.dtype.type(0), second.dtype.type(1)
+    bottom, right = second.dtype.type(height - 1), second.dtype.type(width - 1)
+    flat, stride = second.reshape(-1), np.uint64(width)
+    down = stride if height > 1 else np.uint64(0)
+    across = np.uint64(1 if width > 1 else 0)
+    y_last, x_last = np.int32(max(height - 2, 0)), np.int32(max(width - 2, 0))
+    for i in range(height):
+        a, b, target, inside = u[i], v[i], out[i], known[i]
+        for j in range(width):
+            y, x = second.dtype.type(i) + a[j], second.dtype.type(j) + b[j]
+            inside[j] = one if (y >= zero) & (y <= bottom) & (x >= zero) & (x <= right) else zero
+            y, x = min(max(y, zero), bottom), min(max(x, zero), right)
+            p, q = min(np.int32(y), y_last), min(np.int32(x), x_last)
+            s, t = y - second.dtype.type(p), x - second.dtype.type(q)
+            at = np.uint64(p) * stride + np.uint64(q)
+            upper = flat[at] + t * (flat[at + across] - flat[at])
+            at += down
+            lower = flat[at] + t * (flat[at + across] - flat[at])
+            target[j] = upper + s * (lower - upper)
+
+
+@kernel
+def _products(first, warped, known, u, v, inverse_contrast, j):
+    """Put the tensor of the linearised brightness constancy, and its right side, into j: 11, 12, 22, 13, 23.
+
+    Weighted by 1/√(1 + r²/c²) with the residual r: an L1 norm, rounded at c, of what does not match.
+    """
+    height, width = first.shape
+    half, one = first.dtype.type(0.5), first.dtype.type(1)
+    left = np.empty(width, first.dtype)
+    gx = np.empty(width, first.dtype)
+    for i in range(height):
+        p, q = max(i - 1, 0), min(i + 1, height - 1)
+        a, b = first[i], warped[i]
+        for k in range(width):
+            left[k] = a[k] + b[k]
+        for k in range(1, width - 1):
+            gx[k] = half * half * (left[k + 1] - left[k - 1])
+        gx[0] = half * half * (left[min(1, width - 1)] - left[0])
+        gx[width - 1] = half * half * (left[width - 1] - left[max(width - 2, 0)])
+        up1, up2, down1, down2 = first[p], warped[p], first[q], warped[q]
+        j0, j1, j2, j3, j4 = j[0, i], j[1, i], j[2, i], j[3, i], j[4, i]
+        inside, ui, vi = known[i], u[i], v[i]
+        for k in range(width):
+            gy = half * half * ((down1[k] + down2[k]) - (up1[k] + up2[k]))
+            r = b[k] - a[k]
+            w = inside[k] / math.sqrt(one + (r * inverse_contrast) * (r * inverse_contrast))
+            c = r - gy * ui[k] - gx[k] * vi[k]
+            j0[k] = w * gy * gy
+            j1[k] = w * gy * gx[k]
+            j2[k] = w * gx[k] * gx[k]
+            j3[k] = w * gy * c
+            j4[k] = w * gx[k] * c
+
+
+@kernel
+def _smooth(plane, weights, lines):
+    """Smooth a plane in place, rows and columns, edges replicated; `lines` has room for the rows in use."""
+    height, width = plane.shape
+    reach = weights.shape[0] // 2
+    n = 2 * reach + 1
+    row = np.empty(width + 2 * reach, plane.dtype)
+    for i in range(-reach, height + reach):
+        source = plane[min(max(i, 0), height - 1)]
+        if 0 <= i < height:  # Smoothed along the row, into the ring.
+            for k in range(width):
+                row[reach + k] = source[k]
+            for k in range(reach):
+                row[k], row[reach + width + k] = source[0], source[width - 1]
+            target = lines[i % n]
+            for k in range(width):
+                target[k] = weights[0] * row[k]
+            for m in range(1, n):
+                part, w = row[m : m + width], weights[m]
+                for k in range(width):
+                    target[k] += w * part[k]
+        done = i - reach
+        if 0 <= done < height:
+            target = plane[done]
+            for m in range(n):
+                part, w = lines[min(max(done + m - reach, 0), height - 1) % n], weights[m]
+                if m == 0:
+                    for k in range(width):
+                        target[k] = w * part[k]
+                else:
+                    for k in range(width):
+                        target[k] += w * part[k]
+
+
+@kernel
+def _normalise(j, floor):
+    """Divide the tensors by their trace, above `floor`: strong edges do not count more than what is clearly seen."""
+    height, width = j.shape[1:]
+    one = j.dtype.type(1)
+    for i in range(height):
+        j0, j1, j2, j3, j4 = j[0, i], j[1, i], j[2, i], j[3, i], j[4, i]
+        for k in range(width):
+            s = one / (j0[k] + j2[k] + floor)
+            j0[k] *= s
+            j1[k] *= s
+            j2[k] *= s
+            j3[k] *= s
+            j4[k] *= s
+
+
+@kernel
+def _diffusivity(u, v, alpha, inverse_contrast, d):
+    """d = ½ α / √(1 + |∇w|²/λ²): flow diffuses less where it is torn; half of it belongs to each side of a face."""
+    height, width = u.shape
+    one, half = u.dtype.type(1), u.dtype.type(0.5)
+    for i in range(height):
+        up, down = max(i - 1, 0), min(i + 1, height - 1)
+        a, b, c = u[up], u[i], u[down]
+        e, f, g = v[up], v[i], v[down]
+        target = d[i]
+        for k in range(1, width - 1):
+            s = (c[k] - a[k]) * (c[k] - a[k]) + (b[k + 1] - b[k - 1]) * (b[k + 1] - b[k - 1])
+            t = (g[k] - e[k]) * (g[k] - e[k]) + (f[k + 1] - f[k - 1]) * (f[k + 1] - f[k - 1])
+            target[k] = half * alpha / math.sqrt(one + (s + t) * inverse_contrast)
+        target[0], target[width - 1] = target[min(1, width - 1)], target[max(width - 2, 0)]
+        if width < 3:
+            for k in range(width):
+                target[k] = half * alpha
+
+
+@kernel
+def _sweep(j, d, u, v, omega, p, q):
+    """(p, q) ← ω · Jacobi sweep of (u, v) + (1 − ω) (p, q), towards (J − div d ∇) w = −b; no flux through the edges."""
+    height, width = u.shape
+    rest = u.dtype.type(1) - omega
+    su, sv, sd = np.empty(width, u.dtype), np.empty(width, u.dtype), np.empty(width, u.dtype)
+    for i in range(height):
+        up, down = max(i - 1, 0), min(i + 1, height - 1)
+        a, b, c = u[up], u[i], u[down]
+        e, f, g = v[up], v[i], v[down]
+        x, y, z = d[up], d[i], d[down]
+        for k in range(1, width - 1):
+            north, south, west, east = x[k] + y[k], z[k] + y[k], y[k - 1] + y[k], y[k + 1] + y[k]
+            sd[k] = (north + south) + (west + east)
+            su[k] = (north * a[k] + south * c[k]) + (west * b[k - 1] + east * b[k + 1])
+            sv[k] = (north * e[k] + south * g[k]) + (west * f[k - 1] + east * f[k + 1])
+        for k in (0, width - 1):
+            left, right = max(k - 1, 0), min(k + 1, width - 1)
+            north, south, west, east = x[k] + y[k], z[k] + y[k], y[left] + y[k], y[right] + y[k]
+            sd[k] = (north + south) + (west + east)
+            su[k] = (north * a[k] + south * c[k]) + (west * b[left] + east * b[right])
+            sv[k] = (north * e[k] + south * g[k]) + (west * f[left] + east * f[right])
+        j0, j1, j2, j3, j4 = j[0, i], j[1, i], j[2, i], j[3, i], j[4, i]
+        pu, qv = p[i], q[i]
+        for k in range(width):
+            m0, m2 = j0[k] + sd[k], j2[k] + sd[k]
+            r, s = su[k] - j3[k], sv[k] - j4[k]
+            t = omega / (m0 * m2 - j1[k] * j1[k])
+            pu[k] = (m2 * r - j1[k] * s) * t + rest * pu[k]
+            qv[k] = (m0 * s - j1[k] * r) * t + rest * qv[k]
+
+
+@kernel
+def refine(first, second, flow, warps, sweeps, alpha, contrast, floor, tear, weights):
+    """Improve the flow from `first` to `second`, in place: `warps` times linearise and diffuse."""
+    height, width = first.shape
+    warped, known = np.empty((2, height, width), first.dtype)
+    before = np.empty((2, height, width), first.dtype)
+    j = np.empty((5, height, width), first.dtype)
+    d = np.empty((height, width), first.dtype)
+    lines = np.empty((weights.shape[0], width), first.dtype)
+    u, v = flow[0], flow[1]
+    for _ in range(warps):
+        _warp(second, u, v, warped, known)
+        _products(first, warped, known, u, v, first.dtype.type(1) / contrast, j)
+        for m in range(5):
+            _smooth(j[m], weights, lines)
+        _normalise(j, floor)
+        _diffusivity(u, v, alpha, first.dtype.type(1) / (tear * tear), d)
+        for m in range(2):
+            before[m] = flow[m]
+        a, b = flow, before
+        for k in range(sweeps):
+            _sweep(j, d, a[0], a[1], first.dtype.type((4 * k + 2) / (2 * k + 3)), b[0], b[1])
+            a, b = b, a
+        if sweeps % 2:
+            for m in range(2):
+                flow[m] = before[m]
