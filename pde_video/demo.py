@@ -60,7 +60,8 @@ def demonstrate(
     sigma: float,
     folder: Path,
     *,
-    method: str = "perona-malik",
+    preset: str | None = None,
+    method: str | None = None,
     seed: int = 0,
     place: Place | None = None,
     force: bool = False,
@@ -92,7 +93,7 @@ def demonstrate(
 
     def rows(source: Iterable[Array]) -> Iterator[list[Array | None]]:
         noisy_frames = gaussian_noise(_kept(source, clean_aside), sigma, rng=seed)
-        denoised_frames = denoise(_kept(noisy_frames, noisy_aside), method=method, report=report)
+        denoised_frames = denoise(_kept(noisy_frames, noisy_aside), preset=preset, method=method, report=report)
         for number, denoised in enumerate(progress(denoised_frames, count)):
             clean, noisy = clean_aside.popleft(), noisy_aside.popleft()
             before.add(clean, noisy)

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.filters.denoise import METHODS, denoise
+from pde_video.filters.denoise import PRESETS, denoise
+from pde_video.filters.evolved import METHODS
 from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime
 from pde_video.grid import BOUNDARIES
 from pde_video.loop import evolve
+from pde_video.motion import warp
 from pde_video.protocols import Array
 from pde_video.stabilise import Stabiliser
 from pde_video.steps import aos, explicit_euler, implicit_euler
@@ -62,9 +64,14 @@ def _exercises() -> list[Callable[[], object]]:
     def add(function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
         calls.append(lambda: function(*args, **kwargs))
 
-    for method in METHODS:
-        add(denoise, grey, method=method)
-        add(denoise, colour, method=method)
+    for video in (grey, colour):
+        for method in METHODS:
+            add(denoise, video, method=method)
+        for preset in PRESETS:
+            add(denoise, video, preset=preset, sigma=0.1)
+    for noise in ("gaussian", "poisson-gaussian"):
+        add(denoise, grey, noise=noise)
+    add(warp, grey[0], np.zeros((2, *grey[0].shape), np.float32))
     for term in terms:
         for state in (grey[0], grey):
             dt = term.stable_dt(state.ndim)

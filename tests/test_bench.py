@@ -330,7 +330,8 @@ def test_every_format_holds_every_row_and_what_it_depends_on(benchmark, tmp_path
         assert all(sha in page for sha in shas)
         assert f"numpy {np.__version__}" in page or f'"numpy": "{np.__version__}"' in page
     row = next(row for row in benchmark.rows if row.clip == "flat" and row.method == "same")
-    assert f"| flat | same | {row.psnr:.2f} | {row.ssim:.4f} | – | – | {row.ms_per_frame:.1f} |" in markdown
+    cells = f"{row.psnr:.2f} | {row.ssim:.4f} | {row.warped_error:.2f} | – | {row.ms_per_frame:.1f}"
+    assert f"| flat | same | {cells} |" in markdown
     assert "broken: failed on flat, σ = 20: it broke" in markdown
     read = list(csv.DictReader(comma.splitlines()))
     assert len(read) == len(benchmark.rows) + 2 * len(tables.means(benchmark.rows))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import math
 import os
 import time
@@ -107,21 +105,17 @@ class _Metrics:
         self._vmaf, self._notes = reason is None, notes
         if reason:
             notes.append(f"VMAF: not measured, {reason}")
-        there = importlib.util.find_spec("pde_video.motion") is not None
-        self._motion = importlib.import_module("pde_video.motion") if there else None
-        if not there:
-            notes.append("warped error: not measured, this version has no optical flow")
 
     def against(self, clip: Clip) -> Callable[[Array], dict[str, Any]]:
         """Return what measures a video against a clean clip, whose motion is found once."""
-        motion = Motion(clip.frames, self._motion) if self._motion else None
+        motion = Motion(clip.frames)
 
         def measured(video: Array) -> dict[str, Any]:
             pairs = list(zip(clip.frames, video, strict=True))
             return {
                 "psnr": _finite(np.mean([psnr(clean, frame) for clean, frame in pairs])),
                 "ssim": _finite(np.mean([ssim(clean, frame) for clean, frame in pairs])),
-                "warped_error": _finite(motion.warped_error(video)) if motion else None,
+                "warped_error": _finite(motion.warped_error(video)),
                 "vmaf": self._vmaf_of(clip, video) if self._vmaf else None,
             }
 

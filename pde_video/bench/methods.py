@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-import inspect
 import math
 import os
 import subprocess
@@ -23,7 +22,8 @@ import numpy as np
 from pde_video.bench import ffmpeg, peers
 from pde_video.errors import ParameterError
 from pde_video.estimate import estimate_sigma
-from pde_video.filters.denoise import denoise
+from pde_video.filters.denoise import PRESETS, denoise
+from pde_video.filters.evolved import METHODS as ALONE
 from pde_video.filters.spacetime import spacetime
 from pde_video.protocols import Array
 from pde_video.terms.perona_malik import PeronaMalik
@@ -84,10 +84,8 @@ def _spacetime(video: Array) -> Array:
 
 
 def _ours() -> list[Method]:
-    # Presets come with the denoiser that has them.
-    with_presets = "preset" in inspect.signature(denoise).parameters
-    named = {f"preset {name}": {"preset": name} for name in ("fast", "balanced", "best") if with_presets}
-    named |= {f"denoise, {name}": {"method": name} for name in ("perona-malik", "tv", "heat")}
+    named = {f"preset {name}": {"preset": name} for name in PRESETS}
+    named |= {f"denoise, {name}": {"method": name} for name in ALONE}
     found = [Method(name, OURS, partial(denoise, **chosen)) for name, chosen in named.items()]
     return [*found, Method("space-time Perona–Malik", OURS, _spacetime)]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pde_video import motion
 from pde_video.filters.conversion import to_gray
 from pde_video.protocols import Array
 
@@ -15,11 +16,10 @@ from pde_video.protocols import Array
 class Motion:
     """Where each pixel of frame k goes in frame k + 1 of a clean clip, and which stay in sight.
 
-    `using` has ``optical_flow(first, second) -> (2, H, W)``, ``warp(frame, flow)`` and ``occluded(forward, backward)``:
-    the module `pde_video.motion`, or what stands for it.
+    `using` has ``optical_flow``, ``warp`` and ``occluded`` like the module `pde_video.motion`.
     """
 
-    def __init__(self, clean: Array, using: Any) -> None:
+    def __init__(self, clean: Array, using: Any = motion) -> None:
         luma = to_gray(clean)
         self._warp = using.warp
         self._steps = []
@@ -34,14 +34,8 @@ class Motion:
         far below it, details that move have been blurred away.
         """
         squares = [
-            np.square(np.subtract(first, self._warped(second, flow), dtype=np.float64))[seen].ravel()
+            np.square(np.subtract(first, self._warp(second, flow), dtype=np.float64))[seen].ravel()
             for first, second, (flow, seen) in zip(video[:-1], video[1:], self._steps, strict=True)
         ]
         every = np.concatenate(squares)
         return 255 * math.sqrt(every.mean()) if every.size else math.nan
-
-    def _warped(self, frame: Array, flow: Array) -> Array:
-        if frame.ndim == 2:
-            return np.asarray(self._warp(frame, flow))
-        planes = (np.ascontiguousarray(frame[..., c]) for c in range(frame.shape[2]))
-        return np.stack([self._warp(plane, flow) for plane in planes], axis=-1)

@@ -19,8 +19,9 @@ from pde_video.cli.bench import bench
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print what was estimated and done as JSON.")
 _force = click.option("--force", is_flag=True, help="Overwrite existing outputs.")
+_preset = click.option("--preset", metavar="NAME", help="fast, balanced or best.  [default: balanced]")
 _method = click.option(
-    "--method", default="perona-malik", show_default=True, metavar="NAME", help="perona-malik, tv or heat."
+    "--method", metavar="NAME", help="In place of a preset, every frame alone: perona-malik, tv or heat."
 )
 _place = click.option(
     "--crop",
@@ -50,24 +51,37 @@ cli.add_command(bench)
 @cli.command("denoise")
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@_preset
 @click.option(
     "--sigma",
     type=float,
     help="Noise deviation in units of the input (of 255 for 8 bits). Default: estimated.",
 )
+@click.option(
+    "--noise",
+    default="auto",
+    show_default=True,
+    metavar="MODEL",
+    help="gaussian (the same everywhere), poisson-gaussian (grows with brightness), or auto.",
+)
+@click.option("--radius", type=int, metavar="N", help="Frames to use on each side; 0 treats every frame alone.")
+@click.option("--causal", is_flag=True, help="Use only frames before each, and look at none after it.")
 @_method
 @_force
 @_json
-def denoise(source: Path, target: Path, sigma: float | None, method: str, force: bool, as_json: bool) -> None:
+def denoise(source: Path, target: Path, force: bool, as_json: bool, **options: Any) -> None:
     """Remove noise from the video IN and write OUT.
+
+    Frames are averaged along the motion, and then diffused by what noise is left. Nothing need be chosen.
 
     \b
     Example: pde-video denoise noisy.mp4 clean.mp4
+             pde-video denoise stack.tiff clean.tiff --preset best
              pde-video denoise stack.tiff clean.tiff --sigma 300
     """
     import pde_video as pv
 
-    report = pv.run(source, target, partial(pv.denoise, sigma=sigma, method=method), force=force, progress=_progress)
+    report = pv.run(source, target, partial(pv.denoise, **options), force=force, progress=_progress)
     if report.get("sigma") == 0:
         click.echo(
             "no noise was found in the first frames, so nothing was changed; --sigma tells how much there is", err=True
@@ -89,6 +103,7 @@ def denoise(source: Path, target: Path, sigma: float | None, method: str, force:
     show_default=True,
     help="Folder for the results.",
 )
+@_preset
 @_method
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise.")
 @_place
@@ -98,7 +113,8 @@ def demo(
     clip: Path | None,
     sigma: float,
     folder: Path,
-    method: str,
+    preset: str | None,
+    method: str | None,
     seed: int,
     place: tuple[int, int, int, int] | None,
     force: bool,
@@ -116,7 +132,9 @@ def demo(
     """
     from pde_video.demo import demonstrate
 
-    figures = demonstrate(clip, sigma, folder, method=method, seed=seed, place=place, force=force, progress=_progress)
+    figures = demonstrate(
+        clip, sigma, folder, preset=preset, method=method, seed=seed, place=place, force=force, progress=_progress
+    )
     _print(figures, as_json)
 
 

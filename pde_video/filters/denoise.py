@@ -3,56 +3,70 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 
 from pde_video.errors import ParameterError
-from pde_video.estimate import estimate_sigma, stopping_time
+from pde_video.estimate import estimate_noise, estimate_poisson_gaussian, estimate_sigma, is_scene_cut
+from pde_video.filters.evolved import METHODS, evolved
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
-from pde_video.loop import evolve
-from pde_video.protocols import Array, Times
-from pde_video.terms.heat import Heat
-from pde_video.terms.perona_malik import PeronaMalik
-from pde_video.times import uniform
+from pde_video.filters.presets import PASSES, along_motion
+from pde_video.filters.recursive import recursive
+from pde_video.grid import check_whole
+from pde_video.protocols import Array
+from pde_video.stabilise import Stabiliser
 
-_LOOKED_AT = 5  # Frames from which an unknown noise level is estimated: the first that are not one flat colour,
+PRESETS = ("fast", *PASSES)
+_LOOKED_AT = 5  # Frames from which unknown noise is estimated: the first that are not one flat colour,
 _WITHIN = 40  # among so many, since films fade in from black.
-_EVERY = 25  # Frames after which the time is chosen anew: scenes change, and what is smooth wants longer.
-_PATCH = 160  # Side in pixels of the patches on which it is chosen.
-
-# Term of each method, and the times among which to choose, from the noise level of the picture's gradient: of
-# `contrast`, which is σ √C for C channels whose squared differences are added. docs/automatic.md has the figures.
-_METHODS: dict[str, Callable[[float], tuple[Heat | PeronaMalik, Times]]] = {
-    "heat": lambda contrast: (Heat(), uniform(4.0, dt=0.05)),
-    "perona-malik": lambda contrast: (PeronaMalik(0.2 * contrast, "rational", smoothing=0.7), uniform(12.0)),
-    "tv": lambda contrast: (PeronaMalik(0.15 * contrast, "tv"), uniform(1.6 * contrast)),
-}
-METHODS = tuple(_METHODS)
+_NOTABLE = 0.1  # Share of the variance that frames have in common from which that is more than an error of estimation.
 
 
 @video_filter
-def denoise(frames: Frames, *, sigma: float | None = None, method: str = "perona-malik") -> Iterator[Array]:
-    """Remove noise from every frame by diffusion, with nothing to choose.
+def denoise(
+    frames: Frames,
+    *,
+    preset: str | None = None,
+    sigma: float | None = None,
+    noise: str | tuple[float, float] = "auto",
+    radius: int | None = None,
+    causal: bool = False,
+    method: str | None = None,
+) -> Iterator[Array]:
+    """Remove noise, with nothing to choose: frames are averaged along the motion, then diffused in space.
 
-    frame ← evolve(term, frame, times), with the term of the method, its contrast from the noise, and times up to the
-    one at which Stein's estimate of the error is smallest (`stopping_time`), on patches of every 25th frame.
+    u ← u + Σ g_k (u_k(x + w_k) − u) / (1 + Σ g_k), with the flow w_k to frame k and the conductance g_k of the
+    difference that remains, 0 where the motion is lost; then u ← u − Σ K_jᵀ (1 − g_j) K_j u, with the cosine filters
+    K_j of 8 × 8 windows and g_j by what noise is left at each pixel. docs/denoising.md tells more.
 
     Parameters
     ----------
     frames : video
         Array (T, H, W) or (T, H, W, C), or an iterable of frames.
+    preset : {"balanced", "fast", "best"}
+        "balanced" (default) averages 6 frames on each side. "best" repeats that with 8, guided by the first result.
+        "fast" carries an average on from frame to frame, and never looks ahead for it.
     sigma : float, optional
-        Standard deviation of the noise, ≥ 0, in units of the input (of 255 for uint8). Default: estimated from the
-        first five frames by `estimate_sigma`; frames of one flat colour, as before a fade-in, are passed over.
-    method : {"perona-malik", "tv", "heat"}
-        Edge-stopping diffusion with a rational conductance on smoothed gradients, total variation flow, or the
-        heat equation (which blurs).
+        Standard deviation of Gaussian noise, ≥ 0, in units of the input (of 255 for uint8). Default: see `noise`.
+    noise : {"auto", "gaussian", "poisson-gaussian"} or (slope, offset)
+        What is estimated from the first five frames (those of one flat colour, as before a fade-in, passed over):
+        Gaussian noise, the same everywhere; noise whose variance is slope · brightness + offset; or which of the two
+        it is. Or that line itself, in units of the input and their square.
+    radius : int, optional
+        ≥ 0: frames to use on each side, in place of the preset's ("fast" has none). Still scenes gain with every
+        frame; time and memory grow with it. With 0, every frame is denoised alone.
+    causal : bool
+        Whether to give every frame back before the next is read, and so to use only frames before it.
+    method : {"perona-malik", "tv", "heat"}, optional
+        In place of a preset: evolve each frame alone by edge-stopping diffusion, total variation flow, or the heat
+        equation (which blurs), up to the time at which Stein's estimate of the error is smallest.
     report : dict, optional
-        Receives ``method``, ``sigma``, ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last
-        one chosen) and the ``criterion`` it was chosen by.
+        Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``; ``fixed``, the
+        share of the noise's variance that is the same in every frame (a fixed pattern); ``latency``, the frames
+        after it that a result depends on; ``cuts``, the frames at which scenes begin. For a method ``kappa``,
+        ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen) and the ``criterion``.
 
     Returns
     -------
@@ -61,41 +75,108 @@ def denoise(frames: Frames, *, sigma: float | None = None, method: str = "perona
     Raises
     ------
     ParameterError
-        If a parameter is out of range.
+        If a parameter is out of range, or two contradict each other.
     InputError, TypeError
         If the video cannot be used as it is.
 
     References
     ----------
-    Perona & Malik (1990), doi:10.1109/34.56205. Catté et al. (1992), doi:10.1137/0729012.
-    Rudin, Osher & Fatemi (1992), doi:10.1016/0167-2789(92)90242-F. Ramani, Blu & Unser (2008),
-    doi:10.1109/TIP.2008.2001404.
+    Weickert, Steidl, Mrázek, Welk & Brox (2006) on diffusion and shrinkage, doi:10.1007/0-387-28831-7_1. Yu & Sapiro
+    (2011), doi:10.5201/ipol.2011.ys-dct. Makitalo & Foi (2013), doi:10.1109/TIP.2012.2202675. Of the methods: Perona &
+    Malik (1990), doi:10.1109/34.56205; Catté et al. (1992), doi:10.1137/0729012; Rudin, Osher & Fatemi (1992),
+    doi:10.1016/0167-2789(92)90242-F; Ramani, Blu & Unser (2008), doi:10.1109/TIP.2008.2001404.
 
     Examples
     --------
     >>> import numpy as np, pde_video as pv
-    >>> clean = np.full((2, 64, 64), 0.5)
+    >>> clean = np.full((4, 64, 64), 0.5)
     >>> noisy = clean + np.random.default_rng(0).normal(0, 0.1, clean.shape)
     >>> report = {}
     >>> gain = pv.psnr(clean, pv.denoise(noisy, report=report)) - pv.psnr(clean, noisy)
-    >>> gain > 12, round(report["sigma"], 1)
+    >>> gain > 20, round(report["sigma"], 1)
     (True, 0.1)
     """
-    if method not in _METHODS:
-        raise ParameterError(f"method is {method!r}; it must be one of {', '.join(METHODS)}")
-    if sigma is None:
-        level = estimate_sigma(_frames_that_show_noise(frames))
-    elif math.isfinite(sigma) and sigma >= 0:
-        level = sigma / frames.scale
-    else:
-        raise ParameterError(f"sigma is {sigma}; it must be 0 or a positive, finite standard deviation")
-    frames.report.update(method=method, sigma=level * frames.scale)
-    contrast = level * math.sqrt(frames.peek(1)[0].shape[2])
-    if contrast == 0:
+    _check(preset, sigma, noise, radius, causal, method)
+    model = _model(frames, sigma, "gaussian" if method is not None else noise)
+    preset = preset or "balanced"
+    frames.report.update({"preset": preset} if method is None else {"method": method})
+    if model is None:
         return frames
-    term, times = _METHODS[method](contrast)
-    frames.report.update(_described(term, frames.scale), criterion="sure")
-    return _diffused(frames, term, times, level)
+    if method is not None:
+        return evolved(frames, method, model.readout)
+    fixed = _share_in_common(frames, model)
+    frames.report["fixed"] = fixed
+    if preset == "fast":
+        frames.report["latency"] = 0
+        return recursive(frames, model, fixed, causal=causal)
+    passes = PASSES[preset] if radius is None else tuple(replace(one, radius=radius) for one in PASSES[preset])
+    frames.report["latency"] = 0 if causal else sum(one.radius for one in passes)
+    return along_motion(frames, passes, model, fixed, causal=causal)
+
+
+def _check(
+    preset: str | None,
+    sigma: float | None,
+    noise: str | tuple[float, float],
+    radius: int | None,
+    causal: bool,
+    method: str | None,
+) -> None:
+    if preset is not None and preset not in PRESETS:
+        raise ParameterError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}")
+    if method is not None and method not in METHODS:
+        raise ParameterError(f"method is {method!r}; it must be one of {', '.join(METHODS)}")
+    if method is not None and (preset is not None or radius is not None or causal or noise not in ("auto", "gaussian")):
+        raise ParameterError(
+            f"method {method!r} treats every frame alone, with Gaussian noise: it takes no preset, radius, causal or "
+            "other noise; leave out one or the other"
+        )
+    if radius is not None:
+        check_whole(0, radius=radius)
+        if preset == "fast":
+            raise ParameterError("the preset 'fast' goes from frame to frame and has no radius; take another preset")
+    if sigma is not None and not (math.isfinite(sigma) and sigma >= 0):
+        raise ParameterError(f"sigma is {sigma}; it must be 0 or a positive, finite standard deviation")
+    if isinstance(noise, str):
+        if noise not in ("auto", "gaussian", "poisson-gaussian"):
+            raise ParameterError(
+                f"noise is {noise!r}; it must be 'auto', 'gaussian', 'poisson-gaussian', or a pair (slope, offset)"
+            )
+    elif sigma is not None:
+        raise ParameterError("sigma and noise=(slope, offset) both say how much noise there is; give one of them")
+    if sigma is not None and noise == "poisson-gaussian":
+        raise ParameterError(
+            "sigma is of Gaussian noise; for noise='poisson-gaussian' give (slope, offset), or neither"
+        )
+
+
+def _model(frames: Frames, sigma: float | None, noise: str | tuple[float, float]) -> Stabiliser | None:
+    """Return the noise in units of the frames, reported in units of the input; None if there is none."""
+    scale = frames.scale
+    if sigma is not None:
+        slope, offset = 0.0, (sigma / scale) ** 2
+    elif not isinstance(noise, str):
+        slope, offset = noise[0] / scale, noise[1] / scale**2
+    else:
+        shown = _frames_that_show_noise(frames)
+        if noise == "gaussian":
+            slope, offset = 0.0, estimate_sigma(shown) ** 2
+        else:
+            slope, offset = (estimate_noise if noise == "auto" else estimate_poisson_gaussian)(shown)
+    if slope == 0:
+        frames.report.update(noise="gaussian", sigma=math.sqrt(max(offset, 0)) * scale)
+    else:
+        frames.report.update(noise="poisson-gaussian", slope=slope * scale, offset=offset * scale**2)
+    return Stabiliser(slope, offset) if slope or offset else None
+
+
+def _share_in_common(frames: Frames, noise: Stabiliser) -> float:
+    """Return the share of the noise's variance that the differences of consecutive frames do not have."""
+    shown = [noise.forward(frame) for frame in _frames_that_show_noise(frames)]
+    pairs = [(a, b) for a, b in pairwise(shown) if not is_scene_cut(a, b)]
+    changes = [change for change in (b - a for a, b in pairs) if change.any()]  # Some films repeat frames.
+    share = 1 - estimate_sigma(changes) ** 2 / 2 if changes else 0.0
+    return share if share > _NOTABLE else 0.0
 
 
 def _frames_that_show_noise(frames: Frames) -> list[Array]:
@@ -106,38 +187,3 @@ def _frames_that_show_noise(frames: Frames) -> list[Array]:
         if len(lively) == _LOOKED_AT or len(head) < ahead or ahead >= _WITHIN:
             return lively or head[:_LOOKED_AT]
         ahead = min(2 * ahead, _WITHIN)
-
-
-def _diffused(frames: Frames, term: Heat | PeronaMalik, times: Times, sigma: float) -> Iterator[Array]:
-    def with_times() -> Iterator[tuple[Array, Array]]:
-        for index, frame in enumerate(frames):
-            if index % _EVERY == 0:
-                chosen = _until_best(term, times, frame, sigma)
-                frames.report["time"] = float(chosen[-1])
-            yield frame, chosen
-
-    def evolved(frame_and_times: tuple[Array, Array], out: Array | None) -> Array:
-        return evolve(term, *frame_and_times, channel_axis=-1, out=out)
-
-    return frames.mapped(evolved, with_times())
-
-
-def _until_best(term: Heat | PeronaMalik, times: Times, frame: Array, sigma: float) -> Array:
-    """Return the times up to the smallest estimated error, summed over the patches of a frame."""
-    found = [stopping_time(term, patch, times, sigma=sigma, channel_axis=-1) for patch in _patches(frame)]
-    return found[0].times[: np.sum([one.values for one in found], axis=0).argmin() + 1]
-
-
-def _patches(frame: Array) -> list[Array]:
-    """Return patches of equal size: of the middle of a frame, and of the middle of each quarter."""
-    corners = {
-        tuple(max(0, min(n * q // 4 - _PATCH // 2, n - _PATCH)) for n, q in zip(frame.shape, quarters, strict=False))
-        for quarters in ((2, 2), (1, 1), (3, 3), (1, 3), (3, 1))
-    }
-    return [frame[top : top + _PATCH, left : left + _PATCH] for top, left in sorted(corners)]
-
-
-def _described(term: Heat | PeronaMalik, scale: float) -> dict[str, Any]:
-    if isinstance(term, Heat):
-        return {}
-    return {"kappa": term.kappa * scale, "conductance": term.conductance, "smoothing": term.smoothing}

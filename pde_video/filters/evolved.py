@@ -1,0 +1,72 @@
+"""Denoising by a single evolution of each frame, up to the best time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from pde_video.estimate import stopping_time
+from pde_video.filters.frames import Frames
+from pde_video.loop import evolve
+from pde_video.protocols import Array, Times
+from pde_video.terms.heat import Heat
+from pde_video.terms.perona_malik import PeronaMalik
+from pde_video.times import uniform
+
+_EVERY = 25  # Frames after which the time is chosen anew: scenes change, and what is smooth wants longer.
+_PATCH = 160  # Side in pixels of the patches on which it is chosen.
+
+# Term of each method, and the times among which to choose, from the noise level of the picture's gradient: of
+# `contrast`, which is σ √C for C channels whose squared differences are added. docs/automatic.md has the figures.
+_METHODS: dict[str, Callable[[float], tuple[Heat | PeronaMalik, Times]]] = {
+    "heat": lambda contrast: (Heat(), uniform(4.0, dt=0.05)),
+    "perona-malik": lambda contrast: (PeronaMalik(0.2 * contrast, "rational", smoothing=0.7), uniform(12.0)),
+    "tv": lambda contrast: (PeronaMalik(0.15 * contrast, "tv"), uniform(1.6 * contrast)),
+}
+METHODS = tuple(_METHODS)
+
+
+def evolved(frames: Frames, method: str, sigma: float) -> Iterator[Array]:
+    """Yield every frame evolved by the term of the method, up to the time of the least estimated error."""
+    contrast = sigma * math.sqrt(frames.peek(1)[0].shape[2])
+    term, times = _METHODS[method](contrast)
+    frames.report.update(_described(term, frames.scale), criterion="sure")
+    return _diffused(frames, term, times, sigma)
+
+
+def _diffused(frames: Frames, term: Heat | PeronaMalik, times: Times, sigma: float) -> Iterator[Array]:
+    def with_times() -> Iterator[tuple[Array, Array]]:
+        for index, frame in enumerate(frames):
+            if index % _EVERY == 0:
+                chosen = _until_best(term, times, frame, sigma)
+                frames.report["time"] = float(chosen[-1])
+            yield frame, chosen
+
+    def evolved(frame_and_times: tuple[Array, Array], out: Array | None) -> Array:
+        return evolve(term, *frame_and_times, channel_axis=-1, out=out)
+
+    return frames.mapped(evolved, with_times())
+
+
+def _until_best(term: Heat | PeronaMalik, times: Times, frame: Array, sigma: float) -> Array:
+    """Return the times up to the smallest estimated error, summed over the patches of a frame."""
+    found = [stopping_time(term, patch, times, sigma=sigma, channel_axis=-1) for patch in _patches(frame)]
+    return found[0].times[: np.sum([one.values for one in found], axis=0).argmin() + 1]
+
+
+def _patches(frame: Array) -> list[Array]:
+    """Return patches of equal size: of the middle of a frame, and of the middle of each quarter."""
+    corners = {
+        tuple(max(0, min(n * q // 4 - _PATCH // 2, n - _PATCH)) for n, q in zip(frame.shape, quarters, strict=False))
+        for quarters in ((2, 2), (1, 1), (3, 3), (1, 3), (3, 1))
+    }
+    return [frame[top : top + _PATCH, left : left + _PATCH] for top, left in sorted(corners)]
+
+
+def _described(term: Heat | PeronaMalik, scale: float) -> dict[str, Any]:
+    if isinstance(term, Heat):
+        return {}
+    return {"kappa": term.kappa * scale, "conductance": term.conductance, "smoothing": term.smoothing}

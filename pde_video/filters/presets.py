@@ -1,0 +1,175 @@
+"""Denoising along motion: frames take in what those around them show of the same thing, then diffuse in space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pde_video.cosines import diffuse, shrink
+from pde_video.estimate import is_scene_cut
+from pde_video.filters.frames import Frames
+from pde_video.motion import flow_between, pyramid
+from pde_video.protocols import Array
+from pde_video.stabilise import Stabiliser
+from pde_video.threads import ordered
+from pde_video.trajectories import Seen, astray, averaged, conductance, halved, seen, settled
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A look at the frames around each frame. Contrast is in units of the noise."""
+
+    radius: int  # Frames on each side.
+    contrast: float  # Of the temporal flux.
+    smoothness: float  # Of the motion.
+    step: int  # Distance in pixels of the windows of the diffusion in space.
+
+
+# Guides are smoothed frames of half the size in a first pass, in a second one the results of the first.
+PASSES = {
+    "balanced": (Pass(6, 0.5, 20.0, 2),),
+    "best": (Pass(4, 0.6, 20.0, 2), Pass(8, 0.35, 10.0, 1)),
+}
+
+
+class Picture(NamedTuple):
+    """A frame on its way: as it came, (H, W, C), and what its neighbours need of it, with noise of variance 1."""
+
+    frame: Array
+    seen: Seen
+    levels: list[Array]  # The pyramid on which motion is seen.
+    scene: int = 0
+    links: tuple[tuple[Array, Array], ...] = ()  # Flows to the frames before it, nearest first, and from them.
+
+
+def along_motion(
+    frames: Frames, passes: tuple[Pass, ...], noise: Stabiliser, fixed: float = 0.0, *, causal: bool = False
+) -> Iterator[Array]:
+    """Yield the frames denoised; `fixed` is the share of the noise's variance that all frames have in common."""
+    spread: Callable[..., Iterator[Any]] = map if causal else ordered  # A last frame must not wait for more.
+    pictures = numbered(spread(partial(prepared, noise=noise), frames), frames.report)
+    results: Iterator[tuple[Picture, Array]] | None = None
+    for look in passes:
+        if results is not None:
+            pictures = spread(_guided, results)
+        linked = spread(partial(_linked, smoothness=look.smoothness), _windows(pictures, look.radius, 0))
+        around = _windows(linked, look.radius, 0 if causal else look.radius)
+        results = spread(partial(_denoised, look=look, fixed=fixed), around)
+    assert results is not None
+    return (finished(picture, planes, noise) for picture, planes in results)
+
+
+def prepared(frame: Array, noise: Stabiliser, step: int = 2) -> Picture:
+    """Return a frame with noise of variance 1, uncorrelated colours, and a guide of half the size."""
+    planes = _opponent(noise.forward(frame))
+    coarse = halved(planes)
+    return _pictured(frame, planes, shrink(coarse, np.full(coarse.shape[1:], 0.25, coarse.dtype), step=step))
+
+
+def _pictured(frame: Array, planes: Array, guide: Array) -> Picture:
+    here = seen(planes, guide)
+    return Picture(frame, here, pyramid(here.coarse))
+
+
+def finished(picture: Picture, planes: Array, noise: Stabiliser) -> Array:
+    """Return the denoised planes as a frame like the one that came: by what has changed, so that nothing else does."""
+    if noise.slope:
+        return noise.inverse(_from_opponent(planes))
+    deviation = picture.frame.dtype.type(noise.readout)
+    return picture.frame + deviation * _from_opponent(planes - picture.seen.planes)
+
+
+def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Picture]:
+    """Yield the pictures with the numbers of their scenes."""
+    cuts: list[int] = report.setdefault("cuts", [])
+    previous: Picture | None = None
+    for index, picture in enumerate(pictures):
+        if previous is not None and is_scene_cut(previous.seen.coarse, picture.seen.coarse, sigma=0.5):
+            cuts.append(index)
+        previous = picture._replace(scene=len(cuts))
+        yield previous
+
+
+def _windows(pictures: Iterable[Picture], before: int, after: int) -> Iterator[tuple[int, list[Picture]]]:
+    """Yield for each picture its place among those of its scene that are at most so many frames away, and these."""
+    held: list[Picture] = []
+    at = 0
+    for picture in chain(pictures, repeat(None, after)):
+        held += [picture] if picture is not None else []
+        if (len(held) - at > after or picture is None) and at < len(held):
+            scene = held[at].scene
+            first = next(k for k, other in enumerate(held) if other.scene == scene)
+            yield at - first, [other for other in held[: at + after + 1] if other.scene == scene]
+            held[at] = held[at]._replace(links=())  # Those after it have their own, and they are large.
+            at += 1
+        if at > before:
+            del held[0]
+            at -= 1
+
+
+def _linked(window: tuple[int, list[Picture]], smoothness: float) -> Picture:
+    """Return the last picture of the window with the flows between it and the others."""
+    *others, last = window[1]
+    return last._replace(
+        links=tuple((flow(last, other, smoothness), flow(other, last, smoothness)) for other in reversed(others))
+    )
+
+
+def flow(here: Picture, there: Picture, smoothness: float) -> Array:
+    """Return the motion from one picture to another, 0 where nothing speaks for it."""
+    found = flow_between(here.levels, there.levels, smoothness)
+    return settled(found, here.levels[0], there.levels[0])
+
+
+def _denoised(window: tuple[int, list[Picture]], look: Pass, fixed: float) -> tuple[Picture, Array]:
+    """Return the picture and its planes, averaged along time and then diffused in space by what noise is left."""
+    at, pictures = window
+    here = pictures[at]
+
+    def along() -> Iterator[tuple[Seen, Array, Array]]:
+        for k, there in enumerate(pictures):
+            if k != at:
+                w, back = here.links[at - k - 1] if k < at else reversed(there.links[k - at - 1])
+                yield there.seen, w, conductance(here.seen, there.seen, w, astray(w, back), look.contrast)
+
+    mean, left = averaged(here.seen, along())
+    return here, diffuse(mean, remaining(left, fixed), step=look.step)
+
+
+def remaining(left: Array, fixed: float) -> Array:
+    """Return the variance of the noise of which a share `left` of what differs between frames is left."""
+    if not fixed:
+        return left
+    share = left.dtype.type(fixed)
+    return share + (1 - share) * left
+
+
+def _guided(result: tuple[Picture, Array]) -> Picture:
+    """Return a picture whose guide is what was made of it."""
+    picture, planes = result
+    return _pictured(picture.frame, picture.seen.planes, planes)._replace(scene=picture.scene)
+
+
+def _opponent(frame: Array) -> Array:
+    """Return planes (C, H, W); of red, green and blue, their orthonormal mean and differences, equally noisy."""
+    planes = np.ascontiguousarray(np.moveaxis(frame, -1, 0))
+    if len(planes) != 3:
+        return planes
+    red, green, blue = planes
+    a, b, c = (frame.dtype.type(1 / math.sqrt(n)) for n in (3, 2, 6))
+    return np.stack([a * (red + green + blue), b * (red - blue), c * (red - 2 * green + blue)])
+
+
+def _from_opponent(planes: Array) -> Array:
+    """Return the frame (H, W, C) whose `_opponent` the planes are."""
+    if len(planes) == 3:
+        a, b, c = (planes.dtype.type(1 / math.sqrt(n)) for n in (3, 2, 6))
+        mean, across, along = a * planes[0], b * planes[1], c * planes[2]
+        planes = np.stack([mean + across + along, mean - 2 * along, mean - across + along])
+    return np.moveaxis(planes, 0, -1)

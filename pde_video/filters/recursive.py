@@ -1,0 +1,70 @@
+"""Denoising as frames come: an average along the motion that is carried on from frame to frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pde_video.cosines import diffuse
+from pde_video.filters.frames import Frames
+from pde_video.filters.presets import Picture, finished, numbered, prepared, remaining
+from pde_video.motion import flow_between
+from pde_video.protocols import Array
+from pde_video.stabilise import Stabiliser
+from pde_video.threads import ordered
+from pde_video.trajectories import conductance, doubled, edged, toward, warped
+
+_CONTRAST, _SMOOTHNESS = 0.75, 20.0  # Of the temporal flux, in units of the noise; of the motion.
+_LEAST = 1 / 16  # Share of the noise below which the average forgets: less would gain little and blur with each warp.
+_STEP = 4  # Distance in pixels of the windows of the diffusion in space.
+
+
+def recursive(frames: Frames, noise: Stabiliser, fixed: float = 0.0, *, causal: bool = False) -> Iterator[Array]:
+    """Yield each frame denoised by what came before it.
+
+    m ← u + a (m(x + w) − u), a = g / (1 + v(x + w)), with the noise v ← (1 − a)² + a² v(x + w): the mean weighted by
+    variances where the motion was followed (g = 1), and nothing of the past where it was not (g = 0).
+    """
+    spread: Callable[..., Iterator[Any]] = map if causal else ordered
+    pictures = numbered(spread(partial(prepared, noise=noise, step=_STEP), frames), frames.report)
+    averages = _averaged(spread(_with_flow, _pairs(pictures)))
+    return spread(partial(_finished, noise=noise, fixed=fixed), averages)
+
+
+def _pairs(pictures: Iterator[Picture]) -> Iterator[tuple[Picture | None, Picture]]:
+    before: Picture | None = None
+    for picture in pictures:
+        yield (before if before is not None and before.scene == picture.scene else None), picture
+        before = picture
+
+
+def _with_flow(pair: tuple[Picture | None, Picture]) -> tuple[Picture, Array | None, Array | None]:
+    """Return a picture with the flow to the one before it and the conductance between them, if there is one."""
+    before, here = pair
+    if before is None:
+        return here, None, None
+    w = flow_between(here.levels, before.levels, _SMOOTHNESS)
+    return here, w, conductance(here.seen, before.seen, w, None, _CONTRAST)
+
+
+def _averaged(pictures: Iterator[tuple[Picture, Array | None, Array | None]]) -> Iterator[tuple[Picture, Array, Array]]:
+    """Yield each picture with the average of what came so far and its noise, of half the size."""
+    for picture, w, g in pictures:
+        planes, coarse = picture.seen.planes, picture.seen.coarse
+        if w is None:
+            mean, left = planes, np.ones_like(coarse)
+        else:
+            past = np.clip(warped(edged(left[np.newaxis]), w)[0], _LEAST, 1)
+            share = g / (1 + past)
+            left = (1 - share) ** 2 + share**2 * past
+            mean = toward(planes, edged(mean), w, share)
+        yield picture, mean, left
+
+
+def _finished(average: tuple[Picture, Array, Array], noise: Stabiliser, fixed: float) -> Array:
+    picture, mean, left = average
+    variance = remaining(doubled(left, *mean.shape[1:]), fixed)
+    return finished(picture, diffuse(mean, variance, step=_STEP), noise)
