@@ -91,6 +91,9 @@ class Stabiliser:
         """Return f of every value, float32 for float32 and float64 for float64, of any shape."""
         from pde_video.kernels.stabilise import stabilise
 
+        _check(frame)
+        if self.slope == 0:  # Squares of a small deviation would vanish in single precision.
+            return (frame - frame.dtype.type(self._black)) / frame.dtype.type(self.readout)
         lowest = -(self._ground**2) / self.slope if self.slope else -math.inf
         lowest = lowest if lowest > -1e30 else -math.inf  # Beyond single precision it would warn, and cut off nothing.
         return _on_values(stabilise, frame, self._black, self.slope, self._ground, lowest)
@@ -99,6 +102,9 @@ class Stabiliser:
         """Return for every value v of E[f] the intensity x, with the dtype and shape of `frame`."""
         from pde_video.kernels.stabilise import unstabilise
 
+        _check(frame)
+        if self.slope == 0:
+            return frame * frame.dtype.type(self.readout) + frame.dtype.type(self._black)
         parameters: list[Any] = [self._black, self.slope, self._ground, self.readout]
         if self.slope and self.readout**2 < _ENOUGH * self.slope**2:
             first, step, photons = _unbiased(self.readout / self.slope)
@@ -120,9 +126,12 @@ class Stabiliser:
         return math.sqrt(3 / 8 * self.slope**2 + self.readout**2)
 
 
-def _on_values(function: Callable[..., None], frame: Array, *parameters: Any) -> Array:
+def _check(frame: Array) -> None:
     if frame.dtype not in (np.float32, np.float64):
         raise DtypeError(f"the frame has dtype {frame.dtype}; give float32 or float64")
+
+
+def _on_values(function: Callable[..., None], frame: Array, *parameters: Any) -> Array:
     # Frames are often (C, H, W) in memory: they are taken as they lie.
     lies_well = frame.flags.c_contiguous or (frame.ndim == 3 and np.moveaxis(frame, -1, 0).flags.c_contiguous)
     if not (lies_well and frame.flags.writeable and frame.dtype.isnative):

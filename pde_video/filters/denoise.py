@@ -142,6 +142,8 @@ def _check(
             raise ParameterError(
                 f"noise is {noise!r}; it must be 'auto', 'gaussian', 'poisson-gaussian', or a pair (slope, offset)"
             )
+    elif not (isinstance(noise, (tuple, list)) and len(noise) == 2):
+        raise ParameterError(f"noise is {noise!r}; it must be a name, or a pair (slope, offset)")
     elif sigma is not None:
         raise ParameterError("sigma and noise=(slope, offset) both say how much noise there is; give one of them")
     if sigma is not None and noise == "poisson-gaussian":

@@ -1,0 +1,325 @@
+"""What `denoise` promises: quality on real clips with the noise unknown, nothing lost by motion, photons, patterns."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from functools import cache
+from itertools import islice
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+from pde_video import cosines
+from pde_video.filters import presets
+from pde_video.filters.denoise import PRESETS
+
+# Frames of the clips, and whether they are halved; the least mean PSNR at σ = 20/255, over the three.
+CLIPS = {"bikes": (100, False), "bigbuckbunny": (60, True), "carphone_pristine": (20, False)}
+LEAST = {"fast": 31.8, "balanced": 34.3, "best": 34.8}
+SIGMA = 20 / 255
+
+
+@pytest.fixture(scope="module")
+def clean(clips):
+    """Sixteen grey frames of each clip, float32 in [0, 1]; bigbuckbunny at half its size by area averaging."""
+
+    def read(name):
+        first, halved = CLIPS[name]
+        video = np.stack(list(islice(pv.read(clips[name]), first, first + 16))).astype(np.float32) / 255
+        if halved:
+            video = video.reshape(16, video.shape[1] // 2, 2, video.shape[2] // 2, 2, 3).mean((2, 4))
+        return pv.to_gray(video)
+
+    return {name: read(name) for name in CLIPS}
+
+
+def with_noise(video, sigma=SIGMA, seed=1):
+    return (video + sigma * np.random.default_rng(seed).standard_normal(video.shape)).astype(np.float32)
+
+
+def frames_psnr(expected, actual):
+    return np.array([pv.psnr(a, b) for a, b in zip(expected, actual, strict=True)])
+
+
+def alone(video, preset, sigma=SIGMA):
+    """Every frame denoised by the same preset as if there were no other."""
+    return np.concatenate([pv.denoise(frame[None], preset=preset, sigma=sigma) for frame in video])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_real_clips_reach_what_is_promised_with_the_noise_unknown(preset, clean):
+    reached = [frames_psnr(video, pv.denoise(with_noise(video), preset=preset)).mean() for video in clean.values()]
+    assert np.mean(reached) >= LEAST[preset]
+
+
+@pytest.mark.parametrize("sigma", [10 / 255, 40 / 255])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_knowing_the_noise_is_worth_little(preset, sigma, clean):
+    unknown, told = [], []
+    for video in clean.values():
+        noisy = with_noise(video, sigma)
+        unknown.append(frames_psnr(video, pv.denoise(noisy, preset=preset)).mean())
+        told.append(frames_psnr(video, pv.denoise(noisy, preset=preset, sigma=sigma)).mean())
+    assert np.mean(unknown) >= np.mean(told) - 0.3
+    assert np.mean(unknown) > 10 + np.mean([20 * math.log10(1 / sigma)]) - 4
+
+
+def test_the_average_of_a_still_scene_gains_as_theory_says(clean, monkeypatch):
+    monkeypatch.setattr(presets, "diffuse", lambda mean, variance, step: mean)  # The average alone.
+    still = np.repeat(clean["bikes"][:1, :160, :256], 17, axis=0)
+    noisy = with_noise(still)
+    for radius in (1, 2, 4, 8):
+        gain = pv.psnr(still[8], pv.denoise(noisy, radius=radius, sigma=SIGMA)[8]) - pv.psnr(still[8], noisy[8])
+        assert gain == pytest.approx(10 * math.log10(2 * radius + 1), abs=0.5)
+
+
+def test_a_still_scene_gains_with_every_frame(clean):
+    still = np.repeat(clean["bigbuckbunny"][:1, :160, :256], 17, axis=0)
+    noisy = with_noise(still)
+    reached = [pv.psnr(still[8], pv.denoise(noisy, radius=radius, sigma=SIGMA)[8]) for radius in (0, 1, 2, 4, 8)]
+    assert (np.diff(reached) > 1).all()
+
+
+def test_what_is_said_to_be_left_of_the_noise_is_left(clean):
+    # Shrinkage goes by the variance of the average, which must not be promised lower than it is.
+    still = np.repeat(clean["bikes"][:1, :160, :256], 9, axis=0)
+    noisy = with_noise(still)
+    seen = []
+    keep, threads = presets.diffuse, pv.num_threads()
+    presets.diffuse = lambda mean, variance, step: seen.append((mean, variance)) or keep(mean, variance, step=step)
+    try:
+        pv.set_num_threads(1)
+        pv.denoise(noisy, radius=4, sigma=SIGMA)
+    finally:
+        presets.diffuse = keep
+        pv.set_num_threads(threads)
+    mean, variance = seen[4]
+    error = (mean[0] - still[4] / SIGMA) ** 2
+    assert 0.75 < error.mean() / variance.mean() < 1.1
+
+
+def bar(speed, ground):
+    """A bright bar, 12 pixels wide, that moves to the right over a ground, and back in on the left."""
+    frames = np.repeat(ground[np.newaxis], 14, axis=0)
+    for k, frame in enumerate(frames):
+        left = (10 + speed * k) % (ground.shape[1] - 12)
+        frame[20:76, left : left + 12] = 0.9
+    return frames
+
+
+@pytest.mark.parametrize("textured", [False, True])
+@pytest.mark.parametrize("speed", [5, 12, 40])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_moving_bar_leaves_no_ghost(preset, speed, textured, clean):
+    ground = clean["bikes"][0, :96, :200] if textured else np.full((96, 200), 0.3, np.float32)
+    video = bar(speed, ground)
+    denoised = pv.denoise(with_noise(video), preset=preset, sigma=SIGMA)
+    loss = frames_psnr(video, alone(with_noise(video), preset)) - frames_psnr(video, denoised)
+    assert loss.max() <= 0.1
+    for apart in (-2, -1, 1, 2):
+        for k in range(2, 12):
+            ghost = (video[k + apart] != ground) & (video[k] == ground)
+            # The bar is 0.6 above the flat ground; what would stay of it at random is 2 % of that.
+            assert abs((denoised[k] - video[k])[ghost].mean()) < 0.03
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_cuts_and_fast_motion_cost_nothing(preset, clean, clips):
+    cut = np.concatenate([clean["bikes"][:6, :200, :320], clean["bigbuckbunny"][:6, :200, :320]])
+    frames = np.stack(list(islice(pv.read(clips["bikes"]), 20, 60, 4))).astype(np.float32) / 255
+    for video, cuts in ((cut, [6]), (pv.to_gray(frames), [3])):
+        noisy, report = with_noise(video), {}
+        denoised = pv.denoise(noisy, preset=preset, sigma=SIGMA, report=report)
+        assert report["cuts"] == cuts
+        assert (frames_psnr(video, denoised) >= frames_psnr(video, alone(noisy, preset)) - 0.1).all()
+
+
+def test_nothing_passes_a_cut(clean):
+    bikes, bunny = clean["bikes"][:3, :96, :128], clean["bigbuckbunny"][:3, :96, :128]
+    noisy = with_noise(np.concatenate([bikes, bunny]))
+    for preset in PRESETS:
+        joined = pv.denoise(noisy, preset=preset, sigma=SIGMA)
+        apart = [pv.denoise(part, preset=preset, sigma=SIGMA) for part in (noisy[:3], noisy[3:])]
+        np.testing.assert_array_equal(joined, np.concatenate(apart))
+
+
+@pytest.mark.parametrize("peak", [10, 50])
+@pytest.mark.parametrize("name", CLIPS)
+def test_photon_noise_is_stabilised(name, peak, clean):
+    video = clean[name][:8]
+    counts = (np.random.default_rng(1).poisson(video * peak) / peak).astype(np.float32)
+    report = {}
+    denoised = pv.denoise(counts, report=report)
+    assert report["noise"] == "poisson-gaussian"
+    assert report["slope"] == pytest.approx(1 / peak, rel=0.1)
+    assert denoised.mean() == pytest.approx(video.mean(), rel=0.005)
+    assert pv.psnr(video, denoised) > pv.psnr(video, pv.denoise(counts, noise="gaussian")) + 1
+
+
+@pytest.mark.parametrize("moving", [False, True])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_fixed_pattern_is_noise_that_averaging_does_not_remove(preset, moving, clean, rng):
+    video = clean["bikes"][:, :200, :320] if moving else np.repeat(clean["bikes"][:1, :200, :320], 12, axis=0)
+    pattern = 0.7 * SIGMA * rng.standard_normal(video.shape[1:])
+    noisy = (video + pattern + 0.7 * SIGMA * rng.standard_normal(video.shape)).astype(np.float32)
+    report = {}
+    denoised = pv.denoise(noisy, preset=preset, report=report)
+    assert report["fixed"] == pytest.approx(0.5, abs=0.1)
+    assert frames_psnr(video, denoised).mean() > frames_psnr(video, alone(noisy, preset)).mean() + 0.5
+
+
+def test_independent_noise_is_no_fixed_pattern(clean):
+    for video in clean.values():
+        report = {}
+        next(pv.denoise(iter(with_noise(video)), report=report))
+        assert report["fixed"] == 0
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_stream_and_array_and_threads_agree_bit_for_bit(preset, colour, dtype, real_frames):
+    video = np.concatenate([real_frames["bikes"][:, :70, :90]] * 3)
+    video = pv.gaussian_noise(video if colour else pv.to_gray(video), 20.0)
+    video = video.astype(dtype) * (257 if dtype == np.uint16 else 1) / (1 if np.dtype(dtype).kind == "u" else 255)
+    video = video.astype(dtype)
+    whole = pv.denoise(video, preset=preset)
+    assert (whole.dtype, whole.shape) == (video.dtype, video.shape)
+    assert np.isfinite(whole).all()
+    before = pv.num_threads()
+    try:
+        for threads in (1, 3):
+            pv.set_num_threads(threads)
+            np.testing.assert_array_equal(np.stack(list(pv.denoise(iter(video), preset=preset))), whole)
+    finally:
+        pv.set_num_threads(before)
+
+
+@pytest.mark.parametrize("preset", ["fast", "balanced", "best"])
+def test_causal_gives_each_frame_back_before_the_next(preset, clean):
+    noisy = with_noise(clean["carphone_pristine"])
+    drawn = []
+
+    def camera():
+        for k, frame in enumerate(noisy):
+            drawn.append(k)
+            yield frame
+
+    results = pv.denoise(camera(), preset=preset, sigma=SIGMA, causal=True)
+    kept = []
+    for k in range(8):
+        kept.append(next(results))
+        assert len(drawn) <= max(k + 1, 5)  # Five are looked at for a fixed pattern before the first.
+    np.testing.assert_array_equal(np.stack(kept), pv.denoise(noisy[:8], preset=preset, sigma=SIGMA, causal=True))
+    reached = frames_psnr(clean["carphone_pristine"][:8], kept)
+    assert reached[-1] > reached[0] + 1
+
+
+def test_results_depend_on_no_more_frames_than_the_latency_says(clean):
+    noisy = with_noise(clean["carphone_pristine"])
+    for preset in PRESETS:
+        report = {}
+        whole = pv.denoise(noisy, preset=preset, sigma=SIGMA, report=report)
+        shorter = pv.denoise(noisy[: 2 + report["latency"]], preset=preset, sigma=SIGMA)
+        np.testing.assert_array_equal(shorter[:2], whole[:2])
+
+
+@pytest.mark.parametrize("shape", [(4, 32, 40), (4, 33, 41, 3), (3, 1, 1), (3, 1, 9), (2, 5, 3), (3, 7, 2, 2)])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_constant_videos_stay_as_they_are(preset, shape):
+    for value in (0.3, -100.7):
+        constant = np.full(shape, value, np.float32)
+        for sigma in (None, 0.1):
+            np.testing.assert_array_equal(pv.denoise(constant, preset=preset, sigma=sigma), constant)
+
+
+@pytest.mark.parametrize("unit", [1e-25, 1e-6, 1e6, 1e15])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_any_unit_is_denoised_alike(preset, unit, rng):
+    noisy = rng.normal(1.0, 0.1, (4, 24, 24)).astype(np.float32)
+    expected = pv.denoise(noisy, preset=preset)
+    assert expected.std() < 0.05
+    np.testing.assert_allclose(pv.denoise(noisy * np.float32(unit), preset=preset) / unit, expected, rtol=1e-3)
+
+
+def test_colour_gains_more_than_its_channels_alone(real_frames):
+    video = real_frames["bikes"].astype(np.float32) / 255
+    noisy = with_noise(video)
+    channels = [pv.denoise(np.ascontiguousarray(noisy[..., c]), sigma=SIGMA) for c in range(3)]
+    assert pv.psnr(video, pv.denoise(noisy, sigma=SIGMA)) > pv.psnr(video, np.stack(channels, axis=-1)) + 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"preset": "good"}, "preset is 'good'; it must be one of fast, balanced, best"),
+        ({"preset": "fast", "method": "tv"}, "takes no preset"),
+        ({"method": "tv", "causal": True}, "takes no preset, radius, causal"),
+        ({"method": "tv", "noise": "poisson-gaussian"}, "Gaussian noise"),
+        ({"preset": "fast", "radius": 2}, "'fast' goes from frame to frame"),
+        ({"radius": -1}, "radius is -1"),
+        ({"radius": 1.5}, "radius is 1.5"),
+        ({"noise": "salt"}, "noise is 'salt'"),
+        ({"noise": (0.1, 0.0), "sigma": 1.0}, "give one of them"),
+        ({"noise": "poisson-gaussian", "sigma": 1.0}, "sigma is of Gaussian noise"),
+        ({"noise": (-0.1, 0.0)}, "slope"),
+        ({"noise": (0.1,)}, "pair"),
+        ({"noise": 0.1}, "pair"),
+        ({"noise": (math.nan, 0.0)}, "finite"),
+    ],
+)
+def test_bad_parameters_are_named(arguments, message):
+    with pytest.raises(pv.ParameterError, match=message):
+        pv.denoise(np.random.default_rng(0).random((2, 8, 8)), **arguments)
+
+
+def test_a_value_that_is_not_finite_is_refused_by_its_frame(rng):
+    video = rng.random((12, 16, 16))
+    video[9, 3, 3] = np.nan
+    for preset in PRESETS:
+        with pytest.raises(pv.InputError, match="frame 9"):
+            pv.denoise(video, preset=preset)
+
+
+SCRIPT = """
+import resource, sys
+import numpy as np, pde_video as pv
+rng = np.random.default_rng(0)
+frames = (rng.random((96, 128), np.float32) for _ in range(int(sys.argv[2])))
+for _ in pv.denoise(frames, preset=sys.argv[1], sigma=0.3):
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3))
+"""
+
+
+@cache
+def peak_of(preset, frames):
+    command = [sys.executable, "-c", SCRIPT, preset, str(frames)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_memory_does_not_grow_with_the_frames(preset):
+    assert peak_of(preset, 400) < peak_of(preset, 50) + 10  # MB; 350 more frames, kept once, would be 17.
+
+
+def test_a_told_line_of_noise_is_the_one_used(clean):
+    counts = (np.random.default_rng(1).poisson(clean["bikes"][:4] * 20) / 20).astype(np.float32)
+    report = {}
+    told = pv.denoise(counts, noise=(0.05, 0.0), report=report)
+    assert (report["slope"], report["offset"]) == (pytest.approx(0.05), 0)
+    assert pv.psnr(clean["bikes"][:4], told) > pv.psnr(clean["bikes"][:4], counts) + 10
+    bytes_ = np.rint(255 * np.clip(counts, 0, 1)).astype(np.uint8)
+    report = {}
+    pv.denoise(bytes_, noise=(0.05 * 255, 0.0), report=report)
+    assert report["slope"] == pytest.approx(0.05 * 255)
+
+
+def test_shrinking_alone_is_what_radius_nothing_leaves(clean):
+    noisy = with_noise(clean["carphone_pristine"][:1])
+    planes = noisy / np.float32(SIGMA)
+    expected = noisy + np.float32(SIGMA) * (cosines.diffuse(planes, np.ones_like(planes[0])) - planes)
+    np.testing.assert_allclose(pv.denoise(noisy, radius=0, sigma=SIGMA), expected, atol=1e-6)
