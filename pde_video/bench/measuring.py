@@ -60,6 +60,7 @@ def run(
     methods: list[Method],
     *,
     seed: int = 1,
+    wanted: Callable[[Method, Noise], bool] = lambda method, noise: True,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Benchmark:
     """Return the benchmark; a peer that is missing or fails is left out and named in the notes."""
@@ -79,7 +80,7 @@ def run(
             row, noisy = partial(Row, noise.label, clip.name), noise.on(clip.frames, seed)
             found.rows.append(row("clean clip", "reference", **measured(clip.frames)))
             found.rows.append(row("noisy clip", "reference", **measured(noisy)))
-            for method in present:
+            for method in (method for method in present if wanted(method, noise)):
                 progress(f"{clip.name}, {noise.label}: {method.name}")
                 try:
                     result, others = _run(method, clip.frames, noisy)
