@@ -15,9 +15,7 @@ def _warp(second, u, v, out, known):
     height, width = second.shape
     zero, one = second.dtype.type(0), second.dtype.type(1)
     bottom, right = second.dtype.type(height - 1), second.dtype.type(width - 1)
-    flat, stride = second.reshape(-1), np.uint64(width)
-    down = stride if height > 1 else np.uint64(0)
-    across = np.uint64(1 if width > 1 else 0)
+    down, across = np.uint64(min(height - 1, 1)), np.uint64(min(width - 1, 1))
     y_last, x_last = np.int32(max(height - 2, 0)), np.int32(max(width - 2, 0))
     for i in range(height):
         a, b, target, inside = u[i], v[i], out[i], known[i]
@@ -27,10 +25,10 @@ def _warp(second, u, v, out, known):
             y, x = min(max(y, zero), bottom), min(max(x, zero), right)
             p, q = min(np.int32(y), y_last), min(np.int32(x), x_last)
             s, t = y - second.dtype.type(p), x - second.dtype.type(q)
-            at = np.uint64(p) * stride + np.uint64(q)
-            upper = flat[at] + t * (flat[at + across] - flat[at])
-            at += down
-            lower = flat[at] + t * (flat[at + across] - flat[at])
+            m, n = np.uint64(p), np.uint64(q)
+            upper = second[m, n] + t * (second[m, n + across] - second[m, n])
+            m += down
+            lower = second[m, n] + t * (second[m, n + across] - second[m, n])
             target[j] = upper + s * (lower - upper)
 
 

@@ -78,7 +78,7 @@ def _between(flat, p, stride, s, t, a):
 def _sample(plane, y, x, rows, columns, a, out):
     """out = plane (with its edge) between pixels: at y + rows, x + columns."""
     stride, n = np.uint64(plane.shape[1]), np.uint64(out.shape[0])
-    flat = plane.reshape(-1)
+    flat = plane.ravel()
     begin = _ZERO
     while begin < n:  # Runs that lie side by side where they come from too: their loop needs no gathering.
         end, row, shift = begin + _ONE, y[begin], x[begin] - np.int32(begin)
