@@ -44,7 +44,7 @@ ABOUT_TIME = """
 ## 2. The stopping time
 
 Gain in PSNR over the noisy frames, in dB, 8 bits in, no rounding out: *best* is the largest along the evolution with
-the same term; *loss* is how far `denoise`, told nothing, stays below it.
+the same term; *loss* is how far `denoise(method=...)`, told nothing, stays below it.
 """
 ABOUT_DECORRELATION = """
 ## 3. The stopping time without the noise level
