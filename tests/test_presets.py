@@ -83,6 +83,20 @@ def test_a_still_scene_gains_with_every_frame(clean):
     assert (np.diff(reached) > 1).all()
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_repeated_frame_counts_once(preset, clean):
+    # Its noise is the same; only where motion is sought may the nearer frames differ.
+    still = np.repeat(clean["bikes"][:1, :160, :256], 7, axis=0)
+    noisy = with_noise(still)
+    once = pv.denoise(noisy, preset=preset, sigma=SIGMA)
+    if preset == "fast":
+        twice = pv.denoise(np.repeat(noisy, 2, axis=0), preset=preset, sigma=SIGMA)
+        np.testing.assert_array_equal(twice, np.repeat(once, 2, axis=0))
+    else:
+        same = pv.denoise(np.repeat(noisy[:1], 7, axis=0), preset=preset, sigma=SIGMA)
+        np.testing.assert_array_equal(same[3:4], pv.denoise(noisy[:1], preset=preset, sigma=SIGMA))
+
+
 def test_what_is_said_to_be_left_of_the_noise_is_left(clean):
     # Shrinkage goes by the variance of the average, which must not be promised lower than it is.
     still = np.repeat(clean["bikes"][:1, :160, :256], 9, axis=0)

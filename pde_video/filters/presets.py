@@ -45,6 +45,7 @@ class Picture(NamedTuple):
     seen: Seen
     levels: list[Array]  # The pyramid on which motion is seen.
     scene: int = 0
+    original: int = 0  # The number of the first of equal frames in a row: their noise is one, and counts once.
     links: tuple[tuple[Array, Array], ...] = ()  # Flows to the frames before it, nearest first, and from them.
 
 
@@ -86,13 +87,14 @@ def finished(picture: Picture, planes: Array, noise: Stabiliser) -> Array:
 
 
 def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Picture]:
-    """Yield the pictures with the numbers of their scenes."""
+    """Yield the pictures with the numbers of their scenes and originals."""
     cuts: list[int] = report.setdefault("cuts", [])
     previous: Picture | None = None
     for index, picture in enumerate(pictures):
         if previous is not None and is_scene_cut(previous.seen.coarse, picture.seen.coarse, sigma=0.5):
             cuts.append(index)
-        previous = picture._replace(scene=len(cuts))
+        again = previous is not None and np.array_equal(previous.frame, picture.frame)
+        previous = picture._replace(scene=len(cuts), original=previous.original if again and previous else index)
         yield previous
 
 
@@ -133,8 +135,10 @@ def _denoised(window: tuple[int, list[Picture]], look: Pass, fixed: float) -> tu
     here = pictures[at]
 
     def along() -> Iterator[tuple[Seen, Array, Array]]:
+        known = {here.original}
         for k, there in enumerate(pictures):
-            if k != at:
+            if there.original not in known:
+                known.add(there.original)
                 w, back = here.links[at - k - 1] if k < at else reversed(there.links[k - at - 1])
                 yield there.seen, w, conductance(here.seen, there.seen, w, astray(w, back), look.contrast)
 
@@ -153,7 +157,9 @@ def remaining(left: Array, fixed: float) -> Array:
 def _guided(result: tuple[Picture, Array]) -> Picture:
     """Return a picture whose guide is what was made of it."""
     picture, planes = result
-    return _pictured(picture.frame, picture.seen.planes, planes)._replace(scene=picture.scene)
+    return _pictured(picture.frame, picture.seen.planes, planes)._replace(
+        scene=picture.scene, original=picture.original
+    )
 
 
 def _opponent(frame: Array) -> Array:

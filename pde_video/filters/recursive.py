@@ -52,15 +52,17 @@ def _with_flow(pair: tuple[Picture | None, Picture]) -> tuple[Picture, Array | N
 
 def _averaged(pictures: Iterator[tuple[Picture, Array | None, Array | None]]) -> Iterator[tuple[Picture, Array, Array]]:
     """Yield each picture with the average of what came so far and its noise, of half the size."""
+    original = -1
     for picture, w, g in pictures:
         planes, coarse = picture.seen.planes, picture.seen.coarse
-        if w is None:
+        if w is None or g is None:
             mean, left = planes, np.ones_like(coarse)
-        else:
+        elif picture.original != original:
             past = np.clip(warped(edged(left[np.newaxis]), w)[0], _LEAST, 1)
             share = g / (1 + past)
             left = (1 - share) ** 2 + share**2 * past
             mean = toward(planes, edged(mean), w, share)
+        original = picture.original
         yield picture, mean, left
 
 
