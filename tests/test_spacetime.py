@@ -98,7 +98,7 @@ def test_noise_on_a_flat_ground_is_no_cut(shape):
 
 @pytest.mark.parametrize("channels", [(), (3,)])
 def test_what_noise_of_the_means_explains_is_no_cut(channels):
-    """Blocks of 2 × 2 pixels that change sign: noise of σ explains a squared difference of σ²/2, its double is allowed."""
+    """Blocks of 2 × 2 pixels that change sign: noise of σ explains squares of σ²/2, twice that is allowed."""
     signs = np.kron(np.indices((16, 16)).sum(axis=0) % 2 * 2 - 1, np.ones((2, 2)))
     before = signs.reshape(32, 32, *(1,) * len(channels)) * np.ones(channels)
     assert is_scene_cut(before, -before)
