@@ -8,6 +8,7 @@ from scipy.fft import dctn, idctn
 
 import pde_video as pv
 from pde_video.cosines import diffuse, shrink
+from pde_video.kernels import cosines as kernels
 
 THRESHOLD = 2.7
 SHAPES = [(1, 1), (1, 19), (19, 1), (3, 5), (8, 8), (9, 17), (20, 300)]
@@ -199,6 +200,19 @@ def test_no_noise_at_all_changes_nothing(dtype, rng):
     assert np.isfinite(one(plane, half)).all()
     assert np.isfinite(one(plane, half, flat)).all()
     np.testing.assert_array_equal(one(plane, half)[:, :8], plane[:, :8])
+
+
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_a_band_of_rows_is_what_it_is_of_the_whole_and_no_more(step):
+    plane, variance, _ = case((23, 30), step)
+    whole = one(plane, variance, step=step)
+    for first, last in ((0, 5), (1, 2), (3, 16), (8, 23), (22, 23)):
+        out = np.zeros_like(plane)
+        numbers = (np.float64(THRESHOLD), step, np.kaiser(8, 2.0), kernels.CONSTANTS)
+        kernels.shrink(plane, plane, False, variance, *numbers, first, last, out)
+        np.testing.assert_array_equal(out[first:last], whole[first:last])
+        assert not out[:first].any()
+        assert not out[last:].any()
 
 
 @pytest.mark.parametrize("step", [1, 2, 4])
