@@ -12,12 +12,14 @@ import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 import pde_video as pv
 from benchmarks import measuring
 from benchmarks.quality import real_clips
+from pde_video import motion
 from pde_video.filters.presets import PASSES, Picture, flow, prepared
 from pde_video.motion import flow_between, pyramid
 from pde_video.trajectories import edged, halved, warped
@@ -25,6 +27,17 @@ from pde_video.trajectories import edged, halved, warped
 SIGMA = 20 / 255
 DISTANCES = (1, 2, 4)
 SMOOTHNESS = PASSES["balanced"][0].smoothness
+
+# What is changed in `pde_video.motion` to leave out a piece.
+WITHOUT: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "coarse-to-fine": {"_COARSEST": 10**6},
+    "a second linearisation": {"_WARPS": 1},
+    "more smoothness on fine levels": {"_RELAXED": 1.0},
+    "windows": {"_WINDOW": np.ones(1)},
+    "the limit of a mismatch": {"_MISMATCH": 1e6},
+    "tearing": {"_TORN": 1e6},
+}
 
 Flow = Callable[[Picture, Picture], np.ndarray]
 
@@ -35,6 +48,11 @@ def still(here: Picture, there: Picture) -> np.ndarray:
 
 def unsettled(here: Picture, there: Picture) -> np.ndarray:
     return flow_between(here.levels, there.levels, SMOOTHNESS)
+
+
+def built(here: Picture, there: Picture) -> np.ndarray:
+    """Return the flow, with pyramids built as they are now."""
+    return flow_between(pyramid(here.levels[0]), pyramid(there.levels[0]), SMOOTHNESS)
 
 
 def settled(here: Picture, there: Picture) -> np.ndarray:
@@ -74,6 +92,7 @@ def main() -> None:
     pv.set_num_threads(1)
     ways: dict[str, Flow] = {"no motion": still, "flow": unsettled, "flow, settled": settled, "DIS": dis()}
     rows, seconds, figures = [], [], {}
+    pieces: dict[str, list[float]] = {name: [] for name in WITHOUT}
     for clip in real_clips():
         rng = np.random.default_rng(0)
         clean = [halved(frame[np.newaxis]) for frame in clip.frames]
@@ -85,6 +104,9 @@ def main() -> None:
             figures[f"{clip.name}, {distance}"] = found
             cells = [f"{psnr:.2f}, {off:.1f}" for psnr, off in found.values()]
             rows.append([clip.name, str(distance), *cells])
+            for name, changes in WITHOUT.items():
+                with patch.dict(vars(motion), changes):
+                    pieces[name].append(quality(clean, pictures, distance, built)[1])
         runs: dict[str, Any] = {"pyramid": partial(pyramid, pictures[0].levels[0])}
         runs.update({name: partial(ways[name], *given[name][:2]) for name in list(ways)[1:]})
         _, busy = measuring.interleaved(runs, arguments.repeats)
@@ -94,6 +116,9 @@ def main() -> None:
         seconds.append([f"{clip.name}, {height} × {width}", *(f"{1e3 * time:.2f}" for time in least.values())])
     text = measuring.table(["clip", "k", *ways], rows)
     text += "\n\n" + measuring.table(["ms for", "pyramid of a frame", *list(ways)[1:]], seconds)
+    figures["without"] = {name: float(np.mean(found)) for name, found in pieces.items()}
+    mean = [[name, f"{value:.2f}"] for name, value in figures["without"].items()]
+    text += "\n\n" + measuring.table(["without", "mean difference cut off"], mean)
     packages = ("numpy", "numba", "opencv-contrib-python-headless", "opencv-python-headless")
     figures["machine"] = measuring.machine(*(name for name in packages if measuring.version(name)))
     measuring.report(text, figures, arguments.json)

@@ -15,7 +15,7 @@ from pde_video.trajectories import EXACT, astray, doubled, edged, halved, warped
 _COARSEST = 8  # Sides in pixels, at least, of the coarsest level.
 _WARPS, _SWEEPS = 2, 10  # On every level: linearisations, and steps of diffusion after each.
 _RELAXED = 0.7  # Factor of the smoothness from level to level: motion of coarse parts is far above the noise.
-_TORN = 0.02  # Difference of flow between neighbours, in pixels, above which it is taken for an edge.
+_TORN = 0.02  # Difference of flow across two pixels, in pixels, above which it is taken for an edge.
 _MISMATCH = 0.4  # Difference in brightness, in units of `noise`, above which it counts only linearly.
 _FLOOR = 0.1  # Squared gradient, in the same units, below which nothing is seen.
 _WINDOW = np.array([1, 4, 6, 4, 1]) / 16  # Over which, along rows and columns, the data terms are gathered.
@@ -24,7 +24,7 @@ _WINDOW = np.array([1, 4, 6, 4, 1]) / 16  # Over which, along rows and columns, 
 def optical_flow(first: Array, second: Array, *, noise: float | None = None, smoothness: float = 5.0) -> Array:
     """Dense optical flow: second(x + w(x)) ≈ first(x).
 
-    w minimises Σ Ψ(second(x + w) − first(x)) + ½ smoothness · Ψ(|∇w|), Ψ(s) = c² √(1 + s²/c²): from coarse to fine,
+    w minimises Σ Ψ(second(x + w) − first(x)) + smoothness · Ψ(|∇w|), Ψ(s) = c² √(1 + s²/c²): from coarse to fine,
     the data term is linearised, gathered over 5 × 5 pixels and divided by its trace, and the flow diffuses, less
     where it is torn, by accelerated steps (fast semi-iterative) towards the linear equation's solution.
 
