@@ -107,6 +107,7 @@ LEVELS = [(1, 1), (1, 7), (7, 1), (2, 2), (4, 3), (12, 17), (30, 41)]
 def test_a_level_is_linearised_gathered_and_diffused(shape, dtype, rng):
     first, second = rng.normal(size=(2, *shape))
     start = rng.normal(0, 1, (2, *shape))
+    start[:, ::2] = np.round(start[:, ::2])  # Some of it leads to the edge exactly.
     for warps, sweeps, numbers in (
         (1, 1, (3.0, 0.4, 0.1, 0.5)),
         (1, 4, (0.7, 0.9, 0.01, 2.0)),
