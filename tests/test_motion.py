@@ -301,6 +301,8 @@ def test_bad_inputs_are_refused():
         for frames in ((frame, spoiled), (spoiled, frame)):
             with pytest.raises(pv.InputError, match="NaN"):
                 pv.optical_flow(*frames)
+    with pytest.raises(pv.InputError, match="single precision"):
+        pv.optical_flow(1e39 * frame, frame)
     for shape in ((5,), (0, 5), (2, 3, 4, 5)):
         with pytest.raises(pv.InputError, match=r"\(H, W\) or \(H, W, C\)"):
             pv.optical_flow(np.ones(shape), np.ones(shape))
@@ -309,3 +311,12 @@ def test_bad_inputs_are_refused():
             pv.optical_flow(frame, frame, noise=number)
         with pytest.raises(pv.ParameterError, match="smoothness is"):
             pv.optical_flow(frame, frame, smoothness=number)
+
+
+@pytest.mark.parametrize("settings", [{"noise": 1e-50}, {"smoothness": 1e-50}, {"smoothness": 1e38}], ids=str)
+def test_what_single_precision_cannot_hold_is_refused(settings, rng):
+    first, second = rng.random((2, 40, 50))
+    with pytest.raises(pv.ParameterError, match="single precision cannot hold"):
+        pv.optical_flow(first, second, **settings)
+    with pytest.raises(pv.ParameterError, match="single precision cannot hold"):
+        pv.optical_flow(1e-30 * first, 1e10 * second)

@@ -304,3 +304,9 @@ def test_nothing_beyond_a_plane_is_read(rng):
         out = warped(edged(planes), some_flow(shape, rng))
         assert np.isfinite(out[1]).all()
     assert isinstance(seen(planes, planes), Seen)
+
+
+def test_a_place_that_is_no_number_is_no_index(rng):
+    planes = rng.random((1, 20, 30), np.float32)
+    out = warped(edged(planes), np.full((2, 20, 30), np.nan, np.float32))
+    np.testing.assert_array_equal(out, np.broadcast_to(planes[:, :1, :1], planes.shape))
