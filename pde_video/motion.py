@@ -15,7 +15,7 @@ from pde_video.trajectories import EXACT, astray, doubled, edged, halved, warped
 _COARSEST = 8  # Sides in pixels, at least, of the coarsest level.
 _WARPS, _SWEEPS = 2, 10  # On every level: linearisations, and steps of diffusion after each.
 _RELAXED = 0.7  # Factor of the smoothness from level to level: motion of coarse parts is far above the noise.
-_TORN = 0.02  # Difference of flow between neighbours, in pixels, above which it is taken for an edge.
+_TORN = 0.02  # Difference of flow across two pixels, in pixels, above which it is taken for an edge.
 _MISMATCH = 0.4  # Difference in brightness, in units of `noise`, above which it counts only linearly.
 _FLOOR = 0.1  # Squared gradient, in the same units, below which nothing is seen.
 _WINDOW = np.array([1, 4, 6, 4, 1]) / 16  # Over which, along rows and columns, the data terms are gathered.
@@ -24,7 +24,7 @@ _WINDOW = np.array([1, 4, 6, 4, 1]) / 16  # Over which, along rows and columns, 
 def optical_flow(first: Array, second: Array, *, noise: float | None = None, smoothness: float = 5.0) -> Array:
     """Dense optical flow: second(x + w(x)) ≈ first(x).
 
-    w minimises Σ Ψ(second(x + w) − first(x)) + ½ smoothness · Ψ(|∇w|), Ψ(s) = c² √(1 + s²/c²): from coarse to fine,
+    w minimises Σ Ψ(second(x + w) − first(x)) + smoothness · Ψ(|∇w|), Ψ(s) = c² √(1 + s²/c²): from coarse to fine,
     the data term is linearised, gathered over 5 × 5 pixels and divided by its trace, and the flow diffuses, less
     where it is torn, by accelerated steps (fast semi-iterative) towards the linear equation's solution.
 
@@ -48,7 +48,7 @@ def optical_flow(first: Array, second: Array, *, noise: float | None = None, smo
     InputError
         If shapes differ or are not those of frames, or values are not finite.
     ParameterError
-        If `noise` or `smoothness` is out of range.
+        If `noise` or `smoothness` is out of range, or out of all proportion to the frames.
 
     References
     ----------
@@ -76,7 +76,13 @@ def optical_flow(first: Array, second: Array, *, noise: float | None = None, smo
         raise ParameterError(f"smoothness is {smoothness}; it must be a positive, finite number")
     if unit == 0:
         return np.zeros((2, *a.shape), np.float32)
-    return flow_between(pyramid(a / np.float32(unit)), pyramid(b / np.float32(unit)), smoothness)
+    with np.errstate(all="ignore"):
+        flow = flow_between(pyramid(a / np.float32(unit)), pyramid(b / np.float32(unit)), smoothness)
+    if not all_finite(flow):
+        raise ParameterError(
+            f"noise is {unit:g} and smoothness {smoothness:g}; single precision cannot hold what they make of frames"
+        )
+    return flow
 
 
 def flow_between(first: list[Array], second: list[Array], smoothness: float) -> Array:
@@ -188,9 +194,11 @@ def occluded(forward: Array, backward: Array) -> Array:
 def _gray(frame: Array) -> Array:
     if frame.ndim not in (2, 3) or frame.size == 0:
         raise InputError(f"a frame has shape {frame.shape}; it must be (H, W) or (H, W, C), none of them 0")
-    if not all_finite(frame):
-        raise InputError("a frame holds NaN or infinite values; replace them first")
-    return (frame if frame.ndim == 2 else frame.mean(axis=2)).astype(np.float32)
+    with np.errstate(all="ignore"):
+        gray = (frame if frame.ndim == 2 else frame.mean(axis=2)).astype(np.float32)
+    if not all_finite(gray):
+        raise InputError("a frame holds NaN or values infinite in single precision; replace them first")
+    return gray
 
 
 def _check_flow(flow: Array, shape: tuple[int, ...], name: str) -> None:

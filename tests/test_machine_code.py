@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.kernels import chambolle_pock, conductance, diffusion, plane, spectral
+from pde_video.cosines import shrink
+from pde_video.kernels import chambolle_pock, conductance, cosines, diffusion, flow, plane, spectral, trajectories
 from pde_video.kernels.lines import solve_columns, solve_rows
 from pde_video.kernels.march import march
 
@@ -111,6 +112,11 @@ def arguments_of(room: Any, name: str, run: Callable[[], object]) -> tuple[Any, 
 
 
 IN_PLANE = arguments_of(plane, "plane_rate", lambda: pv.EdgeEnhancing(0.1).rate(0.0, VOLUME[:, 0]))
+PLANES, EDGED, MASK = VOLUME[:, 0], np.zeros((1, 12, 68), np.float32), np.zeros((8, 64), np.bool_)
+PLANE, MOTION, SHARP = PLANES[0], np.zeros((2, 8, 64), np.float32), np.float32(-0.75)
+IN_COSINES = arguments_of(cosines, "shrink", lambda: shrink(PLANES, PLANE))
+IN_FLOW = arguments_of(flow, "refine", lambda: pv.optical_flow(PLANE, PLANE, noise=1.0))
+WINDOW = np.ones(5, np.float32)
 
 
 # A new kernel for states gets a row here.
@@ -130,6 +136,18 @@ KERNELS = [
         double="sums over many values",
     ),
     Hot(plane.plane_rate, IN_PLANE, vector_loops=10),
+    Hot(cosines.shrink, IN_COSINES, vector_loops=30),
+    Hot(flow.refine, IN_FLOW, vector_loops=15, double="the length of a step, once a sweep"),
+    Hot(trajectories.squared_differences, (PLANES, EDGED, MOTION, SHARP, 0, 8, PLANE), vector_loops=3),
+    Hot(trajectories.gather, (PLANES, EDGED, MOTION, PLANE, SHARP, 0, 8, PLANES, PLANE, PLANE), vector_loops=4),
+    Hot(
+        trajectories.smoothed_conductance,
+        (PLANE, WINDOW, conductance.named("exponential", (1, 1, 1), np.float32), ONE, 0, 8, PLANE),
+        vector_loops=3,
+    ),
+    Hot(trajectories.astray, (MOTION, MOTION, 0, 8, MASK)),
+    Hot(trajectories.halved, (PLANES, 0, 4, PLANES)),
+    Hot(trajectories.warped, (EDGED, MOTION, SHARP, 0, 8, PLANES), vector_loops=2),
     Hot(march, (VOLUME, VOLUME, BOX, *STEP, None), vector_loops=2),
     Hot(march, marching("rational"), vector_loops=8),
     Hot(march, marching("exponential"), vector_loops=8),

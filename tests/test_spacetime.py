@@ -87,6 +87,36 @@ def test_flat_and_simple_frames(before, after, cut):
     assert is_scene_cut(before, after) is cut
 
 
+@pytest.mark.parametrize("shape", [(48, 64), (50, 70, 3), (5, 9)], ids=str)
+def test_noise_on_a_flat_ground_is_no_cut(shape):
+    rng = np.random.default_rng(0)
+    noise = [0.5 + rng.normal(0, 0.1, shape) for _ in range(40)]
+    assert sum(is_scene_cut(*pair) for pair in pairwise(noise)) > 30  # Unless it is known.
+    assert not any(is_scene_cut(*pair, sigma=0.1) for pair in pairwise(noise))
+    assert all(is_scene_cut(a, b + 0.4, sigma=0.1) for a, b in pairwise(noise))
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_what_noise_of_the_means_explains_is_no_cut(channels):
+    """Blocks of 2 × 2 pixels that change sign: noise of σ explains squares of σ²/2, twice that is allowed."""
+    signs = np.kron(np.indices((16, 16)).sum(axis=0) % 2 * 2 - 1, np.ones((2, 2)))
+    before = signs.reshape(32, 32, *(1,) * len(channels)) * np.ones(channels)
+    assert is_scene_cut(before, -before)
+    assert is_scene_cut(before, -before, sigma=1.99)
+    assert not is_scene_cut(before, -before, sigma=2.01)
+
+
+def test_cuts_are_found_under_noise(real_frames):
+    rng = np.random.default_rng(1)
+    for sigma in (0.1, 0.3):
+        bunny, bikes = (
+            np.stack([f + rng.normal(0, 255 * sigma, f.shape) for f in pv.to_gray(real_frames[name])[:, :272]])
+            for name in ("bigbuckbunny", "bikes")
+        )
+        film = [*bunny, *bikes, *bunny]
+        assert [i for i, pair in enumerate(pairwise(film), 1) if is_scene_cut(*pair, sigma=255 * sigma)] == [3, 6]
+
+
 @pytest.mark.parametrize(
     ("term", "cuts", "message"),
     [

@@ -117,16 +117,16 @@ def _transform(b, step, lanes, pixels, c, apart, z):
 
 @kernel
 def _variances(b, step, lanes, pixels, v):
-    """Put the mean of each window's pixels into `v`."""
+    """Put the mean of each window's pixels into `v`, never 0: a coefficient of 0 is divided by its square plus this."""
     for k in range(_ONE, _SIDE):
         for x in range(pixels):
             b[x] += b[k * _WIDE + x]
-    share = b.dtype.type(1 / 64)
+    share, least = b.dtype.type(1 / 64), b.dtype.type(1e-30)
     for i in range(lanes):
         total = b[i * step]
         for q in range(_ONE, _SIDE):
             total += b[i * step + q]
-        v[i] = total * share
+        v[i] = max(total * share, least)
 
 
 @kernel
@@ -211,7 +211,7 @@ def shrink(plane, pilot, guided, variance, threshold, step, window, constants, f
     v, kept, weight = np.empty(_WIDE, plane.dtype), np.empty(_WIDE, plane.dtype), np.empty(_WIDE, plane.dtype)
     room = across * step + 16
     taken, total = np.zeros((8, room), plane.dtype), np.zeros((8, room), plane.dtype)
-    one, least = plane.dtype.type(1), plane.dtype.type(1e-30)
+    one = plane.dtype.type(1)
     at_once = 128 // step
     top = first // step * step - before
     while top < last:
@@ -232,7 +232,7 @@ def shrink(plane, pilot, guided, variance, threshold, step, window, constants, f
             else:
                 _cut(z, lanes, v, threshold, kept)
             for i in range(lanes):
-                weight[i] = one / (kept[i] * max(v[i], least))
+                weight[i] = one / (kept[i] * v[i])
             _back(z, jump, lanes, wide, constants, weight, window, apart, b, weights)
             for k in range(8):
                 slot = (top + k + 8) % 8

@@ -22,7 +22,7 @@ def _warp(second, u, v, out, known):
         for j in range(width):
             y, x = second.dtype.type(i) + a[j], second.dtype.type(j) + b[j]
             inside[j] = one if (y >= zero) & (y <= bottom) & (x >= zero) & (x <= right) else zero
-            y, x = min(max(y, zero), bottom), min(max(x, zero), right)
+            y, x = min(y if y > zero else zero, bottom), min(x if x > zero else zero, right)  # NaN becomes 0, no index.
             p, q = min(np.int32(y), y_last), min(np.int32(x), x_last)
             s, t = y - second.dtype.type(p), x - second.dtype.type(q)
             m, n = np.uint64(p), np.uint64(q)

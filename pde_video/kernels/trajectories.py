@@ -43,10 +43,12 @@ def _locate(rows, columns, i, height, width, factor, y, x):
     """Turn displacements of row i into places within the frame: whole parts to `y` and `x`, the rest stays."""
     zero, bottom, right = rows.dtype.type(0), rows.dtype.type(height - 1), rows.dtype.type(width - 1)
     for j in range(width):
-        place = min(max(rows.dtype.type(i) + factor * rows[j], zero), bottom)
+        place = rows.dtype.type(i) + factor * rows[j]
+        place = min(place if place > zero else zero, bottom)  # NaN becomes 0, no index.
         y[j] = np.int32(place)
         rows[j] = place - rows.dtype.type(y[j])
-        place = min(max(rows.dtype.type(j) + factor * columns[j], zero), right)
+        place = rows.dtype.type(j) + factor * columns[j]
+        place = min(place if place > zero else zero, right)
         x[j] = np.int32(place)
         columns[j] = place - columns.dtype.type(x[j])
 
