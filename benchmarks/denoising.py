@@ -64,7 +64,7 @@ def _evolved(term: Callable[[float], Any], time: float) -> Diffuse:
 def _tv(weight: float) -> Diffuse:
     def diffuse(mean: Any, variance: Any, step: int) -> Any:
         amount = weight * float(np.sqrt(variance.mean()))
-        return np.stack([pv.tv_minimize(plane, amount, tolerance=1e-3).u for plane in mean])
+        return np.stack([pv.tv_minimize(plane, amount, tolerance=1e-3).solution for plane in mean])
 
     return diffuse
 
