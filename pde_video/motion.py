@@ -144,8 +144,10 @@ def warp(frame: Array, flow: Array) -> Array:
     >>> warp(np.arange(12.0).reshape(3, 4), np.stack([np.zeros((3, 4)), np.full((3, 4), 0.5)]))[0].tolist()
     [0.4375, 1.5, 2.5625, 3.0]
     """
-    if frame.ndim not in (2, 3) or frame.dtype.kind != "f":
-        raise InputError(f"frame is {frame.dtype} of shape {frame.shape}; it must be floats (H, W) or (H, W, C)")
+    if frame.ndim not in (2, 3) or frame.dtype not in (np.float32, np.float64):
+        raise InputError(
+            f"frame is {frame.dtype} of shape {frame.shape}; it must be float32 or float64, (H, W) or (H, W, C)"
+        )
     _check_flow(flow, frame.shape[:2], "flow")
     planes = np.ascontiguousarray(np.moveaxis(np.atleast_3d(frame), -1, 0))
     moved = warped(edged(planes), np.ascontiguousarray(flow, planes.dtype), EXACT)

@@ -94,7 +94,7 @@ class Stabiliser:
         _check(frame)
         if self.slope == 0:  # Squares of a small deviation would vanish in single precision.
             return (frame - frame.dtype.type(self._black)) / frame.dtype.type(self.readout)
-        lowest = -(self._ground**2) / self.slope if self.slope else -math.inf
+        lowest = -(self._ground**2) / self.slope
         lowest = lowest if lowest > -1e30 else -math.inf  # Beyond single precision it would warn, and cut off nothing.
         return _on_values(stabilise, frame, self._black, self.slope, self._ground, lowest)
 
@@ -106,7 +106,7 @@ class Stabiliser:
         if self.slope == 0:
             return frame * frame.dtype.type(self.readout) + frame.dtype.type(self._black)
         parameters: list[Any] = [self._black, self.slope, self._ground, self.readout]
-        if self.slope and self.readout**2 < _ENOUGH * self.slope**2:
+        if self.readout**2 < _ENOUGH * self.slope**2:
             first, step, photons = _unbiased(self.readout / self.slope)
             # The last entry joins the series, so that there is no step down.
             top = first + (_ENTRIES - 1) * step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -27,13 +28,15 @@ class Seen(NamedTuple):
     edged: Array
     guide: Array  # (C, H, W), or half the size.
     edged_guide: Array
-    coarse: Array  # The first plane of the guide at half the size, on which motion is seen.
+    coarse: Array  # The light of the guide, (H, W), at half the size, on which motion is seen.
 
 
 def seen(planes: Array, guide: Array) -> Seen:
     """Return a frame with its guide, a picture of it with less noise, of the same or half the size."""
     coarse = guide if guide.shape != planes.shape else halved(guide)
-    return Seen(planes, edged(planes), guide, edged(guide), coarse[0])
+    channels = len(coarse)  # One, or those of a colour, of which the first is the mean: otherwise all, as noisy as one.
+    light = coarse[0] if channels in (1, 3) else coarse.mean(axis=0) * coarse.dtype.type(math.sqrt(channels))
+    return Seen(planes, edged(planes), guide, edged(guide), light)
 
 
 def halved(planes: Array) -> Array:

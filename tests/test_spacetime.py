@@ -98,12 +98,12 @@ def test_noise_on_a_flat_ground_is_no_cut(shape):
 
 @pytest.mark.parametrize("channels", [(), (3,)])
 def test_what_noise_of_the_means_explains_is_no_cut(channels):
-    """Blocks of 2 × 2 pixels that change sign: noise of σ explains squares of σ²/2, twice that is allowed."""
+    """Blocks of 2 × 2 pixels that change sign: noise of σ explains deviations of σ/√2, twice that is allowed."""
     signs = np.kron(np.indices((16, 16)).sum(axis=0) % 2 * 2 - 1, np.ones((2, 2)))
     before = signs.reshape(32, 32, *(1,) * len(channels)) * np.ones(channels)
     assert is_scene_cut(before, -before)
-    assert is_scene_cut(before, -before, sigma=1.99)
-    assert not is_scene_cut(before, -before, sigma=2.01)
+    assert is_scene_cut(before, -before, sigma=1.41)
+    assert not is_scene_cut(before, -before, sigma=1.42)
 
 
 def test_cuts_are_found_under_noise(real_frames):

@@ -73,7 +73,7 @@ def test_bad_inputs_are_refused():
         pv.warp(frame.astype(np.int64), flow)
     with pytest.raises(pv.InputError, match=r"\(2, 4, 4\); it must be \(2, 4, 5\)"):
         pv.warp(frame, flow[..., 1:])
-    with pytest.raises(pv.InputError, match=r"it must be floats \(H, W\)"):
+    with pytest.raises(pv.InputError, match=r"it must be float32 or float64, \(H, W\)"):
         pv.warp(frame[0], flow)
     with pytest.raises(pv.InputError, match=r"backward has shape \(2, 4, 4\)"):
         pv.occluded(flow, flow[..., 1:])

@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -84,7 +85,7 @@ def _spacetime(video: Array) -> Array:
 
 
 def _ours() -> list[Method]:
-    named = {f"preset {name}": {"preset": name} for name in PRESETS}
+    named = {f"denoise, {name}": {"preset": name} for name in PRESETS}
     named |= {f"denoise, {name}": {"method": name} for name in ALONE}
     found = [Method(name, OURS, partial(denoise, **chosen)) for name, chosen in named.items()]
     return [*found, Method("space-time Perona–Malik", OURS, _spacetime)]
@@ -123,12 +124,16 @@ METHODS: list[Method] = [
 
 
 def chosen(names: list[str]) -> list[Method]:
-    """Return the methods whose names hold one of `names`, in whatever case; all, if there are none."""
-    unknown = [name for name in names if not any(name.lower() in method.name.lower() for method in METHODS)]
+    """Return the methods in whose names a word begins with one of `names`, in whatever case; all, if there are none."""
+
+    def named(method: Method, name: str) -> bool:
+        return re.search(rf"\b{re.escape(name)}", method.name, re.IGNORECASE) is not None
+
+    unknown = [name for name in names if not any(named(method, name) for method in METHODS)]
     if unknown:
         known = "; ".join(method.name for method in METHODS)
         raise ParameterError(f"there is no method {', '.join(unknown)}; there are: {known}")
-    return [m for m in METHODS if not names or any(name.lower() in m.name.lower() for name in names)]
+    return [method for method in METHODS if not names or any(named(method, name) for name in names)]
 
 
 def first_call(method: Method, video: Array) -> float:

@@ -62,7 +62,7 @@ cli.add_command(bench)
     default="auto",
     show_default=True,
     metavar="MODEL",
-    help="gaussian (the same everywhere), poisson-gaussian (grows with brightness), or auto.",
+    help="gaussian (the same everywhere), poisson-gaussian (grows with brightness), auto, or SLOPE,OFFSET.",
 )
 @click.option("--radius", type=int, metavar="N", help="Frames to use on each side; 0 treats every frame alone.")
 @click.option("--causal", is_flag=True, help="Use only frames before each, and look at none after it.")
@@ -81,6 +81,8 @@ def denoise(source: Path, target: Path, force: bool, as_json: bool, **options: A
     """
     import pde_video as pv
 
+    if "," in options["noise"]:
+        options["noise"] = _numbers(options["noise"])
     report = pv.run(source, target, partial(pv.denoise, **options), force=force, progress=_progress)
     if report.get("sigma") == 0:
         click.echo(
@@ -222,6 +224,13 @@ def doctor(seconds: float, as_json: bool) -> None:
     from pde_video.doctor import examine, measure
 
     _print({"version": __version__, **examine(), **measure(seconds)}, as_json)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no pair of numbers SLOPE,OFFSET", param_hint="--noise") from None
 
 
 def _show_compilation() -> Callable[[], None]:

@@ -106,8 +106,9 @@ def estimate_noise(video: Any) -> tuple[float, float]:
     """Noise that grows with brightness, if the video shows such, or else the same noise everywhere.
 
     variance = slope · mean + offset as by `estimate_poisson_gaussian`, if the line then has a variance at the mean
-    of the bright blocks (95th percentile) more than 1.5 + 5/√blocks times that of the dark ones (5th); otherwise
-    slope = 0 and offset = σ² of `estimate_sigma`. Either is what a `Stabiliser` takes, unless there is no noise.
+    of the bright blocks (95th percentile) more than 1.5 + 5/√blocks times that of the dark ones (5th), and is not
+    below 0 there; otherwise slope = 0 and offset = σ² of `estimate_sigma`. Either is what a `Stabiliser` takes,
+    unless there is no noise.
 
     Parameters
     ----------
@@ -143,7 +144,8 @@ def estimate_noise(video: Any) -> tuple[float, float]:
     constant = _deviation(blocks, *saturation(frames)) ** 2
     slope, offset = _photon_line(frames, blocks, constant)
     dark, bright = slope * np.quantile(blocks.mean, (0.05, 0.95)) + offset
-    if slope == 0 or bright <= (1.5 + 5 / math.sqrt(blocks.mean.size)) * dark:
+    # Photons have no negative variance; grain that compression left where it is bright only makes such lines.
+    if slope == 0 or dark < -0.02 * bright or bright <= (1.5 + 5 / math.sqrt(blocks.mean.size)) * dark:
         return 0.0, constant
     return slope, offset
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from pde_video.errors import InputError
@@ -20,7 +22,7 @@ def is_scene_cut(before: Array, after: Array, *, sigma: float = 0.0) -> bool:
     before, after : ndarray, shape (H, W) or (H, W, C)
         Frames of the same shape.
     sigma : float
-        ≥ 0: standard deviation of white noise in them. Where the means differ by no more than it explains, is no cut.
+        ≥ 0: standard deviation of white noise in them. Where it explains how most of the means differ, there is no cut.
 
     Returns
     -------
@@ -45,8 +47,8 @@ def is_scene_cut(before: Array, after: Array, *, sigma: float = 0.0) -> bool:
     if before.shape != after.shape:
         raise InputError(f"shapes differ: {before.shape} and {after.shape}")
     a, b = (_coarse(frame) for frame in (before, after))
-    values = before.size / a.size  # In a mean; the sum of squares of as many differences rarely doubles by chance.
-    if sigma and ((a - b) ** 2).mean() <= 2 * 2 * sigma**2 / values:
+    values = before.size / a.size  # In a mean, whose differences have a deviation of σ √(2 / values).
+    if sigma and np.median(np.abs(a - b)) <= 2 * sigma * math.sqrt(2 / values):
         return False
     difference = a.mean() - b.mean()
     a, b = a - a.mean(), b - b.mean()

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
+
 from pde_video.errors import ParameterError
 from pde_video.estimate import estimate_noise, estimate_poisson_gaussian, estimate_sigma, is_scene_cut
 from pde_video.filters.evolved import METHODS, evolved
@@ -58,15 +60,17 @@ def denoise(
         ≥ 0: frames to use on each side, in place of the preset's ("fast" has none). Still scenes gain with every
         frame; time and memory grow with it. With 0, every frame is denoised alone.
     causal : bool
-        Whether to give every frame back before the next is read, and so to use only frames before it.
+        Whether to give every frame back before the next is read, and so to use only frames before it. Unless the noise
+        is told, the first frames are all the same read before the first comes back, to estimate it.
     method : {"perona-malik", "tv", "heat"}, optional
         In place of a preset: evolve each frame alone by edge-stopping diffusion, total variation flow, or the heat
         equation (which blurs), up to the time at which Stein's estimate of the error is smallest.
     report : dict, optional
         Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``; ``fixed``, the
         share of the noise's variance that is the same in every frame (a fixed pattern); ``latency``, the frames
-        after it that a result depends on; ``cuts``, the frames at which scenes begin. For a method ``kappa``,
-        ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen) and the ``criterion``.
+        after it that a result depends on (but for what is estimated once); ``cuts``, the frames at which scenes
+        begin. For a method ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen) and
+        the ``criterion``.
 
     Returns
     -------
@@ -104,7 +108,8 @@ def denoise(
         return frames
     if method is not None:
         return evolved(frames, method, model.readout)
-    fixed = _share_in_common(frames, model)
+    told = sigma is not None or not isinstance(noise, str)
+    fixed = 0.0 if causal and told else _share_in_common(frames, model)  # To look would be to wait.
     frames.report["fixed"] = fixed
     if preset == "fast":
         frames.report["latency"] = 0
@@ -154,11 +159,19 @@ def _check(
 
 def _model(frames: Frames, sigma: float | None, noise: str | tuple[float, float]) -> Stabiliser | None:
     """Return the noise in units of the frames, reported in units of the input; None if there is none."""
-    scale = frames.scale
+    scale, first = frames.scale, frames.peek(1)[0]
+    for name in ("sigma", "slope", "offset", "cuts", "fixed", "latency"):
+        frames.report.pop(name, None)  # Of another video, for which the same report was used before.
     if sigma is not None:
         slope, offset = 0.0, (sigma / scale) ** 2
     elif not isinstance(noise, str):
         slope, offset = noise[0] / scale, noise[1] / scale**2
+        brightness = float(np.median(first))
+        if slope * brightness + offset < 0:
+            raise ParameterError(
+                f"noise is {noise}; at the first frame's median brightness, {brightness * scale:g}, that is a variance "
+                "below 0: the pair is (slope, offset), in units of the input and their square"
+            )
     else:
         shown = _frames_that_show_noise(frames)
         if noise == "gaussian":
@@ -169,15 +182,22 @@ def _model(frames: Frames, sigma: float | None, noise: str | tuple[float, float]
         frames.report.update(noise="gaussian", sigma=math.sqrt(max(offset, 0)) * scale)
     else:
         frames.report.update(noise="poisson-gaussian", slope=slope * scale, offset=offset * scale**2)
-    return Stabiliser(slope, offset) if slope or offset else None
+    model = Stabiliser(slope, offset) if slope or offset else None
+    if model is not None and not slope and model.readout <= np.finfo(first.dtype).eps * float(np.abs(first).max()):
+        return None  # Less than rounding is.
+    return model
 
 
 def _share_in_common(frames: Frames, noise: Stabiliser) -> float:
-    """Return the share of the noise's variance that the differences of consecutive frames do not have."""
+    """Return the share of the noise's variance that the differences of consecutive frames do not have.
+
+    Both are measured: noise told to be more than there is would seem to be fixed.
+    """
     shown = [noise.forward(frame) for frame in _frames_that_show_noise(frames)]
+    within = estimate_sigma(shown) ** 2
     pairs = [(a, b) for a, b in pairwise(shown) if not is_scene_cut(a, b)]
     changes = [change for change in (b - a for a, b in pairs) if change.any()]  # Some films repeat frames.
-    share = 1 - estimate_sigma(changes) ** 2 / 2 if changes else 0.0
+    share = 1 - estimate_sigma(changes) ** 2 / (2 * within) if changes and within else 0.0
     return share if share > _NOTABLE else 0.0
 
 

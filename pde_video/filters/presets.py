@@ -80,15 +80,17 @@ def _pictured(frame: Array, planes: Array, guide: Array) -> Picture:
 
 def finished(picture: Picture, planes: Array, noise: Stabiliser) -> Array:
     """Return the denoised planes as a frame like the one that came: by what has changed, so that nothing else does."""
-    if noise.slope:
-        return noise.inverse(_from_opponent(planes))
+    if noise.slope:  # The unbiased inverse takes means of noise: where nothing was averaged, there is nothing to undo.
+        same = (planes == picture.seen.planes).all(axis=0)[..., np.newaxis]
+        return np.where(same, picture.frame, noise.inverse(_from_opponent(planes)))
     deviation = picture.frame.dtype.type(noise.readout)
     return picture.frame + deviation * _from_opponent(planes - picture.seen.planes)
 
 
 def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Picture]:
     """Yield the pictures with the numbers of their scenes and originals."""
-    cuts: list[int] = report.setdefault("cuts", [])
+    cuts: list[int] = []
+    report["cuts"] = cuts
     previous: Picture | None = None
     for index, picture in enumerate(pictures):
         if previous is not None and is_scene_cut(previous.seen.coarse, picture.seen.coarse, sigma=0.5):

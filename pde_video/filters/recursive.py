@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.cosines import diffuse
+from pde_video.cosines import diffuse, shrink
 from pde_video.filters.frames import Frames
 from pde_video.filters.presets import Picture, finished, numbered, prepared, remaining
 from pde_video.motion import flow_between
 from pde_video.protocols import Array
 from pde_video.stabilise import Stabiliser
 from pde_video.threads import ordered
-from pde_video.trajectories import conductance, doubled, edged, toward, warped
+from pde_video.trajectories import conductance, doubled, edged, halved, seen, toward, warped
 
 _CONTRAST, _SMOOTHNESS = 0.75, 20.0  # Of the temporal flux, in units of the noise; of the motion.
 _LEAST = 1 / 16  # Share of the noise below which the average forgets: less would gain little and blur with each warp.
@@ -41,27 +41,30 @@ def _pairs(pictures: Iterator[Picture]) -> Iterator[tuple[Picture | None, Pictur
         before = picture
 
 
-def _with_flow(pair: tuple[Picture | None, Picture]) -> tuple[Picture, Array | None, Array | None]:
-    """Return a picture with the flow to the one before it and the conductance between them, if there is one."""
+def _with_flow(pair: tuple[Picture | None, Picture]) -> tuple[Picture, Array | None]:
+    """Return a picture with the flow to the one before it, if there is one."""
     before, here = pair
-    if before is None:
-        return here, None, None
-    w = flow_between(here.levels, before.levels, _SMOOTHNESS)
-    return here, w, conductance(here.seen, before.seen, w, None, _CONTRAST)
+    return here, None if before is None else flow_between(here.levels, before.levels, _SMOOTHNESS)
 
 
-def _averaged(pictures: Iterator[tuple[Picture, Array | None, Array | None]]) -> Iterator[tuple[Picture, Array, Array]]:
-    """Yield each picture with the average of what came so far and its noise, of half the size."""
+def _averaged(pictures: Iterator[tuple[Picture, Array | None]]) -> Iterator[tuple[Picture, Array, Array]]:
+    """Yield each picture with the average of what came so far and its noise, of half the size.
+
+    The average itself is compared with the picture: what changes slowly would differ little from frame to frame, and
+    the average would lag behind.
+    """
     original = -1
-    for picture, w, g in pictures:
-        planes, coarse = picture.seen.planes, picture.seen.coarse
-        if w is None or g is None:
-            mean, left = planes, np.ones_like(coarse)
+    for picture, w in pictures:
+        here = picture.seen
+        if w is None:
+            mean, left = here.planes, np.ones_like(here.coarse)
         elif picture.original != original:
+            coarse = halved(mean)
+            so_far = seen(mean, shrink(coarse, left / 4, step=_STEP))
             past = np.clip(warped(edged(left[np.newaxis]), w)[0], _LEAST, 1)
-            share = g / (1 + past)
+            share = conductance(here, so_far, w, None, _CONTRAST) / (1 + past)
             left = (1 - share) ** 2 + share**2 * past
-            mean = toward(planes, edged(mean), w, share)
+            mean = toward(here.planes, so_far.edged, w, share)
         original = picture.original
         yield picture, mean, left
 
