@@ -28,7 +28,7 @@ OURS = {
     "pde_video, Perona–Malik (rational), 5 explicit steps": (
         pv.framewise(pv.PeronaMalik(kappa=0.02, conductance="rational"), pv.uniform(1.0, dt=0.2)),
     ),
-    "pde_video, denoise, all automatic": (pv.denoise,),
+    'pde_video, denoise, method "perona-malik"': (partial(pv.denoise, method="perona-malik"),),
 }
 RIVALS = {"ffmpeg, hqdn3d": "hqdn3d", "ffmpeg, nlmeans": "nlmeans"}
 FEW = {"ffmpeg, nlmeans": 12}  # Frames, where all of them would take minutes; the time is scaled.
