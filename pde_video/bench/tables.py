@@ -23,8 +23,9 @@ _HOW = (
     "clip's own, not zero. Times: one run over the whole clip, warm, by the clock and of all processors together.",
     "Poisson–Gaussian noise with peak P: Poisson(P · value) / P, and Gaussian noise of deviation "
     f"{READOUT:g} (white is 1).",
-    "Methods of this library are told nothing; the constants of the plain space-time Perona–Malik (contrast 0.2 σ, "
-    "time 2) were set on the three clips of docs/benchmark.md at σ = 20. Every other method has the best of several "
+    "Methods of this library are told nothing, but the few constants in them (of `denoise` contrasts, smoothness and "
+    "thresholds, for all noise alike; of the plain space-time Perona–Malik contrast 0.2 σ and time 2) were set on the "
+    "three clips of docs/benchmark.md. Every other method has the best of several "
     "strengths, chosen for each clip and noise by looking at the truth; it is shown, and the time is that of the run "
     "with it. Slow ones choose it on the middle 128 × 128 pixels. Filters of ffmpeg run in a process of their own "
     "through pipes, start included; these and OpenCV's cut values to [0, 1], and ffmpeg's nlmeans and OpenCV's round "
