@@ -13,7 +13,7 @@ import pytest
 
 import pde_video as pv
 from pde_video import cosines
-from pde_video.filters import presets
+from pde_video.filters import presets, recursive
 from pde_video.filters.denoise import PRESETS
 
 # Frames of the clips, and whether they are halved; the least mean PSNR at σ = 20/255, over the three.
@@ -97,22 +97,28 @@ def test_a_repeated_frame_counts_once(preset, clean):
         np.testing.assert_array_equal(same[3:4], pv.denoise(noisy[:1], preset=preset, sigma=SIGMA))
 
 
-def test_what_is_said_to_be_left_of_the_noise_is_left(clean):
+def test_what_stands_still_is_not_moved(clean, monkeypatch):
+    still = np.repeat(clean["bigbuckbunny"][:1, :160, :256], 13, axis=0)
+    noisy = with_noise(still)
+    reached = pv.psnr(still[6], pv.denoise(noisy, sigma=SIGMA)[6])
+    monkeypatch.setattr(presets, "flow_between", lambda a, b, smoothness: np.zeros((2, *a[0].shape), np.float32))
+    assert reached > pv.psnr(still[6], pv.denoise(noisy, sigma=SIGMA)[6]) - 0.2
+
+
+@pytest.mark.parametrize(("preset", "room"), [("balanced", presets), ("fast", recursive)])
+def test_what_is_said_to_be_left_of_the_noise_is_left(preset, room, clean, monkeypatch):
     # Shrinkage goes by the variance of the average, which must not be promised lower than it is.
     still = np.repeat(clean["bikes"][:1, :160, :256], 9, axis=0)
-    noisy = with_noise(still)
-    seen = []
-    keep, threads = presets.diffuse, pv.num_threads()
-    presets.diffuse = lambda mean, variance, step: seen.append((mean, variance)) or keep(mean, variance, step=step)
-    try:
-        pv.set_num_threads(1)
-        pv.denoise(noisy, radius=4, sigma=SIGMA)
-    finally:
-        presets.diffuse = keep
-        pv.set_num_threads(threads)
-    mean, variance = seen[4]
-    error = (mean[0] - still[4] / SIGMA) ** 2
-    assert 0.75 < error.mean() / variance.mean() < 1.1
+    seen, keep = [], room.diffuse
+    monkeypatch.setattr(
+        room, "diffuse", lambda mean, left, step: seen.append((mean, left)) or keep(mean, left, step=step)
+    )
+    list(pv.denoise(iter(with_noise(still)), preset=preset, sigma=SIGMA, causal=True))  # In order, so that 8 is last.
+    for k in (1, 8):
+        mean, left = seen[k]
+        error = (mean[0] - still[k] / SIGMA) ** 2
+        assert 0.7 < error.mean() / left.mean() < 1.1
+        assert left.mean() < (0.8 if k == 1 else 0.3)
 
 
 def bar(speed, ground):
