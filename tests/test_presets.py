@@ -102,7 +102,7 @@ def test_what_stands_still_is_not_moved(clean, monkeypatch):
     noisy = with_noise(still)
     reached = pv.psnr(still[6], pv.denoise(noisy, sigma=SIGMA)[6])
     monkeypatch.setattr(presets, "flow_between", lambda a, b, smoothness: np.zeros((2, *a[0].shape), np.float32))
-    assert reached > pv.psnr(still[6], pv.denoise(noisy, sigma=SIGMA)[6]) - 0.2
+    assert reached > pv.psnr(still[6], pv.denoise(noisy, sigma=SIGMA)[6]) - 0.4  # Trembling would cost 0.8 dB.
 
 
 @pytest.mark.parametrize(("preset", "room"), [("balanced", presets), ("fast", recursive)])
