@@ -198,7 +198,7 @@ def test_run_reports_what_the_filters_did(tmp_path):
     report = pv.run(tmp_path / "in.npy", tmp_path / "out.avi", pv.denoise)
     assert report["frames"] == FRAMES
     assert report["sigma"] > 10
-    assert report["method"] == "perona-malik"
+    assert report["preset"] == "balanced"
 
 
 @pytest.mark.parametrize("name", NAMES)
