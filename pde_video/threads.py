@@ -185,7 +185,14 @@ def _submit(function: Callable[..., Result], *args: Any) -> Future[Result]:
     with _state.lock:
         if _state.pool is None:
             _state.pool = ThreadPoolExecutor(num_threads(), "pde_video", initializer=_mark_as_working)
-        return _state.pool.submit(function, *args)
+        try:
+            return _state.pool.submit(function, *args)
+        except BaseException:  # An interrupt may fall between the start of a thread and the pool's knowing of it:
+            _state.pool.shutdown(
+                wait=False
+            )  # at exit nobody would tell that thread to stop, and all would wait for it.
+            _state.pool = None
+            raise
 
 
 def _mark_as_working() -> None:
