@@ -254,6 +254,14 @@ def test_motion_and_cuts_are_seen_in_any_channel(clean):
         assert report["cuts"] == [3]
 
 
+def test_a_fixed_pattern_is_seen_on_a_flat_ground(rng):
+    # Nothing but noise in it: its frames have no picture that a cut could end.
+    noisy = 0.5 + SIGMA * (0.65 * rng.standard_normal((96, 128)) + rng.standard_normal((6, 96, 128)))
+    report = {}
+    pv.denoise(noisy.astype(np.float32), report=report)
+    assert report["fixed"] == pytest.approx(0.65**2 / (1 + 0.65**2), abs=0.1)
+
+
 def test_independent_noise_is_no_fixed_pattern(clean):
     for video in clean.values():
         report = {}

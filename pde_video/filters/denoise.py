@@ -195,7 +195,7 @@ def _share_in_common(frames: Frames, noise: Stabiliser) -> float:
     """
     shown = [noise.forward(frame) for frame in _frames_that_show_noise(frames)]
     within = estimate_sigma(shown) ** 2
-    pairs = [(a, b) for a, b in pairwise(shown) if not is_scene_cut(a, b)]
+    pairs = [(a, b) for a, b in pairwise(shown) if not is_scene_cut(a, b, sigma=1.0)]
     changes = [change for change in (b - a for a, b in pairs) if change.any()]  # Some films repeat frames.
     share = 1 - estimate_sigma(changes) ** 2 / (2 * within) if changes and within else 0.0
     return share if share > _NOTABLE else 0.0
