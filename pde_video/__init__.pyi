@@ -51,6 +51,7 @@ from pde_video.protocols import Filter as Filter
 from pde_video.protocols import Step as Step
 from pde_video.protocols import Term as Term
 from pde_video.protocols import Video as Video
+from pde_video.schedules import Schedule as Schedule
 from pde_video.stabilise import Stabiliser as Stabiliser
 from pde_video.steps import aos as aos
 from pde_video.steps import crank_nicolson as crank_nicolson

@@ -17,7 +17,7 @@ FLOORS = [
     {"errors", "protocols"},
     {"grid", "kernels", "threads"},
     {"solves", "marching", "cosines", "trajectories"},
-    {"terms", "loop", "steps", "cycles", "times", "motion"},
+    {"terms", "loop", "steps", "cycles", "times", "motion", "schedules"},
     {"estimate", "stabilise", "metrics", "residuals", "history"},
     {"filters"},
     {"video"},

@@ -1,0 +1,185 @@
+"""Noise schedules: how much of a picture is left at each level, and the forward process that takes it away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pde_video.errors import ParameterError
+from pde_video.grid import check_whole
+from pde_video.protocols import Array
+
+_LARGEST_BETA = 0.999  # Of schedules whose last level would be noise alone.
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Schedule:
+    """The levels t = 0, …, T − 1 of a diffusion process, each noisier than the one before.
+
+    x_t = √ᾱ_t x0 + √(1 − ᾱ_t) ε, ε ~ N(0, I). In y = x_t/√ᾱ_t = x0 + σ_t ε the level is the noise level
+    σ_t = √((1 − ᾱ_t)/ᾱ_t), in the units of x0. Where methods take a level t it may be a fraction (log σ is
+    interpolated), and −1, at which ᾱ = 1, is the clean picture.
+
+    Parameters
+    ----------
+    abar : array of shape (T,)
+        ᾱ, strictly decreasing, below 1; the last may be 0, which is noise alone.
+
+    Raises
+    ------
+    ParameterError
+        If `abar` is not such a table.
+
+    References
+    ----------
+    Ho, Jain & Abbeel (2020), arXiv:2006.11239; Song et al. (2021), arXiv:2011.13456.
+
+    Examples
+    --------
+    >>> schedule = Schedule.linear()
+    >>> schedule
+    Schedule(1000 levels, sigma 0.01 to 157)
+    >>> round(schedule.timestep(2 * 25 / 255), 1)
+    56.2
+    """
+
+    abar: Array
+
+    def __post_init__(self) -> None:
+        table = np.array(self.abar, np.float64)
+        falls = table.ndim == 1 and table.size and bool((np.diff(table, prepend=1.0) < 0).all()) and table[-1] >= 0
+        if not falls:
+            raise ParameterError(
+                "abar must be a one-dimensional table that strictly decreases, from below 1 to 0 or more"
+            )
+        table.flags.writeable = False
+        object.__setattr__(self, "abar", table)
+
+    def __repr__(self) -> str:
+        return f"Schedule({len(self)} levels, sigma {self.sigma(0):.3g} to {self.sigma(len(self) - 1):.3g})"
+
+    def __len__(self) -> int:
+        return len(self.abar)
+
+    @classmethod
+    def from_betas(cls, betas: Any) -> Schedule:
+        """Return the schedule with q(x_t | x_{t−1}) = N(√(1 − β_t) x_{t−1}, β_t I): ᾱ_t = Π_{s ≤ t} (1 − β_s)."""
+        betas = np.asarray(betas, np.float64)
+        if betas.ndim != 1 or not betas.size or not ((betas > 0) & (betas <= 1)).all():
+            raise ParameterError("betas must be a one-dimensional sequence of variances above 0, at most 1")
+        return cls(np.cumprod(1 - betas))
+
+    @classmethod
+    def linear(cls, steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
+        """Return β rising evenly, times 1000/steps, so that the last level is as noisy for any number of steps."""
+        check_whole(1, steps=steps)
+        return cls.from_betas(np.linspace(beta_start, beta_end, int(steps)) * (1000 / steps))
+
+    @classmethod
+    def scaled_linear(cls, steps: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012) -> Schedule:
+        """Return √β rising evenly, as latent diffusion has it (Rombach et al. 2022), β times 1000/steps."""
+        check_whole(1, steps=steps)
+        return cls.from_betas(np.linspace(beta_start**0.5, beta_end**0.5, int(steps)) ** 2 * (1000 / steps))
+
+    @classmethod
+    def cosine(cls, steps: int = 1000, s: float = 0.008) -> Schedule:
+        """Return ᾱ(u) ∝ cos²(½π (u + s)/(1 + s)), u = (t + 1)/T, with β ≤ 0.999 (Nichol & Dhariwal 2021)."""
+        return cls._sampled(steps, lambda u: np.cos((u + s) / (1 + s) * np.pi / 2) ** 2)
+
+    @classmethod
+    def sigmoid(cls, steps: int = 1000, start: float = -3, end: float = 3, tau: float = 1) -> Schedule:
+        """Return ᾱ(u) ∝ S(end/τ) − S((start + u (end − start))/τ), S(v) = 1/(1 + e⁻ᵛ), β ≤ 0.999 (Chen 2023)."""
+
+        def logistic(v: Any) -> Any:
+            return 1 / (1 + np.exp(-v / tau))
+
+        return cls._sampled(steps, lambda u: logistic(end) - logistic(start + u * (end - start)))
+
+    @classmethod
+    def _sampled(cls, steps: int, left: Any) -> Schedule:
+        check_whole(1, steps=steps)
+        levels = left(np.arange(int(steps) + 1) / steps)
+        return cls.from_betas(np.minimum(1 - levels[1:] / levels[:-1], _LARGEST_BETA))
+
+    def zero_terminal_snr(self) -> Schedule:
+        """Return the schedule shifted and stretched in √ᾱ, so that its last level is noise alone: ᾱ = 0, σ = ∞.
+
+        Lin et al. (2024), arXiv:2305.08891. At that level ε says nothing of x0, so a model must predict v or x0.
+        """
+        root = np.sqrt(self.abar)
+        if len(root) < 2:
+            raise ParameterError("a schedule of one level has no first level to keep; take at least two")
+        return Schedule((root[0] * (root - root[-1]) / (root[0] - root[-1])) ** 2)
+
+    def alpha_bar(self, t: Any) -> Any:
+        """Return ᾱ at level `t` (a number or an array), the share of the picture in the variance."""
+        t = self._checked(t)
+        whole = np.where(t < 0, 1.0, self.abar[np.maximum(t, 0).astype(int)])
+        return _plain(np.where(t == np.floor(t), whole, 1 / (1 + self._interpolated(t) ** 2)))
+
+    def sigma(self, t: Any) -> Any:
+        """Return the noise level σ of y = x_t/√ᾱ at level `t` (a number or an array), in the units of x0."""
+        return _plain(_noise_level(np.asarray(self.alpha_bar(t))))
+
+    def timestep(self, sigma: Any) -> Any:
+        """Return the level t, a fraction, whose noise level is `sigma` > 0, in the units of x0."""
+        levels, sigma = _noise_level(self.abar), np.asarray(sigma, np.float64)
+        inside = (levels[0] * (1 - 1e-12) <= sigma) & (sigma <= levels[-1] * (1 + 1e-12))  # Rounding is no fault.
+        if not inside.all():
+            raise ParameterError(
+                f"sigma is {sigma}; the schedule has noise levels from {levels[0]:.6g} to {levels[-1]:.6g}, "
+                "in the units that the model sees"
+            )
+        return _plain(np.interp(np.log(sigma), np.log(levels), np.arange(len(levels), dtype=float)))
+
+    def add_noise(self, x0: Array, t: Any, noise: Array) -> Array:
+        """Return x_t = √ᾱ_t x0 + √(1 − ᾱ_t) noise: all steps up to level `t` at once."""
+        return self._mixed(x0, self.alpha_bar(t), noise)
+
+    def forward_step(self, x: Array, t: Any, noise: Array) -> Array:
+        """Return x_t = √(1 − β_t) x_{t−1} + √β_t noise: one step from `x`, which is at level t − 1, to level `t`."""
+        return self._mixed(x, self.alpha_bar(t) / self.alpha_bar(t - 1), noise)
+
+    @staticmethod
+    def _mixed(x: Array, share: float, noise: Array) -> Array:
+        return share**0.5 * x + (1 - share) ** 0.5 * noise
+
+    def posterior(self, x0: Array, x_t: Array, t: Any, s: Any = None) -> tuple[Array, float]:
+        """Return mean and variance of q(x_s | x_t, x0), s < t: the step back, if the clean picture were known.
+
+        With a = ᾱ_t, a' = ᾱ_s, α = a/a', β = 1 − α: mean = √a' β/(1 − a) x0 + √α (1 − a')/(1 − a) x_t, variance
+        β (1 − a')/(1 − a). By default s = t − 1; s = −1 is the clean picture, with the variance 0.
+        """
+        s = t - 1 if s is None else s
+        if not s < t:
+            raise ParameterError(f"s is {s} and t is {t}; a step back must lead to a level below t")
+        a, earlier = self.alpha_bar(t), self.alpha_bar(s)
+        alpha, rest = a / earlier, (1 - earlier) / (1 - a)
+        mean = earlier**0.5 * (1 - alpha) / (1 - a) * x0 + alpha**0.5 * rest * x_t
+        return mean, (1 - alpha) * rest
+
+    def _checked(self, t: Any) -> Array:
+        t = np.asarray(t, np.float64)
+        if not (((t >= 0) & (t <= len(self) - 1)) | (t == -1)).all():
+            raise ParameterError(
+                f"t is {t}; the schedule has levels from 0 to {len(self) - 1}, fractions too, and -1 for the clean"
+            )
+        return t
+
+    def _interpolated(self, t: Array) -> Array:
+        below = np.clip(np.floor(t).astype(int), 0, len(self) - 1)
+        levels = _noise_level(self.abar)
+        above, fraction = levels[np.minimum(below + 1, len(self) - 1)], t - below
+        return levels[below] ** (1 - fraction) * above**fraction
+
+
+def _noise_level(abar: Array) -> Array:
+    with np.errstate(divide="ignore"):
+        return np.sqrt((1 - abar) / abar)
+
+
+def _plain(values: Any) -> Any:
+    """Return a number as a plain float, which leaves a float32 array it meets in float32; arrays as they are."""
+    return values if np.ndim(values) else float(values)
