@@ -173,7 +173,7 @@ def variational_bound(
 
 
 def _log_probability(picture: Array, mean: Array, deviation: float) -> Array:
-    """Return log of the Gaussian's mass between the values halfway to the neighbours; below 0 and above 255 it counts too."""
+    """Return log of the Gaussian's mass halfway to the values around; what is below 0 or above 255 counts too."""
     from scipy.special import log_ndtr
 
     below = np.where(picture == 0, -np.inf, ((picture - 0.5) / 255 - mean) / deviation)
