@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import numpy as np
 from pde_video.errors import DtypeError, InputError, ParameterError, SolverError
 from pde_video.grid import all_finite
 from pde_video.protocols import Array
+
+PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
 
 
 def name_of(model: Any) -> str:
@@ -39,7 +43,7 @@ def as_frames(y: Any, sigma: float, *, infinite: bool = False) -> Array:
     return y
 
 
-def as_estimate(result: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+def as_estimate(result: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, finite: bool = True) -> Array:
     """Return what a model returned as an array of `dtype`, or say what is wrong with it."""
     if not isinstance(result, np.ndarray):
         raise DtypeError(f"it returned a {type(result).__name__}; it must return a NumPy array of floats")
@@ -47,9 +51,19 @@ def as_estimate(result: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Ar
         raise DtypeError(f"it returned dtype {result.dtype}; it must return floats")
     if result.shape != shape:
         raise InputError(f"it returned the shape {result.shape}; it must return {shape}")
-    if not all_finite(result):
+    if finite and not all_finite(result):
         raise InputError(f"it returned NaN or infinite values in {_first_bad(result)}")
     return result.astype(dtype, copy=False)
+
+
+def refuse_pickled(path: str | PathLike[str]) -> None:
+    """Raise InputError for a file that is a pickle by its name: reading it could run any program."""
+    if Path(path).suffix.lower() in PICKLED:
+        raise InputError(
+            f"{fspath(path)} is a pickled file, which can run any program when it is read, so it is not; where you "
+            "trust it, convert it once: safetensors.torch.save_file(torch.load(PATH, weights_only=True), "
+            "'model.safetensors'), or torch.onnx.export(module, inputs, 'model.onnx')"
+        )
 
 
 def _first_bad(frames: Array) -> str:
