@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import fft
@@ -208,3 +211,208 @@ def test_windows_refuse_bad_parameters():
 def test_a_recurrent_cell_must_return_a_pair():
     with pytest.raises(pv.InputError, match=r"frame 0 .*returned a ndarray; it must return a pair"):
         pv.recurrent(lambda frame, state, sigma: frame)(np.zeros((2, 2, 1)), 0.1)
+
+
+# A model of a diffusion process: every pixel is 0.45 + 0.2 or 0.45 - 0.2, each with a spread of 0.05 around it.
+MIDDLE, HALF, SPREAD = 0.45, 0.2, 0.05
+LINEAR = pv.Schedule.linear()
+
+
+def log_density(y, sigma):
+    """Log density of y = x + sigma·noise, up to a constant."""
+    variance = SPREAD**2 + sigma**2
+    parts = [-((y - MIDDLE - sign * HALF) ** 2) / (2 * variance) for sign in (-1, 1)]
+    return np.logaddexp(*parts).sum()
+
+
+def mean_of_clean(y, sigma, scale=1.0, low=0.0):
+    """The exact denoiser, in a range where low and low + scale stand for 0 and 1."""
+    middle, half, spread = low + scale * MIDDLE, scale * HALF, scale * SPREAD
+    total = spread**2 + sigma**2
+    return (spread**2 * y + sigma**2 * (middle + half * np.tanh(half * (y - middle) / total))) / total
+
+
+def exact_model(kind, schedule, value_range=(0, 1)):
+    """What an ideal network says of x_t at level t, in its own range."""
+    low, high = value_range
+
+    def ideal(x, t):
+        a = schedule.alpha_bar(t)
+        x0 = mean_of_clean(x / a**0.5, ((1 - a) / a) ** 0.5, high - low, low)
+        noise = (x - a**0.5 * x0) / (1 - a) ** 0.5
+        return {"x0": x0, "eps": noise, "v": a**0.5 * noise - (1 - a) ** 0.5 * x0}[kind]
+
+    return ideal
+
+
+MAKERS = {"eps": pv.from_eps, "x0": pv.from_x0, "v": pv.from_v}
+
+
+def check_score(denoiser, sigma, shape=(2, 3, 1), tolerance=1e-6):
+    """Tweedie: (D(y, σ) − y)/σ² is the gradient of log p_σ, here by central differences."""
+    rng = np.random.default_rng(3)
+    y = MIDDLE + HALF * rng.choice([-1, 1], shape) + np.hypot(SPREAD, sigma) * rng.normal(size=shape)
+    score, h = (denoiser(y, sigma) - y) / sigma**2, 1e-4 * np.hypot(SPREAD, sigma)
+    expected = np.empty(shape)
+    for place in np.ndindex(shape):
+        step = np.zeros(shape)
+        step[place] = h
+        expected[place] = (log_density(y + step, sigma) - log_density(y - step, sigma)) / (2 * h)
+    np.testing.assert_allclose(score, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.15, 1.0, 20.0])
+@pytest.mark.parametrize("value_range", [(0, 1), (-1, 1), (-0.5, 2.5)])
+@pytest.mark.parametrize("schedule", [LINEAR, pv.Schedule.cosine(200)], ids=["linear", "cosine"])
+@pytest.mark.parametrize("kind", MAKERS)
+def test_the_score_is_the_gradient_of_the_log_density(kind, schedule, value_range, sigma):
+    check_score(MAKERS[kind](exact_model(kind, schedule, value_range), schedule, value_range=value_range), sigma)
+
+
+def test_the_score_of_a_mixture_passes_windows_and_states():
+    check_score(pv.windowed(lambda window, sigma: mean_of_clean(window[2], sigma)), 0.2, (4, 2, 3, 1))
+    check_score(pv.recurrent(lambda frame, state, sigma: (mean_of_clean(frame, sigma), None)), 0.2, (4, 2, 3, 1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sigma", [0.01, np.float64(0.3)])
+@pytest.mark.parametrize("kind", MAKERS)
+def test_the_range_trap(rng, kind, sigma, dtype):
+    # A model that knows the clean picture, in [-1, 1]: it must be asked at the level of 2σ, with x_t in its own range.
+    clean, noise = rng.random((3, 4, 2)).astype(dtype), rng.normal(size=(3, 4, 2)).astype(dtype)
+    seen = []
+
+    def knows(x, t):
+        assert x.dtype == dtype
+        a = LINEAR.alpha_bar(t)
+        seen.append(t)
+        np.testing.assert_allclose(x, LINEAR.add_noise(2 * clean - 1, t, noise), rtol=0, atol=2e-6)
+        return {"x0": 2 * clean - 1, "eps": noise, "v": a**0.5 * noise - (1 - a) ** 0.5 * (2 * clean - 1)}[kind]
+
+    estimate = MAKERS[kind](knows, LINEAR, value_range=(-1, 1))(clean + float(sigma) * noise, sigma)
+    assert estimate.dtype == dtype
+    np.testing.assert_allclose(estimate, clean, rtol=0, atol=1e-6 if dtype == np.float32 else 1e-12)
+    assert LINEAR.sigma(seen[0]) == pytest.approx(2 * float(sigma), rel=1e-12)
+
+
+def test_levels_are_those_of_the_design_whole_on_request():
+    levels = []
+
+    def model(x, t):
+        levels.append(t)
+        return x * 0
+
+    y = np.zeros((2, 2, 1))
+    for sigma in (5, 15, 25, 50):
+        pv.from_eps(model, LINEAR, value_range=(-1, 1))(y, sigma / 255)
+    assert levels == pytest.approx([7.7, 31.9, 56.2, 114.4], abs=0.05)
+    pv.from_eps(model, LINEAR, value_range=(-1, 1), whole_timesteps=True)(y, 5 / 255)
+    assert levels[-1] == 8.0
+    assert isinstance(levels[-1], float)
+
+
+def test_below_the_first_level_the_scaling_is_the_true_one(rng):
+    y, seen = rng.random((2, 2, 1)), []
+
+    def model(x, t):
+        seen.append((x, t))
+        return np.ones_like(x)
+
+    sigma = 0.001
+    assert sigma < LINEAR.sigma(0)
+    np.testing.assert_allclose(pv.from_eps(model, LINEAR)(y, sigma), y - sigma, rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(pv.from_eps(model, LINEAR)(y, 0.0), y)
+    (x, t), (clean, _) = seen
+    assert t == 0
+    np.testing.assert_allclose(x, y / np.sqrt(1 + sigma**2), rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(clean, y)
+
+
+def test_above_the_last_level_the_error_says_how_far_it_reaches():
+    denoiser = pv.from_x0(exact_model("x0", LINEAR), LINEAR, value_range=(-1, 1))
+    reached = LINEAR.sigma(999) / 2
+    y = np.zeros((2, 2, 1))
+    assert denoiser(y, reached).shape == y.shape
+    for sigma in (1.001 * reached, np.inf):
+        with pytest.raises(pv.ParameterError, match=f"sigma is .*; the schedule of ideal reaches {reached:g}, in"):
+            denoiser(y, sigma)
+
+
+def test_noise_alone_has_a_level_for_v_and_x0_but_not_for_the_noise(rng):
+    schedule = LINEAR.zero_terminal_snr()
+    with pytest.raises(pv.ParameterError, match=r"noise alone .*use from_v or from_x0"):
+        pv.from_eps(exact_model("eps", LINEAR), schedule)
+    noise, clean, seen = rng.normal(size=(2, 3, 1)), rng.random((2, 3, 1)), []
+    for maker, said in ((pv.from_v, -(2 * clean - 1)), (pv.from_x0, 2 * clean - 1)):
+        estimate = maker(lambda x, t, said=said: seen.append((x, t)) or said, schedule, value_range=(-1, 1))
+        np.testing.assert_allclose(estimate(noise, np.inf), clean, rtol=0, atol=1e-15)
+        x, t = seen[-1]
+        np.testing.assert_array_equal(x, noise)
+        assert t == 999
+        # What the last level is the limit of; a finite level of any size is no overflow.
+        np.testing.assert_allclose(estimate(noise * 1e200, 1e200), clean, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_learned_variance_comes_with_the_estimate(rng, kind):
+    plain = exact_model(kind, LINEAR)
+    y, v = rng.random((2, 3, 4, 2)), rng.uniform(-1, 1, (2, 3, 4, 2))
+    denoiser = MAKERS[kind](lambda x, t: np.concatenate([plain(x, t), v], axis=-1), LINEAR, learned_variance=True)
+    estimate, fraction = denoiser.with_fraction(y, 0.2)
+    np.testing.assert_array_equal(fraction, (v + 1) / 2)
+    np.testing.assert_array_equal(estimate, denoiser(y, 0.2))
+    without = MAKERS[kind](plain, LINEAR)
+    np.testing.assert_array_equal(estimate, without(y, 0.2))
+    assert not hasattr(without, "with_fraction")
+    with pytest.raises(pv.InputError, match=r"it returned the shape \(2, 3, 4, 2\); it must return \(2, 3, 4, 4\)"):
+        MAKERS[kind](plain, LINEAR, learned_variance=True)(y, 0.2)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_a_model_names_model_frame_and_level(fault):
+    how, error, words = FAULTS[fault]
+
+    class Net:
+        def __call__(self, x, t):
+            return how(x)
+
+    with pytest.raises(error, match=f"^Net at sigma = 0.25, level t = {LINEAR.timestep(0.25):g}: .*{words}") as caught:
+        pv.from_eps(Net(), LINEAR)(np.ones((2, 3, 1)), 0.25)
+    assert (caught.value.__cause__.__class__ is KeyError) == (fault == "exception")
+
+
+def test_nan_in_one_of_many_frames_is_found():
+    def model(x, t):
+        x = x.copy()
+        x[3, 0, 0] = np.nan
+        return x
+
+    with pytest.raises(pv.InputError, match=r"^model at sigma = 0.25, level t = .* infinite values in frame 3"):
+        pv.from_v(model, LINEAR)(np.ones((5, 2, 3, 1)), 0.25)
+
+
+def test_adapters_refuse_bad_parameters():
+    for options, words in (
+        ({"model": "net.onnx"}, "model is 'net.onnx'; it must be a function"),
+        ({"schedule": None}, "schedule is None; it must be a Schedule"),
+        ({"value_range": (1, -1)}, r"value_range is \(1, -1\); it must be the two values"),
+        ({"value_range": 255}, "value_range is 255"),
+        ({"value_range": (0, np.inf)}, "value_range is"),
+    ):
+        with pytest.raises(pv.ParameterError, match=words):
+            pv.from_eps(**{"model": np.abs, "schedule": LINEAR, **options})
+
+
+def test_denoisers_of_numpy_models_load_neither_torch_nor_onnxruntime():
+    code = """
+import sys
+import numpy as np, pde_video as pv
+y = np.ones((4, 4, 1))
+pv.as_denoiser(pv.Heat(), gamma=0.1)(y, 0.1)
+pv.from_eps(lambda x, t: 0 * x, pv.Schedule.linear())(y, 0.1)
+pv.windowed(lambda window, sigma: window[2])(y, 0.1)
+pv.from_torch, pv.from_onnx
+print([m for m in ("torch", "onnxruntime", "onnx", "safetensors") if m in sys.modules])
+"""
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "[]"
