@@ -18,7 +18,7 @@ FLOORS = [
     {"grid", "kernels", "threads"},
     {"solves", "marching", "cosines", "trajectories"},
     {"terms", "loop", "steps", "cycles", "times", "motion", "schedules", "losses", "hooks", "sampling"},
-    {"estimate", "stabilise", "metrics", "residuals", "history"},
+    {"estimate", "denoisers", "stabilise", "metrics", "residuals", "history"},
     {"filters"},
     {"video"},
     {"demo", "pictures", "plots", "doctor", "bench"},

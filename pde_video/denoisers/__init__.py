@@ -1,0 +1,1 @@
+"""Estimates of the clean picture: equations, networks, and models of diffusion processes, as (y, sigma) → estimate."""
