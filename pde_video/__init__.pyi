@@ -1,6 +1,7 @@
 from pde_video.cycles import fed as fed
 from pde_video.cycles import fsi as fsi
 from pde_video.cycles import rkl2 as rkl2
+from pde_video.denoisers.network import Network as Network
 from pde_video.errors import InputError as InputError
 from pde_video.errors import OutputError as OutputError
 from pde_video.errors import ParameterError as ParameterError
