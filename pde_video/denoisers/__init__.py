@@ -1,1 +1,1 @@
-"""Estimates of the clean picture: equations, networks, and models of diffusion processes, as (y, sigma) → estimate."""
+"""What estimates the clean picture: adapters of models, a PDE, the shipped network."""
