@@ -191,8 +191,9 @@ def test_streams_refuse_frames_that_do_not_fit():
     video[2, 0, 0] = np.nan
     with pytest.raises(pv.InputError, match="frame 2 holds NaN"):
         same(video, 0.1)
-    with pytest.raises(pv.ParameterError, match="sigma is -1"):
-        same(video, -1)
+    for sigma in (-1, np.inf):
+        with pytest.raises(pv.ParameterError, match=f"sigma is {sigma}"):
+            same(np.zeros((4, 2, 2, 1)), sigma)
 
 
 def test_windows_refuse_bad_parameters():
