@@ -138,6 +138,19 @@ def test_ddim_with_all_its_noise_is_ancestral_and_with_none_euler(rng):
         np.testing.assert_array_equal(pv.posterior_mean(term, t0, t1, y), pv.explicit_euler(term, t0, t1**2 / t0, y))
 
 
+@pytest.mark.parametrize("eta", [0.3, 0.8])
+def test_ddim_adds_its_share_of_noise_and_goes_as_much_less_far(eta):
+    class Ones:
+        def standard_normal(self, shape, dtype):
+            return np.ones(shape, dtype)
+
+    t0, t1, x = 2.0, 0.7, 0.25
+    knows, y = pv.Reverse(lambda y, sigma: np.full_like(y, x)), np.full((1, 1, 1), 3.0)
+    s = eta * t1 * math.sqrt(1 - t1**2 / t0**2)
+    noise = (3.0 - x) / t0  # Of the state: what is left of it, and what is drawn, have the variance t1² together.
+    assert pv.ddim(eta, Ones())(knows, t0, t1, y).item() == pytest.approx(x + math.sqrt(t1**2 - s**2) * noise + s)
+
+
 # Filling in.
 
 
