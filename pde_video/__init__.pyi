@@ -41,8 +41,17 @@ from pde_video.filters.spacetime import spacetime as spacetime
 from pde_video.history import Certificate as Certificate
 from pde_video.history import History as History
 from pde_video.history import certificate as certificate
+from pde_video.hooks import classifier_free as classifier_free
+from pde_video.hooks import clip_estimate as clip_estimate
+from pde_video.hooks import data_consistency as data_consistency
+from pde_video.hooks import dynamic_threshold as dynamic_threshold
+from pde_video.hooks import guidance as guidance
 from pde_video.loop import evolution as evolution
 from pde_video.loop import evolve as evolve
+from pde_video.losses import Bound as Bound
+from pde_video.losses import gaussian_kl as gaussian_kl
+from pde_video.losses import simple_loss as simple_loss
+from pde_video.losses import variational_bound as variational_bound
 from pde_video.metrics import compare as compare
 from pde_video.metrics import psnr as psnr
 from pde_video.metrics import ssim as ssim
@@ -59,6 +68,10 @@ from pde_video.protocols import Filter as Filter
 from pde_video.protocols import Step as Step
 from pde_video.protocols import Term as Term
 from pde_video.protocols import Video as Video
+from pde_video.sampling import ancestral as ancestral
+from pde_video.sampling import ddim as ddim
+from pde_video.sampling import posterior_mean as posterior_mean
+from pde_video.sampling import replacement as replacement
 from pde_video.schedules import Schedule as Schedule
 from pde_video.stabilise import Stabiliser as Stabiliser
 from pde_video.steps import aos as aos
@@ -73,6 +86,7 @@ from pde_video.terms.compose import Sum as Sum
 from pde_video.terms.frame_difference import FrameDifference as FrameDifference
 from pde_video.terms.heat import Heat as Heat
 from pde_video.terms.perona_malik import PeronaMalik as PeronaMalik
+from pde_video.terms.reverse import Reverse as Reverse
 from pde_video.terms.shock import Shock as Shock
 from pde_video.terms.tensor import CoherenceEnhancing as CoherenceEnhancing
 from pde_video.terms.tensor import EdgeEnhancing as EdgeEnhancing
@@ -80,6 +94,8 @@ from pde_video.terms.total_variation import TotalVariation as TotalVariation
 from pde_video.terms.total_variation import tv_minimize as tv_minimize
 from pde_video.threads import num_threads as num_threads
 from pde_video.threads import set_num_threads as set_num_threads
+from pde_video.times import ddpm as ddpm
+from pde_video.times import karras as karras
 from pde_video.times import uniform as uniform
 from pde_video.video.files import read as read
 from pde_video.video.files import run as run

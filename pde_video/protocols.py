@@ -27,6 +27,7 @@ class Term(Protocol):
     - ``solve_axis(t, y, dt, axis)``: the same as ``solve`` for one axis alone, for `aos`.
     - ``start(y)``: the state to start from, where the term has a say in it.
     - ``aligned(channel_axis, shape)``: the same term with the fields it carries in state layout.
+    - ``undefined_at``, no method but a number: the one time at which there is no rate, to which `heun` steps as Euler.
     """
 
     def rate(self, t: float, y: Array) -> Array:
@@ -37,7 +38,8 @@ class Step(Protocol):
     """One integrator: the state at `t1` from the state `y` at `t0`.
 
     An attribute ``stable_multiple`` says how many times the term's ``stable_dt`` the step may span, infinity for an
-    unconditionally stable one; a step without it is held to one.
+    unconditionally stable one; a step without it is held to one. A step that draws random numbers has a method
+    ``for_frames()``, which returns a function: of the number of a frame, the step with random numbers of its own.
     """
 
     def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:

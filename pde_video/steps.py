@@ -157,7 +157,7 @@ crank_nicolson.stable_multiple = math.inf  # type: ignore[attr-defined]
 def heun(term: Any, t0: float, t1: float, y: Array) -> Array:
     """Explicit trapezoidal rule, order 2; stable up to ``term.stable_dt``.
 
-    ŷ = y₀ + dt · rate(t₀, y₀);  y₁ = y₀ + ½ dt · (rate(t₀, y₀) + rate(t₁, ŷ))
+    ŷ = y₀ + dt · rate(t₀, y₀);  y₁ = y₀ + ½ dt · (rate(t₀, y₀) + rate(t₁, ŷ)), but ŷ if ``term.undefined_at`` is t₁.
 
     Parameters
     ----------
@@ -189,7 +189,10 @@ def heun(term: Any, t0: float, t1: float, y: Array) -> Array:
     array([0.1875, 0.8125])
     """
     first = term.rate(t0, y)
-    return y + (t1 - t0) / 2 * (first + term.rate(t1, y + (t1 - t0) * first))
+    ahead = y + (t1 - t0) * first
+    if t1 == getattr(term, "undefined_at", None):
+        return ahead
+    return y + (t1 - t0) / 2 * (first + term.rate(t1, ahead))
 
 
 heun.stable_multiple = 1.0  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ FLOORS = [
     {"errors", "protocols"},
     {"grid", "kernels", "threads"},
     {"solves", "marching", "cosines", "trajectories"},
-    {"terms", "loop", "steps", "cycles", "times", "motion", "schedules"},
+    {"terms", "loop", "steps", "cycles", "times", "motion", "schedules", "losses", "hooks", "sampling"},
     {"estimate", "denoisers", "stabilise", "metrics", "residuals", "history"},
     {"filters"},
     {"video"},

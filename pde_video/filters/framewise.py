@@ -24,7 +24,8 @@ def framewise(term: Any, times: Any, step: Step = explicit_euler, *, check: bool
     times : sequence of float, or the rule made by ``uniform(t_end)``
         As for `evolve`.
     step : Step
-        The integrator.
+        The integrator. One with random numbers (`ancestral`, …) draws others for every frame, the same ones for any
+        number of threads; with an int as its `rng`, the same ones for every video.
     check : bool
         As for `evolve`.
 
@@ -51,9 +52,13 @@ def framewise(term: Any, times: Any, step: Step = explicit_euler, *, check: bool
 
     @video_filter
     def framewise_filter(frames: Frames) -> Iterator[Array]:
-        def evolved(frame: Array, out: Array | None) -> Array:
+        def evolved(frame: Array, out: Array | None, step: Step = step) -> Array:
             return evolve(term, frame, times, step=step, channel_axis=-1, check=check, out=out)
 
-        return frames.mapped(evolved, None if check else frames)
+        if not hasattr(step, "for_frames"):
+            return frames.mapped(evolved, None if check else frames)
+        step_of = step.for_frames()
+        numbered = ((frame, step_of(number)) for number, frame in enumerate(frames))
+        return frames.mapped(lambda item, out: evolved(item[0], out, item[1]), numbered)
 
     return framewise_filter

@@ -1,0 +1,278 @@
+"""What is done to a denoiser's estimate on the way: functions (estimate, y, sigma) -> estimate, for `Reverse`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from pde_video.errors import InputError, ParameterError, SolverError
+from pde_video.grid import check_positive
+from pde_video.protocols import Array, Denoiser
+
+Hook: TypeAlias = Callable[[Array, Array, float], Array]
+
+
+def clip_estimate(low: float = 0.0, high: float = 1.0) -> Hook:
+    """Hook that keeps estimates in the range of pictures.
+
+    x ← min(max(x, low), high). The step sees the noise that belongs to what is left: ε = (y − x)/σ.
+
+    Parameters
+    ----------
+    low, high : float
+        Smallest and largest value, in units of the frames, low < high.
+
+    Returns
+    -------
+    callable (estimate, y, sigma) -> estimate
+
+    Raises
+    ------
+    ParameterError
+        If the range is empty.
+
+    References
+    ----------
+    Ho, Jain & Abbeel (2020), arXiv:2006.11239.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> clip_estimate()(np.array([-0.5, 0.5, 1.5]), np.zeros(3), 1.0)
+    array([0. , 0.5, 1. ])
+    """
+    _check_range(low, high)
+    return lambda estimate, y, sigma: np.clip(estimate, low, high)
+
+
+def dynamic_threshold(quantile: float = 0.995, low: float = 0.0, high: float = 1.0) -> Hook:
+    """Hook that shrinks estimates towards the middle of the range, where too much of them lies outside.
+
+    x ← c + clip(x − c, −s h, s h)/s, s = max(1, quantile of |x − c|/h), c and h middle and half width of the range.
+
+    Parameters
+    ----------
+    quantile : float
+        Share of the values that decides, above 0, at most 1; one number for the whole estimate.
+    low, high : float
+        Smallest and largest value, in units of the frames, low < high.
+
+    Returns
+    -------
+    callable (estimate, y, sigma) -> estimate
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of range.
+
+    References
+    ----------
+    Saharia et al. (2022), arXiv:2205.11487, section 2.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dynamic_threshold(1.0)(np.array([0.0, 0.5, 1.5]), np.zeros(3), 1.0)
+    array([0.25, 0.5 , 1.  ])
+    """
+    _check_range(low, high)
+    if not 0 < quantile <= 1:
+        raise ParameterError(f"quantile is {quantile}; it must be above 0 and at most 1")
+    middle, half = (low + high) / 2, (high - low) / 2
+
+    def hook(estimate: Array, y: Array, sigma: float) -> Array:
+        away = estimate - middle
+        s = max(1.0, float(np.quantile(np.abs(away), quantile)) / half)
+        return middle + np.clip(away, -s * half, s * half) / s
+
+    return hook
+
+
+def data_consistency(
+    observed: Array,
+    operator: Callable[[Array], Array] | None = None,
+    adjoint: Callable[[Array], Array] | None = None,
+    *,
+    mask: Array | None = None,
+    noise: float = 0.0,
+    spread: float = 1.0,
+    tolerance: float = 1e-6,
+) -> Hook:
+    """Hook that draws estimates towards linear observations b = A x + noise.
+
+    x ← argmin_z |z − x|²/r² + |A z − b|²/s², r = spread · σ, s = noise: with w = s²/r² it is x + d,
+    (AᵀA + w) d = Aᵀ(b − A x), by conjugate gradients; with a mask, b − x is added where the mask is true, over 1 + w.
+
+    Parameters
+    ----------
+    observed : ndarray
+        b: of the shape that `operator` returns, or with a mask of the shape (H, W, C) or (T, H, W, C) of estimates.
+    operator, adjoint : callable (ndarray) -> ndarray
+        z ↦ A z on pictures and v ↦ Aᵀ v back, with ⟨A z, v⟩ = ⟨z, Aᵀ v⟩. Left out with a mask.
+    mask : ndarray of bool
+        True where `observed` is known, instead of an operator; of a shape that broadcasts to the estimate's.
+    noise : float
+        s ≥ 0, the standard deviation of the observations, in units of the frames; with 0 they are kept exactly.
+    spread : float
+        r/σ > 0: how far from the truth an estimate is thought to be, in noise levels.
+    tolerance : float
+        Relative residual at which the conjugate gradients end, > 0.
+
+    Returns
+    -------
+    callable (estimate, y, sigma) -> estimate
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of range, or neither or both of mask and operator with adjoint are given.
+    SolverError
+        By the hook, if the conjugate gradients do not end.
+    InputError
+        By the hook, if shapes do not fit.
+
+    References
+    ----------
+    Zhu et al. (2023), DiffPIR, arXiv:2305.08995; Parikh & Boyd (2014), Proximal Algorithms, doi:10.1561/2400000003.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean_is_one = data_consistency(np.array([1.0]), lambda z: z.mean(keepdims=True), lambda v: np.full(4, v / 4))
+    >>> mean_is_one(np.array([0.0, 0.0, 1.0, 1.0]), np.zeros(4), 0.5)
+    array([0.5, 0.5, 1.5, 1.5])
+    """
+    check_positive(spread=spread, tolerance=tolerance)
+    if not (math.isfinite(noise) and noise >= 0):
+        raise ParameterError(f"noise is {noise}; it must be 0 or a positive, finite standard deviation")
+    if (mask is None) == (operator is None) or (operator is None) != (adjoint is None):
+        raise ParameterError("give either a mask, or both operator and adjoint")
+    observed = np.asarray(observed)
+    known = np.asarray(False if mask is None else mask)
+    if known.dtype != bool:
+        raise ParameterError(f"mask has dtype {known.dtype}; it must be bool, true where values are known")
+
+    def hook(estimate: Array, y: Array, sigma: float) -> Array:
+        w = (noise / (spread * sigma)) ** 2
+        if operator is None or adjoint is None:
+            _check_shape(observed, estimate.shape)
+            return np.where(known, estimate + (observed - estimate) / (1 + w), estimate).astype(estimate.dtype)
+        seen = operator(estimate)
+        _check_shape(observed, np.shape(seen))
+        towards = np.asarray(adjoint(observed - seen), np.float64)
+        _check_shape(towards, estimate.shape)
+        return (estimate + _solved(operator, adjoint, towards, w, tolerance)).astype(estimate.dtype)
+
+    return hook
+
+
+def _solved(
+    operator: Callable[[Array], Array], adjoint: Callable[[Array], Array], right: Array, w: float, tolerance: float
+) -> Array:
+    """Return d with (AᵀA + w) d = right; the shortest such d if there are many."""
+    from scipy.sparse.linalg import LinearOperator, cg
+
+    def normal(flat: Array) -> Array:
+        return np.asarray(adjoint(operator(flat.reshape(right.shape))), np.float64).ravel() + w * flat.ravel()
+
+    system = LinearOperator((right.size, right.size), matvec=normal, dtype=np.float64)
+    d, failed = cg(system, right.ravel(), rtol=tolerance, atol=0.0)
+    if failed:
+        raise SolverError(
+            f"data_consistency did not reach a relative residual of {tolerance:g} in {failed} iterations; "
+            "see that adjoint is that of operator, or give noise above 0 or a larger tolerance"
+        )
+    return d.reshape(right.shape)
+
+
+def guidance(gradient: Callable[[Array, float], Array], scale: float = 1.0) -> Hook:
+    """Hook that leads the process towards what a gradient asks for, such as that of a classifier.
+
+    x ← x + scale · σ² · gradient(y, σ), gradient = ∇_y log p(condition | y). By Tweedie's formula an estimate is
+    y + σ² ∇ log p(y), so that this is the estimate under the condition.
+
+    Parameters
+    ----------
+    gradient : callable (y, sigma) -> ndarray
+        Of the shape of `y`, per unit of the frames.
+    scale : float
+        1 for the condition itself, more to exaggerate it.
+
+    Returns
+    -------
+    callable (estimate, y, sigma) -> estimate
+
+    Raises
+    ------
+    ParameterError
+        If `scale` is not finite.
+
+    References
+    ----------
+    Dhariwal & Nichol (2021), arXiv:2105.05233.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> guidance(lambda y, sigma: 1 - y)(np.zeros(2), np.zeros(2), 0.5)
+    array([0.25, 0.25])
+    """
+    if not math.isfinite(scale):
+        raise ParameterError(f"scale is {scale}; it must be finite")
+    return lambda estimate, y, sigma: estimate + scale * sigma**2 * gradient(y, sigma)
+
+
+def classifier_free(conditional: Denoiser, unconditional: Denoiser, scale: float = 1.0) -> Denoiser:
+    """Denoiser that exaggerates what a condition changes.
+
+    D = D_unconditional + scale · (D_conditional − D_unconditional)
+
+    Parameters
+    ----------
+    conditional, unconditional : callable (y, sigma) -> estimate
+        Denoisers with and without the condition.
+    scale : float
+        0 leaves the condition out, 1 takes it as it is, more exaggerates it: 1 + w of articles that write w.
+
+    Returns
+    -------
+    Denoiser
+
+    Raises
+    ------
+    ParameterError
+        If `scale` is not finite.
+
+    References
+    ----------
+    Ho & Salimans (2022), arXiv:2207.12598.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> both = classifier_free(lambda y, sigma: y + 1, lambda y, sigma: y, scale=3)
+    >>> both(np.zeros(2), 0.5)
+    array([3., 3.])
+    """
+    if not math.isfinite(scale):
+        raise ParameterError(f"scale is {scale}; it must be finite")
+
+    def denoiser(y: Array, sigma: float) -> Array:
+        without = unconditional(y, sigma)
+        return without + scale * (conditional(y, sigma) - without)
+
+    return denoiser
+
+
+def _check_range(low: float, high: float) -> None:
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ParameterError(f"the range is {low} to {high}; it must be two finite numbers, the lower one first")
+
+
+def _check_shape(array: Array, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise InputError(f"the observations have shape {array.shape}, what they are compared with {shape}")

@@ -1,0 +1,322 @@
+"""Steps of the reverse process, in y = x + σ ε with the noise level as time: functions (term, t0, t1, y) -> y."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pde_video.errors import InputError, ParameterError
+from pde_video.grid import as_planes, check_whole
+from pde_video.protocols import Array, Step
+from pde_video.steps import explicit_euler
+from pde_video.times import range_width
+
+_VARIANCES = ("small", "large", "learned")
+
+
+def posterior_mean(term: Any, t0: float, t1: float, y: Array) -> Array:
+    """Mean of the posterior: towards the estimate as far as the clean picture would be followed, and no noise.
+
+    y₁ = y₀ + (t₁²/t₀ − t₀) · rate(t₀, y₀), which is (t₁²/t₀²) y₀ + (1 − t₁²/t₀²) estimate.
+
+    To denoise, take this: started at the noise level of the picture, it tends to the least mean squared error, which
+    steps that add noise never reach.
+
+    Parameters
+    ----------
+    term : Reverse
+        The reverse process of a denoiser.
+    t0, t1 : float
+        Noise levels before and after, t0 > t1 ≥ 0.
+    y : ndarray, shape (C, *grid)
+        State at `t0`.
+
+    Returns
+    -------
+    ndarray
+        State at `t1`, same shape and dtype.
+
+    Raises
+    ------
+    ParameterError
+        If noise levels do not fall.
+
+    References
+    ----------
+    Ho, Jain & Abbeel (2020), arXiv:2006.11239, (7); Fesl, Strasser, Joham & Utschick (2024), arXiv:2403.02957.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> flat = pv.Reverse(lambda y, sigma: 0 * y)
+    >>> pv.evolve(flat, np.array([[8.0]]), [2.0, 1.0], step=pv.posterior_mean)
+    array([[2.]])
+    """
+    _check_fall(t0, t1)
+    return explicit_euler(term, t0, t1 * t1 / t0, y)
+
+
+posterior_mean.stable_multiple = math.inf  # type: ignore[attr-defined]
+
+
+def ancestral(rng: Any = 0, variance: str = "small", *, value_range: tuple[float, float] = (0, 1)) -> Step:
+    """Step of DDPM: the posterior mean plus noise.
+
+    y₁ = y₀ + (t₁²/t₀ − t₀) · rate(t₀, y₀) + s z, z ~ N(0, I); small: s² = t₁² (1 − t₁²/t₀²); large:
+    s² = (t₀² − t₁²)(1 + t₁²)/(1 + t₀²); learned: log s² = f log large + (1 − f) log small. No noise where t₁ = 0.
+
+    Parameters
+    ----------
+    rng : int or numpy.random.Generator
+        Seed, or generator to draw from; or any object with its ``standard_normal(shape, dtype)``. The step goes on
+        drawing from call to call; in `framewise` every frame has random numbers of its own.
+    variance : "small", "large" or "learned"
+        β̃, β, or in between by the fraction f that the denoiser gives with ``with_fraction``.
+    value_range : (float, float)
+        What 0 and 1 of the frames are in the units of the schedule's model, in which "large" is meant.
+
+    Returns
+    -------
+    Step
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of range; by the step, if noise levels do not fall.
+    TypeError
+        By the step, if a denoiser has no ``with_fraction`` and the variance is to be learned.
+
+    References
+    ----------
+    Ho, Jain & Abbeel (2020), arXiv:2006.11239; Nichol & Dhariwal (2021), arXiv:2102.09672, (15).
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> standard = pv.Reverse(lambda y, sigma: y / (1 + sigma**2))
+    >>> noise = 10.0 * np.random.default_rng(0).standard_normal((100, 100))
+    >>> drawn = pv.evolve(standard, noise, pv.karras(40, sigma_max=10.0), step=pv.ancestral(1, "large"))
+    >>> round(float(drawn.std()), 1)
+    1.0
+    """
+    if variance not in _VARIANCES:
+        raise ParameterError(f"variance is {variance!r}; it must be one of {', '.join(_VARIANCES)}")
+    width = range_width(value_range)
+
+    def mean_and_deviation(term: Any, t0: float, t1: float, y: Array) -> tuple[Array, Any]:
+        small = _small(t0, t1)
+        large = (t0 - t1) * (t0 + t1) * (1 + (width * t1) ** 2) / (1 + (width * t0) ** 2)
+        if variance != "learned":
+            return posterior_mean(term, t0, t1, y), math.sqrt(small if variance == "small" else large)
+        rate, fraction = term.rate_and_fraction(t0, y)
+        mean = y + (t1 * t1 / t0 - t0) * rate
+        return mean, np.exp((fraction * math.log(large) + (1 - fraction) * math.log(small)) / 2) if t1 else 0.0
+
+    return _Noisy("ancestral", rng, mean_and_deviation)
+
+
+def ddim(eta: float = 0.0, rng: Any = 0) -> Step:
+    """Step of DDIM, with any share of DDPM's noise.
+
+    y₁ = y₀ + (√(t₁² − s²) − t₀) · rate(t₀, y₀) + s z, s = η t₁ √(1 − t₁²/t₀²), z ~ N(0, I)
+
+    η = 0 is explicit Euler, η = 1 is ``ancestral(variance="small")``.
+
+    Parameters
+    ----------
+    eta : float
+        η, 0 to 1.
+    rng : int or numpy.random.Generator
+        As for `ancestral`.
+
+    Returns
+    -------
+    Step
+
+    Raises
+    ------
+    ParameterError
+        If `eta` is out of range; by the step, if noise levels do not fall.
+
+    References
+    ----------
+    Song, Meng & Ermon (2021), arXiv:2010.02502, (12) and (16).
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> flat = pv.Reverse(lambda y, sigma: 0 * y)
+    >>> pv.evolve(flat, np.array([[8.0]]), [2.0, 1.0], step=pv.ddim())
+    array([[4.]])
+    """
+    if not 0 <= eta <= 1:
+        raise ParameterError(f"eta is {eta}; it must be from 0 (no noise) to 1 (all of it)")
+
+    def mean_and_deviation(term: Any, t0: float, t1: float, y: Array) -> tuple[Array, float]:
+        variance = eta * eta * _small(t0, t1)
+        left = math.sqrt(max(t1 * t1 - variance, 0.0))
+        return explicit_euler(term, t0, left, y), math.sqrt(variance)
+
+    return _Noisy("ddim", rng, mean_and_deviation)
+
+
+def replacement(
+    known: Array,
+    mask: Array,
+    rng: Any = 0,
+    *,
+    step: Step | None = None,
+    resample: int = 1,
+    channel_axis: int | None = None,
+) -> Step:
+    """Step that fills in what is not known: the known part is put back after each step, as noisy as the rest.
+
+    y₁ = known + t₁ z where the mask is true, step(y₀) elsewhere. With r = `resample` > 1 it goes back up to t₀,
+    y₀ ← y₁ + √(t₀² − t₁²) z, and down again, r times down in all, so that both parts get to know each other.
+
+    Parameters
+    ----------
+    known : ndarray
+        Clean values, of the shape of the state that is evolved; what they are elsewhere does not matter.
+    mask : ndarray of bool
+        True where values are known; of that shape, or without the channel axis.
+    rng : int or numpy.random.Generator
+        As for `ancestral`.
+    step : Step, optional
+        The step for the rest. Default: ``ancestral(rng)``.
+    resample : int
+        r ≥ 1.
+    channel_axis : int, optional
+        The axis of `known` with channels, as for `evolve`; −1 in a filter.
+
+    Returns
+    -------
+    Step
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of range, or mask and known do not fit each other.
+    InputError
+        By the step, if `known` does not fit the state.
+
+    References
+    ----------
+    Lugmayr et al. (2022), RePaint, arXiv:2201.09865.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> standard, known = pv.Reverse(lambda y, sigma: y / (1 + sigma**2)), np.array([3.0, 0.0])
+    >>> step = pv.replacement(known, np.array([True, False]), rng=0)
+    >>> float(pv.evolve(standard, np.array([9.0, -4.0]), pv.karras(9, sigma_max=9.0), step=step)[0])
+    3.0
+    """
+    return _Replacing(known, mask, rng, ancestral(rng) if step is None else step, resample, channel_axis)
+
+
+class _Random:
+    """A step with random numbers, of one generator that goes on from call to call."""
+
+    stable_multiple = math.inf
+
+    def __init__(self, rng: Any, key: int) -> None:
+        self._key = key  # Two kinds of steps with one seed draw different numbers.
+        if not hasattr(rng, "standard_normal"):
+            check_whole(0, rng=rng)
+        self._rng = rng
+        self._noise = rng if hasattr(rng, "standard_normal") else _generator(rng, key)
+
+    def for_frames(self) -> Callable[[int], Any]:
+        """Return the function from the number of a frame to this step with a generator of its own."""
+        if not hasattr(self._rng, "standard_normal"):
+            seed = int(self._rng)
+        elif isinstance(self._rng, np.random.Generator):
+            seed = int(self._rng.integers(2**63))  # From here on the frames do not depend on each other.
+        else:
+            raise ParameterError(f"rng is {self._rng!r}; a video needs a seed or a numpy.random.Generator")
+
+        def step_of(number: int) -> _Random:
+            own = copy.copy(self)
+            own._noise = _generator(seed, self._key, number)
+            return own
+
+        return step_of
+
+    def _drawn(self, y: Array) -> Any:
+        return self._noise.standard_normal(y.shape, y.dtype)
+
+
+def _generator(seed: int, *key: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=key))
+
+
+class _Noisy(_Random):
+    def __init__(self, name: str, rng: Any, mean_and_deviation: Callable[..., tuple[Array, Any]]) -> None:
+        super().__init__(rng, 0)
+        self.__name__, self._mean_and_deviation = name, mean_and_deviation
+
+    def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
+        _check_fall(t0, t1)
+        mean, deviation = self._mean_and_deviation(term, t0, t1, y)
+        if t1 == 0 or (np.ndim(deviation) == 0 and deviation == 0):
+            return mean
+        return mean + deviation * self._drawn(y)
+
+
+class _Replacing(_Random):
+    __name__ = "replacement"
+
+    def __init__(self, known: Array, mask: Array, rng: Any, step: Any, resample: int, channel_axis: int | None) -> None:
+        super().__init__(rng, 1)
+        check_whole(1, resample=resample)
+        self._step, self._resample = step, int(resample)
+        known, mask = np.asarray(known), np.asarray(mask)
+        if channel_axis is not None and mask.ndim == known.ndim - 1:
+            mask = np.expand_dims(mask, channel_axis)
+        fits = mask.ndim == known.ndim and all(m in (1, n) for m, n in zip(mask.shape, known.shape, strict=True))
+        if mask.dtype != bool or not fits:
+            raise ParameterError(
+                f"mask is {mask.dtype} of shape {mask.shape}, known has shape {known.shape}; it must be bool, of that "
+                "shape or, with channel_axis, without the channels"
+            )
+        self._known, self._mask = as_planes(known, channel_axis), as_planes(mask, channel_axis)
+
+    def for_frames(self) -> Callable[[int], Any]:
+        step_of = super().for_frames()
+        inner: Any = self._step.for_frames() if hasattr(self._step, "for_frames") else lambda number: self._step
+
+        def both(number: int) -> _Random:
+            own = step_of(number)
+            own._step = inner(number)
+            return own
+
+        return both
+
+    def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
+        _check_fall(t0, t1)
+        if self._known.shape != y.shape:
+            raise InputError(f"known has shape {self._known.shape}, channels first; the state has {y.shape}")
+        known = self._known.astype(y.dtype, copy=False)
+        for again in range(self._resample if t1 > 0 else 1):
+            if again:
+                y = y + math.sqrt((t0 - t1) * (t0 + t1)) * self._drawn(y)
+            rest = self._step(term, t0, t1, y)
+            y = np.where(self._mask, known + t1 * self._drawn(y) if t1 > 0 else known, rest)
+        return y
+
+
+def _small(t0: float, t1: float) -> float:
+    """Return the variance of the posterior of y at t1, given y at t0 and the clean picture."""
+    return t1 * t1 * ((t0 - t1) * (t0 + t1) / (t0 * t0))
+
+
+def _check_fall(t0: float, t1: float) -> None:
+    if not t0 > t1 >= 0:
+        raise ParameterError(
+            f"a step from {t0:g} to {t1:g}: noise levels must fall, and not below 0; see karras and ddpm"
+        )

@@ -1,0 +1,100 @@
+"""The reverse of a noising process as an equation in the noise level."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pde_video.errors import InputError, ParameterError
+from pde_video.grid import from_planes, to_planes
+from pde_video.protocols import Array, Denoiser
+
+
+@dataclass(frozen=True)
+class Reverse:
+    """From noise to picture: the probability flow of y = x + σ ε, whose time t is the noise level σ, falling to 0.
+
+    dy/dσ = (y − D(y, σ))/σ, D the denoiser. It is −σ times the score, and for y = x + σ ε with the true x it is ε.
+
+    Explicit Euler is DDIM with η = 0, `heun` its sibling of order 2; `posterior_mean`, `ancestral` and `ddim` are the
+    steps of the articles' chains.
+
+    Parameters
+    ----------
+    denoiser : callable (y, sigma) -> estimate
+        The clean picture behind y = x + sigma · noise, of the shape of y: (H, W, C) or (T, H, W, C). It must not write
+        to y. It may also have ``with_fraction(y, sigma)``, which returns the estimate and a fraction in [0, 1] for
+        ``ancestral(variance="learned")``.
+    hooks : sequence of callable (estimate, y, sigma) -> estimate
+        What is done to each estimate, in order: `clip_estimate`, `data_consistency`, `guidance`, …
+
+    Raises
+    ------
+    ParameterError
+        By its methods, at a noise level that is not above 0.
+    InputError
+        By its methods, if the denoiser or a hook returns another shape than it got.
+
+    References
+    ----------
+    Song, Meng & Ermon (2021), arXiv:2010.02502; Karras et al. (2022), arXiv:2206.00364.
+
+    Examples
+    --------
+    Of Gaussian data with variance 1 and mean 0 the best estimate is y/(1 + σ²), and noise of variance 1 + σ² becomes
+    data:
+
+    >>> import numpy as np, pde_video as pv
+    >>> noise = 26**0.5 * np.random.default_rng(0).standard_normal((100, 100))
+    >>> standard = Reverse(lambda y, sigma: y / (1 + sigma**2))
+    >>> round(float(pv.evolve(standard, noise, pv.karras(40, sigma_max=5.0), step=pv.heun).std()), 2)
+    1.0
+    """
+
+    denoiser: Denoiser
+    hooks: tuple[Callable[[Array, Array, float], Array], ...] = ()
+    undefined_at: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hooks", tuple(self.hooks))
+
+    def rate(self, t: float, y: Array) -> Array:
+        """Return (y − estimate)/t for the state `y` (C, *grid) at the noise level `t`."""
+        return (y - self.estimate(t, y)) / t
+
+    def estimate(self, t: float, y: Array) -> Array:
+        """Return what the denoiser and the hooks make of the state `y` (C, *grid) at the noise level `t`."""
+        return self._hooked(t, y, self.denoiser)
+
+    def rate_and_fraction(self, t: float, y: Array) -> tuple[Array, Array]:
+        """Return the rate, and the fraction by which a learned variance lies between the small and the large one."""
+        with_fraction: Any = getattr(self.denoiser, "with_fraction", None)
+        if with_fraction is None:
+            raise TypeError(
+                f"{self.denoiser!r} has no with_fraction(y, sigma), which a learned variance needs; take small or large"
+            )
+        fractions: list[Array] = []
+
+        def denoiser(y: Array, sigma: float) -> Array:
+            estimate, fraction = with_fraction(y, sigma)
+            fractions.append(_as_state(fraction, y, "with_fraction"))
+            return estimate
+
+        return (y - self._hooked(t, y, denoiser)) / t, fractions[0]
+
+    def _hooked(self, t: float, y: Array, denoiser: Denoiser) -> Array:
+        if not t > 0:
+            raise ParameterError(f"the noise level is {t}; the reverse process has a rate above 0 only")
+        seen = from_planes(y, -1)
+        estimate = denoiser(seen, t)
+        for hook in self.hooks:
+            estimate = hook(estimate, seen, t)
+        return _as_state(estimate, seen, "the denoiser")
+
+
+def _as_state(estimate: Array, seen: Array, name: str) -> Array:
+    shape = getattr(estimate, "shape", None)
+    if shape != seen.shape:
+        raise InputError(f"{name} returned {type(estimate).__name__} of shape {shape}; it was given {seen.shape}")
+    return to_planes(estimate, -1).astype(seen.dtype, copy=False)
