@@ -159,3 +159,17 @@ def test_the_reverse_chain_keeps_the_variance_and_means_are_best(numbers):
     assert found["loss"]["posterior_mean"] == pytest.approx([0] * 5, abs=1e-9)
     assert found["loss"]["heun"][-1] == pytest.approx(10 * math.log10(2 / (1 + math.sqrt(0.5))), abs=0.06)
     assert found["loss"]["ancestral"][-1] == pytest.approx(10 * math.log10(2), abs=0.12)
+
+
+def test_heat_is_the_exact_denoiser_of_its_prior_and_means_beat_samples(numbers):
+    found = numbers("09_pde_as_denoiser")
+    assert found["cosine error"] < 1e-12
+    assert found["posterior mean error"] < 1e-12
+    assert found["Euler error"] < 1e-12
+    assert found["mean is one step"] < 1e-12
+    for name, expected in found["theory"].items():
+        assert found["psnr"][name] == pytest.approx(expected, abs=0.4)  # One draw of many cosines, but few large ones.
+    theory = found["theory"]
+    assert theory["posterior mean"] - theory["ancestral"] == pytest.approx(10 * math.log10(2), abs=0.15)
+    assert theory["ancestral"] < theory["Euler"] < theory["posterior mean"] - 1
+    assert found["inside"] >= found["alone"] > found["psnr"]["seen"] + 10
