@@ -278,7 +278,8 @@ class _Replacing(_Random):
         known, mask = np.asarray(known), np.asarray(mask)
         if channel_axis is not None and mask.ndim == known.ndim - 1:
             mask = np.expand_dims(mask, channel_axis)
-        if mask.dtype != bool or mask.ndim != known.ndim or np.broadcast_shapes(mask.shape, known.shape) != known.shape:
+        fits = mask.ndim == known.ndim and all(m in (1, n) for m, n in zip(mask.shape, known.shape, strict=True))
+        if mask.dtype != bool or not fits:
             raise ParameterError(
                 f"mask is {mask.dtype} of shape {mask.shape}, known has shape {known.shape}; it must be bool, of that "
                 "shape or, with channel_axis, without the channels"

@@ -191,8 +191,9 @@ def test_streams_refuse_frames_that_do_not_fit():
     video[2, 0, 0] = np.nan
     with pytest.raises(pv.InputError, match="frame 2 holds NaN"):
         same(video, 0.1)
-    with pytest.raises(pv.ParameterError, match="sigma is -1"):
-        same(video, -1)
+    for sigma in (-1, np.inf):
+        with pytest.raises(pv.ParameterError, match=f"sigma is {sigma}"):
+            same(np.zeros((4, 2, 2, 1)), sigma)
 
 
 def test_windows_refuse_bad_parameters():
@@ -416,3 +417,27 @@ print([m for m in ("torch", "onnxruntime", "onnx", "safetensors") if m in sys.mo
 """
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "[]"
+
+
+@pytest.mark.parametrize("value_range", [(0, 1), (-1, 1)])
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_whole_chain_visits_the_levels_of_the_schedule(rng, kind, value_range):
+    schedule, levels = pv.Schedule.linear(60), []
+    ideal = exact_model(kind, schedule, value_range)
+
+    def model(x, t):
+        levels.append(t)
+        return np.concatenate([ideal(x, t), 0 * x], axis=-1)
+
+    denoiser = MAKERS[kind](model, schedule, value_range=value_range, learned_variance=True)
+    times = pv.ddpm(schedule, value_range=value_range)
+    y = times[0] * rng.normal(size=(40, 50, 1))
+    step = pv.ancestral(5, "learned", value_range=value_range)
+    drawn = pv.evolve(pv.Reverse(denoiser), y, times, step=step, channel_axis=-1)
+    assert levels == pytest.approx(range(59, -1, -1), abs=1e-9)
+    # Samples of the mixture: two heaps of equal weight, and the spread of each.
+    upper = drawn > MIDDLE
+    assert upper.mean() == pytest.approx(0.5, abs=5 * 0.5 / 2000**0.5)
+    for heap, sign in ((drawn[upper], 1), (drawn[~upper], -1)):
+        assert heap.mean() == pytest.approx(MIDDLE + sign * HALF, abs=0.02)
+        assert heap.std() == pytest.approx(SPREAD, rel=0.25)

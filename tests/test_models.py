@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -275,6 +277,9 @@ def test_what_goes_wrong_in_a_module_names_it_the_frame_and_the_level(torch):
         denoiser(y, 0.25)
     assert isinstance(caught.value.__cause__, pv.SolverError)
     assert isinstance(caught.value.__cause__.__cause__, RuntimeError)
+    colours = np.repeat(y, 3, axis=-1)
+    with pytest.raises(pv.SolverError, match=r"^net at sigma = 0.25: frames 4 to 5: RuntimeError"):
+        pv.from_torch(at_four(lambda x: x.reshape(7)), channels=1, batch=4)(colours, 0.25)
     for how, words in (
         (lambda x: x[:, :, 1:], r"frame 4: it returned the shape \(1, 1, 1, 3\); it must return \(1, 1, 2, 3\)"),
         (lambda x: x / 0, "NaN or infinite values in frame 4"),
@@ -297,10 +302,10 @@ def test_what_goes_wrong_in_a_module_names_it_the_frame_and_the_level(torch):
 def test_threads_may_share_a_module(torch, rng, layout):
     class Net(torch.nn.Module):
         def forward(self, x, level):
-            assert not self.training
+            before = self.training
+            time.sleep(0.002)  # Another thread's call may end here.
+            assert [before, self.training] == [False, False]
             return x
-
-    from concurrent.futures import ThreadPoolExecutor
 
     denoiser, y = pv.from_torch(Net(), layout=layout), rng.normal(size=(2, 2, 1))
     with ThreadPoolExecutor(4) as pool:

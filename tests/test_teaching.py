@@ -44,8 +44,9 @@ def numbers(tmp_path_factory):
     return of
 
 
-def test_there_are_seven():
-    assert [path.name[:2] for path in SCRIPTS] == ["01", "02", "03", "04", "05", "06", "07"]
+def test_no_number_is_left_out():
+    assert [int(path.name[:2]) for path in SCRIPTS] == list(range(1, len(SCRIPTS) + 1))
+    assert len(SCRIPTS) >= 8
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -143,3 +144,32 @@ def test_parameters_come_from_the_noise(numbers):
         assert estimate == pytest.approx(sigma, rel=0.05)
     assert max(found["best_multiple"].values()) <= 2 * min(found["best_multiple"].values())
     assert all(0 <= loss < 0.2 for loss in found["loss"].values())
+
+
+def test_the_reverse_chain_keeps_the_variance_and_means_are_best(numbers):
+    found = numbers("08_forward_and_reverse")
+    abar = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))[found["levels"]]
+    np.testing.assert_allclose(found["forward"], abar * 1.0 + (1 - abar), rtol=0.04)
+    np.testing.assert_allclose(found["same"][0], found["same"][1], rtol=0, atol=1e-12)
+    assert found["chains"]["ancestral, large"][-1] == pytest.approx(1, rel=0.03)
+    assert found["chains"]["heun"][-1] == pytest.approx(1, rel=0.15)  # Fifty steps from 157.
+    assert found["chains"]["ancestral, small"][-1] < 0.9
+    assert found["orders"]["explicit_euler"] == pytest.approx(1, abs=0.1)
+    assert found["orders"]["heun"] == pytest.approx(2, abs=0.1)
+    assert found["loss"]["posterior_mean"] == pytest.approx([0] * 5, abs=1e-9)
+    assert found["loss"]["heun"][-1] == pytest.approx(10 * math.log10(2 / (1 + math.sqrt(0.5))), abs=0.06)
+    assert found["loss"]["ancestral"][-1] == pytest.approx(10 * math.log10(2), abs=0.12)
+
+
+def test_heat_is_the_exact_denoiser_of_its_prior_and_means_beat_samples(numbers):
+    found = numbers("09_pde_as_denoiser")
+    assert found["cosine error"] < 1e-12
+    assert found["posterior mean error"] < 1e-12
+    assert found["Euler error"] < 1e-12
+    assert found["mean is one step"] < 1e-12
+    for name, expected in found["theory"].items():
+        assert found["psnr"][name] == pytest.approx(expected, abs=0.4)  # One draw of many cosines, but few large ones.
+    theory = found["theory"]
+    assert theory["posterior mean"] - theory["ancestral"] == pytest.approx(10 * math.log10(2), abs=0.15)
+    assert theory["ancestral"] < theory["Euler"] < theory["posterior mean"] - 1
+    assert found["inside"] >= found["alone"] > found["psnr"]["seen"] + 10
