@@ -1,6 +1,15 @@
 from pde_video.cycles import fed as fed
 from pde_video.cycles import fsi as fsi
 from pde_video.cycles import rkl2 as rkl2
+from pde_video.denoisers.adapters import from_eps as from_eps
+from pde_video.denoisers.adapters import from_v as from_v
+from pde_video.denoisers.adapters import from_x0 as from_x0
+from pde_video.denoisers.models import from_onnx as from_onnx
+from pde_video.denoisers.models import from_torch as from_torch
+from pde_video.denoisers.network import Network as Network
+from pde_video.denoisers.pde import as_denoiser as as_denoiser
+from pde_video.denoisers.windows import recurrent as recurrent
+from pde_video.denoisers.windows import windowed as windowed
 from pde_video.errors import InputError as InputError
 from pde_video.errors import OutputError as OutputError
 from pde_video.errors import ParameterError as ParameterError

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.denoisers.network import FORMAT, Network, shapes
 from pde_video.filters.denoise import PRESETS, denoise
 from pde_video.filters.evolved import METHODS
 from pde_video.filters.framewise import framewise
@@ -93,6 +94,10 @@ def _exercises() -> list[Callable[[], object]]:
         add(spacetime(PeronaMalik(0.1, "rational"), uniform(0.3), cuts=[]), video)
     for way in (Stabiliser(0.1, 0.0).forward, Stabiliser(0.1, 0.0).inverse):
         add(way, grey[0])
+    for cell in ("gru", "rnn"):
+        config = {"format": FORMAT, "cell": cell, "width": 8, "encoder": 1, "decoder": 1, "deviation": 0.25}
+        weights = {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
+        add(Network(config, weights), grey[0][..., np.newaxis], 0.1)
     return calls
 
 

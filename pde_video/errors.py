@@ -22,4 +22,4 @@ class OutputError(OSError):
 
 
 class SolverError(RuntimeError):
-    """A linear solve that did not reach its tolerance (exit code 1)."""
+    """A linear solve that did not reach its tolerance, or a model that failed (exit code 1)."""

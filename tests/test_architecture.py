@@ -15,10 +15,10 @@ PACKAGE = Path(pde_video.__file__).parent
 # Lowest first; a room may import from itself, from its own floor and from every floor below.
 FLOORS = [
     {"errors", "protocols"},
-    {"grid", "kernels", "threads"},
-    {"solves", "marching", "cosines", "trajectories"},
+    {"grid", "kernels", "threads", "colours"},
+    {"solves", "marching", "cosines", "trajectories", "convolution"},
     {"terms", "loop", "steps", "cycles", "times", "motion", "schedules", "losses", "hooks", "sampling"},
-    {"estimate", "stabilise", "metrics", "residuals", "history"},
+    {"estimate", "denoisers", "stabilise", "metrics", "residuals", "history"},
     {"filters"},
     {"video"},
     {"demo", "pictures", "plots", "doctor", "bench"},

@@ -14,8 +14,20 @@ import numpy as np
 import pytest
 
 import pde_video as pv
+from pde_video import convolution as layers
+from pde_video.convolution import Convolution, blank
 from pde_video.cosines import shrink
-from pde_video.kernels import chambolle_pock, conductance, cosines, diffusion, flow, plane, spectral, trajectories
+from pde_video.kernels import (
+    chambolle_pock,
+    conductance,
+    convolution,
+    cosines,
+    diffusion,
+    flow,
+    plane,
+    spectral,
+    trajectories,
+)
 from pde_video.kernels.lines import solve_columns, solve_rows
 from pde_video.kernels.march import march
 
@@ -117,6 +129,10 @@ PLANE, MOTION, SHARP = PLANES[0], np.zeros((2, 8, 64), np.float32), np.float32(-
 IN_COSINES = arguments_of(cosines, "shrink", lambda: shrink(PLANES, PLANE))
 IN_FLOW = arguments_of(flow, "refine", lambda: pv.optical_flow(PLANE, PLANE, noise=1.0))
 WINDOW = np.ones(5, np.float32)
+CHANNELS, BAND = blank(8, 8, 64), (0, 8)
+IN_LAYER = arguments_of(
+    layers, "convolve", lambda: Convolution.packed(np.ones((8, 8, 3, 3)), ROW[:8])(CHANNELS, 0, CHANNELS, 0, 64, BAND)
+)
 
 
 # A new kernel for states gets a row here.
@@ -148,6 +164,10 @@ KERNELS = [
     Hot(trajectories.astray, (MOTION, MOTION, 0, 8, MASK)),
     Hot(trajectories.halved, (PLANES, 0, 4, PLANES)),
     Hot(trajectories.warped, (EDGED, MOTION, SHARP, 0, 8, PLANES), vector_loops=2),
+    Hot(convolution.convolve, IN_LAYER, vector_loops=3),
+    Hot(convolution.tanh, (CHANNELS, 0, CHANNELS, 0, 8, 64, BAND)),
+    Hot(convolution.gated, (CHANNELS, 0, CHANNELS, 0, CHANNELS, 0, 8, 64, BAND, True, True), vector_loops=2),
+    Hot(convolution.renewed, (CHANNELS, 0, CHANNELS, 0, CHANNELS, 0, 8, 64, BAND)),
     Hot(march, (VOLUME, VOLUME, BOX, *STEP, None), vector_loops=2),
     Hot(march, marching("rational"), vector_loops=8),
     Hot(march, marching("exponential"), vector_loops=8),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pde_video.colours import from_opponent, opponent
 from pde_video.cosines import diffuse, shrink
 from pde_video.estimate import is_scene_cut
 from pde_video.filters.frames import Frames
@@ -68,7 +68,7 @@ def along_motion(
 
 def prepared(frame: Array, noise: Stabiliser, step: int = 2) -> Picture:
     """Return a frame with noise of variance 1, uncorrelated colours, and a guide of half the size."""
-    planes = _opponent(noise.forward(frame))
+    planes = opponent(noise.forward(frame))
     coarse = halved(planes)
     return _pictured(frame, planes, shrink(coarse, np.full(coarse.shape[1:], 0.25, coarse.dtype), step=step))
 
@@ -82,9 +82,9 @@ def finished(picture: Picture, planes: Array, noise: Stabiliser) -> Array:
     """Return the denoised planes as a frame like the one that came: by what has changed, so that nothing else does."""
     if noise.slope:  # The unbiased inverse takes means of noise: where nothing was averaged, there is nothing to undo.
         same = (planes == picture.seen.planes).all(axis=0)[..., np.newaxis]
-        return np.where(same, picture.frame, noise.inverse(_from_opponent(planes)))
+        return np.where(same, picture.frame, noise.inverse(from_opponent(planes)))
     deviation = picture.frame.dtype.type(noise.readout)
-    return picture.frame + deviation * _from_opponent(planes - picture.seen.planes)
+    return picture.frame + deviation * from_opponent(planes - picture.seen.planes)
 
 
 def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Picture]:
@@ -162,22 +162,3 @@ def _guided(result: tuple[Picture, Array]) -> Picture:
     return _pictured(picture.frame, picture.seen.planes, planes)._replace(
         scene=picture.scene, original=picture.original
     )
-
-
-def _opponent(frame: Array) -> Array:
-    """Return planes (C, H, W); of red, green and blue, their orthonormal mean and differences, equally noisy."""
-    planes = np.ascontiguousarray(np.moveaxis(frame, -1, 0))
-    if len(planes) != 3:
-        return planes
-    red, green, blue = planes
-    a, b, c = (frame.dtype.type(1 / math.sqrt(n)) for n in (3, 2, 6))
-    return np.stack([a * (red + green + blue), b * (red - blue), c * (red - 2 * green + blue)])
-
-
-def _from_opponent(planes: Array) -> Array:
-    """Return the frame (H, W, C) whose `_opponent` the planes are."""
-    if len(planes) == 3:
-        a, b, c = (planes.dtype.type(1 / math.sqrt(n)) for n in (3, 2, 6))
-        mean, across, along = a * planes[0], b * planes[1], c * planes[2]
-        planes = np.stack([mean + across + along, mean - 2 * along, mean - across + along])
-    return np.moveaxis(planes, 0, -1)

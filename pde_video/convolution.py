@@ -1,0 +1,74 @@
+"""Convolutions of many channels with many: how weights and channels lie, and what rows a thread takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from pde_video.kernels.convolution import BLOCK, TILE, convolve
+from pde_video.protocols import Array
+from pde_video.threads import each
+
+_BAND = 8  # Rows that a thread takes at a time.
+
+Rows = tuple[int, int]
+
+
+def blank(channels: int, height: int, width: int) -> Array:
+    """Return channels of zeros with their border, (height + 2, channels, columns)."""
+    lines = -(-(width + 2) // TILE) + 1  # The last tile reads one column too many on either side,
+    lines += 1 - lines % 2  # and with an odd number of lines, channels do not share the same sets of the cache.
+    return np.zeros((height + 2, channels, lines * TILE), np.float32)
+
+
+def inner(channels: Array, width: int) -> Array:
+    """Return a view of channels without their border."""
+    return channels[1:-1, :, 1 : 1 + width]
+
+
+def spread(function: Callable[[Rows], object], height: int) -> None:
+    """Call `function` on bands of rows, on all threads; return when all is done."""
+    each(function, [(first, min(first + _BAND, height)) for first in range(0, height, _BAND)])
+
+
+@lru_cache(maxsize=256)
+def _places(side: int, inputs: int, channels: int, columns: int) -> Array:
+    """Return the distances of what a sum takes in from row i, channel 0, column j of a bordered array."""
+    c, dy, dx = np.ogrid[:inputs, :side, :side]
+    edge = 1 - side // 2
+    return (((dy + edge) * channels + c) * columns + dx + edge).astype(np.int64).ravel()
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """out[o] = bias[o] + Σ_c weight[o, c] ⋆ source[c]: a cross-correlation, 3 × 3 or 1 × 1, with zeros around.
+
+    A sum goes from its bias on, input by input, from left to right and from top to bottom, whoever computes it.
+    """
+
+    weights: Array  # (blocks, inputs · side², BLOCK)
+    bias: Array  # (blocks, BLOCK)
+    outputs: int
+    inputs: int
+    side: int
+
+    @classmethod
+    def packed(cls, weight: Array, bias: Array) -> Convolution:
+        """Return the convolution with weights (outputs, inputs, side, side), side 1 or 3, and a bias (outputs,)."""
+        outputs, inputs, side, _ = weight.shape
+        blocks = -(-outputs // BLOCK)
+        filled = np.zeros((blocks * BLOCK, inputs * side**2 + 1), np.float32)
+        filled[:outputs, :-1], filled[:outputs, -1] = weight.reshape(outputs, -1), bias
+        parts = filled.reshape(blocks, BLOCK, -1).transpose(0, 2, 1)
+        return cls(parts[:, :-1].copy(), parts[:, -1].copy(), outputs, inputs, side)
+
+    def __call__(
+        self, source: Array, channel: int, out: Array, to: int, width: int, rows: Rows,
+        *, added: bool = False, rectified: bool = False,
+    ) -> None:  # fmt: skip
+        """Write the rows of the result to the channels of `out` from `to` on, or add them; keep what is positive."""
+        places = _places(self.side, self.inputs, *source.shape[1:])
+        convolve(source, channel, places, self.weights, self.bias, out, to, self.outputs, width, rows, added, rectified)

@@ -1,0 +1,257 @@
+"""Models of a diffusion process as denoisers: the schedule's coordinates, and the range of the frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pde_video.denoisers.checks import as_estimate, as_frames, check_callable, name_of, naming
+from pde_video.errors import ParameterError
+from pde_video.protocols import Array
+from pde_video.schedules import Schedule
+
+Range = tuple[float, float]
+
+
+def as_range(value_range: Any) -> Range:
+    """Return the two values that stand for 0 and 1 of the frames, checked."""
+    low, high = (float(v) for v in value_range) if np.shape(value_range) == (2,) else (math.nan, math.nan)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ParameterError(
+            f"value_range is {value_range!r}; it must be the two values, the lower first, that stand for 0 and 1 of "
+            "the frames where the model sees them, such as (-1, 1)"
+        )
+    return low, high
+
+
+@dataclass(frozen=True)
+class _Predictor:
+    """A denoiser made of a model that, of x_t = √ᾱ x0 + √(1 − ᾱ) ε, predicts ε, x0 or v = √ᾱ ε − √(1 − ᾱ) x0."""
+
+    model: Callable[[Array, float], Array]
+    kind: str
+    schedule: Schedule
+    value_range: Range
+    whole_timesteps: bool
+    groups: int = 1  # Predictions a model returns side by side in its channels: 2 where the second is a variance.
+
+    @property
+    def name(self) -> str:
+        return name_of(self.model)
+
+    def __call__(self, y: Array, sigma: float) -> Array:
+        return self._predicted(y, sigma)[0]
+
+    def _predicted(self, y: Array, sigma: float) -> list[Array]:
+        """Return the estimate, and what else the model returns."""
+        y = as_frames(y, sigma, infinite=True)
+        low, high = self.value_range
+        sigma = float(sigma)  # A NumPy number would turn float32 frames into float64.
+        level = sigma * (high - low)  # Noise grows with the range that the frames are stretched to.
+        t = self._timestep(level)
+        picture = 1 / math.hypot(1, level)  # √ᾱ, and √(1 − ᾱ):
+        noise = 1.0 if math.isinf(level) else level * picture
+        # At an infinite level the state is y/σ: noise of variance 1, which is all that is left of x_t.
+        x_t = y if math.isinf(level) else picture * (low + (high - low) * y)
+        with naming(f"{self.name} at sigma = {sigma:g}, level t = {t:g}"):
+            shape = (*y.shape[:-1], self.groups * y.shape[-1])
+            predicted, *rest = np.split(as_estimate(self.model(x_t, t), shape, y.dtype), self.groups, axis=-1)
+        if self.kind == "eps":
+            return [y - sigma * predicted, *rest]
+        x0 = predicted if self.kind == "x0" else picture * x_t - noise * predicted
+        return [(x0 - low) / (high - low), *rest]
+
+    def _timestep(self, level: float) -> float:
+        schedule, (low, high) = self.schedule, self.value_range
+        last = schedule.sigma(len(schedule) - 1)
+        if level > last * (1 + 1e-12):
+            raise ParameterError(
+                f"sigma is {level / (high - low):g}; the schedule of {self.name} reaches {last / (high - low):g}, in "
+                "units of the frames: start at a lower level"
+            )
+        t = schedule.timestep(max(level, schedule.sigma(0)))
+        return float(round(t)) if self.whole_timesteps else t
+
+
+@dataclass(frozen=True)
+class _PredictorWithVariance(_Predictor):
+    """A predictor whose model also says where the variance of a step lies between the smallest and the largest."""
+
+    groups: int = 2
+
+    def with_fraction(self, y: Array, sigma: float) -> tuple[Array, Array]:
+        """Return the estimate, and the fraction f: the variance is exp(f log large + (1 − f) log small)."""
+        estimate, v = self._predicted(y, sigma)
+        return estimate, (v + 1) / 2
+
+
+def predictor(
+    model: Any, kind: str, schedule: Any, value_range: Any, whole_timesteps: bool, learned_variance: bool
+) -> _Predictor:
+    """Return the denoiser that a model of `kind` makes, or say what does not fit."""
+    check_callable(model=model)
+    if not isinstance(schedule, Schedule):
+        raise ParameterError(f"schedule is {schedule!r}; it must be a Schedule, such as Schedule.linear()")
+    if kind == "eps" and schedule.abar[-1] == 0:
+        raise ParameterError(
+            "a model of the noise says nothing of the picture at the last level of this schedule, which is noise "
+            "alone (zero_terminal_snr); use from_v or from_x0 with a model trained so, or the schedule without that"
+        )
+    made = _PredictorWithVariance if learned_variance else _Predictor
+    return made(model, kind, schedule, as_range(value_range), bool(whole_timesteps))
+
+
+def from_eps(
+    model: Callable[[Array, float], Array],
+    schedule: Schedule,
+    *,
+    value_range: Range = (0.0, 1.0),
+    whole_timesteps: bool = False,
+    learned_variance: bool = False,
+) -> _Predictor:
+    """Make a denoiser of a model that predicts the noise.
+
+    D(y, σ) = y − σ · model(x_t, t), x_t = √ᾱ_t y = √ᾱ_t x0 + √(1 − ᾱ_t) ε, σ² = (1 − ᾱ_t)/ᾱ_t
+
+    Parameters
+    ----------
+    model : callable (x_t, t) -> prediction
+        From the state of the article, float32 or float64 (H, W, C) or (T, H, W, C), and its level t, a float, to ε of
+        the same shape.
+    schedule : Schedule
+        The levels it was trained on. A σ below the first is given as t = 0, with its own ᾱ.
+    value_range : (float, float)
+        The values that stand for 0 and 1 of the frames where the model sees them. Noise grows with them: with
+        (−1, 1) the model sees 2σ.
+    whole_timesteps : bool
+        Round t, for models that know whole levels alone. x_t still has the ᾱ that belongs to σ.
+    learned_variance : bool
+        The model returns 2C channels: the prediction, then v in [−1, 1]. The denoiser then also has
+        ``with_fraction(y, sigma)``, which returns the estimate and f = (v + 1)/2 for `ancestral`.
+
+    Returns
+    -------
+    Denoiser
+        A function (y, sigma) of frames in their own range, with σ in their units.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range, or the schedule ends in noise alone; on a call, if σ is above its last level.
+    InputError, SolverError
+        On a call: frames that cannot be used, or a model that fails; the error names the model, the frame and the
+        level.
+
+    References
+    ----------
+    Ho, Jain & Abbeel (2020), arXiv:2006.11239; Nichol & Dhariwal (2021), arXiv:2102.09672.
+
+    Examples
+    --------
+    For pictures that are all 0.5, x_t − √ᾱ_t · 0.5 is noise:
+
+    >>> import numpy as np, pde_video as pv
+    >>> schedule = pv.Schedule.linear()
+    >>> def model(x, t):
+    ...     a = schedule.alpha_bar(t)
+    ...     return (x - a**0.5 * 0.5) / (1 - a) ** 0.5
+    >>> denoiser = pv.from_eps(model, schedule)
+    >>> denoiser(np.array([[[0.0], [1.0]]]), 0.3).ravel().round(12)
+    array([0.5, 0.5])
+    """
+    return predictor(model, "eps", schedule, value_range, whole_timesteps, learned_variance)
+
+
+def from_x0(
+    model: Callable[[Array, float], Array],
+    schedule: Schedule,
+    *,
+    value_range: Range = (0.0, 1.0),
+    whole_timesteps: bool = False,
+    learned_variance: bool = False,
+) -> _Predictor:
+    """Make a denoiser of a model that predicts the clean picture at a level of a schedule.
+
+    D(y, σ) = model(√ᾱ_t y, t), σ² = (1 − ᾱ_t)/ᾱ_t
+
+    Parameters
+    ----------
+    model, schedule, value_range, whole_timesteps, learned_variance
+        As for `from_eps`; the model returns x0, in its own range.
+
+    Returns
+    -------
+    Denoiser
+        A function (y, sigma) of frames in their own range, with σ in their units. If the schedule ends in noise alone
+        it also takes σ = ∞: then y is noise of variance 1.
+
+    Raises
+    ------
+    ParameterError, InputError, SolverError
+        As for `from_eps`, but a schedule that ends in noise alone is accepted.
+
+    References
+    ----------
+    Ho, Jain & Abbeel (2020), arXiv:2006.11239; Lin et al. (2024), arXiv:2305.08891.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> schedule = pv.Schedule.cosine()
+    >>> denoiser = pv.from_x0(lambda x, t: x / schedule.alpha_bar(t) ** 0.5, schedule, value_range=(-1, 1))
+    >>> denoiser(np.array([[[0.0], [1.0]]]), 0.3).ravel().round(12)
+    array([0., 1.])
+    """
+    return predictor(model, "x0", schedule, value_range, whole_timesteps, learned_variance)
+
+
+def from_v(
+    model: Callable[[Array, float], Array],
+    schedule: Schedule,
+    *,
+    value_range: Range = (0.0, 1.0),
+    whole_timesteps: bool = False,
+    learned_variance: bool = False,
+) -> _Predictor:
+    """Make a denoiser of a model that predicts v = √ᾱ_t ε − √(1 − ᾱ_t) x0.
+
+    D(y, σ) = √ᾱ_t x_t − √(1 − ᾱ_t) · model(x_t, t), x_t = √ᾱ_t y, σ² = (1 − ᾱ_t)/ᾱ_t
+
+    Parameters
+    ----------
+    model, schedule, value_range, whole_timesteps, learned_variance
+        As for `from_eps`; the model returns v.
+
+    Returns
+    -------
+    Denoiser
+        A function (y, sigma) of frames in their own range, with σ in their units. If the schedule ends in noise alone
+        it also takes σ = ∞: then y is noise of variance 1, and the estimate −v.
+
+    Raises
+    ------
+    ParameterError, InputError, SolverError
+        As for `from_eps`, but a schedule that ends in noise alone is accepted.
+
+    References
+    ----------
+    Salimans & Ho (2022), arXiv:2202.00512; Lin et al. (2024), arXiv:2305.08891.
+
+    Examples
+    --------
+    A model for pictures that are all 0.5, at every level down to noise alone:
+
+    >>> import numpy as np, pde_video as pv
+    >>> schedule = pv.Schedule.linear().zero_terminal_snr()
+    >>> def model(x, t):
+    ...     a = schedule.alpha_bar(t)
+    ...     return (a**0.5 * x - 0.5) / (1 - a) ** 0.5
+    >>> denoiser = pv.from_v(model, schedule)
+    >>> [denoiser(np.array([[[0.0], [1.0]]]), sigma).ravel().round(12).tolist() for sigma in (1.0, np.inf)]
+    [[0.5, 0.5], [0.5, 0.5]]
+    """
+    return predictor(model, "v", schedule, value_range, whole_timesteps, learned_variance)

@@ -1,0 +1,100 @@
+"""Frames in the layout, range, size and channels of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pde_video.denoisers.adapters import Range
+from pde_video.denoisers.checks import as_estimate, as_frames, naming
+from pde_video.errors import InputError
+from pde_video.protocols import Array
+
+LAYOUTS = ("BCHW", "BCTHW", "B(TC)HW")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A function of arrays in a network's layout, as a model of frames: (H, W, C) or (T, H, W, C) in and out."""
+
+    run: Callable[[Array, float], Array]
+    name: str
+    layout: str
+    multiple: int
+    channels: int | None
+    batch: int
+    groups: int
+
+    def __call__(self, x: Array, level: float) -> Array:
+        """Return what the network makes of the frames `x` at `level`."""
+        video = x if x.ndim == 4 else x[np.newaxis]
+        entries = self._entries(video)
+        # How many entries in a row are of the same frames, and how many frames these are.
+        passes, frames = (len(entries) // len(video), 1) if self.layout == "BCHW" else (len(entries), len(video))
+        results = []
+        for k in range(0, len(entries), self.batch):
+            some = entries[k : k + self.batch]
+            seen = (k // passes * frames, (k + len(some) - 1) // passes * frames + frames - 1)
+            results.append(self._checked(some, level, seen))
+        estimates = self._frames(np.concatenate(results), video.shape)
+        return estimates if x.ndim == 4 and self.layout != "B(TC)HW" else estimates[0]
+
+    def _entries(self, video: Array) -> Array:
+        """Return the video as what the network takes, all entries of all batches."""
+        _, h, w, c = video.shape
+        channels = self.channels or c
+        if c != channels and 1 not in (c, channels):
+            raise InputError(f"the frames have {c} channels, and it takes {channels}; convert the frames first")
+        planes = video.transpose(0, 3, 1, 2)
+        planes = np.pad(planes, [(0, 0), (0, 0), (0, -h % self.multiple), (0, -w % self.multiple)], mode="reflect")
+        if c == 1:
+            planes = np.repeat(planes, channels, axis=1)
+        # (T, passes, channels, H, W): where it takes one channel alone, each has a pass of its own.
+        passes = planes.reshape(len(planes), -1, channels, *planes.shape[2:])
+        if self.layout == "BCTHW":
+            return passes.transpose(1, 2, 0, 3, 4)
+        if self.layout == "B(TC)HW":
+            return passes.swapaxes(0, 1).reshape(passes.shape[1], -1, *planes.shape[2:])
+        return passes.reshape(-1, channels, *planes.shape[2:])
+
+    def _frames(self, out: Array, shape: tuple[int, ...]) -> Array:
+        """Return the frames (T, H, W, groups · C) of what the network made of a video of the shape (T, H, W, C)."""
+        _, h, w, c = shape
+        channels = self.channels or c
+        if self.layout == "BCTHW":
+            out = out.transpose(2, 0, 1, 3, 4)
+        n_passes = c // channels or 1
+        out = out.reshape(-1, n_passes, self.groups, channels, *out.shape[-2:])[..., :h, :w]
+        if c < channels:
+            out = out.mean(axis=3, keepdims=True)
+        return out.transpose(0, 4, 5, 2, 1, 3).reshape(-1, h, w, self.groups * c)
+
+    def _checked(self, entries: Array, level: float, frames: tuple[int, int]) -> Array:
+        channels = entries.shape[1] // (frames[1] - frames[0] + 1 if self.layout == "B(TC)HW" else 1)
+        shape = (len(entries), self.groups * channels, *entries.shape[2:])
+        with naming(f"frame {frames[0]}" if frames[0] == frames[1] else f"frames {frames[0]} to {frames[1]}"):
+            return as_estimate(self.run(entries, level), shape, entries.dtype, finite=False)
+
+
+@dataclass(frozen=True)
+class Direct:
+    """A denoiser made of a network that is one, in its own range."""
+
+    network: Network
+    value_range: Range
+
+    @property
+    def name(self) -> str:
+        """What it is called in errors."""
+        return self.network.name
+
+    def __call__(self, y: Array, sigma: float) -> Array:
+        """Return the estimate."""
+        y, (low, high) = as_frames(y, sigma), self.value_range
+        one = self.network.layout == "B(TC)HW" and y.ndim == 4
+        with naming(f"{self.name} at sigma = {sigma:g}"):
+            result = self.network(low + (high - low) * y, float(sigma) * (high - low))
+            result = as_estimate(result, y.shape[1:] if one else y.shape, y.dtype)
+        return (result - low) / (high - low)

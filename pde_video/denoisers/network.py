@@ -1,0 +1,295 @@
+"""A small recurrent network as a denoiser, from a file of weights and without the library that trained it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pde_video.colours import from_opponent, opponent
+from pde_video.convolution import Convolution, Rows, blank, inner, spread
+from pde_video.errors import DtypeError, InputError, ParameterError
+from pde_video.kernels.convolution import gated, renewed, tanh
+from pde_video.protocols import Array
+
+FORMAT = "pde_video denoiser 1"
+_PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
+_CELLS = ("gru", "rnn")
+_MIDDLE = 0.5  # Of the range of values.
+_MEAN = 1 / math.sqrt(3)  # Times the sum of three over √3: their mean.
+
+
+def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the name and the shape of every array that a network with this configuration consists of."""
+    w = config["width"]
+    weights: dict[str, tuple[int, ...]] = {"entry": (w, 5, 3, 3)}
+    for part in ("encoder", "decoder"):
+        for k in range(config[part]):
+            weights |= {f"{part}.{k}.first": (w, w, 3, 3), f"{part}.{k}.second": (w, w, 3, 3)}
+    if config["cell"] == "gru":
+        weights["cell.gates"] = (2 * w, 2 * w, 3, 3)
+    weights |= {"cell.candidate": (w, 2 * w, 3, 3), "fusion": (2 * w, 2 * w, 1, 1), "head": (4, w, 3, 3)}
+    return {
+        name: shape
+        for layer, whole in weights.items()
+        for name, shape in ((f"{layer}.weight", whole), (f"{layer}.bias", whole[:1]))
+    }
+
+
+class Network:
+    """A recurrent convolutional network that estimates the clean picture behind y = clean + sigma · noise.
+
+    x̂ = ½ + d²/s² (y − ½) + σ d/s · F((y − ½)/s, log σ, h), s² = σ² + d²
+
+    F works at half the resolution on 2 × 2 pixels as four channels, one plane at a time, and carries a state h from
+    frame to frame: it looks at the frames before and at none to come. With three channels the planes are the mean and
+    the two orthonormal differences of red, green and blue, each with a state of its own; any other number of channels
+    is that many grey pictures. Frames may have any size; values are meant to lie in 0 to 1. Results are the same for
+    any number of threads.
+
+    Parameters
+    ----------
+    config : mapping
+        ``format`` ("pde_video denoiser 1"), ``cell`` ("gru" or "rnn"), ``width`` (channels inside), ``encoder`` and
+        ``decoder`` (numbers of residual blocks), ``deviation`` (d, of clean pictures).
+    tensors : mapping of str to ndarray
+        The weights, float32, with the names and shapes of `shapes`.
+
+    Raises
+    ------
+    InputError
+        If the configuration is unknown, or a tensor is missing, left over, of another shape or dtype, or not finite.
+
+    References
+    ----------
+    T. Karras, M. Aittala, T. Aila, S. Laine, Elucidating the design space of diffusion-based generative models, 2022,
+    arXiv:2206.00364 (the scaling). N. Ballas, L. Yao, C. Pal, A. Courville, Delving deeper into convolutional networks
+    for learning video representations, 2016, arXiv:1511.06432 (the cell).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> config = {"format": FORMAT, "cell": "gru", "width": 4, "encoder": 0, "decoder": 0, "deviation": 0.25}
+    >>> network = Network(config, {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()})
+    >>> network(np.full((6, 8, 1), 0.9), sigma=0.25)[0, 0].round(6)
+    array([0.7])
+    """
+
+    def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
+        self.config = _checked_config(config)
+        weights = _checked_tensors(tensors, shapes(self.config))
+        w = self.width = int(config["width"])
+        for name in ("cell.gates.weight", "cell.candidate.weight", "fusion.weight"):
+            # The state lies before what is seen; beside it, from then on, lies the part of the state that is reset.
+            if name in weights and (name, config["cell"]) != ("cell.candidate.weight", "gru"):
+                weights[name] = np.roll(weights[name], w, axis=1)
+        layers = {name.removesuffix(".bias") for name in weights if name.endswith(".bias")}
+        self._layers = {name: Convolution.packed(weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in layers}
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Network:
+        """Return the network in a file of format safetensors.
+
+        Raises
+        ------
+        InputError
+            If the file is none, or not that of such a network.
+        """
+        path = Path(path)
+        if path.suffix.lower() in _PICKLED:
+            raise InputError(
+                f"{path.name} holds pickled objects, which run what they say when they are read; "
+                "save the weights in format safetensors"
+            )
+        try:
+            data = path.read_bytes()
+        except OSError as fault:
+            raise InputError(f"{path} cannot be read: {fault.strerror or fault}") from fault
+        try:
+            return cls.from_bytes(data)
+        except InputError as fault:
+            raise InputError(f"{path.name}: {fault}") from fault
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Network:
+        """Return the network in the content of a file of format safetensors, with its ``config`` in the metadata."""
+        import safetensors.numpy
+
+        try:
+            tensors = safetensors.numpy.load(data)
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        except Exception as fault:  # Each kind of damage has a kind of its own.
+            raise InputError(f"no tensors in format safetensors: {fault}") from fault
+        try:
+            config = json.loads(header["__metadata__"]["config"])
+        except (KeyError, ValueError) as fault:
+            raise InputError("the metadata has no config in JSON: this is no network of pde_video") from fault
+        return cls(config, tensors)
+
+    def __call__(self, y: Array, sigma: float) -> Array:
+        """Return the estimate of a frame (H, W, C), or of frames (T, H, W, C) in order; float64 stays float64."""
+        if y.ndim not in (3, 4):
+            raise InputError(f"an array of shape {y.shape} is neither a frame (H, W, C) nor frames (T, H, W, C)")
+        out = np.empty_like(y)
+        frames, places = (y, out) if y.ndim == 4 else (y[np.newaxis], out[np.newaxis])
+        for k, estimate in enumerate(self.along(frames, sigma)):
+            places[k] = estimate
+        return out
+
+    def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
+        """Yield the estimate of each frame (H, W, C) of a stream, each from that frame and those before it."""
+        return self._along(frames, _checked_sigma(sigma))
+
+    def _along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
+        state: Array | None = None
+        scale, shift = (
+            np.array(n, np.float32)[:, np.newaxis, np.newaxis] for n in ((_MEAN, 1, 1), (0, _MIDDLE, _MIDDLE))
+        )
+        for index, frame in enumerate(frames):
+            _check_frame(frame, index)
+            if not sigma:
+                yield frame.copy()
+                continue
+            planes = opponent(frame.astype(np.float32))
+            if len(planes) == 3:
+                estimate, state = self.cell(planes * scale + shift, state, [sigma * _MEAN, sigma, sigma])
+                estimate = (estimate - shift) / scale
+            else:
+                estimate, state = self.cell(planes, state, sigma)
+            yield from_opponent(estimate).astype(frame.dtype)
+
+    def cell(self, planes: Array, state: Array | None, sigma: float | Sequence[float]) -> tuple[Array, Array]:
+        """Return the estimate of planes (P, H, W), of float32, and the state to give along with those that follow.
+
+        `sigma`, above 0, is one for all planes or one for each. The state, None at first, is an array
+        (P, ⌈H/2⌉, width, ⌈W/2⌉) of what was seen so far; what is given is not changed.
+        """
+        count, height, width = planes.shape
+        shape = (count, (height + 1) // 2, self.width, (width + 1) // 2)
+        if state is not None and state.shape != shape:
+            raise InputError(f"planes of shape {planes.shape} go with a state {shape}, not {state.shape}: a new size?")
+        estimates, states = np.empty(planes.shape, np.float32), np.empty(shape, np.float32)
+        for k, one in enumerate(np.broadcast_to(sigma, count)):  # One after the other: they need much memory each.
+            if not 0 < one < math.inf:
+                raise ParameterError(f"sigma is {one}; a cell needs a finite number above 0")
+            before = None if state is None else state[k]
+            estimates[k], states[k] = self._plane(planes[k].astype(np.float32), before, float(one))
+        return estimates, states
+
+    def _plane(self, y: Array, state: Array | None, sigma: float) -> tuple[Array, Array]:
+        d = float(self.config["deviation"])
+        s = math.hypot(sigma, d)
+        even = np.pad(y, [(0, n % 2) for n in y.shape], mode="edge") - np.float32(_MIDDLE)
+        height, width = even.shape[0] // 2, even.shape[1] // 2
+        quarters = blank(5, height, width)
+        seen = inner(quarters, width)
+        for k in range(4):
+            seen[:, k] = even[k // 2 :: 2, k % 2 :: 2] * np.float32(1 / s)
+        seen[:, 4] = math.log(sigma) / 4
+        remembered = self._through(quarters, state, height, width)
+        residual = np.empty_like(even)
+        for k in range(4):
+            residual[k // 2 :: 2, k % 2 :: 2] = seen[:, k]
+        estimate = np.float32(_MIDDLE) + np.float32((d / s) ** 2) * even + np.float32(sigma * d / s) * residual
+        return estimate[: y.shape[0], : y.shape[1]], remembered
+
+    def _through(self, quarters: Array, state: Array | None, height: int, width: int) -> Array:
+        """Put the result of the head in place of the first four channels; return the new state.
+
+        `near` holds the state, what is seen, and the state after its reset, side by side; `far` what is on its way.
+        A convolution looks at the rows around its own, so what it reads is not written before all are done.
+        """
+        w, gru, layers = self.width, self.config["cell"] == "gru", self._layers
+        near, far = blank((3 if gru else 2) * w, height, width), blank(2 * w, height, width)
+        h, e, reset = 0, w, 2 * w
+        if state is not None:
+            inner(near, width)[:, :w] = state
+
+        def blocks(part: str) -> None:
+            for k in range(self.config[part]):
+                block(f"{part}.{k}", last=part == "decoder" and k == self.config[part] - 1)
+
+        def block(name: str, last: bool) -> None:
+            first, second = layers[f"{name}.first"], layers[f"{name}.second"]
+            spread(lambda rows: first(near, e, far, 0, width, rows, rectified=True), height)
+            spread(lambda rows: second(far, 0, near, e, width, rows, added=True, rectified=last), height)
+
+        def gates(rows: Rows) -> None:
+            layers["cell.gates"](near, h, far, 0, width, rows)
+            gated(far, w, near, h, near, reset, w, width, rows, False, False)
+
+        def candidate(rows: Rows) -> None:
+            layers["cell.candidate"](near, e if gru else h, far, w, width, rows)
+            if gru:
+                renewed(far, 0, far, w, near, h, w, width, rows)
+
+        def fusion(rows: Rows) -> None:
+            if not gru:
+                tanh(far, w, near, h, w, width, rows)
+            layers["fusion"](near, h, far, 0, width, rows)
+            gated(far, w, far, 0, near, e, w, width, rows, True, not self.config["decoder"])
+
+        spread(lambda rows: layers["entry"](quarters, 0, near, e, width, rows, rectified=True), height)
+        blocks("encoder")
+        if gru:
+            spread(gates, height)
+        spread(candidate, height)
+        spread(fusion, height)
+        blocks("decoder")
+        spread(lambda rows: layers["head"](near, e, quarters, 0, width, rows), height)
+        return inner(near, width)[:, :w].copy()
+
+
+def _checked_config(config: Any) -> dict[str, Any]:
+    """Return the configuration of a network, or refuse it."""
+    if not isinstance(config, Mapping) or config.get("format") != FORMAT:
+        found = config.get("format") if isinstance(config, Mapping) else config
+        raise InputError(f"the format is {found!r}; what can be read is {FORMAT!r}")
+    allowed = {
+        "cell": ("gru or rnn", lambda value: value in _CELLS),
+        "width": ("a whole number from 1 to 1024", lambda value: type(value) is int and 1 <= value <= 1024),
+        "encoder": ("a whole number from 0 to 64", lambda value: type(value) is int and 0 <= value <= 64),
+        "decoder": ("a whole number from 0 to 64", lambda value: type(value) is int and 0 <= value <= 64),
+        "deviation": ("a number above 0", lambda value: type(value) in (int, float) and 0 < value < math.inf),
+    }
+    for key, (what, fits) in allowed.items():
+        if not fits(config.get(key)):
+            raise InputError(f"the configuration says {key} = {config.get(key)!r}; it must be {what}")
+    if unknown := set(config) - set(allowed) - {"format"}:
+        raise InputError(f"the configuration has {', '.join(sorted(map(str, unknown)))}, which this version knows not")
+    return dict(config)
+
+
+def _checked_tensors(tensors: Mapping[str, Array], wanted: dict[str, tuple[int, ...]]) -> dict[str, Array]:
+    """Return the tensors if they are those of the configuration."""
+    if missing := sorted(wanted.keys() - tensors.keys()):
+        raise InputError(f"tensors are missing: {', '.join(missing)}")
+    if extra := sorted(tensors.keys() - wanted.keys()):
+        raise InputError(f"tensors that the configuration does not speak of: {', '.join(extra)}")
+    for name, shape in wanted.items():
+        found = tensors[name]
+        if found.shape != shape or found.dtype != np.float32:
+            raise InputError(f"{name} is {found.shape} of {found.dtype}; it must be {shape} of float32")
+        if not np.isfinite(found).all():
+            raise InputError(f"{name} has values that are not finite")
+    return {name: tensors[name] for name in wanted}
+
+
+def _checked_sigma(sigma: float) -> float:
+    if not 0 <= sigma < math.inf:
+        raise ParameterError(f"sigma is {sigma!r}; it must be a finite number of at least 0, in units of the frames")
+    return float(sigma)
+
+
+def _check_frame(frame: Array, index: int) -> None:
+    if frame.ndim != 3 or not frame.size:
+        raise InputError(f"frame {index} has shape {frame.shape}; it must be (H, W, C), none of them 0")
+    if frame.dtype not in (np.float32, np.float64):
+        raise DtypeError(f"frame {index} is of {frame.dtype}; networks work on float32 and float64, in 0 to 1")
+    if not np.isfinite(frame).all():
+        raise InputError(f"frame {index} has values that are not finite: they would stay in the network's memory")
