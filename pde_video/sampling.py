@@ -47,7 +47,8 @@ def posterior_mean(term: Any, t0: float, t1: float, y: Array) -> Array:
 
     References
     ----------
-    Ho, Jain & Abbeel (2020), arXiv:2006.11239, (7); Fesl, Strasser, Joham & Utschick (2024), arXiv:2403.02957.
+    Ho, Jain & Abbeel (2020), arXiv:2006.11239, (7); Fesl, Böck, Strasser, Baur, Joham & Utschick (2025),
+    arXiv:2403.02957.
 
     Examples
     --------

@@ -16,6 +16,7 @@ FILTERS = {
     "denoise heat": partial(pv.denoise, method="heat"),
     "denoise tv": partial(pv.denoise, method="tv"),
     "framewise": pv.framewise(pv.PeronaMalik(0.1), pv.uniform(1.0)),
+    "reverse": pv.framewise(pv.Reverse(lambda y, sigma: y / (1 + sigma)), pv.karras(3, sigma_max=0.3), pv.ancestral(0)),
     "frame_difference": partial(pv.frame_difference, alpha=-0.5),
     "recursive": partial(pv.frame_difference, alpha=-0.5, kappa=0.5),
     "extrapolate": partial(pv.extrapolate, frames=2),
