@@ -4,10 +4,13 @@ from pde_video.cycles import rkl2 as rkl2
 from pde_video.denoisers.adapters import from_eps as from_eps
 from pde_video.denoisers.adapters import from_v as from_v
 from pde_video.denoisers.adapters import from_x0 as from_x0
+from pde_video.denoisers.files import load_denoiser as load_denoiser
 from pde_video.denoisers.models import from_onnx as from_onnx
 from pde_video.denoisers.models import from_torch as from_torch
 from pde_video.denoisers.network import Network as Network
 from pde_video.denoisers.pde import as_denoiser as as_denoiser
+from pde_video.denoisers.prior import SmoothPrior as SmoothPrior
+from pde_video.denoisers.prior import cosine_diffusion as cosine_diffusion
 from pde_video.denoisers.windows import recurrent as recurrent
 from pde_video.denoisers.windows import windowed as windowed
 from pde_video.errors import InputError as InputError
@@ -36,6 +39,10 @@ from pde_video.filters.lift import pipeline as pipeline
 from pde_video.filters.lift import video_filter as video_filter
 from pde_video.filters.noise import gaussian_noise as gaussian_noise
 from pde_video.filters.noise import poisson_gaussian_noise as poisson_gaussian_noise
+from pde_video.filters.reverse import reverse as reverse
+from pde_video.filters.sample import predict as predict
+from pde_video.filters.sample import refine as refine
+from pde_video.filters.sample import sample as sample
 from pde_video.filters.segments import merge as merge
 from pde_video.filters.segments import split as split
 from pde_video.filters.spacetime import spacetime as spacetime

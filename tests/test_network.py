@@ -80,7 +80,8 @@ def plain(config, tensors, frames, sigma):
         if config["cell"] == "gru":
             gates = sigmoid(layer("cell.gates", np.concatenate([e, h])))
             z, r = gates[:w], gates[w:]
-            h = (1 - z) * h + z * np.tanh(layer("cell.candidate", np.concatenate([e, r * h])))
+            c = np.tanh(layer("cell.candidate", np.concatenate([e, r * h])))
+            h = (1 - z) * h + z * np.concatenate([quarters, c[4:]])
         else:
             h = np.tanh(layer("cell.candidate", np.concatenate([e, h])))
         mixed = layer("fusion", np.concatenate([e, h]))
@@ -146,7 +147,8 @@ def test_it_is_what_pytorch_computes(name, rng):
             h = torch.zeros_like(e) if h is None else h
             if config["cell"] == "gru":
                 z, r = torch.sigmoid(layers["cell_gates"](torch.cat([e, h], 1))).split(w, 1)
-                h = torch.lerp(h, torch.tanh(layers["cell_candidate"](torch.cat([e, r * h], 1))), z)
+                c = torch.tanh(layers["cell_candidate"](torch.cat([e, r * h], 1)))
+                h = torch.lerp(h, torch.cat([torch.nn.functional.pixel_unshuffle(u, 2), c[:, 4:]], 1), z)
             else:
                 h = torch.tanh(layers["cell_candidate"](torch.cat([e, h], 1)))
             f = e + torch.nn.functional.glu(layers["fusion"](torch.cat([e, h], 1)), 1)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,12 +14,12 @@ import click
 
 from pde_video import __version__
 from pde_video.cli.bench import bench
+from pde_video.cli.learned import export, sample, train
+from pde_video.cli.options import force_option, json_option, show, shown_progress
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print what was estimated and done as JSON.")
-_force = click.option("--force", is_flag=True, help="Overwrite existing outputs.")
 _preset = click.option("--preset", metavar="NAME", help="fast, balanced or best.  [default: balanced]")
 _method = click.option(
-    "--method", metavar="NAME", help="In place of a preset, every frame alone: perona-malik, tv or heat."
+    "--method", metavar="NAME", help="In place of a preset: perona-malik, tv or heat, every frame alone; ddpm; learned."
 )
 _place = click.option(
     "--crop",
@@ -45,7 +43,8 @@ def cli(context: click.Context) -> None:
     context.call_on_close(_show_compilation())
 
 
-cli.add_command(bench)
+for _command in (bench, sample, train, export):
+    cli.add_command(_command)
 
 
 @cli.command("denoise")
@@ -67,9 +66,11 @@ cli.add_command(bench)
 @click.option("--radius", type=int, metavar="N", help="Frames to use on each side; 0 treats every frame alone.")
 @click.option("--causal", is_flag=True, help="Use only frames before each, and look at none after it.")
 @_method
-@_force
-@_json
-def denoise(source: Path, target: Path, force: bool, as_json: bool, **options: Any) -> None:
+@click.option("--model", type=click.Path(path_type=Path), help="A network's .safetensors or .onnx file, for `learned`.")
+@click.option("--steps", type=int, metavar="N", help="Noise levels that `ddpm` or `learned` visits.")
+@force_option
+@json_option
+def denoise(source: Path, target: Path, model: Path | None, force: bool, as_json: bool, **options: Any) -> None:
     """Remove noise from the video IN and write OUT.
 
     Frames are averaged along the motion, and then diffused by what noise is left. Nothing need be chosen.
@@ -78,19 +79,22 @@ def denoise(source: Path, target: Path, force: bool, as_json: bool, **options: A
     Example: pde-video denoise noisy.mp4 clean.mp4
              pde-video denoise stack.tiff clean.tiff --preset best
              pde-video denoise stack.tiff clean.tiff --sigma 300
+             pde-video denoise noisy.mp4 clean.mp4 --method learned
     """
     import pde_video as pv
 
+    if model is not None:
+        options |= {"denoiser": pv.load_denoiser(model), "method": options["method"] or "learned"}
     if "," in options["noise"]:
         options["noise"] = _numbers(options["noise"])
-    report = pv.run(source, target, partial(pv.denoise, **options), force=force, progress=_progress)
+    report = pv.run(source, target, partial(pv.denoise, **options), force=force, progress=shown_progress)
     if report.get("sigma") == 0:
         click.echo(
             "no noise was found in the first frames, so nothing was changed; --sigma tells how much there is", err=True
         )
     if "not_copied" in report:
         click.echo(f"not in the output: {', '.join(report['not_copied'])}", err=True)
-    _print({"input": str(source), "output": str(target), **report}, as_json)
+    show({"input": str(source), "output": str(target), **report}, as_json)
 
 
 @cli.command("demo")
@@ -109,8 +113,8 @@ def denoise(source: Path, target: Path, force: bool, as_json: bool, **options: A
 @_method
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise.")
 @_place
-@_force
-@_json
+@force_option
+@json_option
 def demo(
     clip: Path | None,
     sigma: float,
@@ -135,14 +139,14 @@ def demo(
     from pde_video.demo import demonstrate
 
     figures = demonstrate(
-        clip, sigma, folder, preset=preset, method=method, seed=seed, place=place, force=force, progress=_progress
+        clip, sigma, folder, preset=preset, method=method, seed=seed, place=place, force=force, progress=shown_progress
     )
-    _print(figures, as_json)
+    show(figures, as_json)
 
 
 @cli.command("info")
 @click.argument("file", type=click.Path(path_type=Path))
-@_json
+@json_option
 def info(file: Path, as_json: bool) -> None:
     """Tell what FILE holds.
 
@@ -162,7 +166,7 @@ def info(file: Path, as_json: bool) -> None:
         "frames": video.count,
         **video.details,
     }
-    _print(facts, as_json)
+    show(facts, as_json)
 
 
 @cli.command("compare")
@@ -171,8 +175,8 @@ def info(file: Path, as_json: bool) -> None:
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Write a video of both side by side.")
 @click.option("--picture", type=click.Path(path_type=Path), help="Write a place of the middle frame, enlarged.")
 @_place
-@_force
-@_json
+@force_option
+@json_option
 def compare(
     reference: Path,
     file: Path,
@@ -194,13 +198,13 @@ def compare(
     from pde_video.pictures import compare_files
 
     figures = compare_files(
-        reference, file, video=output, picture=picture, place=place, force=force, progress=_progress
+        reference, file, video=output, picture=picture, place=place, force=force, progress=shown_progress
     )
-    _print({"reference": str(reference), "file": str(file), **figures}, as_json)
+    show({"reference": str(reference), "file": str(file), **figures}, as_json)
 
 
 @cli.command("warmup")
-@_json
+@json_option
 def warmup(as_json: bool) -> None:
     """Compile what is not compiled yet, so that no later run has to wait for it.
 
@@ -209,12 +213,12 @@ def warmup(as_json: bool) -> None:
     """
     from pde_video.doctor import warm_up
 
-    _print(warm_up(), as_json)
+    show(warm_up(), as_json)
 
 
 @cli.command("doctor")
 @click.option("--seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Time to measure for.")
-@_json
+@json_option
 def doctor(seconds: float, as_json: bool) -> None:
     """Tell versions, threads, cache and processor, and how fast a step is: 1 is as fast as copying memory.
 
@@ -223,7 +227,7 @@ def doctor(seconds: float, as_json: bool) -> None:
     """
     from pde_video.doctor import examine, measure
 
-    _print({"version": __version__, **examine(), **measure(seconds)}, as_json)
+    show({"version": __version__, **examine(), **measure(seconds)}, as_json)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -253,28 +257,6 @@ def _show_compilation() -> Callable[[], None]:
         log.propagate = propagate
 
     return stop
-
-
-def _progress(frames: Iterable[Any], count: int | None) -> Iterable[Any]:
-    if not sys.stderr.isatty():
-        return frames
-    from tqdm import tqdm
-
-    return tqdm(frames, total=count, unit=" frames", leave=False)
-
-
-def _print(facts: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        # JSON has no infinity: the PSNR of a video with itself becomes null.
-        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()}
-        click.echo(json.dumps({**finite, "version": __version__}, default=str, allow_nan=False))
-        return
-    flat = {name: value for name, value in facts.items() if name != "files"} | facts.get("files", {})
-    width = max(map(len, flat))
-    for name, value in flat.items():
-        unit = " dB" if name == "gain" or name.startswith("psnr") else ""
-        text = f"{value:.4g}" if isinstance(value, float) else "unknown" if value is None else value
-        click.echo(f"{name.replace('_', ' '):<{width}}  {text}{unit}")
 
 
 def _exit_code(fault: BaseException) -> int | None:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pde_video.colours import from_opponent, opponent
 from pde_video.convolution import Convolution, Rows, blank, inner, spread
-from pde_video.errors import DtypeError, InputError, ParameterError
-from pde_video.kernels.convolution import gated, renewed, tanh
+from pde_video.denoisers.planes import MIDDLE, Planewise
+from pde_video.errors import InputError, ParameterError
+from pde_video.kernels.convolution import blended, gated, renewed, tanh
 from pde_video.protocols import Array
 
 FORMAT = "pde_video denoiser 1"
-_PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
+PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
 _CELLS = ("gru", "rnn")
-_MIDDLE = 0.5  # Of the range of values.
-_MEAN = 1 / math.sqrt(3)  # Times the sum of three over √3: their mean.
+_PIXELS = 4  # Of a 2 × 2 square: the first channels of a GRU's state are running means of these.
 
 
 def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -41,7 +40,7 @@ def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     }
 
 
-class Network:
+class Network(Planewise):
     """A recurrent convolutional network that estimates the clean picture behind y = clean + sigma · noise.
 
     x̂ = ½ + d²/s² (y − ½) + σ d/s · F((y − ½)/s, log σ, h), s² = σ² + d²
@@ -59,6 +58,8 @@ class Network:
         ``decoder`` (numbers of residual blocks), ``deviation`` (d, of clean pictures).
     tensors : mapping of str to ndarray
         The weights, float32, with the names and shapes of `shapes`.
+    record : mapping, optional
+        How it was trained.
 
     Raises
     ------
@@ -80,8 +81,11 @@ class Network:
     array([0.7])
     """
 
-    def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, Array]) -> None:
-        self.config = _checked_config(config)
+    def __init__(
+        self, config: Mapping[str, Any], tensors: Mapping[str, Array], record: Mapping[str, Any] | None = None
+    ) -> None:
+        self.config, self.record = checked_config(config), dict(record or {})
+        self.most = self.record.get("settings", {}).get("sigma", (0, 255 * self.most))[1] / 255
         weights = _checked_tensors(tensors, shapes(self.config))
         w = self.width = int(config["width"])
         for name in ("cell.gates.weight", "cell.candidate.weight", "fusion.weight"):
@@ -101,7 +105,7 @@ class Network:
             If the file is none, or not that of such a network.
         """
         path = Path(path)
-        if path.suffix.lower() in _PICKLED:
+        if path.suffix.lower() in PICKLED:
             raise InputError(
                 f"{path.name} holds pickled objects, which run what they say when they are read; "
                 "save the weights in format safetensors"
@@ -127,41 +131,10 @@ class Network:
             raise InputError(f"no tensors in format safetensors: {fault}") from fault
         try:
             config = json.loads(header["__metadata__"]["config"])
+            record = json.loads(header["__metadata__"].get("record", "{}"))
         except (KeyError, ValueError) as fault:
             raise InputError("the metadata has no config in JSON: this is no network of pde_video") from fault
-        return cls(config, tensors)
-
-    def __call__(self, y: Array, sigma: float) -> Array:
-        """Return the estimate of a frame (H, W, C), or of frames (T, H, W, C) in order; float64 stays float64."""
-        if y.ndim not in (3, 4):
-            raise InputError(f"an array of shape {y.shape} is neither a frame (H, W, C) nor frames (T, H, W, C)")
-        out = np.empty_like(y)
-        frames, places = (y, out) if y.ndim == 4 else (y[np.newaxis], out[np.newaxis])
-        for k, estimate in enumerate(self.along(frames, sigma)):
-            places[k] = estimate
-        return out
-
-    def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
-        """Yield the estimate of each frame (H, W, C) of a stream, each from that frame and those before it."""
-        return self._along(frames, _checked_sigma(sigma))
-
-    def _along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
-        state: Array | None = None
-        scale, shift = (
-            np.array(n, np.float32)[:, np.newaxis, np.newaxis] for n in ((_MEAN, 1, 1), (0, _MIDDLE, _MIDDLE))
-        )
-        for index, frame in enumerate(frames):
-            _check_frame(frame, index)
-            if not sigma:
-                yield frame.copy()
-                continue
-            planes = opponent(frame.astype(np.float32))
-            if len(planes) == 3:
-                estimate, state = self.cell(planes * scale + shift, state, [sigma * _MEAN, sigma, sigma])
-                estimate = (estimate - shift) / scale
-            else:
-                estimate, state = self.cell(planes, state, sigma)
-            yield from_opponent(estimate).astype(frame.dtype)
+        return cls(config, tensors, record)
 
     def cell(self, planes: Array, state: Array | None, sigma: float | Sequence[float]) -> tuple[Array, Array]:
         """Return the estimate of planes (P, H, W), of float32, and the state to give along with those that follow.
@@ -184,7 +157,7 @@ class Network:
     def _plane(self, y: Array, state: Array | None, sigma: float) -> tuple[Array, Array]:
         d = float(self.config["deviation"])
         s = math.hypot(sigma, d)
-        even = np.pad(y, [(0, n % 2) for n in y.shape], mode="edge") - np.float32(_MIDDLE)
+        even = np.pad(y, [(0, n % 2) for n in y.shape], mode="edge") - np.float32(MIDDLE)
         height, width = even.shape[0] // 2, even.shape[1] // 2
         quarters = blank(5, height, width)
         seen = inner(quarters, width)
@@ -195,7 +168,7 @@ class Network:
         residual = np.empty_like(even)
         for k in range(4):
             residual[k // 2 :: 2, k % 2 :: 2] = seen[:, k]
-        estimate = np.float32(_MIDDLE) + np.float32((d / s) ** 2) * even + np.float32(sigma * d / s) * residual
+        estimate = np.float32(MIDDLE) + np.float32((d / s) ** 2) * even + np.float32(sigma * d / s) * residual
         return estimate[: y.shape[0], : y.shape[1]], remembered
 
     def _through(self, quarters: Array, state: Array | None, height: int, width: int) -> Array:
@@ -226,7 +199,8 @@ class Network:
         def candidate(rows: Rows) -> None:
             layers["cell.candidate"](near, e if gru else h, far, w, width, rows)
             if gru:
-                renewed(far, 0, far, w, near, h, w, width, rows)
+                blended(far, 0, quarters, 0, near, h, _PIXELS, width, rows)
+                renewed(far, _PIXELS, far, w + _PIXELS, near, h + _PIXELS, w - _PIXELS, width, rows)
 
         def fusion(rows: Rows) -> None:
             if not gru:
@@ -245,14 +219,14 @@ class Network:
         return inner(near, width)[:, :w].copy()
 
 
-def _checked_config(config: Any) -> dict[str, Any]:
+def checked_config(config: Any) -> dict[str, Any]:
     """Return the configuration of a network, or refuse it."""
     if not isinstance(config, Mapping) or config.get("format") != FORMAT:
         found = config.get("format") if isinstance(config, Mapping) else config
         raise InputError(f"the format is {found!r}; what can be read is {FORMAT!r}")
     allowed = {
         "cell": ("gru or rnn", lambda value: value in _CELLS),
-        "width": ("a whole number from 1 to 1024", lambda value: type(value) is int and 1 <= value <= 1024),
+        "width": ("a whole number from 4 to 1024", lambda value: type(value) is int and 4 <= value <= 1024),
         "encoder": ("a whole number from 0 to 64", lambda value: type(value) is int and 0 <= value <= 64),
         "decoder": ("a whole number from 0 to 64", lambda value: type(value) is int and 0 <= value <= 64),
         "deviation": ("a number above 0", lambda value: type(value) in (int, float) and 0 < value < math.inf),
@@ -278,18 +252,3 @@ def _checked_tensors(tensors: Mapping[str, Array], wanted: dict[str, tuple[int, 
         if not np.isfinite(found).all():
             raise InputError(f"{name} has values that are not finite")
     return {name: tensors[name] for name in wanted}
-
-
-def _checked_sigma(sigma: float) -> float:
-    if not 0 <= sigma < math.inf:
-        raise ParameterError(f"sigma is {sigma!r}; it must be a finite number of at least 0, in units of the frames")
-    return float(sigma)
-
-
-def _check_frame(frame: Array, index: int) -> None:
-    if frame.ndim != 3 or not frame.size:
-        raise InputError(f"frame {index} has shape {frame.shape}; it must be (H, W, C), none of them 0")
-    if frame.dtype not in (np.float32, np.float64):
-        raise DtypeError(f"frame {index} is of {frame.dtype}; networks work on float32 and float64, in 0 to 1")
-    if not np.isfinite(frame).all():
-        raise InputError(f"frame {index} has values that are not finite: they would stay in the network's memory")

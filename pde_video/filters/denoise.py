@@ -14,10 +14,12 @@ from pde_video.estimate import estimate_noise, estimate_poisson_gaussian, estima
 from pde_video.filters.evolved import METHODS, evolved
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
+from pde_video.filters.lowered import METHODS as BY_DENOISER
+from pde_video.filters.lowered import lowered
 from pde_video.filters.presets import PASSES, along_motion
 from pde_video.filters.recursive import recursive
 from pde_video.grid import check_whole
-from pde_video.protocols import Array
+from pde_video.protocols import Array, Denoiser
 from pde_video.stabilise import Stabiliser
 
 PRESETS = ("fast", *PASSES)
@@ -36,6 +38,8 @@ def denoise(
     radius: int | None = None,
     causal: bool = False,
     method: str | None = None,
+    denoiser: Denoiser | None = None,
+    steps: int | None = None,
 ) -> Iterator[Array]:
     """Remove noise, with nothing to choose: frames are averaged along the motion, then diffused in space.
 
@@ -62,15 +66,23 @@ def denoise(
     causal : bool
         Whether to give every frame back before the next is read, and so to use only frames before it. Unless the noise
         is told, the first frames are all the same read before the first comes back, to estimate it.
-    method : {"perona-malik", "tv", "heat"}, optional
+    method : {"perona-malik", "tv", "heat", "ddpm", "learned"}, optional
         In place of a preset: evolve each frame alone by edge-stopping diffusion, total variation flow, or the heat
-        equation (which blurs), up to the time at which Stein's estimate of the error is smallest.
+        equation (which blurs), up to the time at which Stein's estimate of the error is smallest. "ddpm": run the
+        reverse process from the noise level of the video, which is where it begins, without adding noise, by posterior
+        means. "learned": a network's estimate, in one step.
+    denoiser : Denoiser, optional
+        For "ddpm" and "learned": (y, σ) → estimate, as `load_denoiser`, `from_eps`, `from_torch` and others make it.
+        Default: `cosine_diffusion`, and the network that comes with the library.
+    steps : int, optional
+        For "ddpm" and "learned": noise levels visited, ≥ 1. Default: 3 and 1.
     report : dict, optional
         Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``; ``fixed``, the
         share of the noise's variance that is the same in every frame (a fixed pattern); ``latency``, the frames
         after it that a result depends on (but for what is estimated once); ``cuts``, the frames at which scenes
-        begin. For a method ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen) and
-        the ``criterion``.
+        begin. For the first three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one
+        chosen) and the ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` at which a network
+        saw the frames.
 
     Returns
     -------
@@ -101,11 +113,14 @@ def denoise(
     (True, 0.1)
     """
     _check(preset, sigma, noise, radius, causal, method)
+    _check_denoiser(method, denoiser, steps)
     model = _model(frames, sigma, "gaussian" if method is not None else noise)
     preset = preset or "balanced"
     frames.report.update({"preset": preset} if method is None else {"method": method})
     if model is None:
         return frames
+    if method in BY_DENOISER:
+        return lowered(frames, method, denoiser, model.readout, steps, _frames_that_show_noise(frames))
     if method is not None:
         return evolved(frames, method, model.readout)
     told = sigma is not None or not isinstance(noise, str)
@@ -129,12 +144,12 @@ def _check(
 ) -> None:
     if preset is not None and preset not in PRESETS:
         raise ParameterError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}")
-    if method is not None and method not in METHODS:
-        raise ParameterError(f"method is {method!r}; it must be one of {', '.join(METHODS)}")
+    if method is not None and method not in (*METHODS, *BY_DENOISER):
+        raise ParameterError(f"method is {method!r}; it must be one of {', '.join((*METHODS, *BY_DENOISER))}")
     if method is not None and (preset is not None or radius is not None or causal or noise not in ("auto", "gaussian")):
         raise ParameterError(
-            f"method {method!r} treats every frame alone, with Gaussian noise: it takes no preset, radius, causal or "
-            "other noise; leave out one or the other"
+            f"method {method!r} is for Gaussian noise and has frames of its own choice to look at: it takes no preset, "
+            "radius, causal or other noise; leave out one or the other"
         )
     if radius is not None:
         check_whole(0, radius=radius)
@@ -155,6 +170,17 @@ def _check(
         raise ParameterError(
             "sigma is of Gaussian noise; for noise='poisson-gaussian' give (slope, offset), or neither"
         )
+
+
+def _check_denoiser(method: str | None, denoiser: Denoiser | None, steps: int | None) -> None:
+    if denoiser is not None and method not in BY_DENOISER:
+        raise ParameterError(f"a denoiser is for the methods {' and '.join(BY_DENOISER)}; give one, or no denoiser")
+    if denoiser is not None and not callable(denoiser):
+        raise ParameterError(f"denoiser is {denoiser!r}; it must be a function (y, sigma) -> estimate")
+    if steps is not None:
+        check_whole(1, steps=steps)
+        if method not in BY_DENOISER:
+            raise ParameterError(f"steps are for the methods {' and '.join(BY_DENOISER)}; give one, or no steps")
 
 
 def _model(frames: Frames, sigma: float | None, noise: str | tuple[float, float]) -> Stabiliser | None:

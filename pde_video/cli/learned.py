@@ -1,0 +1,131 @@
+"""Commands around denoisers that were learned: draw from one, train one, export one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pde_video.cli.options import force_option, json_option, show, shown_progress
+
+_model = click.option(
+    "--model", type=click.Path(path_type=Path), help="A .safetensors or .onnx file that `train` or `export` wrote."
+)
+
+
+@click.command("sample")
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--shape", type=int, nargs=3, default=(32, 96, 128), show_default=True, metavar="FRAMES HEIGHT WIDTH")
+@_model
+@click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="Noise levels visited.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@force_option
+@json_option
+def sample(
+    target: Path,
+    shape: tuple[int, int, int],
+    model: Path | None,
+    steps: int,
+    seed: int,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Draw a grey video from pure noise by the DDPM reverse process, and write it to OUT.
+
+    Without a model, from the distribution whose denoiser is the heat equation: smooth clouds, in space and time.
+
+    \b
+    Example: pde-video sample clouds.mp4
+             pde-video sample clouds.mp4 --shape 64 144 176 --seed 7
+    """
+    import numpy as np
+
+    import pde_video as pv
+    from pde_video.video.files import check_output
+
+    check_output(target, force)
+    bar = shown_progress(range(steps), steps)
+    advanced = iter(bar)
+    drawn = pv.sample(
+        (*shape, 1),
+        None if model is None else pv.load_denoiser(model),
+        rng=seed,
+        steps=steps,
+        callback=lambda t, y: next(advanced, None),
+    )
+    eight_bit = np.rint(255 * np.clip(drawn, 0, 1)).astype(np.uint8)
+    frames = pv.write(target, eight_bit, force=force)
+    beyond = float(np.mean((drawn < 0) | (drawn > 1)))
+    show({"output": str(target), "frames": frames, "steps": steps, "saturated": beyond}, as_json)
+
+
+@click.command("train")
+@click.argument("clips", metavar="CLIPS...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--output", "-o", required=True, metavar="MODEL", type=click.Path(path_type=Path), help=".safetensors")
+@click.option(
+    "--validate",
+    "validation",
+    multiple=True,
+    metavar="CLIP",
+    type=click.Path(path_type=Path),
+    help="Measure on the first 16 frames of this clip.  [default: the last 16 of each of CLIPS, not trained on]",
+)
+@click.option("--steps", type=click.IntRange(min=1), default=600, show_default=True, help="More is better, and longer.")
+@click.option("--width", type=click.IntRange(min=4), default=32, show_default=True, help="Channels inside the network.")
+@click.option("--cell", type=click.Choice(["gru", "rnn"]), default="gru", show_default=True, help="What remembers.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--resume", is_flag=True, help="Go on from MODEL.checkpoint, which an interrupted run leaves.")
+@force_option
+@json_option
+def train(
+    clips: tuple[Path, ...],
+    output: Path,
+    validation: tuple[Path, ...],
+    steps: int,
+    width: int,
+    cell: str,
+    seed: int,
+    resume: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Train a denoiser on clean CLIPS (pictures too) and write it to MODEL. Needs the extra `torch`.
+
+    \b
+    Example: pde-video train clip.mp4 other.mp4 -o model.safetensors
+             pde-video denoise noisy.mp4 clean.mp4 --model model.safetensors
+    """
+    from pde_video import learn
+
+    record: dict[str, Any] = learn.train_on_files(
+        clips,
+        output,
+        validation=validation,
+        steps=steps,
+        width=width,
+        cell=cell,
+        seed=seed,
+        resume=resume,
+        force=force,
+        progress=shown_progress,
+    )
+    psnr = record.pop("psnr") or {}
+    show({"output": str(output), **{f"psnr_{level}": value for level, value in psnr.items()}, "steps": steps}, as_json)
+
+
+@click.command("export")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@force_option
+@json_option
+def export(model: Path, target: Path, force: bool, as_json: bool) -> None:
+    """Write a trained MODEL as ONNX to OUT. Needs the extra `torch`.
+
+    \b
+    Example: pde-video export model.safetensors model.onnx
+    """
+    from pde_video import learn
+
+    learn.export_onnx(model, target, force=force)
+    show({"input": str(model), "output": str(target)}, as_json)

@@ -1,0 +1,75 @@
+"""The recurrent network as `pde-video export` writes it, run by onnxruntime (extra `onnx`)."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pde_video.denoisers.planes import Planewise
+from pde_video.errors import InputError, ParameterError
+from pde_video.protocols import Array
+
+_INPUTS, _OUTPUTS = ["frame", "state", "sigma"], ["estimate", "next_state"]
+
+
+class OnnxNetwork(Planewise):
+    """One step of a causal cell in ONNX, looped over frames: (frame, state, sigma) → (estimate, next_state).
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        With inputs and outputs of these names, as `pde_video.learn.export_onnx` writes them.
+
+    Raises
+    ------
+    InputError
+        If it has others.
+    """
+
+    def __init__(self, session: Any) -> None:
+        inputs, outputs = session.get_inputs(), [one.name for one in session.get_outputs()]
+        if [one.name for one in inputs] != _INPUTS or outputs != _OUTPUTS:
+            raise InputError(
+                f"the model maps {[one.name for one in inputs]} to {outputs}; a cell maps {_INPUTS} to {_OUTPUTS}: "
+                "of other models make a denoiser with from_onnx"
+            )
+        self.session, self.width = session, int(inputs[1].shape[1])
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> OnnxNetwork:
+        """Return the network in a file.
+
+        Raises
+        ------
+        ParameterError
+            If onnxruntime is missing.
+        InputError
+            If the file cannot be read, or holds something else.
+        """
+        if importlib.util.find_spec("onnxruntime") is None:
+            raise ParameterError("an .onnx file needs onnxruntime, which is missing: pip install 'pde-video[onnx]'")
+        import onnxruntime
+
+        path = Path(path)
+        try:
+            session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+        except OSError as fault:
+            raise InputError(f"{path} cannot be read: {fault.strerror or fault}") from fault
+        except Exception as fault:  # onnxruntime has a kind of its own for each damage.
+            raise InputError(f"{path.name} holds no ONNX model that can be run: {fault}") from fault
+        return cls(session)
+
+    def cell(self, planes: Array, state: Any, sigma: float | Sequence[float]) -> tuple[Array, Any]:
+        """Return the estimate of planes (P, H, W), and the state to give along with those that follow."""
+        count, height, width = planes.shape
+        even = np.pad(planes, [(0, 0), (0, height % 2), (0, width % 2)], mode="edge")[:, np.newaxis]
+        if state is None:
+            state = np.zeros((count, self.width, even.shape[2] // 2, even.shape[3] // 2), np.float32)
+        levels = np.ascontiguousarray(np.broadcast_to(np.asarray(sigma, np.float32), count))
+        estimate, state = self.session.run(_OUTPUTS, dict(zip(_INPUTS, (even, state, levels), strict=True)))
+        return estimate[:, 0, :height, :width], state

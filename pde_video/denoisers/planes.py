@@ -1,0 +1,73 @@
+"""Networks that see one plane at a time, along a stream of frames with any number of channels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from pde_video.colours import from_opponent, opponent
+from pde_video.errors import DtypeError, InputError, ParameterError
+from pde_video.protocols import Array
+
+MIDDLE = 0.5  # Of the range of values.
+_MEAN = 1 / math.sqrt(3)  # Times the sum of three over √3: their mean.
+
+
+class Planewise:
+    """A denoiser made of a causal cell for planes; see `Network`."""
+
+    most = 60 / 255  # The highest noise level that the network was trained with.
+
+    def cell(self, planes: Array, state: Any, sigma: float | Sequence[float]) -> tuple[Array, Any]:
+        """Return the estimate of planes (P, H, W), of float32, and the state to give along with those that follow."""
+        raise NotImplementedError
+
+    def __call__(self, y: Array, sigma: float) -> Array:
+        """Return the estimate of a frame (H, W, C), or of frames (T, H, W, C) in order; float64 stays float64."""
+        if y.ndim not in (3, 4):
+            raise InputError(f"an array of shape {y.shape} is neither a frame (H, W, C) nor frames (T, H, W, C)")
+        out = np.empty_like(y)
+        frames, places = (y, out) if y.ndim == 4 else (y[np.newaxis], out[np.newaxis])
+        for k, estimate in enumerate(self.along(frames, sigma)):
+            places[k] = estimate
+        return out
+
+    def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
+        """Yield the estimate of each frame (H, W, C) of a stream, each from that frame and those before it."""
+        return self._along(frames, _checked_sigma(sigma))
+
+    def _along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
+        state: Array | None = None
+        scale, shift = (
+            np.array(n, np.float32)[:, np.newaxis, np.newaxis] for n in ((_MEAN, 1, 1), (0, MIDDLE, MIDDLE))
+        )
+        for index, frame in enumerate(frames):
+            _check_frame(frame, index)
+            if not sigma:
+                yield frame.copy()
+                continue
+            planes = opponent(frame.astype(np.float32))
+            if len(planes) == 3:
+                estimate, state = self.cell(planes * scale + shift, state, [sigma * _MEAN, sigma, sigma])
+                estimate = (estimate - shift) / scale
+            else:
+                estimate, state = self.cell(planes, state, sigma)
+            yield from_opponent(estimate).astype(frame.dtype)
+
+
+def _checked_sigma(sigma: float) -> float:
+    if not 0 <= sigma < math.inf:
+        raise ParameterError(f"sigma is {sigma!r}; it must be a finite number of at least 0, in units of the frames")
+    return float(sigma)
+
+
+def _check_frame(frame: Array, index: int) -> None:
+    if frame.ndim != 3 or not frame.size:
+        raise InputError(f"frame {index} has shape {frame.shape}; it must be (H, W, C), none of them 0")
+    if frame.dtype not in (np.float32, np.float64):
+        raise DtypeError(f"frame {index} is of {frame.dtype}; networks work on float32 and float64, in 0 to 1")
+    if not np.isfinite(frame).all():
+        raise InputError(f"frame {index} has values that are not finite: they would stay in the network's memory")

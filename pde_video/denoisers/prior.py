@@ -1,0 +1,125 @@
+"""Denoisers with nothing learned: what `denoise` and `sample` take when they are given no model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from pde_video.colours import from_opponent, opponent
+from pde_video.cosines import diffuse
+from pde_video.errors import ParameterError
+from pde_video.grid import check_positive
+from pde_video.loop import evolve
+from pde_video.protocols import Array
+from pde_video.steps import implicit_euler
+from pde_video.terms.heat import Heat
+
+
+def cosine_diffusion(y: Array, sigma: float) -> Array:
+    """Diffusion of each frame by cosine filters: the spatial step of `denoise`, as a denoiser.
+
+    u − Σ K_jᵀ (1 − g_j) K_j u, with the cosine filters K_j of 8 × 8 windows and conductances g_j from σ.
+
+    Parameters
+    ----------
+    y : ndarray of float32 or float64, (H, W, C) or (T, H, W, C)
+        Noisy frames.
+    sigma : float
+        Standard deviation of the noise, ≥ 0, in units of the frames.
+
+    Returns
+    -------
+    ndarray
+        The estimate, of the shape and dtype of `y`.
+
+    Raises
+    ------
+    ParameterError
+        If `sigma` is negative or not finite, or `y` is no frame.
+
+    References
+    ----------
+    Weickert, Steidl, Mrázek, Welk & Brox (2006), doi:10.1007/0-387-28831-7_1. Yu & Sapiro (2011),
+    doi:10.5201/ipol.2011.ys-dct.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noisy = np.random.default_rng(0).normal(0.5, 0.1, (64, 64, 1))
+    >>> bool(cosine_diffusion(noisy, 0.1).std() < 0.01)
+    True
+    """
+    if not 0 <= sigma < math.inf:
+        raise ParameterError(f"sigma is {sigma}; it must be 0 or a positive, finite noise level")
+    if y.ndim not in (3, 4):
+        raise ParameterError(f"the shape is {y.shape}; a denoiser takes a frame (H, W, C) or frames (T, H, W, C)")
+    if sigma == 0:
+        return y
+    if y.ndim == 4:
+        return np.stack([cosine_diffusion(frame, sigma) for frame in y])
+    # In units of the noise, whose square may be too small for the dtype.
+    planes = opponent(y / y.dtype.type(sigma))
+    return y.dtype.type(sigma) * from_opponent(diffuse(planes, np.ones(planes.shape[1:], planes.dtype)))
+
+
+@dataclass(frozen=True)
+class SmoothPrior:
+    """The exact denoiser of smooth Gaussian clouds, in space and time alike.
+
+    Prior ∝ exp(−(‖∇x‖² + ‖x − mean‖²/length²)/2γ), so D(y, σ) = mean + (1 + τ/length² − τ∇²)⁻¹ (y − mean) with
+    τ = σ²/γ: one implicit Euler step of the heat equation with decay.
+
+    Parameters
+    ----------
+    mean, deviation : float
+        Of the values of a pixel, in units of the frames; the deviation > 0 gives γ.
+    length : float
+        Distance in pixels (and frames) over which values are alike, > 0.
+
+    Raises
+    ------
+    ParameterError
+        If `deviation` or `length` is out of range.
+
+    References
+    ----------
+    Lindgren, Rue & Lindström (2011), doi:10.1111/j.1467-9868.2011.00777.x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> SmoothPrior(mean=0.5)(np.full((4, 4, 1), 0.5), 0.3)[0, 0]
+    array([0.5])
+    """
+
+    mean: float = 0.5
+    deviation: float = 0.2
+    length: float = 12.0
+
+    def __post_init__(self) -> None:
+        check_positive(deviation=self.deviation, length=self.length)
+
+    def gamma(self, ndim: int) -> float:
+        """Return γ for a grid of `ndim` axes: the deviation squared, over the mean of 1/(λ + 1/length²) over all λ."""
+        return self.deviation**2 / _mean_inverse(1 / self.length**2, ndim)
+
+    def __call__(self, y: Array, sigma: float) -> Array:
+        """Return the estimate of a picture (H, W, C), or of a video (T, H, W, C) as a whole."""
+        tau = sigma**2 / self.gamma(y.ndim - 1)
+        kept = 1 / (1 + tau / self.length**2)
+        middle = y.dtype.type(self.mean)
+        if tau == 0:
+            return y
+        smooth = evolve(Heat(), y - middle, [0, tau * kept], step=implicit_euler, channel_axis=-1)
+        return middle + y.dtype.type(kept) * smooth
+
+
+@lru_cache
+def _mean_inverse(decay: float, ndim: int, n: int = 64) -> float:
+    """Return the mean of 1/(λ + decay) over the frequencies of a large grid, λ = Σ (2 − 2 cos k)."""
+    line = 2 - 2 * np.cos(np.pi * (np.arange(n) + 0.5) / n)
+    total = sum(np.meshgrid(*[line] * ndim, indexing="ij"))
+    return float(np.mean(1 / (total + decay)))

@@ -1,0 +1,43 @@
+"""Denoising by a denoiser: posterior means, from the noise level of the video down to 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from pde_video.denoisers.affine import fitted
+from pde_video.denoisers.files import shipped
+from pde_video.denoisers.network import Network
+from pde_video.denoisers.prior import cosine_diffusion
+from pde_video.filters.frames import Frames
+from pde_video.filters.reverse import reverse
+from pde_video.protocols import Array, Denoiser
+
+METHODS = ("ddpm", "learned")
+_STEPS = {"ddpm": 3, "learned": 1}  # docs/learned.md has the figures.
+_LOWEST = 1 / 8  # Of the noise level of the video: the lowest level visited before 0.
+
+
+def levels(sigma: float, steps: int) -> Array:
+    """Return the noise levels visited, evenly spaced in log σ, then 0."""
+    return np.append(np.geomspace(sigma, sigma * (_LOWEST if steps > 1 else 1), steps), 0.0)
+
+
+def lowered(
+    frames: Frames,
+    method: str,
+    denoiser: Denoiser | None,
+    sigma: float,
+    steps: int | None,
+    shown: Sequence[Array],
+) -> Iterator[Array]:
+    """Yield the frames with noise of deviation `sigma` taken away; `shown` are some of them, to see how bright."""
+    if denoiser is None:
+        denoiser = shipped() if method == "learned" else cosine_diffusion
+    if isinstance(denoiser, Network):
+        denoiser = fitted(denoiser, shown, sigma)
+        frames.report["contrast"] = denoiser.contrast / frames.scale
+    steps = steps or _STEPS[method]
+    frames.report.update(denoiser=getattr(denoiser, "__name__", type(denoiser).__name__), steps=steps)
+    return reverse(denoiser, levels(sigma, steps))(frames)

@@ -1,0 +1,119 @@
+"""The reverse process on video: a denoiser applied at falling noise levels."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from pde_video.errors import ParameterError
+from pde_video.filters.frames import Frames
+from pde_video.filters.framewise import framewise
+from pde_video.filters.lift import video_filter
+from pde_video.grid import from_planes, to_planes
+from pde_video.loop import check_finite
+from pde_video.protocols import Array, Denoiser, Step
+from pde_video.sampling import posterior_mean
+from pde_video.terms.reverse import Reverse
+
+Hook: TypeAlias = Callable[[Array, Array, float], Array]
+
+
+def reverse(
+    denoiser: Denoiser, times: Array, step: Step = posterior_mean, *, hooks: Sequence[Hook] = ()
+) -> Callable[..., Any]:
+    """Return the filter that runs the reverse process from the noise level ``times[0]`` down to ``times[-1]``.
+
+    frame ← evolve(Reverse(denoiser), frame, times, step=step). A denoiser that looks at neighbouring frames, or carries
+    a state along them (it has ``along(frames, sigma)``), runs along the video once for each level, the levels one
+    behind the other: in one pass, holding as many frames as the denoiser does, for each level.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+        (y, σ) → estimate of the clean frames, in units of the frames: integers are seen as floats in [0, 1].
+    times : sequence of float
+        Noise levels σ, falling, ≥ 0, as `ddpm` and `karras` give them; the first is that of the video's noise.
+    step : Step
+        `posterior_mean` to denoise; `ancestral`, `ddim` or `explicit_euler` to sample. With a denoiser that runs along
+        the video, a step may evaluate the rate at its beginning only, so not `heun`.
+    hooks : sequence of callable
+        What is done to each estimate, as for `Reverse`.
+
+    Returns
+    -------
+    Filter
+
+    Raises
+    ------
+    ParameterError
+        If `times` are not finite and falling; by the filter, what `evolve` and the denoiser raise.
+
+    References
+    ----------
+    Ho, Jain & Abbeel (2020), arXiv:2006.11239. Fesl et al. (2024), arXiv:2403.02957, on posterior means.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> clean = np.zeros((3, 16, 16))
+    >>> noisy = clean + np.random.default_rng(0).normal(0, 0.1, clean.shape)
+    >>> means = pv.reverse(pv.as_denoiser(pv.Heat(), gamma=0.01), pv.karras(5, sigma_max=0.1))
+    >>> bool(np.std(means(noisy)) < 0.05)
+    True
+    """
+    levels = np.asarray(times, float)
+    if levels.ndim != 1 or len(levels) < 2 or not (np.isfinite(levels).all() and (np.diff(levels) < 0).all()):
+        raise ParameterError(f"times are {times!r}; they must be at least two finite noise levels, each below the last")
+    if levels[-1] < 0:
+        raise ParameterError(f"the last noise level is {levels[-1]:g}; it must be 0 or positive")
+    if not hasattr(denoiser, "along"):
+        return framewise(Reverse(denoiser, tuple(hooks)), levels, step)
+
+    @video_filter
+    def reverse_filter(frames: Frames) -> Iterator[Array]:
+        of_frame = step.for_frames() if hasattr(step, "for_frames") else lambda number: step
+        level: Iterable[tuple[Array, Step]] = ((frame, of_frame(number)) for number, frame in enumerate(frames))
+        for t0, t1 in pairwise(levels.tolist()):
+            level = _lowered(level, denoiser, hooks, t0, t1)
+        return (frame for frame, _ in level)
+
+    return reverse_filter
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A denoiser that was asked already."""
+
+    estimate: Array
+    level: float
+
+    def __call__(self, y: Array, sigma: float) -> Array:
+        if sigma != self.level:
+            raise ParameterError(
+                f"the step asks for the denoiser at {sigma:g} on its way from {self.level:g}; this denoiser runs along "
+                "the video once for each level: take posterior_mean, ancestral, ddim or explicit_euler"
+            )
+        return self.estimate
+
+
+def _lowered(
+    frames: Iterable[tuple[Array, Step]], denoiser: Any, hooks: Sequence[Hook], t0: float, t1: float
+) -> Iterator[tuple[Array, Step]]:
+    """Yield the frames at the noise level `t1`, each with its own step, from those at `t0`."""
+    waiting: deque[tuple[Array, Step]] = deque()
+
+    def drawn() -> Iterator[Array]:
+        for frame, step in frames:
+            waiting.append((frame, step))
+            yield frame
+
+    for estimate in denoiser.along(drawn(), t0):
+        frame, step = waiting.popleft()
+        state = step(Reverse(_Made(estimate, t0), tuple(hooks)), t0, t1, to_planes(frame, -1))
+        check_finite(state, t0, t1)
+        yield np.ascontiguousarray(from_planes(state, -1)), step

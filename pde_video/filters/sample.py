@@ -1,0 +1,248 @@
+"""Pictures out of noise: from nothing, from a video, or after its last frame."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from pde_video.denoisers.prior import SmoothPrior
+from pde_video.errors import ParameterError
+from pde_video.filters.frames import Frames
+from pde_video.filters.lift import video_filter
+from pde_video.filters.noise import gaussian_noise
+from pde_video.filters.reverse import reverse
+from pde_video.grid import check_whole
+from pde_video.loop import evolve
+from pde_video.protocols import Array, Denoiser, Step
+from pde_video.sampling import ancestral, replacement
+from pde_video.schedules import Schedule
+from pde_video.terms.reverse import Reverse
+from pde_video.times import ddpm, range_width
+
+
+def sample(
+    shape: Sequence[int],
+    denoiser: Denoiser | None = None,
+    schedule: Schedule | None = None,
+    rng: int | np.random.Generator = 0,
+    *,
+    steps: int = 100,
+    step: Step | None = None,
+    value_range: tuple[float, float] = (0, 1),
+    known: Array | None = None,
+    mask: Array | None = None,
+    resample: int = 1,
+    callback: Callable[[float, Array], object] | None = None,
+) -> Array:
+    """Draw a video from what a denoiser takes for likely: the reverse process from pure noise.
+
+    y ← evolve(Reverse(denoiser), σ_max z, ddpm(schedule, steps), step=ancestral(rng)), z ~ N(0, I)
+
+    Parameters
+    ----------
+    shape : (T, H, W, C) or (H, W, C)
+        Of the video or picture to draw.
+    denoiser : Denoiser, optional
+        (y, σ) → estimate. Default: `SmoothPrior`, of which nothing but smooth clouds can be drawn.
+    schedule : Schedule, optional
+        Noise levels, as the model behind the denoiser was trained with. Default: ``Schedule.linear()``.
+    rng : int or numpy.random.Generator
+        Seed, or generator to draw from.
+    steps : int
+        Levels visited, from 1 to those of the schedule.
+    step : Step, optional
+        Default: ``ancestral(rng)``, which is DDPM; ``ddim(...)``, ``explicit_euler`` or ``heun`` are others.
+    value_range : (float, float)
+        What 0 and 1 of the frames are in the units of the schedule's model.
+    known, mask : ndarray, optional
+        Clean values and where they hold (bool, without or with channels): the rest is drawn so as to go with them.
+    resample : int
+        With `known`, how often each level is gone through, ≥ 1: more brings both parts closer together.
+    callback : callable (σ, state), optional
+        As for `evolve`.
+
+    Returns
+    -------
+    ndarray of float32, of that shape.
+
+    Raises
+    ------
+    ParameterError, InputError
+        If a value is out of range, `known` and `mask` do not come together or do not fit, or the denoiser fails.
+
+    References
+    ----------
+    Ho, Jain & Abbeel (2020), arXiv:2006.11239. Lugmayr et al. (2022), arXiv:2201.09865, on `known`.
+
+    Examples
+    --------
+    >>> import pde_video as pv
+    >>> clouds = pv.sample((4, 16, 16, 1), rng=1, steps=20)
+    >>> clouds.shape, clouds.dtype, bool(0.2 < clouds.mean() < 0.8)
+    ((4, 16, 16, 1), dtype('float32'), True)
+    """
+    shape = tuple(shape)
+    if len(shape) not in (3, 4):
+        raise ParameterError(f"shape is {shape}; it must be (T, H, W, C), or (H, W, C) for a picture")
+    check_whole(1, **{f"shape[{axis}]": n for axis, n in enumerate(shape)})
+    if (known is None) != (mask is None):
+        raise ParameterError("known and mask go together: what is known, and where; give both or neither")
+    denoiser, generator = denoiser or SmoothPrior(), np.random.default_rng(rng)
+    times = ddpm(schedule or Schedule.linear(), steps, value_range=value_range)
+    step = step or ancestral(generator)
+    if known is not None and mask is not None:
+        if np.shape(known) != shape:
+            raise ParameterError(f"known has shape {np.shape(known)}; it must be that of the video, {shape}")
+        step = replacement(known, mask, generator, step, resample, channel_axis=-1)
+    z = generator.standard_normal(shape, np.float32)
+    zero = np.float32(-value_range[0] / range_width(value_range))  # Where the model has its 0, in units of the frames.
+    if math.isinf(times[0]):  # Zero terminal SNR: there the state is the noise alone, in units of the noise.
+        times = times[1:]
+        start = denoiser(z, math.inf) + np.float32(times[0]) * z
+    else:
+        start = zero + np.float32(times[0]) * z
+    return evolve(Reverse(denoiser), start, times, step=step, channel_axis=-1, callback=callback)
+
+
+@video_filter
+def refine(
+    frames: Frames,
+    strength: float,
+    *,
+    denoiser: Denoiser | None = None,
+    schedule: Schedule | None = None,
+    rng: int = 0,
+    steps: int = 20,
+    step: Step | None = None,
+    value_range: tuple[float, float] = (0, 1),
+) -> Iterator[Array]:
+    """Put noise on a video and let the reverse process take it away: what is finer than the noise is drawn anew.
+
+    y = frame + σ z with σ = σ(strength · (T − 1)) of the schedule; frame ← evolve(Reverse(denoiser), y, ddpm(...))
+
+    Parameters
+    ----------
+    frames : video
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
+    strength : float
+        0 (nothing is changed) to 1 (nothing is kept).
+    denoiser : Denoiser, optional
+        (y, σ) → estimate. Default: `SmoothPrior`.
+    schedule : Schedule, optional
+        Default: ``Schedule.linear()``.
+    rng : int
+        Seed; every frame has random numbers of its own.
+    steps : int
+        Levels visited, ≥ 1.
+    step : Step, optional
+        Default: ``ancestral(rng)``.
+    value_range : (float, float)
+        What 0 and 1 of the frames are in the units of the schedule's model.
+
+    Returns
+    -------
+    Video of the same kind, shape and dtype.
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of range, or the schedule ends in infinite noise and `strength` is 1.
+
+    References
+    ----------
+    Meng et al. (2022), SDEdit, arXiv:2108.01073.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> video = np.full((2, 16, 16), 0.5)
+    >>> float(abs(pv.refine(video, 0.02, steps=5) - video).max()) < 0.2
+    True
+    """
+    if not 0 <= strength <= 1:
+        raise ParameterError(f"strength is {strength}; it must be from 0 (nothing is changed) to 1 (nothing is kept)")
+    check_whole(0, rng=rng)
+    schedule = schedule or Schedule.linear()
+    if strength == 0:
+        return frames
+    sigma = float(schedule.sigma(strength * (len(schedule) - 1))) / range_width(value_range)
+    if math.isinf(sigma):
+        raise ParameterError("the schedule ends in infinite noise, of which no frame is left; take a strength below 1")
+    times = ddpm(schedule, steps, start=sigma, value_range=value_range)
+    noisy = gaussian_noise(frames, sigma * frames.scale, rng=rng)
+    return reverse(denoiser or SmoothPrior(), times, step or ancestral(rng + 1))(noisy)
+
+
+@video_filter
+def predict(
+    frames: Frames,
+    *,
+    count: int = 1,
+    given: int = 4,
+    denoiser: Denoiser | None = None,
+    schedule: Schedule | None = None,
+    rng: int | np.random.Generator = 0,
+    steps: int = 100,
+    step: Step | None = None,
+    value_range: tuple[float, float] = (0, 1),
+    resample: int = 1,
+) -> Iterator[Array]:
+    """Append frames that a denoiser takes for likely after the last ones.
+
+    sample((given + count, H, W, C), known=the last frames, mask=where they are)
+
+    Parameters
+    ----------
+    frames : video
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
+    count : int
+        Frames to append, ≥ 0.
+    given : int
+        Frames to go by, ≥ 1; all, if there are fewer.
+    denoiser : Denoiser, optional
+        One that sees several frames at once, or runs along them. Default: `SmoothPrior`, which continues only what is
+        smooth in space and time.
+    schedule, rng, steps, step, value_range, resample
+        As for `sample`.
+
+    Returns
+    -------
+    Video of the same kind and dtype, with T + `count` frames.
+
+    Raises
+    ------
+    ParameterError, InputError
+        As for `sample`.
+
+    References
+    ----------
+    Ho et al. (2022), Video diffusion models, arXiv:2204.03458. Lugmayr et al. (2022), arXiv:2201.09865.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> pv.predict(np.full((3, 8, 8), 0.5), count=2, steps=20).shape
+    (5, 8, 8)
+    """
+    check_whole(0, count=count)
+    check_whole(1, given=given, steps=steps, resample=resample)
+
+    def predicted() -> Iterator[Array]:
+        last: deque[Array] = deque(maxlen=given)
+        for frame in frames:
+            last.append(frame)
+            yield frame
+        if not count:
+            return
+        known = np.stack([*last, *[np.zeros_like(last[0])] * count])
+        mask = np.zeros(known.shape[:-1], bool)
+        mask[: len(last)] = True
+        keywords: dict[str, Any] = {"steps": steps, "step": step, "value_range": value_range, "resample": resample}
+        drawn = sample(known.shape, denoiser, schedule, rng, known=known, mask=mask, **keywords)
+        yield from drawn[len(last) :].astype(last[0].dtype)
+
+    return predicted()

@@ -1,0 +1,84 @@
+"""A trained network as ONNX: one step of the causal cell, looped over frames by whoever runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from pde_video.denoisers.network import Network
+from pde_video.errors import ParameterError
+from pde_video.learn.model import SpatioTemporal
+from pde_video.video.files import check_output
+
+
+def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -> None:
+    """Write a model as ONNX: (frame, state, sigma) → (estimate, state) for planes (N, 1, H, W) with even H and W.
+
+    The state is (N, width, H/2, W/2), zeros before the first frame; sigma is (N,). `from_onnx_cell` runs it.
+
+    Parameters
+    ----------
+    model : path
+        A ``.safetensors`` file that `train` wrote.
+    output : path
+        Where to write it, ``.onnx``.
+    force : bool
+        Overwrite the output.
+
+    Raises
+    ------
+    ParameterError, InputError, FileExistsError
+        If the output does not end in .onnx or exists, or the model is none of ours.
+
+    References
+    ----------
+    None: it is a change of format.
+
+    Examples
+    --------
+    >>> export_onnx("model.safetensors", "model.onnx")  # doctest: +SKIP
+    """
+    output = Path(output)
+    if output.suffix != ".onnx":
+        raise ParameterError(f"{output} must end in .onnx")
+    check_output(output, force)
+    net = load_model(model).eval()
+    width, n, side = net.config["width"], 2, 16
+    example = (torch.zeros(n, 1, side, side), torch.zeros(n, width, side // 2, side // 2), torch.full((n,), 0.1))
+    planes, rows, columns = (torch.export.Dim(name, min=1) for name in ("planes", "half_rows", "half_columns"))
+    torch.onnx.export(
+        _Step(net),
+        example,
+        str(output),
+        input_names=["frame", "state", "sigma"],
+        output_names=["estimate", "next_state"],
+        dynamic_shapes=(
+            {0: planes, 2: 2 * rows, 3: 2 * columns},
+            {0: planes, 2: rows, 3: columns},
+            {0: planes},
+        ),
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+
+
+def load_model(path: str | Path) -> SpatioTemporal:
+    """Return the PyTorch network of a model's file."""
+    network = Network.load(path)  # Which checks all there is to check.
+    net = SpatioTemporal(network.config)
+    net.load_state_dict(load_file(path))
+    return net
+
+
+class _Step(torch.nn.Module):
+    def __init__(self, net: SpatioTemporal) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(
+        self, frame: torch.Tensor, state: torch.Tensor, sigma: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.net.step(frame, state, sigma)

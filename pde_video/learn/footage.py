@@ -1,0 +1,89 @@
+"""What a denoiser is trained on: pieces of clean clips, changed at random in every way that keeps them likely."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from pde_video.errors import InputError, ParameterError
+from pde_video.filters.conversion import to_gray
+from pde_video.filters.dtypes import scale_of
+from pde_video.protocols import Array
+from pde_video.video.files import read
+
+_STILL, _SPEED = 0.3, 1.0  # Share of pictures that stay where they are; deviation of the others' velocity, in pixels.
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """Clean grey frames (T, H, W), float32 in [0, 1]; a single one stands for a picture to be moved about."""
+
+    name: str
+    frames: Array
+
+
+def load(path: str | Path, start: int = 0, end: int | None = None) -> Footage:
+    """Return frames START to END − 1 of a clip, in grey."""
+    frames = np.stack(list(islice(read(path), start, end)))
+    values = frames / np.float32(scale_of(frames.dtype))
+    if values.min() < 0 or values.max() > 1:
+        raise InputError(f"{path}: values must be in [0, 1]; they are in {values.min()} to {values.max()}")
+    return Footage(Path(path).name, to_gray(values) if values.ndim == 4 else values)
+
+
+def pieces(footage: Sequence[Footage], rng: np.random.Generator, *, batch: int, frames: int, size: int) -> Array:
+    """Return pieces (batch, frames, size, size) of clips at random, mirrored, inverted, reversed, halved or not."""
+    check_size(footage, size)
+    moving = [one.frames for one in footage if len(one.frames) > 1]
+    still = [one.frames for one in footage if len(one.frames) == 1]
+    kinds = [kind for kind in (moving, still) if kind]  # As many pieces of one kind as of the other.
+    chosen = [kinds[k % len(kinds)] for k in range(batch)]
+    return np.stack([_piece(kind[rng.integers(len(kind))], rng, frames, size) for kind in chosen])
+
+
+def check_size(footage: Sequence[Footage], size: int) -> None:
+    """Raise ParameterError if there is nothing, or a clip too small to take pieces from."""
+    if not footage:
+        raise ParameterError("there is no clip to train on; give at least one")
+    for clip in footage:
+        if min(clip.frames.shape[1:]) < size:
+            raise ParameterError(f"{clip.name} has frames of {clip.frames.shape[1:]}; pieces are {size} × {size}")
+
+
+def _piece(video: Array, rng: np.random.Generator, frames: int, size: int) -> Array:
+    factor = 2 if min(video.shape[1:]) >= 2 * size and rng.random() < 0.5 else 1
+    found = _window(video, rng, frames, size * factor)
+    if factor == 2:
+        found = found.reshape(frames, size, 2, size, 2).mean(axis=(2, 4))
+    if rng.random() < 0.5:
+        found = found[::-1]
+    if rng.random() < 0.5:
+        found = found[:, ::-1]
+    if rng.random() < 0.5:
+        found = found[:, :, ::-1]
+    if rng.random() < 0.5:
+        found = found.transpose(0, 2, 1)
+    contrast, middle = rng.uniform(0.5, 1.25), 0.5 + rng.uniform(-0.15, 0.15)
+    if rng.random() < 0.25:
+        contrast = -contrast
+    return (middle + contrast * (found - 0.5)).astype(np.float32)
+
+
+def _window(video: Array, rng: np.random.Generator, frames: int, side: int) -> Array:
+    """Return consecutive frames (or every other one) of a place; of a still picture, a place that moves."""
+    length, height, width = video.shape
+    if length == 1:
+        path = np.arange(frames)[:, None] * rng.normal(0, _SPEED, 2) * (rng.random() > _STILL)
+        path = np.rint(path - path.min(axis=0)).astype(int)
+        room = np.maximum(np.array([height, width]) - side - path.max(axis=0), 0)
+        corners = np.minimum(path + rng.integers(room + 1), [height - side, width - side])
+        return np.stack([video[0, top : top + side, left : left + side] for top, left in corners])
+    stride = 2 if length >= 2 * frames and rng.random() < 0.25 else 1
+    span = min(length, (frames - 1) * stride + 1)
+    begin, top, left = (rng.integers(n + 1) for n in (length - span, height - side, width - side))
+    found = video[begin : begin + span : stride, top : top + side, left : left + side]
+    return np.pad(found, ((0, frames - len(found)), (0, 0), (0, 0)), mode="edge")

@@ -1,0 +1,199 @@
+"""Training: it learns, it can be resumed, and what it makes runs the same everywhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+
+torch = pytest.importorskip("torch", reason="training needs the extra `torch`")
+
+from safetensors import safe_open  # noqa: E402
+
+from pde_video import learn  # noqa: E402
+from pde_video.learn.export import load_model  # noqa: E402
+from pde_video.learn.footage import Footage, load, pieces  # noqa: E402
+from pde_video.learn.model import SpatioTemporal  # noqa: E402
+from pde_video.learn.training import Settings, train, validated  # noqa: E402
+
+SMALL = {"batch": 2, "frames": 3, "size": 16, "width": 8, "decay": 0.9}
+
+
+def footage(frames=12, height=32, width=40):
+    i, j = np.mgrid[:height, :width]
+    video = [0.5 + 0.3 * np.sin((j + k) / 4) * np.cos(i / 5) for k in range(frames)]
+    return Footage("waves", np.array(video, np.float32))
+
+
+@pytest.fixture(scope="module", params=["gru", "rnn"])
+def trained(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp(request.param) / "model.safetensors"
+    record = train([footage()], path, validation=[footage()], settings=Settings(steps=60, cell=request.param, **SMALL))
+    return path, record
+
+
+def test_it_learns(trained):
+    record = trained[1]
+    untrained = validated(SpatioTemporal(Settings(**SMALL).config), [footage()])
+    assert record["psnr"]["mean"] > untrained["mean"] + 1
+
+
+def test_the_record_is_in_the_file(trained):
+    path, record = trained
+    with safe_open(path, "np") as file:
+        assert json.loads(file.metadata()["record"]) == json.loads(json.dumps(record))
+    assert record["settings"]["steps"] == 60
+    assert record["footage"] == {"waves": 12}
+
+
+@pytest.mark.parametrize("shape", [(5, 20, 24), (3, 21, 27)])
+def test_pytorch_kernels_and_onnx_agree(trained, shape, tmp_path):
+    pytest.importorskip("onnxruntime", reason="running ONNX needs the extra `onnx`")
+    pytest.importorskip("onnxscript", reason="writing ONNX needs the extra `torch`")
+    path, _ = trained
+    learn.export_onnx(path, tmp_path / "model.onnx")
+    video, sigma = np.random.default_rng(0).random((*shape, 1), np.float32), 0.1
+    by_kernels, by_onnx = (pv.load_denoiser(p)(video, sigma) for p in (path, tmp_path / "model.onnx"))
+    even = np.pad(video[..., 0], [(0, 0), (0, shape[1] % 2), (0, shape[2] % 2)], mode="edge")
+    with torch.inference_mode():
+        by_torch = load_model(path)(torch.from_numpy(even)[None], torch.tensor([sigma]))[0].numpy()
+    by_torch = by_torch[:, : shape[1], : shape[2], np.newaxis]
+    np.testing.assert_allclose(by_kernels, by_torch, atol=1e-4)
+    np.testing.assert_allclose(by_onnx, by_torch, atol=1e-4)
+    colour = np.random.default_rng(1).random((3, 11, 13, 3), np.float32)
+    np.testing.assert_allclose(
+        *(pv.load_denoiser(p)(colour, sigma) for p in (path, tmp_path / "model.onnx")), atol=1e-4
+    )
+
+
+def test_one_step_at_a_time_is_the_whole_video(trained):
+    net = load_model(trained[0])
+    video, sigma = torch.rand(2, 4, 16, 20), torch.tensor([0.1, 0.3])
+    state = torch.zeros(2, 8, 8, 10)
+    with torch.inference_mode():
+        whole = net(video, sigma)
+        for k in range(4):
+            estimate, state = net.step(video[:, k : k + 1], state, sigma)
+            torch.testing.assert_close(estimate[:, 0], whole[:, k], atol=1e-5, rtol=0)
+
+
+def test_the_past_alone_is_seen(trained):
+    net = pv.load_denoiser(trained[0])
+    video = np.random.default_rng(0).random((5, 16, 16, 1), np.float32)
+    changed = video.copy()
+    changed[3:] += 0.5
+    before, after = net(video, 0.1), net(changed, 0.1)
+    np.testing.assert_array_equal(before[:3], after[:3])
+    assert not np.allclose(before[4], after[4] - 0.5, atol=1e-3)
+
+
+def interrupt_at(step):
+    def progress(steps, count):
+        for number in steps:
+            if number == step:
+                raise KeyboardInterrupt
+            yield number
+
+    return progress
+
+
+def test_killed_and_resumed_it_ends_where_it_would_have(tmp_path):
+    settings = Settings(steps=20, **SMALL)
+    train([footage()], tmp_path / "whole.safetensors", settings=settings)
+    path = tmp_path / "killed.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train([footage()], path, settings=settings, every=8, progress=interrupt_at(13))
+    assert not path.exists()
+    with pytest.raises(FileExistsError, match="resume"):
+        train([footage()], path, settings=settings)
+    with pytest.raises(pv.ParameterError, match="other settings"):
+        train([footage()], path, settings=Settings(steps=21, **SMALL), resume=True)
+    done = []
+    train([footage()], path, settings=settings, resume=True, progress=lambda steps, count: done.extend(steps) or steps)
+    assert done == list(range(8, 20))
+    whole, resumed = (load_model(p).state_dict() for p in (tmp_path / "whole.safetensors", path))
+    for name, value in whole.items():
+        torch.testing.assert_close(resumed[name], value, atol=0, rtol=0)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["killed.safetensors", "whole.safetensors"]
+
+
+def test_pieces_are_pieces():
+    clip = Footage("numbers", np.arange(6 * 40 * 50, dtype=np.float32).reshape(6, 40, 50) / 12000)
+    found = pieces([clip], np.random.default_rng(0), batch=40, frames=4, size=16)
+    assert found.shape == (40, 4, 16, 16)
+    assert found.dtype == np.float32
+    for piece in found:  # Whatever was mirrored, halved or inverted: a linear clip has constant differences in time.
+        steps = np.diff(piece, axis=0)
+        np.testing.assert_allclose(steps, np.broadcast_to(steps[:1, :1, :1], steps.shape), atol=2e-5)
+        across, down = np.ptp(np.diff(piece, axis=1)), np.ptp(np.diff(piece, axis=2))
+        assert max(across, down) < 2e-5
+    assert len({piece.tobytes() for piece in found}) == 40
+
+
+def test_a_still_picture_moves():
+    picture = Footage("still", np.random.default_rng(0).random((1, 64, 64), np.float32))
+    found = pieces([picture], np.random.default_rng(0), batch=20, frames=4, size=16)
+    moved = [not np.array_equal(piece[0], piece[3]) for piece in found]
+    assert any(moved)
+    assert not all(moved)
+
+
+def test_files_are_split_into_what_is_trained_on_and_what_is_measured(tmp_path):
+    video = (255 * np.repeat(footage(40).frames[..., None], 3, axis=-1)).astype(np.uint8)
+    pv.write(tmp_path / "clip.avi", video)
+    record = learn.train_on_files([tmp_path / "clip.avi"], tmp_path / "m.safetensors", steps=2, width=8, size=16)
+    assert record["footage"] == {"clip.avi": 24}
+    assert set(record["psnr"]) == {"10", "25", "50", "mean"}
+    assert load(tmp_path / "clip.avi", 3, 7).frames.shape == (4, 32, 40)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"steps": 0}, pv.ParameterError, "steps is 0"),
+        ({"size": 18}, pv.ParameterError, "multiple of 4"),
+        ({"size": 64}, pv.ParameterError, "pieces are 64"),
+        ({"sigma": (0.0, 50.0)}, pv.ParameterError, "sigma"),
+        ({"cell": "lstm"}, pv.InputError, "gru or rnn"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_is_written(kwargs, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        train([footage()], tmp_path / "m.safetensors", settings=Settings(**{**SMALL, **kwargs}))
+    assert not list(tmp_path.iterdir())
+
+
+def test_outputs_are_not_overwritten_and_must_be_safetensors(tmp_path):
+    (tmp_path / "m.safetensors").write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        train([footage()], tmp_path / "m.safetensors", settings=Settings(steps=1, **SMALL))
+    with pytest.raises(pv.ParameterError, match=r"\.safetensors"):
+        train([footage()], tmp_path / "m.pt", settings=Settings(steps=1, **SMALL))
+    with pytest.raises(pv.InputError, match="resume"):
+        train([footage()], tmp_path / "n.safetensors", settings=Settings(steps=1, **SMALL), resume=True)
+    with pytest.raises(pv.ParameterError, match="no clip"):
+        train([], tmp_path / "n.safetensors")
+    assert (tmp_path / "m.safetensors").read_bytes() == b"mine"
+
+
+def test_the_command_trains_and_the_model_denoises(tmp_path):
+    video = (255 * np.repeat(footage(40, 64, 64).frames[..., None], 3, axis=-1)).astype(np.uint8)
+    pv.write(tmp_path / "clip.avi", video)
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "pde_video", *arguments], cwd=tmp_path, capture_output=True, text=True
+        )
+
+    made = run("train", "clip.avi", "-o", "m.safetensors", "--steps", "2", "--width", "8", "--json")
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["psnr_mean"] > 0
+    used = run("denoise", "clip.avi", "out.avi", "--model", "m.safetensors", "--sigma", "10", "--json")
+    assert used.returncode == 0, used.stderr
+    assert json.loads(used.stdout)["method"] == "learned"
+    assert run("denoise", "clip.avi", "out2.avi", "--model", "m.pt").returncode == 4
