@@ -27,18 +27,8 @@ CLIPS = [
     ("bigbuckbunny.mp4", (91, 132), 0.5),
 ]
 PICTURES = [
-    "astronaut.png",
-    "brick.png",
-    "camera.png",
-    "chelsea.png",
-    "coffee.png",
-    "grass.png",
-    "gravel.png",
-    "hubble_deep_field.jpg",
-    "moon.png",
-    "motorcycle_left.png",
-    "retina.jpg",
-    "rocket.jpg",
+    *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png", "moon.png"),
+    *("hubble_deep_field.jpg", "motorcycle_left.png", "retina.jpg", "rocket.jpg"),
 ]
 SETTINGS = Settings(steps=7000)
 

@@ -32,7 +32,7 @@ from pde_video.terms.total_variation import TotalVariation, tv_minimize
 from pde_video.threads import each, num_threads
 from pde_video.times import uniform
 
-_PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "av", "imageio", "tifffile")
+_PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "av", "imageio", "tifffile", "safetensors")
 _FRAMES = (16, 720, 1280)  # Float32: 59 MB, more than the caches of most machines hold.
 
 

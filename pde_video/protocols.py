@@ -47,7 +47,14 @@ class Step(Protocol):
 
 
 class Denoiser(Protocol):
-    """A learned or classical estimate of the clean picture behind ``y = clean + sigma * noise``."""
+    """A learned or classical estimate of the clean picture behind ``y = clean + sigma * noise``.
+
+    Optional methods, looked up where they are used:
+
+    - ``along(frames, sigma)``: yields the estimate of every frame of a stream, for one that looks at its neighbours or
+      carries a state.
+    - ``with_fraction(y, sigma)``: the estimate, and a fraction in [0, 1] for `ancestral` with a learned variance.
+    """
 
     def __call__(self, y: Array, sigma: float) -> Array:
         """Return the estimate, of the shape of `y`."""

@@ -21,7 +21,7 @@ FLOORS = [
     {"estimate", "denoisers", "stabilise", "metrics", "residuals", "history"},
     {"filters"},
     {"video"},
-    {"demo", "pictures", "plots", "doctor", "bench"},
+    {"demo", "pictures", "plots", "doctor", "bench", "learn"},
     {"cli"},
     {"__main__"},
 ]
@@ -91,7 +91,7 @@ def test_public_functions_document_what_users_need():
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    heavy = ("numba", "scipy", "av", "imageio", "tifffile", "matplotlib")
+    heavy = ("numba", "scipy", "av", "imageio", "tifffile", "matplotlib", "safetensors", "torch", "onnxruntime")
     code = f"import sys, pde_video; print([m for m in {heavy} if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "[]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 import pde_video as pv
 from pde_video.cli import main
 
-COMMANDS = ("denoise", "demo", "info", "compare", "warmup", "doctor", "bench")
+COMMANDS = ("denoise", "demo", "info", "compare", "warmup", "doctor", "bench", "sample", "train", "export")
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,8 @@ def compiled_already():
     # With nothing in the cache a run says on standard error what it waits for: tests/test_doctor.py holds that.
     for channels in ((), (3,)):
         clip = np.random.default_rng(0).random((2, 24, 32, *channels), np.float32)
-        for chosen in [{"method": name} for name in ("perona-malik", "tv", "heat")] + [{}, {"preset": "fast"}]:
+        methods = ("perona-malik", "tv", "heat", "ddpm", "learned")
+        for chosen in [{"method": name} for name in methods] + [{}, {"preset": "fast"}]:
             for video in (clip, (255 * clip).astype(np.uint8), (255 * clip).astype(np.uint16)):
                 list(pv.denoise(iter(video), **chosen))  # As from a file, which is a stream.
 
@@ -462,3 +464,53 @@ def test_an_interrupted_run_leaves_no_file(tmp_path, number, code, name):
     assert "Traceback" not in err
     assert out == ""
     assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("method", ["ddpm", "learned"])
+def test_denoisers_denoise_files(call, noisy, tmp_path, method):
+    code, out, err = call("denoise", noisy, tmp_path / "out.avi", "--method", method, "--sigma", 20, "--json")
+    assert (code, err) == (0, "")
+    report = strict_json(out)
+    assert report["method"] == method
+    before, after = (np.stack(list(pv.read(path))).astype(float) for path in (noisy, tmp_path / "out.avi"))
+    assert after.shape == before.shape
+    assert pv.estimate_sigma(after / 255) < 0.3 * pv.estimate_sigma(before / 255)
+
+
+def test_clouds_are_drawn_and_the_same_again(call, tmp_path):
+    shape = ("--shape", 3, 16, 24, "--steps", 10)
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        code, out, err = call("sample", tmp_path / f"{name}.npy", *shape, "--seed", seed, "--json")
+        assert (code, err) == (0, "")
+        assert strict_json(out)["frames"] == 3
+    a, b, c = (np.load(tmp_path / f"{name}.npy") for name in "abc")
+    assert a.shape == (3, 16, 24)
+    assert a.dtype == np.uint8
+    assert a.std() > 5
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("denoise", "in.avi", "out.avi", "--model", "model.pt"), 4, "safetensors"),
+        (("denoise", "in.avi", "out.avi", "--model", "model.safetensors"), 4, "cannot be read"),
+        (("denoise", "in.avi", "out.avi", "--model", "model.zip"), 4, "neither"),
+        (("denoise", "in.avi", "out.avi", "--steps", "2"), 2, "steps are for"),
+        (("denoise", "in.avi", "out.avi", "--method", "ddpm", "--steps", "0"), 2, "steps is 0"),
+        (("denoise", "in.avi", "out.avi", "--method", "tv", "--model", "model.pt"), 4, "safetensors"),
+        (("sample", "out.nonsense"), 2, "out.nonsense"),
+        (("sample", "in.avi"), 3, "exists"),
+        (("sample", "out.avi", "--shape", "0", "16", "16"), 2, "shape"),
+        (("train", "missing.mp4", "-o", "model.txt"), 2, "torch|safetensors"),
+    ],
+)
+def test_bad_calls_of_learned_things_write_nothing(call, noisy, tmp_path, monkeypatch, arguments, code, says):
+    monkeypatch.chdir(tmp_path)
+    noisy.rename(tmp_path / "in.avi")
+    before = content(tmp_path)
+    found, _, err = call(*arguments)
+    assert found == code, err
+    assert re.search(says, one_line(err))
+    assert content(tmp_path) == before

@@ -509,3 +509,11 @@ def test_a_real_clip_has_the_size_rate_and_frames_it_declares(clips, tmp_path):
     assert len(frames) == video.count == 120
     assert all(frame.shape == (144, 176, 3) and frame.dtype == np.uint8 for frame in frames)
     assert video.timestamps == [video.timestamps[0] + index / NTSC for index in range(120)]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.avi", "out.gif", "out.tiff", "out.npy"])
+def test_one_channel_is_grey(tmp_path, name):
+    video = np.tile(np.arange(32, dtype=np.uint8) * 8, (3, 16, 1))
+    pv.write(tmp_path / name, video[..., np.newaxis])
+    read = np.stack(list(pv.read(tmp_path / name))).reshape(3, 16, 32, -1)
+    assert np.abs(read[..., 0].astype(int) - video).max() <= (3 if name == "out.mp4" else 0)

@@ -60,8 +60,10 @@ def test_pytorch_kernels_and_onnx_agree(trained, shape, tmp_path):
     video, sigma = np.random.default_rng(0).random((*shape, 1), np.float32), 0.1
     by_kernels, by_onnx = (pv.load_denoiser(p)(video, sigma) for p in (path, tmp_path / "model.onnx"))
     even = np.pad(video[..., 0], [(0, 0), (0, shape[1] % 2), (0, shape[2] % 2)], mode="edge")
+    guide = np.pad(pv.cosine_diffusion(video, sigma)[..., 0], [(0, 0), (0, shape[1] % 2), (0, shape[2] % 2)], "edge")
     with torch.inference_mode():
-        by_torch = load_model(path)(torch.from_numpy(even)[None], torch.tensor([sigma]))[0].numpy()
+        tensors = (torch.from_numpy(x)[None] for x in (even, guide))
+        by_torch = load_model(path)(*tensors, torch.tensor([sigma]))[0].numpy()
     by_torch = by_torch[:, : shape[1], : shape[2], np.newaxis]
     np.testing.assert_allclose(by_kernels, by_torch, atol=1e-4)
     np.testing.assert_allclose(by_onnx, by_torch, atol=1e-4)
@@ -73,12 +75,12 @@ def test_pytorch_kernels_and_onnx_agree(trained, shape, tmp_path):
 
 def test_one_step_at_a_time_is_the_whole_video(trained):
     net = load_model(trained[0])
-    video, sigma = torch.rand(2, 4, 16, 20), torch.tensor([0.1, 0.3])
+    video, guide, sigma = torch.rand(2, 4, 16, 20), torch.rand(2, 4, 16, 20), torch.tensor([0.1, 0.3])
     state = torch.zeros(2, 8, 8, 10)
     with torch.inference_mode():
-        whole = net(video, sigma)
+        whole = net(video, guide, sigma)
         for k in range(4):
-            estimate, state = net.step(video[:, k : k + 1], state, sigma)
+            estimate, state = net.step(video[:, k : k + 1], guide[:, k : k + 1], state, sigma)
             torch.testing.assert_close(estimate[:, 0], whole[:, k], atol=1e-5, rtol=0)
 
 

@@ -25,7 +25,7 @@ def weights(config, seed=0):
     """Random weights, large enough that every gate opens and closes, under the names of the format."""
     rng = np.random.default_rng(seed)
     w = config["width"]
-    layers = {"entry": (w, 5, 3), "cell.candidate": (w, 2 * w, 3), "fusion": (2 * w, 2 * w, 1), "head": (4, w, 3)}
+    layers = {"entry": (w, 9, 3), "cell.candidate": (w, 2 * w, 3), "fusion": (2 * w, 2 * w, 1), "head": (4, w, 3)}
     if config["cell"] == "gru":
         layers["cell.gates"] = (2 * w, 2 * w, 3)
     for part in ("encoder", "decoder"):
@@ -47,10 +47,13 @@ def network(config=CONFIG):
     return Network.from_bytes(file(config))
 
 
-def rescaled(y, sigma, d, inside):
-    """The estimate, with what is `inside` the scaling given as a function of the picture (H, W) / s."""
-    s2 = sigma**2 + d**2
-    return 0.5 + d**2 / s2 * (y - 0.5) + sigma * d / np.sqrt(s2) * inside((y - 0.5) / np.sqrt(s2))
+def corrected(y, sigma, d, inside):
+    """The estimate of a picture (H, W): the diffused one, corrected by what is `inside`, a function of two pictures."""
+    single = y.astype(np.float32)[..., np.newaxis]
+    smooth = pv.cosine_diffusion(single, sigma)[..., 0].astype(float)
+    padded, smooth = (np.pad(x, [(0, n % 2) for n in y.shape], mode="edge") for x in (y, smooth))
+    whole = smooth + sigma / 2 * inside((padded - 0.5) / np.hypot(sigma, d), (padded - smooth) / sigma)
+    return whole[: y.shape[0], : y.shape[1]]
 
 
 def plain(config, tensors, frames, sigma):
@@ -71,10 +74,11 @@ def plain(config, tensors, frames, sigma):
             x = x + layer(f"{part}.{k}.second", np.maximum(layer(f"{part}.{k}.first", x), 0))
         return x
 
-    def step(u, h):
+    def step(u, taken, h):
         height, width = u.shape
-        quarters = [u[dy::2, dx::2] for dy in (0, 1) for dx in (0, 1)]
-        e = np.maximum(layer("entry", np.stack([*quarters, np.full(quarters[0].shape, np.log(sigma) / 4)])), 0)
+        quarters, others = ([x[dy::2, dx::2] for dy in (0, 1) for dx in (0, 1)] for x in (u, taken))
+        level = np.full(quarters[0].shape, np.log(sigma) / 4)
+        e = np.maximum(layer("entry", np.stack([*quarters, *others, level])), 0)
         e = blocks("encoder", e)
         h = np.zeros_like(e) if h is None else h
         if config["cell"] == "gru":
@@ -90,14 +94,13 @@ def plain(config, tensors, frames, sigma):
 
     h, results = None, []
     for y in frames.astype(float):
-        padded = np.pad(y, [(0, n % 2) for n in y.shape], mode="edge")
 
-        def inside(u):
+        def inside(u, taken):
             nonlocal h
-            result, h = step(u, h)
+            result, h = step(u, taken, h)
             return result
 
-        results.append(rescaled(padded, sigma, config["deviation"], inside)[: y.shape[0], : y.shape[1]])
+        results.append(corrected(y, sigma, config["deviation"], inside))
     return np.stack(results)
 
 
@@ -138,10 +141,11 @@ def test_it_is_what_pytorch_computes(name, rng):
                 layer.load_state_dict({part: tensors[f"{key}.{part}"] for part in ("weight", "bias")})
                 self.layers[key.replace(".", "_")] = layer
 
-        def forward(self, u, h):
+        def forward(self, u, taken, h):
             layers = self.layers
             level = torch.full((1, 1, u.shape[2] // 2, u.shape[3] // 2), float(np.log(SIGMA)) / 4)
-            e = torch.relu(layers["entry"](torch.cat([torch.nn.functional.pixel_unshuffle(u, 2), level], 1)))
+            parts = [torch.nn.functional.pixel_unshuffle(x, 2) for x in (u, taken)]
+            e = torch.relu(layers["entry"](torch.cat([*parts, level], 1)))
             for k in range(config["encoder"]):
                 e = e + layers[f"encoder_{k}_second"](torch.relu(layers[f"encoder_{k}_first"](e)))
             h = torch.zeros_like(e) if h is None else h
@@ -161,13 +165,13 @@ def test_it_is_what_pytorch_computes(name, rng):
     found = network(config)(frames, SIGMA)
     for frame, estimate in zip(frames[..., 0], found[..., 0], strict=True):
 
-        def inside(u):
+        def inside(u, taken):
             nonlocal h
             with torch.no_grad():
-                result, h = twin(torch.from_numpy(u).float()[None, None], h)
+                result, h = twin(*(torch.from_numpy(x).float()[None, None] for x in (u, taken)), h)
             return result[0, 0].numpy()
 
-        np.testing.assert_allclose(estimate, rescaled(frame, SIGMA, config["deviation"], inside), atol=1e-5)
+        np.testing.assert_allclose(estimate, corrected(frame, SIGMA, config["deviation"], inside), atol=1e-5)
 
 
 def test_colours_are_three_planes_of_their_own(rng):
@@ -271,7 +275,7 @@ BROKEN = {
     "another format": (file(CONFIG | {"format": "pde_video denoiser 2"}, SMALL), "format.* 2'.*denoiser 1"),
     "another cell": (file(CONFIG | {"cell": "lstm"}, SMALL), "cell = 'lstm'.*gru or rnn"),
     "no width": (file({key: value for key, value in CONFIG.items() if key != "width"}, SMALL), "width = None"),
-    "a width of 0": (file(CONFIG | {"width": 0}, SMALL), "width = 0"),
+    "a width of 3": (file(CONFIG | {"width": 3}, SMALL), "width = 3"),
     "half a block": (file(CONFIG | {"encoder": 1.5}, SMALL), "encoder = 1.5"),
     "a truth": (file(CONFIG | {"decoder": True}, SMALL), "decoder = True"),
     "a deviation of 0": (file(CONFIG | {"deviation": 0}, SMALL), "deviation = 0"),
@@ -280,6 +284,11 @@ BROKEN = {
     "a tensor left over": (file(CONFIG | {"cell": "rnn"}, SMALL), r"cell.gates.bias, cell.gates.weight"),
     "a misshapen tensor": (file(CONFIG, SMALL | {"head.weight": SMALL["head.weight"][:3]}), r"head.weight is \(3, 6"),
     "halves": (file(CONFIG, SMALL | {"head.bias": SMALL["head.bias"].astype(np.float16)}), "head.bias .* float16"),
+    "a record that is none": (save(SMALL, {"config": json.dumps(CONFIG), "record": "[3]"}), "record"),
+    "a record without sense": (
+        save(SMALL, {"config": json.dumps(CONFIG), "record": '{"settings": {"sigma": "a"}}'}),
+        "record",
+    ),
     "NaN": (file(CONFIG, SMALL | {"head.bias": SMALL["head.bias"] * np.float32(np.nan)}), "head.bias .* not finite"),
 }
 

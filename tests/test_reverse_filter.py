@@ -166,12 +166,14 @@ def test_means_beat_samples_and_lose_nothing_to_the_equation_alone(real_frames, 
         clean = pv.to_gray(frames[:2, -256:, -256:].astype(np.float32) / 255)
         noisy = pv.gaussian_noise(clean, sigma / 255, rng=1)
         means = pv.denoise(noisy, method="ddpm")
-        samples = pv.reverse(pv.cosine_diffusion, levels(sigma / 255, 20), pv.ancestral(2))(noisy)
+        times = pv.ddpm(pv.Schedule.linear(), start=sigma / 255, value_range=(-1, 1))
+        samples = pv.reverse(pv.cosine_diffusion, times, pv.ancestral(2))(noisy)
         alone = pv.denoise(noisy, radius=0)
         gains.append(pv.psnr(clean, means) - pv.psnr(clean, samples))
         losses.append(pv.psnr(clean, alone) - pv.psnr(clean, means))
-        assert gains[-1] >= 2, name
-        assert losses[-1] <= 0.2, name
+        assert gains[-1] >= 1.5, name  # 3 dB with an exact denoiser; of these, least where texture is finest.
+        assert losses[-1] <= 0.05, name
+    assert np.mean(gains) >= 2
     assert np.mean(losses) <= 0
 
 

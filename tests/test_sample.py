@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.fft import dctn
@@ -10,36 +12,41 @@ import pde_video as pv
 from pde_video.denoisers.prior import SmoothPrior
 
 
-def variances(prior, shape):
-    """The prior's variance of each cosine of a grid: γ/(λ + 1/length²)."""
-    lines = [2 - 2 * np.cos(np.pi * np.arange(n) / n) for n in shape]
-    return prior.gamma(len(shape)) / (sum(np.meshgrid(*lines, indexing="ij")) + 1 / prior.length**2)
+def minus_laplacian(n):
+    """Of a line of n pixels with nothing through its ends, as a matrix."""
+    a = np.diag([1.0, *[2.0] * (n - 2), 1.0])
+    return a - np.eye(n, k=1) - np.eye(n, k=-1)
 
 
-@pytest.mark.parametrize("shape", [(12, 14), (5, 8, 9)])
+@pytest.mark.parametrize("shape", [(7, 9), (3, 4, 5)])
 @pytest.mark.parametrize("sigma", [0.03, 1.0, 50.0])
-def test_the_smooth_prior_is_the_exact_denoiser_cosine_by_cosine(shape, sigma):
-    prior = SmoothPrior(mean=0.3, deviation=0.2, length=5.0)
+def test_the_smooth_prior_is_the_exact_denoiser_by_linear_algebra(shape, sigma):
+    prior = SmoothPrior(mean=0.3, deviation=0.2, length=2.0)
+    size = np.prod(shape)
+    operator = np.eye(size) / 4
+    for axis, n in enumerate(shape):
+        before, after = (int(np.prod(part)) for part in (shape[:axis], shape[axis + 1 :]))
+        operator += np.kron(np.kron(np.eye(before), minus_laplacian(n)), np.eye(after))
+    precision = operator @ operator @ operator
+    precision *= np.trace(np.linalg.inv(precision)) / size / 0.2**2  # So that the mean variance is 0.2².
     y = np.random.default_rng(0).normal(0, 1, (*shape, 1))
-    c = variances(prior, shape)
-    found = dctn(prior(y, sigma)[..., 0] - 0.3, norm="ortho")
-    np.testing.assert_allclose(found, c / (c + sigma**2) * dctn(y[..., 0] - 0.3, norm="ortho"), atol=1e-9)
+    wanted = 0.3 + np.linalg.solve(np.eye(size) + sigma**2 * precision, y.ravel() - 0.3)
+    np.testing.assert_allclose(prior(y, sigma).ravel(), wanted, atol=1e-9)
 
 
-def test_the_smooth_prior_has_the_deviation_that_it_says():
-    prior = SmoothPrior(deviation=0.2, length=4.0)
-    for shape in ((256, 256), (64, 64, 64)):
-        assert np.sqrt(variances(prior, shape).mean()) == pytest.approx(0.2, rel=0.03)
-
-
-def test_what_is_drawn_has_the_prior_s_variances():
-    prior, shape, n = SmoothPrior(mean=0.5, deviation=0.2, length=3.0), (16, 16), 200
-    drawn = [pv.sample((*shape, 1), prior, rng=k, steps=150)[..., 0].astype(np.float64) for k in range(n)]
-    whitened = np.stack([dctn(x - 0.5, norm="ortho") for x in drawn]) / np.sqrt(variances(prior, shape))
-    # Every cosine of every draw is N(0, 1); 5 deviations of the mean and of the variance of n·256 of them, and what
-    # 150 levels leave out.
-    assert abs(whitened.mean()) < 5 / np.sqrt(whitened.size)
-    assert abs(whitened.var() - 1) < 5 * np.sqrt(2 / whitened.size) + 0.02
+def test_what_is_drawn_has_the_variances_of_the_chain():
+    prior, shape, n, steps = SmoothPrior(mean=0.5, deviation=1.0, length=1.5), (8, 8), 300, 50
+    drawn = [pv.sample((*shape, 1), prior, rng=k, steps=steps)[..., 0].astype(np.float64) for k in range(n)]
+    c, times = prior.variances(shape), pv.ddpm(pv.Schedule.linear(), steps)
+    expected = np.full(shape, times[0] ** 2)
+    for before, after in pairwise(times):  # To (1 − r) D(y) + r y with r = (σ₁/σ₀)², then noise.
+        r = (after / before) ** 2
+        expected = ((1 - r) * c / (c + before**2) + r) ** 2 * expected + after**2 * (1 - r)
+    assert np.all(expected < c)  # The small variance falls short, the more the finer.
+    assert np.all(expected > 0.3 * c)
+    cosines = np.stack([dctn(x - 0.5, norm="ortho") for x in drawn]) / np.sqrt(expected)
+    assert abs(cosines.mean()) < 5 / np.sqrt(cosines.size)
+    assert abs(cosines.var() - 1) < 5 * np.sqrt(2 / cosines.size)
 
 
 def test_the_same_seed_draws_the_same_video():

@@ -2,18 +2,18 @@
 
 A network is trained to undo noise that was put on clean frames: of x, σ and ε at random, y = x + σ ε, minimise
 
-    E w(σ) ‖D(y, σ) − x‖²,      w = (σ² + d²)/(σ d)².
+    E σ^(−3/2) ‖D(y, σ) − x‖²    (a weight by which all noise levels count).
 
 The best D is the mean of x given y, the denoiser of the rungs before. It is not left to find what is known:
 
-    D(y, σ) = ½ + d²/(σ² + d²) (y − ½) + σ d/√(σ² + d²) · F(…),
+    D(y, σ) = P(y, σ) + ½ σ F((y − ½)/s, (y − P)/σ, log σ),    s² = σ² + ¼²,
 
-which with F = 0 is the best linear estimate of single pixels of variance d², so that F (a network of convolutions, the
-same for every frame) has to give values of size 1 at every noise level: w is what makes their errors count alike.
+with a diffusion P, the spatial step of `denoise`. Before training F = 0, and D is as good as the PDE. F, a network of
+convolutions, the same for every frame, sees inputs and gives outputs of about the same size at every noise level.
 
-F sees a frame and a **state** h, which it carries along the video: h_t = (1 − z) h_{t−1} + z c, gates z and candidates
-c from the frame and the old state. Where nothing moves, that can be an average over time. It looks at the past alone,
-so that a camera's frames can be denoised as they come.
+It also has a **state** h, which it carries along the video: h_t = (1 − z) h_{t−1} + z c, gates z and candidates c from
+the frame and the old state. Some of the candidates are the frame's own pixels, so where nothing moves h can be an average
+over time. It looks at the past alone, so that a camera's frames can be denoised as they come.
 
 Whatever was trained, the pipeline sees a function (y, σ) → estimate. Below, a small network learns from a made-up scene
 for a minute. Then it runs in three ways, which must agree: in PyTorch, in the library's own kernels, and as a term of
@@ -67,7 +67,8 @@ def main(folder):
     clean = scene(60, 12)
     noisy = clean + SIGMA * np.random.default_rng(10).standard_normal(clean.shape, np.float32)
     with torch.inference_mode():
-        by_torch = module(torch.from_numpy(noisy)[None], torch.tensor([SIGMA]))[0].numpy()
+        guide = pv.cosine_diffusion(noisy[..., np.newaxis], SIGMA)[..., 0]
+        by_torch = module(*(torch.from_numpy(x)[None] for x in (noisy, guide)), torch.tensor([SIGMA]))[0].numpy()
     by_kernels = network(noisy[..., np.newaxis], SIGMA)[..., 0]
     assert np.abs(by_torch - by_kernels).max() < 1e-4
 

@@ -25,6 +25,7 @@ from pde_video.errors import ParameterError
 from pde_video.estimate import estimate_sigma
 from pde_video.filters.denoise import PRESETS, denoise
 from pde_video.filters.evolved import METHODS as ALONE
+from pde_video.filters.lowered import METHODS as BY_DENOISER
 from pde_video.filters.spacetime import spacetime
 from pde_video.protocols import Array
 from pde_video.terms.perona_malik import PeronaMalik
@@ -86,7 +87,7 @@ def _spacetime(video: Array) -> Array:
 
 def _ours() -> list[Method]:
     named = {f"denoise, {name}": {"preset": name} for name in PRESETS}
-    named |= {f"denoise, {name}": {"method": name} for name in ALONE}
+    named |= {f"denoise, {name}": {"method": name} for name in (*ALONE, *BY_DENOISER)}
     found = [Method(name, OURS, partial(denoise, **chosen)) for name, chosen in named.items()]
     return [*found, Method("space-time Perona–Malik", OURS, _spacetime)]
 

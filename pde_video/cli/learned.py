@@ -54,7 +54,7 @@ def sample(
         steps=steps,
         callback=lambda t, y: next(advanced, None),
     )
-    eight_bit = np.rint(255 * np.clip(drawn, 0, 1)).astype(np.uint8)
+    eight_bit = np.rint(255 * np.clip(drawn[..., 0], 0, 1)).astype(np.uint8)
     frames = pv.write(target, eight_bit, force=force)
     beyond = float(np.mean((drawn < 0) | (drawn > 1)))
     show({"output": str(target), "frames": frames, "steps": steps, "saturated": beyond}, as_json)

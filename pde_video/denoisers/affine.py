@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from pde_video.denoisers.planes import Planewise
 from pde_video.protocols import Array
 
 _SPANS = (0.4, 1.6)  # Between the darkest and the brightest percent: what a denoiser for [0, 1] takes as it is.
@@ -17,7 +17,7 @@ _SPANS = (0.4, 1.6)  # Between the darkest and the brightest percent: what a den
 class Affine:
     """D(y, σ) = (model(a y + b, a σ) − b)/a, a > 0 the contrast and b the offset."""
 
-    model: Any
+    model: Planewise
     contrast: float
     offset: float
 
@@ -37,8 +37,8 @@ class Affine:
         return (estimate - estimate.dtype.type(self.offset)) / estimate.dtype.type(self.contrast)
 
 
-def fitted(model: Any, shown: Sequence[Array], sigma: float, most: float) -> Affine:
-    """Return the model for frames like those shown, with noise that it sees as at most `most`.
+def fitted(model: Planewise, shown: Sequence[Array], sigma: float) -> Affine:
+    """Return the model for frames like those shown, with no more noise than it was trained with.
 
     Frames that fill a good part of [0, 1] are left as they are, others are stretched or squeezed around ½.
     """
@@ -46,5 +46,5 @@ def fitted(model: Any, shown: Sequence[Array], sigma: float, most: float) -> Aff
     contrast, middle = 1.0, 0.5
     if not (_SPANS[0] <= high - low <= _SPANS[1] and low > -0.5 and high < 1.5):
         contrast, middle = 1 / max(high - low, np.finfo(np.float32).tiny), (low + high) / 2
-    contrast = min(contrast, most / sigma)
+    contrast = min(contrast, model.most / sigma)
     return Affine(model, float(contrast), float(0.5 - contrast * middle))

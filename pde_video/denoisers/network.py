@@ -26,7 +26,7 @@ _PIXELS = 4  # Of a 2 × 2 square: the first channels of a GRU's state are runni
 def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Return the name and the shape of every array that a network with this configuration consists of."""
     w = config["width"]
-    weights: dict[str, tuple[int, ...]] = {"entry": (w, 5, 3, 3)}
+    weights: dict[str, tuple[int, ...]] = {"entry": (w, 9, 3, 3)}
     for part in ("encoder", "decoder"):
         for k in range(config[part]):
             weights |= {f"{part}.{k}.first": (w, w, 3, 3), f"{part}.{k}.second": (w, w, 3, 3)}
@@ -43,7 +43,8 @@ def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 class Network(Planewise):
     """A recurrent convolutional network that estimates the clean picture behind y = clean + sigma · noise.
 
-    x̂ = ½ + d²/s² (y − ½) + σ d/s · F((y − ½)/s, log σ, h), s² = σ² + d²
+    x̂ = P + ½ σ · F((y − ½)/s, (y − P)/σ, log σ, h), s² = σ² + d², with P the picture that diffusion by cosine filters
+    makes of y: the network corrects the equation.
 
     F works at half the resolution on 2 × 2 pixels as four channels, one plane at a time, and carries a state h from
     frame to frame: it looks at the frames before and at none to come. With three channels the planes are the mean and
@@ -77,15 +78,16 @@ class Network(Planewise):
     >>> import numpy as np
     >>> config = {"format": FORMAT, "cell": "gru", "width": 4, "encoder": 0, "decoder": 0, "deviation": 0.25}
     >>> network = Network(config, {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()})
-    >>> network(np.full((6, 8, 1), 0.9), sigma=0.25)[0, 0].round(6)
-    array([0.7])
+    >>> noisy = np.random.default_rng(0).normal(0.5, 0.1, (16, 16, 1))
+    >>> bool(network(noisy, sigma=0.1).std() < 0.03)  # An F of zeros corrects nothing.
+    True
     """
 
     def __init__(
         self, config: Mapping[str, Any], tensors: Mapping[str, Array], record: Mapping[str, Any] | None = None
     ) -> None:
         self.config, self.record = checked_config(config), dict(record or {})
-        self.most = self.record.get("settings", {}).get("sigma", (0, 255 * self.most))[1] / 255
+        self.most = _most(self.record, self.most)
         weights = _checked_tensors(tensors, shapes(self.config))
         w = self.width = int(config["width"])
         for name in ("cell.gates.weight", "cell.candidate.weight", "fusion.weight"):
@@ -131,9 +133,9 @@ class Network(Planewise):
             raise InputError(f"no tensors in format safetensors: {fault}") from fault
         try:
             config = json.loads(header["__metadata__"]["config"])
-            record = json.loads(header["__metadata__"].get("record", "{}"))
-        except (KeyError, ValueError) as fault:
-            raise InputError("the metadata has no config in JSON: this is no network of pde_video") from fault
+            record = dict(json.loads(header["__metadata__"].get("record", "{}")))
+        except (KeyError, ValueError, TypeError) as fault:
+            raise InputError("the metadata has no config and record in JSON: no network of pde_video") from fault
         return cls(config, tensors, record)
 
     def cell(self, planes: Array, state: Array | None, sigma: float | Sequence[float]) -> tuple[Array, Array]:
@@ -146,30 +148,33 @@ class Network(Planewise):
         shape = (count, (height + 1) // 2, self.width, (width + 1) // 2)
         if state is not None and state.shape != shape:
             raise InputError(f"planes of shape {planes.shape} go with a state {shape}, not {state.shape}: a new size?")
+        planes = planes.astype(np.float32, copy=False)
         estimates, states = np.empty(planes.shape, np.float32), np.empty(shape, np.float32)
-        for k, one in enumerate(np.broadcast_to(sigma, count)):  # One after the other: they need much memory each.
+        levels = np.broadcast_to(np.asarray(sigma, np.float64), count).tolist()
+        for one in levels:
             if not 0 < one < math.inf:
                 raise ParameterError(f"sigma is {one}; a cell needs a finite number above 0")
+        guides = self.guides(planes, levels)
+        for k, one in enumerate(levels):  # One after the other: they need much memory each.
             before = None if state is None else state[k]
-            estimates[k], states[k] = self._plane(planes[k].astype(np.float32), before, float(one))
+            estimates[k], states[k] = self._plane(planes[k], guides[k], before, one)
         return estimates, states
 
-    def _plane(self, y: Array, state: Array | None, sigma: float) -> tuple[Array, Array]:
-        d = float(self.config["deviation"])
-        s = math.hypot(sigma, d)
-        even = np.pad(y, [(0, n % 2) for n in y.shape], mode="edge") - np.float32(MIDDLE)
+    def _plane(self, y: Array, guide: Array, state: Array | None, sigma: float) -> tuple[Array, Array]:
+        spread = math.hypot(sigma, float(self.config["deviation"]))
+        even, smooth = (np.pad(x, [(0, n % 2) for n in y.shape], mode="edge") for x in (y, guide))
         height, width = even.shape[0] // 2, even.shape[1] // 2
-        quarters = blank(5, height, width)
+        quarters = blank(2 * _PIXELS + 1, height, width)
         seen = inner(quarters, width)
-        for k in range(4):
-            seen[:, k] = even[k // 2 :: 2, k % 2 :: 2] * np.float32(1 / s)
-        seen[:, 4] = math.log(sigma) / 4
+        for k in range(_PIXELS):
+            there = (slice(k // 2, None, 2), slice(k % 2, None, 2))
+            seen[:, k] = (even[there] - np.float32(MIDDLE)) * np.float32(1 / spread)
+            seen[:, _PIXELS + k] = (even[there] - smooth[there]) * np.float32(1 / sigma)
+        seen[:, 2 * _PIXELS] = math.log(sigma) / 4
         remembered = self._through(quarters, state, height, width)
-        residual = np.empty_like(even)
-        for k in range(4):
-            residual[k // 2 :: 2, k % 2 :: 2] = seen[:, k]
-        estimate = np.float32(MIDDLE) + np.float32((d / s) ** 2) * even + np.float32(sigma * d / s) * residual
-        return estimate[: y.shape[0], : y.shape[1]], remembered
+        for k in range(_PIXELS):
+            smooth[k // 2 :: 2, k % 2 :: 2] += np.float32(sigma / 2) * seen[:, k]
+        return smooth[: y.shape[0], : y.shape[1]], remembered
 
     def _through(self, quarters: Array, state: Array | None, height: int, width: int) -> Array:
         """Put the result of the head in place of the first four channels; return the new state.
@@ -217,6 +222,17 @@ class Network(Planewise):
         blocks("decoder")
         spread(lambda rows: layers["head"](near, e, quarters, 0, width, rows), height)
         return inner(near, width)[:, :w].copy()
+
+
+def _most(record: Mapping[str, Any], otherwise: float) -> float:
+    """Return the highest noise level in the record of a training."""
+    try:
+        most = float(record["settings"]["sigma"][1]) / 255 if "settings" in record else otherwise
+    except (KeyError, ValueError, TypeError, IndexError) as fault:
+        raise InputError("the record does not say with which noise the network was trained") from fault
+    if not 0 < most < math.inf:
+        raise InputError(f"the record says that the network was trained with noise up to {most}")
+    return most
 
 
 def checked_config(config: Any) -> dict[str, Any]:

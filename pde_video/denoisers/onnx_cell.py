@@ -14,11 +14,11 @@ from pde_video.denoisers.planes import Planewise
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 
-_INPUTS, _OUTPUTS = ["frame", "state", "sigma"], ["estimate", "next_state"]
+_INPUTS, _OUTPUTS = ["frame", "guide", "state", "sigma"], ["estimate", "next_state"]
 
 
 class OnnxNetwork(Planewise):
-    """One step of a causal cell in ONNX, looped over frames: (frame, state, sigma) → (estimate, next_state).
+    """One step of a causal cell in ONNX, looped over frames: (frame, guide, state, sigma) → (estimate, next_state).
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class OnnxNetwork(Planewise):
                 f"the model maps {[one.name for one in inputs]} to {outputs}; a cell maps {_INPUTS} to {_OUTPUTS}: "
                 "of other models make a denoiser with from_onnx"
             )
-        self.session, self.width = session, int(inputs[1].shape[1])
+        self.session, self.width = session, int(inputs[2].shape[1])
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> OnnxNetwork:
@@ -67,9 +67,12 @@ class OnnxNetwork(Planewise):
     def cell(self, planes: Array, state: Any, sigma: float | Sequence[float]) -> tuple[Array, Any]:
         """Return the estimate of planes (P, H, W), and the state to give along with those that follow."""
         count, height, width = planes.shape
-        even = np.pad(planes, [(0, 0), (0, height % 2), (0, width % 2)], mode="edge")[:, np.newaxis]
+        even, guides = (
+            np.pad(x, [(0, 0), (0, height % 2), (0, width % 2)], mode="edge")[:, np.newaxis]
+            for x in (planes, self.guides(planes, sigma))
+        )
         if state is None:
             state = np.zeros((count, self.width, even.shape[2] // 2, even.shape[3] // 2), np.float32)
         levels = np.ascontiguousarray(np.broadcast_to(np.asarray(sigma, np.float32), count))
-        estimate, state = self.session.run(_OUTPUTS, dict(zip(_INPUTS, (even, state, levels), strict=True)))
+        estimate, state = self.session.run(_OUTPUTS, dict(zip(_INPUTS, (even, guides, state, levels), strict=True)))
         return estimate[:, 0, :height, :width], state

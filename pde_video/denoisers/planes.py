@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.colours import from_opponent, opponent
+from pde_video.cosines import diffuse
 from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.protocols import Array
 
@@ -24,6 +25,13 @@ class Planewise:
     def cell(self, planes: Array, state: Any, sigma: float | Sequence[float]) -> tuple[Array, Any]:
         """Return the estimate of planes (P, H, W), of float32, and the state to give along with those that follow."""
         raise NotImplementedError
+
+    @staticmethod
+    def guides(planes: Array, sigma: float | Sequence[float]) -> Array:
+        """Return what diffusion by cosine filters makes of planes (P, H, W), each with a noise level of its own."""
+        levels = np.asarray(sigma, np.float32)
+        levels = levels if levels.ndim == 0 else levels[:, np.newaxis, np.newaxis]
+        return levels * diffuse(planes / levels, np.ones(planes.shape[1:], np.float32))
 
     def __call__(self, y: Array, sigma: float) -> Array:
         """Return the estimate of a frame (H, W, C), or of frames (T, H, W, C) in order; float64 stays float64."""

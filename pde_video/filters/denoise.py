@@ -75,7 +75,7 @@ def denoise(
         For "ddpm" and "learned": (y, σ) → estimate, as `load_denoiser`, `from_eps`, `from_torch` and others make it.
         Default: `cosine_diffusion`, and the network that comes with the library.
     steps : int, optional
-        For "ddpm" and "learned": noise levels visited, ≥ 1. Default: 3 and 1.
+        For "ddpm" and "learned": noise levels visited, ≥ 1. Default: 2 and 1.
     report : dict, optional
         Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``; ``fixed``, the
         share of the noise's variance that is the same in every frame (a fixed pattern); ``latency``, the frames

@@ -8,14 +8,14 @@ import numpy as np
 
 from pde_video.denoisers.affine import fitted
 from pde_video.denoisers.files import shipped
-from pde_video.denoisers.network import Network
+from pde_video.denoisers.planes import Planewise
 from pde_video.denoisers.prior import cosine_diffusion
 from pde_video.filters.frames import Frames
 from pde_video.filters.reverse import reverse
 from pde_video.protocols import Array, Denoiser
 
 METHODS = ("ddpm", "learned")
-_STEPS = {"ddpm": 3, "learned": 1}  # docs/learned.md has the figures.
+_STEPS = {"ddpm": 2, "learned": 1}  # docs/learned.md has the figures.
 _LOWEST = 1 / 8  # Of the noise level of the video: the lowest level visited before 0.
 
 
@@ -35,7 +35,7 @@ def lowered(
     """Yield the frames with noise of deviation `sigma` taken away; `shown` are some of them, to see how bright."""
     if denoiser is None:
         denoiser = shipped() if method == "learned" else cosine_diffusion
-    if isinstance(denoiser, Network):
+    if isinstance(denoiser, Planewise):
         denoiser = fitted(denoiser, shown, sigma)
         frames.report["contrast"] = denoiser.contrast / frames.scale
     steps = steps or _STEPS[method]

@@ -97,7 +97,7 @@ def sample(
     if known is not None and mask is not None:
         if np.shape(known) != shape:
             raise ParameterError(f"known has shape {np.shape(known)}; it must be that of the video, {shape}")
-        step = replacement(known, mask, generator, step, resample, channel_axis=-1)
+        step = replacement(known, mask, generator, step=step, resample=resample, channel_axis=-1)
     z = generator.standard_normal(shape, np.float32)
     zero = np.float32(-value_range[0] / range_width(value_range))  # Where the model has its 0, in units of the frames.
     if math.isinf(times[0]):  # Zero terminal SNR: there the state is the noise alone, in units of the noise.

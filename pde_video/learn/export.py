@@ -14,9 +14,10 @@ from pde_video.video.files import check_output
 
 
 def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -> None:
-    """Write a model as ONNX: (frame, state, sigma) → (estimate, state) for planes (N, 1, H, W) with even H and W.
+    """Write a model as ONNX: (frame, guide, state, sigma) → (estimate, next_state), one frame of a stream.
 
-    The state is (N, width, H/2, W/2), zeros before the first frame; sigma is (N,). `from_onnx_cell` runs it.
+    Frames and guides (what `cosine_diffusion` makes of them) are planes (N, 1, H, W), H and W even; the state is
+    (N, width, H/2, W/2), zeros before the first frame; sigma is (N,). `load_denoiser` runs it.
 
     Parameters
     ----------
@@ -46,15 +47,16 @@ def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -
     check_output(output, force)
     net = load_model(model).eval()
     width, n, side = net.config["width"], 2, 16
-    example = (torch.zeros(n, 1, side, side), torch.zeros(n, width, side // 2, side // 2), torch.full((n,), 0.1))
+    frame, state = torch.zeros(n, 1, side, side), torch.zeros(n, width, side // 2, side // 2)
     planes, rows, columns = (torch.export.Dim(name, min=1) for name in ("planes", "half_rows", "half_columns"))
     torch.onnx.export(
         _Step(net),
-        example,
+        (frame, frame.clone(), state, torch.full((n,), 0.1)),
         str(output),
-        input_names=["frame", "state", "sigma"],
+        input_names=["frame", "guide", "state", "sigma"],
         output_names=["estimate", "next_state"],
         dynamic_shapes=(
+            {0: planes, 2: 2 * rows, 3: 2 * columns},
             {0: planes, 2: 2 * rows, 3: 2 * columns},
             {0: planes, 2: rows, 3: columns},
             {0: planes},
@@ -79,6 +81,6 @@ class _Step(torch.nn.Module):
         self.net = net
 
     def forward(
-        self, frame: torch.Tensor, state: torch.Tensor, sigma: torch.Tensor
+        self, frame: torch.Tensor, guide: torch.Tensor, state: torch.Tensor, sigma: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.net.step(frame, state, sigma)
+        return self.net.step(frame, guide, state, sigma)

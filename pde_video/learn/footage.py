@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -67,7 +68,7 @@ def _piece(video: Array, rng: np.random.Generator, frames: int, size: int) -> Ar
         found = found[:, :, ::-1]
     if rng.random() < 0.5:
         found = found.transpose(0, 2, 1)
-    contrast, middle = rng.uniform(0.5, 1.25), 0.5 + rng.uniform(-0.15, 0.15)
+    contrast, middle = math.exp(rng.uniform(math.log(0.3), math.log(1.25))), 0.5 + rng.uniform(-0.15, 0.15)
     if rng.random() < 0.25:
         contrast = -contrast
     return (middle + contrast * (found - 0.5)).astype(np.float32)

@@ -55,16 +55,17 @@ class Cell(nn.Module):
 
 
 class SpatioTemporal(nn.Module):
-    """D(y, σ) = c_skip y + c_out F(c_in y, log σ), with F a spatial encoder, a recurrent one, their fusion, a decoder.
+    """D(y, σ) = P + ½ σ F((y − ½)/s, (y − P)/σ, log σ), s² = σ² + d², with P what `cosine_diffusion` makes of y.
 
-    `forward` takes videos (N, T, H, W) around values in [0, 1], H and W even, and one σ for each.
+    F is a spatial encoder, a recurrent one, their fusion, and a decoder, whose last layer is zero before training.
+    `forward` takes videos (N, T, H, W) of values in [0, 1], H and W even, P of the same shape, and one σ for each.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
         width = config["width"]
         self.config = config
-        self.entry = _conv(5, width)
+        self.entry = _conv(9, width)
         self.encoder = nn.ModuleList(Block(width) for _ in range(config["encoder"]))
         self.cell = Cell(width, config["cell"])
         self.fusion = _conv(2 * width, 2 * width, 1)
@@ -73,10 +74,11 @@ class SpatioTemporal(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def forward(self, video: Tensor, sigma: Tensor) -> Tensor:
+    def forward(self, video: Tensor, guide: Tensor, sigma: Tensor) -> Tensor:
         """Return the estimates of all frames, from a state of zeros on."""
         n, frames = video.shape[:2]
-        u, e = self._encoded(video.flatten(0, 1)[:, None], sigma.repeat_interleave(frames))
+        planes, guides, levels = *(x.flatten(0, 1)[:, None] for x in (video, guide)), sigma.repeat_interleave(frames)
+        u, e = self._encoded(planes, guides, levels)
         u = u.unflatten(0, (n, frames))
         driven = [part.unflatten(0, (n, frames)) for part in self.cell.driven(e)]
         h = torch.zeros_like(e.unflatten(0, (n, frames))[:, 0])
@@ -85,19 +87,21 @@ class SpatioTemporal(nn.Module):
             h = self.cell(u[:, k], tuple(part[:, k] for part in driven), h)
             states.append(h)
         f = self._decoded(e, torch.stack(states, dim=1).flatten(0, 1))
-        return self._estimate(video.flatten(0, 1)[:, None], f, sigma.repeat_interleave(frames)).view_as(video)
+        return _estimate(guides, f, levels).view_as(video)
 
-    def step(self, planes: Tensor, h: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, planes: Tensor, guides: Tensor, h: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """Return the estimates of planes (N, 1, H, W) and the next states, from states h: one frame of a stream."""
-        u, e = self._encoded(planes, sigma)
+        u, e = self._encoded(planes, guides, sigma)
         h = self.cell(u, self.cell.driven(e), h)
-        return self._estimate(planes, self._decoded(e, h), sigma), h
+        return _estimate(guides, self._decoded(e, h), sigma), h
 
-    def _encoded(self, planes: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        spread = torch.sqrt(sigma**2 + self.config["deviation"] ** 2)[:, None, None, None]
+    def _encoded(self, planes: Tensor, guides: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        sigma = sigma[:, None, None, None]
+        spread = torch.sqrt(sigma**2 + self.config["deviation"] ** 2)
         u = functional.pixel_unshuffle((planes - 0.5) / spread, 2)
-        level = (torch.log(sigma) / 4)[:, None, None, None].expand(-1, 1, *u.shape[2:])
-        e = functional.relu(self.entry(torch.cat([u, level], dim=1)))
+        taken = functional.pixel_unshuffle((planes - guides) / sigma, 2)
+        level = (torch.log(sigma) / 4).expand(-1, 1, *u.shape[2:])
+        e = functional.relu(self.entry(torch.cat([u, taken, level], dim=1)))
         for block in self.encoder:
             e = block(e)
         return u, e
@@ -109,7 +113,6 @@ class SpatioTemporal(nn.Module):
             f = block(f)
         return functional.pixel_shuffle(self.head(functional.relu(f)), 2)
 
-    def _estimate(self, planes: Tensor, f: Tensor, sigma: Tensor) -> Tensor:
-        d, sigma = self.config["deviation"], sigma[:, None, None, None]
-        spread = torch.sqrt(sigma**2 + d**2)
-        return 0.5 + (d / spread) ** 2 * (planes - 0.5) + sigma * d / spread * f
+
+def _estimate(guides: Tensor, f: Tensor, sigma: Tensor) -> Tensor:
+    return guides + sigma[:, None, None, None] / 2 * f

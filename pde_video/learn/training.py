@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pde_video.denoisers.network import FORMAT, checked_config
+from pde_video.denoisers.planes import Planewise
 from pde_video.errors import InputError, ParameterError
 from pde_video.grid import check_whole
 from pde_video.learn.footage import Footage, check_size, pieces
@@ -83,11 +84,11 @@ class _Run:
         low, high = (math.log(level / 255) for level in settings.sigma)
         sigma = np.exp(rng.uniform(low, high, settings.batch)).astype(np.float32)
         noisy = clean + sigma[:, None, None, None] * rng.standard_normal(clean.shape, np.float32)
-        loss = self._loss(*map(torch.from_numpy, (clean, noisy, sigma)))
+        loss = self._loss(*map(torch.from_numpy, (clean, noisy, guided(noisy, sigma), sigma)))
         for group in self.optimiser.param_groups:
             group["lr"] = settings.rate * self._share_of_rate()
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimiser.step()
         decay = min(settings.decay, (1 + self.done) / (10 + self.done))
@@ -96,10 +97,11 @@ class _Run:
         self.done += 1
         return loss.item()
 
-    def _loss(self, clean: Tensor, noisy: Tensor, sigma: Tensor) -> Tensor:
-        d = self.settings.deviation
-        weight = (sigma**2 + d**2) / (sigma * d) ** 2  # 1 / c_out²: what the network itself is off by.
-        return (weight[:, None, None, None] * (self.net(noisy, sigma) - clean) ** 2).mean()
+    def _loss(self, clean: Tensor, noisy: Tensor, guide: Tensor, sigma: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=_has_bfloat16()):  # Nearly twice as fast, and as good.
+            estimate = self.net(noisy, guide, sigma)
+        # Errors grow with σ, more slowly than it: with this weight none of the levels counts for nothing.
+        return (sigma[:, None, None, None] ** -1.5 * (estimate - clean) ** 2).mean()
 
     def _share_of_rate(self) -> float:
         falling = 0.5 * (1 + math.cos(math.pi * self.done / self.settings.steps))
@@ -146,8 +148,8 @@ def train(
 ) -> dict[str, Any]:
     """Train a denoiser and write it, with its record; return the record.
 
-    min Σ ‖D(x + σ n, σ) − x‖² (σ² + d²) / (σ d)², with x from the footage, n white noise, σ of any level; AdamW, the
-    rate falling as a half cosine; what is written is the moving average of the weights. Every `every` steps a
+    min Σ ‖D(x + σ n, σ) − x‖² / σ^1.5, with x from the footage, n white noise, σ of any level; AdamW, the rate falling
+    as a half cosine; what is written is the moving average of the weights. Every `every` steps a
     checkpoint ``OUTPUT.checkpoint`` is written, from which ``resume`` goes on to the same end.
 
     Parameters
@@ -236,11 +238,22 @@ def validated(net: SpatioTemporal, footage: Sequence[Footage]) -> dict[str, floa
     return {**found, "mean": float(np.mean(list(found.values())))}
 
 
+def _has_bfloat16() -> bool:
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # Of PyTorch from 2.9 on.
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def guided(noisy: Array, sigma: Array) -> Array:
+    """Return what the PDE makes of videos (N, T, H, W): the guide of the network."""
+    return np.stack([Planewise.guides(video, float(level)) for video, level in zip(noisy, sigma, strict=True)])
+
+
 def _psnr(net: SpatioTemporal, clean: Array, sigma: float, seed: int) -> float:
     clean = clean[:, : clean.shape[1] // 2 * 2, : clean.shape[2] // 2 * 2]
     noisy = clean + np.float32(sigma) * np.random.default_rng(seed).standard_normal(clean.shape, np.float32)
     with torch.inference_mode():
-        estimate = net(torch.from_numpy(noisy)[None], torch.tensor([sigma], dtype=torch.float32))[0].numpy()
+        level = np.array([sigma], np.float32)
+        estimate = net(*map(torch.from_numpy, (noisy[None], guided(noisy[None], level), level)))[0].numpy()
     return float(-10 * np.log10(np.mean((estimate - clean) ** 2)))
 
 

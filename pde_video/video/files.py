@@ -187,6 +187,8 @@ def _fill(
     """Write to `temporary` what is to be `path`; return the number of frames."""
     count = len(frames) if isinstance(frames, np.ndarray) else like.count if like else None
     head, stream = first_frame(frames)
+    if head.shape[2:] == (1,) and path.suffix.lower() not in _NPY:  # A picture with one channel is a grey one.
+        head, stream = head[..., 0], (frame[..., 0] for frame in alike(stream, head))
     target = Target(path, head, count, _checked_rate(fps, like), None if fps is not None else like)
     try:
         return _by_suffix(_WRITERS, path)(target, alike(stream, head), temporary)
