@@ -25,7 +25,7 @@ WAYS = {
     "`--method ddpm`: posterior means of it": partial(pv.denoise, method="ddpm"),
     "its samples (ancestral, every level)": None,
     "`--method learned`": partial(pv.denoise, method="learned"),
-    "learned, two levels": partial(pv.denoise, method="learned", steps=2),
+    "learned, one level": partial(pv.denoise, method="learned", steps=1),
     "`--preset fast`": partial(pv.denoise, preset="fast"),
     "`denoise`": pv.denoise,
 }

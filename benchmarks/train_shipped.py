@@ -30,7 +30,7 @@ PICTURES = [
     *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png", "moon.png"),
     *("hubble_deep_field.jpg", "motorcycle_left.png", "retina.jpg", "rocket.jpg"),
 ]
-SETTINGS = Settings(steps=7000)
+SETTINGS = Settings(steps=5500)
 
 
 def folder_of(package: str, *parts: str) -> Path:

@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import correlate
 
 from pde_video.convolution import Convolution, blank, inner, spread
-from pde_video.kernels.convolution import gated, renewed, tanh
+from pde_video.kernels.convolution import blended, gated, tanh
 
 # Height, width, inputs, outputs: rows and columns of one pixel, tiles of 16 columns just filled, blocks of 8 outputs.
 SIZES = [
@@ -138,11 +138,11 @@ def test_gates(added, rectified):
     np.testing.assert_allclose(found, np.maximum(wanted, 0) if rectified else wanted, atol=3e-6)
 
 
-def test_the_state_is_renewed():
-    new = bordered(-ROW)
-    found = on_grid(lambda x, out, width: renewed(x, 1, new, 0, out, 2, 1, width, (0, 1)))
+def test_the_state_is_blended():
+    new = bordered(np.arctan(ROW))
+    found = on_grid(lambda x, out, width: blended(x, 1, new, 0, out, 2, 1, width, (0, 1)))
     z = sigmoid(GRID)
-    np.testing.assert_allclose(found, (1 - z) * 3 + z * np.tanh(-GRID.astype(float)), atol=2e-6)
+    np.testing.assert_allclose(found, (1 - z) * 3 + z * np.arctan(GRID), atol=2e-6)
 
 
 def test_gates_keep_nan():

@@ -167,7 +167,7 @@ KERNELS = [
     Hot(convolution.convolve, IN_LAYER, vector_loops=3),
     Hot(convolution.tanh, (CHANNELS, 0, CHANNELS, 0, 8, 64, BAND)),
     Hot(convolution.gated, (CHANNELS, 0, CHANNELS, 0, CHANNELS, 0, 8, 64, BAND, True, True), vector_loops=2),
-    Hot(convolution.renewed, (CHANNELS, 0, CHANNELS, 0, CHANNELS, 0, 8, 64, BAND)),
+    Hot(convolution.blended, (CHANNELS, 0, CHANNELS, 0, CHANNELS, 0, 8, 64, BAND)),
     Hot(march, (VOLUME, VOLUME, BOX, *STEP, None), vector_loops=2),
     Hot(march, marching("rational"), vector_loops=8),
     Hot(march, marching("exponential"), vector_loops=8),

@@ -14,7 +14,7 @@ import numpy as np
 from pde_video.convolution import Convolution, Rows, blank, inner, spread
 from pde_video.denoisers.planes import MIDDLE, Planewise
 from pde_video.errors import InputError, ParameterError
-from pde_video.kernels.convolution import blended, gated, renewed, tanh
+from pde_video.kernels.convolution import blended, gated, tanh
 from pde_video.protocols import Array
 
 FORMAT = "pde_video denoiser 1"
@@ -205,7 +205,8 @@ class Network(Planewise):
             layers["cell.candidate"](near, e if gru else h, far, w, width, rows)
             if gru:
                 blended(far, 0, quarters, 0, near, h, _PIXELS, width, rows)
-                renewed(far, _PIXELS, far, w + _PIXELS, near, h + _PIXELS, w - _PIXELS, width, rows)
+                tanh(far, w + _PIXELS, far, w + _PIXELS, w - _PIXELS, width, rows)
+                blended(far, _PIXELS, far, w + _PIXELS, near, h + _PIXELS, w - _PIXELS, width, rows)
 
         def fusion(rows: Rows) -> None:
             if not gru:

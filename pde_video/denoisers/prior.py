@@ -66,8 +66,8 @@ def cosine_diffusion(y: Array, sigma: float) -> Array:
 class SmoothPrior:
     """The exact denoiser of smooth Gaussian clouds, in space and time alike.
 
-    Prior ∝ exp(−‖(1/length² − ∇²)^(3/2) (x − mean)‖²/2γ), so D(y, σ) = mean + (1 + σ²/γ (1/length² − ∇²)³)⁻¹ (y − mean):
-    one implicit Euler step of a diffusion of sixth order, exact in the cosines of the grid.
+    Prior ∝ exp(−‖(1/length² − ∇²)^(3/2) (x − mean)‖²/2γ), so D(y, σ) = mean + (1 + σ²/γ (1/length² − ∇²)³)⁻¹
+    (y − mean): one implicit Euler step of a diffusion of sixth order, exact in the cosines of the grid.
 
     Parameters
     ----------

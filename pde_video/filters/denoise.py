@@ -70,12 +70,12 @@ def denoise(
         In place of a preset: evolve each frame alone by edge-stopping diffusion, total variation flow, or the heat
         equation (which blurs), up to the time at which Stein's estimate of the error is smallest. "ddpm": run the
         reverse process from the noise level of the video, which is where it begins, without adding noise, by posterior
-        means. "learned": a network's estimate, in one step.
+        means. "learned": the same with a network.
     denoiser : Denoiser, optional
         For "ddpm" and "learned": (y, σ) → estimate, as `load_denoiser`, `from_eps`, `from_torch` and others make it.
         Default: `cosine_diffusion`, and the network that comes with the library.
     steps : int, optional
-        For "ddpm" and "learned": noise levels visited, ≥ 1. Default: 2 and 1.
+        For "ddpm" and "learned": noise levels visited, ≥ 1. Default: 2.
     report : dict, optional
         Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``; ``fixed``, the
         share of the noise's variance that is the same in every frame (a fixed pattern); ``latency``, the frames

@@ -15,7 +15,7 @@ from pde_video.filters.reverse import reverse
 from pde_video.protocols import Array, Denoiser
 
 METHODS = ("ddpm", "learned")
-_STEPS = {"ddpm": 2, "learned": 1}  # docs/learned.md has the figures.
+_STEPS = 2  # docs/learned.md has the figures.
 _LOWEST = 1 / 8  # Of the noise level of the video: the lowest level visited before 0.
 
 
@@ -38,6 +38,6 @@ def lowered(
     if isinstance(denoiser, Planewise):
         denoiser = fitted(denoiser, shown, sigma)
         frames.report["contrast"] = denoiser.contrast / frames.scale
-    steps = steps or _STEPS[method]
+    steps = steps or _STEPS
     frames.report.update(denoiser=getattr(denoiser, "__name__", type(denoiser).__name__), steps=steps)
     return reverse(denoiser, levels(sigma, steps))(frames)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +15,11 @@ from pde_video.filters.frames import Frames
 from pde_video.filters.framewise import framewise
 from pde_video.filters.lift import video_filter
 from pde_video.grid import from_planes, to_planes
+from pde_video.hooks import Hook
 from pde_video.loop import check_finite
 from pde_video.protocols import Array, Denoiser, Step
 from pde_video.sampling import posterior_mean
 from pde_video.terms.reverse import Reverse
-
-Hook: TypeAlias = Callable[[Array, Array, float], Array]
 
 
 def reverse(

@@ -156,18 +156,6 @@ def gated(gate, channel, source, start, out, to, count, width, rows, added, rect
 
 
 @kernel
-def renewed(gate, channel, source, start, out, to, count, width, rows):
-    """out = (1 − z) · out + z · tanh(source), z = sigmoid(gate), for `count` channels from each place on."""
-    for i in range(rows[0] + 1, rows[1] + 1):
-        for c in range(count):
-            g, x = gate[i, channel + c, 1 : 1 + width], source[i, start + c, 1 : 1 + width]
-            y = out[i, to + c, 1 : 1 + width]
-            for j in range(width):
-                z = _sigmoid(g[j])
-                y[j] = (_ONE - z) * y[j] + z * _tanh(x[j])
-
-
-@kernel
 def blended(gate, channel, source, start, out, to, count, width, rows):
     """out = (1 − z) · out + z · source, z = sigmoid(gate), for `count` channels from each place on."""
     for i in range(rows[0] + 1, rows[1] + 1):
