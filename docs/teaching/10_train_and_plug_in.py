@@ -16,7 +16,7 @@ the frame and the old state. Some of the candidates are the frame's own pixels, 
 over time. It looks at the past alone, so that a camera's frames can be denoised as they come.
 
 Whatever was trained, the pipeline sees a function (y, σ) → estimate. Below, a small network learns from a made-up scene
-for a minute. Then it runs in three ways, which must agree: in PyTorch, in the library's own kernels, and as a term of
+for some seconds. Then it runs in three ways, which must agree: in PyTorch, in the library's own kernels, and as a term of
 the reverse process behind a PDE in one pipeline. This rung needs `pip install "pde_video[plot,torch]"`.
 
 Exercises
@@ -35,7 +35,7 @@ from matplotlib.figure import Figure
 
 import pde_video as pv
 
-STEPS, SIGMA = 120, 25 / 255
+STEPS, SIGMA = 600, 25 / 255
 
 
 def scene(start, frames, height=96, width=128):
@@ -61,7 +61,7 @@ def main(folder):
     with tempfile.TemporaryDirectory() as place:
         path = Path(place, "model.safetensors")
         settings = Settings(steps=STEPS, batch=2, frames=4, size=32, width=16, decay=0.97, sigma=(10.0, 60.0))
-        train([Footage("scene", scene(0, 48))], path, settings=settings, every=10, tell=told.append)
+        train([Footage("scene", scene(0, 48))], path, settings=settings, every=50, tell=told.append)
         module, network = load_model(path), pv.load_denoiser(path)
 
     clean = scene(60, 12)
@@ -75,8 +75,8 @@ def main(folder):
     learned = partial(pv.denoise, method="learned", denoiser=network, sigma=SIGMA)
     shown = {
         "noisy": noisy,
-        "Perona–Malik": pv.denoise(noisy, method="perona-malik", sigma=SIGMA),
-        "network": learned(noisy),
+        "the PDE alone": pv.denoise(noisy, radius=0, sigma=SIGMA),
+        "with the network": learned(noisy),
     }
     # A PDE and a network in one pipeline, one frame in, one frame out.
     pipe = pv.pipeline(learned, pv.framewise(pv.PeronaMalik(0.02), pv.uniform(0.5)))
@@ -86,8 +86,8 @@ def main(folder):
     losses = [float(line.rpartition(" ")[2]) for line in told]
     figure = Figure(figsize=(10.5, 2.8), layout="constrained")
     curve, *rest = figure.subplots(1, 4, width_ratios=[1.2, 1, 1, 1])
-    curve.semilogy(10 * np.arange(1, len(losses) + 1), losses, ".-")
-    curve.set(xlabel="step", ylabel="loss")
+    curve.plot(50 * np.arange(1, len(losses) + 1), losses, ".-")
+    curve.set(xlabel="step", ylabel="loss, mean of 50 steps", ylim=(0, None))
     for axes, (name, video) in zip(rest, shown.items(), strict=True):
         axes.imshow(video[-1], cmap="gray", vmin=0, vmax=1)
         axes.set_title(f"{name}: {psnr[name]:.1f} dB", fontsize="medium")

@@ -58,6 +58,8 @@ def train_on_files(
     --------
     >>> train_on_files(["clip.mp4"], "model.safetensors")  # doctest: +SKIP
     """
+    if Path(output).suffix != ".safetensors":
+        raise ParameterError(f"{output} must end in .safetensors: that is what the weights are written as")
     _need_torch()
     from pde_video.learn.footage import Footage, load
     from pde_video.learn.training import Settings, train

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -45,26 +46,28 @@ def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -
     if output.suffix != ".onnx":
         raise ParameterError(f"{output} must end in .onnx")
     check_output(output, force)
-    net = load_model(model).eval()
+    net = load_model(model)
     width, n, side = net.config["width"], 2, 16
     frame, state = torch.zeros(n, 1, side, side), torch.zeros(n, width, side // 2, side // 2)
     planes, rows, columns = (torch.export.Dim(name, min=1) for name in ("planes", "half_rows", "half_columns"))
-    torch.onnx.export(
-        _Step(net),
-        (frame, frame.clone(), state, torch.full((n,), 0.1)),
-        str(output),
-        input_names=["frame", "guide", "state", "sigma"],
-        output_names=["estimate", "next_state"],
-        dynamic_shapes=(
-            {0: planes, 2: 2 * rows, 3: 2 * columns},
-            {0: planes, 2: 2 * rows, 3: 2 * columns},
-            {0: planes, 2: rows, 3: columns},
-            {0: planes},
-        ),
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch warns of parts of its own.
+        torch.onnx.export(
+            _Step(net).eval(),
+            (frame, frame.clone(), state, torch.full((n,), 0.1)),
+            str(output),
+            input_names=["frame", "guide", "state", "sigma"],
+            output_names=["estimate", "next_state"],
+            dynamic_shapes=(
+                {0: planes, 2: 2 * rows, 3: 2 * columns},
+                {0: planes, 2: 2 * rows, 3: 2 * columns},
+                {0: planes, 2: rows, 3: columns},
+                {0: planes},
+            ),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
 
 
 def load_model(path: str | Path) -> SpatioTemporal:
