@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.train_shipped import folder_of
 
-STATED = 0.0  # dB, in docs/learned.md.
+STATED = 32.4  # dB, in docs/learned.md.
 
 
 def command(output: Path, *more: str) -> list[str]:
@@ -34,7 +34,7 @@ def main() -> None:
         begun = time.perf_counter()
         whole = finished(Path(folder, "whole.safetensors"))
         took = time.perf_counter() - begun
-        print(f"once through: {whole:.2f} dB in {took:.0f} s; stated {STATED:.2f}, off by {whole - STATED:+.2f}", flush=True)
+        print(f"once through: {whole:.2f} dB in {took:.0f} s; stated: {STATED:.1f}", flush=True)
         output = Path(folder, "killed.safetensors")
         run = subprocess.Popen(command(output))
         time.sleep(took / 2)

@@ -239,7 +239,7 @@ def validated(net: SpatioTemporal, footage: Sequence[Footage]) -> dict[str, floa
 
 
 def _has_bfloat16() -> bool:
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # Of PyTorch from 2.9 on.
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # Of PyTorch from 2.9 on.
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
