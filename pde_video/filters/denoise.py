@@ -33,7 +33,7 @@ def denoise(
     frames: Frames,
     *,
     preset: str | None = None,
-    sigma: float | None = None,
+    sigma: float | str | None = None,
     noise: str | tuple[float, float] = "auto",
     radius: int | None = None,
     causal: bool = False,
@@ -54,8 +54,9 @@ def denoise(
     preset : {"balanced", "fast", "best"}
         "balanced" (default) averages 6 frames on each side. "best" repeats that with 8, guided by the first result.
         "fast" carries an average on from frame to frame, and never looks ahead for it.
-    sigma : float, optional
-        Standard deviation of Gaussian noise, ≥ 0, in units of the input (of 255 for uint8). Default: see `noise`.
+    sigma : float or "auto", optional
+        Standard deviation of Gaussian noise, ≥ 0, in units of the input (of 255 for uint8). Default, and "auto": see
+        `noise`.
     noise : {"auto", "gaussian", "poisson-gaussian"} or (slope, offset)
         What is estimated from the first five frames (those of one flat colour, as before a fade-in, passed over):
         Gaussian noise, the same everywhere; noise whose variance is slope · brightness + offset; or which of the two
@@ -112,6 +113,10 @@ def denoise(
     >>> gain > 20, round(report["sigma"], 1)
     (True, 0.1)
     """
+    if isinstance(sigma, str):
+        if sigma != "auto":
+            raise ParameterError(f"sigma is {sigma!r}; it must be a standard deviation, or 'auto'")
+        sigma = None
     _check(preset, sigma, noise, radius, causal, method)
     _check_denoiser(method, denoiser, steps)
     model = _model(frames, sigma, "gaussian" if method is not None else noise)
