@@ -54,6 +54,14 @@ def test_every_level_runs_along_the_whole_stream_with_a_state_of_its_own():
     np.testing.assert_allclose(result, expected, atol=1e-12)
 
 
+def test_a_window_that_looks_ahead_belongs_to_its_frame():
+    video = some_video(dtype=np.float64)
+    result = pv.reverse(pv.windowed(lambda window, sigma: window.mean(0), 0, 2), [0.2, 0.1])(video)
+    ahead = np.concatenate([video, video[-1:], video[-1:]])
+    means = (ahead[:-2] + ahead[1:-1] + ahead[2:]) / 3
+    np.testing.assert_allclose(result, means + 0.25 * (video - means), atol=1e-12)
+
+
 @pytest.mark.parametrize("denoiser", [heat(), pv.recurrent(averaging), pv.windowed(lambda w, s: w.mean(0), 1, 1)])
 @pytest.mark.parametrize("step", [pv.posterior_mean, pv.ancestral(7), pv.ddim(1.0, 7)], ids=["mean", "ddpm", "ddim"])
 def test_same_seed_same_bytes_for_streams_arrays_and_threads(denoiser, step):
