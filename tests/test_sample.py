@@ -70,23 +70,30 @@ def test_infinite_noise_to_begin_with():
     asked = []
 
     def denoiser(y, sigma):
-        asked.append(sigma)
+        asked.append((sigma, y.std()))
         return np.full_like(y, 0.25) if np.isinf(sigma) else 0.25 + (y - 0.25) / (1 + sigma**2)
 
     drawn = pv.sample((64, 64, 1), denoiser, schedule, rng=0, steps=100)
-    assert np.isinf(asked[0])
+    assert asked[0] == (np.inf, pytest.approx(1, rel=0.05))
+    assert asked[1][1] == pytest.approx(asked[1][0], rel=0.05)
     assert np.isfinite(asked[1:]).all()
     assert drawn.mean() == pytest.approx(0.25, abs=0.1)
     assert drawn.std() == pytest.approx(1, rel=0.1)
 
 
 def test_the_range_of_the_model_shifts_where_it_starts():
-    states = []
+    schedule, states = pv.Schedule.from_betas(np.full(4, 0.02)), []
     pv.sample(
-        (40, 40, 1), lambda y, s: y, rng=0, steps=1, value_range=(-1, 1), callback=lambda t, y: states.append((t, y))
+        (40, 40, 1),
+        lambda y, s: y,
+        schedule=schedule,
+        rng=0,
+        steps=1,
+        value_range=(-1, 1),
+        callback=lambda t, y: states.append((t, y)),
     )
     sigma, start = states[0]
-    assert sigma == pytest.approx(pv.Schedule.linear().sigma(999) / 2)
+    assert sigma == pytest.approx(schedule.sigma(3) / 2)
     assert start.mean() == pytest.approx(0.5, abs=5 * sigma / 40)
 
 
@@ -100,6 +107,12 @@ def test_refining_keeps_what_is_coarser_than_the_noise():
     np.testing.assert_array_equal(
         np.stack(list(pv.refine(iter(video), 0.03, denoiser=SmoothPrior(length=3.0), steps=15))), weak
     )
+
+
+def test_one_frame_is_enough_to_go_by():
+    ramp = np.linspace(0.2, 0.8, 16)[None, :, None] * np.ones((1, 1, 16))
+    longer = pv.predict(ramp, count=1, steps=100, resample=3)
+    assert np.corrcoef(longer[1].mean(axis=1), ramp[0].mean(axis=1))[0, 1] > 0.9
 
 
 def test_frames_that_follow_go_on_from_the_last():
