@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pde_video.errors import ParameterError
-from pde_video.grid import check_whole
+from pde_video.grid import check_positive, check_whole
 from pde_video.protocols import Array
 
 _LARGEST_BETA = 0.999  # Of schedules whose last level would be noise alone.
@@ -73,24 +74,28 @@ class Schedule:
 
     @classmethod
     def linear(cls, steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
-        """Return β rising evenly, times 1000/steps, so that the last level is as noisy for any number of steps."""
-        check_whole(1, steps=steps)
+        """Return β rising evenly, times 1000/steps: the last level stays about as noisy, somewhat noisier with few."""
+        _check_betas(steps, beta_start, beta_end)
         return cls.from_betas(np.linspace(beta_start, beta_end, int(steps)) * (1000 / steps))
 
     @classmethod
     def scaled_linear(cls, steps: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012) -> Schedule:
         """Return √β rising evenly, as latent diffusion has it (Rombach et al. 2022), β times 1000/steps."""
-        check_whole(1, steps=steps)
+        _check_betas(steps, beta_start, beta_end)
         return cls.from_betas(np.linspace(beta_start**0.5, beta_end**0.5, int(steps)) ** 2 * (1000 / steps))
 
     @classmethod
     def cosine(cls, steps: int = 1000, s: float = 0.008) -> Schedule:
         """Return ᾱ(u) ∝ cos²(½π (u + s)/(1 + s)), u = (t + 1)/T, with β ≤ 0.999 (Nichol & Dhariwal 2021)."""
+        check_positive(s=s)
         return cls._sampled(steps, lambda u: np.cos((u + s) / (1 + s) * np.pi / 2) ** 2)
 
     @classmethod
     def sigmoid(cls, steps: int = 1000, start: float = -3, end: float = 3, tau: float = 1) -> Schedule:
         """Return ᾱ(u) ∝ S(end/τ) − S((start + u (end − start))/τ), S(v) = 1/(1 + e⁻ᵛ), β ≤ 0.999 (Chen 2023)."""
+        check_positive(tau=tau)
+        if not (math.isfinite(start) and math.isfinite(end) and start < end):
+            raise ParameterError(f"start is {start} and end is {end}; they must be finite, the first the smaller one")
 
         def logistic(v: Any) -> Any:
             return 1 / (1 + np.exp(-v / tau))
@@ -183,3 +188,13 @@ def _noise_level(abar: Array) -> Array:
 def _plain(values: Any) -> Any:
     """Return a number as a plain float, which leaves a float32 array it meets in float32; arrays as they are."""
     return values if np.ndim(values) else float(values)
+
+
+def _check_betas(steps: int, beta_start: float, beta_end: float) -> None:
+    check_whole(1, steps=steps)
+    check_positive(beta_start=beta_start, beta_end=beta_end)
+    if max(beta_start, beta_end) * 1000 / steps > 1:
+        raise ParameterError(
+            f"steps is {steps}; β is scaled by 1000/steps, and {max(beta_start, beta_end)} would become more than 1: "
+            "take more steps, or a smaller beta_end"
+        )

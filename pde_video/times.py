@@ -168,9 +168,12 @@ def karras(steps: int, *, sigma_min: float = 0.002, sigma_max: float = 80.0, rho
 
 def range_width(value_range: tuple[float, float]) -> float:
     """Return how many units of a model one unit of the frames is."""
-    low, high = value_range
+    low, high = (float(v) for v in value_range) if np.shape(value_range) == (2,) else (math.nan, math.nan)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ParameterError(f"value_range is {value_range}; it must be two numbers, what 0 and 1 of the frames are")
+        raise ParameterError(
+            f"value_range is {value_range!r}; it must be the two values, the lower first, that stand for 0 and 1 of "
+            "the frames where the model sees them, such as (-1, 1)"
+        )
     return float(high - low)
 
 

@@ -17,7 +17,7 @@ FILTERS = {
     "denoise tv": partial(pv.denoise, method="tv"),
     "denoise ddpm": partial(pv.denoise, method="ddpm"),
     "denoise learned": partial(pv.denoise, method="learned"),
-    "reverse": pv.reverse(pv.SmoothPrior(), pv.karras(3, sigma_max=0.2), pv.ddim(0.5, rng=1)),
+    "reverse process": pv.reverse(pv.SmoothPrior(), pv.karras(3, sigma_max=0.2), pv.ddim(0.5, rng=1)),
     "refine": partial(pv.refine, strength=0.05, steps=3),
     "predict": partial(pv.predict, count=1, steps=5),
     "framewise": pv.framewise(pv.PeronaMalik(0.1), pv.uniform(1.0)),

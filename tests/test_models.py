@@ -253,7 +253,7 @@ def test_modes_come_back_after_an_error_too(torch):
             raise MemoryError("too large")
 
     net = Net()
-    with pytest.raises(pv.SolverError, match=r"^Net at sigma = 0.1: frame 0: MemoryError: too large"):
+    with pytest.raises(pv.SolverError, match=r"^Net at sigma = 0.1: MemoryError: too large"):
         pv.from_torch(net)(np.ones((2, 2, 1)), 0.1)
     assert net.training
 

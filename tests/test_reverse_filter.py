@@ -202,9 +202,47 @@ def test_what_contradicts_itself_is_refused(kwargs, message):
         pv.denoise(some_video(), **kwargs)
 
 
-def test_a_model_that_fails_is_named_with_frame_and_level():
-    def model(x, t):
-        return np.full_like(x, np.nan)
+def nothing(x, t):
+    return np.full_like(x, np.nan)
 
-    with pytest.raises(pv.InputError, match="model"):
-        pv.denoise(some_video(), method="ddpm", denoiser=pv.from_x0(model, pv.Schedule.linear()), sigma=0.1)
+
+def of_another_shape(x, t):
+    return x[:-1]
+
+
+def broken(x, t):
+    raise ZeroDivisionError("by zero")
+
+
+@pytest.mark.parametrize("adapt", [lambda model: model, lambda model: pv.from_x0(model, pv.Schedule.linear())])
+@pytest.mark.parametrize(
+    ("faulty", "error"), [(nothing, pv.InputError), (of_another_shape, pv.InputError), (broken, pv.SolverError)]
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_that_fails_is_named_with_frame_and_level(adapt, faulty, error, stream):
+    def culprit(y, level):
+        return faulty(y, level) if abs(y.mean() - 3) < 0.5 else y
+
+    video = np.arange(5.0)[:, None, None, None] + np.zeros((5, 8, 8, 1))
+    with pytest.raises(error, match=r"^frame 3: culprit at sigma = 0\.1"):
+        list(pv.denoise(iter(video) if stream else video, method="ddpm", denoiser=adapt(culprit), sigma=0.1))
+
+
+def test_a_network_of_many_frames_is_not_given_one():
+    class Video:
+        sees_several = True
+
+        def __call__(self, y, sigma):
+            return y
+
+    with pytest.raises(pv.ParameterError, match="windowed"):
+        pv.reverse(Video(), [0.2, 0.1])
+    pv.reverse(pv.windowed(lambda window, sigma: Video()(window, sigma)[1], 1, 1), [0.2, 0.1])(some_video())
+
+
+def test_hooks_of_denoise():
+    result = pv.denoise(some_video(), method="ddpm", sigma=0.1, hooks=[pv.clip_estimate(0.49, 0.51)])
+    assert result.min() >= 0.49 - 1e-6
+    assert result.max() <= 0.51 + 1e-6
+    with pytest.raises(pv.ParameterError, match="hooks are for"):
+        pv.denoise(some_video(), hooks=[pv.clip_estimate()])

@@ -81,6 +81,39 @@ def test_infinite_noise_to_begin_with():
     assert drawn.std() == pytest.approx(1, rel=0.1)
 
 
+def test_what_is_known_is_known_at_infinite_noise_too():
+    schedule, known = pv.Schedule.linear(100).zero_terminal_snr(), np.full((8, 8, 1), 0.7)
+    mask = np.arange(64).reshape(8, 8) < 30
+    drawn = pv.sample((8, 8, 1), lambda y, s: np.full(y.shape, 0.5), schedule, steps=1, known=known, mask=mask)
+    assert drawn.dtype == np.float32
+    np.testing.assert_allclose(drawn[..., 0], np.where(mask, 0.7, 0.5), rtol=1e-6)
+
+
+def test_a_step_that_draws_forgets_infinite_noise():
+    schedule, states = pv.Schedule.linear(100).zero_terminal_snr(), {}
+    for name, step in (("draws", None), ("flows", pv.explicit_euler)):
+
+        def denoiser(y, sigma, name=name):
+            states.setdefault(name, []).append(y.copy())
+            return np.zeros_like(y)
+
+        pv.sample((64, 64, 1), denoiser, schedule, steps=2, step=step)
+    assert abs(np.corrcoef(*(y.ravel() for y in states["draws"][:2]))[0, 1]) < 0.1
+    assert np.corrcoef(*(y.ravel() for y in states["flows"][:2]))[0, 1] > 0.99
+
+
+def test_a_network_says_that_it_knows_no_pure_noise():
+    from pde_video.denoisers.files import shipped
+
+    with pytest.raises(pv.ParameterError, match="trained with noise up to"):
+        pv.sample((2, 8, 8, 1), shipped(), steps=2)
+
+
+def test_estimates_can_be_clipped_while_drawing():
+    drawn = pv.sample((16, 16, 1), pv.SmoothPrior(deviation=3.0), steps=10, hooks=[pv.clip_estimate(0, 1)])
+    assert 0 <= drawn.min() < drawn.max() <= 1
+
+
 def test_the_range_of_the_model_shifts_where_it_starts():
     schedule, states = pv.Schedule.from_betas(np.full(4, 0.02)), []
     pv.sample(

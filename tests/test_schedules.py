@@ -191,3 +191,18 @@ def test_what_is_no_schedule_or_level_is_refused(wrong):
 def test_a_noise_level_outside_the_table_names_its_range(sigma):
     with pytest.raises(pv.ParameterError, match=r"from 0\.0100005 to 157\.407"):
         pv.Schedule.linear().timestep(sigma)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: pv.Schedule.linear(10), "steps is 10"),
+        (lambda: pv.Schedule.scaled_linear(beta_start=-1.0), "beta_start is -1"),
+        (lambda: pv.Schedule.cosine(s=-1.0), "s is -1"),
+        (lambda: pv.Schedule.sigmoid(tau=0.0), "tau is 0"),
+        (lambda: pv.Schedule.sigmoid(start=3, end=-3), "start is 3"),
+    ],
+)
+def test_parameters_out_of_range_are_named(make, says):
+    with pytest.raises(pv.ParameterError, match=says):
+        make()

@@ -55,7 +55,8 @@ def test_values_in_any_range_are_seen_alike(scale, offset, rng):
     report = {}
     moved = pv.denoise(scale * noisy + offset, method="learned", sigma=0.1 * scale, report=report)
     assert pv.psnr(clean, (moved - offset) / scale) - pv.psnr(clean, noisy) > gain - 1
-    assert report["contrast"] == pytest.approx(1 / scale, rel=1.5)
+    low, high = np.percentile(scale * noisy + offset, (1, 99))
+    assert report["contrast"] == pytest.approx(1 / (high - low))
 
 
 def test_a_dim_video_of_16_bits_is_denoised(rng):
@@ -63,7 +64,7 @@ def test_a_dim_video_of_16_bits_is_denoised(rng):
     noisy = np.rint(clean + rng.normal(0, 80, clean.shape)).astype(np.uint16)
     report = {}
     result = pv.denoise(noisy, method="learned", report=report).astype(float)
-    assert report["contrast"] > 20 / 65535
+    assert report["contrast"] > 20
     assert np.sqrt(np.mean((result - clean) ** 2)) < 0.4 * 80
 
 

@@ -9,15 +9,10 @@ import click
 
 from pde_video.cli.options import force_option, json_option, show, shown_progress
 
-_model = click.option(
-    "--model", type=click.Path(path_type=Path), help="A .safetensors or .onnx file that `train` or `export` wrote."
-)
-
 
 @click.command("sample")
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--shape", type=int, nargs=3, default=(32, 96, 128), show_default=True, metavar="FRAMES HEIGHT WIDTH")
-@_model
 @click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="Noise levels visited.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @force_option
@@ -25,7 +20,6 @@ _model = click.option(
 def sample(
     target: Path,
     shape: tuple[int, int, int],
-    model: Path | None,
     steps: int,
     seed: int,
     force: bool,
@@ -33,7 +27,7 @@ def sample(
 ) -> None:
     """Draw a grey video from pure noise by the DDPM reverse process, and write it to OUT.
 
-    Without a model, from the distribution whose denoiser is the heat equation: smooth clouds, in space and time.
+    What is drawn are smooth clouds, in space and time: the denoiser is a diffusion, not a network.
 
     \b
     Example: pde-video sample clouds.mp4
@@ -49,7 +43,6 @@ def sample(
     advanced = iter(bar)
     drawn = pv.sample(
         (*shape, 1),
-        None if model is None else pv.load_denoiser(model),
         rng=seed,
         steps=steps,
         callback=lambda t, y: next(advanced, None),

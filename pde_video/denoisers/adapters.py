@@ -13,19 +13,16 @@ from pde_video.denoisers.checks import as_estimate, as_frames, check_callable, n
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.schedules import Schedule
+from pde_video.times import range_width
 
 Range = tuple[float, float]
 
 
 def as_range(value_range: Any) -> Range:
     """Return the two values that stand for 0 and 1 of the frames, checked."""
-    low, high = (float(v) for v in value_range) if np.shape(value_range) == (2,) else (math.nan, math.nan)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ParameterError(
-            f"value_range is {value_range!r}; it must be the two values, the lower first, that stand for 0 and 1 of "
-            "the frames where the model sees them, such as (-1, 1)"
-        )
-    return low, high
+    range_width(value_range)
+    low, high = value_range
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,10 @@ class _Predictor:
     @property
     def name(self) -> str:
         return name_of(self.model)
+
+    @property
+    def sees_several(self) -> bool:
+        return getattr(self.model, "layout", "BCHW") != "BCHW"
 
     def __call__(self, y: Array, sigma: float) -> Array:
         return self._predicted(y, sigma)[0]

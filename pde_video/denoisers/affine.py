@@ -21,6 +21,11 @@ class Affine:
     contrast: float
     offset: float
 
+    @property
+    def name(self) -> str:
+        """What it is called in reports and errors."""
+        return self.model.name
+
     def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
         """Yield the estimate of each frame (H, W, C) of a stream."""
         for estimate in self.model.along(map(self._there, frames), self.contrast * sigma):

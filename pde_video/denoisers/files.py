@@ -6,7 +6,8 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from pde_video.denoisers.network import PICKLED, Network
+from pde_video.denoisers.checks import PICKLED
+from pde_video.denoisers.network import Network
 from pde_video.errors import InputError
 from pde_video.protocols import Denoiser
 
@@ -15,7 +16,9 @@ from pde_video.protocols import Denoiser
 def shipped() -> Network:
     """Return the network that comes with the library; docs/learned.md tells how it was trained."""
     data = resources.files("pde_video.denoisers").joinpath("shipped.safetensors").read_bytes()
-    return Network.from_bytes(data)
+    network = Network.from_bytes(data)
+    network.name = "the network that comes with the library"
+    return network
 
 
 def load_denoiser(path: str | Path) -> Denoiser:

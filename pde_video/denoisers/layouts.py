@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +38,7 @@ class Network:
         for k in range(0, len(entries), self.batch):
             some = entries[k : k + self.batch]
             seen = (k // passes * frames, (k + len(some) - 1) // passes * frames + frames - 1)
-            results.append(self._checked(some, level, seen))
+            results.append(self._checked(some, level, seen, len(video) > 1))
         estimates = self._frames(np.concatenate(results), video.shape)
         return estimates if x.ndim == 4 and self.layout != "B(TC)HW" else estimates[0]
 
@@ -71,10 +72,11 @@ class Network:
             out = out.mean(axis=3, keepdims=True)
         return out.transpose(0, 4, 5, 2, 1, 3).reshape(-1, h, w, self.groups * c)
 
-    def _checked(self, entries: Array, level: float, frames: tuple[int, int]) -> Array:
+    def _checked(self, entries: Array, level: float, frames: tuple[int, int], several: bool) -> Array:
         channels = entries.shape[1] // (frames[1] - frames[0] + 1 if self.layout == "B(TC)HW" else 1)
         shape = (len(entries), self.groups * channels, *entries.shape[2:])
-        with naming(f"frame {frames[0]}" if frames[0] == frames[1] else f"frames {frames[0]} to {frames[1]}"):
+        name = f"frame {frames[0]}" if frames[0] == frames[1] else f"frames {frames[0]} to {frames[1]}"
+        with naming(name) if several else nullcontext():  # A single one is numbered by whoever counts.
             return as_estimate(self.run(entries, level), shape, entries.dtype, finite=False)
 
 
@@ -89,6 +91,11 @@ class Direct:
     def name(self) -> str:
         """What it is called in errors."""
         return self.network.name
+
+    @property
+    def sees_several(self) -> bool:
+        """Whether it makes use of several frames at once."""
+        return self.network.layout != "BCHW"
 
     def __call__(self, y: Array, sigma: float) -> Array:
         """Return the estimate."""

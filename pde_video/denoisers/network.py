@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from pde_video.convolution import Convolution, Rows, blank, inner, spread
+from pde_video.denoisers.checks import PICKLED
 from pde_video.denoisers.planes import MIDDLE, Planewise
 from pde_video.errors import InputError, ParameterError
 from pde_video.kernels.convolution import blended, gated, tanh
 from pde_video.protocols import Array
 
 FORMAT = "pde_video denoiser 1"
-PICKLED = {".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
 _CELLS = ("gru", "rnn")
 _PIXELS = 4  # Of a 2 × 2 square: the first channels of a GRU's state are running means of these.
 
@@ -117,9 +117,11 @@ class Network(Planewise):
         except OSError as fault:
             raise InputError(f"{path} cannot be read: {fault.strerror or fault}") from fault
         try:
-            return cls.from_bytes(data)
+            network = cls.from_bytes(data)
         except InputError as fault:
             raise InputError(f"{path.name}: {fault}") from fault
+        network.name = path.name
+        return network
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Network:
@@ -227,8 +229,10 @@ class Network(Planewise):
 
 def _most(record: Mapping[str, Any], otherwise: float) -> float:
     """Return the highest noise level in the record of a training."""
+    if "settings" not in record:
+        return otherwise
     try:
-        most = float(record["settings"]["sigma"][1]) / 255 if "settings" in record else otherwise
+        most = float(record["settings"]["sigma"][1]) / 255
     except (KeyError, ValueError, TypeError, IndexError) as fault:
         raise InputError("the record does not say with which noise the network was trained") from fault
     if not 0 < most < math.inf:

@@ -31,6 +31,8 @@ class OnnxNetwork(Planewise):
         If it has others.
     """
 
+    most = 60 / 255  # With which `train` trains; ONNX does not carry the record.
+
     def __init__(self, session: Any) -> None:
         inputs, outputs = session.get_inputs(), [one.name for one in session.get_outputs()]
         if [one.name for one in inputs] != _INPUTS or outputs != _OUTPUTS:
@@ -62,7 +64,9 @@ class OnnxNetwork(Planewise):
             raise InputError(f"{path} cannot be read: {fault.strerror or fault}") from fault
         except Exception as fault:  # onnxruntime has a kind of its own for each damage.
             raise InputError(f"{path.name} holds no ONNX model that can be run: {fault}") from fault
-        return cls(session)
+        network = cls(session)
+        network.name = path.name
+        return network
 
     def cell(self, planes: Array, state: Any, sigma: float | Sequence[float]) -> tuple[Array, Any]:
         """Return the estimate of planes (P, H, W), and the state to give along with those that follow."""

@@ -20,7 +20,8 @@ _MEAN = 1 / math.sqrt(3)  # Times the sum of three over √3: their mean.
 class Planewise:
     """A denoiser made of a causal cell for planes; see `Network`."""
 
-    most = 60 / 255  # The highest noise level that the network was trained with.
+    name = "network"
+    most = math.inf  # The highest noise level that the network was trained with, as far as that is known.
 
     def cell(self, planes: Array, state: Any, sigma: float | Sequence[float]) -> tuple[Array, Any]:
         """Return the estimate of planes (P, H, W), of float32, and the state to give along with those that follow."""
@@ -45,7 +46,13 @@ class Planewise:
 
     def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
         """Yield the estimate of each frame (H, W, C) of a stream, each from that frame and those before it."""
-        return self._along(frames, _checked_sigma(sigma))
+        sigma = _checked_sigma(sigma)
+        if sigma > self.most * (1 + 1e-6):
+            raise ParameterError(
+                f"sigma is {sigma:g}; {self.name} was trained with noise up to {self.most:g}, in units of the frames: "
+                "denoise scales frames down to that, and sampling from pure noise needs a model that was trained for it"
+            )
+        return self._along(frames, sigma)
 
     def _along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
         state: Array | None = None

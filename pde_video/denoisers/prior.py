@@ -72,7 +72,8 @@ class SmoothPrior:
     Parameters
     ----------
     mean, deviation : float
-        Of the values of a pixel, in units of the frames; the deviation > 0 gives γ.
+        Of the values, in units of the frames. The deviation > 0, in the root mean square over a video, gives γ; towards
+        the borders, the first and the last frame among them, values vary more than inside.
     length : float
         Distance in pixels and frames, > 0, beyond which values know little of each other.
 

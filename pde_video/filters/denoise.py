@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -19,6 +19,7 @@ from pde_video.filters.lowered import lowered
 from pde_video.filters.presets import PASSES, along_motion
 from pde_video.filters.recursive import recursive
 from pde_video.grid import check_whole
+from pde_video.hooks import Hook
 from pde_video.protocols import Array, Denoiser
 from pde_video.stabilise import Stabiliser
 
@@ -40,6 +41,7 @@ def denoise(
     method: str | None = None,
     denoiser: Denoiser | None = None,
     steps: int | None = None,
+    hooks: Sequence[Hook] = (),
 ) -> Iterator[Array]:
     """Remove noise, with nothing to choose: frames are averaged along the motion, then diffused in space.
 
@@ -77,13 +79,15 @@ def denoise(
         Default: `cosine_diffusion`, and the network that comes with the library.
     steps : int, optional
         For "ddpm" and "learned": noise levels visited, ≥ 1. Default: 2.
+    hooks : sequence of callable
+        For "ddpm" and "learned": what is done to each estimate, as for `Reverse`.
     report : dict, optional
         Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``; ``fixed``, the
         share of the noise's variance that is the same in every frame (a fixed pattern); ``latency``, the frames
         after it that a result depends on (but for what is estimated once); ``cuts``, the frames at which scenes
         begin. For the first three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one
         chosen) and the ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` at which a network
-        saw the frames.
+        saw the frames (1 if it saw them as they are, integers as 0 to 1).
 
     Returns
     -------
@@ -118,14 +122,14 @@ def denoise(
             raise ParameterError(f"sigma is {sigma!r}; it must be a standard deviation, or 'auto'")
         sigma = None
     _check(preset, sigma, noise, radius, causal, method)
-    _check_denoiser(method, denoiser, steps)
+    _check_denoiser(method, denoiser, steps, hooks)
     model = _model(frames, sigma, "gaussian" if method is not None else noise)
     preset = preset or "balanced"
     frames.report.update({"preset": preset} if method is None else {"method": method})
     if model is None:
         return frames
     if method in BY_DENOISER:
-        return lowered(frames, method, denoiser, model.readout, steps, _frames_that_show_noise(frames))
+        return lowered(frames, method, denoiser, model.readout, steps, _frames_that_show_noise(frames), hooks)
     if method is not None:
         return evolved(frames, method, model.readout)
     told = sigma is not None or not isinstance(noise, str)
@@ -177,7 +181,9 @@ def _check(
         )
 
 
-def _check_denoiser(method: str | None, denoiser: Denoiser | None, steps: int | None) -> None:
+def _check_denoiser(method: str | None, denoiser: Denoiser | None, steps: int | None, hooks: Sequence[Hook]) -> None:
+    if hooks and method not in BY_DENOISER:
+        raise ParameterError(f"hooks are for the methods {' and '.join(BY_DENOISER)}; give one, or no hooks")
     if denoiser is not None and method not in BY_DENOISER:
         raise ParameterError(f"a denoiser is for the methods {' and '.join(BY_DENOISER)}; give one, or no denoiser")
     if denoiser is not None and not callable(denoiser):

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pde_video.denoisers.affine import fitted
+from pde_video.denoisers.checks import name_of
 from pde_video.denoisers.files import shipped
 from pde_video.denoisers.planes import Planewise
 from pde_video.denoisers.prior import cosine_diffusion
 from pde_video.filters.frames import Frames
 from pde_video.filters.reverse import reverse
+from pde_video.hooks import Hook
 from pde_video.protocols import Array, Denoiser
 
 METHODS = ("ddpm", "learned")
@@ -31,13 +33,14 @@ def lowered(
     sigma: float,
     steps: int | None,
     shown: Sequence[Array],
+    hooks: Sequence[Hook],
 ) -> Iterator[Array]:
     """Yield the frames with noise of deviation `sigma` taken away; `shown` are some of them, to see how bright."""
     if denoiser is None:
         denoiser = shipped() if method == "learned" else cosine_diffusion
     if isinstance(denoiser, Planewise):
         denoiser = fitted(denoiser, shown, sigma)
-        frames.report["contrast"] = denoiser.contrast / frames.scale
+        frames.report["contrast"] = denoiser.contrast
     steps = steps or _STEPS
-    frames.report.update(denoiser=getattr(denoiser, "__name__", type(denoiser).__name__), steps=steps)
-    return reverse(denoiser, levels(sigma, steps))(frames)
+    frames.report.update(denoiser=name_of(denoiser), steps=steps)
+    return reverse(denoiser, levels(sigma, steps), hooks=hooks)(frames)

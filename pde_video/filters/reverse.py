@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.denoisers.checks import as_estimate, name_of, naming
 from pde_video.errors import ParameterError
 from pde_video.filters.frames import Frames
-from pde_video.filters.framewise import framewise
 from pde_video.filters.lift import video_filter
 from pde_video.grid import from_planes, to_planes
 from pde_video.hooks import Hook
-from pde_video.loop import check_finite
+from pde_video.loop import check_finite, evolve
 from pde_video.protocols import Array, Denoiser, Step
 from pde_video.sampling import posterior_mean
 from pde_video.terms.reverse import Reverse
@@ -54,7 +55,7 @@ def reverse(
 
     References
     ----------
-    Ho, Jain & Abbeel (2020), arXiv:2006.11239. Fesl et al. (2024), arXiv:2403.02957, on posterior means.
+    Ho, Jain & Abbeel (2020), arXiv:2006.11239. Fesl et al. (2025), arXiv:2403.02957, on posterior means.
 
     Examples
     --------
@@ -70,18 +71,43 @@ def reverse(
         raise ParameterError(f"times are {times!r}; they must be at least two finite noise levels, each below the last")
     if levels[-1] < 0:
         raise ParameterError(f"the last noise level is {levels[-1]:g}; it must be 0 or positive")
-    if not hasattr(denoiser, "along"):
-        return framewise(Reverse(denoiser, tuple(hooks)), levels, step)
+    alone = not hasattr(denoiser, "along")
+    if alone and getattr(denoiser, "sees_several", False):
+        raise ParameterError(
+            f"{name_of(denoiser)} sees several frames at once, and a stream comes frame by frame; say how many: "
+            "windowed(lambda window, sigma: denoiser(window, sigma)[2], before=2, after=2), or evolve a whole array"
+        )
+    term = Reverse(_Checked(denoiser), tuple(hooks))
 
     @video_filter
     def reverse_filter(frames: Frames) -> Iterator[Array]:
         of_frame = step.for_frames() if hasattr(step, "for_frames") else lambda number: step
+
+        def lowered(item: tuple[int, Array, Step], out: Array | None) -> Array:
+            number, frame, own = item
+            with naming(f"frame {number}"):
+                return evolve(term, frame, levels, step=own, channel_axis=-1, out=out)
+
+        if alone:
+            return frames.mapped(lowered, ((number, frame, of_frame(number)) for number, frame in enumerate(frames)))
         level: Iterable[tuple[Array, Step]] = ((frame, of_frame(number)) for number, frame in enumerate(frames))
         for t0, t1 in pairwise(levels.tolist()):
             level = _lowered(level, denoiser, hooks, t0, t1)
         return (frame for frame, _ in level)
 
     return reverse_filter
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A denoiser whose faults say which one it is, and at what level."""
+
+    denoiser: Denoiser
+
+    def __call__(self, y: Array, sigma: float) -> Array:
+        named = isinstance(getattr(self.denoiser, "name", None), str)  # Those of this library say it themselves.
+        with contextlib.nullcontext() if named else naming(f"{name_of(self.denoiser)} at sigma = {sigma:g}"):
+            return as_estimate(self.denoiser(y, sigma), y.shape, y.dtype)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
 from pde_video.filters.noise import gaussian_noise
 from pde_video.filters.reverse import reverse
-from pde_video.grid import check_whole
+from pde_video.grid import check_whole, from_planes, to_planes
+from pde_video.hooks import Hook
 from pde_video.loop import evolve
 from pde_video.protocols import Array, Denoiser, Step
 from pde_video.sampling import ancestral, replacement
@@ -36,11 +37,13 @@ def sample(
     known: Array | None = None,
     mask: Array | None = None,
     resample: int = 1,
+    hooks: Sequence[Hook] = (),
     callback: Callable[[float, Array], object] | None = None,
 ) -> Array:
     """Draw a video from what a denoiser takes for likely: the reverse process from pure noise.
 
-    y ← evolve(Reverse(denoiser), σ_max z, ddpm(schedule, steps), step=ancestral(rng)), z ~ N(0, I)
+    y ← evolve(Reverse(denoiser), σ_max z, ddpm(schedule, steps), step=ancestral(rng)), z ~ N(0, I). A schedule with
+    infinite noise at its end (zero terminal SNR) begins with D(z, ∞) + σ₁ z, with a new z for steps that draw.
 
     Parameters
     ----------
@@ -62,6 +65,8 @@ def sample(
         Clean values and where they hold (bool, without or with channels): the rest is drawn so as to go with them.
     resample : int
         With `known`, how often each level is gone through, ≥ 1: more brings both parts closer together.
+    hooks : sequence of callable
+        What is done to each estimate, as for `Reverse`: `clip_estimate`, `dynamic_threshold`, `guidance`, …
     callback : callable (σ, state), optional
         As for `evolve`.
 
@@ -100,12 +105,17 @@ def sample(
         step = replacement(known, mask, generator, step=step, resample=resample, channel_axis=-1)
     z = generator.standard_normal(shape, np.float32)
     zero = np.float32(-value_range[0] / range_width(value_range))  # Where the model has its 0, in units of the frames.
+    term, start = Reverse(denoiser, tuple(hooks)), zero + np.float32(times[0]) * z
     if math.isinf(times[0]):  # Zero terminal SNR: there the state is the noise alone, in units of the noise.
+        estimate = from_planes(term.estimate(math.inf, to_planes(z, -1)), -1)
+        if hasattr(step, "for_frames"):  # A step that draws forgets noise that was infinite.
+            z = generator.standard_normal(shape, np.float32)
         times = times[1:]
-        start = denoiser(z, math.inf) + np.float32(times[0]) * z
-    else:
-        start = zero + np.float32(times[0]) * z
-    return evolve(Reverse(denoiser), start, times, step=step, channel_axis=-1, callback=callback)
+        start = estimate + np.float32(times[0]) * z
+        if known is not None and mask is not None:
+            there = np.asarray(mask)[..., np.newaxis] if np.ndim(mask) < len(shape) else mask
+            start = np.where(there, np.asarray(known, np.float32) + np.float32(times[0]) * z, start)
+    return evolve(term, start, times, step=step, channel_axis=-1, callback=callback)
 
 
 @video_filter
@@ -119,6 +129,7 @@ def refine(
     steps: int = 20,
     step: Step | None = None,
     value_range: tuple[float, float] = (0, 1),
+    hooks: Sequence[Hook] = (),
 ) -> Iterator[Array]:
     """Put noise on a video and let the reverse process take it away: what is finer than the noise is drawn anew.
 
@@ -142,6 +153,8 @@ def refine(
         Default: ``ancestral(rng)``.
     value_range : (float, float)
         What 0 and 1 of the frames are in the units of the schedule's model.
+    hooks : sequence of callable
+        What is done to each estimate, as for `Reverse`.
 
     Returns
     -------
@@ -174,7 +187,7 @@ def refine(
         raise ParameterError("the schedule ends in infinite noise, of which no frame is left; take a strength below 1")
     times = ddpm(schedule, steps, start=sigma, value_range=value_range)
     noisy = gaussian_noise(frames, sigma * frames.scale, rng=rng)
-    return reverse(denoiser or SmoothPrior(), times, step or ancestral(rng + 1))(noisy)
+    return reverse(denoiser or SmoothPrior(), times, step or ancestral(rng + 1), hooks=hooks)(noisy)
 
 
 @video_filter
@@ -190,6 +203,7 @@ def predict(
     step: Step | None = None,
     value_range: tuple[float, float] = (0, 1),
     resample: int = 1,
+    hooks: Sequence[Hook] = (),
 ) -> Iterator[Array]:
     """Append frames that a denoiser takes for likely after the last ones.
 
@@ -204,9 +218,9 @@ def predict(
     given : int
         Frames to go by, ≥ 1; all, if there are fewer.
     denoiser : Denoiser, optional
-        One that sees several frames at once, or runs along them. Default: `SmoothPrior`, which continues only what is
-        smooth in space and time.
-    schedule, rng, steps, step, value_range, resample
+        One that sees several frames at once, or runs along them. Default: `SmoothPrior`, which knows no motion: it goes
+        on with blurred clouds.
+    schedule, rng, steps, step, value_range, resample, hooks
         As for `sample`.
 
     Returns
@@ -242,6 +256,7 @@ def predict(
         mask = np.zeros(known.shape[:-1], bool)
         mask[: len(last)] = True
         keywords: dict[str, Any] = {"steps": steps, "step": step, "value_range": value_range, "resample": resample}
+        keywords["hooks"] = hooks
         drawn = sample(known.shape, denoiser, schedule, rng, known=known, mask=mask, **keywords)
         yield from drawn[len(last) :].astype(last[0].dtype)
 
