@@ -54,7 +54,7 @@ def from_torch(
         What it returns.
     layout : {"BCHW", "BCTHW", "B(TC)HW"}
         Frames as entries of a batch; frames as the third axis; or frames one after another in the channels, of which
-        it returns the middle one: a denoiser for `windowed`.
+        it returns the middle one. Filters give a denoiser one frame at a time, unless `windowed` gives it several.
     value_range : (float, float)
         The values that stand for 0 and 1 of the frames where the module sees them. Noise grows with them.
     multiple : int
