@@ -199,3 +199,9 @@ def test_the_command_trains_and_the_model_denoises(tmp_path):
     assert used.returncode == 0, used.stderr
     assert json.loads(used.stdout)["method"] == "learned"
     assert run("denoise", "clip.avi", "out2.avi", "--model", "m.pt").returncode == 4
+
+
+def test_a_missing_onnx_file_is_missing_even_without_onnxruntime(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(pv.InputError, match=r"none.onnx cannot be read: No such file"):
+        pv.load_denoiser(tmp_path / "none.onnx")
