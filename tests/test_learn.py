@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -205,3 +206,20 @@ def test_a_missing_onnx_file_is_missing_even_without_onnxruntime(tmp_path, monke
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(pv.InputError, match=r"none.onnx cannot be read: No such file"):
         pv.load_denoiser(tmp_path / "none.onnx")
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_files_have_the_mode_that_other_files_get(mask, tmp_path):
+    found = []
+
+    def progress(steps, count):
+        yield from steps
+        found.append((tmp_path / "m.safetensors.checkpoint").stat().st_mode & 0o777)
+
+    before = os.umask(mask)
+    try:
+        train([footage()], tmp_path / "m.safetensors", settings=Settings(steps=2, **SMALL), every=1, progress=progress)
+    finally:
+        os.umask(before)
+    found.append((tmp_path / "m.safetensors").stat().st_mode & 0o777)
+    assert found == [0o666 & ~mask] * 2

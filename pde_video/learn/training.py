@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from pde_video.denoisers.network import FORMAT, checked_config
@@ -23,6 +21,7 @@ from pde_video.errors import InputError, ParameterError
 from pde_video.grid import check_whole
 from pde_video.learn.footage import Footage, check_size, pieces
 from pde_video.learn.model import SpatioTemporal
+from pde_video.learn.writing import write_tensors
 from pde_video.protocols import Array
 from pde_video.video.files import check_output
 
@@ -113,7 +112,7 @@ class _Run:
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
-        _write(path, tensors, {"settings": _text(self.settings), "done": str(self.done)})
+        write_tensors(path, tensors, {"settings": _text(self.settings), "done": str(self.done)})
 
     def resumed(self, path: Path) -> None:
         """Go on from what `saved` wrote."""
@@ -222,7 +221,7 @@ def train(
         "psnr": validated(run.net, validation) if validation else None,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }
-    _write(output, run.average, {"config": json.dumps(settings.config), "record": json.dumps(record)})
+    write_tensors(output, run.average, {"config": json.dumps(settings.config), "record": json.dumps(record)})
     checkpoint.unlink(missing_ok=True)
     return record
 
@@ -263,12 +262,3 @@ def _text(settings: Settings) -> str:
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
