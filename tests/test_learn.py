@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -223,3 +224,24 @@ def test_files_have_the_mode_that_other_files_get(mask, tmp_path):
         os.umask(before)
     found.append((tmp_path / "m.safetensors").stat().st_mode & 0o777)
     assert found == [0o666 & ~mask] * 2
+
+
+def test_an_export_is_whole_or_not_there(trained, tmp_path, monkeypatch, capfd):
+    pytest.importorskip("onnxscript", reason="writing ONNX needs the extra `torch`")
+    output = tmp_path / "model.onnx"
+    output.write_bytes(b"mine")
+    with monkeypatch.context() as patch:
+
+        def half(model, inputs, path, **options):
+            Path(path).write_bytes(b"half")
+            raise KeyboardInterrupt
+
+        patch.setattr(torch.onnx, "export", half)
+        with pytest.raises(KeyboardInterrupt):
+            learn.export_onnx(trained[0], output, force=True)
+    assert output.read_bytes() == b"mine"
+    assert list(tmp_path.iterdir()) == [output]
+    learn.export_onnx(trained[0], output, force=True)
+    assert output.stat().st_size > 1000
+    assert list(tmp_path.iterdir()) == [output]
+    assert capfd.readouterr().err == ""
