@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,47 @@ def test_files_are_split_into_what_is_trained_on_and_what_is_measured(tmp_path):
     assert record["footage"] == {"clip.avi": 24}
     assert set(record["psnr"]) == {"10", "25", "50", "mean"}
     assert load(tmp_path / "clip.avi", 3, 7).frames.shape == (4, 32, 40)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -0.1, 1.1])
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_footage_with_wrong_values_is_refused(bad, channels, tmp_path):
+    video = np.full((5, 8, 8, *channels), 0.5, np.float32)
+    video[3, 2, 2] = bad
+    np.save(tmp_path / "clip.npy", video)
+    with pytest.raises(pv.InputError, match=r"clip.npy: values must be in \[0, 1\]"):
+        load(tmp_path / "clip.npy")
+    if not np.isfinite(bad):
+        with pytest.raises(pv.InputError, match="made up: values are NaN or infinite"):
+            Footage("made up", video.reshape(5, 8, -1))
+    assert load(tmp_path / "clip.npy", end=3).frames.shape == (3, 8, 8)
+    with pytest.raises(pv.InputError, match="no frames from 5"):
+        load(tmp_path / "clip.npy", start=5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("channels", [(), (1,), (3,)])
+def test_footage_is_the_grey_of_the_whole_clip(dtype, channels, tmp_path):
+    video = np.random.default_rng(0).random((4, 9, 11, *channels))
+    scale = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    video = (video * scale).astype(dtype)
+    np.save(tmp_path / "clip.npy", video)
+    found = load(tmp_path / "clip.npy").frames
+    whole = video / np.float32(scale)
+    np.testing.assert_array_equal(found, (pv.to_gray(whole) if channels else whole).astype(np.float32))
+    assert found.dtype == np.float32
+
+
+def test_loading_needs_one_grey_plane_for_each_frame(tmp_path):
+    np.save(tmp_path / "clip.npy", np.zeros((200, 96, 96, 3), np.uint8))
+    load(tmp_path / "clip.npy")
+    tracemalloc.start()
+    try:
+        grey = load(tmp_path / "clip.npy").frames
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * grey.nbytes
 
 
 @pytest.mark.parametrize(
