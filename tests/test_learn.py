@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -22,7 +23,7 @@ from pde_video import learn  # noqa: E402
 from pde_video.learn.export import load_model  # noqa: E402
 from pde_video.learn.footage import Footage, load, pieces  # noqa: E402
 from pde_video.learn.model import SpatioTemporal  # noqa: E402
-from pde_video.learn.training import Settings, train, validated  # noqa: E402
+from pde_video.learn.training import Settings, _Run, train, validated  # noqa: E402
 
 SMALL = {"batch": 2, "frames": 3, "size": 16, "width": 8, "decay": 0.9}
 
@@ -97,34 +98,105 @@ def test_the_past_alone_is_seen(trained):
     assert not np.allclose(before[4], after[4] - 0.5, atol=1e-3)
 
 
-def interrupt_at(step):
+def interrupt_at(step, by=KeyboardInterrupt, act=lambda: None):
     def progress(steps, count):
         for number in steps:
             if number == step:
-                raise KeyboardInterrupt
+                act()
+                raise by
             yield number
 
     return progress
 
 
-def test_killed_and_resumed_it_ends_where_it_would_have(tmp_path):
+def resumed(path, settings):
+    """Go on, and return which steps were taken."""
+    done = []
+    train([footage()], path, settings=settings, resume=True, progress=lambda steps, count: done.extend(steps) or steps)
+    return done
+
+
+def assert_same(path, other):
+    found, wanted = (load_model(p).state_dict() for p in (path, other))
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("by", [KeyboardInterrupt, SystemExit])
+def test_interrupted_or_killed_and_resumed_it_ends_where_it_would_have(by, tmp_path):
     settings = Settings(steps=20, **SMALL)
     train([footage()], tmp_path / "whole.safetensors", settings=settings)
-    path = tmp_path / "killed.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        train([footage()], path, settings=settings, every=8, progress=interrupt_at(13))
+    path, checkpoint, aside = tmp_path / "m.safetensors", tmp_path / "m.safetensors.checkpoint", tmp_path / "aside"
+    with pytest.raises(by):
+        train(
+            [footage()],
+            path,
+            settings=settings,
+            every=8,
+            progress=interrupt_at(13, by, lambda: shutil.copy(checkpoint, aside)),
+        )
     assert not path.exists()
     with pytest.raises(FileExistsError, match="resume"):
         train([footage()], path, settings=settings)
     with pytest.raises(pv.ParameterError, match="other settings"):
         train([footage()], path, settings=Settings(steps=21, **SMALL), resume=True)
-    done = []
-    train([footage()], path, settings=settings, resume=True, progress=lambda steps, count: done.extend(steps) or steps)
-    assert done == list(range(8, 20))
-    whole, resumed = (load_model(p).state_dict() for p in (tmp_path / "whole.safetensors", path))
-    for name, value in whole.items():
-        torch.testing.assert_close(resumed[name], value, atol=0, rtol=0)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["killed.safetensors", "whole.safetensors"]
+    assert resumed(path, settings) == list(range(13, 20))
+    assert_same(path, tmp_path / "whole.safetensors")
+    path.unlink()
+    shutil.move(aside, checkpoint)  # What a kill that nothing can answer would have left.
+    assert resumed(path, settings) == list(range(8, 20))
+    assert_same(path, tmp_path / "whole.safetensors")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors", "whole.safetensors"]
+
+
+def test_interrupted_within_a_step_the_last_checkpoint_stays(tmp_path, monkeypatch):
+    settings, path = Settings(steps=12, **SMALL), tmp_path / "m.safetensors"
+    with monkeypatch.context() as patch:
+        taken, step = [], torch.optim.AdamW.step
+
+        def halfway(self):
+            step(self)
+            taken.append(1)
+            if len(taken) == 7:  # The weights are of the next step, their average is not.
+                raise KeyboardInterrupt
+
+        patch.setattr(torch.optim.AdamW, "step", halfway)
+        with pytest.raises(KeyboardInterrupt):
+            train([footage()], path, settings=settings, every=4)
+    assert resumed(path, settings) == list(range(4, 12))
+
+
+def test_interrupted_before_a_first_step_nothing_is_written(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train([footage()], tmp_path / "m.safetensors", settings=Settings(**SMALL), progress=interrupt_at(0))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_what_is_not_finite_stops_the_training_and_the_last_checkpoint_stays(what, tmp_path, monkeypatch):
+    settings, path = Settings(steps=12, **SMALL), tmp_path / "m.safetensors"
+    of, name = (_Run, "_loss") if what == "loss" else (torch.nn.utils, "clip_grad_norm_")
+    taken, finite = [], getattr(of, name)
+
+    def spoiled(*arguments):
+        taken.append(1)
+        return finite(*arguments) * (np.nan if len(taken) == 7 else 1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(of, name, spoiled)
+        with pytest.raises(pv.SolverError, match=rf"the {what} is not finite at step 6: .*lower than 0.002"):
+            train([footage()], path, settings=settings, every=4)
+    assert not path.exists()
+    assert resumed(path, settings) == list(range(4, 12))
+
+
+@pytest.mark.parametrize("rate", [1e20, 1e38, 1e39])
+def test_a_rate_far_too_high_leaves_nothing_that_is_not_finite(rate, tmp_path):
+    with pytest.raises(pv.SolverError, match=r"is not finite at step .* lower than"):
+        train([footage()], tmp_path / "m.safetensors", settings=Settings(steps=60, rate=rate, **SMALL), every=1)
+    for path in tmp_path.iterdir():
+        with safe_open(path, "np") as file:
+            assert all(np.isfinite(file.get_tensor(name)).all() for name in file.keys())  # noqa: SIM118
 
 
 def test_pieces_are_pieces():

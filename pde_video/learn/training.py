@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pde_video.denoisers.network import FORMAT, checked_config
 from pde_video.denoisers.planes import Planewise
-from pde_video.errors import InputError, ParameterError
+from pde_video.errors import InputError, ParameterError, SolverError
 from pde_video.grid import check_whole
 from pde_video.learn.footage import Footage, check_size, pieces
 from pde_video.learn.model import SpatioTemporal
@@ -71,6 +71,7 @@ class _Run:
     def __init__(self, settings: Settings) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.done = settings, 0
+        self.kept, self.between = 0, True  # The step of the last checkpoint; whether weights and `done` go together.
         self.net = SpatioTemporal(settings.config)
         self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.net.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=1e-4)
@@ -86,15 +87,27 @@ class _Run:
         loss = self._loss(*map(torch.from_numpy, (clean, noisy, guided(noisy, sigma), sigma)))
         for group in self.optimiser.param_groups:
             group["lr"] = settings.rate * self._share_of_rate()
+        self._check("loss", loss)
         self.optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self._check("gradient", torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0))
+        self.between = False
         self.optimiser.step()
         decay = min(settings.decay, (1 + self.done) / (10 + self.done))
         for name, value in self.net.state_dict().items():
+            self._check("network", value)
             self.average[name].lerp_(value, 1 - decay)
         self.done += 1
+        self.between = True
         return loss.item()
+
+    def _check(self, what: str, value: Tensor) -> None:
+        """Stop before what is not finite comes into a checkpoint."""
+        if not torch.isfinite(value).all():
+            raise SolverError(
+                f"the {what} is not finite at step {self.done}: the training does not go on from there; "
+                f"train anew with a rate lower than {self.settings.rate}"
+            )
 
     def _loss(self, clean: Tensor, noisy: Tensor, guide: Tensor, sigma: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=_has_bfloat16()):  # Nearly twice as fast, and as good.
@@ -113,6 +126,7 @@ class _Run:
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
         write_tensors(path, tensors, {"settings": _text(self.settings), "done": str(self.done)})
+        self.kept = self.done
 
     def resumed(self, path: Path) -> None:
         """Go on from what `saved` wrote."""
@@ -123,7 +137,7 @@ class _Run:
                 f"{path} was written with other settings, {found.get('settings')}; give the same ones, or move the "
                 "file away to begin anew"
             )
-        self.done = int(found["done"])
+        self.done = self.kept = int(found["done"])
         self.net.load_state_dict(_under("net.", tensors))
         self.average = _under("average.", tensors)
         remembered: dict[int, dict[str, Tensor]] = {}
@@ -148,8 +162,9 @@ def train(
     """Train a denoiser and write it, with its record; return the record.
 
     min Σ ‖D(x + σ n, σ) − x‖² / σ^1.5, with x from the footage, n white noise, σ of any level; AdamW, the rate falling
-    as a half cosine; what is written is the moving average of the weights. Every `every` steps a
-    checkpoint ``OUTPUT.checkpoint`` is written, from which ``resume`` goes on to the same end.
+    as a half cosine; what is written is the moving average of the weights. Every `every` steps,
+    and when it is interrupted, a checkpoint ``OUTPUT.checkpoint`` is written, from which ``resume`` goes on to the same
+    end.
 
     Parameters
     ----------
@@ -182,6 +197,8 @@ def train(
     ------
     ParameterError, InputError, FileExistsError
         If something is out of range, the checkpoint does not fit, or the output exists.
+    SolverError
+        If the loss grows beyond all bounds; the last checkpoint stays.
 
     References
     ----------
@@ -208,17 +225,24 @@ def train(
         raise FileExistsError(f"{checkpoint} is there, of a run that was not finished: resume it, or force a new one")
     steps: Iterable[int] = range(run.done, settings.steps)
     losses: list[float] = []
-    for _ in progress(steps, settings.steps) if progress else steps:
-        losses.append(run.step(footage))
-        if run.done % every == 0 and run.done < settings.steps:
+    try:
+        for _ in progress(steps, settings.steps) if progress else steps:
+            losses.append(run.step(footage))
+            if run.done % every == 0 and run.done < settings.steps:
+                run.saved(checkpoint)
+                if tell is not None:
+                    tell(f"step {run.done}: loss {np.mean(losses[-every:]):.4f}")
+        net = SpatioTemporal(settings.config)
+        net.load_state_dict(run.average)
+        psnr = validated(net, validation) if validation else None
+    except (KeyboardInterrupt, SystemExit):  # The latter is what SIGTERM becomes.
+        if run.between and run.done > run.kept:
             run.saved(checkpoint)
-            if tell is not None:
-                tell(f"step {run.done}: loss {np.mean(losses[-every:]):.4f}")
-    run.net.load_state_dict(run.average)
+        raise
     record = {
         "footage": {one.name: len(one.frames) for one in footage},
         "settings": asdict(settings),
-        "psnr": validated(run.net, validation) if validation else None,
+        "psnr": psnr,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }
     write_tensors(output, run.average, {"config": json.dumps(settings.config), "record": json.dumps(record)})
