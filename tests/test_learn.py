@@ -18,6 +18,7 @@ import pde_video as pv
 torch = pytest.importorskip("torch", reason="training needs the extra `torch`")
 
 from safetensors import safe_open  # noqa: E402
+from safetensors.numpy import save_file  # noqa: E402
 
 from pde_video import learn  # noqa: E402
 from pde_video.learn.export import load_model  # noqa: E402
@@ -197,6 +198,109 @@ def test_a_rate_far_too_high_leaves_nothing_that_is_not_finite(rate, tmp_path):
     for path in tmp_path.iterdir():
         with safe_open(path, "np") as file:
             assert all(np.isfinite(file.get_tensor(name)).all() for name in file.keys())  # noqa: SIM118
+
+
+@pytest.fixture
+def interrupted(tmp_path):
+    """Return an output that is not there yet, its checkpoint, and the tensors and metadata in that."""
+    output = tmp_path / "m.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train([footage()], output, settings=Settings(steps=12, **SMALL), progress=interrupt_at(5))
+    checkpoint = tmp_path / "m.safetensors.checkpoint"
+    with safe_open(checkpoint, "np") as file:
+        tensors, about = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    return output, checkpoint, tensors, about
+
+
+def other_clips():
+    clip = footage()
+    values = clip.frames.copy()
+    values[3, 4, 5] += 0.1
+    return {
+        "values": [Footage("waves", values)],
+        "fewer frames": [Footage("waves", clip.frames[:11])],
+        "another name": [Footage("sea", clip.frames)],
+        "one more": [clip, Footage("sea", clip.frames)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    {
+        "values": r"with \[waves: 12 frames of 32 × 40, SHA-256 \w{16}\], now given are \[waves: 12 frames",
+        "fewer frames": r"with \[waves: 12 frames.*now given are \[waves: 11 frames",
+        "another name": r"with \[waves: .*now given are \[sea: ",
+        "one more": r"with \[\], now given are \[sea: ",
+    }.items(),
+)
+def test_other_clips_are_not_gone_on_with(name, says, interrupted):
+    output, checkpoint, _, _ = interrupted
+    before = checkpoint.read_bytes()
+    with pytest.raises(pv.ParameterError, match=f"other clips, {says}"):
+        train(other_clips()[name], output, settings=Settings(steps=12, **SMALL), resume=True)
+    assert checkpoint.read_bytes() == before
+
+
+def test_clips_in_another_order_are_other_clips(tmp_path):
+    clips, settings = [footage(), Footage("sea", footage(9).frames)], Settings(steps=12, **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        train(clips, tmp_path / "m.safetensors", settings=settings, progress=interrupt_at(5))
+    with pytest.raises(pv.ParameterError, match="other clips, in another order"):
+        train(clips[::-1], tmp_path / "m.safetensors", settings=settings, resume=True)
+
+
+DEEP = "[" * 100000 + "]" * 100000
+NAN = np.full(8, np.nan, np.float32)
+DAMAGE = {
+    "no settings": ({}, {"settings": None}, "no settings"),
+    "no clips": ({}, {"clips": None}, "which clips"),
+    "clips too deep": ({}, {"clips": DEEP}, "which clips"),
+    "clips that are none": ({}, {"clips": "[1, {}]"}, "which clips"),
+    "no number": ({}, {"done": None}, "None steps are done"),
+    "too many": ({}, {"done": "13"}, "'13' steps are done.*0 to 12"),
+    "less than none": ({}, {"done": "-1"}, "'-1' steps are done"),
+    "half a step": ({}, {"done": "5.5"}, r"'5\.5' steps are done"),
+    "another number": ({}, {"done": "6"}, "step has values that no training"),
+    "endless": ({}, {"done": "9" * 5000}, "steps are done"),
+    "none done": ({}, {"done": "0"}, "left over: optimiser"),
+    "a missing tensor": ({"net.head.bias": None}, {}, "missing.* net.head.bias"),
+    "no average": ({"average.head.bias": None}, {}, "missing.* average.head.bias"),
+    "no memory": ({"optimiser.0.exp_avg": None}, {}, "missing.* optimiser.0.exp_avg"),
+    "a tensor left over": ({"net.tail": NAN}, {}, "left over: net.tail"),
+    "a misshapen tensor": ({"net.entry.bias": NAN[:7]}, {}, r"net.entry.bias is \(7,\).*must be \(8,\)"),
+    "halves": ({"net.entry.bias": NAN.astype(np.float16)}, {}, "float16"),
+    "NaN": ({"net.entry.bias": NAN}, {}, "net.entry.bias has values that are not finite"),
+    "NaN on average": ({"average.entry.bias": NAN}, {}, "average.entry.bias has values that are not finite"),
+    "NaN in memory": ({"optimiser.1.exp_avg": NAN}, {}, "optimiser.1.exp_avg has .* not finite"),
+    "negative squares": ({"optimiser.1.exp_avg_sq": -np.ones(8, np.float32)}, {}, "optimiser.1.exp_avg_sq has values"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_checkpoint_says_what_is_wrong(name, interrupted):
+    output, checkpoint, tensors, about = interrupted
+    changed, told, says = DAMAGE[name]
+    tensors, about = (
+        {k: v for k, v in (a | b).items() if v is not None} for a, b in ((tensors, changed), (about, told))
+    )
+    save_file(tensors, checkpoint, about)
+    with pytest.raises(pv.InputError, match=rf"m\.safetensors\.checkpoint.*{says}"):
+        train([footage()], output, settings=Settings(steps=12, **SMALL), resume=True)
+
+
+@pytest.mark.parametrize("length", [0, 7, 50, 5000, -1])
+def test_a_checkpoint_cut_off_is_refused(length, interrupted):
+    output, checkpoint, _, _ = interrupted
+    checkpoint.write_bytes(checkpoint.read_bytes()[:length])
+    with pytest.raises(pv.InputError, match=r"m\.safetensors\.checkpoint cannot be read"):
+        train([footage()], output, settings=Settings(steps=12, **SMALL), resume=True)
+
+
+def test_without_what_the_optimiser_remembers_nothing_is_gone_on_from(interrupted):
+    output, checkpoint, tensors, about = interrupted
+    save_file({name: value for name, value in tensors.items() if not name.startswith("opt")}, checkpoint, about)
+    with pytest.raises(pv.InputError, match=r"missing.* optimiser\.0"):
+        train([footage()], output, settings=Settings(steps=12, **SMALL), resume=True)
 
 
 def test_pieces_are_pieces():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,12 @@ class Footage:
     def __post_init__(self) -> None:
         if not (np.isfinite(self.frames.min()) and np.isfinite(self.frames.max())):
             raise InputError(f"{self.name}: values are NaN or infinite; they must be in [0, 1]: mend the clip")
+
+    def described(self) -> str:
+        """Return what tells it from other clips."""
+        count, height, width = self.frames.shape
+        digest = hashlib.sha256(np.ascontiguousarray(self.frames, np.float32).data).hexdigest()[:16]
+        return f"{self.name}: {count} frames of {height} × {width}, SHA-256 {digest}"
 
 
 def load(path: str | Path, start: int = 0, end: int | None = None) -> Footage:

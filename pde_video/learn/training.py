@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from pde_video.denoisers.network import FORMAT, checked_config
 from pde_video.denoisers.planes import Planewise
 from pde_video.errors import InputError, ParameterError, SolverError
 from pde_video.grid import check_whole
+from pde_video.learn import checkpoints
 from pde_video.learn.footage import Footage, check_size, pieces
 from pde_video.learn.model import SpatioTemporal
 from pde_video.learn.writing import write_tensors
@@ -68,19 +68,20 @@ class Settings:
 class _Run:
     """A network under way: its weights, their moving average, and what the optimiser remembers."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, footage: Sequence[Footage]) -> None:
         torch.manual_seed(settings.seed)
+        self.footage, self.clips = footage, [one.described() for one in footage]
         self.settings, self.done = settings, 0
         self.kept, self.between = 0, True  # The step of the last checkpoint; whether weights and `done` go together.
         self.net = SpatioTemporal(settings.config)
         self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.net.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=1e-4)
 
-    def step(self, footage: Sequence[Footage]) -> float:
+    def step(self) -> float:
         """Take a step; what is drawn depends on the seed and the step's number alone, so a run can be resumed."""
         settings = self.settings
         rng = np.random.default_rng([settings.seed, self.done])
-        clean = pieces(footage, rng, batch=settings.batch, frames=settings.frames, size=settings.size)
+        clean = pieces(self.footage, rng, batch=settings.batch, frames=settings.frames, size=settings.size)
         low, high = (math.log(level / 255) for level in settings.sigma)
         sigma = np.exp(rng.uniform(low, high, settings.batch)).astype(np.float32)
         noisy = clean + sigma[:, None, None, None] * rng.standard_normal(clean.shape, np.float32)
@@ -125,23 +126,18 @@ class _Run:
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
-        write_tensors(path, tensors, {"settings": _text(self.settings), "done": str(self.done)})
+        about = {"settings": _text(self.settings), "clips": json.dumps(self.clips), "done": str(self.done)}
+        write_tensors(path, tensors, about)
         self.kept = self.done
 
     def resumed(self, path: Path) -> None:
         """Go on from what `saved` wrote."""
-        with safe_open(path, "pt") as file:
-            found, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if found.get("settings") != _text(self.settings):
-            raise ParameterError(
-                f"{path} was written with other settings, {found.get('settings')}; give the same ones, or move the "
-                "file away to begin anew"
-            )
-        self.done = self.kept = int(found["done"])
-        self.net.load_state_dict(_under("net.", tensors))
-        self.average = _under("average.", tensors)
+        self.done, found = checkpoints.read(path, self.net, self.settings.steps, _text(self.settings), self.clips)
+        self.kept = self.done
+        self.net.load_state_dict(found["net"])
+        self.average = found["average"]
         remembered: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under("optimiser.", tensors).items():
+        for name, value in found["optimiser"].items():
             number, _, part = name.partition(".")
             remembered.setdefault(int(number), {})[part] = value
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": remembered})
@@ -216,7 +212,7 @@ def train(
     check_output(output, force)
     check_size(footage, settings.size)
     check_whole(1, every=every)
-    run = _Run(settings)
+    run = _Run(settings, footage)
     if resume:
         if not checkpoint.exists():
             raise InputError(f"there is no {checkpoint} to resume from; leave resume out to begin")
@@ -227,7 +223,7 @@ def train(
     losses: list[float] = []
     try:
         for _ in progress(steps, settings.steps) if progress else steps:
-            losses.append(run.step(footage))
+            losses.append(run.step())
             if run.done % every == 0 and run.done < settings.steps:
                 run.saved(checkpoint)
                 if tell is not None:
@@ -282,7 +278,3 @@ def _psnr(net: SpatioTemporal, clean: Array, sigma: float, seed: int) -> float:
 
 def _text(settings: Settings) -> str:
     return json.dumps(asdict(settings), sort_keys=True)
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
