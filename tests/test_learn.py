@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +18,13 @@ import pde_video as pv
 torch = pytest.importorskip("torch", reason="training needs the extra `torch`")
 
 from safetensors import safe_open  # noqa: E402
+from safetensors.numpy import save_file  # noqa: E402
 
 from pde_video import learn  # noqa: E402
 from pde_video.learn.export import load_model  # noqa: E402
 from pde_video.learn.footage import Footage, load, pieces  # noqa: E402
 from pde_video.learn.model import SpatioTemporal  # noqa: E402
-from pde_video.learn.training import Settings, train, validated  # noqa: E402
+from pde_video.learn.training import Settings, _Run, train, validated  # noqa: E402
 
 SMALL = {"batch": 2, "frames": 3, "size": 16, "width": 8, "decay": 0.9}
 
@@ -94,34 +99,208 @@ def test_the_past_alone_is_seen(trained):
     assert not np.allclose(before[4], after[4] - 0.5, atol=1e-3)
 
 
-def interrupt_at(step):
+def interrupt_at(step, by=KeyboardInterrupt, act=lambda: None):
     def progress(steps, count):
         for number in steps:
             if number == step:
-                raise KeyboardInterrupt
+                act()
+                raise by
             yield number
 
     return progress
 
 
-def test_killed_and_resumed_it_ends_where_it_would_have(tmp_path):
+def resumed(path, settings):
+    """Go on, and return which steps were taken."""
+    done = []
+    train([footage()], path, settings=settings, resume=True, progress=lambda steps, count: done.extend(steps) or steps)
+    return done
+
+
+def assert_same(path, other):
+    found, wanted = (load_model(p).state_dict() for p in (path, other))
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("by", [KeyboardInterrupt, SystemExit])
+def test_interrupted_or_killed_and_resumed_it_ends_where_it_would_have(by, tmp_path):
     settings = Settings(steps=20, **SMALL)
     train([footage()], tmp_path / "whole.safetensors", settings=settings)
-    path = tmp_path / "killed.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        train([footage()], path, settings=settings, every=8, progress=interrupt_at(13))
+    path, checkpoint, aside = tmp_path / "m.safetensors", tmp_path / "m.safetensors.checkpoint", tmp_path / "aside"
+    with pytest.raises(by):
+        train(
+            [footage()],
+            path,
+            settings=settings,
+            every=8,
+            progress=interrupt_at(13, by, lambda: shutil.copy(checkpoint, aside)),
+        )
     assert not path.exists()
     with pytest.raises(FileExistsError, match="resume"):
         train([footage()], path, settings=settings)
     with pytest.raises(pv.ParameterError, match="other settings"):
         train([footage()], path, settings=Settings(steps=21, **SMALL), resume=True)
-    done = []
-    train([footage()], path, settings=settings, resume=True, progress=lambda steps, count: done.extend(steps) or steps)
-    assert done == list(range(8, 20))
-    whole, resumed = (load_model(p).state_dict() for p in (tmp_path / "whole.safetensors", path))
-    for name, value in whole.items():
-        torch.testing.assert_close(resumed[name], value, atol=0, rtol=0)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["killed.safetensors", "whole.safetensors"]
+    assert resumed(path, settings) == list(range(13, 20))
+    assert_same(path, tmp_path / "whole.safetensors")
+    path.unlink()
+    shutil.move(aside, checkpoint)  # What a kill that nothing can answer would have left.
+    assert resumed(path, settings) == list(range(8, 20))
+    assert_same(path, tmp_path / "whole.safetensors")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors", "whole.safetensors"]
+
+
+def test_interrupted_within_a_step_the_last_checkpoint_stays(tmp_path, monkeypatch):
+    settings, path = Settings(steps=12, **SMALL), tmp_path / "m.safetensors"
+    with monkeypatch.context() as patch:
+        taken, step = [], torch.optim.AdamW.step
+
+        def halfway(self):
+            step(self)
+            taken.append(1)
+            if len(taken) == 7:  # The weights are of the next step, their average is not.
+                raise KeyboardInterrupt
+
+        patch.setattr(torch.optim.AdamW, "step", halfway)
+        with pytest.raises(KeyboardInterrupt):
+            train([footage()], path, settings=settings, every=4)
+    assert resumed(path, settings) == list(range(4, 12))
+
+
+def test_interrupted_before_a_first_step_nothing_is_written(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train([footage()], tmp_path / "m.safetensors", settings=Settings(**SMALL), progress=interrupt_at(0))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_what_is_not_finite_stops_the_training_and_the_last_checkpoint_stays(what, tmp_path, monkeypatch):
+    settings, path = Settings(steps=12, **SMALL), tmp_path / "m.safetensors"
+    of, name = (_Run, "_loss") if what == "loss" else (torch.nn.utils, "clip_grad_norm_")
+    taken, finite = [], getattr(of, name)
+
+    def spoiled(*arguments):
+        taken.append(1)
+        return finite(*arguments) * (np.nan if len(taken) == 7 else 1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(of, name, spoiled)
+        with pytest.raises(pv.SolverError, match=rf"the {what} is not finite at step 6: .*lower than 0.002"):
+            train([footage()], path, settings=settings, every=4)
+    assert not path.exists()
+    assert resumed(path, settings) == list(range(4, 12))
+
+
+@pytest.mark.parametrize("rate", [1e20, 1e38, 1e39])
+def test_a_rate_far_too_high_leaves_nothing_that_is_not_finite(rate, tmp_path):
+    with pytest.raises(pv.SolverError, match=r"is not finite at step .* lower than"):
+        train([footage()], tmp_path / "m.safetensors", settings=Settings(steps=60, rate=rate, **SMALL), every=1)
+    for path in tmp_path.iterdir():
+        with safe_open(path, "np") as file:
+            assert all(np.isfinite(file.get_tensor(name)).all() for name in file.keys())  # noqa: SIM118
+
+
+@pytest.fixture
+def interrupted(tmp_path):
+    """Return an output that is not there yet, its checkpoint, and the tensors and metadata in that."""
+    output = tmp_path / "m.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train([footage()], output, settings=Settings(steps=12, **SMALL), progress=interrupt_at(5))
+    checkpoint = tmp_path / "m.safetensors.checkpoint"
+    with safe_open(checkpoint, "np") as file:
+        tensors, about = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    return output, checkpoint, tensors, about
+
+
+def other_clips():
+    clip = footage()
+    values = clip.frames.copy()
+    values[3, 4, 5] += 0.1
+    return {
+        "values": [Footage("waves", values)],
+        "fewer frames": [Footage("waves", clip.frames[:11])],
+        "another name": [Footage("sea", clip.frames)],
+        "one more": [clip, Footage("sea", clip.frames)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    {
+        "values": r"with \[waves: 12 frames of 32 × 40, SHA-256 \w{16}\], now given are \[waves: 12 frames",
+        "fewer frames": r"with \[waves: 12 frames.*now given are \[waves: 11 frames",
+        "another name": r"with \[waves: .*now given are \[sea: ",
+        "one more": r"with \[\], now given are \[sea: ",
+    }.items(),
+)
+def test_other_clips_are_not_gone_on_with(name, says, interrupted):
+    output, checkpoint, _, _ = interrupted
+    before = checkpoint.read_bytes()
+    with pytest.raises(pv.ParameterError, match=f"other clips, {says}"):
+        train(other_clips()[name], output, settings=Settings(steps=12, **SMALL), resume=True)
+    assert checkpoint.read_bytes() == before
+
+
+def test_clips_in_another_order_are_other_clips(tmp_path):
+    clips, settings = [footage(), Footage("sea", footage(9).frames)], Settings(steps=12, **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        train(clips, tmp_path / "m.safetensors", settings=settings, progress=interrupt_at(5))
+    with pytest.raises(pv.ParameterError, match="other clips, in another order"):
+        train(clips[::-1], tmp_path / "m.safetensors", settings=settings, resume=True)
+
+
+DEEP = "[" * 100000 + "]" * 100000
+NAN = np.full(8, np.nan, np.float32)
+DAMAGE = {
+    "no settings": ({}, {"settings": None}, "no settings"),
+    "no clips": ({}, {"clips": None}, "which clips"),
+    "clips too deep": ({}, {"clips": DEEP}, "which clips"),
+    "clips that are none": ({}, {"clips": "[1, {}]"}, "which clips"),
+    "no number": ({}, {"done": None}, "None steps are done"),
+    "too many": ({}, {"done": "13"}, "'13' steps are done.*0 to 12"),
+    "less than none": ({}, {"done": "-1"}, "'-1' steps are done"),
+    "half a step": ({}, {"done": "5.5"}, r"'5\.5' steps are done"),
+    "another number": ({}, {"done": "6"}, "step has values that no training"),
+    "endless": ({}, {"done": "9" * 5000}, "steps are done"),
+    "none done": ({}, {"done": "0"}, "left over: optimiser"),
+    "a missing tensor": ({"net.head.bias": None}, {}, "missing.* net.head.bias"),
+    "no average": ({"average.head.bias": None}, {}, "missing.* average.head.bias"),
+    "no memory": ({"optimiser.0.exp_avg": None}, {}, "missing.* optimiser.0.exp_avg"),
+    "a tensor left over": ({"net.tail": NAN}, {}, "left over: net.tail"),
+    "a misshapen tensor": ({"net.entry.bias": NAN[:7]}, {}, r"net.entry.bias is \(7,\).*must be \(8,\)"),
+    "halves": ({"net.entry.bias": NAN.astype(np.float16)}, {}, "float16"),
+    "NaN": ({"net.entry.bias": NAN}, {}, "net.entry.bias has values that are not finite"),
+    "NaN on average": ({"average.entry.bias": NAN}, {}, "average.entry.bias has values that are not finite"),
+    "NaN in memory": ({"optimiser.1.exp_avg": NAN}, {}, "optimiser.1.exp_avg has .* not finite"),
+    "negative squares": ({"optimiser.1.exp_avg_sq": -np.ones(8, np.float32)}, {}, "optimiser.1.exp_avg_sq has values"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_checkpoint_says_what_is_wrong(name, interrupted):
+    output, checkpoint, tensors, about = interrupted
+    changed, told, says = DAMAGE[name]
+    tensors, about = (
+        {k: v for k, v in (a | b).items() if v is not None} for a, b in ((tensors, changed), (about, told))
+    )
+    save_file(tensors, checkpoint, about)
+    with pytest.raises(pv.InputError, match=rf"m\.safetensors\.checkpoint.*{says}"):
+        train([footage()], output, settings=Settings(steps=12, **SMALL), resume=True)
+
+
+@pytest.mark.parametrize("length", [0, 7, 50, 5000, -1])
+def test_a_checkpoint_cut_off_is_refused(length, interrupted):
+    output, checkpoint, _, _ = interrupted
+    checkpoint.write_bytes(checkpoint.read_bytes()[:length])
+    with pytest.raises(pv.InputError, match=r"m\.safetensors\.checkpoint cannot be read"):
+        train([footage()], output, settings=Settings(steps=12, **SMALL), resume=True)
+
+
+def test_without_what_the_optimiser_remembers_nothing_is_gone_on_from(interrupted):
+    output, checkpoint, tensors, about = interrupted
+    save_file({name: value for name, value in tensors.items() if not name.startswith("opt")}, checkpoint, about)
+    with pytest.raises(pv.InputError, match=r"missing.* optimiser\.0"):
+        train([footage()], output, settings=Settings(steps=12, **SMALL), resume=True)
 
 
 def test_pieces_are_pieces():
@@ -152,6 +331,47 @@ def test_files_are_split_into_what_is_trained_on_and_what_is_measured(tmp_path):
     assert record["footage"] == {"clip.avi": 24}
     assert set(record["psnr"]) == {"10", "25", "50", "mean"}
     assert load(tmp_path / "clip.avi", 3, 7).frames.shape == (4, 32, 40)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, -0.1, 1.1])
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_footage_with_wrong_values_is_refused(bad, channels, tmp_path):
+    video = np.full((5, 8, 8, *channels), 0.5, np.float32)
+    video[3, 2, 2] = bad
+    np.save(tmp_path / "clip.npy", video)
+    with pytest.raises(pv.InputError, match=r"clip.npy: values must be in \[0, 1\]"):
+        load(tmp_path / "clip.npy")
+    if not np.isfinite(bad):
+        with pytest.raises(pv.InputError, match="made up: values are NaN or infinite"):
+            Footage("made up", video.reshape(5, 8, -1))
+    assert load(tmp_path / "clip.npy", end=3).frames.shape == (3, 8, 8)
+    with pytest.raises(pv.InputError, match="no frames from 5"):
+        load(tmp_path / "clip.npy", start=5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("channels", [(), (1,), (3,)])
+def test_footage_is_the_grey_of_the_whole_clip(dtype, channels, tmp_path):
+    video = np.random.default_rng(0).random((4, 9, 11, *channels))
+    scale = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    video = (video * scale).astype(dtype)
+    np.save(tmp_path / "clip.npy", video)
+    found = load(tmp_path / "clip.npy").frames
+    whole = video / np.float32(scale)
+    np.testing.assert_array_equal(found, (pv.to_gray(whole) if channels else whole).astype(np.float32))
+    assert found.dtype == np.float32
+
+
+def test_loading_needs_one_grey_plane_for_each_frame(tmp_path):
+    np.save(tmp_path / "clip.npy", np.zeros((200, 96, 96, 3), np.uint8))
+    load(tmp_path / "clip.npy")
+    tracemalloc.start()
+    try:
+        grey = load(tmp_path / "clip.npy").frames
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * grey.nbytes
 
 
 @pytest.mark.parametrize(
@@ -199,3 +419,47 @@ def test_the_command_trains_and_the_model_denoises(tmp_path):
     assert used.returncode == 0, used.stderr
     assert json.loads(used.stdout)["method"] == "learned"
     assert run("denoise", "clip.avi", "out2.avi", "--model", "m.pt").returncode == 4
+
+
+def test_a_missing_onnx_file_is_missing_even_without_onnxruntime(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(pv.InputError, match=r"none.onnx cannot be read: No such file"):
+        pv.load_denoiser(tmp_path / "none.onnx")
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_files_have_the_mode_that_other_files_get(mask, tmp_path):
+    found = []
+
+    def progress(steps, count):
+        yield from steps
+        found.append((tmp_path / "m.safetensors.checkpoint").stat().st_mode & 0o777)
+
+    before = os.umask(mask)
+    try:
+        train([footage()], tmp_path / "m.safetensors", settings=Settings(steps=2, **SMALL), every=1, progress=progress)
+    finally:
+        os.umask(before)
+    found.append((tmp_path / "m.safetensors").stat().st_mode & 0o777)
+    assert found == [0o666 & ~mask] * 2
+
+
+def test_an_export_is_whole_or_not_there(trained, tmp_path, monkeypatch, capfd):
+    pytest.importorskip("onnxscript", reason="writing ONNX needs the extra `torch`")
+    output = tmp_path / "model.onnx"
+    output.write_bytes(b"mine")
+    with monkeypatch.context() as patch:
+
+        def half(model, inputs, path, **options):
+            Path(path).write_bytes(b"half")
+            raise KeyboardInterrupt
+
+        patch.setattr(torch.onnx, "export", half)
+        with pytest.raises(KeyboardInterrupt):
+            learn.export_onnx(trained[0], output, force=True)
+    assert output.read_bytes() == b"mine"
+    assert list(tmp_path.iterdir()) == [output]
+    learn.export_onnx(trained[0], output, force=True)
+    assert output.stat().st_size > 1000
+    assert list(tmp_path.iterdir()) == [output]
+    assert capfd.readouterr().err == ""

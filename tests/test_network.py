@@ -271,6 +271,8 @@ BROKEN = {
     "no metadata": (save(SMALL), "no config"),
     "other metadata": (save(SMALL, {"format": "pt"}), "no config"),
     "no JSON": (save(SMALL, {"config": "{"}), "no config"),
+    "a config too deep": (save(SMALL, {"config": "[" * 100000 + "]" * 100000}), "no config"),
+    "a record too deep": (save(SMALL, {"config": json.dumps(CONFIG), "record": "[" * 100000 + "]" * 100000}), "record"),
     "no mapping": (save(SMALL, {"config": "[1]"}), "format"),
     "another format": (file(CONFIG | {"format": "pde_video denoiser 2"}, SMALL), "format.* 2'.*denoiser 1"),
     "another cell": (file(CONFIG | {"cell": "lstm"}, SMALL), "cell = 'lstm'.*gru or rnn"),

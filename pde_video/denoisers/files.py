@@ -53,6 +53,8 @@ def load_denoiser(path: str | Path) -> Denoiser:
     """
     path = Path(path)
     if path.suffix.lower() == ".onnx":
+        if not path.exists():  # Before onnxruntime is asked for, which would not help.
+            raise InputError(f"{path} cannot be read: No such file or directory")
         from pde_video.denoisers.onnx_cell import OnnxNetwork
 
         return OnnxNetwork.load(path)

@@ -136,7 +136,7 @@ class Network(Planewise):
         try:
             config = json.loads(header["__metadata__"]["config"])
             record = dict(json.loads(header["__metadata__"].get("record", "{}")))
-        except (KeyError, ValueError, TypeError) as fault:
+        except (KeyError, ValueError, TypeError, RecursionError) as fault:
             raise InputError("the metadata has no config and record in JSON: no network of pde_video") from fault
         return cls(config, tensors, record)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -11,6 +14,7 @@ from safetensors.torch import load_file
 from pde_video.denoisers.network import Network
 from pde_video.errors import ParameterError
 from pde_video.learn.model import SpatioTemporal
+from pde_video.learn.writing import replaced
 from pde_video.video.files import check_output
 
 
@@ -50,12 +54,11 @@ def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -
     width, n, side = net.config["width"], 2, 16
     frame, state = torch.zeros(n, 1, side, side), torch.zeros(n, width, side // 2, side // 2)
     planes, rows, columns = (torch.export.Dim(name, min=1) for name in ("planes", "half_rows", "half_columns"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch warns of parts of its own.
+    with _silent(), replaced(output) as part:
         torch.onnx.export(
             _Step(net).eval(),
             (frame, frame.clone(), state, torch.full((n,), 0.1)),
-            str(output),
+            str(part),
             input_names=["frame", "guide", "state", "sigma"],
             output_names=["estimate", "next_state"],
             dynamic_shapes=(
@@ -76,6 +79,20 @@ def load_model(path: str | Path) -> SpatioTemporal:
     net = SpatioTemporal(network.config)
     net.load_state_dict(load_file(path))
     return net
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep PyTorch from warning of parts of its own."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 class _Step(torch.nn.Module):

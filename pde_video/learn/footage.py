@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,14 +27,37 @@ class Footage:
     name: str
     frames: Array
 
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.frames.min()) and np.isfinite(self.frames.max())):
+            raise InputError(f"{self.name}: values are NaN or infinite; they must be in [0, 1]: mend the clip")
+
+    def described(self) -> str:
+        """Return what tells it from other clips."""
+        count, height, width = self.frames.shape
+        digest = hashlib.sha256(np.ascontiguousarray(self.frames, np.float32).data).hexdigest()[:16]
+        return f"{self.name}: {count} frames of {height} × {width}, SHA-256 {digest}"
+
 
 def load(path: str | Path, start: int = 0, end: int | None = None) -> Footage:
     """Return frames START to END − 1 of a clip, in grey."""
-    frames = np.stack(list(islice(read(path), start, end)))
-    values = frames / np.float32(scale_of(frames.dtype))
-    if values.min() < 0 or values.max() > 1:
-        raise InputError(f"{path}: values must be in [0, 1]; they are in {values.min()} to {values.max()}")
-    return Footage(Path(path).name, to_gray(values) if values.ndim == 4 else values)
+    values, shape = bytearray(), None  # Which grows in place: a list of frames would be there twice once it is stacked.
+    for frame in islice(read(path), start, end):
+        grey = _grey(frame, path)
+        if shape not in (None, grey.shape):
+            raise InputError(f"{path}: frames of {shape} and of {grey.shape}; all of a clip must have one size")
+        shape = grey.shape
+        values += grey.tobytes()
+    if shape is None:
+        raise InputError(f"{path}: there are no frames from {start} on; a clip needs at least one")
+    return Footage(Path(path).name, np.frombuffer(values, np.float32).reshape(-1, *shape))
+
+
+def _grey(frame: Array, path: str | Path) -> Array:
+    values = frame / np.float32(scale_of(frame.dtype))
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= 1):  # Which NaN is neither.
+        raise InputError(f"{path}: values must be in [0, 1]; they are in {low} to {high}: scale or mend the clip")
+    return (to_gray(values[np.newaxis])[0] if values.ndim == 3 else values).astype(np.float32)
 
 
 def pieces(footage: Sequence[Footage], rng: np.random.Generator, *, batch: int, frames: int, size: int) -> Array:

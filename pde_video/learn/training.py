@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,16 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from pde_video.denoisers.network import FORMAT, checked_config
 from pde_video.denoisers.planes import Planewise
-from pde_video.errors import InputError, ParameterError
+from pde_video.errors import InputError, ParameterError, SolverError
 from pde_video.grid import check_whole
+from pde_video.learn import checkpoints
 from pde_video.learn.footage import Footage, check_size, pieces
 from pde_video.learn.model import SpatioTemporal
+from pde_video.learn.writing import write_tensors
 from pde_video.protocols import Array
 from pde_video.video.files import check_output
 
@@ -69,33 +68,47 @@ class Settings:
 class _Run:
     """A network under way: its weights, their moving average, and what the optimiser remembers."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, footage: Sequence[Footage]) -> None:
         torch.manual_seed(settings.seed)
+        self.footage, self.clips = footage, [one.described() for one in footage]
         self.settings, self.done = settings, 0
+        self.kept, self.between = 0, True  # The step of the last checkpoint; whether weights and `done` go together.
         self.net = SpatioTemporal(settings.config)
         self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.net.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=1e-4)
 
-    def step(self, footage: Sequence[Footage]) -> float:
+    def step(self) -> float:
         """Take a step; what is drawn depends on the seed and the step's number alone, so a run can be resumed."""
         settings = self.settings
         rng = np.random.default_rng([settings.seed, self.done])
-        clean = pieces(footage, rng, batch=settings.batch, frames=settings.frames, size=settings.size)
+        clean = pieces(self.footage, rng, batch=settings.batch, frames=settings.frames, size=settings.size)
         low, high = (math.log(level / 255) for level in settings.sigma)
         sigma = np.exp(rng.uniform(low, high, settings.batch)).astype(np.float32)
         noisy = clean + sigma[:, None, None, None] * rng.standard_normal(clean.shape, np.float32)
         loss = self._loss(*map(torch.from_numpy, (clean, noisy, guided(noisy, sigma), sigma)))
         for group in self.optimiser.param_groups:
             group["lr"] = settings.rate * self._share_of_rate()
+        self._check("loss", loss)
         self.optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self._check("gradient", torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0))
+        self.between = False
         self.optimiser.step()
         decay = min(settings.decay, (1 + self.done) / (10 + self.done))
         for name, value in self.net.state_dict().items():
+            self._check("network", value)
             self.average[name].lerp_(value, 1 - decay)
         self.done += 1
+        self.between = True
         return loss.item()
+
+    def _check(self, what: str, value: Tensor) -> None:
+        """Stop before what is not finite comes into a checkpoint."""
+        if not torch.isfinite(value).all():
+            raise SolverError(
+                f"the {what} is not finite at step {self.done}: the training does not go on from there; "
+                f"train anew with a rate lower than {self.settings.rate}"
+            )
 
     def _loss(self, clean: Tensor, noisy: Tensor, guide: Tensor, sigma: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16, enabled=_has_bfloat16()):  # Nearly twice as fast, and as good.
@@ -113,22 +126,18 @@ class _Run:
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
-        _write(path, tensors, {"settings": _text(self.settings), "done": str(self.done)})
+        about = {"settings": _text(self.settings), "clips": json.dumps(self.clips), "done": str(self.done)}
+        write_tensors(path, tensors, about)
+        self.kept = self.done
 
     def resumed(self, path: Path) -> None:
         """Go on from what `saved` wrote."""
-        with safe_open(path, "pt") as file:
-            found, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if found.get("settings") != _text(self.settings):
-            raise ParameterError(
-                f"{path} was written with other settings, {found.get('settings')}; give the same ones, or move the "
-                "file away to begin anew"
-            )
-        self.done = int(found["done"])
-        self.net.load_state_dict(_under("net.", tensors))
-        self.average = _under("average.", tensors)
+        self.done, found = checkpoints.read(path, self.net, self.settings.steps, _text(self.settings), self.clips)
+        self.kept = self.done
+        self.net.load_state_dict(found["net"])
+        self.average = found["average"]
         remembered: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under("optimiser.", tensors).items():
+        for name, value in found["optimiser"].items():
             number, _, part = name.partition(".")
             remembered.setdefault(int(number), {})[part] = value
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": remembered})
@@ -149,8 +158,9 @@ def train(
     """Train a denoiser and write it, with its record; return the record.
 
     min Σ ‖D(x + σ n, σ) − x‖² / σ^1.5, with x from the footage, n white noise, σ of any level; AdamW, the rate falling
-    as a half cosine; what is written is the moving average of the weights. Every `every` steps a
-    checkpoint ``OUTPUT.checkpoint`` is written, from which ``resume`` goes on to the same end.
+    as a half cosine; what is written is the moving average of the weights. Every `every` steps,
+    and when it is interrupted, a checkpoint ``OUTPUT.checkpoint`` is written, from which ``resume`` goes on to the same
+    end.
 
     Parameters
     ----------
@@ -183,6 +193,8 @@ def train(
     ------
     ParameterError, InputError, FileExistsError
         If something is out of range, the checkpoint does not fit, or the output exists.
+    SolverError
+        If the loss grows beyond all bounds; the last checkpoint stays.
 
     References
     ----------
@@ -200,7 +212,7 @@ def train(
     check_output(output, force)
     check_size(footage, settings.size)
     check_whole(1, every=every)
-    run = _Run(settings)
+    run = _Run(settings, footage)
     if resume:
         if not checkpoint.exists():
             raise InputError(f"there is no {checkpoint} to resume from; leave resume out to begin")
@@ -209,20 +221,27 @@ def train(
         raise FileExistsError(f"{checkpoint} is there, of a run that was not finished: resume it, or force a new one")
     steps: Iterable[int] = range(run.done, settings.steps)
     losses: list[float] = []
-    for _ in progress(steps, settings.steps) if progress else steps:
-        losses.append(run.step(footage))
-        if run.done % every == 0 and run.done < settings.steps:
+    try:
+        for _ in progress(steps, settings.steps) if progress else steps:
+            losses.append(run.step())
+            if run.done % every == 0 and run.done < settings.steps:
+                run.saved(checkpoint)
+                if tell is not None:
+                    tell(f"step {run.done}: loss {np.mean(losses[-every:]):.4f}")
+        net = SpatioTemporal(settings.config)
+        net.load_state_dict(run.average)
+        psnr = validated(net, validation) if validation else None
+    except (KeyboardInterrupt, SystemExit):  # The latter is what SIGTERM becomes.
+        if run.between and run.done > run.kept:
             run.saved(checkpoint)
-            if tell is not None:
-                tell(f"step {run.done}: loss {np.mean(losses[-every:]):.4f}")
-    run.net.load_state_dict(run.average)
+        raise
     record = {
         "footage": {one.name: len(one.frames) for one in footage},
         "settings": asdict(settings),
-        "psnr": validated(run.net, validation) if validation else None,
+        "psnr": psnr,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
     }
-    _write(output, run.average, {"config": json.dumps(settings.config), "record": json.dumps(record)})
+    write_tensors(output, run.average, {"config": json.dumps(settings.config), "record": json.dumps(record)})
     checkpoint.unlink(missing_ok=True)
     return record
 
@@ -259,16 +278,3 @@ def _psnr(net: SpatioTemporal, clean: Array, sigma: float, seed: int) -> float:
 
 def _text(settings: Settings) -> str:
     return json.dumps(asdict(settings), sort_keys=True)
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -1,0 +1,78 @@
+"""What a checkpoint must hold to be gone on from: the same settings and clips, and tensors without damage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from pde_video.errors import InputError, ParameterError
+
+_ELSE = "or move the file away to begin anew"
+
+
+def read(
+    path: Path, net: nn.Module, steps: int, settings: str, clips: Sequence[str]
+) -> tuple[int, dict[str, dict[str, Tensor]]]:
+    """Return how many steps were done, and the tensors of the network, of their average and of AdamW, checked."""
+    try:
+        with safe_open(path, "pt") as file:
+            found, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as fault:  # Each kind of damage has a kind of its own.
+        raise InputError(f"{path} cannot be read: {fault}; mend it, {_ELSE}") from fault
+    if "settings" not in found:
+        raise InputError(f"{path} has no settings in its metadata, so it is no checkpoint; mend it, {_ELSE}")
+    if found["settings"] != settings:
+        raise ParameterError(
+            f"{path} was written with other settings, {found['settings']}; give the same ones, {_ELSE}"
+        )
+    _check_clips(path, found, clips)
+    if found.get("done") not in {str(number) for number in range(steps + 1)}:
+        raise InputError(
+            f"{path} says that {found.get('done')!r} steps are done; it must be a whole number from 0 to {steps}: "
+            f"mend it, {_ELSE}"
+        )
+    done = int(found["done"])
+    _check_tensors(path, net, done, tensors)
+    return done, {
+        part: {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
+        for part in ("net", "average", "optimiser")
+    }
+
+
+def _check_clips(path: Path, found: Mapping[str, str], clips: Sequence[str]) -> None:
+    try:
+        before = json.loads(found["clips"])
+    except (KeyError, ValueError, RecursionError):
+        before = None
+    if not isinstance(before, list) or not all(isinstance(one, str) for one in before):
+        raise InputError(f"{path} does not say on which clips the training was; mend it, {_ELSE}")
+    if before != list(clips):
+        gone, new = ([one for one in a if one not in b] for a, b in ((before, clips), (clips, before)))
+        what = f"with [{', '.join(gone)}], now given are [{', '.join(new)}]" if gone or new else "in another order"
+        raise ParameterError(f"{path} was written with other clips, {what}; give the same ones, {_ELSE}")
+
+
+def _check_tensors(path: Path, net: nn.Module, done: int, tensors: Mapping[str, Tensor]) -> None:
+    wanted = {f"{part}.{name}": value.shape for part in ("net", "average") for name, value in net.state_dict().items()}
+    if done:
+        for number, weights in enumerate(net.parameters()):
+            shapes = {"step": torch.Size(), "exp_avg": weights.shape, "exp_avg_sq": weights.shape}
+            wanted |= {f"optimiser.{number}.{name}": shape for name, shape in shapes.items()}
+    if odd := sorted(wanted.keys() ^ tensors.keys()):
+        raise InputError(f"{path} has tensors missing or left over: {', '.join(odd)}; mend it, {_ELSE}")
+    for name, shape in wanted.items():
+        found = tensors[name]
+        if found.shape != shape or found.dtype != torch.float32:
+            raise InputError(
+                f"{path}: {name} is {tuple(found.shape)} of {found.dtype}; it must be {tuple(shape)} of torch.float32: "
+                f"mend it, {_ELSE}"
+            )
+        if not torch.isfinite(found).all():
+            raise InputError(f"{path}: {name} has values that are not finite; mend it, {_ELSE}")
+        if (name.endswith(".step") and found != done) or (name.endswith(".exp_avg_sq") and found.min() < 0):
+            raise InputError(f"{path}: {name} has values that no training leaves there; mend it, {_ELSE}")
