@@ -12,12 +12,12 @@ with a diffusion P, the spatial step of `denoise`. Before training F = 0, and D 
 convolutions, the same for every frame, sees inputs and gives outputs of about the same size at every noise level.
 
 It also has a **state** h, which it carries along the video: h_t = (1 − z) h_{t−1} + z c, gates z and candidates c from
-the frame and the old state. Some of the candidates are the frame's own pixels, so where nothing moves h can be an average
-over time. It looks at the past alone, so that a camera's frames can be denoised as they come.
+the frame and the old state. Some of the candidates are the frame's own pixels, so where nothing moves h can be an
+average over time. It looks at the past alone, so that a camera's frames can be denoised as they come.
 
 Whatever was trained, the pipeline sees a function (y, σ) → estimate. Below, a small network learns from a made-up scene
-for some seconds. Then it runs in three ways, which must agree: in PyTorch, in the library's own kernels, and as a term of
-the reverse process behind a PDE in one pipeline. This rung needs `pip install "pde_video[plot,torch]"`.
+for some seconds. It runs in PyTorch and in the library's own kernels, which must agree, and then in one pipeline with a
+PDE, frame by frame. This rung needs `pip install "pde_video[plot,torch]"`.
 
 Exercises
 ---------
