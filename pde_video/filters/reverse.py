@@ -35,7 +35,8 @@ def reverse(
     Parameters
     ----------
     denoiser : Denoiser
-        (y, σ) → estimate of the clean frames, in units of the frames: integers are seen as floats in [0, 1].
+        (y, σ) → estimate of the clean frames, in units of the frames: integers are seen as floats in [0, 1]. One
+        without ``along`` is asked for several frames at once, from several threads.
     times : sequence of float
         Noise levels σ, falling, ≥ 0, as `ddpm` and `karras` give them; the first is that of the video's noise.
     step : Step
