@@ -39,17 +39,11 @@ def sample(
     from pde_video.video.files import check_output
 
     check_output(target, force)
-    bar = shown_progress(range(steps), steps)
-    advanced = iter(bar)
-    drawn = pv.sample(
-        (*shape, 1),
-        rng=seed,
-        steps=steps,
-        callback=lambda t, y: next(advanced, None),
-    )
+    bar = iter(shown_progress(range(steps), steps, " levels"))
+    drawn = pv.sample((*shape, 1), rng=seed, steps=steps, callback=lambda t, y: next(bar, None))
     eight_bit = np.rint(255 * np.clip(drawn[..., 0], 0, 1)).astype(np.uint8)
     frames = pv.write(target, eight_bit, force=force)
-    beyond = float(np.mean((drawn < 0) | (drawn > 1)))
+    beyond = int(np.sum((drawn < 0) | (drawn > 1)))
     show({"output": str(target), "frames": frames, "steps": steps, "saturated": beyond}, as_json)
 
 
