@@ -463,3 +463,22 @@ def test_an_export_is_whole_or_not_there(trained, tmp_path, monkeypatch, capfd):
     assert output.stat().st_size > 1000
     assert list(tmp_path.iterdir()) == [output]
     assert capfd.readouterr().err == ""
+
+
+def test_a_file_that_came_to_be_while_it_trained_is_kept_and_so_is_what_was_learned(tmp_path):
+    path, settings = tmp_path / "m.safetensors", Settings(steps=3, **SMALL)
+
+    def progress(steps, count):
+        for number in steps:
+            path.write_bytes(b"mine")
+            yield number
+
+    with pytest.raises(FileExistsError):
+        train([footage()], path, settings=settings, progress=progress)
+    assert path.read_bytes() == b"mine"
+    path.unlink()
+    train([footage()], path, settings=settings, resume=True)
+    train([footage()], tmp_path / "whole.safetensors", settings=settings)
+    resumed, whole = (load_model(p).state_dict() for p in (path, tmp_path / "whole.safetensors"))
+    for name, value in whole.items():
+        torch.testing.assert_close(resumed[name], value, atol=0, rtol=0)

@@ -36,15 +36,15 @@ def sample(
     import numpy as np
 
     import pde_video as pv
+    from pde_video.filters.dtypes import as_dtype
     from pde_video.video.files import check_output
 
     check_output(target, force)
-    bar = iter(shown_progress(range(steps), steps, " levels"))
+    bar, report = iter(shown_progress(range(steps), steps, " levels")), {"saturated": 0}
     drawn = pv.sample((*shape, 1), rng=seed, steps=steps, callback=lambda t, y: next(bar, None))
-    eight_bit = np.rint(255 * np.clip(drawn[..., 0], 0, 1)).astype(np.uint8)
+    eight_bit = (as_dtype(frame, np.dtype(np.uint8), 255.0, report)[..., 0] for frame in drawn)
     frames = pv.write(target, eight_bit, force=force)
-    beyond = int(np.sum((drawn < 0) | (drawn > 1)))
-    show({"output": str(target), "frames": frames, "steps": steps, "saturated": beyond}, as_json)
+    show({"output": str(target), "frames": frames, "steps": steps, **report}, as_json)
 
 
 @click.command("train")

@@ -184,7 +184,7 @@ def from_onnx(
     """
     name = "an ONNX session"
     if isinstance(model, (str, PathLike)):
-        name, model = Path(model).name, _session(model)
+        name, model = Path(model).name, session(model)
     if not (hasattr(model, "run") and hasattr(model, "get_inputs")):
         raise ParameterError(f"model is {model!r}; it must be the path of an ONNX file, or an onnxruntime session")
     offered = {node.name: node for node in model.get_inputs()}
@@ -264,7 +264,8 @@ def _evaluating(module: Any, torch: Any) -> Iterator[None]:
             part.training = mode
 
 
-def _session(path: Any) -> Any:
+def session(path: Any) -> Any:
+    """Return a session of onnxruntime, on as many threads as the library uses, for the model in a file."""
     refuse_pickled(path)
     try:
         import onnxruntime

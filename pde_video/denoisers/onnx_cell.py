@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.denoisers.models import session
 from pde_video.denoisers.planes import Planewise
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
@@ -22,7 +23,7 @@ class OnnxNetwork(Planewise):
 
     Parameters
     ----------
-    session : onnxruntime.InferenceSession
+    model : onnxruntime.InferenceSession
         With inputs and outputs of these names, as `pde_video.learn.export_onnx` writes them.
 
     Raises
@@ -33,14 +34,14 @@ class OnnxNetwork(Planewise):
 
     most = 60 / 255  # With which `train` trains; ONNX does not carry the record.
 
-    def __init__(self, session: Any) -> None:
-        inputs, outputs = session.get_inputs(), [one.name for one in session.get_outputs()]
+    def __init__(self, model: Any) -> None:
+        inputs, outputs = model.get_inputs(), [one.name for one in model.get_outputs()]
         if [one.name for one in inputs] != _INPUTS or outputs != _OUTPUTS:
             raise InputError(
                 f"the model maps {[one.name for one in inputs]} to {outputs}; a cell maps {_INPUTS} to {_OUTPUTS}: "
                 "of other models make a denoiser with from_onnx"
             )
-        self.session, self.width = session, int(inputs[2].shape[1])
+        self.session, self.width = model, int(inputs[2].shape[1])
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> OnnxNetwork:
@@ -55,16 +56,8 @@ class OnnxNetwork(Planewise):
         """
         if importlib.util.find_spec("onnxruntime") is None:
             raise ParameterError("an .onnx file needs onnxruntime, which is missing: pip install 'pde-video[onnx]'")
-        import onnxruntime
-
         path = Path(path)
-        try:
-            session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-        except OSError as fault:
-            raise InputError(f"{path} cannot be read: {fault.strerror or fault}") from fault
-        except Exception as fault:  # onnxruntime has a kind of its own for each damage.
-            raise InputError(f"{path.name} holds no ONNX model that can be run: {fault}") from fault
-        network = cls(session)
+        network = cls(session(path))
         network.name = path.name
         return network
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -17,15 +18,15 @@ MIDDLE = 0.5  # Of the range of values.
 _MEAN = 1 / math.sqrt(3)  # Times the sum of three over √3: their mean.
 
 
-class Planewise:
+class Planewise(ABC):
     """A denoiser made of a causal cell for planes; see `Network`."""
 
     name = "network"
     most = math.inf  # The highest noise level that the network was trained with, as far as that is known.
 
+    @abstractmethod
     def cell(self, planes: Array, state: Any, sigma: float | Sequence[float]) -> tuple[Array, Any]:
         """Return the estimate of planes (P, H, W), of float32, and the state to give along with those that follow."""
-        raise NotImplementedError
 
     @staticmethod
     def guides(planes: Array, sigma: float | Sequence[float]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
@@ -19,12 +20,12 @@ from pde_video.protocols import Array
 PADS = ("repeat", "reflect")
 
 
-class _Along:
+class _Along(ABC):
     """What denoisers that work along a stream share: on an array they do what they do on a stream."""
 
+    @abstractmethod
     def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
         """Yield the estimate of every frame (H, W, C), in order."""
-        raise NotImplementedError
 
     def __call__(self, y: Array, sigma: float) -> Array:
         y = as_frames(y, sigma)

@@ -14,8 +14,7 @@ from safetensors.torch import load_file
 from pde_video.denoisers.network import Network
 from pde_video.errors import ParameterError
 from pde_video.learn.model import SpatioTemporal
-from pde_video.learn.writing import replaced
-from pde_video.video.files import check_output
+from pde_video.video.files import check_output, whole
 
 
 def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -> None:
@@ -54,7 +53,7 @@ def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -
     width, n, side = net.config["width"], 2, 16
     frame, state = torch.zeros(n, 1, side, side), torch.zeros(n, width, side // 2, side // 2)
     planes, rows, columns = (torch.export.Dim(name, min=1) for name in ("planes", "half_rows", "half_columns"))
-    with _silent(), replaced(output) as part:
+    with _silent(), whole(output, force) as part:
         torch.onnx.export(
             _Step(net).eval(),
             (frame, frame.clone(), state, torch.full((n,), 0.1)),

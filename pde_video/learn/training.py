@@ -127,7 +127,7 @@ class _Run:
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
         about = {"settings": _text(self.settings), "clips": json.dumps(self.clips), "done": str(self.done)}
-        write_tensors(path, tensors, about)
+        write_tensors(path, tensors, about, force=True)
         self.kept = self.done
 
     def resumed(self, path: Path) -> None:
@@ -229,17 +229,17 @@ def train(
         net = SpatioTemporal(settings.config)
         net.load_state_dict(run.average)
         psnr = validated(net, validation) if validation else None
-    except (KeyboardInterrupt, SystemExit):  # The latter is what SIGTERM becomes.
+        record = {
+            "footage": {one.name: len(one.frames) for one in footage},
+            "settings": asdict(settings),
+            "psnr": psnr,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        }
+        write_tensors(output, run.average, {"config": json.dumps(settings.config), "record": json.dumps(record)}, force)
+    except (KeyboardInterrupt, SystemExit, OSError):  # SIGTERM; a full disk, or an output that has come to be.
         if run.between and run.done > run.kept:
             run.saved(checkpoint)
         raise
-    record = {
-        "footage": {one.name: len(one.frames) for one in footage},
-        "settings": asdict(settings),
-        "psnr": psnr,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-    }
-    write_tensors(output, run.average, {"config": json.dumps(settings.config), "record": json.dumps(record)})
     checkpoint.unlink(missing_ok=True)
     return record
 
