@@ -106,7 +106,7 @@ from pde_video.times import ddpm as ddpm
 from pde_video.times import karras as karras
 from pde_video.times import uniform as uniform
 from pde_video.video.files import read as read
-from pde_video.video.files import run as run
 from pde_video.video.files import write as write
+from pde_video.video.running import run as run
 
 __version__: str

@@ -19,7 +19,8 @@ from pde_video.metrics import Psnr
 from pde_video.pictures import Place, Progress, cut, enlarged, most_textured, side_by_side
 from pde_video.protocols import Array
 from pde_video.residuals import Whiteness
-from pde_video.video.files import check_distinct, check_output, read, write_together
+from pde_video.video.files import read, write_together
+from pde_video.video.outputs import check_distinct, check_output
 
 
 def moving_scene(frames: int = 48, height: int = 240, width: int = 320) -> Generator[Array, None, None]:

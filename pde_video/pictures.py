@@ -14,7 +14,8 @@ from pde_video.errors import ParameterError
 from pde_video.filters.geometry import crop
 from pde_video.metrics import Comparison
 from pde_video.protocols import Array
-from pde_video.video.files import check_distinct, check_output, read, write_together
+from pde_video.video.files import read, write_together
+from pde_video.video.outputs import check_distinct, check_output
 
 Place = tuple[int, int, int, int]  # Top, left, height and width, in pixels.
 Progress = Callable[[Iterable[Array], int | None], Iterable[Array]]

@@ -13,7 +13,7 @@ from pathlib import Path
 from pde_video.bench.measuring import MEASURES, Benchmark, Row
 from pde_video.bench.noise import READOUT
 from pde_video.errors import OutputError, ParameterError
-from pde_video.video.files import check_output, whole
+from pde_video.video.outputs import check_output, whole
 
 _HEADINGS = ("PSNR, dB", "SSIM", "warped error", "VMAF", "ms/frame", "processor ms/frame")
 _DIGITS = (2, 4, 2, 1, 1, 1)

@@ -37,7 +37,7 @@ def sample(
 
     import pde_video as pv
     from pde_video.filters.dtypes import as_dtype
-    from pde_video.video.files import check_output
+    from pde_video.video.outputs import check_output
 
     check_output(target, force)
     bar, report = iter(shown_progress(range(steps), steps, " levels")), {"saturated": 0}

@@ -63,7 +63,7 @@ def train_on_files(
     _need_torch()
     from pde_video.learn.footage import Footage, load
     from pde_video.learn.training import Settings, train
-    from pde_video.video.files import check_output
+    from pde_video.video.outputs import check_output
 
     check_output(Path(output), bool(options.get("force")))
     settings = Settings(steps=steps, width=width, cell=cell, size=size, seed=seed)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from pde_video.denoisers.network import Network
 from pde_video.errors import ParameterError
 from pde_video.learn.model import SpatioTemporal
-from pde_video.video.files import check_output, whole
+from pde_video.video.outputs import check_output, whole
 
 
 def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -> None:

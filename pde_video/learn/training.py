@@ -23,7 +23,7 @@ from pde_video.learn.footage import Footage, check_size, pieces
 from pde_video.learn.model import SpatioTemporal
 from pde_video.learn.writing import write_tensors
 from pde_video.protocols import Array
-from pde_video.video.files import check_output
+from pde_video.video.outputs import check_output
 
 WARM = 50  # Steps over which the rate rises.
 LEVELS = (10, 25, 50)  # Noise of the validation, of 255.

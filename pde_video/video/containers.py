@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from pde_video.errors import InputError
 from pde_video.protocols import Array
 from pde_video.video.overlap import ahead
-from pde_video.video.source import FileVideo
+from pde_video.video.source import Choice, Decoded, FileVideo
 
 av.logging.set_level(None)  # Faults are raised, not printed.
 
@@ -29,7 +29,7 @@ LIMITED, FULL = 1, 2
 WAITING = 4  # Frames that may wait between decoder and filters, and between these and the encoder.
 
 
-def read_container(path: Path) -> FileVideo:
+def read_container(path: Path, choice: Choice) -> FileVideo:
     """Return the first video stream of a container, described but not decoded."""
     if path.suffix.lower() == ".gif" and not path.read_bytes().rstrip(b"\0").endswith(b";"):
         raise InputError(f"{path}: the file does not end as a GIF does; it is cut off")
@@ -113,18 +113,16 @@ def _is_neutral(frame: Any) -> bool:
     return all(np.abs(plane.astype(np.int16) - 128).max() <= 4 for plane in planes)
 
 
-def _decode(video: FileVideo) -> Generator[Array, None, None]:
-    index = -1
+def _decode(video: FileVideo) -> Decoded:
+    index, time = -1, Fraction(0)
     with contextlib.closing(ahead(_decoded(video), WAITING)) as decoded:
         for index, (pixels, time) in enumerate(decoded):
-            if index == len(video.timestamps):  # Not yet known from another iteration.
-                video.timestamps.append(time)
-            yield pixels
+            yield pixels, time
     end, rate = video.details["duration"], video.rate
-    if index >= 0 and end is not None and rate is not None and video.timestamps[index] + 2 / rate < end:
+    if index >= 0 and end is not None and rate is not None and time + 2 / rate < end:
         raise InputError(
             f"{video.path}: it declares {float(end):.2f} s, but the last frame that could be decoded is at "
-            f"{float(video.timestamps[index]):.2f} s"
+            f"{float(time):.2f} s"
         )
     if index < 0:
         raise InputError(f"{video.path}: the video stream holds no frame")
@@ -190,6 +188,12 @@ def _to_array(frame: Any, target: str) -> Array:
         pixels = frame.reformat(format=target, src_colorspace=SCALER_MATRICES[matrix]).to_ndarray()
     turns = int(frame.rotation) // 90
     return np.rot90(pixels, turns).copy() if turns else pixels
+
+
+def count_frames(path: Path) -> int:
+    """Return the number of packets of the video stream: of a file just written, one a frame."""
+    with _open(path) as container:
+        return sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))
 
 
 def known_matrix(matrix: int, height: int) -> int:

@@ -16,6 +16,7 @@ from pde_video.errors import OutputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video.containers import FULL, GREY_MARK, LIMITED, SCALER_MATRICES, WAITING, known_matrix, reason
 from pde_video.video.overlap import behind
+from pde_video.video.provenance import MARK
 from pde_video.video.source import Target
 
 H264 = ("libx264", {"crf": "16", "preset": "medium"})
@@ -41,6 +42,8 @@ class _Form:
 def write_container(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Encode `frames` into `temporary`, behind them in another thread; return how many there were."""
     form = _form(target)
+    if target.like and target.like.details.get("other_streams"):
+        target.told["not_copied"] = target.like.details["other_streams"]
     counted = target.suffix in (".avi", ".gif")  # These count frames: one per tick.
     # Copied and dated as they come: what becomes of a frame afterwards, or of its source, makes no difference.
     pictures = (
@@ -61,8 +64,8 @@ def _encode(
     target: Target, form: _Form, pictures: Iterator[tuple[Any, Fraction]], temporary: Path, counted: bool
 ) -> int:
     with av.open(f"file:{temporary}", "w", format=_muxer(target.suffix)) as container:
-        if target.channels == 1 and not form.pixel.startswith("gray"):
-            container.metadata["comment"] = GREY_MARK
+        marks = [GREY_MARK + " "] if target.channels == 1 and not form.pixel.startswith("gray") else []
+        container.metadata["comment"] = "".join([*marks, MARK, target.made])
         stream: Any = container.add_stream(form.codec, rate=target.rate, options=form.options)
         stream.height, stream.width = target.size
         stream.pix_fmt = form.pixel

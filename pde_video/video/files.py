@@ -1,13 +1,12 @@
-"""Read, write, run: formats by file name, and outputs that are whole or not there."""
+"""Read and write: formats by file name."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,37 +14,55 @@ from typing import Any
 import numpy as np
 
 from pde_video.errors import InputError, OutputError, ParameterError
-from pde_video.filters.lift import alike, first_frame, pipeline
+from pde_video.filters.lift import alike, first_frame
 from pde_video.protocols import Array
-from pde_video.video import containers, encoder, stacks, stills
+from pde_video.video import containers, encoder, provenance, stacks, stills
+from pde_video.video.outputs import check_output, whole
 from pde_video.video.overlap import all_behind
-from pde_video.video.source import FileVideo, Target
+from pde_video.video.source import MOST_PIXELS, Choice, Encoding, FileVideo, Target
 
 _DEFAULT_RATE = Fraction(25)
+Seconds = float | Fraction
+
+
+@dataclass(frozen=True)
+class _Format:
+    """What is done with files of some endings: opened, written, and counted when they were written."""
+
+    suffixes: tuple[str, ...]
+    read: Callable[[Path, Choice], FileVideo]
+    write: Callable[[Target, Iterator[Array], Path], int]
+    count: Callable[[Path], int]
+
+
 _NPY = (".npy",)
-_READERS: dict[tuple[str, ...], Callable[[Path], FileVideo]] = {
-    containers.SUFFIXES: containers.read_container,
-    stills.SUFFIXES: stills.read_stills,
-    stacks.TIFF_SUFFIXES: stacks.read_tiff,
-    _NPY: stacks.read_npy,
-}
-_WRITERS: dict[tuple[str, ...], Callable[[Target, Iterator[Array], Path], int]] = {
-    containers.SUFFIXES: encoder.write_container,
-    stills.SUFFIXES: stills.write_stills,
-    stacks.TIFF_SUFFIXES: stacks.write_tiff,
-    _NPY: stacks.write_npy,
-}
+_FORMATS = (
+    _Format(containers.SUFFIXES, containers.read_container, encoder.write_container, containers.count_frames),
+    _Format(stills.SUFFIXES, stills.read_stills, stills.write_stills, stills.count_frames),
+    _Format(stacks.TIFF_SUFFIXES, stacks.read_tiff, stacks.write_tiff, stacks.count_pages),
+    _Format(_NPY, stacks.read_npy, stacks.write_npy, stacks.count_rows),
+)
 
 
-def _by_suffix(table: dict[tuple[str, ...], Any], path: Path) -> Any:
-    for suffixes, function in table.items():
-        if path.suffix.lower() in suffixes:
-            return function
-    known = ", ".join(suffix for suffixes in table for suffix in suffixes)
-    raise ParameterError(f"{path}: files ending in {path.suffix!r} are not known; known are {known}")
+def format_of(path: Path) -> _Format:
+    """Return the format of files that end so, or refuse it."""
+    for known in _FORMATS:
+        if path.suffix.lower() in known.suffixes:
+            return known
+    names = ", ".join(suffix for known in _FORMATS for suffix in known.suffixes)
+    raise ParameterError(f"{path}: files ending in {path.suffix!r} are not known; known are {names}")
 
 
-def read(path: str | os.PathLike[str]) -> FileVideo:
+def read(
+    path: str | os.PathLike[str],
+    *,
+    start: Seconds | None = None,
+    end: Seconds | None = None,
+    frames: tuple[int, int | None] | None = None,
+    stream: int | None = None,
+    keep_partial: bool = False,
+    max_pixels: int = MOST_PIXELS,
+) -> FileVideo:
     """Open a video file; its frames are decoded one by one, when iterated over.
 
     frames = iter(read(path))
@@ -55,6 +72,17 @@ def read(path: str | os.PathLike[str]) -> FileVideo:
     path : path
         mp4, mkv, mov, avi, webm, gif; png, jpg, or a numbered sequence of them such as ``frame_%04d.png``; a
         multi-page tiff; or npy. GIF frames come as RGB.
+    start, end : number or Fraction, optional
+        Seconds after the first frame, ≥ 0: frames shown from `start` on, before `end`. Of formats without timestamps
+        only `frames` can be chosen.
+    frames : (int, int or None), optional
+        The number of the first frame wanted, from 0, and of the first after it that is not.
+    stream : int, optional
+        Which video stream, from 0, of a container that has several.
+    keep_partial : bool
+        Where a file is found to be damaged after some frames, end there (and say so in ``lost``).
+    max_pixels : int
+        Frames that have, or claim to have, more pixels than this are refused before there is memory for them.
 
     Returns
     -------
@@ -82,16 +110,47 @@ def read(path: str | os.PathLike[str]) -> FileVideo:
     >>> for frame in pv.read("in.mp4"):  # doctest: +SKIP
     ...     print(frame.shape)
     """
+    choice = _choice(start, end, frames, stream, keep_partial, max_pixels)
     path = Path(path)
-    reader = _by_suffix(_READERS, path)
+    known = format_of(path)
     if not stills.is_pattern(path):
         if not path.exists():
             raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
-        if not path.is_file():
+        if not path.is_file() and path.suffix.lower() != ".zarr":
             raise InputError(f"{path}: not a file")
-        if path.stat().st_size == 0:
+        if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty")
-    return reader(path)
+    video = known.read(path, choice)
+    video.choice = choice
+    if choice.last is not None and video.count is not None:
+        video.count = max(0, min(choice.last, video.count) - choice.first)
+    elif not choice.is_everything:
+        video.count = None if video.count is None or choice.end or choice.start else video.count - choice.first
+    return video
+
+
+def _choice(
+    start: Seconds | None,
+    end: Seconds | None,
+    frames: tuple[int, int | None] | None,
+    stream: int | None,
+    keep_partial: bool,
+    max_pixels: int,
+) -> Choice:
+    for name, seconds in {"start": start, "end": end}.items():
+        if seconds is not None and not (np.isfinite(float(seconds)) and seconds >= 0):
+            raise ParameterError(f"{name} is {seconds}; it must be seconds after the first frame, 0 or more")
+    if start is not None and end is not None and end <= start:
+        raise ParameterError(f"end is {end} and start {start}; end must be after start")
+    first, last = (0, None) if frames is None else frames
+    if first < 0 or (last is not None and last <= first):
+        raise ParameterError(f"frames are {frames}; they must be (first, one past the last), counted from 0")
+    if stream is not None and stream < 0:
+        raise ParameterError(f"stream is {stream}; video streams are counted from 0")
+    if max_pixels < 1:
+        raise ParameterError(f"max_pixels is {max_pixels}; it must be at least 1")
+    exact = [None if seconds is None else Fraction(seconds) for seconds in (start, end)]
+    return Choice(exact[0], exact[1], first, last, stream, keep_partial, max_pixels)
 
 
 def write(
@@ -101,6 +160,11 @@ def write(
     like: FileVideo | None = None,
     fps: float | Fraction | None = None,
     force: bool = False,
+    codec: str | None = None,
+    crf: int | None = None,
+    lossless: bool = False,
+    made: dict[str, Any] | None = None,
+    report: dict[str, Any] | None = None,
 ) -> int:
     """Write frames to a file, whole or not at all: under a temporary name beside it, then renamed.
 
@@ -119,6 +183,17 @@ def write(
         Frames per second, > 0, instead of those of `like`. Default without either: 25.
     force : bool
         Overwrite an existing file.
+    codec : {"h264", "hevc", "vp9", "av1", "ffv1"}, optional
+        Of containers. Default: by the ending.
+    crf : int, optional
+        Quality of a codec that loses some, less is better, within what that codec takes.
+    lossless : bool
+        Keep every value of the frames as it is, or refuse.
+    made : dict, optional
+        How the frames were made, for the file's metadata where the format has room. It is read when the first frame
+        has come.
+    report : dict, optional
+        Receives what the writer could not keep.
 
     Returns
     -------
@@ -149,11 +224,12 @@ def write(
     3
     """
     path = Path(path)
-    _by_suffix(_WRITERS, path)
+    format_of(path)
     _checked_rate(fps, like)
     check_output(path, force)
+    encoding = Encoding(codec, crf, lossless)
     with whole(path, force) as temporary:
-        return _fill(temporary, path, frames, like, fps)
+        return _fill(temporary, path, frames, like, fps, encoding, made or {}, report)
 
 
 def write_together(
@@ -166,7 +242,7 @@ def write_together(
     if len({path.resolve() for path in paths}) < len(paths):
         raise ParameterError(f"two outputs have one name: {', '.join(map(str, paths))}")
     for path in paths:
-        _by_suffix(_WRITERS, path)
+        format_of(path)
         check_output(path, force)
 
     def consumer(temporary: Path, path: Path) -> Callable[[Iterator[Array | None]], int]:
@@ -182,20 +258,38 @@ def write_together(
 
 
 def _fill(
-    temporary: Path, path: Path, frames: Iterable[Array], like: FileVideo | None, fps: float | Fraction | None
+    temporary: Path,
+    path: Path,
+    frames: Iterable[Array],
+    like: FileVideo | None,
+    fps: float | Fraction | None,
+    encoding: Encoding | None = None,
+    made: dict[str, Any] | None = None,
+    report: dict[str, Any] | None = None,
 ) -> int:
-    """Write to `temporary` what is to be `path`; return the number of frames."""
+    """Write to `temporary` what is to be `path`, and look at what was written; return the number of frames."""
+    known = format_of(path)
     count = len(frames) if isinstance(frames, np.ndarray) else like.count if like else None
     head, stream = first_frame(frames)
     if head.shape[2:] == (1,) and path.suffix.lower() not in _NPY:  # A picture with one channel is a grey one.
         head, stream = head[..., 0], (frame[..., 0] for frame in alike(stream, head))
-    target = Target(path, head, count, _checked_rate(fps, like), None if fps is not None else like)
+    rate, source = _checked_rate(fps, like), None if fps is not None else like
+    told = {} if report is None else report
+    target = Target(path, head, count, rate, source, encoding or Encoding(), provenance.as_text(made or {}), told)
     try:
-        return _by_suffix(_WRITERS, path)(target, alike(stream, head), temporary)
+        written = known.write(target, alike(stream, head), temporary)
+        found = known.count(temporary)
     except OSError as fault:
         if isinstance(fault, FileNotFoundError | OutputError):
             raise
         raise OutputError(fault.errno, f"{path} could not be written: {fault.strerror or fault}") from fault
+    except InputError as fault:
+        if temporary.exists() and str(temporary) in str(fault):
+            raise OutputError(errno.EIO, f"{path} could not be read again after it was written: {fault}") from fault
+        raise
+    if found != written:
+        raise OutputError(errno.EIO, f"{path}: {written} frames were written, but {found} are in the file")
+    return written
 
 
 def _checked_rate(fps: float | Fraction | None, like: FileVideo | None) -> Fraction:
@@ -204,120 +298,3 @@ def _checked_rate(fps: float | Fraction | None, like: FileVideo | None) -> Fract
     if not isinstance(fps, (int, float, Fraction)) or not (np.isfinite(float(fps)) and fps > 0):
         raise ParameterError(f"fps is {fps}; it must be a positive, finite number of frames per second")
     return Fraction(fps).limit_denominator(1_000_000)
-
-
-def check_output(path: Path, force: bool) -> None:
-    """Raise, before any work, if `path` cannot be written or would be overwritten without `force`."""
-    if not path.parent.is_dir():
-        raise OutputError(errno.ENOENT, f"the folder {path.parent} does not exist; create it first")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(errno.EACCES, f"the folder {path.parent} cannot be written to")
-    if path.is_dir():
-        raise OutputError(errno.EISDIR, f"{path} is a folder; name a file in it")
-    existing = _existing(path)
-    if existing and not force:
-        raise FileExistsError(
-            errno.EEXIST, "the output exists; pass --force (force=True) to overwrite", str(existing[0])
-        )
-
-
-def check_distinct(source: Path, target: Path) -> None:
-    """Raise if writing `target` would overwrite a file of `source`, by whatever name, even with ``force``."""
-    sources = _existing(source)
-    for file in _existing(target):
-        if any(file.samefile(other) for other in sources):
-            raise FileExistsError(errno.EEXIST, "input and output are the same file; name another output", str(file))
-
-
-def _existing(path: Path) -> list[Path]:
-    return stills.members(path) if stills.is_pattern(path) else [path] if path.exists() else []
-
-
-@contextlib.contextmanager
-def whole(path: Path, force: bool) -> Iterator[Path]:
-    """Give a name beside `path`; on success it becomes `path`, on any fault it disappears."""
-    temporary = path.with_name(f".pde-video-{secrets.token_hex(8)}{path.suffix}")
-    try:
-        if stills.is_pattern(path):
-            replaced = set(_existing(path))
-            temporary.mkdir()
-            yield temporary
-            check_output(path, force)  # It may have come to be in the meantime.
-            for file in sorted(temporary.iterdir()):
-                file.replace(path.with_name(file.name))
-                replaced.discard(path.with_name(file.name))
-            for surplus in replaced:  # What a longer sequence leaves would be read as part of this one.
-                surplus.unlink()
-        else:
-            yield temporary
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
-            check_output(path, force)  # It may have come to be in the meantime.
-            temporary.replace(path)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
-
-
-def run(
-    src: str | os.PathLike[str],
-    dst: str | os.PathLike[str],
-    *filters: Callable[..., Any],
-    force: bool = False,
-    progress: Callable[[Iterable[Array], int | None], Iterable[Array]] | None = None,
-) -> dict[str, Any]:
-    """Read a file, filter it and write a file, in one pass with bounded memory.
-
-    dst = write(pipeline(*filters)(read(src)))
-
-    Parameters
-    ----------
-    src, dst : path
-        As for `read` and `write`; two different files.
-    *filters : Filter
-        Applied one after the other; none copies the video.
-    force : bool
-        Overwrite an existing output.
-    progress : callable (frames, count) -> frames, optional
-        Wraps the stream of output frames, for example in a progress bar; `count` is None if not known.
-
-    Returns
-    -------
-    dict
-        What the filters estimated and did, the number of ``frames`` written, and under ``not_copied`` the streams of
-        the input (sound, subtitles) that are not in the output.
-
-    Raises
-    ------
-    FileNotFoundError, InputError
-        If the input cannot be read.
-    FileExistsError
-        If the output exists and `force` is not given, or is the input.
-    ParameterError, OutputError
-        As for `write`.
-
-    References
-    ----------
-    None.
-
-    Examples
-    --------
-    >>> import pde_video as pv
-    >>> pv.run("in.mp4", "out.mp4", pv.denoise)  # doctest: +SKIP
-    """
-    source, target = Path(src), Path(dst)
-    video = read(source)
-    _by_suffix(_WRITERS, target)
-    check_distinct(source, target)
-    check_output(target, force)
-    report: dict[str, Any] = {}
-    if video.details.get("other_streams"):
-        report["not_copied"] = video.details["other_streams"]
-    with contextlib.closing(iter(video)) as source_frames:  # Filters that fail may hold on to it.
-        frames = pipeline(*filters)(source_frames, report=report)
-        if progress is not None:
-            frames = progress(frames, video.count)
-        report["frames"] = write(target, frames, like=video, force=force)
-    return report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import tifffile
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video.source import FileVideo, Target
+from pde_video.video.source import Choice, Decoded, FileVideo, Target
 
 # What is wrong with a file is raised here, in one line; the library would log it as well.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -24,7 +24,7 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 _CLASSIC_LIMIT = 2**32 - 2**25  # Bytes that a TIFF of 32-bit offsets can hold, less room for its directories.
 
 
-def read_tiff(path: Path) -> FileVideo:
+def read_tiff(path: Path, choice: Choice) -> FileVideo:
     """Return the pages of a TIFF as frames, along the one axis besides rows, columns and samples."""
     try:
         with tifffile.TiffFile(path) as file:
@@ -55,7 +55,7 @@ def read_tiff(path: Path) -> FileVideo:
     return FileVideo(path, (size[0], size[1]), channels, np.dtype(dtype), decode, count=count, details={"axes": axes})
 
 
-def _decode_tiff(video: FileVideo, *, paged: bool, planar: bool) -> Generator[Array, None, None]:
+def _decode_tiff(video: FileVideo, *, paged: bool, planar: bool) -> Decoded:
     for index, page in enumerate(_pages(video.path) if paged else _mapped(video)):
         try:
             if page is None:
@@ -64,7 +64,7 @@ def _decode_tiff(video: FileVideo, *, paged: bool, planar: bool) -> Generator[Ar
         except (tifffile.TiffFileError, ValueError, RuntimeError, OSError, IndexError) as fault:
             raise InputError(f"{video.path}: page {index} cannot be read ({fault})") from fault
         pixels = np.ascontiguousarray(np.moveaxis(pixels, 0, -1)) if planar else pixels
-        yield pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+        yield pixels.astype(pixels.dtype.newbyteorder("="), copy=False), None
 
 
 def _pages(path: Path) -> Iterator[Any]:
@@ -96,7 +96,13 @@ def write_tiff(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     return count
 
 
-def read_npy(path: Path) -> FileVideo:
+def count_pages(path: Path) -> int:
+    """Return the number of pages of a file just written."""
+    with tifffile.TiffFile(path) as file:
+        return len(file.pages)
+
+
+def read_npy(path: Path, choice: Choice) -> FileVideo:
     """Return an array (T, H, W) or (T, H, W, C) in a NumPy file, mapped rather than loaded."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -108,10 +114,10 @@ def read_npy(path: Path) -> FileVideo:
         )
     channels = 1 if array.ndim == 3 else array.shape[3]
 
-    def decode(video: FileVideo) -> Generator[Array, None, None]:
+    def decode(video: FileVideo) -> Decoded:
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         for frame in mapped:
-            yield np.array(frame)
+            yield np.array(frame), None
 
     return FileVideo(path, array.shape[1:3], channels, array.dtype, decode, count=len(array))
 
@@ -137,3 +143,8 @@ def write_npy(target: Target, frames: Iterator[Array], temporary: Path) -> int:
         if file.tell() != start:
             raise RuntimeError("the NumPy header changed its length")
     return count
+
+
+def count_rows(path: Path) -> int:
+    """Return the number of frames of a file just written."""
+    return len(np.load(path, mmap_mode="r", allow_pickle=False))

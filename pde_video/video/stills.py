@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video.source import FileVideo, Target
+from pde_video.video.source import Choice, Decoded, FileVideo, Target
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _NUMBER = re.compile(r"%0?(\d*)d")
@@ -37,14 +37,14 @@ def members(pattern: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
-def read_stills(path: Path) -> FileVideo:
+def read_stills(path: Path, choice: Choice) -> FileVideo:
     """Return one picture, or a numbered sequence, as a video."""
     paths = members(path) if is_pattern(path) else [path]
     if not paths:
         raise FileNotFoundError(f"{path}: no file has a name of this pattern")
     first = _picture(paths[0])
 
-    def decode(video: FileVideo) -> Generator[Array, None, None]:
+    def decode(video: FileVideo) -> Decoded:
         for file in paths:
             pixels = _picture(file)
             if pixels.shape != first.shape or pixels.dtype != first.dtype:
@@ -52,7 +52,7 @@ def read_stills(path: Path) -> FileVideo:
                     f"{file}: shape {pixels.shape} and dtype {pixels.dtype}; {paths[0].name} has {first.shape} "
                     f"and {first.dtype}"
                 )
-            yield pixels
+            yield pixels, None
 
     channels = 1 if first.ndim == 2 else first.shape[2]
     return FileVideo(path, first.shape[:2], channels, first.dtype, decode, count=len(paths))
@@ -121,3 +121,11 @@ def _wide_png(frame: Array) -> bytes:
     )
     picture.pts = 0
     return b"".join(bytes(packet) for packet in [*codec.encode(picture), *codec.encode()])
+
+
+def count_frames(path: Path) -> int:
+    """Return the number of pictures in a folder just written, or 1 for a picture that can be read."""
+    if path.is_dir():
+        return sum(1 for _ in path.iterdir())
+    _picture(path)
+    return 1

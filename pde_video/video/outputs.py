@@ -1,0 +1,97 @@
+"""Outputs that are whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pde_video.errors import OutputError
+from pde_video.video import stills
+
+
+def check_output(path: Path, force: bool) -> None:
+    """Raise, before any work, if `path` cannot be written or would be overwritten without `force`."""
+    if not path.parent.is_dir():
+        raise OutputError(errno.ENOENT, f"the folder {path.parent} does not exist; create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(errno.EACCES, f"the folder {path.parent} cannot be written to")
+    if path.is_dir() and path.suffix.lower() != ".zarr":
+        raise OutputError(errno.EISDIR, f"{path} is a folder; name a file in it")
+    existing = _existing(path)
+    if existing and not force:
+        raise FileExistsError(
+            errno.EEXIST, "the output exists; pass --force (force=True) to overwrite", str(existing[0])
+        )
+
+
+def check_distinct(source: Path, target: Path) -> None:
+    """Raise if writing `target` would overwrite a file of `source`, by whatever name, even with ``force``."""
+    sources = _existing(source)
+    for file in _existing(target):
+        if any(file.samefile(other) for other in sources):
+            raise FileExistsError(errno.EEXIST, "input and output are the same file; name another output", str(file))
+
+
+def _existing(path: Path) -> list[Path]:
+    return stills.members(path) if stills.is_pattern(path) else [path] if path.exists() else []
+
+
+@contextlib.contextmanager
+def whole(path: Path, force: bool) -> Iterator[Path]:
+    """Give a name beside `path`; on success it becomes `path`, on any fault it disappears.
+
+    What is under that name then may be a file or a folder (and for a numbered sequence is a folder that is there
+    already). It is on the disk before it gets its final name.
+    """
+    temporary = path.with_name(f".pde-video-{secrets.token_hex(8)}{path.suffix}")
+    try:
+        if stills.is_pattern(path):
+            temporary.mkdir()
+        yield temporary
+        files = [temporary] if temporary.is_file() else [file for file in temporary.rglob("*") if file.is_file()]
+        for file in files:
+            _to_disk(file)
+        check_output(path, force)  # It may have come to be in the meantime.
+        if stills.is_pattern(path):
+            _move_members(temporary, path)
+        elif path.is_dir():  # A folder cannot be replaced in one step.
+            outdated = temporary.with_name(f"{temporary.name}.outdated")
+            path.replace(outdated)
+            temporary.replace(path)
+            shutil.rmtree(outdated)
+        else:
+            temporary.replace(path)
+        _to_disk(path.parent)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def _move_members(folder: Path, pattern: Path) -> None:
+    replaced = set(_existing(pattern))
+    for file in sorted(folder.iterdir()):
+        file.replace(pattern.with_name(file.name))
+        replaced.discard(pattern.with_name(file.name))
+    for surplus in replaced:  # What a longer sequence leaves would be read as part of this one.
+        surplus.unlink()
+
+
+def _to_disk(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return  # A folder cannot be opened everywhere.
+    try:
+        os.fsync(descriptor)
+    except OSError as fault:
+        if fault.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):  # Not every file system has it.
+            raise OutputError(fault.errno, f"{path} could not be written: {fault.strerror}") from fault
+    finally:
+        os.close(descriptor)

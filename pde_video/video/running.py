@@ -1,0 +1,100 @@
+"""From file to file, in one pass."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pde_video.filters.lift import pipeline
+from pde_video.protocols import Array
+from pde_video.video.files import format_of, read, write
+from pde_video.video.outputs import check_distinct, check_output
+from pde_video.video.provenance import fingerprint
+
+
+def run(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    *filters: Callable[..., Any],
+    force: bool = False,
+    progress: Callable[[Iterable[Array], int | None], Iterable[Array]] | None = None,
+    reading: Mapping[str, Any] | None = None,
+    encoding: Mapping[str, Any] | None = None,
+    made: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Read a file, filter it and write a file, in one pass with bounded memory.
+
+    dst = write(pipeline(*filters)(read(src)))
+
+    Parameters
+    ----------
+    src, dst : path
+        As for `read` and `write`; two different files.
+    *filters : Filter
+        Applied one after the other; none copies the video.
+    force : bool
+        Overwrite an existing output.
+    progress : callable (frames, count) -> frames, optional
+        Wraps the stream of output frames, for example in a progress bar; `count` is None if not known.
+    reading, encoding : dict, optional
+        Keyword arguments for `read` and `write`: ``{"start": 2.5}``, ``{"lossless": True}``.
+    made : dict, optional
+        What the output's metadata are to say of how it was made, besides the input's name and SHA-256, the names of the
+        filters, and what these have estimated by their first frame.
+
+    Returns
+    -------
+    dict
+        What the filters estimated and did, the number of ``frames`` written, under ``not_copied`` the streams of the
+        input (sound, subtitles) that are not in the output, and under ``lost`` what was wrong with an input of which a
+        part was kept.
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        If the input cannot be read.
+    FileExistsError
+        If the output exists and `force` is not given, or is the input.
+    ParameterError, OutputError
+        As for `write`.
+
+    References
+    ----------
+    None.
+
+    Examples
+    --------
+    >>> import pde_video as pv
+    >>> pv.run("in.mp4", "out.mp4", pv.denoise)  # doctest: +SKIP
+    """
+    source, target = Path(src), Path(dst)
+    video = read(source, **(reading or {}))
+    format_of(target)
+    check_distinct(source, target)
+    check_output(target, force)
+    report: dict[str, Any] = {}
+    facts = {
+        "input": source.name,
+        "sha256": fingerprint(source) if source.exists() else None,
+        "filters": [_name(one) for one in filters],
+        "report": report,
+        **(made or {}),
+    }
+    with contextlib.closing(iter(video)) as source_frames:  # Filters that fail may hold on to it.
+        frames = pipeline(*filters)(source_frames, report=report)
+        if progress is not None:
+            frames = progress(frames, video.count)
+        written = write(target, frames, like=video, force=force, made=facts, report=report, **(encoding or {}))
+    report["frames"] = written
+    if video.lost is not None:
+        report["lost"] = video.lost
+    return report
+
+
+def _name(a_filter: Any) -> str:
+    inner = a_filter.func if isinstance(a_filter, functools.partial) else a_filter
+    return str(getattr(inner, "__name__", type(inner).__name__))
