@@ -16,7 +16,7 @@ import numpy as np
 from pde_video.errors import InputError, OutputError, ParameterError
 from pde_video.filters.lift import alike, first_frame
 from pde_video.protocols import Array
-from pde_video.video import containers, encoder, provenance, stacks, stills
+from pde_video.video import containers, encoder, pipes, provenance, stacks, stills, y4m
 from pde_video.video.outputs import check_output, whole
 from pde_video.video.overlap import all_behind
 from pde_video.video.source import MOST_PIXELS, Choice, Encoding, FileVideo, Target
@@ -40,6 +40,7 @@ _FORMATS = (
     _Format(containers.SUFFIXES, containers.read_container, encoder.write_container, containers.count_frames),
     _Format(stills.SUFFIXES, stills.read_stills, stills.write_stills, stills.count_frames),
     _Format(stacks.TIFF_SUFFIXES, stacks.read_tiff, stacks.write_tiff, stacks.count_pages),
+    _Format(y4m.SUFFIXES, y4m.read_y4m, y4m.write_y4m, y4m.count_frames),
     _Format(_NPY, stacks.read_npy, stacks.write_npy, stacks.count_rows),
 )
 
@@ -62,6 +63,7 @@ def read(
     stream: int | None = None,
     keep_partial: bool = False,
     max_pixels: int = MOST_PIXELS,
+    raw: str | None = None,
 ) -> FileVideo:
     """Open a video file; its frames are decoded one by one, when iterated over.
 
@@ -70,8 +72,8 @@ def read(
     Parameters
     ----------
     path : path
-        mp4, mkv, mov, avi, webm, gif; png, jpg, or a numbered sequence of them such as ``frame_%04d.png``; a
-        multi-page tiff; or npy. GIF frames come as RGB.
+        mp4, mkv, mov, avi, webm, gif, y4m; png, jpg, or a numbered sequence of them such as ``frame_%04d.png``; a
+        multi-page tiff; or npy. GIF frames come as RGB. The text ``"-"`` is standard input, in y4m or raw.
     start, end : number or Fraction, optional
         Seconds after the first frame, ≥ 0: frames shown from `start` on, before `end`. Of formats without timestamps
         only `frames` can be chosen.
@@ -83,13 +85,16 @@ def read(
         Where a file is found to be damaged after some frames, end there (and say so in ``lost``).
     max_pixels : int
         Frames that have, or claim to have, more pixels than this are refused before there is memory for them.
+    raw : str, optional
+        What standard input holds, if frames without a header: ``"WIDTHxHEIGHT:LAYOUT"`` or, with a rate,
+        ``"640x480:gray16le:30000/1001"``; the layout is gray, gray16le, rgb24 or rgb48le.
 
     Returns
     -------
     Video
-        Iterable as often as wanted, with ``size``, ``channels``, ``dtype``, ``rate``, ``count``, ``timestamps``.
-        Frames are (H, W) or (H, W, C), uint8 or uint16 from containers (more than 8 bits are scaled to 16), and
-        as stored from stacks.
+        Iterable as often as wanted (standard input once), with ``size``, ``channels``, ``dtype``, ``rate``, ``count``,
+        ``timestamps``. Frames are (H, W) or (H, W, C), uint8 or uint16 from containers (more than 8 bits are scaled
+        to 16), and as stored from stacks.
 
     Raises
     ------
@@ -111,6 +116,12 @@ def read(
     ...     print(frame.shape)
     """
     choice = _choice(start, end, frames, stream, keep_partial, max_pixels)
+    if pipes.is_standard(path):
+        video = pipes.read_standard(choice, raw)
+        video.choice = choice
+        return video
+    if raw is not None:
+        raise ParameterError(f"{path}: only standard input, named -, holds raw frames; read it with: ... - < {path}")
     path = Path(path)
     known = format_of(path)
     if not stills.is_pattern(path):
@@ -165,6 +176,7 @@ def write(
     lossless: bool = False,
     made: dict[str, Any] | None = None,
     report: dict[str, Any] | None = None,
+    raw: bool = False,
 ) -> int:
     """Write frames to a file, whole or not at all: under a temporary name beside it, then renamed.
 
@@ -173,8 +185,10 @@ def write(
     Parameters
     ----------
     path : path
-        As for `read`; the ending chooses the format. H.264 in mp4, mov and mkv, VP9 in webm; lossless FFV1 in avi,
-        and in mkv for uint16. A format that would not keep the frames' dtype refuses them.
+        As for `read`; the ending chooses the format. The text ``"-"`` is standard output, where frames appear as they
+        come, in y4m with the source's chroma and depth, until nobody reads them any more. H.264 in
+        mp4, mov and mkv, VP9 in webm; lossless FFV1 in avi, and in mkv for uint16. A format that would not keep the
+        frames' dtype refuses them.
     frames : array or iterable of frames
         Frames (H, W) or (H, W, C) of one shape and dtype.
     like : Video, optional
@@ -194,6 +208,8 @@ def write(
         has come.
     report : dict, optional
         Receives what the writer could not keep.
+    raw : bool
+        Write plain frames to standard output, without a header; the report then tells how to read them.
 
     Returns
     -------
@@ -223,11 +239,17 @@ def write(
     ...     pv.write(path, np.zeros((3, 45, 61), np.uint16))
     3
     """
+    encoding = Encoding(codec, crf, lossless)
+    if pipes.is_standard(path):
+        pipes.check_standard_output()
+        target, stream = _target(pipes.OUTPUT, frames, like, fps, encoding, made or {}, report)
+        return pipes.write_standard(target, stream, raw)
+    if raw:
+        raise ParameterError(f"{path}: raw frames are written to standard output, named -, only")
     path = Path(path)
     format_of(path)
     _checked_rate(fps, like)
     check_output(path, force)
-    encoding = Encoding(codec, crf, lossless)
     with whole(path, force) as temporary:
         return _fill(temporary, path, frames, like, fps, encoding, made or {}, report)
 
@@ -269,15 +291,9 @@ def _fill(
 ) -> int:
     """Write to `temporary` what is to be `path`, and look at what was written; return the number of frames."""
     known = format_of(path)
-    count = len(frames) if isinstance(frames, np.ndarray) else like.count if like else None
-    head, stream = first_frame(frames)
-    if head.shape[2:] == (1,) and path.suffix.lower() not in _NPY:  # A picture with one channel is a grey one.
-        head, stream = head[..., 0], (frame[..., 0] for frame in alike(stream, head))
-    rate, source = _checked_rate(fps, like), None if fps is not None else like
-    told = {} if report is None else report
-    target = Target(path, head, count, rate, source, encoding or Encoding(), provenance.as_text(made or {}), told)
+    target, stream = _target(path, frames, like, fps, encoding, made, report)
     try:
-        written = known.write(target, alike(stream, head), temporary)
+        written = known.write(target, stream, temporary)
         found = known.count(temporary)
     except OSError as fault:
         if isinstance(fault, FileNotFoundError | OutputError):
@@ -290,6 +306,26 @@ def _fill(
     if found != written:
         raise OutputError(errno.EIO, f"{path}: {written} frames were written, but {found} are in the file")
     return written
+
+
+def _target(
+    path: Path,
+    frames: Iterable[Array],
+    like: FileVideo | None,
+    fps: float | Fraction | None,
+    encoding: Encoding | None,
+    made: dict[str, Any] | None,
+    report: dict[str, Any] | None,
+) -> tuple[Target, Iterator[Array]]:
+    """Return what a writer needs to know besides the frames, and these, held to be alike."""
+    count = len(frames) if isinstance(frames, np.ndarray) else like.count if like else None
+    head, stream = first_frame(frames)
+    if head.shape[2:] == (1,) and path.suffix.lower() not in _NPY:  # A picture with one channel is a grey one.
+        head, stream = head[..., 0], (frame[..., 0] for frame in alike(stream, head))
+    rate, source = _checked_rate(fps, like), None if fps is not None else like
+    told = {} if report is None else report
+    target = Target(path, head, count, rate, source, encoding or Encoding(), provenance.as_text(made or {}), told)
+    return target, alike(stream, head)
 
 
 def _checked_rate(fps: float | Fraction | None, like: FileVideo | None) -> Fraction:

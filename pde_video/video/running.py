@@ -13,6 +13,7 @@ from pde_video.filters.lift import pipeline
 from pde_video.protocols import Array
 from pde_video.video.files import format_of, read, write
 from pde_video.video.outputs import check_distinct, check_output
+from pde_video.video.pipes import check_standard_output, is_standard
 from pde_video.video.provenance import fingerprint
 
 
@@ -33,7 +34,7 @@ def run(
     Parameters
     ----------
     src, dst : path
-        As for `read` and `write`; two different files.
+        As for `read` and `write`; two different files, or ``"-"`` for standard input or output.
     *filters : Filter
         Applied one after the other; none copies the video.
     force : bool
@@ -71,15 +72,19 @@ def run(
     >>> import pde_video as pv
     >>> pv.run("in.mp4", "out.mp4", pv.denoise)  # doctest: +SKIP
     """
-    source, target = Path(src), Path(dst)
-    video = read(source, **(reading or {}))
-    format_of(target)
-    check_distinct(source, target)
-    check_output(target, force)
+    if is_standard(dst):  # Before the input is waited for.
+        check_standard_output()
+    video = read(src, **(reading or {}))
+    source = video.path
+    if not is_standard(dst):
+        target = Path(dst)
+        format_of(target)
+        check_distinct(source, target)
+        check_output(target, force)
     report: dict[str, Any] = {}
     facts = {
         "input": source.name,
-        "sha256": fingerprint(source) if source.exists() else None,
+        "sha256": fingerprint(source) if not is_standard(src) and source.exists() else None,
         "filters": [_name(one) for one in filters],
         "report": report,
         **(made or {}),
@@ -88,7 +93,7 @@ def run(
         frames = pipeline(*filters)(source_frames, report=report)
         if progress is not None:
             frames = progress(frames, video.count)
-        written = write(target, frames, like=video, force=force, made=facts, report=report, **(encoding or {}))
+        written = write(dst, frames, like=video, force=force, made=facts, report=report, **(encoding or {}))
     report["frames"] = written
     if video.lost is not None:
         report["lost"] = video.lost

@@ -1,0 +1,165 @@
+"""Standard input and output: y4m, which says what it holds, or raw frames, which do not.
+
+Everything happens in the caller's thread: a signal then ends even a wait for a program that neither reads nor writes.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import re
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from pde_video.errors import InputError, OutputError, ParameterError
+from pde_video.protocols import Array
+from pde_video.video import y4m
+from pde_video.video.source import Choice, Decoded, FileVideo, Target
+
+DASH = "-"
+INPUT, OUTPUT = Path("standard input"), Path("standard output")  # As messages call them.
+_LAYOUTS: dict[str, tuple[Any, int]] = {
+    "gray": (np.uint8, 1),
+    "gray16le": ("<u2", 1),
+    "rgb24": (np.uint8, 3),
+    "rgb48le": ("<u2", 3),
+}
+_RAW = re.compile(r"(\d{1,9})x(\d{1,9}):(\w+)(?::(\d{1,9}(?:/\d{1,9}|\.\d{1,9})?))?", re.ASCII)
+
+
+def is_standard(path: Any) -> bool:
+    """Tell whether a name stands for standard input or output. As a Path it is the name of a file."""
+    return isinstance(path, str) and path == DASH
+
+
+def read_standard(choice: Choice, raw: str | None) -> FileVideo:
+    """Return what comes through standard input as a video, which can be iterated over once."""
+    layout = None if raw is None else _raw(raw, choice)
+    file = _standard_input()
+    if layout is not None:
+        height, width, (dtype, channels), rate = layout
+        nbytes = height * width * channels * np.dtype(dtype).itemsize
+        shape = (height, width) if channels == 1 else (height, width, channels)
+        frames: Any = partial(_decoded_raw, file, nbytes=nbytes, shape=shape, dtype=np.dtype(dtype))
+        video = FileVideo(INPUT, (height, width), channels, np.dtype(dtype).newbyteorder("="), frames, rate=rate)
+        video.details = {"codec": "rawvideo", "bits": 8 * np.dtype(dtype).itemsize}
+    else:
+        start = file.readline(1024)
+        if not start:
+            raise InputError(f"{INPUT}: nothing came; the program before in the pipe may have failed")
+        if not y4m.MAGIC.startswith(start[: len(y4m.MAGIC)]):
+            raise InputError(
+                f"{INPUT}: it is not y4m, which begins with YUV4MPEG2; have ffmpeg write -f yuv4mpegpipe, or tell what "
+                "raw frames they are"
+            )
+        header = y4m.parsed(start, INPUT, choice.max_pixels)
+        video = y4m.described(header, INPUT, partial(y4m.decoded, file, header))
+    video.decode = _once(video.decode)
+    return video
+
+
+def _standard_input() -> BinaryIO:
+    if sys.__stdin__ is None:  # Closed: what is opened next would get its number.
+        raise InputError(f"{INPUT} is closed")
+    if os.isatty(0):
+        raise ParameterError(
+            f"{INPUT} is a terminal; have a program write into it: ffmpeg -i IN -f yuv4mpegpipe - | ..., or name a file"
+        )
+    return open(0, "rb", closefd=False)
+
+
+def _once(decode: Any) -> Any:
+    began: list[bool] = []
+
+    def first_time(video: FileVideo) -> Decoded:
+        if began:
+            raise InputError(f"{INPUT} can be read once; write it to a file to go over it again")
+        began.append(True)
+        yield from decode(video)
+
+    return first_time
+
+
+def _raw(text: str, choice: Choice) -> tuple[int, int, tuple[Any, int], Fraction | None]:
+    """Return height, width, layout and rate of such as 640x480:gray16le:30000/1001, or refuse it."""
+    match = _RAW.fullmatch(text)
+    if match is None or match[3] not in _LAYOUTS or not int(match[1]) * int(match[2]):
+        raise ParameterError(
+            f"raw frames are described as {text!r}; they must be WIDTHxHEIGHT:LAYOUT or WIDTHxHEIGHT:LAYOUT:RATE, as "
+            f"640x480:gray16le:25, with a layout of {', '.join(_LAYOUTS)}"
+        )
+    try:
+        rate = Fraction(match[4]) if match[4] else None
+    except ZeroDivisionError:
+        rate = Fraction(0)
+    if rate == 0:
+        raise ParameterError(f"raw frames are described as {text!r}; the rate must be positive")
+    y4m.check_size(int(match[2]), int(match[1]), INPUT, choice.max_pixels)
+    return int(match[2]), int(match[1]), _LAYOUTS[match[3]], rate
+
+
+def _decoded_raw(file: BinaryIO, video: FileVideo, *, nbytes: int, shape: tuple[int, ...], dtype: Any) -> Decoded:
+    for index in itertools.count():
+        time = index / video.rate if video.rate else None
+        if video.choice.is_past(index, time):
+            return
+        if not file.peek(1):  # type: ignore[attr-defined]
+            break
+        pixels = y4m.taken(file, nbytes, index, INPUT).view(dtype).reshape(shape)
+        yield pixels.astype(dtype.newbyteorder("="), copy=False), time
+    if index == 0:
+        raise InputError(f"{INPUT}: nothing came; the program before in the pipe may have failed")
+
+
+def check_standard_output() -> None:
+    """Raise if standard output cannot take a video."""
+    if sys.__stdout__ is None:
+        raise OutputError(errno.EBADF, f"{OUTPUT} is closed")
+    if os.isatty(1):
+        raise ParameterError(f"{OUTPUT} is a terminal, which cannot show a video; pipe it on, or name a file")
+
+
+def write_standard(target: Target, frames: Iterator[Array], raw: bool) -> int:
+    """Write the frames as they come, until they end or nobody reads them any more; return how many were written."""
+    check_standard_output()
+    pieces = _raw_pieces(target, frames) if raw else y4m.pieces(target, frames)
+    if sys.stdout is not None:
+        sys.stdout.flush()  # What was printed before comes before.
+    count = 0
+    for piece in pieces:
+        try:
+            _put(piece)
+        except BrokenPipeError:
+            target.told["closed_early"] = True  # By a reader that has enough, such as head.
+            break
+        except OSError as fault:
+            raise OutputError(fault.errno, f"{OUTPUT} could not be written: {fault.strerror}") from fault
+        count += 1
+    return count
+
+
+def _put(piece: bytes) -> None:
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[os.write(1, rest) :]
+
+
+def _raw_pieces(target: Target, frames: Iterator[Array]) -> Iterator[bytes]:
+    kinds = {(np.dtype(dtype).newbyteorder("="), channels): name for name, (dtype, channels) in _LAYOUTS.items()}
+    layout = kinds.get((target.first.dtype.newbyteorder("="), target.channels))
+    if layout is None:
+        raise ParameterError(
+            f"raw frames are {', '.join(_LAYOUTS)}; these are {target.first.dtype} with {target.channels} channels: "
+            "write .tiff or .npy, which hold them as they are"
+        )
+    if target.encoding.codec is not None or target.encoding.crf is not None:
+        raise ParameterError("raw frames are not compressed: they have no codec and no crf to choose")
+    target.told["raw"] = f"{target.size[1]}x{target.size[0]}:{layout}:{target.rate}"
+    return (frame.astype(_LAYOUTS[layout][0], copy=False).tobytes() for frame in frames)

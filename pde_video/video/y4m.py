@@ -1,0 +1,292 @@
+"""YUV4MPEG2 (y4m): a line of text and then plain frames, as programs hand them to each other through pipes."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+
+from pde_video.errors import InputError, ParameterError
+from pde_video.protocols import Array
+from pde_video.video.containers import FULL, LIMITED, SCALER_MATRICES, known_matrix
+from pde_video.video.source import Choice, Decoded, FileVideo, Target
+
+SUFFIXES = (".y4m",)
+MAGIC = b"YUV4MPEG2 "
+_FRAME = b"FRAME"
+_LONGEST = 1024  # Bytes of a line of text; ffmpeg takes 96.
+_SHIFTS = {"420": (1, 1), "422": (0, 1), "411": (0, 2), "444": (0, 0), "mono": (0, 0)}  # Of chroma rows, columns.
+_DEEPER = (9, 10, 12, 14, 16)
+_LAYOUT = re.compile("(420|422|444|mono)p?(9|10|12|14|16)?|(411)")
+_SITED = ("420jpeg", "420mpeg2", "420paldv")  # They say besides where a colour sample lies.
+# A colour sample is repeated where it is shared, and the mean of what shares it is stored: then a frame that no filter
+# changed comes back as it was. The scaler's flags: point or area, accurate rounding, full chroma in and out.
+_EXACT = 0x40000 | 0x2000 | 0x4000
+_REPEATED, _AVERAGED = 0x10 | _EXACT, 0x20 | _EXACT
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the first line says."""
+
+    size: tuple[int, int]
+    rate: Fraction | None
+    kind: str  # How colours are shared: 420, 422, 411, 444, or mono for none.
+    bits: int
+    layout: str  # Both, as written: 420mpeg2, 422p10, mono16.
+    full: bool = False
+    interlacing: str = "p"
+    aspect: str = "0:0"
+
+    @property
+    def pixel(self) -> str:
+        """The pixel format's name in FFmpeg."""
+        name = "gray" if self.kind == "mono" else f"yuv{self.kind}p"
+        return name if self.bits == 8 else f"{name}{self.bits}le"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values as stored."""
+        return np.dtype(np.uint8 if self.bits == 8 else "<u2")
+
+    @property
+    def planes(self) -> list[tuple[int, int]]:
+        """Rows and columns of each plane."""
+        (rows, columns), shifts = self.size, _SHIFTS[self.kind]
+        chroma = (-(-rows >> shifts[0]), -(-columns >> shifts[1]))
+        return [self.size] if self.kind == "mono" else [self.size, chroma, chroma]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a frame."""
+        return sum(rows * columns for rows, columns in self.planes) * self.dtype.itemsize
+
+    def line(self) -> bytes:
+        """Return the first line."""
+        rate = self.rate or Fraction(25)
+        words = [f"W{self.size[1]}", f"H{self.size[0]}", f"F{rate.numerator}:{rate.denominator}"]
+        ends = "FULL" if self.full else "LIMITED"
+        words += [f"I{self.interlacing}", f"A{self.aspect}", f"C{self.layout}", f"XCOLORRANGE={ends}"]
+        return MAGIC + " ".join(words).encode() + b"\n"
+
+
+def parsed(line: bytes, name: object, most_pixels: int) -> Header:
+    """Return what the first line says, or refuse it."""
+    if not line.startswith(MAGIC) or not line.endswith(b"\n"):
+        raise InputError(f"{name}: not a y4m video: it does not begin with a whole line that says YUV4MPEG2")
+    words = line[len(MAGIC) : -1].decode("ascii", "replace").split(" ")
+    said = {word[0]: word[1:] for word in words if word and word[0] != "X"}
+    ranges = {word[12:] for word in words if word.startswith("XCOLORRANGE=")}
+    sides = [said.get(side, "") for side in "HW"]
+    if not all(re.fullmatch("[0-9]{1,9}", side) and int(side) for side in sides):
+        raise InputError(f"{name}: its first line says height {sides[0]!r} and width {sides[1]!r}")
+    height, width = map(int, sides)
+    check_size(height, width, name, most_pixels)
+    layout = said.get("C", "420jpeg")
+    match = _LAYOUT.fullmatch("420" if layout in _SITED else layout)
+    if match is None:
+        raise InputError(
+            f"{name}: pixels are laid out as C{layout}; known are 420, 422, 444, mono of 8 to 16 bits and 411: convert "
+            "it, with ffmpeg: -pix_fmt yuv420p"
+        )
+    rate = re.fullmatch("([0-9]{1,9}):([0-9]{1,9})", said.get("F", "0:0"))
+    if rate is None:
+        raise InputError(f"{name}: its first line says the rate {said['F']!r}; it must be two numbers, as in F25:1")
+    exact = Fraction(int(rate[1]), int(rate[2])) if int(rate[2]) else Fraction(0)
+    aspect = said.get("A", "0:0")
+    if not re.fullmatch("[0-9]{1,9}:[0-9]{1,9}", aspect):
+        raise InputError(f"{name}: its first line says the pixel's aspect {aspect!r}; it must be two numbers")
+    kind, bits = match[1] or match[3], int(match[2] or 8)
+    woven = said.get("I", "p")[:1]
+    return Header((height, width), exact or None, kind, bits, layout, ranges == {"FULL"}, woven, aspect)
+
+
+def check_size(height: int, width: int, name: object, most_pixels: int) -> None:
+    """Refuse frames of too many pixels."""
+    if height * width > most_pixels:
+        raise InputError(
+            f"{name}: frames of {height} × {width} (height × width) are claimed, more than {most_pixels} pixels; "
+            "if that is right, raise max_pixels"
+        )
+
+
+def read_y4m(path: Path, choice: Choice) -> FileVideo:
+    """Return a y4m file as a video, described but not decoded."""
+    with path.open("rb") as file:
+        header, frames = _counted(file, path, choice)
+
+    def decode(video: FileVideo) -> Decoded:
+        with path.open("rb") as file:
+            file.readline()
+            yield from decoded(file, header, video)
+
+    return described(header, path, decode, frames)
+
+
+def _counted(file: BinaryIO, path: Path, choice: Choice) -> tuple[Header, int]:
+    """Return what the first line says and for how many whole frames there are bytes."""
+    line = file.readline(_LONGEST)
+    header = parsed(line, path, choice.max_pixels)
+    found = (path.stat().st_size - len(line)) // (len(_FRAME) + 1 + header.nbytes)
+    if not found:
+        raise InputError(f"{path}: the file ends in the middle of frame 0")
+    return header, found
+
+
+def count_frames(path: Path) -> int:
+    """Return for how many frames there are bytes in a file just written."""
+    with path.open("rb") as file:
+        return _counted(file, path, Choice())[1]
+
+
+def described(header: Header, name: Path, decode: Any, count: int | None = None) -> FileVideo:
+    """Return the video with such a first line."""
+    woven = header.interlacing in ("t", "b", "m")
+    warnings = ["the video is interlaced: two moments a frame; deinterlace it before, with ffmpeg: -vf bwdif"]
+    return FileVideo(
+        path=name,
+        size=header.size,
+        channels=1 if header.kind == "mono" else 3,
+        dtype=np.dtype(np.uint8 if header.bits == 8 else np.uint16),
+        decode=decode,
+        rate=header.rate,
+        count=count,
+        details={
+            "codec": "rawvideo",
+            "pixel_format": header.pixel,
+            "bits": header.bits,
+            "matrix": 2,  # Not told.
+            "range": FULL if header.full else LIMITED,
+            "time_base": 1 / header.rate if header.rate else None,
+            "duration": None,
+            "other_streams": [],
+            "y4m": header,
+            **({"warnings": warnings} if woven else {}),
+        },
+    )
+
+
+def decoded(file: BinaryIO, header: Header, video: FileVideo) -> Decoded:
+    """Yield the frames that follow the first line, to the last byte."""
+    for index in itertools.count():
+        time = index / header.rate if header.rate else None
+        if video.choice.is_past(index, time):  # What comes may be live: do not wait for more.
+            return
+        line = file.readline(_LONGEST)
+        if not line:
+            break
+        if not _FRAME.startswith(line[:5]) or line[5:6] not in (b"\n", b" ", b""):
+            raise InputError(f"{video.path}: frame {index} does not begin with the word FRAME; the data are damaged")
+        if not line.endswith(b"\n"):
+            raise InputError(f"{video.path}: the data end in the middle of frame {index}")
+        content = taken(file, header.nbytes, index, video.path)
+        yield _array(content, header) if video.choice.wants(index, time) else None, time
+    if index == 0:
+        raise InputError(f"{video.path}: no frame follows the first line")
+
+
+def taken(file: BinaryIO, nbytes: int, index: int, name: object) -> Array:
+    """Return the next bytes: all of them, or refuse. Memory is touched as they come, whatever number is claimed."""
+    content = np.empty(nbytes, np.uint8)
+    rest = content.data
+    while rest and (got := file.readinto(rest)):  # type: ignore[attr-defined]
+        rest = rest[got:]
+    if rest:
+        raise InputError(
+            f"{name}: the data end in the middle of frame {index}, after {nbytes - len(rest)} of {nbytes} bytes; what "
+            "wrote them may have failed"
+        )
+    return content
+
+
+def _array(content: Array, header: Header) -> Array:
+    """Return a frame: grey as it is, colours as RGB, more than 8 bits scaled to 16."""
+    values, top = content.view(header.dtype), 2**header.bits - 1
+    if header.bits not in (8, 16):
+        values = np.minimum(values, top)  # The other bits ought to be zero.
+    if header.kind == "mono":
+        deep = values.reshape(header.size)
+        return deep if header.bits in (8, 16) else ((deep * np.uint32(65535) + top // 2) // top).astype(np.uint16)
+    picture: Any = av.VideoFrame(header.size[1], header.size[0], header.pixel)
+    start = 0
+    for plane, (rows, columns) in zip(picture.planes, header.planes, strict=True):
+        _inside(plane, header)[:] = values[start : start + rows * columns].reshape(rows, columns)
+        start += rows * columns
+    picture.color_range = FULL if header.full else LIMITED
+    matrix = SCALER_MATRICES[known_matrix(-1, header.size[0])]
+    layout = "rgb24" if header.bits == 8 else "rgb48le"
+    return picture.reformat(format=layout, src_colorspace=matrix, interpolation=_REPEATED).to_ndarray()
+
+
+def _inside(plane: Any, header: Header) -> Array:
+    """Return a plane's values, without what fills its lines up."""
+    lines: Array = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    return lines.view(header.dtype)[:, : plane.width]
+
+
+def write_y4m(target: Target, frames: Iterator[Array], temporary: Path) -> int:
+    """Write the frames; return their number."""
+    count = 0
+    with temporary.open("wb") as file:
+        for count, piece in enumerate(pieces(target, frames), 1):
+            file.write(piece)
+    return count
+
+
+def pieces(target: Target, frames: Iterator[Array]) -> Iterator[bytes]:
+    """Return one piece for each frame, of which the first begins with the first line, or refuse such frames."""
+    if target.encoding.codec is not None or target.encoding.crf is not None:
+        raise ParameterError("y4m is not compressed: it has no codec and no crf to choose")
+    header = header_for(target)
+    if target.encoding.lossless and header.kind != "mono":
+        raise ParameterError("y4m keeps colours as YUV, which rounds them; raw frames, .mkv or .tiff are lossless")
+    return map(partial(_piece, header=header), itertools.count(), frames)
+
+
+def _piece(index: int, frame: Array, *, header: Header) -> bytes:
+    return b"".join([b"" if index else header.line(), _FRAME, b"\n", *_content(frame, header)])
+
+
+def header_for(target: Target) -> Header:
+    """Return the first line for such frames: chroma, depth, range and aspect as in the source, where it tells."""
+    dtype, channels = target.first.dtype, target.channels
+    if dtype not in (np.uint8, np.uint16) or channels not in (1, 3):
+        raise ParameterError(
+            f"y4m holds uint8 or uint16 frames with 1 or 3 channels; these are {dtype} with {channels}: write .tiff "
+            "or .npy, which hold them as they are"
+        )
+    details = target.like.details if target.like else {}
+    source: Header | None = details.get("y4m")
+    bits = 8 if dtype == np.uint8 else details["bits"] if details.get("bits") in _DEEPER else 16
+    shared = re.match("yuvj?(420|422|444)p" if bits > 8 else "yuvj?(4..)p", details.get("pixel_format") or "")
+    kind = "mono" if channels == 1 else shared[1] if shared and shared[1] in _SHIFTS else "444"
+    told = shared is not None if kind != "mono" else source is not None and source.kind == "mono"
+    full = details.get("range") == FULL if told else kind == "mono"
+    layout = kind if bits == 8 else f"{kind}{bits}" if kind == "mono" else f"{kind}p{bits}"
+    if source is None:
+        return Header(target.size, target.rate, kind, bits, "420mpeg2" if layout == "420" else layout, full)
+    layout = source.layout if (kind, bits) == (source.kind, source.bits) else layout
+    return Header(target.size, target.rate, kind, bits, layout, full, source.interlacing, source.aspect)
+
+
+def _content(frame: Array, header: Header) -> Iterator[bytes]:
+    if header.kind == "mono":
+        top = 2**header.bits - 1
+        grey = frame if header.bits in (8, 16) else (frame * np.uint32(top) + 32767) // 65535
+        return iter([grey.astype(header.dtype, copy=False).tobytes()])
+    layout = "rgb24" if header.bits == 8 else "rgb48le"
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout).reformat(
+        format=header.pixel,
+        dst_colorspace=SCALER_MATRICES[known_matrix(-1, header.size[0])],
+        dst_color_range=FULL if header.full else LIMITED,
+        interpolation=_AVERAGED,
+    )
+    return (_inside(plane, header).tobytes() for plane in picture.planes)
