@@ -14,6 +14,7 @@ import numpy as np
 
 from pde_video.errors import InputError
 from pde_video.protocols import Array
+from pde_video.video.opening import opened, reason
 from pde_video.video.overlap import ahead
 from pde_video.video.source import Choice, Decoded, FileVideo
 
@@ -33,7 +34,7 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
     """Return the first video stream of a container, described but not decoded."""
     if path.suffix.lower() == ".gif" and not path.read_bytes().rstrip(b"\0").endswith(b";"):
         raise InputError(f"{path}: the file does not end as a GIF does; it is cut off")
-    with _open(path) as container:
+    with opened(path, choice.max_pixels) as container:
         stream = _video_stream(container, path)
         codec = stream.codec_context
         if codec.pix_fmt is None or not codec.width or not codec.height:
@@ -73,19 +74,6 @@ def _seconds(clock: str | None) -> Fraction | None:
     """Return what a Matroska tag such as 00:00:01.200000000 says."""
     match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", clock or "")
     return Fraction(match[1]) * 3600 + Fraction(match[2]) * 60 + Fraction(match[3]) if match else None
-
-
-def _open(path: Path) -> Any:
-    try:
-        # The prefix keeps names such as `a:b` and `http://...` what they are: names of local files.
-        return av.open(f"file:{path}", options={"protocol_whitelist": "file"})
-    except (av.error.FFmpegError, ValueError) as fault:
-        raise InputError(f"{path}: not a video that can be read ({reason(fault)})") from fault
-
-
-def reason(fault: Exception) -> str:
-    """Return what FFmpeg says is wrong."""
-    return getattr(fault, "strerror", None) or str(fault)
 
 
 def _video_stream(container: Any, path: Path) -> Any:
@@ -134,7 +122,7 @@ def _decoded(video: FileVideo) -> Iterator[tuple[Array, Fraction]]:
         {1: "gray", 3: "rgb24", 4: "rgba"} if video.dtype == np.uint8 else {1: "gray16le", 3: "rgb48le", 4: "rgba64le"}
     )
     target = layout[video.channels]
-    with _open(video.path) as container:
+    with opened(video.path, video.choice.max_pixels) as container:
         for index, frame in enumerate(_frames(container, video)):
             pixels = _to_array(frame, target)
             if pixels.shape[:2] != video.size:
@@ -192,7 +180,7 @@ def _to_array(frame: Any, target: str) -> Array:
 
 def count_frames(path: Path) -> int:
     """Return the number of packets of the video stream: of a file just written, one a frame."""
-    with _open(path) as container:
+    with opened(path) as container:
         return sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from pde_video.errors import OutputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video.containers import FULL, GREY_MARK, LIMITED, SCALER_MATRICES, WAITING, known_matrix, reason
+from pde_video.video.containers import FULL, GREY_MARK, LIMITED, SCALER_MATRICES, WAITING, known_matrix
+from pde_video.video.opening import reason
 from pde_video.video.overlap import behind
 from pde_video.video.provenance import MARK
 from pde_video.video.source import Target

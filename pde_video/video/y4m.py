@@ -65,6 +65,12 @@ class Header:
         return [self.size] if self.kind == "mono" else [self.size, chroma, chroma]
 
     @property
+    def extended(self) -> tuple[int, int]:
+        """Rows and columns up to where whole groups share a colour: the scaler would stretch a part of one."""
+        down, across = _SHIFTS[self.kind]
+        return -(-self.size[0] >> down) << down, -(-self.size[1] >> across) << across
+
+    @property
     def nbytes(self) -> int:
         """Bytes of a frame."""
         return sum(rows * columns for rows, columns in self.planes) * self.dtype.itemsize
@@ -165,6 +171,7 @@ def described(header: Header, name: Path, decode: Any, count: int | None = None)
             "bits": header.bits,
             "matrix": 2,  # Not told.
             "range": FULL if header.full else LIMITED,
+            "aspect": _aspect(header.aspect),
             "time_base": 1 / header.rate if header.rate else None,
             "duration": None,
             "other_streams": [],
@@ -172,6 +179,12 @@ def described(header: Header, name: Path, decode: Any, count: int | None = None)
             **({"warnings": warnings} if woven else {}),
         },
     )
+
+
+def _aspect(said: str) -> Fraction | None:
+    """Return width by height of a pixel, if it is said and not square."""
+    wide, high = map(int, said.split(":"))
+    return Fraction(wide, high) if wide and high and wide != high else None
 
 
 def decoded(file: BinaryIO, header: Header, video: FileVideo) -> Decoded:
@@ -215,21 +228,22 @@ def _array(content: Array, header: Header) -> Array:
     if header.kind == "mono":
         deep = values.reshape(header.size)
         return deep if header.bits in (8, 16) else ((deep * np.uint32(65535) + top // 2) // top).astype(np.uint16)
-    picture: Any = av.VideoFrame(header.size[1], header.size[0], header.pixel)
+    picture: Any = av.VideoFrame(header.extended[1], header.extended[0], header.pixel)
     start = 0
     for plane, (rows, columns) in zip(picture.planes, header.planes, strict=True):
-        _inside(plane, header)[:] = values[start : start + rows * columns].reshape(rows, columns)
+        _lines(plane, header)[:rows, :columns] = values[start : start + rows * columns].reshape(rows, columns)
         start += rows * columns
     picture.color_range = FULL if header.full else LIMITED
     matrix = SCALER_MATRICES[known_matrix(-1, header.size[0])]
     layout = "rgb24" if header.bits == 8 else "rgb48le"
-    return picture.reformat(format=layout, src_colorspace=matrix, interpolation=_REPEATED).to_ndarray()
+    shown = picture.reformat(format=layout, src_colorspace=matrix, interpolation=_REPEATED).to_ndarray()
+    return np.ascontiguousarray(shown[: header.size[0], : header.size[1]])
 
 
-def _inside(plane: Any, header: Header) -> Array:
-    """Return a plane's values, without what fills its lines up."""
+def _lines(plane: Any, header: Header) -> Array:
+    """Return a plane's values, with what fills its lines up."""
     lines: Array = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-    return lines.view(header.dtype)[:, : plane.width]
+    return lines.view(header.dtype)
 
 
 def write_y4m(target: Target, frames: Iterator[Array], temporary: Path) -> int:
@@ -272,7 +286,9 @@ def header_for(target: Target) -> Header:
     full = details.get("range") == FULL if told else kind == "mono"
     layout = kind if bits == 8 else f"{kind}{bits}" if kind == "mono" else f"{kind}p{bits}"
     if source is None:
-        return Header(target.size, target.rate, kind, bits, "420mpeg2" if layout == "420" else layout, full)
+        aspect = details.get("aspect")
+        pixel = f"{aspect.numerator}:{aspect.denominator}" if aspect else "0:0"
+        return Header(target.size, target.rate, kind, bits, "420mpeg2" if layout == "420" else layout, full, "p", pixel)
     layout = source.layout if (kind, bits) == (source.kind, source.bits) else layout
     return Header(target.size, target.rate, kind, bits, layout, full, source.interlacing, source.aspect)
 
@@ -283,10 +299,14 @@ def _content(frame: Array, header: Header) -> Iterator[bytes]:
         grey = frame if header.bits in (8, 16) else (frame * np.uint32(top) + 32767) // 65535
         return iter([grey.astype(header.dtype, copy=False).tobytes()])
     layout = "rgb24" if header.bits == 8 else "rgb48le"
+    if header.extended != header.size:
+        beyond = [(0, more - size) for more, size in zip(header.extended, header.size, strict=True)]
+        frame = np.pad(frame, [*beyond, (0, 0)], mode="edge")
     picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout).reformat(
         format=header.pixel,
         dst_colorspace=SCALER_MATRICES[known_matrix(-1, header.size[0])],
         dst_color_range=FULL if header.full else LIMITED,
         interpolation=_AVERAGED,
     )
-    return (_inside(plane, header).tobytes() for plane in picture.planes)
+    planes = zip(picture.planes, header.planes, strict=True)
+    return (_lines(plane, header)[:rows, :columns].tobytes() for plane, (rows, columns) in planes)
