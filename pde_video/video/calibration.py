@@ -20,7 +20,7 @@ _MICRON = "µm"
 _NAMES = {"micron": _MICRON, "microns": _MICRON, "um": _MICRON, "\\u00B5m": _MICRON, "μm": _MICRON, "inch": "in"}
 _OME_UNITS = ("pm", "nm", _MICRON, "mm", "cm", "m", "in")
 _IMAGEJ = ("uint8", "uint16", "float32")
-_PER_SECOND = {"ns": 10**9, "µs": 10**6, "ms": 1000, "s": 1, "min": Fraction(1, 60), "h": Fraction(1, 3600)}
+_PER_SECOND = {"ns": 10**9, "µs": 10**6, "ms": 10**3, "s": 1}
 _COUNTS = ("ImageJ", "SCIFIO", "images", "channels", "slices", "frames", "hyperstack", "order")
 
 
@@ -62,11 +62,11 @@ def _from_imagej(text: str, page: Any) -> Described:
         sides = [page.tags.get(name) for name in ("XResolution", "YResolution")]
         if all(side is not None and len(side.value) == 2 and min(side.value) > 0 for side in sides):
             facts["pixel_size"] = [side.value[1] / side.value[0] for side in sides]
-    if spacing := _number(said.get("spacing")):
+    if spacing := positive(said.get("spacing")):
         facts["spacing"] = float(spacing)
-    interval, rate = _number(said.get("finterval")), _number(said.get("fps"))
-    if interval or rate:
-        facts["interval"] = interval or 1 / rate
+    interval, rate = positive(said.get("finterval")), positive(said.get("fps"))
+    if interval := interval or (1 / rate if rate else None):
+        facts["interval"] = interval
     return Described("imagej", leading, facts)
 
 
@@ -96,15 +96,16 @@ def _from_ome(text: str, samples: int, where: str) -> Described:
             raise InputError(f"{where}: the pages are not in the order of the frames; save the file in order")
     leading = leading or {"T" if said.get("SizeT") else "I": 1}
     facts: dict[str, Any] = {}
-    sizes = [_number(said.get(f"PhysicalSize{axis}")) for axis in "XYZ"]
+    sizes = [positive(said.get(f"PhysicalSize{axis}")) for axis in "XYZ"]
     units = [said.get(f"PhysicalSize{axis}Unit", _MICRON) for axis in "XYZ"]
     if sizes[0] and sizes[1] and units[0] == units[1]:
         facts.update(unit=_NAMES.get(units[0], units[0]), pixel_size=[float(sizes[0]), float(sizes[1])])
     if sizes[2] and units[2] == units[0]:
         facts.update(unit=_NAMES.get(units[2], units[2]), spacing=float(sizes[2]))
-    interval, units = _number(said.get("TimeIncrement")), _PER_SECOND.get(said.get("TimeIncrementUnit", "s"))
-    if interval and units:
-        facts["interval"] = interval / Fraction(units)
+    interval = positive(said.get("TimeIncrement"))
+    per_second = _PER_SECOND.get(said.get("TimeIncrementUnit", "s"))
+    if interval and per_second:
+        facts["interval"] = interval / per_second
     return Described("ome", leading, facts)
 
 
@@ -121,13 +122,13 @@ def _from_shaped(text: str, page: Any) -> Described:
     facts: dict[str, Any] = {}
     if isinstance(said.get("unit"), str):
         facts["unit"] = said["unit"]
-    if spacing := _number(said.get("spacing")):
+    if spacing := positive(said.get("spacing")):
         facts["spacing"] = float(spacing)
     sides = said.get("pixel_size")
-    if isinstance(sides, list) and len(sides) == 2 and all(_number(side) for side in sides):
+    if isinstance(sides, list) and len(sides) == 2 and all(positive(side) for side in sides):
         facts["pixel_size"] = sides
-    rate = _number(said.get("fps"))
-    interval = _number(said.get("interval")) or _number(said.get("finterval")) or (1 / rate if rate else None)
+    rate = positive(said.get("fps"))
+    interval = positive(said.get("interval")) or positive(said.get("finterval")) or (1 / rate if rate else None)
     if interval:
         facts["interval"] = interval
     leading = {axis: n for axis, n in zip(axes, lengths, strict=False) if n > 1}
@@ -140,7 +141,7 @@ def _whole(text: str | None) -> int:
     return max(1, number)
 
 
-def _number(value: Any) -> Fraction | None:
+def positive(value: Any) -> Fraction | None:
     """Return a positive number as it is written, without rounding, or None."""
     try:
         number = Fraction(str(value)) if len(str(value)) < 40 else None

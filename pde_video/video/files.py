@@ -16,7 +16,7 @@ import numpy as np
 from pde_video.errors import InputError, OutputError, ParameterError
 from pde_video.filters.lift import alike, first_frame
 from pde_video.protocols import Array
-from pde_video.video import containers, encoder, npy, provenance, stills, tiff
+from pde_video.video import containers, encoder, npy, provenance, stills, tiff, zarrays
 from pde_video.video.outputs import check_output, whole
 from pde_video.video.overlap import all_behind
 from pde_video.video.source import MOST_PIXELS, Choice, Encoding, FileVideo, Target
@@ -40,6 +40,7 @@ _FORMATS = (
     _Format(stills.SUFFIXES, stills.read_stills, stills.write_stills, stills.count_frames),
     _Format(tiff.SUFFIXES, tiff.read_tiff, tiff.write_tiff, tiff.count_pages),
     _Format(npy.SUFFIXES, npy.read_npy, npy.write_npy, npy.count_rows),
+    _Format(zarrays.SUFFIXES, zarrays.read_zarr, zarrays.write_zarr, zarrays.count_frames),
 )
 
 
