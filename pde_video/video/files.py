@@ -16,7 +16,7 @@ import numpy as np
 from pde_video.errors import InputError, OutputError, ParameterError
 from pde_video.filters.lift import alike, first_frame
 from pde_video.protocols import Array
-from pde_video.video import containers, encoder, pipes, provenance, stacks, stills, y4m
+from pde_video.video import containers, encoder, npy, pipes, provenance, stills, tiff, y4m, zarrays
 from pde_video.video.outputs import check_output, whole
 from pde_video.video.overlap import all_behind
 from pde_video.video.source import MOST_PIXELS, Choice, Encoding, FileVideo, Target
@@ -35,13 +35,13 @@ class _Format:
     count: Callable[[Path], int]
 
 
-_NPY = (".npy",)
 _FORMATS = (
     _Format(containers.SUFFIXES, containers.read_container, encoder.write_container, containers.count_frames),
     _Format(stills.SUFFIXES, stills.read_stills, stills.write_stills, stills.count_frames),
-    _Format(stacks.TIFF_SUFFIXES, stacks.read_tiff, stacks.write_tiff, stacks.count_pages),
+    _Format(tiff.SUFFIXES, tiff.read_tiff, tiff.write_tiff, tiff.count_pages),
+    _Format(npy.SUFFIXES, npy.read_npy, npy.write_npy, npy.count_rows),
+    _Format(zarrays.SUFFIXES, zarrays.read_zarr, zarrays.write_zarr, zarrays.count_frames),
     _Format(y4m.SUFFIXES, y4m.read_y4m, y4m.write_y4m, y4m.count_frames),
-    _Format(_NPY, stacks.read_npy, stacks.write_npy, stacks.count_rows),
 )
 
 
@@ -320,7 +320,7 @@ def _target(
     """Return what a writer needs to know besides the frames, and these, held to be alike."""
     count = len(frames) if isinstance(frames, np.ndarray) else like.count if like else None
     head, stream = first_frame(frames)
-    if head.shape[2:] == (1,) and path.suffix.lower() not in _NPY:  # A picture with one channel is a grey one.
+    if head.shape[2:] == (1,) and path.suffix.lower() not in npy.SUFFIXES:  # A picture with one channel is a grey one.
         head, stream = head[..., 0], (frame[..., 0] for frame in alike(stream, head))
     rate, source = _checked_rate(fps, like), None if fps is not None else like
     told = {} if report is None else report

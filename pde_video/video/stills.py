@@ -1,8 +1,11 @@
-"""PNG and JPEG pictures and numbered sequences of them, through imageio."""
+"""PNG and JPEG pictures and numbered sequences of them, through Pillow and imageio."""
 
 from __future__ import annotations
 
 import re
+import struct
+import sys
+import zlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,12 +14,17 @@ from typing import Any
 import av
 import imageio.v3 as iio
 import numpy as np
+from PIL import ImageOps, JpegImagePlugin, PngImagePlugin
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
+from pde_video.video.caps import refuse_huge
+from pde_video.video.provenance import MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_HEADER = 33  # Bytes of a PNG's signature and header.
 _NUMBER = re.compile(r"%0?(\d*)d")
 
 
@@ -42,11 +50,14 @@ def read_stills(path: Path, choice: Choice) -> FileVideo:
     paths = members(path) if is_pattern(path) else [path]
     if not paths:
         raise FileNotFoundError(f"{path}: no file has a name of this pattern")
-    first = _picture(paths[0])
+    first, comment = _picture(paths[0], choice)
 
     def decode(video: FileVideo) -> Decoded:
-        for file in paths:
-            pixels = _picture(file)
+        for index, file in enumerate(paths):
+            if not choice.wants(index, None):
+                yield None, None
+                continue
+            pixels, _ = _picture(file, choice)
             if pixels.shape != first.shape or pixels.dtype != first.dtype:
                 raise InputError(
                     f"{file}: shape {pixels.shape} and dtype {pixels.dtype}; {paths[0].name} has {first.shape} "
@@ -55,26 +66,53 @@ def read_stills(path: Path, choice: Choice) -> FileVideo:
             yield pixels, None
 
     channels = 1 if first.ndim == 2 else first.shape[2]
-    return FileVideo(path, first.shape[:2], channels, first.dtype, decode, count=len(paths))
+    made = found_in(comment)
+    details = {} if made is None else {"made": made}
+    return FileVideo(path, first.shape[:2], channels, first.dtype, decode, count=len(paths), details=details)
 
 
-def _picture(path: Path) -> Array:
-    try:
-        layout = _wide_colour(path)
-        if layout:  # Pillow, the default, would cut 16-bit colour to 8 bits without a word.
-            return np.asarray(iio.imread(path.read_bytes(), plugin="pyav", index=0, format=layout))
-        pixels = np.asarray(iio.imread(path, plugin="pillow", rotate=True))
-    except (OSError, ValueError, SyntaxError) as fault:
-        raise InputError(f"{path}: not a picture that can be read ({str(fault).splitlines()[0]})") from fault
-    return pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels
-
-
-def _wide_colour(path: Path) -> str | None:
+def _picture(path: Path, choice: Choice) -> tuple[Array, str]:
+    """Return the pixels and the comment of a PNG or JPEG picture, whichever it is, and of nothing else."""
     with path.open("rb") as file:
         header = file.read(26)
-    if header[:8] != b"\x89PNG\r\n\x1a\n" or header[24:25] != b"\x10":
-        return None
-    return {2: "rgb48le", 6: "rgba64le"}.get(header[25])
+    png = header.startswith(_PNG)
+    if not png and not header.startswith(b"\xff\xd8"):
+        raise InputError(f"{path}: not a picture that can be read (neither PNG nor JPEG)")
+    # Not Image.open, which warns, or refuses, by a cap of its own.
+    kind = PngImagePlugin.PngImageFile if png else JpegImagePlugin.JpegImageFile
+    try:
+        with kind(path) as image:
+            refuse_huge(path, image.size, choice)
+            if getattr(image, "n_frames", 1) > 1 and png:
+                raise InputError(f"{path}: an animated PNG; convert it to a numbered sequence, or to .mkv")
+            comment = image.info.get("comment" if not png else "Comment", "")
+            if png:
+                image.verify()  # All checksums; what is cut off has none.
+        layout = {2: "rgb48le", 4: "rgba64le", 6: "rgba64le"}.get(header[25]) if png and header[24] == 16 else None
+        if layout:  # Pillow would cut 16-bit colour to 8 bits without a word.
+            pixels = np.asarray(iio.imread(path.read_bytes(), plugin="pyav", index=0, format=layout))
+        else:
+            with kind(path) as image:
+                if image.mode == "CMYK":
+                    raise InputError(f"{path}: values mean CMYK, amounts of ink; convert it to RGB")
+                pixels = _as_array(ImageOps.exif_transpose(image))
+    except InputError:
+        raise
+    except Exception as fault:  # A library at work on bytes that nobody vouches for.
+        reason = [*str(fault).splitlines(), type(fault).__name__][0]
+        raise InputError(f"{path}: not a picture that can be read ({reason})") from fault
+    return pixels, comment.decode(errors="replace") if isinstance(comment, bytes) else str(comment)
+
+
+def _as_array(image: Any) -> Array:
+    """Return grey, RGB or RGBA: what the pixels mean, whatever they are stored as."""
+    if image.mode.startswith("I"):
+        return np.asarray(image).astype(np.uint16)
+    if image.mode == "LA" or "transparency" in image.info:
+        return np.asarray(image.convert("RGBA"))
+    if image.mode in ("1", "P"):
+        return np.asarray(image.convert("L" if image.mode == "1" else "RGB"))
+    return np.asarray(image)
 
 
 def write_stills(target: Target, frames: Iterator[Array], temporary: Path) -> int:
@@ -92,7 +130,8 @@ def write_stills(target: Target, frames: Iterator[Array], temporary: Path) -> in
                 f"{target.path.name} holds one frame, but there are more; name a sequence: "
                 f"{target.path.stem}_%04d{target.path.suffix}"
             )
-        _write_picture(temporary / member_name(target.path, count) if many else temporary, frame, jpeg)
+        file = temporary / member_name(target.path, count) if many else temporary
+        _write_picture(file, frame, jpeg, f"{MARK}{target.made}" if target.made else "")
     return count
 
 
@@ -101,13 +140,23 @@ def member_name(pattern: Path, number: int) -> str:
     return _NUMBER.sub(lambda match: str(number).zfill(int(match[1] or 0)), pattern.name)
 
 
-def _write_picture(path: Path, frame: Array, jpeg: bool) -> None:
+def _write_picture(path: Path, frame: Array, jpeg: bool, comment: str) -> None:
     frame = frame[..., 0] if frame.ndim == 3 and frame.shape[2] == 1 else frame
+    options: dict[str, Any] = {"quality": 95, "comment": comment} if jpeg else {}
+    if not jpeg and comment:
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_text("Comment", comment)
     if frame.dtype == np.uint16 and frame.ndim == 3:
-        path.write_bytes(_wide_png(frame))
+        path.write_bytes(_with_text(_wide_png(frame), comment))
     else:
-        options: dict[str, Any] = {"quality": 95} if jpeg else {}
         iio.imwrite(path, frame, plugin="pillow", **options)
+
+
+def _with_text(data: bytes, comment: str) -> bytes:
+    """Put a comment behind the header of a PNG, which has a fixed length."""
+    chunk = b"tEXtComment\0" + comment.encode("latin-1", "replace")
+    framed = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return data[:_HEADER] + framed + data[_HEADER:] if comment else data
 
 
 def _wide_png(frame: Array) -> bytes:
@@ -127,5 +176,5 @@ def count_frames(path: Path) -> int:
     """Return the number of pictures in a folder just written, or 1 for a picture that can be read."""
     if path.is_dir():
         return sum(1 for _ in path.iterdir())
-    _picture(path)
+    _picture(path, Choice(max_pixels=sys.maxsize))
     return 1

@@ -1,0 +1,92 @@
+"""NumPy files, mapped rather than loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pde_video.errors import InputError, ParameterError
+from pde_video.protocols import Array
+from pde_video.video.caps import refuse_huge
+from pde_video.video.source import Choice, Decoded, FileVideo, Target
+
+SUFFIXES: tuple[str, ...] = (".npy",)
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def read_npy(path: Path, choice: Choice) -> FileVideo:
+    """Return an array (T, H, W) or (T, H, W, C) in a NumPy file."""
+    array, missing = _mapped(path)
+    refuse_huge(path, array.shape[1:], choice)
+
+    def decode(video: FileVideo) -> Decoded:
+        array, missing = _mapped(path)
+        for index, frame in enumerate(array):
+            yield np.array(frame, order="C") if choice.wants(index, None) else None, None
+        if missing:
+            raise InputError(missing)
+
+    if missing and not (choice.keep_partial and len(array)):
+        raise InputError(missing)
+    channels = 1 if array.ndim == 3 else array.shape[3]
+    size = (array.shape[1], array.shape[2])
+    return FileVideo(path, size, channels, array.dtype, decode, count=None if missing else len(array))
+
+
+def _mapped(path: Path) -> tuple[Array, str | None]:
+    """Return the frames that are there, and what is wrong if the header says that there are more."""
+    with path.open("rb") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            shape, by_columns, dtype = _HEADERS[version](file)
+        except (ValueError, EOFError, KeyError, OSError, SyntaxError, TypeError, RecursionError, MemoryError) as fault:
+            raise InputError(f"{path}: not a NumPy array that can be read ({fault})") from fault
+        offset, end = file.tell(), file.seek(0, 2)
+    if dtype.hasobject:
+        raise InputError(f"{path}: the array is pickled, which can run any program when it is read: it is not read")
+    if dtype.kind not in "biufc" or len(shape) not in (3, 4) or min(shape) < 1:
+        raise InputError(f"{path}: {dtype} values of shape {shape}; a video is numbers (T, H, W) or (T, H, W, C)")
+    needed, there, missing = math.prod(shape) * dtype.itemsize, end - offset, None
+    if needed > there:
+        whole = 0 if by_columns else there // (needed // shape[0])
+        missing = f"{path}: frame {whole} is cut off: the array needs {needed} bytes, and the file has {there}"
+        shape = (whole, *shape[1:])
+    if shape[0] == 0:
+        raise InputError(missing)
+    order: Any = "F" if by_columns else "C"
+    return np.memmap(path, dtype, "r", offset, shape, order), missing
+
+
+def write_npy(target: Target, frames: Iterator[Array], temporary: Path) -> int:
+    """Write the frames behind a header that gets their number when it is known; return it."""
+    if target.first.dtype.hasobject:
+        raise ParameterError(f"frames of dtype {target.first.dtype} would have to be pickled; convert them")
+
+    def header(count: int) -> dict[str, object]:
+        descr = np.lib.format.dtype_to_descr(target.first.dtype)
+        return {"descr": descr, "fortran_order": False, "shape": (count, *target.first.shape)}
+
+    count = 0
+    with temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header(0))
+        start = file.tell()
+        for count, frame in enumerate(frames, 1):
+            file.write(np.ascontiguousarray(frame).data)
+        file.seek(0)
+        # NumPy pads headers so that the first axis may grow: the rewritten one has the same length.
+        np.lib.format.write_array_header_1_0(file, header(count))
+        if file.tell() != start:
+            raise RuntimeError("the NumPy header changed its length")
+    return count
+
+
+def count_rows(path: Path) -> int:
+    """Return the number of frames of a file just written."""
+    array, missing = _mapped(path)
+    if missing:
+        raise InputError(missing)
+    return len(array)

@@ -1,0 +1,287 @@
+"""Multi-page TIFF, through tifffile: a page a frame, with axes and calibration."""
+
+from __future__ import annotations
+
+import logging
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from pde_video.errors import InputError
+from pde_video.protocols import Array
+from pde_video.video.calibration import Described, described, fits_imagej, imagej_text, ome_text, shaped_text
+from pde_video.video.caps import refuse_huge
+from pde_video.video.provenance import MARK, found_in
+from pde_video.video.source import Choice, Decoded, FileVideo, Target
+
+# What is wrong with a file is raised here, in one line; the library would log it as well.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+logging.getLogger("tifffile").propagate = False
+
+SUFFIXES: tuple[str, ...] = (".tif", ".tiff")
+_CLASSIC_LIMIT = 2**32 - 2**25  # Bytes that a TIFF of 32-bit offsets can hold, less room for its directories.
+_MANY = 10**9  # Frames: with room for such a number, a description can be rewritten where it is.
+_MOST_TAGS = 4096
+_LENGTHS = ("resolution", "pixel_size", "unit", "yunit", "zunit", "spacing", "xorigin", "yorigin", "zorigin")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the frames are."""
+
+    pages: int
+    mapped: int = 0  # Frames behind one another, of a file that has one directory for all of them.
+    offset: int = 0  # Of these.
+    fault: str | None = None  # What is wrong behind the frames that are there.
+
+
+def read_tiff(path: Path, choice: Choice) -> FileVideo:
+    """Return the pages of a TIFF as frames, along the one axis besides rows, columns and samples."""
+    pages, fault = _directories(path)
+    try:
+        # Without is_ome the library would open other files, which an OME description names.
+        with tifffile.TiffFile(path, is_ome=False) as file:
+            page = file.pages.first
+            _check_page(path, page, choice)
+            told = described(page, str(path))
+            if told.kind != "plain" and told.pages < pages:
+                told = Described()
+            layout = _layout(path, page, told.pages if told.kind != "plain" else 0, pages, fault)
+            if told.kind == "plain":
+                told.leading = _series_axes(path, file, page, layout)
+            details = _details(page, told)
+            shape, dtype, planar = page.shape, np.dtype(page.dtype), page.axes == "SYX"
+    except InputError:
+        raise
+    except Exception as failure:  # A library at work on bytes that nobody vouches for.
+        raise InputError(f"{path}: not a TIFF that can be read ({failure})") from failure
+    longer = [f"{axis} ({count})" for axis, count in told.leading.items() if count > 1]
+    if len(longer) > 1 or "C" in "".join(longer):
+        raise InputError(
+            f"{path}: axes {details['axes']}, of which {', '.join(longer)}; a video has rows Y, columns X, samples S "
+            "at most, and one more axis, of frames: split the others into files of their own"
+        )
+    size, channels = (shape[-2:], shape[0]) if planar else (shape[:2], math.prod(shape[2:]))
+    interval = told.facts.get("interval") if "Z" not in told.leading else None
+    return FileVideo(
+        path,
+        (size[0], size[1]),
+        channels,
+        dtype,
+        lambda video: _decode(video, layout, planar, shape),
+        rate=None if interval is None else 1 / interval,
+        count=None if layout.fault else layout.mapped or layout.pages,
+        details=details,
+    )
+
+
+def _directories(path: Path) -> tuple[int, str | None]:
+    """Return the number of pages, and what is wrong behind them; each directory says where the next is."""
+    with path.open("rb") as file:
+        end = file.seek(0, 2)
+        file.seek(0)
+        order = {b"II": "<", b"MM": ">"}.get(file.read(2))
+        kind = struct.unpack(f"{order}H", head)[0] if order and len(head := file.read(2)) == 2 else 0
+        if kind not in (42, 43):
+            raise InputError(f"{path}: not a TIFF that can be read (its first bytes are not those of one)")
+        number, link, tag = ("H", "I", 12) if kind == 42 else ("Q", "Q", 20)
+        where, seen = 4 if kind == 42 else 8, set[int]()
+
+        def unpacked(kind: str, at: int) -> int | None:
+            file.seek(at)
+            data = file.read(struct.calcsize(f"={kind}"))
+            return struct.unpack(f"{order}{kind}", data)[0] if len(data) == struct.calcsize(f"={kind}") else None
+
+        while (offset := unpacked(link, where)) != 0:
+            if offset is None:
+                break
+            if offset in seen:
+                raise InputError(f"{path}: page {len(seen)} is an earlier one again; the file is damaged")
+            tags = unpacked(number, offset) if offset < end else None
+            if tags is None or tags > _MOST_TAGS:
+                break
+            where = offset + struct.calcsize(f"={number}") + tags * tag
+            if where + struct.calcsize(f"={link}") > end:
+                break
+            seen.add(offset)
+        else:
+            if seen:
+                return len(seen), None
+        fault = f"{path}: page {len(seen)} is missing or damaged; the file seems to be cut off"
+        if not seen:
+            raise InputError(fault)
+        return len(seen), fault
+
+
+def _check_page(path: Path, page: Any, choice: Choice) -> None:
+    if page.axes not in ("YX", "YXS", "SYX") or page.dtype is None:
+        raise InputError(
+            f"{path}: axes {page.axes} in a page, dtype {page.dtype}; a page is rows Y, columns X, samples S"
+        )
+    meaning = tifffile.PHOTOMETRIC(page.photometric).name
+    if meaning not in ("MINISBLACK", "RGB"):
+        raise InputError(f"{path}: values mean {meaning}; only MINISBLACK and RGB are read as they are: convert it")
+    rows = page.shape if page.axes != "SYX" else (*page.shape[1:], page.shape[0])
+    for shape in (rows, page.chunks if page.axes != "SYX" else page.chunks[1:]):
+        refuse_huge(path, shape, choice)
+
+
+def _layout(path: Path, page: Any, declared: int, pages: int, fault: str | None) -> _Layout:
+    """Return where frames are, of which so many are declared (0: it is not said) and so many pages there."""
+    if declared <= 1 or declared == pages or fault:
+        return _Layout(pages, fault=fault)
+    if pages > 1 or not page.is_final:
+        return _Layout(pages, fault=f"{path}: page {pages} is missing: {declared} are declared, and {pages} are there")
+    offset, end = page.dataoffsets[0], path.stat().st_size
+    there = min(declared, max(0, end - offset) // page.nbytes)
+    cut = f"{path}: page {there} is cut off: {declared} are declared" if there < declared else None
+    return _Layout(1, there, offset, cut)
+
+
+def _series_axes(path: Path, file: Any, page: Any, layout: _Layout) -> dict[str, int]:
+    """Return the axes of a file that does not say them in one of the known ways, as the library sees them."""
+    if layout.fault:
+        return {"I": layout.pages}
+    series = file.series
+    if len(series) > 1:
+        raise InputError(f"{path}: the file holds several series of pictures, which differ in shape or dtype")
+    axes, shape = series[0].axes, series[0].shape
+    leading = dict(zip(axes[: -page.ndim], shape, strict=False)) or {"I": 1}
+    if math.prod(leading.values()) != layout.pages:
+        raise InputError(f"{path}: {axes} of lengths {shape} in {layout.pages} pages; save it with one page a frame")
+    return leading
+
+
+def _details(page: Any, told: Described) -> dict[str, Any]:
+    details: dict[str, Any] = {"axes": "".join(told.leading) + page.axes, "tiff": told.kind, **told.facts}
+    if "interval" in details:
+        details["interval"] = float(details["interval"])  # The rate is exact.
+    sides = [page.tags.get(name) for name in ("XResolution", "YResolution")]
+    if all(side is not None and len(side.value) == 2 and min(side.value) > 0 for side in sides):
+        unit = tifffile.RESUNIT(page.tags.valueof("ResolutionUnit", default=2)).name
+        resolution = [list(side.value) for side in sides]
+        if resolution != [[1, 1], [1, 1]] or unit != "NONE":  # What is written where nothing is known.
+            details.update(resolution=resolution, resolution_unit=unit)
+    if "IJMetadata" in page.tags:
+        details["not_kept"] = "ImageJ's labels, regions and colour tables"
+    software = page.tags.valueof("Software")
+    if isinstance(software, str) and (made := found_in(software)):
+        details["made"] = made
+    return details
+
+
+def _decode(video: FileVideo, layout: _Layout, planar: bool, shape: tuple[int, ...]) -> Decoded:
+    for index, pixels in enumerate(_mapped(video, layout, shape) if layout.mapped else _paged(video, layout, shape)):
+        if pixels is not None:
+            pixels = np.ascontiguousarray(np.moveaxis(pixels, 0, -1) if planar else pixels)
+            pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+        yield pixels, None if video.rate is None else index / video.rate
+    if layout.fault:
+        raise InputError(layout.fault)
+
+
+def _mapped(video: FileVideo, layout: _Layout, shape: tuple[int, ...]) -> Iterator[Array | None]:
+    with tifffile.TiffFile(video.path, is_ome=False) as file:
+        dtype = video.dtype.newbyteorder(file.byteorder)
+    frames = np.memmap(video.path, dtype, "r", layout.offset, (layout.mapped, *shape))
+    for index, frame in enumerate(frames):
+        yield np.array(frame) if _wanted(video, index) else None
+
+
+def _paged(video: FileVideo, layout: _Layout, shape: tuple[int, ...]) -> Iterator[Array | None]:
+    end = video.path.stat().st_size
+    with tifffile.TiffFile(video.path, is_ome=False) as file:
+        for index in range(layout.pages):
+            pixels = None
+            try:
+                page: Any = file.pages[index]
+                if page.shape != shape or page.dtype != video.dtype:
+                    raise InputError(
+                        f"{video.path}: page {index} has shape {page.shape} and dtype {page.dtype}; page 0 has {shape} "
+                        f"and {video.dtype}"
+                    )
+                pieces = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+                if not pieces or any(count < 1 or offset + count > end for offset, count in pieces):
+                    raise ValueError("its data lie beyond the end of the file")
+                if page.is_contiguous and page.dataoffsets[0] + page.nbytes > end:
+                    raise ValueError("its data lie beyond the end of the file")
+                if _wanted(video, index):
+                    pixels = page.asarray()
+            except InputError:
+                raise
+            except Exception as fault:  # A library at work on bytes that nobody vouches for.
+                raise InputError(f"{video.path}: page {index} cannot be read ({fault})") from fault
+            yield pixels
+
+
+def _wanted(video: FileVideo, index: int) -> bool:
+    return video.choice.wants(index, None if video.rate is None else index / video.rate)
+
+
+def write_tiff(target: Target, frames: Iterator[Array], temporary: Path) -> int:
+    """Write one page a frame; return the number of frames."""
+    # Without a number of frames, 64-bit offsets: a classic TIFF that outgrows 4 GB would be lost at the end. The
+    # number is that of the source, and a filter may add to it: hence the factor.
+    big = target.count is None or 2 * target.count * target.first.nbytes > _CLASSIC_LIMIT
+    photometric = "rgb" if target.channels in (3, 4) else "minisblack"
+    facts, resolution = _kept(target)
+    software = f"{MARK}{target.made}" if target.made else "pde_video"
+    options: dict[str, Any] = {"photometric": photometric, "metadata": None, "contiguous": False, **resolution}
+    count, text = 0, _description(target, facts, _MANY)
+    with tifffile.TiffWriter(temporary, bigtiff=big) as file:
+        for count, frame in enumerate(frames, 1):
+            planar = None if frame.ndim == 2 else "contig"
+            head = {"description": text, "software": software} if count == 1 else {"software": False}
+            file.write(frame, planarconfig=planar, **options, **head)
+        if count and text:
+            file.overwrite_description(_description(target, facts, count) or b"")  # type: ignore[arg-type]
+    return count
+
+
+def _kept(target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what of the source's axes, units and resolution holds for frames of this size."""
+    if target.like is None:
+        return {}, {}
+    facts = dict(target.like.details)
+    if "not_kept" in facts:
+        target.told.setdefault("not_copied", []).append(facts["not_kept"])
+    if target.like.rate is not None:
+        facts["interval"] = 1 / target.like.rate
+    if target.size != target.like.size and set(_LENGTHS) & set(facts):
+        # Cut out or resampled: nobody knows how large a pixel is now.
+        facts = {name: fact for name, fact in facts.items() if name not in _LENGTHS}
+        facts["imagej"] = {name: fact for name, fact in facts.get("imagej", {}).items() if name not in _LENGTHS}
+        target.told.setdefault("not_copied", []).append("pixel size and units")
+    if "resolution" in facts:
+        sides = tuple(tuple(side) for side in facts["resolution"])
+        return facts, {"resolution": sides, "resolutionunit": facts["resolution_unit"]}
+    if "pixel_size" in facts and facts.get("unit"):
+        return facts, {"resolution": tuple(1 / side for side in facts["pixel_size"]), "resolutionunit": "NONE"}
+    return facts, {}
+
+
+def _description(target: Target, facts: dict[str, Any], count: int) -> bytes | None:
+    """Return the description of so many frames, in the way that the name or the source asks for."""
+    axis = str(facts.get("axes", "T"))[0]
+    shape, dtype = target.first.shape, target.first.dtype
+    if Path(target.path.stem).suffix.lower() == ".ome":
+        return ome_text(axis, count, target.first, facts).encode()
+    if facts.get("tiff") == "imagej" and fits_imagej(shape, dtype):
+        return imagej_text(axis, count, facts).encode()
+    if ("tiff" in facts and axis not in "IQ") or {"interval", "unit", "spacing"} & set(facts):
+        return shaped_text(axis, count, shape, facts).encode()
+    return None
+
+
+def count_pages(path: Path) -> int:
+    """Return the number of pages of a file just written."""
+    pages, fault = _directories(path)
+    if fault:
+        raise InputError(fault)
+    return pages

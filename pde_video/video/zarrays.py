@@ -1,0 +1,135 @@
+"""Zarr 3 arrays in folders: a chunk a frame, each with a checksum (extra ``zarr``)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pde_video.errors import InputError, ParameterError
+from pde_video.protocols import Array
+from pde_video.video.calibration import positive
+from pde_video.video.caps import refuse_huge
+from pde_video.video.source import Choice, Decoded, FileVideo, Target
+
+SUFFIXES: tuple[str, ...] = (".zarr",)
+_HEADER = "zarr.json"
+_LONGEST = 2**24  # Bytes of a header.
+_CODECS = ("bytes", "transpose", "crc32c", "zstd", "gzip", "blosc")  # None of which runs what it reads.
+_BLOCK = 256  # Frames for which an array grows at a time: its header is written again each time.
+
+
+def read_zarr(path: Path, choice: Choice) -> FileVideo:
+    """Return an array (T, H, W) or (T, H, W, C) in a folder."""
+    array = _opened(path)
+    refuse_huge(path, array.shape[1:], choice)
+    refuse_huge(path, array.chunks, choice)
+    details: dict[str, Any] = {"axes": "TYX" if array.ndim == 3 else "TYXC"}
+    if isinstance(made := array.attrs.get("pde_video"), dict):
+        details["made"] = made
+    rate = positive(array.attrs.get("frames_per_second"))
+    channels = 1 if array.ndim == 3 else array.shape[3]
+    size = (array.shape[1], array.shape[2])
+    return FileVideo(path, size, channels, array.dtype, _decode, rate, count=array.shape[0], details=details)
+
+
+def _opened(path: Path) -> Any:
+    """Return the array, if its header asks for nothing but numbers."""
+    zarr = _zarr()
+    try:
+        with (path / _HEADER).open("rb") as file:
+            header = json.loads(file.read(_LONGEST))
+        codecs = [codec["name"] for codec in header["codecs"]]
+        sound = header["zarr_format"] == 3 and header["node_type"] == "array" and not header.get("storage_transformers")
+    except OSError as fault:
+        raise InputError(f"{path}: not a folder with a zarr 3 array ({_HEADER}: {fault.strerror})") from fault
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as fault:
+        raise InputError(f"{path}: not a zarr 3 array that can be read ({_HEADER} is damaged, or a group's)") from fault
+    if not sound or not set(codecs) <= set(_CODECS):
+        raise InputError(f"{path}: codecs {', '.join(codecs)}; read are zarr 3 arrays with {', '.join(_CODECS)}")
+    try:
+        array = zarr.open_array(zarr.storage.LocalStore(path, read_only=True), mode="r")
+        numbers, shape, chunks = array.dtype.kind in "biufc", array.shape, array.chunks
+    except Exception as fault:  # A library at work on bytes that nobody vouches for.
+        raise InputError(f"{path}: not a zarr array that can be read ({fault})") from fault
+    if not numbers or len(shape) not in (3, 4) or min(shape) < 1 or min(chunks) < 1:
+        raise InputError(f"{path}: {array.dtype} values of shape {shape}; a video is numbers (T, H, W) or (T, H, W, C)")
+    return array
+
+
+def _decode(video: FileVideo) -> Decoded:
+    array = _opened(video.path)
+    length = array.chunks[0]
+    for start in range(0, array.shape[0], length):
+        numbers = range(start, min(start + length, array.shape[0]))
+        times = [None if video.rate is None else k / video.rate for k in numbers]
+        wanted = any(video.choice.wants(k, time) for k, time in zip(numbers, times, strict=True))
+        block: Any = [None] * len(numbers)
+        if wanted:
+            if missing := _missing(array, video.path, start // length):
+                raise InputError(f"{video.path}: frame {start} cannot be read: the chunk {missing} is missing")
+            try:
+                block = array[start : numbers.stop]
+            except Exception as fault:  # A library at work on bytes that nobody vouches for.
+                raise InputError(f"{video.path}: frame {start} cannot be read ({fault})") from fault
+        for frame, time in zip(block, times, strict=True):
+            yield None if frame is None else np.ascontiguousarray(frame), time
+
+
+def _missing(array: Any, path: Path, block: int) -> str | None:
+    """Return the name of a chunk of these frames that is not there, and would be read as if it held zeros."""
+    counts = [math.ceil(n / chunk) for n, chunk in zip(array.shape[1:], array.chunks[1:], strict=True)]
+    names = (array.metadata.encode_chunk_key((block, *place)) for place in product(*map(range, counts)))
+    return next((name for name in names if not (path / name).is_file()), None)
+
+
+def write_zarr(target: Target, frames: Iterator[Array], temporary: Path) -> int:
+    """Write a chunk a frame, with a checksum behind it; return the number of frames."""
+    zarr, first = _zarr(), target.first
+    if first.dtype.kind not in "biufc":
+        raise ParameterError(f"a zarr array does not hold {first.dtype} frames here; convert them to numbers")
+    attributes: dict[str, Any] = {"pde_video": json.loads(target.made)} if target.made else {}
+    if target.like is not None and target.like.rate is not None:
+        attributes["frames_per_second"] = str(target.like.rate)
+    array = zarr.create_array(
+        zarr.storage.LocalStore(temporary),
+        shape=(0, *first.shape),
+        chunks=(1, *first.shape),
+        dtype=first.dtype.newbyteorder("="),
+        compressors=[zarr.codecs.Crc32cCodec()],
+        fill_value=0,
+        dimension_names=["t", "y", "x", "c"][: 1 + first.ndim],
+        attributes=attributes,
+        config={"write_empty_chunks": True},  # Else frames of zeros would be missing ones.
+    )
+    count = 0
+    for count, frame in enumerate(frames, 1):
+        if count > array.shape[0]:
+            array.resize((count + _BLOCK, *first.shape))
+        array[count - 1] = frame
+    array.resize((count, *first.shape))
+    return count
+
+
+def count_frames(path: Path) -> int:
+    """Return the number of frames of an array just written."""
+    array = _opened(path)
+    missing = next((name for k in range(array.shape[0]) if (name := _missing(array, path, k))), None)
+    if missing:
+        raise InputError(f"{path}: the chunk {missing} is missing")
+    return int(array.shape[0])
+
+
+def _zarr() -> Any:
+    try:
+        import zarr
+        import zarr.codecs
+        import zarr.storage
+    except ImportError as error:
+        raise ImportError('folders ending in .zarr need zarr; install it by: pip install "pde_video[zarr]"') from error
+    return zarr

@@ -1,0 +1,161 @@
+"""PNG and JPEG pictures: a stated policy for every kind, nothing larger than allowed, nothing that is damaged."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pde_video as pv
+
+GREY = (np.arange(20 * 30).reshape(20, 30) % 251).astype(np.uint8)
+COLOUR = np.stack([GREY, 255 - GREY, GREY // 2], axis=-1)
+
+
+def first(path, **options) -> np.ndarray:
+    return next(iter(pv.read(path, **options)))
+
+
+def test_palette_alpha_grey_and_one_bit_have_a_stated_policy(tmp_path):
+    """A palette becomes its colours, one bit black and white, transparency of any kind a fourth channel."""
+    palette = Image.fromarray(COLOUR).quantize(16)
+    alpha = np.dstack([COLOUR, GREY])
+    cases = {
+        "palette": (palette, {}, np.asarray(palette.convert("RGB"))),
+        "palette with alpha": (palette, {"transparency": 3}, None),
+        "grey": (Image.fromarray(GREY), {}, GREY),
+        "grey, one value transparent": (
+            Image.fromarray(GREY),
+            {"transparency": 7},
+            np.dstack([GREY, GREY, GREY, np.where(GREY == 7, 0, 255).astype(np.uint8)]),
+        ),
+        "grey with alpha": (
+            Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(255 - GREY)]),
+            {},
+            np.dstack([GREY, GREY, GREY, 255 - GREY]),
+        ),
+        "alpha": (Image.fromarray(alpha), {}, alpha),
+        "one bit": (Image.fromarray(GREY > 100), {}, np.where(GREY > 100, 255, 0).astype(np.uint8)),
+        "16 bits": (Image.fromarray(GREY.astype(np.uint16) * 250), {}, GREY.astype(np.uint16) * 250),
+    }
+    for name, (picture, options, expected) in cases.items():
+        picture.save(tmp_path / f"{name}.png", **options)
+        read = first(tmp_path / f"{name}.png")
+        if expected is None:
+            assert read.shape == (20, 30, 4)
+            assert set(np.unique(read[..., 3])) == {0, 255}
+        else:
+            assert read.dtype == expected.dtype, name
+            assert np.array_equal(read, expected), name
+        pv.run(tmp_path / f"{name}.png", tmp_path / f"{name} again.png")
+        assert np.array_equal(first(tmp_path / f"{name} again.png"), read)
+
+
+def png(kind: int, bits: int, width: int, height: int, rows: bytes) -> bytes:
+    """The bytes of a PNG, by its specification."""
+    header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
+    chunks = {b"IHDR": header, b"IDAT": zlib.compress(rows), b"IEND": b""}
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks.items()
+    )
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(0, 1), (4, 2), (2, 3), (6, 4)], ids=["grey", "alpha", "RGB", "RGBA"])
+def test_16_bits_are_kept_with_colour_and_alpha(tmp_path, kind, channels):
+    values = np.random.default_rng(0).integers(0, 2**16, (5, 7, channels)).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+    (tmp_path / "v.png").write_bytes(png(kind, 16, 7, 5, rows))
+    read = first(tmp_path / "v.png")
+    expected = {1: values[..., 0], 2: values[..., [0, 0, 0, -1]]}.get(channels, values)
+    assert read.dtype == np.uint16
+    assert np.array_equal(read, expected)
+
+
+def test_a_cmyk_picture_is_refused(tmp_path):
+    Image.fromarray(COLOUR).convert("CMYK").save(tmp_path / "v.jpg")
+    with pytest.raises(pv.InputError, match="CMYK"):
+        pv.read(tmp_path / "v.jpg")
+
+
+def test_an_animated_png_is_refused(tmp_path):
+    pictures = [Image.fromarray(GREY + k) for k in range(3)]
+    pictures[0].save(tmp_path / "v.png", save_all=True, append_images=pictures[1:])
+    with pytest.raises(pv.InputError, match="animated"):
+        pv.read(tmp_path / "v.png")
+
+
+@pytest.mark.parametrize("kind", ["grey", "colour", "wide"])
+@pytest.mark.parametrize("name", ["v.png", "v.jpg"])
+def test_a_picture_cut_off_is_bad_input(tmp_path, name, kind):
+    picture = {"grey": GREY, "colour": COLOUR, "wide": COLOUR.astype(np.uint16) * 257}[kind]
+    picture = picture.astype(np.uint8) if name == "v.jpg" else picture
+    pv.write(tmp_path / name, picture[None])
+    data = (tmp_path / name).read_bytes()
+    for share in (0.02, 0.3, 0.7, 0.9):
+        (tmp_path / name).write_bytes(data[: int(share * len(data))])
+        with pytest.raises(pv.InputError, match=name):
+            first(tmp_path / name)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_flipped_bit_in_a_png_is_bad_input(tmp_path, wide):
+    picture = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint16 if wide else np.uint8)
+    pv.write(tmp_path / "v.png", picture[None])
+    data = bytearray((tmp_path / "v.png").read_bytes())
+    data[data.index(b"IDAT") + 60] ^= 8
+    (tmp_path / "v.png").write_bytes(data)
+    with pytest.raises(pv.InputError, match=r"v\.png"):
+        pv.read(tmp_path / "v.png")
+
+
+def large_png(width: int, height: int) -> bytes:
+    return png(2, 8, width, height, bytes(100))
+
+
+def large_jpeg(width: int, height: int) -> bytes:
+    components = bytes([1, 17, 0, 2, 17, 1, 3, 17, 1])
+    frame = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, height, width, 3) + components
+    return b"\xff\xd8" + frame + b"\xff\xda" + bytes(20)
+
+
+@pytest.mark.parametrize(("name", "header"), [("v.png", large_png), ("v.jpg", large_jpeg)])
+def test_a_picture_claiming_a_huge_size_is_refused_before_it_is_decoded(tmp_path, name, header):
+    (tmp_path / name).write_bytes(header(60000, 60000))
+    with pytest.raises(pv.InputError, match="max_pixels"):
+        pv.read(tmp_path / name)
+
+
+def test_the_cap_holds_for_every_picture_of_a_sequence(tmp_path):
+    pv.write(tmp_path / "f_1.png", GREY[None])
+    (tmp_path / "f_2.png").write_bytes(large_png(60000, 60000))
+    with pytest.raises(pv.InputError, match=r"f_2\.png.*max_pixels"):
+        list(pv.read(tmp_path / "f_%d.png"))
+    with pytest.raises(pv.InputError, match="max_pixels"):
+        pv.read(tmp_path / "f_1.png", max_pixels=599)
+    assert pv.read(tmp_path / "f_1.png", max_pixels=600).size == (20, 30)
+
+
+def test_a_large_picture_within_the_cap_brings_no_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # What Pillow warns of, at any size above.
+    pv.write(tmp_path / "v.png", GREY[None])
+    assert np.array_equal(first(tmp_path / "v.png"), GREY)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("v.png", "u1"), ("v.png", "u2"), ("v.jpg", "u1"), ("v_%d.png", "u2")])
+@pytest.mark.parametrize("filters", [[], [pv.to_gray]], ids=["colour", "grey"])
+def test_how_a_picture_was_made_is_in_its_text(tmp_path, name, dtype, filters):
+    pv.write(tmp_path / "in.png", COLOUR[None].astype(dtype))
+    pv.run(tmp_path / "in.png", tmp_path / name, *filters)
+    made = pv.read(tmp_path / name).details["made"]
+    assert (made["input"], made["filters"]) == ("in.png", ["to_gray"] * len(filters))
+    assert first(tmp_path / name).dtype == dtype
+
+
+def test_a_png_named_jpg_is_read_as_what_it_is(tmp_path):
+    pv.write(tmp_path / "v.png", GREY[None])
+    (tmp_path / "v.png").rename(tmp_path / "v.jpg")
+    assert np.array_equal(first(tmp_path / "v.jpg"), GREY)
