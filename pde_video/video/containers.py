@@ -191,14 +191,15 @@ def _frames(container: Any, video: FileVideo) -> Iterator[Any]:
     packets = index = 0
     try:
         for packet in container.demux(stream):
-            if checked and packet.size and not is_whole(bytes(packet)):
-                raise InputError(f"{video.path}: frame {packets} is damaged: its checksum does not match")
+            damaged = bool(checked and packet.size and not is_whole(bytes(packet)))
             packets += packet.size > 0
-            for frame in packet.decode():
+            for frame in stream.decode(None) if damaged else packet.decode():  # At the end: those under way.
                 if frame.is_corrupt:
                     raise InputError(f"{video.path}: frame {index} is damaged")
                 yield frame
                 index += 1
+            if damaged:
+                raise InputError(f"{video.path}: frame {index} is damaged: its checksum does not match")
     except av.error.FFmpegError as fault:
         raise InputError(f"{video.path}: frame {index} cannot be decoded ({reason(fault)})") from fault
     if stream.frames and packets < stream.frames:
@@ -208,7 +209,7 @@ def _frames(container: Any, video: FileVideo) -> Iterator[Any]:
 def _time(frame: Any, video: FileVideo, index: int) -> Fraction:
     if frame.pts is None:
         return Fraction(index) / (video.rate or 25)
-    return frame.pts * Fraction(frame.time_base)
+    return frame.pts * Fraction(frame.time_base or video.details["time_base"])
 
 
 def _to_array(frame: Any, target: str) -> Array:
