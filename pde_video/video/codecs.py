@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from pde_video.errors import ParameterError
-from pde_video.video.containers import FULL, known_matrix
+from pde_video.video.planes import FULL, known_matrix
 from pde_video.video.source import Target
 
 H264 = ("libx264", {"crf": "16", "preset": "medium"})

@@ -15,6 +15,7 @@ from av.stream import Disposition
 
 from pde_video.errors import InputError
 from pde_video.protocols import Array
+from pde_video.video import planes
 from pde_video.video.checksums import is_whole
 from pde_video.video.overlap import ahead
 from pde_video.video.provenance import found_in
@@ -26,9 +27,7 @@ SUFFIXES: tuple[str, ...] = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".
 GREY_MARK = "pde_video grey"  # In the comment of files whose codec has no grey: read the luma alone.
 _GREY_AS_LUMA = ("yuv420p", "yuvj420p", "yuv444p", "yuvj444p")
 # Colour matrices by their numbers in ITU-T H.273, and those by which the scaler knows them.
-_BT709, _BT601 = 1, 5
-SCALER_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-LIMITED, FULL = 1, 2
+_SCALER_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 WAITING = 4  # Frames that may wait between decoder and filters, and between these and the encoder.
 
 
@@ -43,7 +42,7 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
             raise InputError(f"{path}: the video stream says no size or pixel format; the file may be cut off")
         pixel = codec.format
         first = _first_frame(container, stream)
-        marked = GREY_MARK in _comment(container) and codec.color_range == FULL
+        marked = GREY_MARK in _comment(container) and codec.color_range == planes.FULL
         grey = pixel.name.startswith("gray") or (marked and _is_neutral(first))
         alpha = any(c.is_alpha for c in pixel.components) and path.suffix.lower() != ".gif"
         bits = max(c.bits for c in pixel.components)
@@ -144,17 +143,18 @@ def _is_neutral(frame: Any) -> bool:
     """Tell whether a frame is luma of full range with colour planes that say grey, up to what a codec does to them."""
     if frame is None or frame.format.name not in _GREY_AS_LUMA:
         return False
-    planes = (np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width] for p in frame.planes[1:])
-    return all(np.abs(plane.astype(np.int16) - 128).max() <= 4 for plane in planes)
+    chroma = (np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width] for p in frame.planes[1:])
+    return all(np.abs(plane.astype(np.int16) - 128).max() <= 4 for plane in chroma)
 
 
 def _decode(video: FileVideo) -> Decoded:
-    index, time = -1, Fraction(0)
+    index, time, gap = -1, Fraction(0), 1 / (video.rate or Fraction(25))
     with contextlib.closing(ahead(_decoded(video), WAITING)) as decoded:
-        for index, (pixels, time) in enumerate(decoded):
+        for index, (pixels, shown) in enumerate(decoded):
+            gap, time = max(gap, shown - time) if index else gap, shown
             yield pixels, time
-    end, rate = video.details["duration"], video.rate
-    if index >= 0 and end is not None and rate is not None and time + 2 / rate < end:
+    end = video.details["duration"]
+    if index >= 0 and end is not None and time + 2 * gap < end:
         raise InputError(
             f"{video.path}: it declares {float(end):.2f} s, but the last frame that could be decoded is at "
             f"{float(time):.2f} s"
@@ -222,9 +222,13 @@ def _to_array(frame: Any, target: str) -> Array:
         pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width].copy()
     elif source == target:
         pixels = frame.to_ndarray().copy()  # The decoder may still predict others from its own.
+    elif planes.is_known(source) and min(plane.line_size for plane in frame.planes) > 0:
+        matrix = planes.known_matrix(int(frame.colorspace), frame.height)
+        full = source.startswith("yuvj") or frame.color_range == planes.FULL
+        pixels = planes.to_rgb(frame, matrix, full)
     else:
-        matrix = known_matrix(int(frame.colorspace), frame.height)
-        pixels = frame.reformat(format=target, src_colorspace=SCALER_MATRICES[matrix]).to_ndarray()
+        matrix = planes.known_matrix(int(frame.colorspace), frame.height)
+        pixels = frame.reformat(format=target, src_colorspace=_SCALER_MATRICES[matrix]).to_ndarray()
     return _upright(pixels, *_orientation(frame))
 
 
@@ -250,10 +254,3 @@ def count_frames(path: Path) -> int:
     """Return the number of packets of the video stream: of a file just written, one a frame."""
     with _open(path) as container:
         return sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))
-
-
-def known_matrix(matrix: int, height: int) -> int:
-    """Return the matrix, or what players assume of files that do not tag one."""
-    if matrix in SCALER_MATRICES:
-        return matrix
-    return _BT709 if height >= 720 else _BT601

@@ -75,6 +75,12 @@ class Companions:
         packet.dts = None if packet.dts is None else packet.dts - by
         return packet.pts >= 0
 
+    @property
+    def ticks(self) -> list[int]:
+        """How many ticks a second the clocks of the copied streams have."""
+        streams = [self._input.streams[index] for index in self._streams]
+        return [stream.time_base.denominator for stream in streams if stream.time_base]
+
     def copy(self, until: Fraction | None) -> None:
         """Write the packets that come before a moment of the output; all that are left if there is none."""
         while self._next is not None:

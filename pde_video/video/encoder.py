@@ -15,9 +15,10 @@ import numpy as np
 from pde_video.errors import OutputError
 from pde_video.protocols import Array
 from pde_video.video.codecs import Form, choose
-from pde_video.video.containers import FULL, GREY_MARK, LIMITED, SCALER_MATRICES, WAITING, reason
+from pde_video.video.containers import GREY_MARK, WAITING, reason
 from pde_video.video.copying import Companions
 from pde_video.video.overlap import behind
+from pde_video.video.planes import FULL, LIMITED, from_rgb
 from pde_video.video.provenance import MARK
 from pde_video.video.source import Target
 
@@ -48,13 +49,12 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
     base = 1 / target.rate if counting else _time_base(target)
     count, previous, uneven, moment = 0, -1, False, Fraction(0)
     with contextlib.ExitStack() as stack:
-        container = stack.enter_context(
-            av.open(f"file:{temporary}", "w", format=_muxer(target.suffix), container_options=_clock(target, base))
-        )
+        container = stack.enter_context(av.open(f"file:{temporary}", "w", format=_muxer(target.suffix)))
         stream = _video_stream(container, target, form, base)
         companions = _companions(target, container)
         if companions is not None:
             stack.callback(companions.close)
+        container.container_options.update(_clock(target.suffix, base, companions))
         _comment(container, target, form)
         for picture, moment in pictures:
             picture = _converted(picture, form)
@@ -129,9 +129,14 @@ def _time_base(target: Target) -> Fraction:
     return Fraction(1, ticks) if ticks < _MOST_TICKS else source
 
 
-def _clock(target: Target, base: Fraction) -> dict[str, str]:
-    """Return what makes QuickTime say exactly when a first frame is shown that is not shown at 0."""
-    return {"movie_timescale": str(base.denominator)} if target.suffix in _QUICKTIME else {}
+def _clock(suffix: str, base: Fraction, companions: Companions | None) -> dict[str, str]:
+    """Return options by which streams that do not begin at 0 begin exactly when they do."""
+    if suffix in _MILLISECONDS:
+        return {"avoid_negative_ts": "disabled"}  # What a codec hears before its sound begins would move everything.
+    if suffix not in _QUICKTIME:
+        return {}
+    ticks = math.lcm(base.denominator, *(companions.ticks if companions else []))
+    return {"movie_timescale": str(ticks if ticks < _MOST_TICKS else base.denominator)}
 
 
 def _moment(target: Target, index: int) -> Fraction:
@@ -155,7 +160,9 @@ def _picture(frame: Array, form: Form) -> Any:
     """Return a copy of a frame as the codec's library holds it, not always in the codec's pixel format yet."""
     if form.pixel == "pal8":
         return _quantized(frame)
-    if not (form.is_yuv and form.layout == "gray"):
+    if form.is_yuv and form.layout != "gray":
+        return np.array(frame, order="C")  # Converted where it is encoded.
+    if not form.is_yuv:
         return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=form.layout)
     # Luma of full range keeps all 256 levels; neutral chroma.
     picture = av.VideoFrame(frame.shape[1], frame.shape[0], form.pixel)
@@ -169,14 +176,9 @@ def _picture(frame: Array, form: Form) -> Any:
 
 
 def _converted(picture: Any, form: Form) -> Any:
-    if picture.format.name == form.pixel:
-        return picture
-    if not form.is_yuv:
-        return picture.reformat(format=form.pixel)
-    ends = FULL if form.full else LIMITED
-    picture = picture.reformat(format=form.pixel, dst_colorspace=SCALER_MATRICES[form.matrix], dst_color_range=ends)
-    picture.colorspace, picture.color_range = form.matrix, ends
-    return picture
+    if isinstance(picture, np.ndarray):
+        return from_rgb(picture, form.pixel, form.matrix, form.full)
+    return picture if picture.format.name == form.pixel else picture.reformat(format=form.pixel)
 
 
 def _quantized(frame: Array) -> Any:
