@@ -11,44 +11,48 @@ from typing import Any
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 from pde_video.errors import InputError
 from pde_video.protocols import Array
+from pde_video.video import planes
+from pde_video.video.checksums import is_whole
 from pde_video.video.opening import opened, reason
 from pde_video.video.overlap import ahead
+from pde_video.video.provenance import found_in
 from pde_video.video.source import Choice, Decoded, FileVideo
 
 av.logging.set_level(None)  # Faults are raised, not printed.
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif")
+SUFFIXES: tuple[str, ...] = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif")
 GREY_MARK = "pde_video grey"  # In the comment of files whose codec has no grey: read the luma alone.
 _GREY_AS_LUMA = ("yuv420p", "yuvj420p", "yuv444p", "yuvj444p")
 # Colour matrices by their numbers in ITU-T H.273, and those by which the scaler knows them.
-_BT709, _BT601 = 1, 5
-SCALER_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-LIMITED, FULL = 1, 2
+_SCALER_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 WAITING = 4  # Frames that may wait between decoder and filters, and between these and the encoder.
 
 
 def read_container(path: Path, choice: Choice) -> FileVideo:
-    """Return the first video stream of a container, described but not decoded."""
+    """Return a video stream of a container, described but not decoded."""
     if path.suffix.lower() == ".gif" and not path.read_bytes().rstrip(b"\0").endswith(b";"):
         raise InputError(f"{path}: the file does not end as a GIF does; it is cut off")
     with opened(path, choice.max_pixels) as container:
-        stream = _video_stream(container, path)
+        stream, videos = _video_stream(container, path, choice)
         codec = stream.codec_context
         if codec.pix_fmt is None or not codec.width or not codec.height:
             raise InputError(f"{path}: the video stream says no size or pixel format; the file may be cut off")
         pixel = codec.format
         first = _first_frame(container, stream)
-        marked = GREY_MARK in _comment(container) and codec.color_range == FULL
+        marked = GREY_MARK in _comment(container) and codec.color_range == planes.FULL
         grey = pixel.name.startswith("gray") or (marked and _is_neutral(first))
         alpha = any(c.is_alpha for c in pixel.components) and path.suffix.lower() != ".gif"
         bits = max(c.bits for c in pixel.components)
         height, width = codec.height, codec.width
-        if first is not None and first.rotation % 180:
-            height, width = width, height
+        aspect = stream.sample_aspect_ratio
+        if first is not None and _orientation(first)[0]:
+            height, width, aspect = width, height, 1 / aspect if aspect else None
         rate = stream.average_rate or stream.guessed_rate
+        made = found_in(_comment(container))
         return FileVideo(
             path=path,
             size=(height, width),
@@ -63,9 +67,16 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
                 "bits": bits,
                 "matrix": int(codec.colorspace),
                 "range": int(codec.color_range),
+                "primaries": int(codec.color_primaries),
+                "transfer": int(codec.color_trc),
+                "aspect": Fraction(aspect) if aspect and aspect != 1 else None,
                 "time_base": Fraction(stream.time_base) if stream.time_base else None,
                 "duration": _seconds(stream.metadata.get("DURATION")),
+                "stream_index": stream.index,
+                "video_streams": len(videos),
                 "other_streams": [s.type for s in container.streams if s.index != stream.index],
+                "warnings": _warnings(first, videos, stream),
+                **({} if made is None else {"made": made}),
             },
         )
 
@@ -76,10 +87,33 @@ def _seconds(clock: str | None) -> Fraction | None:
     return Fraction(match[1]) * 3600 + Fraction(match[2]) * 60 + Fraction(match[3]) if match else None
 
 
-def _video_stream(container: Any, path: Path) -> Any:
-    if not container.streams.video:
+def _video_stream(container: Any, path: Path, choice: Choice) -> tuple[Any, list[Any]]:
+    """Return the video stream that is chosen, or is the file's own choice, and all there are; no cover pictures."""
+    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not videos:
         raise InputError(f"{path}: the file has no video stream")
-    return container.streams.video[0]
+    if choice.stream is None:
+        return next((s for s in videos if s.disposition & Disposition.default), videos[0]), videos
+    if choice.stream >= len(videos):
+        raise InputError(
+            f"{path}: video stream {choice.stream} was asked for; the file has {len(videos)}, counted from 0"
+        )
+    return videos[choice.stream], videos
+
+
+def _warnings(first: Any, videos: list[Any], chosen: Any) -> list[str]:
+    """Return what is to be said of a file that can be read."""
+    found = []
+    if len(videos) > 1:
+        found.append(
+            f"the file has {len(videos)} video streams; this is number {videos.index(chosen)}, counted from 0"
+            " (--stream, stream=, chooses another)"
+        )
+    if first is not None and first.interlaced_frame:
+        found.append(
+            "the video is interlaced: filters take the two fields of a frame for one picture; deinterlace first"
+        )
+    return found
 
 
 def _comment(container: Any) -> str:
@@ -97,17 +131,18 @@ def _is_neutral(frame: Any) -> bool:
     """Tell whether a frame is luma of full range with colour planes that say grey, up to what a codec does to them."""
     if frame is None or frame.format.name not in _GREY_AS_LUMA:
         return False
-    planes = (np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width] for p in frame.planes[1:])
-    return all(np.abs(plane.astype(np.int16) - 128).max() <= 4 for plane in planes)
+    chroma = (np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width] for p in frame.planes[1:])
+    return all(np.abs(plane.astype(np.int16) - 128).max() <= 4 for plane in chroma)
 
 
 def _decode(video: FileVideo) -> Decoded:
-    index, time = -1, Fraction(0)
+    index, time, gap = -1, Fraction(0), 1 / (video.rate or Fraction(25))
     with contextlib.closing(ahead(_decoded(video), WAITING)) as decoded:
-        for index, (pixels, time) in enumerate(decoded):
+        for index, (pixels, shown) in enumerate(decoded):
+            gap, time = max(gap, shown - time) if index else gap, shown
             yield pixels, time
-    end, rate = video.details["duration"], video.rate
-    if index >= 0 and end is not None and rate is not None and time + 2 / rate < end:
+    end = video.details["duration"]
+    if index >= 0 and end is not None and time + 2 * gap < end:
         raise InputError(
             f"{video.path}: it declares {float(end):.2f} s, but the last frame that could be decoded is at "
             f"{float(time):.2f} s"
@@ -138,17 +173,21 @@ def _frames(container: Any, video: FileVideo) -> Iterator[Any]:
 
     Packets are counted, not frames: a clip that was trimmed without encoding holds packets that are not shown.
     """
-    stream = _video_stream(container, video.path)
+    stream, _ = _video_stream(container, video.path, video.choice)
     stream.thread_type = "AUTO"
+    checked = stream.codec_context.name == "ffv1" and stream.codec_context.extradata
     packets = index = 0
     try:
         for packet in container.demux(stream):
+            damaged = bool(checked and packet.size and not is_whole(bytes(packet)))
             packets += packet.size > 0
-            for frame in packet.decode():
+            for frame in stream.decode(None) if damaged else packet.decode():  # At the end: those under way.
                 if frame.is_corrupt:
                     raise InputError(f"{video.path}: frame {index} is damaged")
                 yield frame
                 index += 1
+            if damaged:
+                raise InputError(f"{video.path}: frame {index} is damaged: its checksum does not match")
     except av.error.FFmpegError as fault:
         raise InputError(f"{video.path}: frame {index} cannot be decoded ({reason(fault)})") from fault
     if stream.frames and packets < stream.frames:
@@ -158,7 +197,7 @@ def _frames(container: Any, video: FileVideo) -> Iterator[Any]:
 def _time(frame: Any, video: FileVideo, index: int) -> Fraction:
     if frame.pts is None:
         return Fraction(index) / (video.rate or 25)
-    return frame.pts * Fraction(frame.time_base)
+    return frame.pts * Fraction(frame.time_base or video.details["time_base"])
 
 
 def _to_array(frame: Any, target: str) -> Array:
@@ -171,21 +210,35 @@ def _to_array(frame: Any, target: str) -> Array:
         pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width].copy()
     elif source == target:
         pixels = frame.to_ndarray().copy()  # The decoder may still predict others from its own.
+    elif planes.is_known(source) and min(plane.line_size for plane in frame.planes) > 0:
+        matrix = planes.known_matrix(int(frame.colorspace), frame.height)
+        full = source.startswith("yuvj") or frame.color_range == planes.FULL
+        pixels = planes.to_rgb(frame, matrix, full)
     else:
-        matrix = known_matrix(int(frame.colorspace), frame.height)
-        pixels = frame.reformat(format=target, src_colorspace=SCALER_MATRICES[matrix]).to_ndarray()
-    turns = int(frame.rotation) // 90
-    return np.rot90(pixels, turns).copy() if turns else pixels
+        matrix = planes.known_matrix(int(frame.colorspace), frame.height)
+        pixels = frame.reformat(format=target, src_colorspace=_SCALER_MATRICES[matrix]).to_ndarray()
+    return _upright(pixels, *_orientation(frame))
+
+
+def _orientation(frame: Any) -> tuple[bool, bool, bool]:
+    """Return whether rows and columns are exchanged, and then rows and columns reversed, to show a frame upright."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False, False, False
+    right, down = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2].astype(np.int64)
+    swapped = abs(right[1]) > abs(right[0])
+    across, along = (down[0], right[1]) if swapped else (right[0], down[1])
+    return bool(swapped), bool(along < 0), bool(across < 0)
+
+
+def _upright(pixels: Array, swapped: bool, rows: bool, columns: bool) -> Array:
+    if not (swapped or rows or columns):
+        return pixels
+    pixels = pixels.swapaxes(0, 1) if swapped else pixels
+    return np.ascontiguousarray(pixels[:: -1 if rows else 1, :: -1 if columns else 1])
 
 
 def count_frames(path: Path) -> int:
     """Return the number of packets of the video stream: of a file just written, one a frame."""
     with opened(path) as container:
         return sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))
-
-
-def known_matrix(matrix: int, height: int) -> int:
-    """Return the matrix, or what players assume of files that do not tag one."""
-    if matrix in SCALER_MATRICES:
-        return matrix
-    return _BT709 if height >= 720 else _BT601

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,79 +12,109 @@ from typing import Any
 import av
 import numpy as np
 
-from pde_video.errors import OutputError, ParameterError
+from pde_video.errors import OutputError
 from pde_video.protocols import Array
-from pde_video.video.containers import FULL, GREY_MARK, LIMITED, SCALER_MATRICES, WAITING, known_matrix
+from pde_video.video.codecs import Form, choose
+from pde_video.video.containers import GREY_MARK, WAITING
+from pde_video.video.copying import Companions
 from pde_video.video.opening import reason
 from pde_video.video.overlap import behind
+from pde_video.video.planes import FULL, LIMITED, from_rgb
 from pde_video.video.provenance import MARK
 from pde_video.video.source import Target
 
-H264 = ("libx264", {"crf": "16", "preset": "medium"})
-_HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format's clock can tell apart.
-
-
-@dataclass(frozen=True)
-class _Form:
-    """How frames are kept: their layout, the codec, its pixel format and options, colour matrix and range."""
-
-    layout: str
-    codec: str
-    pixel: str
-    options: dict[str, str]
-    matrix: int
-    full: bool
-
-    @property
-    def is_yuv(self) -> bool:
-        return self.pixel.startswith("yuv")
+_COUNTING = (".avi", ".gif")  # One frame per tick, from 0 on: no room for timestamps.
+_MILLISECONDS = (".mkv", ".webm")
+_QUICKTIME = (".mp4", ".m4v", ".mov")
+_MOST_TICKS = 2**31  # Per second.
+_UNSAID = 2  # Colour primaries and transfer, in ITU-T H.273.
 
 
 def write_container(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Encode `frames` into `temporary`, behind them in another thread; return how many there were."""
-    form = _form(target)
-    if target.like and target.like.details.get("other_streams"):
-        target.told["not_copied"] = target.like.details["other_streams"]
-    counted = target.suffix in (".avi", ".gif")  # These count frames: one per tick.
+    form = choose(target)
     # Copied and dated as they come: what becomes of a frame afterwards, or of its source, makes no difference.
-    pictures = (
-        (_picture(frame, form), index / target.rate if counted else _moment(target, index))
-        for index, frame in enumerate(frames)
-    )
+    pictures = ((_picture(frame, form), _moment(target, index)) for index, frame in enumerate(frames))
 
     def encode(pictures: Iterator[tuple[Any, Fraction]]) -> int:
         try:
-            return _encode(target, form, pictures, temporary, counted)
+            return _encode(target, form, pictures, temporary)
         except av.error.FFmpegError as fault:
             raise OutputError(fault.errno, f"{target.path} could not be written: {reason(fault)}") from fault
 
     return behind(encode, pictures, WAITING)
 
 
-def _encode(
-    target: Target, form: _Form, pictures: Iterator[tuple[Any, Fraction]], temporary: Path, counted: bool
-) -> int:
-    with av.open(f"file:{temporary}", "w", format=_muxer(target.suffix)) as container:
-        marks = [GREY_MARK + " "] if target.channels == 1 and not form.pixel.startswith("gray") else []
-        container.metadata["comment"] = "".join([*marks, MARK, target.made])
-        stream: Any = container.add_stream(form.codec, rate=target.rate, options=form.options)
-        stream.height, stream.width = target.size
-        stream.pix_fmt = form.pixel
-        stream.thread_type = "AUTO"  # As ffmpeg has it; PyAV's own would cut every frame of H.264 into slices.
-        base = 1 / target.rate if counted else _time_base(target)
-        stream.codec_context.time_base = base
-        if form.is_yuv:
-            stream.codec_context.color_range = FULL if form.full else LIMITED
-            stream.codec_context.colorspace = form.matrix
-        count, previous = 0, -1
+def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]], temporary: Path) -> int:
+    counting = target.suffix in _COUNTING
+    base = 1 / target.rate if counting else _time_base(target)
+    count, previous, uneven, moment = 0, -1, False, Fraction(0)
+    with contextlib.ExitStack() as stack:
+        container = stack.enter_context(av.open(f"file:{temporary}", "w", format=_muxer(target.suffix)))
+        stream = _video_stream(container, target, form, base)
+        companions = _companions(target, container)
+        if companions is not None:
+            stack.callback(companions.close)
+        container.container_options.update(_clock(target.suffix, base, companions))
+        _comment(container, target, form)
         for picture, moment in pictures:
             picture = _converted(picture, form)
-            previous = picture.pts = max(round(moment / base), previous + 1)
+            uneven = uneven or (counting and abs(moment - count / target.rate) > base)
+            previous = picture.pts = max(count if counting else round(moment / base), previous + 1)
             picture.time_base = base
+            if companions is not None:
+                companions.copy(moment)
             container.mux(stream.encode(picture))
             count += 1
         container.mux(stream.encode())
+        if companions is not None:
+            companions.copy(moment + 1 / target.rate if _is_cut(target) else None)
+            if companions.refused:
+                target.told["not_copied"] = companions.refused
+    if uneven:
+        target.told.setdefault("warnings", []).append(
+            f"{target.suffix} has no timestamps: frames are shown at one rate"
+        )
     return count
+
+
+def _video_stream(container: Any, target: Target, form: Form, base: Fraction) -> Any:
+    details = target.like.details if target.like else {}
+    stream = container.add_stream(form.codec, rate=target.rate, options=form.options)
+    stream.height, stream.width = target.size
+    stream.pix_fmt = form.pixel
+    stream.thread_type = "AUTO"  # As ffmpeg has it; PyAV's own would cut every frame of H.264 into slices.
+    context = stream.codec_context
+    context.time_base = base
+    if form.is_yuv:
+        context.color_range = FULL if form.full else LIMITED
+        context.colorspace = form.matrix
+    context.color_primaries = details.get("primaries", _UNSAID)
+    context.color_trc = details.get("transfer", _UNSAID)
+    if details.get("aspect"):
+        context.sample_aspect_ratio = details["aspect"]
+    if form.codec == "libx265" and target.suffix in _QUICKTIME:
+        context.codec_tag = "hvc1"  # The one of two names by which all players know it.
+    return stream
+
+
+def _companions(target: Target, container: Any) -> Companions | None:
+    """Return what copies the other streams, if the frames come from a container."""
+    like = target.like
+    if like is None or not like.details.get("other_streams"):
+        return None
+    moved = not like.choice.is_everything or (target.suffix in _COUNTING and like.timestamps[:1] != [0])
+    return Companions(like, container, like.timestamps[0] if moved and like.timestamps else None)
+
+
+def _is_cut(target: Target) -> bool:
+    choice = target.like.choice if target.like else None
+    return choice is not None and (choice.end is not None or choice.last is not None)
+
+
+def _comment(container: Any, target: Target, form: Form) -> None:
+    marks = [GREY_MARK + " "] if target.channels == 1 and not form.pixel.startswith("gray") else []
+    container.metadata["comment"] = "".join([*marks, MARK, target.made])
 
 
 def _tick(target: Target) -> Fraction | None:
@@ -97,68 +127,43 @@ def _time_base(target: Target) -> Fraction:
     if source is None:
         return 1 / target.rate
     ticks = math.lcm(source.denominator, target.rate.numerator)
-    return Fraction(1, ticks) if ticks < 2**31 else source
+    return Fraction(1, ticks) if ticks < _MOST_TICKS else source
+
+
+def _clock(suffix: str, base: Fraction, companions: Companions | None) -> dict[str, str]:
+    """Return options by which streams that do not begin at 0 begin exactly when they do."""
+    if suffix in _MILLISECONDS:
+        return {"avoid_negative_ts": "disabled"}  # What a codec hears before its sound begins would move everything.
+    if suffix not in _QUICKTIME:
+        return {}
+    ticks = math.lcm(base.denominator, *(companions.ticks if companions else []))
+    return {"movie_timescale": str(ticks if ticks < _MOST_TICKS else base.denominator)}
 
 
 def _moment(target: Target, index: int) -> Fraction:
     """Return when a frame is shown: when its source was, or by the rate where that is within the source's rounding."""
-    by_rate, tick = index / target.rate, _tick(target)
     stamps = target.like.timestamps if target.like else []
-    if not stamps:
-        return by_rate
+    if target.like is None or not stamps:
+        return index / target.rate
+    origin = Fraction(0) if target.like.choice.is_everything and target.suffix not in _COUNTING else stamps[0]
+    by_rate, tick = stamps[0] - origin + index / target.rate, _tick(target)
     # Frames that a filter appended follow the last one of the source at its rate.
-    shown = stamps[min(index, len(stamps) - 1)] - stamps[0] + max(0, index - len(stamps) + 1) / target.rate
-    return by_rate if tick is not None and abs(shown - by_rate) <= tick else shown
+    shown = stamps[min(index, len(stamps) - 1)] - origin + max(0, index - len(stamps) + 1) / target.rate
+    rounds = tick is not None and (1 / target.rate / tick).denominator != 1 and target.suffix not in _MILLISECONDS
+    return by_rate if rounds and tick is not None and abs(shown - by_rate) <= tick else shown
 
 
 def _muxer(suffix: str) -> str:
     return {".mkv": "matroska", ".m4v": "mp4"}.get(suffix, suffix[1:])
 
 
-def _form(target: Target) -> _Form:
-    """Return what keeps the frames best in this container, or refuse them."""
-    channels, dtype, suffix = target.channels, target.first.dtype, target.suffix
-    wide = dtype == np.uint16
-    if dtype not in (np.uint8, np.uint16) or channels not in (1, 3):
-        raise ParameterError(
-            f"{suffix} holds uint8 or uint16 frames with 1 or 3 channels; these are {dtype} with {channels}: "
-            "write .tiff or .npy, which hold them as they are"
-        )
-    if wide and suffix not in (".mkv", ".avi"):
-        raise ParameterError(
-            f"{suffix} would not keep 16 bits; write .mkv or .avi (lossless FFV1), .tiff or .npy, which do"
-        )
-    highest = _HIGHEST_RATE.get(suffix)
-    if highest is not None and target.rate > highest:
-        raise ParameterError(
-            f"{suffix} holds at most {highest} frames per second; {float(target.rate):g} are asked for"
-        )
-    layout = ("gray16le" if wide else "gray") if channels == 1 else ("rgb48le" if wide else "rgb24")
-    codec, pixel, options = _codec(suffix, layout, target)
-    tagged = target.like.details.get("matrix", -1) if target.like else -1
-    full = channels == 1 or not pixel.startswith("yuv")
-    return _Form(layout, codec, pixel, options, known_matrix(tagged, target.size[0]), full)
-
-
-def _codec(suffix: str, layout: str, target: Target) -> tuple[str, str, dict[str, str]]:
-    """Return codec, pixel format and options."""
-    if suffix == ".gif":
-        return "gif", "gray" if layout == "gray" else "pal8", {}
-    if suffix == ".avi" or layout.endswith("16le") or layout == "rgb48le":
-        lossless = {"gray": "gray", "gray16le": "gray16le", "rgb24": "bgr0", "rgb48le": "gbrp16le"}[layout]
-        return "ffv1", lossless, {"level": "3", "slicecrc": "1"}
-    if suffix == ".webm":
-        return "libvpx-vp9", "yuv420p", {"crf": "20", "b": "0", "row-mt": "1", "cpu-used": "4"}
-    odd = target.size[0] % 2 or target.size[1] % 2  # Halved colour planes need even sides.
-    codec, options = H264
-    return codec, "yuv444p" if odd else "yuv420p", options
-
-
-def _picture(frame: Array, form: _Form) -> Any:
+def _picture(frame: Array, form: Form) -> Any:
     """Return a copy of a frame as the codec's library holds it, not always in the codec's pixel format yet."""
     if form.pixel == "pal8":
         return _quantized(frame)
-    if not (form.is_yuv and form.layout == "gray"):
+    if form.is_yuv and form.layout != "gray":
+        return np.array(frame, order="C")  # Converted where it is encoded.
+    if not form.is_yuv:
         return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=form.layout)
     # Luma of full range keeps all 256 levels; neutral chroma.
     picture = av.VideoFrame(frame.shape[1], frame.shape[0], form.pixel)
@@ -171,15 +176,10 @@ def _picture(frame: Array, form: _Form) -> Any:
     return picture
 
 
-def _converted(picture: Any, form: _Form) -> Any:
-    if picture.format.name == form.pixel:
-        return picture
-    if not form.is_yuv:
-        return picture.reformat(format=form.pixel)
-    ends = FULL if form.full else LIMITED
-    picture = picture.reformat(format=form.pixel, dst_colorspace=SCALER_MATRICES[form.matrix], dst_color_range=ends)
-    picture.colorspace, picture.color_range = form.matrix, ends
-    return picture
+def _converted(picture: Any, form: Form) -> Any:
+    if isinstance(picture, np.ndarray):
+        return from_rgb(picture, form.pixel, form.matrix, form.full)
+    return picture if picture.format.name == form.pixel else picture.reformat(format=form.pixel)
 
 
 def _quantized(frame: Array) -> Any:

@@ -51,8 +51,8 @@ def run(
     -------
     dict
         What the filters estimated and did, the number of ``frames`` written, under ``not_copied`` the streams of the
-        input (sound, subtitles) that are not in the output, and under ``lost`` what was wrong with an input of which a
-        part was kept.
+        input that are not in the output and why, under ``warnings`` what else is to be known, and under ``lost`` what
+        was wrong with an input of which a part was kept.
 
     Raises
     ------
@@ -97,6 +97,8 @@ def run(
     report["frames"] = written
     if video.lost is not None:
         report["lost"] = video.lost
+    if video.details.get("warnings"):
+        report["warnings"] = [*video.details["warnings"], *report.get("warnings", [])]
     return report
 
 

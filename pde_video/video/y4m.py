@@ -16,21 +16,17 @@ import numpy as np
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video.containers import FULL, LIMITED, SCALER_MATRICES, known_matrix
+from pde_video.video.planes import FULL, LIMITED, from_rgb, known_matrix, to_rgb
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
 
 SUFFIXES = (".y4m",)
 MAGIC = b"YUV4MPEG2 "
 _FRAME = b"FRAME"
 _LONGEST = 1024  # Bytes of a line of text; ffmpeg takes 96.
-_SHIFTS = {"420": (1, 1), "422": (0, 1), "411": (0, 2), "444": (0, 0), "mono": (0, 0)}  # Of chroma rows, columns.
+_SHIFTS = {"420": (1, 1), "422": (0, 1), "444": (0, 0), "mono": (0, 0)}  # Of chroma rows, columns.
 _DEEPER = (9, 10, 12, 14, 16)
-_LAYOUT = re.compile("(420|422|444|mono)p?(9|10|12|14|16)?|(411)")
+_LAYOUT = re.compile("(420|422|444|mono)p?(9|10|12|14|16)?")
 _SITED = ("420jpeg", "420mpeg2", "420paldv")  # They say besides where a colour sample lies.
-# A colour sample is repeated where it is shared, and the mean of what shares it is stored: then a frame that no filter
-# changed comes back as it was. The scaler's flags: point or area, accurate rounding, full chroma in and out.
-_EXACT = 0x40000 | 0x2000 | 0x4000
-_REPEATED, _AVERAGED = 0x10 | _EXACT, 0x20 | _EXACT
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ class Header:
 
     size: tuple[int, int]
     rate: Fraction | None
-    kind: str  # How colours are shared: 420, 422, 411, 444, or mono for none.
+    kind: str  # How colours are shared: 420, 422, 444, or mono for none.
     bits: int
     layout: str  # Both, as written: 420mpeg2, 422p10, mono16.
     full: bool = False
@@ -63,12 +59,6 @@ class Header:
         (rows, columns), shifts = self.size, _SHIFTS[self.kind]
         chroma = (-(-rows >> shifts[0]), -(-columns >> shifts[1]))
         return [self.size] if self.kind == "mono" else [self.size, chroma, chroma]
-
-    @property
-    def extended(self) -> tuple[int, int]:
-        """Rows and columns up to where whole groups share a colour: the scaler would stretch a part of one."""
-        down, across = _SHIFTS[self.kind]
-        return -(-self.size[0] >> down) << down, -(-self.size[1] >> across) << across
 
     @property
     def nbytes(self) -> int:
@@ -100,8 +90,8 @@ def parsed(line: bytes, name: object, most_pixels: int) -> Header:
     match = _LAYOUT.fullmatch("420" if layout in _SITED else layout)
     if match is None:
         raise InputError(
-            f"{name}: pixels are laid out as C{layout}; known are 420, 422, 444, mono of 8 to 16 bits and 411: convert "
-            "it, with ffmpeg: -pix_fmt yuv420p"
+            f"{name}: pixels are laid out as C{layout}; known are 420, 422, 444, mono of 8 to 16 bits: convert it, "
+            "with ffmpeg: -pix_fmt yuv420p"
         )
     rate = re.fullmatch("([0-9]{1,9}):([0-9]{1,9})", said.get("F", "0:0"))
     if rate is None:
@@ -110,7 +100,7 @@ def parsed(line: bytes, name: object, most_pixels: int) -> Header:
     aspect = said.get("A", "0:0")
     if not re.fullmatch("[0-9]{1,9}:[0-9]{1,9}", aspect):
         raise InputError(f"{name}: its first line says the pixel's aspect {aspect!r}; it must be two numbers")
-    kind, bits = match[1] or match[3], int(match[2] or 8)
+    kind, bits = match[1], int(match[2] or 8)
     woven = said.get("I", "p")[:1]
     return Header((height, width), exact or None, kind, bits, layout, ranges == {"FULL"}, woven, aspect)
 
@@ -228,16 +218,12 @@ def _array(content: Array, header: Header) -> Array:
     if header.kind == "mono":
         deep = values.reshape(header.size)
         return deep if header.bits in (8, 16) else ((deep * np.uint32(65535) + top // 2) // top).astype(np.uint16)
-    picture: Any = av.VideoFrame(header.extended[1], header.extended[0], header.pixel)
+    picture: Any = av.VideoFrame(header.size[1], header.size[0], header.pixel)
     start = 0
     for plane, (rows, columns) in zip(picture.planes, header.planes, strict=True):
-        _lines(plane, header)[:rows, :columns] = values[start : start + rows * columns].reshape(rows, columns)
+        _lines(plane, header)[:, :columns] = values[start : start + rows * columns].reshape(rows, columns)
         start += rows * columns
-    picture.color_range = FULL if header.full else LIMITED
-    matrix = SCALER_MATRICES[known_matrix(-1, header.size[0])]
-    layout = "rgb24" if header.bits == 8 else "rgb48le"
-    shown = picture.reformat(format=layout, src_colorspace=matrix, interpolation=_REPEATED).to_ndarray()
-    return np.ascontiguousarray(shown[: header.size[0], : header.size[1]])
+    return to_rgb(picture, known_matrix(-1, header.size[0]), header.full)
 
 
 def _lines(plane: Any, header: Header) -> Array:
@@ -280,8 +266,8 @@ def header_for(target: Target) -> Header:
     details = target.like.details if target.like else {}
     source: Header | None = details.get("y4m")
     bits = 8 if dtype == np.uint8 else details["bits"] if details.get("bits") in _DEEPER else 16
-    shared = re.match("yuvj?(420|422|444)p" if bits > 8 else "yuvj?(4..)p", details.get("pixel_format") or "")
-    kind = "mono" if channels == 1 else shared[1] if shared and shared[1] in _SHIFTS else "444"
+    shared = re.match("yuvj?(420|422|444)p", details.get("pixel_format") or "")
+    kind = "mono" if channels == 1 else shared[1] if shared else "444"
     told = shared is not None if kind != "mono" else source is not None and source.kind == "mono"
     full = details.get("range") == FULL if told else kind == "mono"
     layout = kind if bits == 8 else f"{kind}{bits}" if kind == "mono" else f"{kind}p{bits}"
@@ -298,15 +284,6 @@ def _content(frame: Array, header: Header) -> Iterator[bytes]:
         top = 2**header.bits - 1
         grey = frame if header.bits in (8, 16) else (frame * np.uint32(top) + 32767) // 65535
         return iter([grey.astype(header.dtype, copy=False).tobytes()])
-    layout = "rgb24" if header.bits == 8 else "rgb48le"
-    if header.extended != header.size:
-        beyond = [(0, more - size) for more, size in zip(header.extended, header.size, strict=True)]
-        frame = np.pad(frame, [*beyond, (0, 0)], mode="edge")
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout).reformat(
-        format=header.pixel,
-        dst_colorspace=SCALER_MATRICES[known_matrix(-1, header.size[0])],
-        dst_color_range=FULL if header.full else LIMITED,
-        interpolation=_AVERAGED,
-    )
+    picture = from_rgb(np.ascontiguousarray(frame), header.pixel, known_matrix(-1, header.size[0]), header.full)
     planes = zip(picture.planes, header.planes, strict=True)
-    return (_lines(plane, header)[:rows, :columns].tobytes() for plane, (rows, columns) in planes)
+    return (_lines(plane, header)[:, :columns].tobytes() for plane, (_, columns) in planes)

@@ -1,0 +1,194 @@
+"""Which codec keeps the frames, and in which of its pixel formats."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+import av
+import numpy as np
+
+from pde_video.errors import ParameterError
+from pde_video.video.planes import FULL, known_matrix
+from pde_video.video.source import Target
+
+H264 = ("libx264", {"crf": "16", "preset": "medium"})
+_HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format's clock can tell apart.
+_ANY = ("420", "422", "444")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How frames are kept: their layout, the codec, its pixel format and options, colour matrix and range."""
+
+    layout: str
+    codec: str
+    pixel: str
+    options: dict[str, str]
+    matrix: int = 0
+    full: bool = True
+
+    @property
+    def is_yuv(self) -> bool:
+        """Whether colours are kept as luma and chroma."""
+        return self.pixel.startswith("yuv")
+
+
+@dataclass(frozen=True)
+class _Lossy:
+    """A codec that loses some: FFmpeg's encoder, its usual crf, and what it takes by bits."""
+
+    encoder: str
+    crf: int
+    highest: int
+    options: dict[str, str]
+    chroma: dict[int, tuple[str, ...]]
+    even: bool = False  # Whether sides that are halved must be even.
+    least: int = 1  # Pixels that a side must have.
+
+
+_LOSSY = {
+    "h264": _Lossy(H264[0], int(H264[1]["crf"]), 51, {"preset": "medium"}, {8: _ANY, 10: _ANY}, even=True),
+    "hevc": _Lossy(
+        "libx265",
+        16,
+        51,
+        {"preset": "medium", "x265-params": "log-level=none"},
+        {8: _ANY, 10: _ANY, 12: _ANY},
+        even=True,
+        least=16,
+    ),
+    "vp9": _Lossy("libvpx-vp9", 20, 63, {"b": "0", "row-mt": "1", "cpu-used": "4"}, {8: _ANY}),
+    "av1": _Lossy("libsvtav1", 20, 63, {"preset": "6"}, {8: ("420",), 10: ("420",)}, least=16),
+}
+_HOLDS: dict[str, tuple[str, ...]] = {
+    ".mp4": ("h264", "hevc", "vp9", "av1"),
+    ".m4v": ("h264", "hevc", "vp9", "av1"),
+    ".mov": ("h264", "hevc"),
+    ".mkv": ("h264", "hevc", "vp9", "av1", "ffv1"),
+    ".avi": ("ffv1",),
+    ".webm": ("vp9", "av1"),
+    ".gif": (),
+}
+
+
+def choose(target: Target) -> Form:
+    """Return what keeps the frames best in this container, or refuse them."""
+    channels, dtype, suffix = target.channels, target.first.dtype, target.suffix
+    if dtype not in (np.uint8, np.uint16) or channels not in (1, 3):
+        raise ParameterError(
+            f"{suffix} holds uint8 or uint16 frames with 1 or 3 channels; these are {dtype} with {channels}: "
+            "write .tiff or .npy, which hold them as they are"
+        )
+    highest = _HIGHEST_RATE.get(suffix)
+    if highest is not None and target.rate > highest:
+        raise ParameterError(
+            f"{suffix} holds at most {highest} frames per second; {float(target.rate):g} are asked for"
+        )
+    bits = _bits(target)
+    codec = _codec(target, bits)
+    encoder = "ffv1" if codec == "ffv1" else _LOSSY[codec].encoder if codec in _LOSSY else "gif"
+    if encoder not in av.codecs_available:
+        raise ParameterError(f"this build of FFmpeg cannot write {codec}; choose another codec")
+    layout = {(8, 1): "gray", (8, 3): "rgb24", (16, 1): "gray16le", (16, 3): "rgb48le"}[dtype.itemsize * 8, channels]
+    if codec == "gif":
+        return Form(layout, "gif", "gray" if channels == 1 else "pal8", {})
+    if codec == "ffv1":
+        pixel = {"gray": "gray", "gray16le": "gray16le", "rgb24": "bgr0", "rgb48le": "gbrp16le"}[layout]
+        slices = {"slices": "1"} if min(target.size) < 4 else {}  # What cannot be cut in four.
+        return Form(layout, "ffv1", pixel, {"level": "3", "slicecrc": "1", **slices})
+    if target.encoding.lossless:
+        return _lossless(target, codec, layout)
+    return _lossy(target, codec, layout, bits)
+
+
+def _bits(target: Target) -> int:
+    """Return how many bits are to be kept: of a source of 9 to 12 bits, no more than it has."""
+    if target.first.dtype == np.uint8:
+        return 8
+    source = target.like.details.get("bits", 16) if target.like else 16
+    return 16 if source > 12 or target.channels == 1 else 10 if source <= 10 else 12
+
+
+def _codec(target: Target, bits: int) -> str:
+    """Return the codec that was asked for, or the one that suits the container."""
+    suffix, asked = target.suffix, target.encoding
+    held = _HOLDS[suffix]
+    if asked.codec is not None and asked.codec not in held:
+        of_all = {*_LOSSY, "ffv1"}
+        allowed = ", ".join(held) or "no choice of codec"
+        where = ", ".join(ending for ending, codecs in _HOLDS.items() if asked.codec in codecs)
+        remedy = f"; {asked.codec} goes into {where}" if asked.codec in of_all else ""
+        raise ParameterError(f"the codec is {asked.codec!r}; {suffix} holds {allowed}{remedy}")
+    if asked.lossless and asked.crf is not None:
+        raise ParameterError(f"crf is {asked.crf}, but lossless is asked for, too; give one of them")
+    if asked.codec is not None:
+        codec = asked.codec
+    elif suffix == ".gif":
+        codec = "gif"
+    elif "ffv1" in held and (asked.lossless or bits == 16 or held == ("ffv1",)):
+        codec = "ffv1"
+    else:
+        codec = next(one for one in held if bits in _LOSSY[one].chroma) if _any_has(held, bits) else held[0]
+    _check_loss(target, codec, bits)
+    return codec
+
+
+def _any_has(codecs: tuple[str, ...], bits: int) -> bool:
+    return any(bits in _LOSSY[one].chroma for one in codecs if one in _LOSSY)
+
+
+def _check_loss(target: Target, codec: str, bits: int) -> None:
+    suffix, asked = target.suffix, target.encoding
+    wide = target.first.dtype == np.uint16
+    if asked.lossless and codec != "ffv1" and (wide or codec not in ("h264", "vp9")):
+        raise ParameterError(
+            f"{codec} in {suffix} would not keep every value of {target.first.dtype}; "
+            "write .mkv or .avi with FFV1, .tiff or .npy, which do"
+        )
+    if (codec in _LOSSY and bits not in _LOSSY[codec].chroma) or (codec == "gif" and wide):
+        raise ParameterError(
+            f"{codec} in {suffix} would not keep {bits} bits; write .mkv or .avi (lossless FFV1), .tiff or .npy, "
+            "which do"
+        )
+    if asked.crf is not None:
+        if codec not in _LOSSY:
+            raise ParameterError(f"crf is {asked.crf}; {codec} takes none: it is for h264, hevc, vp9 and av1")
+        highest = _LOSSY[codec].highest
+        if not isinstance(asked.crf, int) or not 0 <= asked.crf <= highest:
+            raise ParameterError(f"crf is {asked.crf}; {codec} takes whole numbers from 0 (best) to {highest}")
+
+
+def _lossy(target: Target, codec: str, layout: str, bits: int) -> Form:
+    known, (height, width) = _LOSSY[codec], target.size
+    if min(height, width) < known.least:
+        raise ParameterError(f"frames are {height} × {width}; {codec} takes {known.least} × {known.least} or more")
+    details = target.like.details if target.like else {}
+    chroma = _chroma(details.get("pixel_format", ""))
+    if known.even and (width % 2 or (height % 2 and chroma == "420")):
+        chroma = "444"  # Planes of half the size need even sides.
+    if chroma not in known.chroma[bits]:
+        target.told.setdefault("warnings", []).append(f"{codec} keeps colours at half the resolution (4:2:0)")
+        chroma = known.chroma[bits][0]
+    crf = target.encoding.crf if target.encoding.crf is not None else known.crf
+    if codec == "av1":
+        os.environ.setdefault("SVT_LOG", "1")  # Faults only: it writes to standard error.
+    pixel = f"yuv{chroma}p" + ("" if bits == 8 else f"{bits}le")
+    full = target.channels == 1 or details.get("range") == FULL
+    form = Form(layout, known.encoder, pixel, {"crf": str(crf), **known.options})
+    return replace(form, matrix=known_matrix(details.get("matrix", -1), height), full=full)
+
+
+def _lossless(target: Target, codec: str, layout: str) -> Form:
+    """Return what keeps every value of uint8: colours as they are, grey as luma of full range."""
+    options = {"h264": {"qp": "0", "preset": "medium"}, "vp9": {"lossless": "1", "row-mt": "1", "cpu-used": "4"}}[codec]
+    if target.channels == 3:
+        encoder, pixel = {"h264": ("libx264rgb", "rgb24"), "vp9": ("libvpx-vp9", "gbrp")}[codec]
+        return Form(layout, encoder, pixel, options)
+    luma = _lossy(replace(target, encoding=replace(target.encoding, lossless=False)), codec, layout, 8)
+    return replace(luma, options=options)
+
+
+def _chroma(pixel_format: str) -> str:
+    """Return how a source holds its colour planes; what has none of its own is kept at half the size."""
+    return next((one for one in _ANY if one in pixel_format), "420")
