@@ -39,6 +39,8 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
     with opened(path, choice.max_pixels) as container:
         stream, videos = _video_stream(container, path, choice)
         codec = stream.codec_context
+        if codec is None:
+            raise InputError(f"{path}: the video stream's codec is not known")
         if codec.pix_fmt is None or not codec.width or not codec.height:
             raise InputError(f"{path}: the video stream says no size or pixel format; the file may be cut off")
         pixel = codec.format

@@ -132,6 +132,8 @@ def read(
         if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty")
     video = known.read(path, choice)
+    if min(*video.size, video.channels) < 1:
+        raise InputError(f"{path}: frames of {video.size[0]} × {video.size[1]} (height × width) hold no pixel")
     video.choice = choice
     if choice.last is not None and video.count is not None:
         video.count = max(0, min(choice.last, video.count) - choice.first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,12 @@ def read_npy(path: Path, choice: Choice) -> FileVideo:
 
 def _mapped(path: Path) -> tuple[Array, str | None]:
     """Return the frames that are there, and what is wrong if the header says that there are more."""
+    broken = (ValueError, EOFError, KeyError, OSError, SyntaxError, TypeError, RecursionError, MemoryError)
     with path.open("rb") as file:
         try:
             version = np.lib.format.read_magic(file)
             shape, by_columns, dtype = _HEADERS[version](file)
-        except (ValueError, EOFError, KeyError, OSError, SyntaxError, TypeError, RecursionError, MemoryError) as fault:
+        except (*broken, tokenize.TokenError) as fault:
             raise InputError(f"{path}: not a NumPy array that can be read ({fault})") from fault
         offset, end = file.tell(), file.seek(0, 2)
     if dtype.hasobject:

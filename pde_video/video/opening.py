@@ -26,6 +26,8 @@ def opened(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
     except (av.error.FFmpegError, ValueError) as fault:
         raise InputError(f"{path}: not a video that can be read ({reason(fault)})") from fault
     for stream in container.streams.video:
+        if stream.codec_context is None:  # A codec that nobody knows here.
+            continue
         stream.codec_context.options = decoder
         if stream.width * stream.height > most_pixels:
             container.close()
