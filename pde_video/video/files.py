@@ -46,10 +46,12 @@ _FORMATS = (
 
 
 def format_of(path: Path) -> _Format:
-    """Return the format of files that end so, or refuse it."""
+    """Return the format of files that end so and can be written, or refuse it."""
     for known in _FORMATS:
         if path.suffix.lower() in known.suffixes:
             return known
+    if path.suffix.lower() in containers.READ_ONLY:
+        raise ParameterError(f"{path}: files ending in {path.suffix} are read, but not written; write .mkv or .mp4")
     names = ", ".join(suffix for known in _FORMATS for suffix in known.suffixes)
     raise ParameterError(f"{path}: files ending in {path.suffix!r} are not known; known are {names}")
 
@@ -72,8 +74,9 @@ def read(
     Parameters
     ----------
     path : path
-        mp4, mkv, mov, avi, webm, gif, y4m; png, jpg, or a numbered sequence of them such as ``frame_%04d.png``; a
-        multi-page tiff; or npy. GIF frames come as RGB. The text ``"-"`` is standard input, in y4m or raw.
+        mp4, mkv, mov, avi, webm, gif, y4m; for reading only ts, m2ts, mpg, vob, wmv, flv, 3gp, mxf; png, jpg, or a
+        numbered sequence of them such as ``frame_%04d.png``; a multi-page tiff; npy; or zarr. GIF frames come as RGB.
+        The text ``"-"`` is standard input, in y4m or raw.
     start, end : number or Fraction, optional
         Seconds after the first frame, ≥ 0: frames shown from `start` on, before `end`. Of formats without timestamps
         only `frames` can be chosen.
@@ -123,7 +126,7 @@ def read(
     if raw is not None:
         raise ParameterError(f"{path}: only standard input, named -, holds raw frames; read it with: ... - < {path}")
     path = Path(path)
-    known = format_of(path)
+    opened = containers.read_container if path.suffix.lower() in containers.READ_ONLY else format_of(path).read
     if not stills.is_pattern(path):
         if not path.exists():
             raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
@@ -131,7 +134,7 @@ def read(
             raise InputError(f"{path}: not a file")
         if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty")
-    video = known.read(path, choice)
+    video = opened(path, choice)
     if min(*video.size, video.channels) < 1:
         raise InputError(f"{path}: frames of {video.size[0]} × {video.size[1]} (height × width) hold no pixel")
     video.choice = choice

@@ -47,7 +47,7 @@ def small(path, frames: int = 3, codec: str = "ffv1", size: tuple[int, int] = (3
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = *size, pixel
         for index in range(frames):
-            picture = av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), 60 * index, np.uint8), format="rgb24")
+            picture = av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), 20 * index, np.uint8), format="rgb24")
             container.mux(stream.encode(picture.reformat(format=pixel)))
         container.mux(stream.encode())
     return path
@@ -338,3 +338,28 @@ def test_frames_of_more_pixels_than_asked_for_are_refused(tmp_path, name):
     with pytest.raises(pv.InputError, match="pixels"):
         pv.read(path, max_pixels=32 * 24 - 1)
     assert len(list(pv.read(path, max_pixels=32 * 24))) in (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        (".ts", "libx264"),
+        (".m2ts", "libx264"),
+        (".mpg", "mpeg2video"),
+        (".vob", "mpeg2video"),
+        (".wmv", "wmv2"),
+        (".flv", "flv"),
+        (".3gp", "mpeg4"),
+        (".mxf", "mpeg2video"),
+    ],
+)
+def test_other_containers_are_read_but_not_written(tmp_path, suffix, codec):
+    path = small(tmp_path / f"in{suffix}", frames=8, codec=codec, size=(64, 48))
+    frames = np.stack(list(pv.read(path)))
+    assert frames.shape == (8, 48, 64, 3)
+    for index, level in enumerate(frames.mean(axis=(1, 2, 3))):
+        assert level == pytest.approx(20 * index, abs=4)
+    assert pv.run(path, tmp_path / "out.mkv")["frames"] == 8
+    with pytest.raises(pv.ParameterError, match="read, but not written"):
+        pv.run(tmp_path / "out.mkv", tmp_path / f"again{suffix}")
+    assert sorted(os.listdir(tmp_path)) == [f"in{suffix}", "out.mkv"]
