@@ -98,7 +98,15 @@ def _exercises() -> list[Callable[[], object]]:
         config = {"format": FORMAT, "cell": cell, "width": 8, "encoder": 1, "decoder": 1, "deviation": 0.25}
         weights = {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
         add(Network(config, weights), grey[0][..., np.newaxis], 0.1)
+    for pixel, dtype in (("yuv420p", np.uint8), ("yuv420p10le", np.uint16)):
+        add(_through_planes, np.zeros((24, 32, 3), dtype), pixel)
     return calls
+
+
+def _through_planes(frame: Array, pixel: str) -> None:
+    from pde_video.video.planes import from_rgb, to_rgb
+
+    to_rgb(from_rgb(frame, pixel, 1, False), 1, False)
 
 
 def examine() -> dict[str, Any]:

@@ -13,64 +13,95 @@ from pde_video.kernels.jit import kernel
 
 
 @kernel
-def yuv_to_rgb(luma, blue, red, rgb, factors, low, middle, top, across, down, spread):
-    """Fill `rgb` (H, W, 3); `factors` are of luma, and of red in R and G and blue in G and B.
+def yuv_to_rgb(luma, blue, red, rgb, factors, low, middle, top, across, down, spread, parts):
+    """Fill `rgb` (H, 3 W); `factors` are of luma, and of red in R and G and blue in G and B.
 
-    `across` and `down` are the pixels of a block, 1 or 2; `spread` (3, W + 1) is room for a row's chroma.
+    `across` and `down` are the pixels of a block, 1 or 2. `spread` (3, W + 1) is room for what a row's chroma adds to
+    each colour, `parts` (3, W) for its colours one by one: loops that do one thing each are those that vectorise.
     """
-    height, width = rgb.shape[0], rgb.shape[1]
-    scale, red_red, red_green, blue_green, blue_blue = factors[0], factors[1], factors[2], factors[3], factors[4]
-    zero, half = np.float32(0.0), np.float32(0.5)
+    height, width = rgb.shape[0], rgb.shape[1] // 3
+    scale, half, zero = factors[0], np.float32(0.5), np.float32(0.0)
+    reds, greens, blues = parts[0], parts[1], parts[2]
     for row in range(height):
         if row % down == 0:
-            blues, reds = blue[row // down], red[row // down]
-            for part in range((width + across - 1) // across):
-                b, r = np.float32(blues[part]) - middle, np.float32(reds[part]) - middle
-                for column in range(part * across, part * across + across):
-                    spread[0, column] = r * red_red
-                    spread[1, column] = r * red_green + b * blue_green
-                    spread[2, column] = b * blue_blue
+            _spread(
+                blue[row // down], red[row // down], spread, factors, middle, (width + across - 1) // across, across
+            )
         lumas, pixels = luma[row], rgb[row]
-        for_red, for_green, for_blue = spread[0], spread[1], spread[2]
+        to_red, to_green, to_blue = spread[0], spread[1], spread[2]
         for column in range(width):
             y = (np.float32(lumas[column]) - low) * scale + half
-            pixels[column, 0] = np.int32(min(max(y + for_red[column], zero), top))
-            pixels[column, 1] = np.int32(min(max(y + for_green[column], zero), top))
-            pixels[column, 2] = np.int32(min(max(y + for_blue[column], zero), top))
+            reds[column] = np.int32(min(max(y + to_red[column], zero), top))
+            greens[column] = np.int32(min(max(y + to_green[column], zero), top))
+            blues[column] = np.int32(min(max(y + to_blue[column], zero), top))
+        for column in range(width):
+            pixels[3 * column] = reds[column]
+            pixels[3 * column + 1] = greens[column]
+            pixels[3 * column + 2] = blues[column]
 
 
 @kernel
-def rgb_to_yuv(rgb, luma, blue, red, weights, low, middle, top, across, down, means):
-    """Fill `luma`, `blue` and `red` from `rgb` (H, W, 3); `weights` (3, 3) are those of R, G and B in each of them.
+def _spread(blues, reds, spread, factors, middle, length, across):
+    red_red, red_green, blue_green, blue_blue = factors[1], factors[2], factors[3], factors[4]
+    to_red, to_green, to_blue = spread[0], spread[1], spread[2]
+    if across == 1:
+        for part in range(length):
+            b, r = np.float32(blues[part]) - middle, np.float32(reds[part]) - middle
+            to_red[part], to_green[part], to_blue[part] = r * red_red, r * red_green + b * blue_green, b * blue_blue
+    else:
+        for part in range(length):
+            b, r = np.float32(blues[part]) - middle, np.float32(reds[part]) - middle
+            for column in (2 * part, 2 * part + 1):
+                to_red[column], to_blue[column] = r * red_red, b * blue_blue
+                to_green[column] = r * red_green + b * blue_green
 
-    `means` (3, W) is room for the sums of a row's blocks. Blocks at the far edge repeat their pixels.
+
+@kernel
+def rgb_to_yuv(rgb, luma, blue, red, weights, low, middle, top, across, down, parts, sums):
+    """Fill `luma`, `blue` and `red` from `rgb` (H, 3 W); `weights` (3, 3) are those of R, G and B in each of them.
+
+    `parts` and `sums` (3, W) are room for a row's colours, and for their sums over the rows of a block. Blocks at the
+    far edge repeat their pixels.
     """
-    height, width = rgb.shape[0], rgb.shape[1]
-    zero, half = np.float32(0.0), np.float32(0.5)
-    from_red, from_green, from_blue = weights[0, 0], weights[0, 1], weights[0, 2]
-    sums_red, sums_green, sums_blue = means[0], means[1], means[2]
+    height, width = rgb.shape[0], rgb.shape[1] // 3
+    zero, start = np.float32(0.0), low + np.float32(0.5)
+    of_red, of_green, of_blue = weights[0, 0], weights[0, 1], weights[0, 2]
+    reds, greens, blues = parts[0], parts[1], parts[2]
     for row in range(height):
         pixels, lumas = rgb[row], luma[row]
         for column in range(width):
-            r, g, b = np.float32(pixels[column, 0]), np.float32(pixels[column, 1]), np.float32(pixels[column, 2])
-            y = r * from_red + g * from_green + b * from_blue + (low + half)
+            reds[column] = pixels[3 * column]
+            greens[column] = pixels[3 * column + 1]
+            blues[column] = pixels[3 * column + 2]
+        for column in range(width):
+            y = reds[column] * of_red + greens[column] * of_green + blues[column] * of_blue + start
             lumas[column] = np.int32(min(max(y, zero), top))
         if row % down == 0:
-            other = rgb[min(row + down - 1, height - 1)]
-            for column in range(width):
-                sums_red[column] = np.float32(pixels[column, 0]) + np.float32(other[column, 0])
-                sums_green[column] = np.float32(pixels[column, 1]) + np.float32(other[column, 1])
-                sums_blue[column] = np.float32(pixels[column, 2]) + np.float32(other[column, 2])
-            share = np.float32(0.5) / np.float32(across)
-            blues, reds = blue[row // down], red[row // down]
-            for part in range((width + across - 1) // across):
-                first = part * across
-                last = min(first + across - 1, width - 1)
-                r, g, b = sums_red[first], sums_green[first], sums_blue[first]
-                if across > 1:
-                    r, g, b = r + sums_red[last], g + sums_green[last], b + sums_blue[last]
-                r, g, b = r * share, g * share, b * share
-                u = r * weights[1, 0] + g * weights[1, 1] + b * weights[1, 2] + (middle + half)
-                v = r * weights[2, 0] + g * weights[2, 1] + b * weights[2, 2] + (middle + half)
-                blues[part] = np.int32(min(max(u, zero), top))
-                reds[part] = np.int32(min(max(v, zero), top))
+            sums[:, :] = parts
+        if row % down == down - 1 or row == height - 1:
+            if down == 2:
+                sums += parts
+            _chroma(sums, blue[row // down], weights[1], middle, top, across, down, width)
+            _chroma(sums, red[row // down], weights[2], middle, top, across, down, width)
+
+
+@kernel
+def _chroma(sums, target, weights, middle, top, across, down, width):
+    zero, start = np.float32(0.0), middle + np.float32(0.5)
+    share = np.float32(1.0) / np.float32(across * down)
+    of_red, of_green, of_blue = weights[0] * share, weights[1] * share, weights[2] * share
+    reds, greens, blues = sums[0], sums[1], sums[2]
+    if across == 1:
+        for part in range(width):
+            chroma = reds[part] * of_red + greens[part] * of_green + blues[part] * of_blue + start
+            target[part] = np.int32(min(max(chroma, zero), top))
+    else:
+        for part in range(width // 2):
+            r = reds[2 * part] + reds[2 * part + 1]
+            g = greens[2 * part] + greens[2 * part + 1]
+            b = blues[2 * part] + blues[2 * part + 1]
+            target[part] = np.int32(min(max(r * of_red + g * of_green + b * of_blue + start, zero), top))
+        if width % 2:
+            r, g, b = reds[width - 1], greens[width - 1], blues[width - 1]
+            chroma = np.float32(2.0) * (r * of_red + g * of_green + b * of_blue) + start
+            target[width // 2] = np.int32(min(max(chroma, zero), top))

@@ -52,8 +52,9 @@ def to_rgb(frame: Any, matrix: int, full: bool) -> Array:
     red, blue = 2 * (1 - kr) * top / colours, 2 * (1 - kb) * top / colours
     factors = np.array([top / black_to_white, red, -red * kr / kg, -blue * kb / kg, blue], np.float32)
     rgb = np.empty((frame.height, frame.width, 3), dtype)
-    room = np.empty((3, frame.width + 1), np.float32)
-    yuv_to_rgb(*_arrays(frame, dtype), rgb, factors, low, middle, np.float32(top), across, down, room)
+    room, parts = np.empty((3, frame.width + 1), np.float32), np.empty((3, frame.width), dtype)
+    rows = rgb.reshape(frame.height, -1)
+    yuv_to_rgb(*_arrays(frame, dtype), rows, factors, low, middle, np.float32(top), across, down, room, parts)
     return rgb
 
 
@@ -74,9 +75,10 @@ def from_rgb(rgb: Array, pixel: str, matrix: int, full: bool) -> Any:
     )
     frame = av.VideoFrame(rgb.shape[1], rgb.shape[0], pixel)
     arrays = _arrays(frame, np.uint8 if bits == 8 else np.uint16)
-    room = np.empty((3, rgb.shape[1]), np.float32)
-    highest = np.float32(2**bits - 1)
-    rgb_to_yuv(rgb, *arrays, (weights / top).astype(np.float32), low, middle, highest, across, down, room)
+    parts, sums = np.empty((2, 3, rgb.shape[1]), np.float32)
+    highest, rows = np.float32(2**bits - 1), rgb.reshape(rgb.shape[0], -1)
+    shares = (weights / top).astype(np.float32)
+    rgb_to_yuv(rows, *arrays, shares, low, middle, highest, across, down, parts, sums)
     frame.color_range, frame.colorspace = FULL if full else LIMITED, matrix
     return frame
 
