@@ -469,7 +469,10 @@ def test_what_a_python_program_prints_before_comes_before(tmp_path):
     script = (
         "import numpy as np, pde_video as pv; print('before'); pv.write('-', np.zeros((1, 2, 2), np.uint8), raw=True)"
     )
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=SECONDS, check=True)
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    found = subprocess.run(
+        [sys.executable, "-c", script], env=buffered, capture_output=True, timeout=SECONDS, check=True
+    )
     assert found.stdout == b"before\n\0\0\0\0"
 
 
@@ -481,3 +484,10 @@ def test_frames_are_taken_from_a_pipe_as_they_are_wanted():
         process.stdin.write(data)  # And stays open.
         assert process.stdout.read(1) == b"2"
         assert process.wait(SECONDS) == 0
+
+
+def test_what_a_pipe_takes_in_parts_is_written_whole(capfdbinary, monkeypatch):
+    whole = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: whole(descriptor, data[:7]))
+    pv.write("-", np.arange(60, dtype=np.uint8).reshape(1, 6, 10), raw=True)
+    assert capfdbinary.readouterr().out == bytes(range(60))
