@@ -35,6 +35,7 @@ def noisy(tmp_path_factory, rng_of_module):
     """A moving pattern under noise, with a cut, as a stack of 16 bits and as a lossless video of 8."""
     rows, columns = np.mgrid[:24, :32]
     moving = np.stack([np.sin((columns + k) / 4) * np.cos((rows + k / 2) / 3) for k in range(FRAMES)])
+    moving[:120] *= np.linspace(1, 0, 120)[:, None, None]  # What is smooth is diffused longer.
     moving[120:] = 0.6 * np.sin(columns / 7) * np.sign(np.sin(rows / 2)) - 0.6
     values = 0.5 + 0.3 * moving + rng_of_module.normal(0, 0.05, moving.shape)
     folder = tmp_path_factory.mktemp("noisy")
@@ -49,11 +50,13 @@ def rng_of_module():
     return np.random.default_rng(7)
 
 
+steadied = partial(pv.frame_difference, alpha=-0.25)
 FILTERS = {  # With how many frames before a frame its result depends on.
     "balanced": (pv.denoise, 14),
     "best": (partial(pv.denoise, preset="best"), 26),
     "fast": (partial(pv.denoise, preset="fast"), None),
     "perona-malik": (partial(pv.denoise, method="perona-malik"), 0),
+    "after another": (pv.pipeline(steadied, partial(pv.denoise, method="perona-malik", sigma=2000.0)), 1),
     "frame difference": (partial(pv.frame_difference, alpha=-0.5), 1),
     "noise that saturates": (partial(pv.gaussian_noise, sigma=20000.0), None),
     "more frames": (partial(pv.extrapolate, frames=70), None),
