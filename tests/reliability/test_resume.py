@@ -1,4 +1,7 @@
-"""Long jobs: what was finished before an interruption is not done again, and the result is the same."""
+"""Long jobs: what was finished before an interruption is not done again, and the result is the same.
+
+Files of lossless formats are compared byte for byte. Of H.264, x264 itself does not always write the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +118,7 @@ def test_cuts_are_those_of_the_whole_video(tmp_path, noisy):
     assert go_on()["cuts"] == [120]
 
 
-@pytest.mark.parametrize(("source", "target"), [("small.avi", "out.mp4"), ("float.npy", "out.npy")])
+@pytest.mark.parametrize(("source", "target"), [("small.avi", "out.avi"), ("float.npy", "out.npy")])
 def test_rate_timestamps_and_values_are_kept(tmp_path, noisy, source, target):
     go_on = partial(run_resumable, noisy / source, tmp_path / target, pv.denoise, memory=14, parameters={})
     with pytest.raises(Stop):
@@ -126,15 +129,15 @@ def test_rate_timestamps_and_values_are_kept(tmp_path, noisy, source, target):
 
 
 def test_a_job_interrupted_while_it_is_joined_goes_on(tmp_path, noisy, monkeypatch):
-    target = tmp_path / "out.mp4"
+    target = tmp_path / "out.avi"
     go_on = partial(run_resumable, noisy / "small.avi", target, pv.denoise, memory=14, parameters={})
     with monkeypatch.context() as patch:
         patch.setattr("pde_video.jobs.resuming._Kept.frames", lambda self: (_ for _ in ()).throw(Stop))
         with pytest.raises(Stop):
             go_on()
     go_on()
-    pv.run(noisy / "small.avi", tmp_path / "at_once.mp4", pv.denoise)
-    assert target.read_bytes() == (tmp_path / "at_once.mp4").read_bytes()
+    pv.run(noisy / "small.avi", tmp_path / "at_once.avi", pv.denoise)
+    assert target.read_bytes() == (tmp_path / "at_once.avi").read_bytes()
 
 
 @pytest.mark.parametrize("change", ["another input", "other parameters", "another version"])
