@@ -21,7 +21,7 @@ FLOORS = [
     {"estimate", "denoisers", "stabilise", "metrics", "residuals", "history"},
     {"filters"},
     {"video"},
-    {"demo", "pictures", "plots", "doctor", "bench", "learn"},
+    {"demo", "pictures", "plots", "doctor", "bench", "learn", "jobs"},
     {"cli"},
     {"__main__"},
 ]

@@ -82,13 +82,7 @@ def run(
         check_distinct(source, target)
         check_output(target, force)
     report: dict[str, Any] = {}
-    facts = {
-        "input": source.name,
-        "sha256": fingerprint(source) if not is_standard(src) and source.exists() else None,
-        "filters": [_name(one) for one in filters],
-        "report": report,
-        **(made or {}),
-    }
+    facts = facts_of(source, filters, made) | {"report": report}
     with contextlib.closing(iter(video)) as source_frames:  # Filters that fail may hold on to it.
         frames = pipeline(*filters)(source_frames, report=report)
         if progress is not None:
@@ -100,6 +94,16 @@ def run(
     if video.details.get("warnings"):
         report["warnings"] = [*video.details["warnings"], *report.get("warnings", [])]
     return report
+
+
+def facts_of(source: Path, filters: Iterable[Any], made: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what an output's metadata say before anything is known of the frames."""
+    return {
+        "input": source.name,
+        "sha256": fingerprint(source) if source.exists() else None,  # Standard input has no such file.
+        "filters": [_name(one) for one in filters],
+        **(made or {}),
+    }
 
 
 def _name(a_filter: Any) -> str:

@@ -1,0 +1,70 @@
+"""Signals: a run that is asked to end does so between two frames, and else wherever it is.
+
+An exception out of a signal's handler may come between the taking of a lock and the promise to give it back, or be lost
+where a library catches all. Between two frames neither can happen.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator, Iterable
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+_PATIENCE = 2.0  # Seconds: compiling, or a live stream that stands still, must not keep anybody waiting.
+_asked: int | None = None
+_flowing = False
+
+
+class Interrupted(BaseException):
+    """Raised where a signal asked the run to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.exit_code = 128 + number
+
+
+def listen() -> None:
+    """End with `Interrupted` on SIGINT and SIGTERM, unless whoever started this wants them ignored."""
+    global _asked
+    _asked = None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _ask)
+
+
+def heeded(items: Iterable[Item]) -> Generator[Item, None, None]:
+    """Pass on what comes, until somebody asks for an end."""
+    global _flowing
+    _flowing = True
+    try:
+        for item in items:
+            if _asked is not None:
+                _patience(0)
+                raise Interrupted(_asked)
+            yield item
+    finally:
+        _flowing = False
+
+
+def _ask(number: int, frame: Any) -> None:
+    global _asked
+    again, _asked = _asked is not None, number
+    if again or not _flowing or not _patience(_PATIENCE):
+        _patience(0)  # What is tidied up now is not interrupted once more.
+        raise Interrupted(number)
+
+
+def _patience(seconds: float) -> bool:
+    """Raise `Interrupted` after so many seconds, or never if 0; tell whether that is possible here."""
+    if not hasattr(signal, "setitimer"):
+        return False
+    signal.signal(signal.SIGALRM, _insist)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    return True
+
+
+def _insist(number: int, frame: Any) -> None:
+    if _asked is not None:
+        raise Interrupted(_asked)

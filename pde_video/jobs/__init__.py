@@ -1,0 +1,1 @@
+"""Work on files as a whole: run, resume, repeat, verify."""

@@ -1,0 +1,238 @@
+"""Long jobs in segments that are kept: what was done before an interruption is not done again.
+
+Segments hold filtered frames without loss. When all are there, they are encoded in one go, so that the output is that
+of a run that was never interrupted, byte for byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import errno
+import json
+import shutil
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pde_video.errors import OutputError, ParameterError
+from pde_video.filters.lift import pipeline
+from pde_video.protocols import Array
+from pde_video.video.files import format_of, read, write
+from pde_video.video.outputs import check_distinct, check_output, whole
+from pde_video.video.provenance import as_text, plain
+from pde_video.video.running import facts_of
+from pde_video.video.source import FileVideo
+
+LENGTH = 50  # Frames in a segment: what is lost at most.
+_PERIOD = 25  # Frames after which `denoise` chooses some parameters anew, counted from its first frame,
+_LOOKED_AT = 50  # and more frames than any filter looks at for its first estimates.
+
+
+def folder_of(target: Path) -> Path:
+    """Return where the segments of an output are kept until it is whole."""
+    return target.with_name(f"{target.name}.segments")
+
+
+def run_resumable(
+    src: str | Path,
+    dst: str | Path,
+    *filters: Callable[..., Any],
+    memory: int | None,
+    parameters: Mapping[str, Any],
+    force: bool = False,
+    progress: Callable[[Iterable[Array], int | None], Iterable[Array]] | None = None,
+    reading: Mapping[str, Any] | None = None,
+    encoding: Mapping[str, Any] | None = None,
+    made: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Do what `run` does, going on from the segments that an earlier call with the same arguments has left.
+
+    `memory` says how many frames before a frame its result depends on, apart from estimates on the first frames: None
+    for all, then frames are filtered from the beginning again. `parameters` are what must be the same for segments
+    to be of use, besides the input: as JSON has them.
+    """
+    if src == "-" or dst == "-":
+        raise ParameterError("standard input and output cannot be gone on with; name files, or leave out --resume")
+    source, target = Path(src), Path(dst)
+    video = read(source, **(reading or {}))
+    format_of(target)
+    check_distinct(source, target)
+    check_output(target, force)
+    facts = facts_of(source, filters, made)
+    folder = folder_of(target)
+    with _opened(folder, {"input": facts["sha256"], "parameters": plain(parameters)}) as kept:
+        report = _filtered(video, filters, memory, kept, progress)
+        facts["report"] = kept.notes["first"]
+        written = write(target, kept.frames(), like=video, force=force, made=facts, report=report, **(encoding or {}))
+    shutil.rmtree(folder)
+    report["frames"] = written
+    if video.lost is not None:
+        report["lost"] = video.lost
+    return report
+
+
+class _Kept:
+    """A folder of finished segments, and notes on them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._notes_file = folder / "notes.json"
+        self.notes: dict[str, Any] = {"lengths": [], "first": {}, "report": {}, "ended": False}
+        if self._notes_file.exists():
+            self.notes = json.loads(self._notes_file.read_text())
+
+    @property
+    def done(self) -> int:
+        """The number of frames in finished segments."""
+        return sum(self.notes["lengths"])
+
+    def add(self, frames: Iterable[Array], report: Callable[[], dict[str, Any]]) -> int:
+        """Write one more segment, and then what `report` returns; return its length."""
+        frames = iter(frames)
+        head = next(frames, None)
+        if head is None:
+            return 0
+        name = self._name(len(self.notes["lengths"]), head)
+        length = write(name, chain([head], frames), force=True)
+        self.notes["lengths"].append(length)
+        self._note(report=report())
+        return length
+
+    def end(self, report: dict[str, Any]) -> None:
+        """Note that no more segments come."""
+        self._note(report=report, ended=True)
+
+    def begin(self, report: dict[str, Any]) -> None:
+        """Note what was known when the first frame came."""
+        self._note(first=copy.deepcopy(plain(report)))
+
+    def frames(self) -> Iterator[Array]:
+        """Yield the frames of all segments."""
+        for number in range(len(self.notes["lengths"])):
+            yield from read(next(self._folder.glob(f"{number:06d}.*")))
+
+    def _name(self, number: int, head: Array) -> Path:
+        small = head.dtype in (np.uint8, np.uint16) and (head.ndim == 2 or head.shape[2] == 3)
+        return self._folder / f"{number:06d}{'.avi' if small else '.npy'}"
+
+    def _note(self, **facts: Any) -> None:
+        self.notes.update(plain(facts))
+        with whole(self._notes_file, force=True) as part:
+            part.write_text(json.dumps(self.notes, default=str))
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, job: dict[str, Any]) -> Iterator[_Kept]:
+    """Give the segments of this job; refuse those of another one, or of one that another process is at."""
+    text = as_text(job)
+    try:
+        folder.mkdir(exist_ok=True)
+        description = folder / "job.json"
+        if not description.exists():
+            with whole(description, force=True) as part:
+                part.write_text(text)
+        with _locked(description):
+            _refuse_another(folder, json.loads(description.read_text()), json.loads(text))
+            yield _Kept(folder)
+    except OSError as fault:
+        if isinstance(fault, FileExistsError | FileNotFoundError | OutputError):
+            raise
+        raise OutputError(fault.errno, f"{folder} could not be written: {fault.strerror or fault}") from fault
+
+
+def _refuse_another(folder: Path, kept: dict[str, Any], wanted: dict[str, Any]) -> None:
+    if kept == wanted:
+        return
+    names = {"input": "another input", "parameters": "other parameters", "version": "another version"}
+    what = [said for name, said in names.items() if kept.get(name) != wanted[name]]
+    raise FileExistsError(
+        errno.EEXIST,
+        f"its segments are of {' and '.join(what)}; give the same command as before, or remove that folder",
+        str(folder),
+    )
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        import fcntl
+    except ImportError:  # Not on Windows.
+        yield
+        return
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # It goes with the process, however that ends.
+        except OSError as fault:
+            raise FileExistsError(
+                errno.EEXIST, "another process is at work on these segments; wait for it", str(path.parent)
+            ) from fault
+        yield
+
+
+def _filtered(
+    video: FileVideo,
+    filters: tuple[Callable[..., Any], ...],
+    memory: int | None,
+    kept: _Kept,
+    progress: Callable[[Iterable[Array], int | None], Iterable[Array]] | None,
+) -> dict[str, Any]:
+    """Filter what is not in segments yet, and return the report on all frames; the source is read to its end."""
+    before = kept.notes["report"]
+    with contextlib.closing(iter(video)) as source:
+        if kept.notes["ended"]:
+            for _ in source:  # When its frames are shown is wanted still, and whether it is whole.
+                pass
+            return dict(before)
+        skipped, surplus = _skipped(kept.done, memory)
+        report: dict[str, Any] = {}
+        results = pipeline(*filters)(_passed_on(source, skipped), report=report)
+        for _ in islice(results, surplus):
+            pass
+        saturated = report.get("saturated", 0)
+        if progress is not None:
+            results = iter(progress(results, None if video.count is None else max(0, video.count - kept.done)))
+        head = list(islice(results, 1))
+        if not kept.done:
+            kept.begin(report)
+        results = chain(head, results)
+
+        def so_far() -> dict[str, Any]:
+            return _joined(before, report, saturated, skipped)
+
+        while kept.add(islice(results, LENGTH), so_far):
+            pass
+        kept.end(so_far())
+        return so_far()
+
+
+def _skipped(done: int, memory: int | None) -> tuple[range, int]:
+    """Return which frames are not to be filtered again, and how many results are there already of those that are.
+
+    The first frames are, for what is estimated on them, and so many before the first result that is missing as that
+    depends on. In between, whole periods are left out.
+    """
+    if memory is None:
+        return range(0), done
+    again = max(0, done - memory) // _PERIOD * _PERIOD
+    skipped = range(_LOOKED_AT, again) if again > _LOOKED_AT else range(0)
+    return skipped, done - len(skipped)
+
+
+def _passed_on(frames: Iterable[Array], skipped: range) -> Generator[Array, None, None]:
+    return (frame for index, frame in enumerate(frames) if index not in skipped)
+
+
+def _joined(before: dict[str, Any], now: dict[str, Any], saturated: int, skipped: range) -> dict[str, Any]:
+    """Return a report on all frames, of one on the finished segments and one on what was filtered now."""
+    total = {**before, **copy.deepcopy(now)}
+    if "saturated" in now:
+        total["saturated"] = before.get("saturated", 0) + now["saturated"] - saturated
+    if "cuts" in now:
+        true = [cut if not skipped or cut < skipped.start else cut + len(skipped) for cut in now["cuts"]]
+        seam = {skipped.stop} if skipped else set()  # There the jump may have seemed a cut.
+        total["cuts"] = sorted({*before.get("cuts", ()), *(set(true) - seam)})
+    return total

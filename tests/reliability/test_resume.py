@@ -1,0 +1,173 @@
+"""Long jobs: what was finished before an interruption is not done again, and the result is the same.
+
+Files of lossless formats are compared byte for byte. Of H.264, x264 itself does not always write the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+from pde_video.jobs.resuming import LENGTH, folder_of, run_resumable
+
+FRAMES = 180
+
+
+class Stop(Exception):
+    """Whatever ends a process."""
+
+
+def stopping_after(frames):
+    """A bar that stops everything when so many results came."""
+
+    def progress(results, count):
+        for number, result in enumerate(results):
+            if number == frames:
+                raise Stop
+            yield result
+
+    return progress
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory, rng_of_module):
+    """A moving pattern under noise, with a cut, as a stack of 16 bits and as a lossless video of 8."""
+    rows, columns = np.mgrid[:24, :32]
+    moving = np.stack([np.sin((columns + k) / 4) * np.cos((rows + k / 2) / 3) for k in range(FRAMES)])
+    moving[:120] *= np.linspace(1, 0, 120)[:, None, None]  # What is smooth is diffused longer.
+    moving[120:] = 0.6 * np.sin(columns / 7) * np.sign(np.sin(rows / 2)) - 0.6
+    values = 0.5 + 0.3 * moving + rng_of_module.normal(0, 0.05, moving.shape)
+    folder = tmp_path_factory.mktemp("noisy")
+    pv.write(folder / "wide.tif", np.rint(np.clip(values, 0, 1) * 65535).astype(np.uint16))
+    pv.write(folder / "small.avi", np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8), fps=50)
+    pv.write(folder / "float.npy", values.astype(np.float32))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rng_of_module():
+    return np.random.default_rng(7)
+
+
+steadied = partial(pv.frame_difference, alpha=-0.25)
+FILTERS = {  # With how many frames before a frame its result depends on.
+    "balanced": (pv.denoise, 14),
+    "best": (partial(pv.denoise, preset="best"), 26),
+    "fast": (partial(pv.denoise, preset="fast"), None),
+    "perona-malik": (partial(pv.denoise, method="perona-malik"), 0),
+    "after another": (pv.pipeline(steadied, partial(pv.denoise, method="perona-malik", sigma=2000.0)), 1),
+    "frame difference": (partial(pv.frame_difference, alpha=-0.5), 1),
+    "noise that saturates": (partial(pv.gaussian_noise, sigma=20000.0), None),
+    "more frames": (partial(pv.extrapolate, frames=70), None),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_an_interrupted_job_goes_on_to_the_same_file(tmp_path, noisy, name):
+    a_filter, memory = FILTERS[name]
+    source = noisy / "wide.tif"
+    pv.run(source, tmp_path / "at_once.tif", a_filter)
+    target = tmp_path / "resumed.tif"
+    go_on = partial(run_resumable, source, target, a_filter, memory=memory, parameters={"name": name})
+    for frames in (70, 30, 75):
+        with pytest.raises(Stop):
+            go_on(progress=stopping_after(frames))
+        assert not target.exists()
+    report = go_on()
+    assert target.read_bytes() == (tmp_path / "at_once.tif").read_bytes()
+    assert not folder_of(target).exists()
+    assert report["frames"] == FRAMES + 70 * (name == "more frames")
+
+
+def test_what_was_finished_is_not_filtered_again(tmp_path, noisy):
+    seen = []
+
+    @pv.video_filter
+    def watched(frames):
+        for frame in frames:
+            seen.append(1)
+            yield frame
+
+    go_on = partial(run_resumable, noisy / "wide.tif", tmp_path / "out.tif", watched, memory=0, parameters={})
+    with pytest.raises(Stop):
+        go_on(progress=stopping_after(3 * LENGTH + 1))
+    seen.clear()
+    go_on()
+    assert len(seen) == FRAMES - 2 * LENGTH  # The first 50 once more, for what is estimated there.
+
+
+def test_the_report_of_a_resumed_job_is_that_of_one_at_once(tmp_path, noisy):
+    noise = partial(pv.gaussian_noise, sigma=20000.0)
+    at_once = pv.run(noisy / "wide.tif", tmp_path / "at_once.tif", pv.denoise, noise)
+    target = tmp_path / "resumed.tif"
+    go_on = partial(run_resumable, noisy / "wide.tif", target, pv.denoise, noise, memory=None, parameters={})
+    with pytest.raises(Stop):
+        go_on(progress=stopping_after(130))
+    assert go_on() == at_once
+    assert at_once["saturated"] > 1000
+
+
+def test_cuts_are_those_of_the_whole_video(tmp_path, noisy):
+    go_on = partial(run_resumable, noisy / "small.avi", tmp_path / "out.avi", pv.denoise, memory=14, parameters={})
+    with pytest.raises(Stop):
+        go_on(progress=stopping_after(105))
+    assert go_on()["cuts"] == [120]
+
+
+@pytest.mark.parametrize(("source", "target"), [("small.avi", "out.avi"), ("float.npy", "out.npy")])
+def test_rate_timestamps_and_values_are_kept(tmp_path, noisy, source, target):
+    go_on = partial(run_resumable, noisy / source, tmp_path / target, pv.denoise, memory=14, parameters={})
+    with pytest.raises(Stop):
+        go_on(progress=stopping_after(60))
+    go_on()
+    pv.run(noisy / source, tmp_path / f"at_once_{target}", pv.denoise)
+    assert (tmp_path / target).read_bytes() == (tmp_path / f"at_once_{target}").read_bytes()
+
+
+def test_a_job_interrupted_while_it_is_joined_goes_on(tmp_path, noisy, monkeypatch):
+    target = tmp_path / "out.avi"
+    go_on = partial(run_resumable, noisy / "small.avi", target, pv.denoise, memory=14, parameters={})
+    with monkeypatch.context() as patch:
+        patch.setattr("pde_video.jobs.resuming._Kept.frames", lambda self: (_ for _ in ()).throw(Stop))
+        with pytest.raises(Stop):
+            go_on()
+    go_on()
+    pv.run(noisy / "small.avi", tmp_path / "at_once.avi", pv.denoise)
+    assert target.read_bytes() == (tmp_path / "at_once.avi").read_bytes()
+
+
+@pytest.mark.parametrize("change", ["another input", "other parameters", "another version"])
+def test_segments_of_another_job_are_refused_and_kept(tmp_path, noisy, change):
+    source, target = tmp_path / "in.npy", tmp_path / "out.npy"
+    frames = np.load(noisy / "float.npy")[:60]
+    np.save(source, frames)
+    with pytest.raises(Stop):
+        run_resumable(source, target, pv.denoise, memory=14, parameters={"a": 1}, progress=stopping_after(55))
+    if change == "another input":
+        np.save(source, frames + 1)
+    if change == "another version":
+        job = folder_of(target) / "job.json"
+        job.write_text(json.dumps({**json.loads(job.read_text()), "version": "0.0"}))
+    before = sorted(folder_of(target).iterdir())
+    with pytest.raises(FileExistsError, match=change):
+        run_resumable(source, target, pv.denoise, memory=14, parameters={"a": 2 if change == "other parameters" else 1})
+    assert sorted(folder_of(target).iterdir()) == before
+
+
+def test_two_processes_do_not_work_on_the_same_segments(tmp_path, noisy):
+    def again(results, count):
+        with pytest.raises(FileExistsError, match="another process"):
+            run_resumable(noisy / "float.npy", tmp_path / "out.npy", pv.denoise, memory=14, parameters={})
+        yield from results
+
+    run_resumable(noisy / "float.npy", tmp_path / "out.npy", pv.denoise, memory=14, parameters={}, progress=again)
+    assert (tmp_path / "out.npy").exists()
+
+
+def test_standard_input_cannot_be_gone_on_with(tmp_path):
+    with pytest.raises(pv.ParameterError, match="name files"):
+        run_resumable("-", tmp_path / "out.npy", memory=None, parameters={})
