@@ -20,7 +20,7 @@ import imageio_ffmpeg
 
 import pde_video as pv
 from benchmarks import measuring
-from pde_video.video.encoder import H264
+from pde_video.video.codecs import H264
 
 PLAIN = "ffmpeg, plain transcode"
 OURS = {

@@ -19,7 +19,7 @@ from pde_video.video import planes
 from pde_video.video.checksums import is_whole
 from pde_video.video.opening import opened, reason
 from pde_video.video.overlap import ahead
-from pde_video.video.provenance import found_in
+from pde_video.video.provenance import MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo
 
 av.logging.set_level(None)  # Faults are raised, not printed.
@@ -46,7 +46,8 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
             raise InputError(f"{path}: the video stream says no size or pixel format; the file may be cut off")
         pixel = codec.format
         first = _first_frame(container, stream)
-        marked = GREY_MARK in _comment(container) and codec.color_range == planes.FULL
+        comment = _comment(container)
+        marked = GREY_MARK in comment and codec.color_range == planes.FULL
         grey = pixel.name.startswith("gray") or (marked and _is_neutral(first))
         alpha = any(c.is_alpha for c in pixel.components) and path.suffix.lower() != ".gif"
         bits = max(c.bits for c in pixel.components)
@@ -55,7 +56,7 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
         if first is not None and _orientation(first)[0]:
             height, width, aspect = width, height, 1 / aspect if aspect else None
         rate = stream.average_rate or stream.guessed_rate
-        made = found_in(_comment(container))
+        made = found_in(comment)
         return FileVideo(
             path=path,
             size=(height, width),
@@ -79,6 +80,7 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
                 "video_streams": len(videos),
                 "other_streams": [s.type for s in container.streams if s.index != stream.index],
                 "warnings": _warnings(first, videos, stream),
+                "comment": comment.partition(MARK)[0].strip(),
                 **({} if made is None else {"made": made}),
             },
         )

@@ -101,7 +101,7 @@ def _video_stream(container: Any, target: Target, form: Form, base: Fraction) ->
 def _companions(target: Target, container: Any) -> Companions | None:
     """Return what copies the other streams, if the frames come from a container."""
     like = target.like
-    if like is None or not like.details.get("other_streams"):
+    if like is None or "other_streams" not in like.details:
         return None
     moved = not like.choice.is_everything or (target.suffix in _COUNTING and like.timestamps[:1] != [0])
     return Companions(like, container, like.timestamps[0] if moved and like.timestamps else None)
@@ -114,7 +114,8 @@ def _is_cut(target: Target) -> bool:
 
 def _comment(container: Any, target: Target, form: Form) -> None:
     marks = [GREY_MARK + " "] if target.channels == 1 and not form.pixel.startswith("gray") else []
-    container.metadata["comment"] = "".join([*marks, MARK, target.made])
+    said = target.like.details.get("comment") if target.like else None
+    container.metadata["comment"] = "".join([f"{said} " if said else "", *marks, MARK, target.made])
 
 
 def _tick(target: Target) -> Fraction | None:

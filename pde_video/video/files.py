@@ -197,7 +197,7 @@ def write(
     frames : array or iterable of frames
         Frames (H, W) or (H, W, C) of one shape and dtype.
     like : Video, optional
-        The source, whose rate, timestamps and colour matrix are kept.
+        The source, whose rate, timestamps, depth and colour tags are kept, and whose sound and subtitles are copied.
     fps : number or Fraction, optional
         Frames per second, > 0, instead of those of `like`. Default without either: 25.
     force : bool

@@ -112,6 +112,24 @@ def test_audio_longer_than_video(tmp_path, suffix):
     assert packets(path)[-1][1] > 3.9
 
 
+def test_a_comment_and_a_title_stay_without_sound_too(tmp_path):
+    path = make(tmp_path / "in.mp4", sound=None, pixel="yuv420p")
+    with av.open(str(path)) as source, av.open(str(tmp_path / "said.mp4"), "w") as out:
+        out.metadata.update({"comment": "What I say", "title": "A title"})
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    pv.run(tmp_path / "said.mp4", tmp_path / "once.mp4")
+    pv.run(tmp_path / "once.mp4", tmp_path / "twice.mp4")
+    with av.open(str(tmp_path / "twice.mp4")) as container:
+        assert container.metadata["title"] == "A title"
+        assert container.metadata["comment"].startswith("What I say pde_video {")
+        assert container.metadata["comment"].count("pde_video {") == 1
+    assert pv.read(tmp_path / "twice.mp4").details["made"]["input"] == "once.mp4"
+
+
 def test_audio_none(tmp_path):
     path = make(tmp_path / "in.mp4", sound=None, pixel="yuv420p")
     assert "not_copied" not in pv.run(path, tmp_path / "out.mp4")
