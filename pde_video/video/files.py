@@ -71,7 +71,7 @@ def read(
     ----------
     path : path
         mp4, mkv, mov, avi, webm, gif; png, jpg, or a numbered sequence of them such as ``frame_%04d.png``; a
-        multi-page tiff; or npy. GIF frames come as RGB.
+        multi-page tiff; npy; or a folder with a zarr 3 array (extra `zarr`). GIF frames come as RGB.
     start, end : number or Fraction, optional
         Seconds after the first frame, ≥ 0: frames shown from `start` on, before `end`. Of formats without timestamps
         only `frames` can be chosen.
