@@ -53,7 +53,7 @@ def _opened(path: Path) -> Any:
     if not sound or not set(codecs) <= set(_CODECS):
         raise InputError(f"{path}: codecs {', '.join(codecs)}; read are zarr 3 arrays with {', '.join(_CODECS)}")
     try:
-        array = zarr.open_array(zarr.storage.LocalStore(path, read_only=True), mode="r")
+        array = zarr.open_array(zarr.storage.LocalStore(path, read_only=True), mode="r", zarr_format=3)
         numbers, shape, chunks = array.dtype.kind in "biufc", array.shape, array.chunks
     except Exception as fault:  # A library at work on bytes that nobody vouches for.
         raise InputError(f"{path}: not a zarr array that can be read ({fault})") from fault

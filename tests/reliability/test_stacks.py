@@ -353,6 +353,15 @@ def test_stacks_of_other_programs_are_read(tmp_path, options):
     assert np.array_equal(chosen, stack()[2:5])
 
 
+def test_a_page_whose_data_are_left_out_does_not_read_as_zeros(tmp_path):
+    tifffile.imwrite(tmp_path / "v.tif", stack(), compression="zlib", metadata=None)
+    with tifffile.TiffFile(tmp_path / "v.tif", mode="r+b") as file:
+        file.pages[4].tags["StripByteCounts"].overwrite(0)
+    with pytest.raises(pv.InputError, match="page 4"):
+        load(tmp_path / "v.tif")
+    assert len(load(tmp_path / "v.tif", keep_partial=True)) == 4
+
+
 def test_a_damaged_compressed_page_is_named(tmp_path):
     tifffile.imwrite(tmp_path / "v.tif", stack(), compression="zlib", metadata=None)
     with tifffile.TiffFile(tmp_path / "v.tif") as file:
