@@ -37,6 +37,7 @@ from pde_video.filters.geometry import crop as crop
 from pde_video.filters.geometry import resize as resize
 from pde_video.filters.lift import pipeline as pipeline
 from pde_video.filters.lift import video_filter as video_filter
+from pde_video.filters.missing import masking as masking
 from pde_video.filters.noise import gaussian_noise as gaussian_noise
 from pde_video.filters.noise import poisson_gaussian_noise as poisson_gaussian_noise
 from pde_video.filters.reverse import reverse as reverse

@@ -327,35 +327,11 @@ def test_a_cut_input_leaves_no_output(tmp_path):
     assert os.listdir(tmp_path) == ["in.avi"]
 
 
-def test_a_pickled_array_is_bad_input(tmp_path):
-    np.save(tmp_path / "v.npy", np.array([[[{}, 1]]], object), allow_pickle=True)
-    with pytest.raises(pv.InputError):
-        pv.read(tmp_path / "v.npy")
-
-
 @pytest.mark.parametrize("shape", [(), (5,), (4, 5), (1, 2, 4, 5, 3), (0, 4, 5)])
 def test_an_array_that_is_no_video_is_bad_input(tmp_path, shape):
     np.save(tmp_path / "v.npy", np.zeros(shape, np.uint8))
     with pytest.raises(pv.InputError, match="shape"):
         pv.read(tmp_path / "v.npy")
-
-
-@pytest.mark.parametrize(
-    "pages",
-    [
-        [np.zeros((4, 5), np.uint8), np.zeros((6, 5), np.uint8)],
-        [np.zeros((4, 5), np.uint8), np.zeros((6, 5), np.uint8), np.zeros((4, 5), np.uint8)],
-        [np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.uint16)],
-        [np.zeros((4, 5), np.uint8), np.zeros((4, 5, 3), np.uint8)],
-    ],
-    ids=["two", "back and forth", "dtypes", "grey and colour"],
-)
-def test_a_tiff_of_mixed_pages_is_bad_input(tmp_path, pages):
-    with tifffile.TiffWriter(tmp_path / "v.tiff") as file:
-        for page in pages:
-            file.write(page, metadata=None, photometric="rgb" if page.ndim == 3 else "minisblack")
-    with pytest.raises(pv.InputError):
-        load(tmp_path / "v.tiff")
 
 
 def test_pictures_of_mixed_shapes_are_bad_input(tmp_path):

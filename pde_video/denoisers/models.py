@@ -14,6 +14,7 @@ import numpy as np
 from pde_video.denoisers.adapters import Range, as_range, predictor
 from pde_video.denoisers.checks import check_callable, name_of, refuse_pickled
 from pde_video.denoisers.layouts import LAYOUTS, Direct, Network
+from pde_video.denoisers.onnx_bytes import names_other_files
 from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.grid import check_whole
 from pde_video.protocols import Array, Denoiser
@@ -273,6 +274,15 @@ def session(path: Any) -> Any:
         raise ImportError('from_onnx needs onnxruntime; install it by: pip install "pde_video[onnx]"') from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads()
+    try:
+        elsewhere = names_other_files(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{fspath(path)} cannot be read as an ONNX model: {error}") from error
+    if elsewhere:
+        raise InputError(
+            f"{fspath(path)} keeps numbers in other files, whose names it chooses, so they are not opened; where you "
+            "trust it, save it as one file: onnx.save(onnx.load(PATH), 'model.onnx', save_as_external_data=False)"
+        )
     try:
         return onnxruntime.InferenceSession(fspath(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:

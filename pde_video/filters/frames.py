@@ -72,8 +72,8 @@ class Frames:
         self._frames = chain(head, self._frames)
         return head
 
-    def _numbered(self) -> Iterator[tuple[int, Array]]:
-        """Yield the frames as they are, with their numbers."""
+    def numbered(self) -> Iterator[tuple[int, Array]]:
+        """Yield the frames as they are, with their numbers: not to be written to, and finite or not."""
         for frame in self._frames:
             self._given += 1
             yield self._given - 1, frame
@@ -96,7 +96,7 @@ class Mapped(Iterator[Array]):
         frames, function, at_once = self._frames, self._function, 1
         if self.rooms is not None:  # Frames too small to be worth a change of threads go in groups.
             at_once = max([1, *(_LARGE // frame.size for frame in frames.peek(1))])
-        items: Iterable[Any] = frames._numbered() if self._items is None else self._items
+        items: Iterable[Any] = frames.numbered() if self._items is None else self._items
         rooms = repeat(None) if self.rooms is None else self.rooms
         pairs = zip(items, rooms, strict=False)
         groups = iter(lambda: list(islice(pairs, at_once)), [])

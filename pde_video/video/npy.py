@@ -45,8 +45,9 @@ def _mapped(path: Path) -> tuple[Array, str | None]:
         try:
             version = np.lib.format.read_magic(file)
             shape, by_columns, dtype = _HEADERS[version](file)
-        except (*broken, tokenize.TokenError) as fault:
-            raise InputError(f"{path}: not a NumPy array that can be read ({fault})") from fault
+        except Exception as fault:  # NumPy at work on bytes that nobody vouches for.
+            reason = [*str(fault).splitlines(), type(fault).__name__][0]
+            raise InputError(f"{path}: not a NumPy array that can be read ({reason:.200})") from fault
         offset, end = file.tell(), file.seek(0, 2)
     if dtype.hasobject:
         raise InputError(f"{path}: the array is pickled, which can run any program when it is read: it is not read")

@@ -45,15 +45,14 @@ def _opened(path: Path) -> Any:
         with (path / _HEADER).open("rb") as file:
             header = json.loads(file.read(_LONGEST))
         codecs = [codec["name"] for codec in header["codecs"]]
-        sound = header["zarr_format"] == 3 and header["node_type"] == "array" and not header.get("storage_transformers")
     except OSError as fault:
         raise InputError(f"{path}: not a folder with a zarr 3 array ({_HEADER}: {fault.strerror})") from fault
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as fault:
         raise InputError(f"{path}: not a zarr 3 array that can be read ({_HEADER} is damaged, or a group's)") from fault
-    if not sound or not set(codecs) <= set(_CODECS):
+    if not set(codecs) <= set(_CODECS):
         raise InputError(f"{path}: codecs {', '.join(codecs)}; read are zarr 3 arrays with {', '.join(_CODECS)}")
     try:
-        array = zarr.open_array(zarr.storage.LocalStore(path, read_only=True), mode="r")
+        array = zarr.open_array(zarr.storage.LocalStore(path, read_only=True), mode="r", zarr_format=3)
         numbers, shape, chunks = array.dtype.kind in "biufc", array.shape, array.chunks
     except Exception as fault:  # A library at work on bytes that nobody vouches for.
         raise InputError(f"{path}: not a zarr array that can be read ({fault})") from fault

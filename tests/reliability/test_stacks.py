@@ -220,12 +220,22 @@ def test_an_imagej_tiff_with_one_directory_that_is_cut_off_names_the_page(tmp_pa
     assert len(load(tmp_path / "v.tif", keep_partial=True)) == 6
 
 
-def test_tiff_with_mixed_shapes(tmp_path):
-    with tifffile.TiffWriter(tmp_path / "v.tif") as file:
-        for rows in (4, 4, 6):
-            file.write(np.zeros((rows, 5), np.uint8), metadata=None, photometric="minisblack")
-    with pytest.raises(pv.InputError, match=r"v\.tif.*shape"):
-        load(tmp_path / "v.tif")
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [np.zeros((4, 5), np.uint8), np.zeros((6, 5), np.uint8)],
+        [np.zeros((4, 5), np.uint8), np.zeros((6, 5), np.uint8), np.zeros((4, 5), np.uint8)],
+        [np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.uint16)],
+        [np.zeros((4, 5), np.uint8), np.zeros((4, 5, 3), np.uint8)],
+    ],
+    ids=["two", "back and forth", "dtypes", "grey and colour"],
+)
+def test_tiff_with_mixed_shapes(tmp_path, pages):
+    with tifffile.TiffWriter(tmp_path / "v.tiff") as file:
+        for page in pages:
+            file.write(page, metadata=None, photometric="rgb" if page.ndim == 3 else "minisblack")
+    with pytest.raises(pv.InputError, match=r"v\.tiff: .*shape"):
+        load(tmp_path / "v.tiff")
 
 
 def test_an_ome_stack_with_a_page_of_another_shape_names_it(tmp_path):
@@ -341,6 +351,15 @@ def test_stacks_of_other_programs_are_read(tmp_path, options):
     assert np.array_equal(load(tmp_path / "v.tif"), stack())
     chosen = [frame for frame in islice(pv.read(tmp_path / "v.tif", frames=(2, 5)), 10)]
     assert np.array_equal(chosen, stack()[2:5])
+
+
+def test_a_page_whose_data_are_left_out_does_not_read_as_zeros(tmp_path):
+    tifffile.imwrite(tmp_path / "v.tif", stack(), compression="zlib", metadata=None)
+    with tifffile.TiffFile(tmp_path / "v.tif", mode="r+b") as file:
+        file.pages[4].tags["StripByteCounts"].overwrite(0)
+    with pytest.raises(pv.InputError, match="page 4"):
+        load(tmp_path / "v.tif")
+    assert len(load(tmp_path / "v.tif", keep_partial=True)) == 4
 
 
 def test_a_damaged_compressed_page_is_named(tmp_path):

@@ -108,6 +108,8 @@ CHANGES = {
     "list": lambda header: [],
     "group": lambda header: {"zarr_format": 3, "node_type": "group"},
     "pickle": lambda header: header | {"codecs": [{"name": "numcodecs.pickle"}, *header["codecs"]]},
+    "storage": lambda header: header | {"storage_transformers": [{"name": "x"}]},
+    "format": lambda header: header | {"zarr_format": 2},
     "shards": lambda header: header | {"codecs": [{"name": "sharding_indexed", "configuration": {}}]},
     "codec": lambda header: header | {"codecs": [{"name": "bytes", "configuration": {"endian": "none"}}]},
     "dtype": lambda header: header | {"data_type": "string"},
@@ -138,6 +140,14 @@ def test_zarr_2_with_its_pickles_is_refused(tmp_path):
     zarr.create_array(str(tmp_path / "v.zarr"), data=video(), zarr_format=2)
     with pytest.raises(pv.InputError, match="zarr 3"):
         pv.read(tmp_path / "v.zarr")
+
+
+def test_a_header_of_zarr_2_beside_that_of_zarr_3_is_not_followed(tmp_path):
+    pv.write(tmp_path / "v.zarr", video())
+    shapes = {"shape": [5, 9, 11], "chunks": [1, 9, 11], "dtype": "<u2", "fill_value": 0, "order": "C"}
+    pickles = {"zarr_format": 2, "filters": [{"id": "pickle"}], "compressor": None}
+    (tmp_path / "v.zarr" / ".zarray").write_text(json.dumps(shapes | pickles))
+    assert np.array_equal(load(tmp_path / "v.zarr"), video())
 
 
 @pytest.mark.parametrize("kind", ["empty folder", "file"])
