@@ -20,8 +20,8 @@ FLOORS = [
     {"terms", "loop", "steps", "cycles", "times", "motion", "schedules", "losses", "hooks", "sampling"},
     {"estimate", "denoisers", "stabilise", "metrics", "residuals", "history"},
     {"filters"},
-    {"video"},
-    {"demo", "pictures", "plots", "doctor", "bench", "learn"},
+    {"video", "recipes"},
+    {"demo", "pictures", "plots", "doctor", "bench", "learn", "jobs"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,0 +1,1 @@
+"""A run from file to file as a value: done, tried, done again, verified."""
