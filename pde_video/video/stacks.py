@@ -14,6 +14,7 @@ import tifffile
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
+from pde_video.video.outputs import checked_file
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
 
 # What is wrong with a file is raised here, in one line; the library would log it as well.
@@ -89,7 +90,7 @@ def write_tiff(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     big = target.count is None or 2 * target.count * target.first.nbytes > _CLASSIC_LIMIT
     photometric = "rgb" if target.channels in (3, 4) else "minisblack"
     count = 0
-    with tifffile.TiffWriter(temporary, bigtiff=big) as file:
+    with checked_file(temporary) as sink, tifffile.TiffWriter(sink, bigtiff=big) as file:
         for count, frame in enumerate(frames, 1):
             planar = None if frame.ndim == 2 else "contig"
             file.write(frame, photometric=photometric, planarconfig=planar, metadata=None, contiguous=False)

@@ -107,7 +107,8 @@ def _write_picture(path: Path, frame: Array, jpeg: bool) -> None:
         path.write_bytes(_wide_png(frame))
     else:
         options: dict[str, Any] = {"quality": 95} if jpeg else {}
-        iio.imwrite(path, frame, plugin="pillow", **options)
+        # Not to the file: Pillow does not tell that the disk was full at the end of a JPEG.
+        path.write_bytes(iio.imwrite("<bytes>", frame, extension=path.suffix, plugin="pillow", **options))
 
 
 def _wide_png(frame: Array) -> bytes:
