@@ -64,6 +64,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     shared: dict[str, Any] = {"command": shlex.join([_NAME, *arguments]), "debug": False}
     try:
         cli.main(arguments, prog_name=_NAME, standalone_mode=False, obj=shared)
+        sys.stdout.flush()  # A full disk or a reader that left is noticed here, not at exit.
     except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as fault:
