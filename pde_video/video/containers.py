@@ -15,6 +15,7 @@ import numpy as np
 from pde_video.errors import InputError
 from pde_video.protocols import Array
 from pde_video.video.overlap import ahead
+from pde_video.video.provenance import found_in
 from pde_video.video.source import Choice, Decoded, FileVideo
 
 av.logging.set_level(None)  # Faults are raised, not printed.
@@ -48,6 +49,7 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
         if first is not None and first.rotation % 180:
             height, width = width, height
         rate = stream.average_rate or stream.guessed_rate
+        made = found_in(_comment(container))
         return FileVideo(
             path=path,
             size=(height, width),
@@ -65,6 +67,7 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
                 "time_base": Fraction(stream.time_base) if stream.time_base else None,
                 "duration": _seconds(stream.metadata.get("DURATION")),
                 "other_streams": [s.type for s in container.streams if s.index != stream.index],
+                **({} if made is None else {"made": made}),
             },
         )
 
