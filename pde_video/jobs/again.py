@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ def rerun(
     """Do again, into `target`, what made the file `out`, by its metadata or the sidecar beside it.
 
     `source` is where the input is now, if not where it was as seen from the folder of `out`. Returns the report of
-    `run`, with ``identical``, whether all frames and timestamps are those of `out`, and ``made_by``, if that was another
-    version.
+    `run`, with ``identical``, whether all frames and timestamps are those of `out`, and ``made_by``, the version that
+    made `out`, if it was another.
     """
     out = Path(out)
     made = _made(out)
@@ -83,10 +84,10 @@ def verify(path: str | Path) -> dict[str, Any]:
 def _identical(one: Path, other: Path) -> bool:
     """Tell whether two files hold the same video; their bytes may differ, since Matroska gives each an own number."""
     videos = read(one), read(other)
-    try:
-        same = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(*videos, strict=True))
-    except ValueError:  # One of them is longer.
-        return False
+    same = all(
+        a is not None and b is not None and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+        for a, b in zip_longest(*videos)
+    )
     return same and videos[0].timestamps == videos[1].timestamps
 
 

@@ -20,7 +20,7 @@ from pde_video.video.source import Choice, Decoded, FileVideo
 
 av.logging.set_level(None)  # Faults are raised, not printed.
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif")
+SUFFIXES: tuple[str, ...] = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif")
 GREY_MARK = "pde_video grey"  # In the comment of files whose codec has no grey: read the luma alone.
 _GREY_AS_LUMA = ("yuv420p", "yuvj420p", "yuv444p", "yuvj444p")
 # Colour matrices by their numbers in ITU-T H.273, and those by which the scaler knows them.
