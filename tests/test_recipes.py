@@ -246,5 +246,6 @@ DEPENDENT = [one for one in TOLD if memory([one])._replace(before=0) == Memory()
 @pytest.mark.parametrize("one", [*DEPENDENT, {"filter": "denoise", "sigma": 0.1, "radius": 1}], ids=str)
 def test_an_output_depends_on_no_frame_beyond_the_memory(rng, one):
     before = memory([one]).before
-    video = rng.normal(0.5, 0.1, (12, 16, 18))
+    # So large that no share of the noise seems to be fixed, which `denoise` estimates from the first frames.
+    video = rng.normal(0.5, 0.1, (12, 96, 96) if one["filter"] == "denoise" else (12, 16, 18))
     np.testing.assert_array_equal(applied(video[7 - before :], one)[before], applied(video, one)[7])
