@@ -20,7 +20,7 @@ FLOORS = [
     {"terms", "loop", "steps", "cycles", "times", "motion", "schedules", "losses", "hooks", "sampling"},
     {"estimate", "denoisers", "stabilise", "metrics", "residuals", "history"},
     {"filters"},
-    {"video"},
+    {"video", "recipes"},
     {"demo", "pictures", "plots", "doctor", "bench", "learn", "jobs"},
     {"cli"},
     {"__main__"},

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +17,9 @@ import pytest
 import pde_video as pv
 from pde_video.cli import main
 
-COMMANDS = ("denoise", "demo", "info", "compare", "warmup", "doctor", "bench", "sample", "train", "export")
+FILTERS = ("denoise", "heat", "perona-malik", "tv", "eed", "ced", "frame-difference", "extrapolate", "pipeline")
+OTHERS = ("demo", "info", "compare", "verify", "rerun", "warmup", "doctor", "bench", "sample", "train", "export")
+COMMANDS = (*FILTERS, *OTHERS)
 
 
 @pytest.fixture(autouse=True)
@@ -196,15 +197,6 @@ def test_an_existing_output_exits_3_and_force_replaces_it(call, noisy, tmp_path)
     assert target.read_bytes() == b"mine"
     assert call("denoise", noisy, target, "--force")[0] == 0
     assert len(list(pv.read(target))) == 6
-
-
-@pytest.mark.parametrize("options", [[], ["--force"]])
-def test_input_as_output_exits_3(call, noisy, tmp_path, options):
-    before = content(tmp_path)
-    code, _, err = call("denoise", noisy, noisy, *options)
-    assert code == 3
-    assert "same file" in one_line(err)
-    assert content(tmp_path) == before
 
 
 @pytest.mark.parametrize(
@@ -435,35 +427,6 @@ def test_bad_input_is_told_in_one_line_also_where_libraries_log(tmp_path):
     assert (done.returncode, done.stdout) == (4, "")
     assert str(source) in one_line(done.stderr)
     assert content(tmp_path) == before
-
-
-# A test run started in the background ignores SIGINT, and its children inherit that.
-PROGRAM = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from pde_video.cli import main; main()"
-)
-
-
-@pytest.mark.parametrize("name", ["out.npy", "out.mp4", "out_%04d.png"])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_an_interrupted_run_leaves_no_file(tmp_path, number, code, name):
-    source, folder = tmp_path / "in.npy", tmp_path / "out"
-    folder.mkdir()
-    np.lib.format.open_memmap(source, "w+", np.uint8, (3000, 240, 320, 3))  # Sparse: it takes no room on disk.
-    command = [sys.executable, "-c", PROGRAM, "denoise", str(source), str(folder / name), "--sigma", "20"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        while not os.listdir(folder) and process.poll() is None:
-            time.sleep(0.02)
-        assert process.poll() is None, "it ended before it could be interrupted"
-        process.send_signal(number)
-        out, err = process.communicate(timeout=30)
-    finally:
-        process.kill()
-        process.communicate()
-    assert process.returncode == code
-    assert "Traceback" not in err
-    assert out == ""
-    assert os.listdir(folder) == []
 
 
 @pytest.mark.parametrize("method", ["ddpm", "learned"])

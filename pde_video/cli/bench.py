@@ -5,41 +5,19 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
-
-class _Numbers(click.ParamType):
-    name = "list"
-
-    def convert(self, value: Any, param: Any, context: Any) -> list[float]:
-        try:
-            return [float(part) for part in value.split(",") if part.strip()]
-        except ValueError:
-            self.fail(f"{value!r} is not a list of numbers such as 10,20,40", param, context)
-
-
-class _Range(click.ParamType):
-    name = "range"
-
-    def convert(self, value: Any, param: Any, context: Any) -> tuple[int, int]:
-        try:
-            start, end = (int(part) for part in value.split(":"))
-        except ValueError:
-            self.fail(f"{value!r} is not a range START:END such as 100:116", param, context)
-        return start, end
+from pde_video.cli.options import Numbers, Range
 
 
 @click.command("bench")
 @click.argument("clips", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--frames", type=_Range(), default="0:16", show_default=True, metavar="START:END", help="END is left out."
-)
+@click.option("--frames", type=Range(), default="0:16", show_default=True, metavar="START:END", help="END is left out.")
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Reduce clips by area averaging, e.g. 0.5.")
 @click.option("--gray", is_flag=True, help="Make clips grey.")
-@click.option("--sigma", type=_Numbers(), default="10,20,40", show_default=True, help="Gaussian noise, of 255.")
-@click.option("--peak", type=_Numbers(), default="", help="Poisson–Gaussian noise, photons for white: 10,50.")
+@click.option("--sigma", type=Numbers(), default="10,20,40", show_default=True, help="Gaussian noise, of 255.")
+@click.option("--peak", type=Numbers(), default="", help="Poisson–Gaussian noise, photons for white: 10,50.")
 @click.option("--clipped", is_flag=True, help="Also every noise rounded and cut to 8 bits.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the noise.")
 @click.option(

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from pde_video.cli.options import force_option, json_option, show, shown_progress
+from pde_video.cli.options import force_option, json_option, show
+from pde_video.cli.progress import shown_progress
 
 
 @click.command("sample")

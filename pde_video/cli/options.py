@@ -1,11 +1,11 @@
-"""What the commands share: options, how far it is, and what is printed at the end."""
+"""What the commands share: options, and what is printed at the end."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import click
@@ -14,27 +14,80 @@ from pde_video import __version__
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print what was estimated and done as JSON.")
 force_option = click.option("--force", is_flag=True, help="Overwrite existing outputs.")
+EXISTING = click.Path(path_type=str)  # Completed by the shell as a file; "-" stays what it is.
 
 
-def shown_progress(frames: Iterable[Any], count: int | None, unit: str = " frames") -> Iterable[Any]:
-    """Pass on what comes, with a bar on a terminal."""
-    if not sys.stderr.isatty():
-        return frames
-    from tqdm import tqdm
+class Numbers(click.ParamType):
+    """Numbers between commas."""
 
-    return tqdm(frames, total=count, unit=unit, leave=False)
+    name = "list"
+
+    def convert(self, value: Any, param: Any, context: Any) -> list[float]:
+        """Return the numbers of a text."""
+        try:
+            return [float(part) for part in value.split(",") if part.strip()]
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 10,20,40", param, context)
 
 
-def show(facts: dict[str, Any], as_json: bool) -> None:
+class Range(click.ParamType):
+    """START:END, END left out; with `open_ended`, either may be missing."""
+
+    name = "range"
+
+    def __init__(self, open_ended: bool = False) -> None:
+        self.open_ended = open_ended
+
+    def convert(self, value: Any, param: Any, context: Any) -> tuple[int, int | None]:
+        """Return the two numbers of a text."""
+        try:
+            start, end = value.split(":")
+            if self.open_ended:
+                return int(start or 0), int(end) if end else None
+            return int(start), int(end)
+        except ValueError:
+            self.fail(f"{value!r} is not a range START:END such as 100:116", param, context)
+
+
+class Time(click.ParamType):
+    """Seconds, or [HH:]MM:SS[.fraction], exactly."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, context: Any) -> Fraction:
+        """Return the seconds of a text."""
+        hours_and_minutes = value.split(":")[:-1]
+        try:
+            if len(hours_and_minutes) > 2 or not all(part.isdecimal() for part in hours_and_minutes):
+                raise ValueError
+            seconds = Fraction(value.split(":")[-1])
+            if hours_and_minutes and not 0 <= seconds < 60:
+                raise ValueError
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"{value!r} is not a time; write seconds, or [HH:]MM:SS[.fraction]", param, context)
+        minutes = 0
+        for part in hours_and_minutes:
+            minutes = 60 * minutes + int(part)
+        return 60 * minutes + seconds
+
+
+def one_of(*names: str) -> Callable[..., list[str]]:
+    """Return what completes an option that takes one of `names`; the library itself refuses others."""
+    return lambda context, param, incomplete: [name for name in names if name.startswith(incomplete)]
+
+
+def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:
     """Print figures under their names, or as JSON."""
     if as_json:
         # JSON has no infinity: the PSNR of a video with itself becomes null.
         finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()}
-        click.echo(json.dumps({**finite, "version": __version__}, default=str, allow_nan=False))
+        click.echo(json.dumps({**finite, "version": __version__}, default=str, allow_nan=False), err=err)
         return
     flat = {name: value for name, value in facts.items() if name != "files"} | facts.get("files", {})
+    if isinstance(flat.get("made"), dict):
+        flat["made"] = flat["made"].get("command") or "by this library"
     width = max(map(len, flat))
     for name, value in flat.items():
         unit = " dB" if name == "gain" or name.startswith("psnr") else ""
         text = f"{value:.4g}" if isinstance(value, float) else "unknown" if value is None else value
-        click.echo(f"{name.replace('_', ' '):<{width}}  {text}{unit}")
+        click.echo(f"{name.replace('_', ' '):<{width}}  {text}{unit}", err=err)

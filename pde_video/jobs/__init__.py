@@ -1,1 +1,1 @@
-"""Work on files as a whole: run, resume, repeat, verify."""
+"""A run from file to file as a value: done, tried, gone on with, done again, verified."""

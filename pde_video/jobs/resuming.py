@@ -20,16 +20,18 @@ import numpy as np
 
 from pde_video.errors import OutputError, ParameterError
 from pde_video.filters.lift import pipeline
+from pde_video.jobs.job import Job, is_standard, write_sidecar
 from pde_video.protocols import Array
+from pde_video.recipes import Memory, memory
 from pde_video.video.files import format_of, read, write
 from pde_video.video.outputs import check_distinct, check_output, whole
-from pde_video.video.provenance import as_text, plain
+from pde_video.video.provenance import as_text, fingerprint, plain
 from pde_video.video.running import facts_of
 from pde_video.video.source import FileVideo
 
 LENGTH = 50  # Frames in a segment: what is lost at most.
-_PERIOD = 25  # Frames after which `denoise` chooses some parameters anew, counted from its first frame,
-_LOOKED_AT = 50  # and more frames than any filter looks at for its first estimates.
+_LOOKED_AT = 50  # More frames than any filter looks at for its first estimates.
+_COUNTED = ("saturated", "missing")  # What reports add up over the frames.
 
 
 def folder_of(target: Path) -> Path:
@@ -38,10 +40,40 @@ def folder_of(target: Path) -> Path:
 
 
 def run_resumable(
+    job: Job,
+    *,
+    force: bool = False,
+    progress: Callable[..., Any] | None = None,
+    sidecar: bool = False,
+) -> dict[str, Any]:
+    """Do what `run_job` does, going on from the segments that an interrupted call with the same job has left."""
+    job.check(force, sidecar)
+    if is_standard(job.source) or is_standard(job.target):
+        raise ParameterError("standard input and output cannot be gone on with; name files, or leave out --resume")
+    made = job.made()
+    filled = Memory(None) if job.nan == "mask" else Memory()  # A frame without any value is seen as the one before.
+    report = run_in_segments(
+        job.source,
+        job.target,
+        *job.filters(),
+        memory=memory(job.recipe) if filled.before == 0 else filled,
+        parameters={key: made[key] for key in ("recipe", "reading", "encoding", "nan")},
+        force=force,
+        progress=progress,
+        reading=job.reading,
+        encoding=job.encoding,
+        made=made,
+    )
+    if sidecar:
+        write_sidecar(job, report, fingerprint(Path(job.source)) if Path(job.source).exists() else None, force)
+    return report
+
+
+def run_in_segments(
     src: str | Path,
     dst: str | Path,
     *filters: Callable[..., Any],
-    memory: int | None,
+    memory: Memory,
     parameters: Mapping[str, Any],
     force: bool = False,
     progress: Callable[[Iterable[Array], int | None], Iterable[Array]] | None = None,
@@ -49,14 +81,10 @@ def run_resumable(
     encoding: Mapping[str, Any] | None = None,
     made: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Do what `run` does, going on from the segments that an earlier call with the same arguments has left.
+    """Do what `run` does, in segments; `memory` is that of the filters together.
 
-    `memory` says how many frames before a frame its result depends on, apart from estimates on the first frames: None
-    for all, then frames are filtered from the beginning again. `parameters` are what must be the same for segments
-    to be of use, besides the input: as JSON has them.
+    `parameters` are what must be the same for segments to be of use, besides the input: as JSON has them.
     """
-    if src == "-" or dst == "-":
-        raise ParameterError("standard input and output cannot be gone on with; name files, or leave out --resume")
     source, target = Path(src), Path(dst)
     video = read(source, **(reading or {}))
     format_of(target)
@@ -97,7 +125,7 @@ class _Kept:
         if head is None:
             return 0
         name = self._name(len(self.notes["lengths"]), head)
-        length = write(name, chain([head], frames), force=True)
+        length = write(name, chain([head], frames), force=True, lossless=name.suffix == ".mkv")
         self.notes["lengths"].append(length)
         self._note(report=report())
         return length
@@ -176,7 +204,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _filtered(
     video: FileVideo,
     filters: tuple[Callable[..., Any], ...],
-    memory: int | None,
+    memory: Memory,
     kept: _Kept,
     progress: Callable[[Iterable[Array], int | None], Iterable[Array]] | None,
 ) -> dict[str, Any]:
@@ -192,7 +220,7 @@ def _filtered(
         results = pipeline(*filters)(_passed_on(source, skipped), report=report)
         for _ in islice(results, surplus):
             pass
-        saturated = report.get("saturated", 0)
+        again = {name: report.get(name, 0) for name in _COUNTED}
         if progress is not None:
             results = iter(progress(results, None if video.count is None else max(0, video.count - kept.done)))
         head = list(islice(results, 1))
@@ -201,7 +229,7 @@ def _filtered(
         results = chain(head, results)
 
         def so_far() -> dict[str, Any]:
-            return _joined(before, report, saturated, skipped)
+            return _joined(before, report, again, skipped)
 
         while kept.add(islice(results, LENGTH), so_far):
             pass
@@ -209,16 +237,17 @@ def _filtered(
         return so_far()
 
 
-def _skipped(done: int, memory: int | None) -> tuple[range, int]:
+def _skipped(done: int, memory: Memory) -> tuple[range, int]:
     """Return which frames are not to be filtered again, and how many results are there already of those that are.
 
     The first frames are, for what is estimated on them, and so many before the first result that is missing as that
     depends on. In between, whole periods are left out.
     """
-    if memory is None:
+    if memory.before is None:
         return range(0), done
-    again = max(0, done - memory) // _PERIOD * _PERIOD
-    skipped = range(_LOOKED_AT, again) if again > _LOOKED_AT else range(0)
+    first = -(-_LOOKED_AT // memory.every) * memory.every
+    again = max(0, done - memory.before) // memory.every * memory.every
+    skipped = range(first, again) if again > first else range(0)
     return skipped, done - len(skipped)
 
 
@@ -226,11 +255,12 @@ def _passed_on(frames: Iterable[Array], skipped: range) -> Generator[Array, None
     return (frame for index, frame in enumerate(frames) if index not in skipped)
 
 
-def _joined(before: dict[str, Any], now: dict[str, Any], saturated: int, skipped: range) -> dict[str, Any]:
+def _joined(before: dict[str, Any], now: dict[str, Any], again: dict[str, int], skipped: range) -> dict[str, Any]:
     """Return a report on all frames, of one on the finished segments and one on what was filtered now."""
     total = {**before, **copy.deepcopy(now)}
-    if "saturated" in now:
-        total["saturated"] = before.get("saturated", 0) + now["saturated"] - saturated
+    for name in _COUNTED:
+        if name in now:
+            total[name] = before.get(name, 0) + now[name] - again[name]
     if "cuts" in now:
         true = [cut if not skipped or cut < skipped.start else cut + len(skipped) for cut in now["cuts"]]
         seam = {skipped.stop} if skipped else set()  # There the jump may have seemed a cut.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,6 @@ def read_npy(path: Path, choice: Choice) -> FileVideo:
 
 def _mapped(path: Path) -> tuple[Array, str | None]:
     """Return the frames that are there, and what is wrong if the header says that there are more."""
-    broken = (ValueError, EOFError, KeyError, OSError, SyntaxError, TypeError, RecursionError, MemoryError)
     with path.open("rb") as file:
         try:
             version = np.lib.format.read_magic(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import shutil
@@ -72,6 +73,16 @@ def whole(path: Path, force: bool) -> Iterator[Path]:
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+class _Checked(io.FileIO):
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("NumPy's tofile does not tell that a disk was full at its last flush")
+
+
+def checked_file(path: Path) -> io.BufferedRandom:
+    """Return a new file for libraries that would let NumPy write into it and lose what fails."""
+    return io.BufferedRandom(_Checked(path, "w+"))
 
 
 def _move_members(folder: Path, pattern: Path) -> None:

@@ -149,7 +149,8 @@ def _write_picture(path: Path, frame: Array, jpeg: bool, comment: str) -> None:
     if frame.dtype == np.uint16 and frame.ndim == 3:
         path.write_bytes(_with_text(_wide_png(frame), comment))
     else:
-        iio.imwrite(path, frame, plugin="pillow", **options)
+        # Not to the file: Pillow does not tell that the disk was full at the end of a JPEG.
+        path.write_bytes(iio.imwrite("<bytes>", frame, extension=path.suffix, plugin="pillow", **options))
 
 
 def _with_text(data: bytes, comment: str) -> bytes:

@@ -17,6 +17,7 @@ from pde_video.errors import InputError
 from pde_video.protocols import Array
 from pde_video.video.calibration import Described, described, fits_imagej, imagej_text, ome_text, shaped_text
 from pde_video.video.caps import refuse_huge
+from pde_video.video.outputs import checked_file
 from pde_video.video.provenance import MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
 
@@ -234,7 +235,7 @@ def write_tiff(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     software = f"{MARK}{target.made}" if target.made else "pde_video"
     options: dict[str, Any] = {"photometric": photometric, "metadata": None, "contiguous": False, **resolution}
     count, text = 0, _description(target, facts, _MANY)
-    with tifffile.TiffWriter(temporary, bigtiff=big) as file:
+    with checked_file(temporary) as sink, tifffile.TiffWriter(sink, bigtiff=big) as file:
         for count, frame in enumerate(frames, 1):
             planar = None if frame.ndim == 2 else "contig"
             head = {"description": text, "software": software} if count == 1 else {"software": False}

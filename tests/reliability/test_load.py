@@ -41,10 +41,9 @@ for count, _ in enumerate(stream(source(100_000)), 1):
 """
 RESUMED = """
 import sys
-from functools import partial
-import pde_video as pv
+from pde_video.jobs.job import Job
 from pde_video.jobs.resuming import run_resumable
-run_resumable(sys.argv[1], sys.argv[2], partial(pv.denoise, method="perona-malik"), memory=0, parameters={})
+run_resumable(Job(sys.argv[1], sys.argv[2], [{"filter": "denoise", "method": "perona-malik"}]))
 """
 
 

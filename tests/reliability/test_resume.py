@@ -6,13 +6,16 @@ Files of lossless formats are compared byte for byte. Of H.264, x264 itself does
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.jobs.resuming import LENGTH, folder_of, run_resumable
+from pde_video.jobs.job import Job, run_job
+from pde_video.jobs.resuming import LENGTH, folder_of, run_in_segments, run_resumable
+from pde_video.recipes import Memory
 
 FRAMES = 180
 
@@ -54,15 +57,15 @@ def rng_of_module():
 
 
 steadied = partial(pv.frame_difference, alpha=-0.25)
-FILTERS = {  # With how many frames before a frame its result depends on.
-    "balanced": (pv.denoise, 14),
-    "best": (partial(pv.denoise, preset="best"), 26),
-    "fast": (partial(pv.denoise, preset="fast"), None),
-    "perona-malik": (partial(pv.denoise, method="perona-malik"), 0),
-    "after another": (pv.pipeline(steadied, partial(pv.denoise, method="perona-malik", sigma=2000.0)), 1),
-    "frame difference": (partial(pv.frame_difference, alpha=-0.5), 1),
-    "noise that saturates": (partial(pv.gaussian_noise, sigma=20000.0), None),
-    "more frames": (partial(pv.extrapolate, frames=70), None),
+FILTERS = {  # With what their results depend on.
+    "balanced": (pv.denoise, Memory(14)),
+    "best": (partial(pv.denoise, preset="best"), Memory(26)),
+    "fast": (partial(pv.denoise, preset="fast"), Memory(None)),
+    "perona-malik": (partial(pv.denoise, method="perona-malik"), Memory(0, every=25)),
+    "after another": (pv.pipeline(steadied, partial(pv.denoise, method="perona-malik", sigma=2000.0)), Memory(1, 25)),
+    "frame difference": (partial(pv.frame_difference, alpha=-0.5), Memory(1)),
+    "noise that saturates": (partial(pv.gaussian_noise, sigma=20000.0), Memory(None)),
+    "more frames": (partial(pv.extrapolate, frames=70), Memory(None)),
 }
 
 
@@ -72,7 +75,7 @@ def test_an_interrupted_job_goes_on_to_the_same_file(tmp_path, noisy, name):
     source = noisy / "wide.tif"
     pv.run(source, tmp_path / "at_once.tif", a_filter)
     target = tmp_path / "resumed.tif"
-    go_on = partial(run_resumable, source, target, a_filter, memory=memory, parameters={"name": name})
+    go_on = partial(run_in_segments, source, target, a_filter, memory=memory, parameters={"name": name})
     for frames in (70, 30, 75):
         with pytest.raises(Stop):
             go_on(progress=stopping_after(frames))
@@ -92,7 +95,7 @@ def test_what_was_finished_is_not_filtered_again(tmp_path, noisy):
             seen.append(1)
             yield frame
 
-    go_on = partial(run_resumable, noisy / "wide.tif", tmp_path / "out.tif", watched, memory=0, parameters={})
+    go_on = partial(run_in_segments, noisy / "wide.tif", tmp_path / "out.tif", watched, memory=Memory(0), parameters={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(3 * LENGTH + 1))
     seen.clear()
@@ -104,7 +107,7 @@ def test_the_report_of_a_resumed_job_is_that_of_one_at_once(tmp_path, noisy):
     noise = partial(pv.gaussian_noise, sigma=20000.0)
     at_once = pv.run(noisy / "wide.tif", tmp_path / "at_once.tif", pv.denoise, noise)
     target = tmp_path / "resumed.tif"
-    go_on = partial(run_resumable, noisy / "wide.tif", target, pv.denoise, noise, memory=None, parameters={})
+    go_on = partial(run_in_segments, noisy / "wide.tif", target, pv.denoise, noise, memory=Memory(None), parameters={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(130))
     assert go_on() == at_once
@@ -112,7 +115,9 @@ def test_the_report_of_a_resumed_job_is_that_of_one_at_once(tmp_path, noisy):
 
 
 def test_cuts_are_those_of_the_whole_video(tmp_path, noisy):
-    go_on = partial(run_resumable, noisy / "small.avi", tmp_path / "out.avi", pv.denoise, memory=14, parameters={})
+    go_on = partial(
+        run_in_segments, noisy / "small.avi", tmp_path / "out.avi", pv.denoise, memory=Memory(14), parameters={}
+    )
     with pytest.raises(Stop):
         go_on(progress=stopping_after(105))
     assert go_on()["cuts"] == [120]
@@ -120,7 +125,7 @@ def test_cuts_are_those_of_the_whole_video(tmp_path, noisy):
 
 @pytest.mark.parametrize(("source", "target"), [("small.avi", "out.avi"), ("float.npy", "out.npy")])
 def test_rate_timestamps_and_values_are_kept(tmp_path, noisy, source, target):
-    go_on = partial(run_resumable, noisy / source, tmp_path / target, pv.denoise, memory=14, parameters={})
+    go_on = partial(run_in_segments, noisy / source, tmp_path / target, pv.denoise, memory=Memory(14), parameters={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(60))
     go_on()
@@ -130,7 +135,7 @@ def test_rate_timestamps_and_values_are_kept(tmp_path, noisy, source, target):
 
 def test_a_job_interrupted_while_it_is_joined_goes_on(tmp_path, noisy, monkeypatch):
     target = tmp_path / "out.avi"
-    go_on = partial(run_resumable, noisy / "small.avi", target, pv.denoise, memory=14, parameters={})
+    go_on = partial(run_in_segments, noisy / "small.avi", target, pv.denoise, memory=Memory(14), parameters={})
     with monkeypatch.context() as patch:
         patch.setattr("pde_video.jobs.resuming._Kept.frames", lambda self: (_ for _ in ()).throw(Stop))
         with pytest.raises(Stop):
@@ -146,7 +151,7 @@ def test_segments_of_another_job_are_refused_and_kept(tmp_path, noisy, change):
     frames = np.load(noisy / "float.npy")[:60]
     np.save(source, frames)
     with pytest.raises(Stop):
-        run_resumable(source, target, pv.denoise, memory=14, parameters={"a": 1}, progress=stopping_after(55))
+        run_in_segments(source, target, pv.denoise, memory=Memory(14), parameters={"a": 1}, progress=stopping_after(55))
     if change == "another input":
         np.save(source, frames + 1)
     if change == "another version":
@@ -154,20 +159,54 @@ def test_segments_of_another_job_are_refused_and_kept(tmp_path, noisy, change):
         job.write_text(json.dumps({**json.loads(job.read_text()), "version": "0.0"}))
     before = sorted(folder_of(target).iterdir())
     with pytest.raises(FileExistsError, match=change):
-        run_resumable(source, target, pv.denoise, memory=14, parameters={"a": 2 if change == "other parameters" else 1})
+        run_in_segments(
+            source, target, pv.denoise, memory=Memory(14), parameters={"a": 2 if change == "other parameters" else 1}
+        )
     assert sorted(folder_of(target).iterdir()) == before
 
 
 def test_two_processes_do_not_work_on_the_same_segments(tmp_path, noisy):
     def again(results, count):
         with pytest.raises(FileExistsError, match="another process"):
-            run_resumable(noisy / "float.npy", tmp_path / "out.npy", pv.denoise, memory=14, parameters={})
+            run_in_segments(noisy / "float.npy", tmp_path / "out.npy", pv.denoise, memory=Memory(14), parameters={})
         yield from results
 
-    run_resumable(noisy / "float.npy", tmp_path / "out.npy", pv.denoise, memory=14, parameters={}, progress=again)
+    run_in_segments(
+        noisy / "float.npy", tmp_path / "out.npy", pv.denoise, memory=Memory(14), parameters={}, progress=again
+    )
     assert (tmp_path / "out.npy").exists()
 
 
-def test_standard_input_cannot_be_gone_on_with(tmp_path):
+RECIPES = {
+    "several": [
+        {"filter": "frame-difference", "alpha": -0.25},
+        {"filter": "denoise", "method": "tv"},
+    ],
+    "estimated": [{"filter": "normalize"}, {"filter": "perona-malik"}],
+    "in spacetime": [{"filter": "heat", "spacetime": True}],
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("nan", ["refuse", "mask"])
+def test_an_interrupted_recipe_goes_on_to_the_same_file(tmp_path, noisy, name, nan):
+    source = tmp_path / "in.npy"
+    frames = np.load(noisy / "float.npy")
+    if nan == "mask":
+        frames[::7, 3:5, 4] = np.nan
+        frames[130:140] = np.nan
+    np.save(source, frames)
+    job = Job(source, tmp_path / "out.npy", RECIPES[name], nan=nan)
+    with pytest.raises(Stop):
+        run_resumable(job, progress=stopping_after(120))
+    report = run_resumable(job, sidecar=True)
+    at_once = run_job(replace(job, target=tmp_path / "at_once.npy"))
+    assert (tmp_path / "out.npy").read_bytes() == (tmp_path / "at_once.npy").read_bytes()
+    assert report == at_once
+    assert (tmp_path / "out.npy.json").exists()
+
+
+@pytest.mark.parametrize(("source", "target"), [("-", "out.npy"), ("in.npy", "-")])
+def test_standard_input_and_output_cannot_be_gone_on_with(source, target):
     with pytest.raises(pv.ParameterError, match="name files"):
-        run_resumable("-", tmp_path / "out.npy", memory=None, parameters={})
+        run_resumable(Job(source, target))

@@ -1,0 +1,186 @@
+"""What all commands that go from file to file have in common: names, shared options, notes, figures."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pde_video.cli.options import EXISTING, Range, Time, force_option, json_option, one_of, show
+from pde_video.cli.progress import shown_progress, silent
+
+_CODECS = ("h264", "hevc", "vp9", "av1", "ffv1")
+_SHARED = (
+    click.option("--start", type=Time(), metavar="TIME", help="Begin there: seconds, or [HH:]MM:SS[.fraction]."),
+    click.option("--end", type=Time(), metavar="TIME", help="End before that time."),
+    click.option("--frames", type=Range(open_ended=True), metavar="A:B", help="Frames from A on, before B, from 0."),
+    click.option("--stream", type=int, metavar="N", help="Which of several video streams, from 0."),
+    click.option("--keep-partial", is_flag=True, help="Keep what comes before the damaged part of an input."),
+    click.option("--max-pixels", type=int, metavar="N", help="Refuse larger frames.  [default: 268435456]"),
+    click.option("--nan", default="refuse", metavar="WHAT", help="NaN: refuse it, or mask it.  [default: refuse]"),
+    click.option("--raw", metavar="WxH:LAYOUT[:RATE]", help="Standard input is raw frames: 640x480:gray16le:25."),
+    click.option("--raw-output", is_flag=True, help="Write raw frames, not y4m, to standard output."),
+    click.option("--codec", metavar="NAME", shell_complete=one_of(*_CODECS), help=", ".join(_CODECS) + "."),
+    click.option("--crf", type=int, metavar="N", help="Quality of a codec that loses some; less is better."),
+    click.option("--lossless", is_flag=True, help="Keep every value, or refuse."),
+    click.option("--sidecar", is_flag=True, help="Also write how it was made to OUT.json."),
+    click.option("--resume", is_flag=True, help="Keep finished parts, and go on from those of an interrupted run."),
+    click.option("--dry-run", is_flag=True, help="Only try the first frames; tell time, disk and memory expected."),
+    click.option("--threads", type=int, metavar="N", help="Use N threads.  [default: one for each CPU]"),
+    click.option("--quiet", is_flag=True, help="Print nothing but errors (and JSON, if asked for)."),
+    force_option,
+    json_option,
+)
+
+
+def filter_command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command of a function that takes the command's own arguments and options, and returns a recipe."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        def command(paths: tuple[str, ...], **options: Any) -> None:
+            shared = {key: options.pop(key) for key in _SHARED_NAMES}
+            given = {key: value for key, value in options.items() if value is not None and value is not False}
+            _carry_out(paths, function(**given), **shared)
+
+        own = getattr(function, "__click_params__", [])
+        made: Any = click.argument("paths", nargs=-1, required=True, metavar="IN... OUT", type=EXISTING)(command)
+        for option in reversed(_SHARED):
+            made = option(made)
+        made.__click_params__ += own  # Last, since click lists in reverse: what is a command's own comes first.
+        return click.command(name, help=function.__doc__)(made)
+
+    return decorate
+
+
+def _carry_out(
+    paths: Sequence[str],
+    recipe: list[dict[str, Any]],
+    *,
+    nan: str,
+    raw_output: bool,
+    sidecar: bool,
+    resume: bool,
+    dry_run: bool,
+    threads: int | None,
+    quiet: bool,
+    force: bool,
+    as_json: bool,
+    **choices: Any,
+) -> None:
+    from pde_video.jobs.job import Job, is_standard, run_job
+    from pde_video.threads import set_num_threads
+
+    if threads is not None:
+        set_num_threads(threads)
+    chosen = {key: value for key, value in choices.items() if value is not None and value is not False}
+    encoding: dict[str, Any] = {key: chosen.pop(key) for key in ("codec", "crf", "lossless") if key in chosen}
+    encoding |= {"raw": True} if raw_output else {}
+    pairs, folder = _pairs(paths)
+    command = click.get_current_context().find_root().obj["command"]
+    jobs = [Job(source, target, recipe, chosen, encoding, nan, command) for source, target in pairs]
+    done: dict[str, Any] = {"force": force, "sidecar": sidecar}
+    progress = silent if quiet else shown_progress
+    with _created(folder):
+        if len(jobs) > 1:  # One alone is checked as it begins.
+            for job in jobs:
+                job.check(force, sidecar, opening=True)
+        for job in jobs:
+            if dry_run:
+                from pde_video.jobs.trial import dry_run as tried
+
+                report = tried(job, **done)
+            elif resume:
+                report = _resumed(job, **done, progress=progress)
+            else:
+                report = run_job(job, **done, progress=progress)
+            if not quiet:
+                for note in _notes(report):
+                    click.echo(note, err=True)
+            if as_json or not quiet:
+                facts = {"input": str(job.source), "output": str(job.target), **report}
+                show(facts, as_json, err=is_standard(job.target))
+
+
+def _resumed(job: Any, **done: Any) -> dict[str, Any]:
+    from pde_video.jobs.resuming import folder_of, run_resumable
+
+    try:
+        return run_resumable(job, **done)
+    except BaseException:
+        folder = folder_of(Path(job.target))
+        if folder.is_dir():
+            click.echo(f"what was finished is in {folder}; the same command goes on from there", err=True)
+        raise
+
+
+_SHARED_NAMES = [
+    *(name for name in inspect.signature(_carry_out).parameters if name not in ("paths", "recipe", "choices")),
+    *("start", "end", "frames", "stream", "keep_partial", "max_pixels", "raw", "codec", "crf", "lossless"),
+]
+
+
+def _pairs(paths: Sequence[str]) -> tuple[list[tuple[str | Path, str | Path]], Path | None]:
+    """Return each input with its output, and the folder that the outputs are in, if it is a folder that was named."""
+    from pde_video.errors import ParameterError
+    from pde_video.video.files import format_of
+
+    *sources, out = paths
+    if not sources:
+        raise click.UsageError("Missing argument 'OUT': name the input, or several, and then the output.")
+    known = True
+    try:
+        format_of(Path(out))
+    except ParameterError:
+        known = False
+    if len(sources) == 1 and not out.endswith(("/", os.sep)) and (known or not Path(out).is_dir()):
+        return [(_named(sources[0]), _named(out))], None
+    if "-" in paths:
+        raise ParameterError("standard input and output are for one video; name files")
+    names = [Path(source).name for source in sources]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ParameterError(f"several inputs are called {', '.join(sorted(twice))}; give them folders of their own")
+    if len(sources) > 1 and not out.endswith(("/", os.sep)) and not Path(out).is_dir():
+        raise ParameterError(f"{out} is no folder, as the output of several inputs must be; write {out}/ to create it")
+    return [(Path(source), Path(out, name)) for source, name in zip(sources, names, strict=True)], Path(out)
+
+
+def _named(text: str) -> str | Path:
+    return text if text == "-" else Path(text)
+
+
+@contextlib.contextmanager
+def _created(folder: Path | None) -> Iterator[None]:
+    """Create the folder for outputs, which goes again if nothing came of it."""
+    from pde_video.errors import OutputError
+
+    if folder is None or folder.is_dir():
+        yield
+        return
+    try:
+        folder.mkdir()
+    except OSError as fault:
+        raise OutputError(fault.errno, f"the folder {folder} cannot be created: {fault.strerror}") from fault
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # It is not empty if there is an output in it.
+
+
+def _notes(report: dict[str, Any]) -> Iterator[str]:
+    """Yield what the user should know, line by line."""
+    if report.get("sigma") == 0:
+        yield "no noise was found in the first frames, so nothing was changed; --sigma tells how much there is"
+    if report.get("kappa") == 0:
+        yield "the first frames are of one flat colour, so nothing was changed; --kappa tells what is an edge"
+    if report.get("not_copied"):
+        yield f"not in the output: {', '.join(map(str, report['not_copied']))}"
+    if report.get("lost"):
+        yield f"only a part was kept: {report['lost']}"
+    yield from report.get("warnings", ())

@@ -1,0 +1,459 @@
+"""The commands that filter: options in, a recipe out, several files, progress, and what is printed where."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+import pde_video as pv
+from pde_video.cli import main
+from pde_video.cli.main import cli
+from pde_video.cli.options import Range, Time
+from pde_video.cli.progress import duration, shown_progress, told_by_the_minute
+from pde_video.recipes import build
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    handler, threads = signal.getsignal(signal.SIGTERM), pv.num_threads()
+    yield
+    signal.signal(signal.SIGTERM, handler)
+    pv.set_num_threads(threads)
+
+
+@pytest.fixture
+def call(capsys):
+    def run_it(*arguments) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return caught.value.code or 0, out, err
+
+    return run_it
+
+
+@pytest.fixture
+def asked(call, monkeypatch):
+    """Call the command line and return the job that it asks for, which is not done."""
+
+    def run_it(*arguments):
+        jobs, kept = [], {}
+
+        def remember(job, **options):
+            jobs.append(job)
+            kept.update(options)
+            return {"frames": 0}
+
+        monkeypatch.setattr("pde_video.jobs.job.run_job", remember)
+        assert call(*arguments)[0] == 0
+        return jobs[0], kept
+
+    return run_it
+
+
+@pytest.fixture
+def clip(tmp_path, rng) -> Path:
+    path = tmp_path / "in.avi"
+    pv.write(path, rng.integers(0, 256, (6, 24, 32), np.uint8), fps=25)
+    return path
+
+
+def content(folder: Path) -> dict[str, bytes | None]:
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+RECIPES = {
+    "denoise --preset best --sigma 12": {"filter": "denoise", "preset": "best", "sigma": 12.0},
+    "denoise --noise 0.5,3 --radius 2 --causal": {
+        "filter": "denoise",
+        "noise": [0.5, 3.0],
+        "radius": 2,
+        "causal": True,
+    },
+    "heat": {"filter": "heat"},
+    "heat --time 2 --dt 0.5 --step implicit-euler": {
+        "filter": "heat",
+        "time": 2.0,
+        "dt": 0.5,
+        "step": "implicit-euler",
+    },
+    "heat --spacetime": {"filter": "heat", "spacetime": True},
+    "perona-malik --kappa 12 --conductance tukey --smoothing 0": {
+        "filter": "perona-malik",
+        "kappa": 12.0,
+        "conductance": "tukey",
+        "smoothing": 0.0,
+    },
+    "tv --time 20 --epsilon 1": {"filter": "tv", "time": 20.0, "epsilon": 1.0},
+    "eed --kappa 9 --integration 1 --step fed": {"filter": "eed", "kappa": 9.0, "integration": 1.0, "step": "fed"},
+    "ced --alpha 0.01 --smoothing 1": {"filter": "ced", "alpha": 0.01, "smoothing": 1.0},
+    "frame-difference": {"filter": "frame-difference", "alpha": -0.5},
+    "frame-difference --alpha 0.5 --kappa 9": {"filter": "frame-difference", "alpha": 0.5, "kappa": 9.0},
+    "extrapolate --count 3": {"filter": "extrapolate", "frames": 3, "alpha": 1.0},
+}
+
+
+@pytest.mark.parametrize("words", RECIPES)
+def test_options_become_a_recipe_that_can_be_built(asked, words):
+    job, _ = asked(*shlex.split(words), "in.mp4", "out.mp4")
+    assert job.recipe == [RECIPES[words]]
+    assert len(build(job.recipe)) == 1
+    assert (job.source, job.target, job.nan) == (Path("in.mp4"), Path("out.mp4"), "refuse")
+    assert (job.reading, job.encoding) == ({}, {})
+    assert job.command == shlex.join(["pde-video", *shlex.split(words), "in.mp4", "out.mp4"])
+
+
+def test_every_option_has_its_place(asked):
+    words = (
+        "heat in.mkv out.mkv --start 1:02.5 --end 70 --frames 3: --stream 1 --keep-partial --max-pixels 999 --nan mask "
+    )
+    words += "--codec ffv1 --crf 3 --lossless --sidecar --force --raw 4x4:gray --raw-output --threads 1"
+    job, kept = asked(*words.split())
+    reading = {"start": Fraction(125, 2), "end": 70, "frames": (3, None), "stream": 1, "keep_partial": True}
+    assert job.reading == {**reading, "max_pixels": 999, "raw": "4x4:gray"}
+    assert job.encoding == {"codec": "ffv1", "crf": 3, "lossless": True, "raw": True}
+    assert job.nan == "mask"
+    assert kept == {"force": True, "sidecar": True, "progress": shown_progress}
+    assert pv.num_threads() == 1
+
+
+def test_a_dash_is_standard_input_and_output_and_a_path_is_a_file(asked):
+    job, _ = asked("heat", "-", "-")
+    assert (job.source, job.target) == ("-", "-")
+    assert isinstance(job.source, str)
+    job, _ = asked("heat", "./-", "./-.mp4")
+    assert (job.source, job.target) == (Path("-"), Path("-.mp4"))
+
+
+def test_figures_go_to_standard_error_when_standard_output_is_the_video(call, monkeypatch):
+    monkeypatch.setattr("pde_video.jobs.job.run_job", lambda job, **options: {"frames": 3})
+    code, out, err = call("heat", "in.mp4", "-")
+    assert (code, out) == (0, "")
+    assert "frames" in err
+
+
+@pytest.mark.parametrize("name", ["heat", "perona-malik", "tv", "eed", "ced", "frame-difference", "extrapolate"])
+def test_commands_do_as_the_library(call, clip, tmp_path, name):
+    code, out, err = call(name, clip, tmp_path / "out.npy", "--json")
+    assert (code, err) == (0, "")
+    recipe = {"filter": name, **({"alpha": -0.5} if name == "frame-difference" else {})}
+    expected = pv.pipeline(*build([recipe]))(np.stack(list(pv.read(clip))))
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
+    assert json.loads(out)["frames"] == len(expected)
+
+
+def test_a_pipeline_from_a_file(call, clip, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        '[[filter]]\nname = "heat"\ntime = 0.5\n[[filter]]\nname = "crop"\ntop=1\nleft=2\nheight=3\nwidth=4'
+    )
+    assert call("pipeline", recipe, clip, tmp_path / "out.npy")[0] == 0
+    expected = pv.framewise(pv.Heat(), pv.uniform(0.5))(np.stack(list(pv.read(clip))))[:, 1:4, 2:6]
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
+
+
+def test_a_pipeline_of_nothing_changes_nothing(call, clip, tmp_path):
+    (tmp_path / "nothing.toml").touch()
+    assert call("pipeline", tmp_path / "nothing.toml", clip, tmp_path / "out.npy")[0] == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), np.stack(list(pv.read(clip))))
+
+
+@pytest.mark.parametrize(("text", "code"), [("[[filter]", 2), ("[[filter]]\nname='blur'", 2), (None, 4)])
+def test_a_bad_pipeline_is_refused_in_one_line(call, clip, tmp_path, text, code):
+    if text is not None:
+        (tmp_path / "recipe.toml").write_text(text)
+    found, _, err = call("pipeline", tmp_path / "recipe.toml", clip, tmp_path / "out.npy")
+    assert found == code
+    assert err.startswith("pde-video: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out.npy").exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_several_inputs_and_an_output_folder(call, clip, tmp_path, there):
+    stack, folder = tmp_path / "b.tif", tmp_path / "results"
+    pv.write(stack, np.zeros((2, 9, 9), np.uint16))
+    if there:
+        folder.mkdir()
+    code, out, _ = call("heat", clip, stack, f"{folder}/", "--json")
+    assert code == 0
+    assert sorted(content(folder)) == ["b.tif", "in.avi"]
+    assert next(iter(pv.read(folder / "b.tif"))).dtype == np.uint16
+    assert [json.loads(line)["output"] for line in out.splitlines()] == [str(folder / n) for n in ("in.avi", "b.tif")]
+
+
+def test_one_input_and_a_folder_that_is_there(call, clip, tmp_path):
+    (tmp_path / "results").mkdir()
+    assert call("heat", clip, tmp_path / "results")[0] == 0
+    assert sorted(content(tmp_path / "results")) == ["in.avi"]
+
+
+def test_all_inputs_and_outputs_are_looked_at_before_any_work(call, clip, tmp_path):
+    before = content(tmp_path)
+    for arguments, code in [
+        ((clip, tmp_path / "missing.avi", f"{tmp_path}/results/"), 4),
+        ((clip, clip, f"{tmp_path}/results/"), 2),
+        ((clip, "-", f"{tmp_path}/results/"), 2),
+        ((clip, tmp_path / "other.avi", tmp_path / "no_folder"), 2),
+        ((clip, f"{tmp_path}/missing/results/"), 5),
+        ((clip, f"{tmp_path}/"), 3),
+        ((clip, tmp_path / "other.avi", clip), 2),
+        ((clip,), 2),
+        ((), 2),
+    ]:
+        found, _, err = call("heat", *arguments)
+        assert found == code, (arguments, err)
+        assert content(tmp_path) == before
+
+
+def test_an_existing_output_stops_before_the_first(call, clip, tmp_path):
+    pv.write(tmp_path / "b.avi", np.zeros((2, 16, 16), np.uint8))
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "b.avi").write_bytes(b"mine")
+    assert call("heat", clip, tmp_path / "b.avi", folder)[0] == 3
+    assert content(folder) == {"b.avi": b"mine"}
+
+
+def test_a_fault_in_one_leaves_those_that_were_finished(call, clip, tmp_path):
+    video = np.zeros((3, 9, 9), np.float32)
+    video[2, 4, 4] = np.nan
+    np.save(tmp_path / "bad.npy", video)
+    np.save(tmp_path / "late.npy", np.zeros((3, 9, 9), np.float32))
+    code, _, err = call("heat", clip, tmp_path / "bad.npy", tmp_path / "late.npy", f"{tmp_path}/results/")
+    assert code == 4
+    assert "frame 2" in err
+    assert sorted(content(tmp_path / "results")) == ["in.avi"]
+
+
+def test_dry_run_writes_nothing(call, clip, tmp_path):
+    before = content(tmp_path)
+    code, out, _ = call("heat", clip, tmp_path / "out.avi", "--dry-run", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["frames"] == 6
+    assert {"expected_seconds", "expected_bytes", "peak_bytes", "free_bytes"} <= set(facts)
+    assert content(tmp_path) == before
+    assert call("heat", clip, f"{tmp_path}/results/", "--dry-run")[0] == 0
+    assert content(tmp_path) == before
+
+
+def test_rerun_and_verify(call, clip, tmp_path):
+    out, again = tmp_path / "out.mkv", tmp_path / "again.mkv"
+    assert call("heat", clip, out, "--lossless", "--sidecar")[0] == 0
+    code, text, _ = call("rerun", out, again, "--json")
+    assert code == 0
+    assert json.loads(text)["identical"]
+    code, text, _ = call("verify", out, "--json")
+    assert code == 0
+    assert json.loads(text)["sidecar"] == "agrees"
+    assert json.loads(call("info", again, "--json")[1])["made"]["command"].startswith("pde-video heat ")
+    out.write_bytes(out.read_bytes()[:-100])
+    code, _, err = call("verify", out)
+    assert code == 4
+    assert str(out) in err
+
+
+def test_quiet_prints_nothing_but_errors(call, tmp_path):
+    pv.write(tmp_path / "flat.avi", np.full((3, 16, 16), 9, np.uint8))
+    assert call("perona-malik", tmp_path / "flat.avi", tmp_path / "out.avi", "--quiet") == (0, "", "")
+    code, out, err = call("perona-malik", tmp_path / "flat.avi", tmp_path / "out.avi", "--quiet")
+    assert (code, out) == (3, "")
+    assert "exists" in err
+
+
+def test_a_flat_video_is_told_to_be_one(call, tmp_path):
+    pv.write(tmp_path / "flat.avi", np.full((3, 16, 16), 9, np.uint8))
+    code, _, err = call("perona-malik", tmp_path / "flat.avi", tmp_path / "out.avi")
+    assert code == 0
+    assert "--kappa" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("--time -1", "time is -1"),
+        ("--time nan", "time is nan"),
+        ("--dt 0", "dt is 0"),
+        ("--time 9 --dt 3", "stable"),
+        ("--step leapfrog", "explicit-euler, heun"),
+        ("--threads 0", "whole number of threads"),
+        ("--max-pixels 0", "max_pixels is 0"),
+        ("--frames 5:2", "frames are"),
+        ("--start 9 --end 3", "end must be after start"),
+        ("--nan zero", "refuse, mask"),
+        ("--start 1:75", "1:75"),
+        ("--frames 3", "START:END"),
+        ("--sidecar --sigma 3", "--sigma"),
+    ],
+)
+def test_numbers_out_of_range_exit_2_and_leave_nothing(call, clip, tmp_path, options, says):
+    before = content(tmp_path)
+    code, out, err = call("heat", clip, tmp_path / "out.avi", *options.split())
+    assert (code, out) == (2, "")
+    assert says in err
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2.5", Fraction(5, 2)),
+        ("0", 0),
+        ("1:02.125", Fraction(497, 8)),
+        ("01:00:00", 3600),
+        ("90:00", 5400),
+        ("1/3", Fraction(1, 3)),
+    ],
+)
+def test_times_are_exact(text, seconds):
+    assert Time().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["", ":", "1:", "1:2:3:4", "1:60", "-1:30", "1:-3", "a", "1.5:3", "1/0", "1e400:1"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(click.BadParameter):
+        Time().convert(text, None, None)
+
+
+def test_ranges_may_be_open():
+    both = Range(open_ended=True)
+    assert [both.convert(text, None, None) for text in ("3:9", "3:", ":9", ":")] == [
+        (3, 9),
+        (3, None),
+        (0, 9),
+        (0, None),
+    ]
+    with pytest.raises(click.BadParameter):
+        Range().convert("3:", None, None)
+
+
+def test_progress_in_a_log_is_a_line_a_minute(capsys):
+    now = [0.0]
+
+    def frames():
+        for number in range(50):
+            now[0] += 5.0
+            yield number
+
+    passed = list(told_by_the_minute(frames(), 100, clock=lambda: now[0]))
+    assert passed == list(range(50))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4  # 250 s.
+    assert lines[0] == "pde-video: 12 of 100 frames, 0.2 frames/s, 7 min 20 s left"
+    assert lines[1] == "pde-video: 24 of 100 frames, 0.2 frames/s, 6 min 20 s left"
+
+
+def test_progress_of_an_unknown_number_tells_no_time_left(capsys):
+    now = iter([0.0, 61.0])
+    list(told_by_the_minute([0], None, clock=lambda: next(now)))
+    assert capsys.readouterr().err == "pde-video: 1 frames, 0.0164 frames/s\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(4.4, "4 s"), (59.7, "1 min 0 s"), (165, "2 min 45 s"), (7384, "2 h 3 min")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_on_a_terminal_has_rate_and_time_left(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert list(shown_progress(range(6), 6)) == list(range(6))
+    shown = sys.stderr.getvalue()
+    assert "0/6" in shown
+    assert "frames/s" in shown
+
+
+def test_an_unknown_fault_is_one_line_and_with_debug_a_traceback(call, clip, tmp_path, monkeypatch):
+    def broken(*args, **kwargs):
+        raise KeyError("unheard of")
+
+    monkeypatch.setattr("pde_video.jobs.job.run_job", broken)
+    code, out, err = call("heat", clip, tmp_path / "out.avi")
+    assert (code, out) == (1, "")
+    assert err == "pde-video: internal fault (KeyError: 'unheard of'): run again with --debug\n"
+    code, _, err = call("--debug", "heat", clip, tmp_path / "out.avi")
+    assert code == 1
+    assert "Traceback" in err
+    assert "in broken" in err
+
+
+def test_a_known_fault_with_debug_keeps_its_code(call):
+    code, _, err = call("--debug", "info", "missing.mp4")
+    assert code == 4
+    assert "Traceback" in err
+    assert err.endswith("pde-video: missing.mp4: no such file\n")
+
+
+def test_too_little_memory_is_told(call, clip, tmp_path, monkeypatch):
+    def hungry(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr("pde_video.jobs.job.run_job", hungry)
+    code, _, err = call("heat", clip, tmp_path / "out.avi")
+    assert code == 1
+    assert "not enough memory" in err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(call, shell):
+    code, out, err = call("completion", shell)
+    assert (code, err) == (0, "")
+    assert f"_PDE_VIDEO_COMPLETE={shell}_complete" in out
+
+
+def completed(words: list[str], incomplete: str) -> set[str]:
+    from click.shell_completion import ShellComplete
+
+    found = ShellComplete(cli, {}, "pde-video", "_PDE_VIDEO_COMPLETE").get_completions(words, incomplete)
+    return {item.value for item in found}
+
+
+def test_completion_knows_commands_options_and_names():
+    assert completed([], "pe") == {"perona-malik"}
+    assert completed(["denoise"], "--pre") == {"--preset"}
+    assert completed(["denoise", "--preset"], "b") == {"balanced", "best"}
+    assert completed(["eed", "--step"], "f") == {"fed", "fsi"}
+
+
+def test_names_that_complete_are_those_of_the_library():
+    from pde_video.filters.denoise import PRESETS
+    from pde_video.filters.equations import STEPS
+    from pde_video.filters.evolved import METHODS
+    from pde_video.filters.lowered import METHODS as BY_DENOISER
+    from pde_video.terms.perona_malik import CONDUCTANCES
+
+    assert completed(["denoise", "--preset"], "") == set(PRESETS)
+    assert completed(["denoise", "--method"], "") == {*METHODS, *BY_DENOISER}
+    assert completed(["heat", "--step"], "") == set(STEPS)
+    assert completed(["perona-malik", "--conductance"], "") == set(CONDUCTANCES)
+
+
+def test_bash_completes(tmp_path):
+    environment = {
+        **os.environ,
+        "_PDE_VIDEO_COMPLETE": "bash_complete",
+        "COMP_WORDS": "pde-video ver",
+        "COMP_CWORD": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pde_video"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert "verify" in done.stdout

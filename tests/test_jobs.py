@@ -1,0 +1,248 @@
+"""A run as a value: done, tried, done again, verified."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+from pde_video import __version__
+from pde_video.errors import InputError, OutputError, ParameterError
+from pde_video.jobs.again import rerun, verify
+from pde_video.jobs.job import Job, run_job, sidecar_of
+from pde_video.jobs.trial import dry_run
+from pde_video.video.provenance import fingerprint
+
+HEAT = [{"filter": "heat", "time": 0.5}]
+
+
+@pytest.fixture
+def clip(tmp_path, rng) -> Path:
+    path = tmp_path / "in.mkv"
+    pv.write(path, rng.integers(0, 256, (12, 16, 24, 3), np.uint8), fps=25, lossless=True)
+    return path
+
+
+def frames_of(path: Path) -> np.ndarray:
+    return np.stack(list(pv.read(path)))
+
+
+def content(folder: Path) -> dict[str, bytes | None]:
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def test_a_job_is_the_filters_of_its_recipe(clip, tmp_path):
+    report = run_job(Job(clip, tmp_path / "out.npy", HEAT, {"frames": (2, 7)}))
+    assert report["frames"] == 5
+    expected = pv.framewise(pv.Heat(), pv.uniform(0.5))(frames_of(clip)[2:7])
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
+
+
+def test_the_metadata_say_how_the_output_was_made(clip, tmp_path):
+    target = tmp_path / "results" / "out.mkv"
+    target.parent.mkdir()
+    job = Job(clip, target, HEAT, {"start": Fraction(1, 25)}, {"lossless": True}, command="pde-video heat ...")
+    run_job(job)
+    made = pv.read(target).details["made"]
+    assert (made["recipe"], made["reading"], made["encoding"]) == (HEAT, {"start": "1/25"}, {"lossless": True})
+    assert (made["input"], made["sha256"]) == ("../in.mkv", fingerprint(clip))
+    assert (made["command"], made["version"], made["nan"]) == ("pde-video heat ...", __version__, "refuse")
+
+
+def test_a_sidecar_says_it_too_with_the_report_and_the_outputs_hash(clip, tmp_path):
+    target = tmp_path / "out.npy"
+    report = run_job(Job(clip, target, HEAT), sidecar=True)
+    told = json.loads(sidecar_of(target).read_text())
+    assert told["report"] == report
+    assert (told["sha256"], told["output_sha256"]) == (fingerprint(clip), fingerprint(target))
+    assert (told["input"], told["output"], told["recipe"]) == ("in.mkv", "out.npy", HEAT)
+
+
+def test_a_sidecar_is_not_overwritten_unasked(clip, tmp_path):
+    target = tmp_path / "out.npy"
+    sidecar_of(target).write_text("mine")
+    before = content(tmp_path)
+    with pytest.raises(FileExistsError):
+        run_job(Job(clip, target, HEAT), sidecar=True)
+    assert content(tmp_path) == before
+    run_job(Job(clip, target, HEAT), sidecar=True, force=True)
+    assert json.loads(sidecar_of(target).read_text())["output"] == "out.npy"
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"recipe": [{"filter": "blur"}]}, ParameterError),
+        ({"target": "missing/out.npy"}, OutputError),
+        ({"target": "in.mkv"}, FileExistsError),
+        ({"target": "out.xyz"}, ParameterError),
+        ({"nan": "ignore"}, ParameterError),
+        ({"source": "missing.mkv"}, FileNotFoundError),
+    ],
+)
+def test_what_will_not_do_is_known_beforehand(clip, tmp_path, change, fault):
+    names = {key: tmp_path / value for key, value in change.items() if key in ("source", "target")}
+    job = Job(**{"source": clip, "target": tmp_path / "out.npy", "recipe": HEAT, **change, **names})
+    before = content(tmp_path)
+    with pytest.raises(fault):
+        job.check(force=True, opening=True)
+    assert content(tmp_path) == before
+
+
+def test_a_dry_run_writes_nothing_and_knows_what_to_expect(clip, tmp_path):
+    run_job(Job(clip, tmp_path / "done.npy", HEAT))
+    before = content(tmp_path)
+    told = dry_run(Job(clip, tmp_path / "out.npy", HEAT))
+    assert content(tmp_path) == before
+    assert (told["frames"], told["tried"]) == (12, 12)
+    assert told["expected_bytes"] == (tmp_path / "done.npy").stat().st_size
+    assert told["expected_seconds"] > 0
+    assert told["peak_bytes"] > 2**20
+    assert told["free_bytes"] > 0
+
+
+def test_a_dry_run_tries_few_frames_of_many_and_reads_few_more(tmp_path):
+    np.save(tmp_path / "in.npy", np.zeros((500, 10, 10), np.uint8))
+    told = dry_run(Job(tmp_path / "in.npy", tmp_path / "out.npy", HEAT))
+    assert (told["frames"], told["tried"]) == (500, 24)
+    assert told["expected_bytes"] == pytest.approx(500 * 100, rel=0.1)  # The header counts once for every trial.
+
+
+def test_a_dry_run_of_an_input_of_unknown_length(tmp_path, monkeypatch):
+    np.save(tmp_path / "in.npy", np.zeros((50, 10, 10), np.uint8))
+    opened = pv.read
+
+    def without_count(*args, **kwargs):
+        video = opened(*args, **kwargs)
+        video.count = None
+        return video
+
+    monkeypatch.setattr("pde_video.video.running.read", without_count)
+    told = dry_run(Job(tmp_path / "in.npy", tmp_path / "out.npy", HEAT))
+    assert (told["frames"], told["expected_seconds"], told["expected_bytes"]) == (None, None, None)
+
+
+@pytest.mark.parametrize("names", [{"source": "-"}, {"target": "-"}])
+def test_a_dry_run_needs_files(clip, tmp_path, names):
+    with pytest.raises(ParameterError, match="name files"):
+        dry_run(Job(**{"source": clip, "target": tmp_path / "out.npy", **names}))
+
+
+def test_a_file_is_made_again_from_what_it_says(clip, tmp_path):
+    out, again = tmp_path / "out.mkv", tmp_path / "again.mkv"
+    reading = {"frames": (1, 9), "start": Fraction(1, 25)}
+    run_job(
+        Job(clip, out, [{"filter": "gaussian-noise", "sigma": 4.0}], reading, {"lossless": True}, command="as typed")
+    )
+    report = rerun(out, target=again)
+    assert report["frames"] == 8
+    assert report["identical"]
+    np.testing.assert_array_equal(frames_of(again), frames_of(out))
+
+
+def test_a_file_without_metadata_is_made_again_from_its_sidecar(clip, tmp_path):
+    out, again = tmp_path / "out.npy", tmp_path / "again.npy"
+    run_job(Job(clip, out, HEAT), sidecar=True)
+    assert rerun(out, target=again)["identical"]
+    assert out.read_bytes() == again.read_bytes()
+
+
+def test_input_and_output_may_move_together_or_the_input_be_named(clip, tmp_path):
+    run_job(Job(clip, tmp_path / "out.mkv", HEAT))
+    there = tmp_path / "there"
+    there.mkdir()
+    shutil.copy(clip, there)
+    shutil.move(tmp_path / "out.mkv", there)
+    clip.rename(tmp_path / "moved.mkv")
+    assert rerun(there / "out.mkv", target=tmp_path / "a.mkv")["input"] == str(there / "in.mkv")
+    (there / "in.mkv").unlink()
+    with pytest.raises(FileNotFoundError, match="--input"):
+        rerun(there / "out.mkv", target=tmp_path / "b.mkv")
+    assert rerun(there / "out.mkv", target=tmp_path / "b.mkv", source=tmp_path / "moved.mkv")["frames"] == 12
+
+
+def test_an_input_that_has_changed_is_refused(clip, tmp_path, rng):
+    run_job(Job(clip, tmp_path / "out.mkv", HEAT))
+    pv.write(clip, rng.integers(0, 256, (12, 16, 24, 3), np.uint8), force=True)
+    with pytest.raises(InputError, match="has changed"):
+        rerun(tmp_path / "out.mkv", target=tmp_path / "again.mkv")
+    assert not (tmp_path / "again.mkv").exists()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"recipe": [{"filter": "nonsense"}]},
+        {"recipe": "heat"},
+        {"recipe": [1]},
+        {"recipe": HEAT, "reading": {"opener": "x"}},
+        {"recipe": HEAT, "reading": {"start": "1/0"}},
+        {"recipe": HEAT, "reading": {"frames": [1]}},
+        {"recipe": HEAT, "encoding": ["crf"]},
+        {"recipe": HEAT, "input": "-"},
+        [],
+        "not JSON",
+    ],
+)
+def test_a_sidecar_that_says_nonsense_is_refused(clip, tmp_path, told):
+    np.save(tmp_path / "out.npy", np.zeros((2, 4, 4), np.uint8))
+    facts = {"input": "in.mkv", "sha256": fingerprint(clip), **told} if isinstance(told, dict) else told
+    (tmp_path / "out.npy.json").write_text(facts if isinstance(facts, str) else json.dumps(facts))
+    with pytest.raises(InputError, match=r"out\.npy"):
+        rerun(tmp_path / "out.npy", target=tmp_path / "again.npy")
+
+
+def test_a_file_that_says_nothing_is_refused(clip, tmp_path):
+    with pytest.raises(InputError, match="says how it was made"):
+        rerun(clip, target=tmp_path / "again.mkv")
+
+
+def test_verify_counts_and_compares(clip, tmp_path):
+    run_job(Job(clip, tmp_path / "out.avi", HEAT), sidecar=True)
+    told = verify(tmp_path / "out.avi")
+    assert (told["frames"], told["sidecar"]) == (12, "agrees")
+    assert told["sha256"] == fingerprint(tmp_path / "out.avi")
+    assert verify(clip)["sidecar"] == "none"
+
+
+def test_verify_finds_another_hash(clip, tmp_path):
+    run_job(Job(clip, tmp_path / "out.npy", HEAT), sidecar=True)
+    with (tmp_path / "out.npy").open("r+b") as file:
+        file.seek(-1, 2)
+        last = file.read(1)
+        file.seek(-1, 2)
+        file.write(bytes([last[0] ^ 1]))
+    with pytest.raises(InputError, match="has changed since"):
+        verify(tmp_path / "out.npy")
+
+
+def test_verify_finds_another_number_of_frames(clip, tmp_path):
+    run_job(Job(clip, tmp_path / "out.npy", HEAT), sidecar=True)
+    np.save(tmp_path / "out.npy", np.load(tmp_path / "out.npy")[:5])
+    with pytest.raises(InputError, match="12 frames were written, but it has 5"):
+        verify(tmp_path / "out.npy")
+
+
+def test_verify_finds_damage(clip):
+    data = bytearray(clip.read_bytes())
+    clip.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match=r"in\.mkv"):
+        verify(clip)
+
+
+def test_nan_is_refused_or_masked(tmp_path, rng):
+    video = rng.random((3, 12, 12)).astype(np.float32)
+    video[1, 4, 5] = np.nan
+    np.save(tmp_path / "in.npy", video)
+    with pytest.raises(InputError, match="NaN"):
+        run_job(Job(tmp_path / "in.npy", tmp_path / "out.npy", HEAT))
+    assert not (tmp_path / "out.npy").exists()
+    pytest.importorskip("pde_video.filters.missing")
+    run_job(Job(tmp_path / "in.npy", tmp_path / "out.npy", HEAT, nan="mask"))
+    np.testing.assert_array_equal(np.isnan(np.load(tmp_path / "out.npy")), np.isnan(video))

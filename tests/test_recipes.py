@@ -1,0 +1,251 @@
+"""Recipes: what a plain description builds, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+from pde_video.errors import ParameterError
+from pde_video.filters import equations
+from pde_video.recipes import RECIPES, Memory, build, from_toml, memory
+
+
+def applied(video, *recipe, report=None):
+    return pv.pipeline(*build(recipe))(video, report=report)
+
+
+@pytest.fixture
+def eight_bit(rng):
+    return rng.integers(0, 256, (5, 24, 32, 3)).astype(np.uint8)
+
+
+def cosine(t: int = 2) -> tuple[np.ndarray, float]:
+    """An eigenvector of the discrete heat equation on 16 × 16, and its eigenvalue."""
+    wave = np.cos(np.pi * 3 * (np.arange(16) + 0.5) / 16)
+    return np.tile(0.5 + 0.25 * wave, (t, 16, 1)), -4 * np.sin(np.pi * 3 / 32) ** 2
+
+
+@pytest.mark.parametrize(
+    ("step", "factor"),
+    [
+        ("explicit-euler", lambda z: 1 + z),
+        ("implicit-euler", lambda z: 1 / (1 - z)),
+        ("crank-nicolson", lambda z: (1 + z / 2) / (1 - z / 2)),
+        ("heun", lambda z: 1 + z + z * z / 2),
+    ],
+)
+def test_heat_multiplies_an_eigenvector_by_the_factor_of_its_step(step, factor):
+    video, eigenvalue = cosine()
+    found = applied(video, {"filter": "heat", "time": 1.0, "dt": 0.25, "step": step})
+    np.testing.assert_allclose(found - 0.5, factor(0.25 * eigenvalue) ** 4 * (video - 0.5), atol=1e-12)
+
+
+@pytest.mark.parametrize("step", equations.STEPS)
+def test_every_step_by_its_name(step):
+    video, eigenvalue = cosine()
+    found = applied(video, {"filter": "heat", "time": 0.5, "step": step})
+    np.testing.assert_allclose(found - 0.5, np.exp(0.5 * eigenvalue) * (video - 0.5), atol=0.01)
+
+
+def test_total_variation_moves_each_side_by_time_over_length():
+    edge = np.tile([0.0, 0, 0, 100, 100], (1, 6, 1))
+    found = applied(edge, {"filter": "tv", "time": 30.0, "epsilon": 0.1})
+    np.testing.assert_allclose(found, np.tile([10.0, 10, 10, 85, 85], (1, 6, 1)), atol=0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "term", "time"),
+    [
+        ("perona-malik", {"kappa": 12, "conductance": "tukey"}, pv.PeronaMalik(12 / 255, "tukey", smoothing=0.7), 2),
+        ("eed", {"kappa": 12.0}, pv.EdgeEnhancing(12 / 255), 5),
+        ("ced", {"kappa": 12.0, "integration": 2}, pv.CoherenceEnhancing((12 / 255) ** 4, integration=2.0), 5),
+        ("tv", {"epsilon": 2, "time": 8}, pv.TotalVariation(2 / 255), 8 / 255),
+    ],
+)
+def test_contrasts_are_in_units_of_the_input(eight_bit, name, options, term, time):
+    found = applied(eight_bit, {"filter": name, **options})
+    np.testing.assert_array_equal(found, pv.framewise(term, pv.uniform(float(time)))(eight_bit))
+
+
+@pytest.mark.parametrize("name", ["perona-malik", "tv", "eed", "ced"])
+def test_contrast_that_is_not_told_is_estimated_and_scales_with_the_input(rng, name):
+    video = rng.normal(0, 1, (2, 24, 32)).cumsum(axis=2)
+    reports = [{}, {}]
+    found = [
+        applied(scale * video, {"filter": name}, report=report)
+        for scale, report in zip((1, 1000), reports, strict=True)
+    ]
+    np.testing.assert_allclose(found[1], 1000 * found[0], rtol=1e-6, atol=1e-6 * np.abs(found[1]).max())
+    key = "epsilon" if name == "tv" else "kappa"
+    kappa = pv.estimate_kappa(video[:1])
+    assert reports[0][key] == pytest.approx(0.1 * kappa if name == "tv" else kappa)
+    assert reports[1][key] == pytest.approx(1000 * reports[0][key])
+
+
+@pytest.mark.parametrize("name", ["perona-malik", "tv", "eed", "ced"])
+def test_a_flat_video_stays_as_it_is(name):
+    video = np.full((3, 16, 16), 77, np.uint8)
+    np.testing.assert_array_equal(applied(video, {"filter": name}), video)
+
+
+@pytest.mark.parametrize("name", ["perona-malik", "tv", "eed", "ced"])
+def test_contrast_is_estimated_from_the_first_frame_that_is_not_flat(rng, name):
+    lively = rng.random((3, 16, 16))
+    faded_in = np.concatenate([np.zeros((5, 16, 16)), lively])
+    np.testing.assert_array_equal(applied(faded_in, {"filter": name})[5:], applied(lively, {"filter": name}))
+
+
+def test_spacetime_diffuses_the_volume(rng):
+    video = rng.random((6, 8, 9))
+    found = applied(video, {"filter": "heat", "time": 0.5, "spacetime": True})
+    np.testing.assert_array_equal(found, pv.spacetime(pv.Heat(), pv.uniform(0.5))(video))
+    assert not np.allclose(found, applied(video, {"filter": "heat", "time": 0.5}))
+
+
+def test_filters_come_one_after_the_other(eight_bit):
+    recipe = [
+        {"filter": "crop", "top": 2, "left": 3, "height": 10, "width": 12},
+        {"filter": "to-gray"},
+        {"filter": "extrapolate", "frames": 2},
+    ]
+    found = applied(eight_bit, *recipe)
+    assert found.shape == (7, 10, 12)
+    np.testing.assert_array_equal(found[:5], pv.to_gray(eight_bit[:, 2:12, 3:15]))
+
+
+def test_noise_is_the_same_for_the_same_seed(eight_bit):
+    first, same, other = (
+        applied(eight_bit, {"filter": "gaussian-noise", "sigma": 5, "seed": seed}) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, same)
+    assert not np.array_equal(first, other)
+
+
+def test_denoise_takes_a_line_of_noise_as_a_list(eight_bit):
+    found = applied(eight_bit, {"filter": "denoise", "noise": [2.0, 3.0], "radius": 1})
+    np.testing.assert_array_equal(found, pv.denoise(eight_bit, noise=(2.0, 3.0), radius=1))
+
+
+@pytest.mark.parametrize(
+    ("one", "says"),
+    [
+        ({"filter": "blur"}, "no filter 'blur'; there are denoise, heat"),
+        ({}, "no filter None"),
+        ({"filter": "heat", "tine": 1.0}, "no option 'tine'; it has time, dt, step"),
+        ({"filter": "heat", "time": "long"}, "must be of type number"),
+        ({"filter": "heat", "time": True}, "must be of type number"),
+        ({"filter": "heat", "spacetime": 1}, "true or false"),
+        ({"filter": "denoise", "radius": 1.5}, "whole number"),
+        ({"filter": "denoise", "noise": [1.0]}, "pair of numbers"),
+        ({"filter": "denoise", "hooks": []}, "no option 'hooks'"),
+        ({"filter": "denoise", "denoiser": "x"}, "no option 'denoiser'"),
+        ({"filter": "crop", "top": 1}, "crop needs left and height and width"),
+    ],
+)
+def test_what_is_not_known_is_refused_with_what_is(one, says):
+    with pytest.raises(ParameterError, match=says.replace("(", r"\(")):
+        build([one])
+
+
+@pytest.mark.parametrize("recipe", ["heat", {"filter": "heat"}, ["heat"]])
+def test_a_recipe_is_a_list_of_tables(recipe):
+    with pytest.raises(ParameterError, match="a recipe is a list"):
+        build(recipe)
+
+
+@pytest.mark.parametrize(
+    ("one", "says"),
+    [
+        ({"filter": "heat", "dt": -1.0}, "dt is -1"),
+        ({"filter": "heat", "time": float("nan")}, "time is nan"),
+        ({"filter": "heat", "step": "leapfrog"}, "it must be one of explicit-euler, heun"),
+        ({"filter": "eed", "step": "aos"}, "must be one of explicit-euler"),
+        ({"filter": "heat", "time": 3.0, "dt": 1.0}, "above|stable"),
+        ({"filter": "heat", "spacetime": True, "step": "aos"}, "explicit-euler"),
+        ({"filter": "perona-malik", "kappa": 0}, "kappa is 0"),
+        ({"filter": "tv", "epsilon": -1.0}, "epsilon is -1"),
+        ({"filter": "tv", "time": 0}, "time is 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_by_the_library(eight_bit, one, says):
+    with pytest.raises(ParameterError, match=says):
+        applied(eight_bit, one)
+
+
+def test_toml(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text('[[filter]]\nname = "denoise"\npreset = "best"\n[[filter]]\nname = "crop"\ntop = 1\n')
+    assert from_toml(path) == [{"filter": "denoise", "preset": "best"}, {"filter": "crop", "top": 1}]
+    path.write_text("# nothing\n")
+    assert from_toml(path) == []
+    assert build([]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[[filter]\n", "not a TOML file"),
+        ("[filter]\nname = 'heat'\n", "one table"),
+        ("[[filter]]\ntime = 1.0\n", "filter 1 has no name"),
+        ("[[filters]]\nname = 'heat'\n", "filters is not understood"),
+        ("filter = ['heat']\n", "one table"),
+        ("\xff", "not a TOML file"),
+    ],
+)
+def test_toml_that_is_not_understood(tmp_path, text, says):
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ParameterError, match=says):
+        from_toml(path)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ([], Memory()),
+        ([{"filter": "heat"}], Memory()),
+        ([{"filter": "heat", "spacetime": True}], Memory(None)),
+        ([{"filter": "perona-malik", "kappa": 3.0}], Memory()),
+        ([{"filter": "perona-malik"}], Memory(estimates=True)),
+        ([{"filter": "denoise"}], Memory(14, estimates=True)),
+        ([{"filter": "denoise", "preset": "best"}], Memory(26, estimates=True)),
+        ([{"filter": "denoise", "radius": 2}], Memory(6, estimates=True)),
+        ([{"filter": "denoise", "preset": "fast"}], Memory(None)),
+        ([{"filter": "denoise", "method": "heat", "sigma": 3.0}], Memory(0, 25)),
+        ([{"filter": "denoise", "method": "learned"}], Memory(None)),
+        ([{"filter": "frame-difference", "alpha": -0.5}, {"filter": "denoise"}], Memory(15, 1, True)),
+        ([{"filter": "frame-difference", "alpha": -0.5, "kappa": 9.0}], Memory(None)),
+        ([{"filter": "normalize", "low": 0.0, "high": 9.0}], Memory()),
+        ([{"filter": "normalize"}], Memory(estimates=True)),
+        ([{"filter": "extrapolate"}], Memory(None)),
+    ],
+)
+def test_memory(recipe, expected):
+    assert memory(recipe) == expected
+
+
+NEEDED = {
+    "crop": {"top": 1, "left": 1, "height": 9, "width": 9},
+    "resize": {"height": 9, "width": 9},
+    "frame-difference": {"alpha": -0.5},
+    "clip": {"low": 0.2, "high": 0.7},
+    "gaussian-noise": {"sigma": 0.1},
+}
+TOLD = [
+    *({"filter": name, **NEEDED.get(name, {})} for name in RECIPES if name != "extrapolate"),
+    {"filter": "perona-malik", "kappa": 0.1},
+    {"filter": "tv", "time": 0.1, "epsilon": 0.01},
+    {"filter": "normalize", "low": 0.0, "high": 1.0},
+]
+
+
+DEPENDENT = [one for one in TOLD if memory([one])._replace(before=0) == Memory() and memory([one]).before is not None]
+
+
+@pytest.mark.parametrize("one", [*DEPENDENT, {"filter": "denoise", "sigma": 0.1, "radius": 1}], ids=str)
+def test_an_output_depends_on_no_frame_beyond_the_memory(rng, one):
+    before = memory([one]).before
+    # So large that no share of the noise seems to be fixed, which `denoise` estimates from the first frames.
+    video = rng.normal(0.5, 0.1, (12, 96, 96) if one["filter"] == "denoise" else (12, 16, 18))
+    np.testing.assert_array_equal(applied(video[7 - before :], one)[before], applied(video, one)[7])
