@@ -28,14 +28,14 @@ try:
     for frame in heeded(frames()):
         done.append(frame)
 except Interrupted as asked:
-    print(done, asked.exit_code)
+    print(done, asked.code)
 """,
     "before the first frame": """
 try:
     ask()
     time.sleep(5)
 except Interrupted as asked:
-    print([0, 1, 2], asked.exit_code)
+    print([0, 1, 2], asked.code)
 """,
     "where somebody catches all": """
 try:
@@ -46,7 +46,7 @@ try:
     for frame in heeded(range(1000)):
         print("a frame")
 except Interrupted as asked:
-    print([0, 1, 2], asked.exit_code)
+    print([0, 1, 2], asked.code)
 """,
     "while it waits for a frame that does not come": """
 def frames():
@@ -58,7 +58,7 @@ try:
     for frame in heeded(frames()):
         done.append(frame)
 except Interrupted as asked:
-    print(done, asked.exit_code)
+    print(done, asked.code)
 """,
     "twice": """
 def frames():
@@ -71,7 +71,7 @@ try:
     for frame in heeded(frames()):
         done.append(frame)
 except Interrupted as asked:
-    print(done, asked.exit_code)
+    print(done, asked.code)
 """,
 }
 

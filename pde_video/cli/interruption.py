@@ -17,12 +17,11 @@ _asked: int | None = None
 _flowing = False
 
 
-class Interrupted(BaseException):
-    """Raised where a signal asked the run to end."""
+class Interrupted(SystemExit):
+    """Raised where a signal asked the run to end, with the exit code that says so."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"signal {number}")
-        self.exit_code = 128 + number
+        super().__init__(128 + number)
 
 
 def listen() -> None:

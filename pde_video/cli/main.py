@@ -18,7 +18,7 @@ from pde_video.cli.bench import bench
 from pde_video.cli.checking import completion, rerun, verify
 from pde_video.cli.commands import compare, demo, doctor, info, warmup
 from pde_video.cli.filtering import COMMANDS
-from pde_video.cli.interruption import Interrupted, listen
+from pde_video.cli.interruption import listen
 from pde_video.cli.learned import export, sample, train
 
 _NAME = "pde-video"
@@ -65,8 +65,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         cli.main(arguments, prog_name=_NAME, standalone_mode=False, obj=shared)
         sys.stdout.flush()  # A full disk or a reader that left is noticed here, not at exit.
-    except Interrupted as asked:
-        sys.exit(asked.exit_code)
     except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as fault:
