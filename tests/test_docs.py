@@ -39,3 +39,15 @@ def test_links_to_files_lead_somewhere(page):
 def test_the_version_is_the_same_everywhere():
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == pv.__version__
     assert f"## [{pv.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_case_of_reliability_names_tests_that_exist():
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| case")]
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(rows) > 55
+    for row in rows:
+        named = re.findall(r"`(test_\w+)`", row)
+        assert named, row
+        for name in named:
+            assert f"\ndef {name}(" in tests, name

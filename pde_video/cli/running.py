@@ -98,6 +98,8 @@ def _carry_out(
                 report = _resumed(job, **done, progress=progress)
             else:
                 report = run_job(job, **done, progress=progress)
+            if report.get("closed_early"):
+                continue  # Whoever read has enough, and wants no figures.
             if not quiet:
                 for note in _notes(report):
                     click.echo(note, err=True)

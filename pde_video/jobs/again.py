@@ -82,7 +82,7 @@ def verify(path: str | Path) -> dict[str, Any]:
 
 
 def _identical(one: Path, other: Path) -> bool:
-    """Tell whether two files hold the same video; their bytes may differ, since Matroska gives each an own number."""
+    """Tell whether two files hold the same video; encoders need not write the same bytes for it."""
     videos = read(one), read(other)
     same = all(
         a is not None and b is not None and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")

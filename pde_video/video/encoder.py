@@ -56,6 +56,7 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
         if companions is not None:
             stack.callback(companions.close)
         container.container_options.update(_clock(target.suffix, base, companions))
+        container.container_options["fflags"] = "bitexact"  # Matroska would number each file at random.
         _comment(container, target, form)
         for picture, moment in pictures:
             picture = _converted(picture, form)
