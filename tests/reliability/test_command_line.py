@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import json
 import os
 import shutil
@@ -129,7 +130,8 @@ def test_input_is_output_or_a_symlink_to_input(call, clip, tmp_path, how, option
 
 
 # Every format that is written, with a video that it holds.
-FORMATS = ["mp4", "mov", "mkv", "avi", "webm", "gif", "png", "jpg", "%02d.png", "%02d.jpg", "tif", "npy"]
+FORMATS = ["mp4", "mov", "mkv", "avi", "webm", "gif", "y4m", "png", "jpg", "%02d.png", "%02d.jpg", "tif", "npy"]
+FORMATS += ["zarr"] if importlib.util.find_spec("zarr") else []
 FILLING_UP = """
 import contextlib, io, json, os, resource, signal, sys
 from pathlib import Path
@@ -151,7 +153,7 @@ for ending in formats:
     whole = folder / f"whole_{ending}" / f"x.{ending}"
     whole.parent.mkdir()
     assert run(source, whole)[0] == 0, ending
-    sizes = [file.stat().st_size for file in whole.parent.iterdir()]
+    sizes = [file.stat().st_size for file in whole.parent.rglob("*") if file.is_file()]
     for moment, limit in {"early": 20, "at the last flush": max(sizes) - 1}.items():
         place = folder / f"{moment}_{ending}"
         place.mkdir()
@@ -196,6 +198,17 @@ def test_disk_full_when_figures_are_printed(clip):
         )
     assert done.returncode == 5
     assert "Traceback" not in done.stderr
+    assert "No space left" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_disk_full_below_a_video_on_standard_output(clip, tmp_path):
+    (tmp_path / "nothing.toml").touch()
+    command = [sys.executable, "-m", "pde_video", "pipeline", str(tmp_path / "nothing.toml"), str(clip), "-"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 5
+    assert done.stderr.startswith("pde-video: ")
     assert "No space left" in done.stderr
 
 
