@@ -260,3 +260,15 @@ def test_dark_counts_are_not_taken_for_values_that_are_cut_off(name, peak, real_
     slope, offset = pv.estimate_poisson_gaussian(counts)
     for mean in 0.2 * peak * np.quantile(light, (0.25, 0.5, 0.75)):
         assert math.sqrt(slope * mean + offset) == pytest.approx(math.sqrt(mean), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "estimate",
+    [pv.estimate_sigma, pv.estimate_noise, pv.estimate_poisson_gaussian, lambda frames: pv.estimate_kappa(frames[0])],
+    ids=["sigma", "noise", "poisson-gaussian", "kappa"],
+)
+def test_estimates_do_not_depend_on_how_frames_lie_in_memory(estimate, real_frames):
+    frames = [frame[:70, :90].astype(np.float32) / 255 for frame in real_frames["bikes"]]
+    by_planes = [np.moveaxis(np.ascontiguousarray(np.moveaxis(frame, -1, 0)), 0, -1) for frame in frames]
+    by_columns = [np.asfortranarray(frame) for frame in frames]
+    assert estimate(frames) == estimate(by_planes) == estimate(by_columns)

@@ -89,7 +89,8 @@ def _as_frame(frame: Array, index: int) -> Array:
     exact = frame.dtype.itemsize <= 2 or frame.dtype == np.float32
     if frame.dtype == np.float32:  # In units so small or so large, squares would leave the range of single precision.
         exact = frame.max() == frame.min() or 1e-12 < float(np.abs(frame).max()) < 1e12
-    return np.atleast_3d(frame).astype(np.float32 if exact else np.float64, copy=False)
+    # In one order, in which sums round alike: a stream hands out frames in another layout than an array.
+    return np.atleast_3d(frame).astype(np.float32 if exact else np.float64, order="C", copy=False)
 
 
 def _measured(frame: Array) -> tuple[Array, Array, Array, int, int]:
