@@ -27,11 +27,12 @@ WAYS = {
     "denoise, best": '(partial(pv.denoise, preset="best"),)',
 }
 RUN = """
-import resource, sys
+import sys
 from functools import partial
 import pde_video as pv
+from pde_video.jobs.trial import peak_memory
 pv.run(sys.argv[1], sys.argv[2], *{filters}, force=True)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3))
+print(peak_memory() / 1e6)
 """
 STREAM = """
 import os, sys

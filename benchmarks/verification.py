@@ -92,10 +92,10 @@ def ring_deviation(term: pv.Term, t: float) -> float:
 def peak_memory(frames: int) -> int:
     """Peak memory in MB of a space-time stream of so many frames, in a process of its own."""
     code = (
-        "import numpy as np, pde_video as pv, resource\n"
+        "import numpy as np, pde_video as pv\nfrom pde_video.jobs.trial import peak_memory\n"
         f"video = (np.full((120, 160), k % 7, np.float32) for k in range({frames}))\n"
         "for _ in pv.spacetime(pv.PeronaMalik(0.1), pv.uniform(1.0), cuts=[])(video): pass\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "print(peak_memory() // 2**20)"
     )
     return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 

@@ -12,11 +12,11 @@ import pde_video as pv
 
 ALLOWED = 150  # MB, where 1,800 more frames kept whole would be 400.
 SCRIPT = """
-import resource, sys
+import sys
 import pde_video as pv
+from pde_video.jobs.trial import peak_memory
 report = pv.run(sys.argv[1], sys.argv[2], pv.framewise(pv.Heat(), pv.uniform(0.5)))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-print(report["frames"], peak)
+print(report["frames"], peak_memory() / 1e6)
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import shutil
 import sys
@@ -46,7 +47,7 @@ def dry_run(job: Job, *, force: bool = False, sidecar: bool = False) -> dict[str
         "expected_seconds": seconds,
         "expected_bytes": None if total is None else round(nbytes * max(total, tried) / tried),
         "free_bytes": shutil.disk_usage(Path(job.target).parent).free,
-        "peak_bytes": _peak(),
+        "peak_bytes": peak_memory(),
     }
 
 
@@ -72,8 +73,13 @@ class _Watch:
                 return
 
 
-def _peak() -> int | None:
+def peak_memory() -> int | None:
     """Return the most memory that this process has held, in bytes; None where the system does not say."""
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
+        # Not ru_maxrss, which on Linux begins with what the process had that started this one.
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     try:
         import resource
     except ImportError:

@@ -102,7 +102,7 @@ def _video_stream(container: Any, target: Target, form: Form, base: Fraction) ->
 def _companions(target: Target, container: Any) -> Companions | None:
     """Return what copies the other streams, if the frames come from a container."""
     like = target.like
-    if like is None or "other_streams" not in like.details:
+    if like is None or "stream_index" not in like.details:
         return None
     moved = not like.choice.is_everything or (target.suffix in _COUNTING and like.timestamps[:1] != [0])
     return Companions(like, container, like.timestamps[0] if moved and like.timestamps else None)

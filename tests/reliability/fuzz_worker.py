@@ -21,6 +21,7 @@ import numpy as np
 
 import pde_video as pv
 from pde_video.errors import DtypeError
+from pde_video.jobs.trial import peak_memory
 
 CLEAN = (pv.InputError, pv.ParameterError, pv.OutputError, DtypeError, FileNotFoundError)
 HANGS = 20  # Seconds after which an input hangs.
@@ -111,7 +112,7 @@ class Tries:
         return ended
 
     def say(self) -> None:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        memory = peak_memory()
         print(json.dumps({"ended": self.ended, "faults": self.faults, "memory": memory}))
 
 

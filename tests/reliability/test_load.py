@@ -99,17 +99,18 @@ def test_kill_9_at_ten_random_moments(tmp_path):
     rng = np.random.default_rng(1)
     pv.write(source, (rng.integers(0, 65536, (120, 160), np.uint16) for _ in range(600)))
     expected = pv.denoise(np.stack(list(pv.read(source))), method="perona-malik")
-    moments, kills, whole = random.Random(2), 0, 0
-    while kills < 10 or not whole:
+    moments, kills, ended = random.Random(2), 0, False
+    while kills < 10 or not ended:
         process = program(RESUMED, source, target)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=moments.uniform(0.2, 2.0) if kills < 10 else 120)
-        if process.poll() is None:
+        ended = process.poll() is not None
+        assert not ended or process.returncode == 0
+        if not ended:
             process.kill()
             process.wait()
             kills += 1
         if target.exists():  # Whole, and then the next job begins.
             np.testing.assert_array_equal(np.stack(list(pv.read(target))), expected)
             target.unlink()
-            whole += 1
     assert not folder_of(target).exists()
