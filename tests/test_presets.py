@@ -379,13 +379,14 @@ def test_a_value_that_is_not_finite_is_refused_by_its_frame(rng):
 
 
 SCRIPT = """
-import resource, sys
+import sys
 import numpy as np, pde_video as pv
+from pde_video.jobs.trial import peak_memory
 rng = np.random.default_rng(0)
 frames = (rng.random((96, 128), np.float32) for _ in range(int(sys.argv[2])))
 for _ in pv.denoise(frames, preset=sys.argv[1], sigma=0.3):
     pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3))
+print(peak_memory() / 1e6)
 """
 
 
@@ -417,3 +418,32 @@ def test_shrinking_alone_is_what_radius_nothing_leaves(clean):
     planes = noisy / np.float32(SIGMA)
     expected = noisy + np.float32(SIGMA) * (cosines.diffuse(planes, np.ones_like(planes[0])) - planes)
     np.testing.assert_allclose(pv.denoise(noisy, radius=0, sigma=SIGMA), expected, atol=1e-6)
+
+
+def noise_of_a_camera(shape, rng):
+    """Noise that went through a codec: one for all colours, and a weaker one of each, shared by blocks of 2 × 2."""
+    frames, height, width, _ = shape
+    brightness = rng.normal(0, 1, (frames, height, width, 1))
+    blocks = rng.normal(0, 0.5, (frames, height // 2, width // 2, 3))
+    return brightness + blocks.repeat(2, axis=1).repeat(2, axis=2)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("kind", ["brightness alone", "as from a camera"])
+def test_noise_that_differs_between_brightness_and_colour_is_seen(kind, preset, clips, rng):
+    video = np.stack(list(islice(pv.read(clips["bikes"]), 100, 110))).astype(np.float32)[:, :160, :256] / 255
+    noise = noise_of_a_camera(video.shape, rng) if kind != "brightness alone" else rng.normal(0, 1, video.shape[:3])
+    noisy = (video + 0.07 * (noise if noise.ndim == 4 else noise[..., np.newaxis])).astype(np.float32)
+    report = {}
+    seen = pv.psnr(video, pv.denoise(noisy, preset=preset, report=report))
+    told = pv.psnr(video, pv.denoise(noisy, preset=preset, sigma=report["sigma"]))  # As if it were alike everywhere.
+    assert seen > told + 1.5
+    assert report["colours"][0] > 1.4
+
+
+def test_noise_that_is_alike_in_all_colours_stays_so(real_frames):
+    for video in real_frames.values():
+        for sigma in (5.0, 20.0):
+            report = {}
+            pv.denoise(pv.gaussian_noise(video, sigma), report=report)
+            assert "colours" not in report

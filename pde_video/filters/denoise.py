@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from pde_video.colours import opponent
 from pde_video.errors import ParameterError
 from pde_video.estimate import estimate_noise, estimate_poisson_gaussian, estimate_sigma, is_scene_cut
 from pde_video.filters.evolved import METHODS, evolved
@@ -16,16 +17,19 @@ from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
 from pde_video.filters.lowered import METHODS as BY_DENOISER
 from pde_video.filters.lowered import lowered
-from pde_video.filters.presets import PASSES, along_motion
+from pde_video.filters.presets import PASSES, Noise, along_motion
 from pde_video.filters.recursive import recursive
 from pde_video.grid import check_whole
 from pde_video.hooks import Hook
 from pde_video.protocols import Array, Denoiser
 from pde_video.stabilise import Stabiliser
+from pde_video.trajectories import halved
 
 PRESETS = ("fast", *PASSES)
 _LOOKED_AT = 5  # Frames from which unknown noise is estimated: the first that are not one flat colour,
 _WITHIN = 40  # among so many, since films fade in from black.
+_UNEVEN = 0.2  # What deviations may differ by chance, and by texture that seems to be noise at half the size.
+_FAINT = 0.1  # Noise is not taken to be less than this part of that in the other planes.
 _NOTABLE = 0.1  # Share of the variance that frames have in common from which that is more than an error of estimation.
 
 
@@ -83,7 +87,8 @@ def denoise(
         For "ddpm" and "learned": what is done to each estimate, as for `Reverse`.
     report : dict, optional
         Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``; ``fixed``, the
-        share of the noise's variance that is the same in every frame (a fixed pattern); ``latency``, the frames
+        share of the noise's variance that is the same in every frame (a fixed pattern); ``colours``, its deviation in
+        brightness and in two differences of colours, as parts of sigma, if they are not all 1; ``latency``, the frames
         after it that a result depends on (but for what is estimated once); ``cuts``, the frames at which scenes
         begin. For the first three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one
         chosen) and the ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` at which a network
@@ -135,12 +140,13 @@ def denoise(
     told = sigma is not None or not isinstance(noise, str)
     fixed = 0.0 if causal and told else _share_in_common(frames, model)  # To look would be to wait.
     frames.report["fixed"] = fixed
+    uneven = Noise(model, None if told else _deviations(frames, model))
     if preset == "fast":
         frames.report["latency"] = 0
-        return recursive(frames, model, fixed, causal=causal)
+        return recursive(frames, uneven, fixed, causal=causal)
     passes = PASSES[preset] if radius is None else tuple(replace(one, radius=radius) for one in PASSES[preset])
     frames.report["latency"] = 0 if causal else sum(one.radius for one in passes)
-    return along_motion(frames, passes, model, fixed, causal=causal)
+    return along_motion(frames, passes, uneven, fixed, causal=causal)
 
 
 def _check(
@@ -197,7 +203,7 @@ def _check_denoiser(method: str | None, denoiser: Denoiser | None, steps: int | 
 def _model(frames: Frames, sigma: float | None, noise: str | tuple[float, float]) -> Stabiliser | None:
     """Return the noise in units of the frames, reported in units of the input; None if there is none."""
     scale, first = frames.scale, frames.peek(1)[0]
-    for name in ("sigma", "slope", "offset", "cuts", "fixed", "latency"):
+    for name in ("sigma", "slope", "offset", "cuts", "fixed", "latency", "colours"):
         frames.report.pop(name, None)  # Of another video, for which the same report was used before.
     if sigma is not None:
         slope, offset = 0.0, (sigma / scale) ** 2
@@ -236,6 +242,27 @@ def _share_in_common(frames: Frames, noise: Stabiliser) -> float:
     changes = [change for change in (b - a for a, b in pairs) if change.any()]  # Some films repeat frames.
     share = 1 - estimate_sigma(changes) ** 2 / (2 * within) if changes and within else 0.0
     return share if share > _NOTABLE else 0.0
+
+
+def _deviations(frames: Frames, model: Stabiliser) -> tuple[float, ...] | None:
+    """Return how strong the noise of colour frames is in brightness and in colour, where that is not the same.
+
+    Cameras and codecs work on brightness, and on colour at half the size: noise that went through them is the same in
+    red, green and blue, for the most part, and what there is of it in colour is shared by neighbouring pixels. A
+    picture of half the size has half the noise, if neighbours do not share it.
+    """
+    if frames.peek(1)[0].shape[2] != 3:
+        return None
+    shown = [opponent(model.forward(frame)) for frame in _frames_that_show_noise(frames)]
+    small = [halved(planes) for planes in shown]
+    brightness, *colours = (estimate_sigma([planes[c] for planes in shown]) for c in range(3))
+    shared = (2 * estimate_sigma([planes[c] for planes in small]) for c in (1, 2))
+    found = [brightness, *map(max, colours, shared)]
+    deviations = tuple(1.0 if abs(one - 1) < _UNEVEN else max(one, _FAINT) for one in found)
+    if deviations == (1.0, 1.0, 1.0):
+        return None
+    frames.report["colours"] = [round(one, 2) for one in deviations]
+    return deviations
 
 
 def _frames_that_show_noise(frames: Frames) -> list[Array]:

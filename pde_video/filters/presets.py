@@ -38,6 +38,26 @@ PASSES = {
 }
 
 
+@dataclass(frozen=True)
+class Noise:
+    """Noise of a video: made uniform by `model` and then, if told, this strong in each plane of `colours.opponent`."""
+
+    model: Stabiliser
+    deviations: tuple[float, ...] | None = None
+
+    def planes(self, frame: Array) -> Array:
+        """Return a frame as planes (C, H, W) whose noise is uncorrelated and of variance 1."""
+        planes = opponent(self.model.forward(frame))
+        return planes if self.deviations is None else planes / self._per_plane(planes)
+
+    def frame(self, planes: Array) -> Array:
+        """Return the frame of such planes, with the noise made uniform still."""
+        return from_opponent(planes if self.deviations is None else planes * self._per_plane(planes))
+
+    def _per_plane(self, planes: Array) -> Array:
+        return np.asarray(self.deviations, planes.dtype)[:, np.newaxis, np.newaxis]
+
+
 class Picture(NamedTuple):
     """A frame on its way: as it came, (H, W, C), and what its neighbours need of it, with noise of variance 1."""
 
@@ -50,7 +70,7 @@ class Picture(NamedTuple):
 
 
 def along_motion(
-    frames: Frames, passes: tuple[Pass, ...], noise: Stabiliser, fixed: float = 0.0, *, causal: bool = False
+    frames: Frames, passes: tuple[Pass, ...], noise: Noise, fixed: float = 0.0, *, causal: bool = False
 ) -> Iterator[Array]:
     """Yield the frames denoised; `fixed` is the share of the noise's variance that all frames have in common."""
     spread: Callable[..., Iterator[Any]] = map if causal else ordered  # A last frame must not wait for more.
@@ -66,9 +86,9 @@ def along_motion(
     return (finished(picture, planes, noise) for picture, planes in results)
 
 
-def prepared(frame: Array, noise: Stabiliser, step: int = 2) -> Picture:
+def prepared(frame: Array, noise: Noise, step: int = 2) -> Picture:
     """Return a frame with noise of variance 1, uncorrelated colours, and a guide of half the size."""
-    planes = opponent(noise.forward(frame))
+    planes = noise.planes(frame)
     coarse = halved(planes)
     return _pictured(frame, planes, shrink(coarse, np.full(coarse.shape[1:], 0.25, coarse.dtype), step=step))
 
@@ -78,13 +98,14 @@ def _pictured(frame: Array, planes: Array, guide: Array) -> Picture:
     return Picture(frame, here, pyramid(here.coarse))
 
 
-def finished(picture: Picture, planes: Array, noise: Stabiliser) -> Array:
+def finished(picture: Picture, planes: Array, noise: Noise) -> Array:
     """Return the denoised planes as a frame like the one that came: by what has changed, so that nothing else does."""
-    if noise.slope:  # The unbiased inverse takes means of noise: where nothing was averaged, there is nothing to undo.
+    model = noise.model
+    if model.slope:  # The unbiased inverse takes means of noise: where nothing was averaged, there is nothing to undo.
         same = (planes == picture.seen.planes).all(axis=0)[..., np.newaxis]
-        return np.where(same, picture.frame, noise.inverse(from_opponent(planes)))
-    deviation = picture.frame.dtype.type(noise.readout)
-    return picture.frame + deviation * from_opponent(planes - picture.seen.planes)
+        return np.where(same, picture.frame, model.inverse(noise.frame(planes)))
+    deviation = picture.frame.dtype.type(model.readout)
+    return picture.frame + deviation * noise.frame(planes - picture.seen.planes)
 
 
 def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Picture]:

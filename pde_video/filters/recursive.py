@@ -10,10 +10,9 @@ import numpy as np
 
 from pde_video.cosines import diffuse, shrink
 from pde_video.filters.frames import Frames
-from pde_video.filters.presets import Picture, finished, numbered, prepared, remaining
+from pde_video.filters.presets import Noise, Picture, finished, numbered, prepared, remaining
 from pde_video.motion import flow_between
 from pde_video.protocols import Array
-from pde_video.stabilise import Stabiliser
 from pde_video.threads import ordered
 from pde_video.trajectories import conductance, doubled, edged, halved, seen, toward, warped
 
@@ -22,7 +21,7 @@ _LEAST = 1 / 16  # Share of the noise below which the average forgets: less woul
 _STEP = 4  # Distance in pixels of the windows of the diffusion in space.
 
 
-def recursive(frames: Frames, noise: Stabiliser, fixed: float = 0.0, *, causal: bool = False) -> Iterator[Array]:
+def recursive(frames: Frames, noise: Noise, fixed: float = 0.0, *, causal: bool = False) -> Iterator[Array]:
     """Yield each frame denoised by what came before it.
 
     m ← u + a (m(x + w) − u), a = g / (1 + v(x + w)), with the noise v ← (1 − a)² + a² v(x + w): the mean weighted by
@@ -69,7 +68,7 @@ def _averaged(pictures: Iterator[tuple[Picture, Array | None]]) -> Iterator[tupl
         yield picture, mean, left
 
 
-def _finished(average: tuple[Picture, Array, Array], noise: Stabiliser, fixed: float) -> Array:
+def _finished(average: tuple[Picture, Array, Array], noise: Noise, fixed: float) -> Array:
     picture, mean, left = average
     variance = remaining(doubled(left, *mean.shape[1:]), fixed)
     return finished(picture, diffuse(mean, variance, step=_STEP), noise)
