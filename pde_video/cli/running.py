@@ -179,8 +179,6 @@ def _notes(report: dict[str, Any]) -> Iterator[str]:
     """Yield what the user should know, line by line."""
     if report.get("sigma") == 0:
         yield "no noise was found in the first frames, so nothing was changed; --sigma tells how much there is"
-    if report.get("kappa") == 0:
-        yield "the first frames are of one flat colour, so nothing was changed; --kappa tells what is an edge"
     if report.get("not_copied"):
         yield f"not in the output: {', '.join(map(str, report['not_copied']))}"
     if report.get("lost"):

@@ -86,6 +86,7 @@ def tv(
     epsilon = 0.1 * contrast if epsilon is None else epsilon / scale
     frames.report.update(time=time * scale, epsilon=epsilon * scale)
     if time == 0 or epsilon == 0:
+        _tell_unchanged(frames, "time and epsilon tell how far to go")
         return frames
     return _evolved(frames, TotalVariation(epsilon), time, None if dt is None else dt / scale, step, spacetime)
 
@@ -153,6 +154,8 @@ def _contrast(frames: Frames, kappa: float | None) -> float:
         check_positive(kappa=kappa)
     contrast = _estimated(frames) if kappa is None else kappa / frames.scale
     frames.report["kappa"] = contrast * frames.scale
+    if contrast == 0:
+        _tell_unchanged(frames, "kappa tells what is an edge")
     return contrast
 
 
@@ -165,6 +168,12 @@ def _estimated(frames: Frames) -> float:
         ahead = min(2 * ahead, _WITHIN)
     # Where most of a picture is flat, a drawing say, the median of its contrasts is 0, and its edges are the few above.
     return estimate_kappa(lively[:1]) or estimate_kappa(lively[:1], method="quantile") or _largest(lively[0])
+
+
+def _tell_unchanged(frames: Frames, remedy: str) -> None:
+    frames.report.setdefault("warnings", []).append(
+        f"the first frames (of which {_WITHIN} are looked at) are of one flat colour, so nothing was changed; {remedy}"
+    )
 
 
 def _largest(frame: Array) -> float:

@@ -53,7 +53,7 @@ class Job:
         filters = build(self.recipe)
         if self.nan not in ON_MISSING:
             raise ParameterError(f"nan is {self.nan!r}; it must be one of {', '.join(ON_MISSING)}")
-        if self.nan == "refuse" or not filters:
+        if self.nan == "refuse":
             return filters
         from pde_video.filters.missing import masking
 

@@ -14,6 +14,8 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 import pde_video as pv
+from pde_video.filters import equations
+from pde_video.jobs.job import Job, run_job
 
 HEAT = pv.framewise(pv.Heat(), pv.uniform(1.0))
 SHAPE = (6, 14, 17)
@@ -395,3 +397,24 @@ def test_a_denoiser_returning_a_wrong_shape_or_nan_is_named_with_the_frame(spoil
     }[method]
     with pytest.raises(pv.InputError, match=rf"^frame 4\b.*{words}"):
         list(a_filter(iter(video)))
+
+
+def test_masking_without_a_filter_leaves_values_missing(tmp_path):
+    video = np.ones((2, 3, 4), np.float32)
+    video[1, 1] = np.nan
+    np.save(tmp_path / "in.npy", video)
+    report = run_job(Job(tmp_path / "in.npy", tmp_path / "out.npy", nan="mask"))
+    assert report["missing"] == 4
+    assert np.array_equal(np.load(tmp_path / "out.npy"), video, equal_nan=True)
+
+
+@pytest.mark.parametrize("equation", [equations.perona_malik, equations.tv, equations.eed, equations.ced])
+def test_a_film_that_begins_black_for_long_is_unchanged_with_a_warning(equation):
+    video = np.zeros((45, 6, 7), np.uint8)
+    video[-1, 2:4, 3:5] = 200
+    report: dict = {}
+    assert np.array_equal(equation(video, report=report), video)
+    assert "first frames (of which 40 are looked at) are of one flat colour" in report["warnings"][0]
+    report = {}
+    equation(video[10:], report=report)
+    assert "warnings" not in report
