@@ -50,6 +50,12 @@ def described(page: Any, where: str) -> Described:
     return Described()
 
 
+def free_text(page: Any) -> str:
+    """Return the description, if it is one for people to read."""
+    known = page.description[-10:].strip().endswith("OME>") or page.imagej_description or page.shaped_description
+    return "" if known else page.description.strip()
+
+
 def _from_imagej(text: str, page: Any) -> Described:
     said = dict(line.strip().split("=", 1) for line in text.splitlines() if "=" in line)
     counts = {axis: _whole(said.get(key)) for axis, key in {"T": "frames", "Z": "slices", "C": "channels"}.items()}
@@ -106,6 +112,13 @@ def _from_ome(text: str, samples: int, where: str) -> Described:
     per_second = _PER_SECOND.get(said.get("TimeIncrementUnit", "s"))
     if interval and per_second:
         facts["interval"] = interval / per_second
+    lost = {
+        "the description of OME": root.findtext("{*}Image/{*}Description") or root.findtext("{*}Description"),
+        "the names of channels": [one for one in pixels[0].findall("{*}Channel") if one.get("Name")],
+        "the times of planes (DeltaT)": [one for one in pixels[0].findall("{*}Plane") if one.get("DeltaT")],
+    }
+    if any(lost.values()):
+        facts["not_kept"] = [name for name, value in lost.items() if value]
     return Described("ome", leading, facts)
 
 

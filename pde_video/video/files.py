@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,12 +17,12 @@ from pde_video.errors import InputError, OutputError, ParameterError
 from pde_video.filters.lift import alike, first_frame
 from pde_video.protocols import Array
 from pde_video.video import containers, encoder, npy, pipes, provenance, stills, tiff, y4m, zarrays
+from pde_video.video.omitted import tell_omitted
 from pde_video.video.outputs import check_output, whole
 from pde_video.video.overlap import all_behind
-from pde_video.video.source import MOST_PIXELS, Choice, Encoding, FileVideo, Target
+from pde_video.video.source import MOST_PIXELS, Choice, Encoding, FileVideo, Seconds, Target, choice_of
 
 _DEFAULT_RATE = Fraction(25)
-Seconds = float | Fraction
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,22 @@ class _Format:
     read: Callable[[Path, Choice], FileVideo]
     write: Callable[[Target, Iterator[Array], Path], int]
     count: Callable[[Path], int]
+    holds: Collection[str] = ()  # Of what `omitted` looks for in sources.
 
 
 _FORMATS = (
-    _Format(containers.SUFFIXES, containers.read_container, encoder.write_container, containers.count_frames),
-    _Format(stills.SUFFIXES, stills.read_stills, stills.write_stills, stills.count_frames),
-    _Format(tiff.SUFFIXES, tiff.read_tiff, tiff.write_tiff, tiff.count_pages),
+    _Format(
+        containers.SUFFIXES,
+        containers.read_container,
+        encoder.write_container,
+        containers.count_frames,
+        ("rate", "times", "streams", "comment"),
+    ),
+    _Format(stills.SUFFIXES, stills.read_stills, stills.write_stills, stills.count_frames, stills.HOLDS),
+    _Format(tiff.SUFFIXES, tiff.read_tiff, tiff.write_tiff, tiff.count_pages, ("rate", *tiff.HOLDS)),
     _Format(npy.SUFFIXES, npy.read_npy, npy.write_npy, npy.count_rows),
-    _Format(zarrays.SUFFIXES, zarrays.read_zarr, zarrays.write_zarr, zarrays.count_frames),
-    _Format(y4m.SUFFIXES, y4m.read_y4m, y4m.write_y4m, y4m.count_frames),
+    _Format(zarrays.SUFFIXES, zarrays.read_zarr, zarrays.write_zarr, zarrays.count_frames, ("rate",)),
+    _Format(y4m.SUFFIXES, y4m.read_y4m, y4m.write_y4m, y4m.count_frames, ("rate",)),
 )
 
 
@@ -78,8 +85,8 @@ def read(
         numbered sequence of them such as ``frame_%04d.png``; a multi-page tiff; npy; or a folder with a zarr 3 array
         (extra `zarr`). GIF frames come as RGB. The text ``"-"`` is standard input, in y4m or raw.
     start, end : number or Fraction, optional
-        Seconds after the first frame, ≥ 0: frames shown from `start` on, before `end`. Of formats without timestamps
-        only `frames` can be chosen.
+        Seconds after the first frame, ≥ 0: frames shown from `start` on, before `end`. Refused where frames have no
+        times.
     frames : (int, int or None), optional
         The number of the first frame wanted, from 0, and of the first after it that is not.
     stream : int, optional
@@ -106,7 +113,7 @@ def read(
     InputError
         If it is not a video, now, or is found to be damaged, while iterating.
     ParameterError
-        If the name's ending is not known.
+        If the name's ending is not known, or `start` or `end` is given and the frames have no times.
 
     References
     ----------
@@ -118,11 +125,9 @@ def read(
     >>> for frame in pv.read("in.mp4"):  # doctest: +SKIP
     ...     print(frame.shape)
     """
-    choice = _choice(start, end, frames, stream, keep_partial, max_pixels)
+    choice = choice_of(start, end, frames, stream, keep_partial, max_pixels)
     if pipes.is_standard(path):
-        video = pipes.read_standard(choice, raw)
-        video.choice = choice
-        return video
+        return pipes.read_standard(choice, raw).only(choice)
     if raw is not None:
         raise ParameterError(f"{path}: only standard input, named -, holds raw frames; read it with: ... - < {path}")
     path = Path(path)
@@ -137,36 +142,7 @@ def read(
     video = opened(path, choice)
     if min(*video.size, video.channels) < 1:
         raise InputError(f"{path}: frames of {video.size[0]} × {video.size[1]} (height × width) hold no pixel")
-    video.choice = choice
-    if choice.last is not None and video.count is not None:
-        video.count = max(0, min(choice.last, video.count) - choice.first)
-    elif not choice.is_everything:
-        video.count = None if video.count is None or choice.end or choice.start else video.count - choice.first
-    return video
-
-
-def _choice(
-    start: Seconds | None,
-    end: Seconds | None,
-    frames: tuple[int, int | None] | None,
-    stream: int | None,
-    keep_partial: bool,
-    max_pixels: int,
-) -> Choice:
-    for name, seconds in {"start": start, "end": end}.items():
-        if seconds is not None and not (np.isfinite(float(seconds)) and seconds >= 0):
-            raise ParameterError(f"{name} is {seconds}; it must be seconds after the first frame, 0 or more")
-    if start is not None and end is not None and end <= start:
-        raise ParameterError(f"end is {end} and start {start}; end must be after start")
-    first, last = (0, None) if frames is None else frames
-    if first < 0 or (last is not None and last <= first):
-        raise ParameterError(f"frames are {frames}; they must be (first, one past the last), counted from 0")
-    if stream is not None and stream < 0:
-        raise ParameterError(f"stream is {stream}; video streams are counted from 0")
-    if max_pixels < 1:
-        raise ParameterError(f"max_pixels is {max_pixels}; it must be at least 1")
-    exact = [None if seconds is None else Fraction(seconds) for seconds in (start, end)]
-    return Choice(exact[0], exact[1], first, last, stream, keep_partial, max_pixels)
+    return video.only(choice)
 
 
 def write(
@@ -248,7 +224,9 @@ def write(
     if pipes.is_standard(path):
         pipes.check_standard_output()
         target, stream = _target(pipes.OUTPUT, frames, like, fps, encoding, made or {}, report)
-        return pipes.write_standard(target, stream, raw)
+        count = pipes.write_standard(target, stream, raw)
+        tell_omitted(target, like, ("rate",))
+        return count
     if raw:
         raise ParameterError(f"{path}: raw frames are written to standard output, named -, only")
     path = Path(path)
@@ -310,6 +288,7 @@ def _fill(
         raise
     if found != written:
         raise OutputError(errno.EIO, f"{path}: {written} frames were written, but {found} are in the file")
+    tell_omitted(target, like, known.holds)
     return written
 
 
@@ -328,14 +307,14 @@ def _target(
     if head.shape[2:] == (1,) and path.suffix.lower() not in npy.SUFFIXES:  # A picture with one channel is a grey one.
         head, stream = head[..., 0], (frame[..., 0] for frame in alike(stream, head))
     rate, source = _checked_rate(fps, like), None if fps is not None else like
-    told = {} if report is None else report
-    target = Target(path, head, count, rate, source, encoding or Encoding(), provenance.as_text(made or {}), told)
+    told, text = {} if report is None else report, provenance.as_text(made or {})
+    target = Target(path, head, count, rate or _DEFAULT_RATE, source, encoding or Encoding(), text, told, rate)
     return target, alike(stream, head)
 
 
-def _checked_rate(fps: float | Fraction | None, like: FileVideo | None) -> Fraction:
+def _checked_rate(fps: float | Fraction | None, like: FileVideo | None) -> Fraction | None:
     if fps is None:
-        return (like.rate if like else None) or _DEFAULT_RATE
+        return like.rate if like else None
     if not isinstance(fps, (int, float, Fraction)) or not (np.isfinite(float(fps)) and fps > 0):
         raise ParameterError(f"fps is {fps}; it must be a positive, finite number of frames per second")
     return Fraction(fps).limit_denominator(1_000_000)

@@ -21,7 +21,7 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 def read_npy(path: Path, choice: Choice) -> FileVideo:
     """Return an array (T, H, W) or (T, H, W, C) in a NumPy file."""
     array, missing = _mapped(path)
-    refuse_huge(path, array.shape[1:], choice)
+    refuse_huge(path, array.shape[1:], choice.max_pixels)
 
     def decode(video: FileVideo) -> Decoded:
         array, missing = _mapped(path)

@@ -8,6 +8,7 @@ from typing import Any
 import av
 
 from pde_video.errors import InputError
+from pde_video.video.caps import refuse_huge
 from pde_video.video.source import MOST_PIXELS
 
 # None of these refers to another file, or only if it is told to; playlists (HLS, DASH, concat) do nothing else.
@@ -29,12 +30,11 @@ def opened(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
         if stream.codec_context is None:  # A codec that nobody knows here.
             continue
         stream.codec_context.options = decoder
-        if stream.width * stream.height > most_pixels:
+        try:
+            refuse_huge(path, (stream.height, stream.width), most_pixels)
+        except InputError:
             container.close()
-            raise InputError(
-                f"{path}: frames of {stream.height} × {stream.width} (height × width) are claimed, more than "
-                f"{most_pixels} pixels; if that is right, raise max_pixels"
-            )
+            raise
     return container
 
 

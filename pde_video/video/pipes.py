@@ -21,6 +21,7 @@ import numpy as np
 from pde_video.errors import InputError, OutputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video import y4m
+from pde_video.video.caps import refuse_huge
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
 
 DASH = "-"
@@ -101,7 +102,7 @@ def _raw(text: str, choice: Choice) -> tuple[int, int, tuple[Any, int], Fraction
         rate = Fraction(0)
     if rate == 0:
         raise ParameterError(f"raw frames are described as {text!r}; the rate must be positive")
-    y4m.check_size(int(match[2]), int(match[1]), INPUT, choice.max_pixels)
+    refuse_huge(INPUT, (int(match[2]), int(match[1])), choice.max_pixels)
     return int(match[2]), int(match[1]), _LAYOUTS[match[3]], rate
 
 

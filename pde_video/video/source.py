@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.errors import InputError
+from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 
 MOST_PIXELS = 2**28  # Of a frame: what no camera has is more likely a broken header, and would fill the memory.
+Seconds = float | Fraction
 Decoded = Generator[tuple[Array | None, Fraction | None], None, None]
 
 
@@ -44,6 +45,31 @@ class Choice:
         """Tell whether neither this frame nor any after it is wanted."""
         ended = self.end is not None and after is not None and after >= self.end
         return ended or (self.last is not None and index >= self.last)
+
+
+def choice_of(
+    start: Seconds | None,
+    end: Seconds | None,
+    frames: tuple[int, int | None] | None,
+    stream: int | None,
+    keep_partial: bool,
+    max_pixels: int,
+) -> Choice:
+    """Return what was asked for, or refuse what cannot be."""
+    for name, seconds in {"start": start, "end": end}.items():
+        if seconds is not None and not (np.isfinite(float(seconds)) and seconds >= 0):
+            raise ParameterError(f"{name} is {seconds}; it must be seconds after the first frame, 0 or more")
+    if start is not None and end is not None and end <= start:
+        raise ParameterError(f"end is {end} and start {start}; end must be after start")
+    first, last = (0, None) if frames is None else frames
+    if first < 0 or (last is not None and last <= first):
+        raise ParameterError(f"frames are {frames}; they must be (first, one past the last), counted from 0")
+    if stream is not None and stream < 0:
+        raise ParameterError(f"stream is {stream}; video streams are counted from 0")
+    if max_pixels < 1:
+        raise ParameterError(f"max_pixels is {max_pixels}; it must be at least 1")
+    exact = [None if seconds is None else Fraction(seconds) for seconds in (start, end)]
+    return Choice(exact[0], exact[1], first, last, stream, keep_partial, max_pixels)
 
 
 @dataclass
@@ -85,6 +111,22 @@ class FileVideo:
     details: dict[str, Any] = field(default_factory=dict)
     choice: Choice = field(default_factory=Choice, repr=False)
     lost: str | None = None
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether frames have times: by a rate, or because each packet of a container has one."""
+        return self.rate is not None or "stream_index" in self.details
+
+    def only(self, choice: Choice) -> FileVideo:
+        """Restrict the video to what is wanted, and return it; refuse a choice by times where there are none."""
+        if not self.is_timed and (choice.start is not None or choice.end is not None):
+            raise ParameterError(f"{self.path}: its frames have no times; choose them by number, with frames")
+        self.choice = choice
+        if self.count is not None and choice.last is not None:
+            self.count = max(0, min(choice.last, self.count) - choice.first)
+        elif self.count is not None and not choice.is_everything:
+            self.count = None if choice.end or choice.start else self.count - choice.first
+        return self
 
     def __iter__(self) -> Generator[Array, None, None]:
         return self._chosen()
@@ -150,6 +192,7 @@ class Target:
     encoding: Encoding = field(default_factory=Encoding)
     made: str = ""  # How it was made, as JSON, for the file's metadata.
     told: dict[str, Any] = field(default_factory=dict)  # What the writer has to report.
+    known_rate: Fraction | None = None  # None where `rate` is but assumed.
 
     @property
     def suffix(self) -> str:

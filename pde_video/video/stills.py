@@ -23,8 +23,14 @@ from pde_video.video.provenance import MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
 
 SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg")
+HOLDS: tuple[str, ...] = ("dpi", "icc_profile", "comment")  # Of `omitted`: kept here, or told not to be.
 _PNG = b"\x89PNG\r\n\x1a\n"
 _HEADER = 33  # Bytes of a PNG's signature and header.
+_INCH = 0.0254  # Metres.
+_MOST_DPI = 65535  # In a JPEG.
+_LONGEST = 10_000  # Letters of a comment that is kept: a JPEG has room for 65,533 bytes.
+_CALLED = {"dpi": "resolution", "icc_profile": "ICC profile"}
+_OTHERS = {"exif": "EXIF data", "xmp": "XMP data"}
 _NUMBER = re.compile(r"%0?(\d*)d")
 
 
@@ -35,44 +41,61 @@ def is_pattern(path: Path) -> bool:
 
 def members(pattern: Path) -> list[Path]:
     """Return the files of a numbered sequence, in the order of their numbers, whatever the first is."""
+    return list(_numbered(pattern).values())
+
+
+def _numbered(pattern: Path) -> dict[int, Path]:
     head, tail = (re.escape(part) for part in re.split(r"%0?\d*d", pattern.name))
     name = re.compile(f"{head}([0-9]+){tail}")
-    found = []
+    found = {}
     for path in pattern.parent.iterdir() if pattern.parent.is_dir() else ():
         match = name.fullmatch(path.name)
         if match and member_name(pattern, int(match[1])) == path.name:
-            found.append((int(match[1]), path))
-    return [path for _, path in sorted(found)]
+            found[int(match[1])] = path
+    return dict(sorted(found.items()))
+
+
+def _without_gap(pattern: Path) -> tuple[list[Path], str | None]:
+    """Return the files up to the first number that is missing, and what is to be said of that."""
+    found = _numbered(pattern)
+    paths = [path for index, (number, path) in enumerate(found.items()) if number == min(found) + index]
+    if len(paths) == len(found):
+        return paths, None
+    missing = member_name(pattern, min(found) + len(paths))
+    return paths, f"{pattern}: frame {len(paths)}, {missing}, is missing, but later numbers are there; restore it"
 
 
 def read_stills(path: Path, choice: Choice) -> FileVideo:
     """Return one picture, or a numbered sequence, as a video."""
-    paths = members(path) if is_pattern(path) else [path]
+    paths, gap = _without_gap(path) if is_pattern(path) else ([path], None)
     if not paths:
         raise FileNotFoundError(f"{path}: no file has a name of this pattern")
-    first, comment = _picture(paths[0], choice)
+    if gap and not choice.keep_partial and (choice.last is None or choice.last > len(paths)):
+        raise InputError(gap)
+    details: dict[str, Any] = {}
+    first = _picture(paths[0], choice, details)
 
     def decode(video: FileVideo) -> Decoded:
         for index, file in enumerate(paths):
             if not choice.wants(index, None):
                 yield None, None
                 continue
-            pixels, _ = _picture(file, choice)
+            pixels = _picture(file, choice)
             if pixels.shape != first.shape or pixels.dtype != first.dtype:
                 raise InputError(
                     f"{file}: shape {pixels.shape} and dtype {pixels.dtype}; {paths[0].name} has {first.shape} "
                     f"and {first.dtype}"
                 )
             yield pixels, None
+        if gap and not choice.is_past(len(paths), None):
+            raise InputError(gap)
 
-    channels = 1 if first.ndim == 2 else first.shape[2]
-    made = found_in(comment)
-    details = {} if made is None else {"made": made}
-    return FileVideo(path, first.shape[:2], channels, first.dtype, decode, count=len(paths), details=details)
+    channels, count = 1 if first.ndim == 2 else first.shape[2], None if gap else len(paths)
+    return FileVideo(path, first.shape[:2], channels, first.dtype, decode, count=count, details=details)
 
 
-def _picture(path: Path, choice: Choice) -> tuple[Array, str]:
-    """Return the pixels and the comment of a PNG or JPEG picture, whichever it is, and of nothing else."""
+def _picture(path: Path, choice: Choice, details: dict[str, Any] | None = None) -> Array:
+    """Return the pixels of a PNG or JPEG picture, whichever it is, and of nothing else; what it says, in `details`."""
     with path.open("rb") as file:
         header = file.read(26)
     png = header.startswith(_PNG)
@@ -82,26 +105,45 @@ def _picture(path: Path, choice: Choice) -> tuple[Array, str]:
     kind = PngImagePlugin.PngImageFile if png else JpegImagePlugin.JpegImageFile
     try:
         with kind(path) as image:
-            refuse_huge(path, image.size, choice)
+            refuse_huge(path, image.size, choice.max_pixels)
             if getattr(image, "n_frames", 1) > 1 and png:
                 raise InputError(f"{path}: an animated PNG; convert it to a numbered sequence, or to .mkv")
-            comment = image.info.get("comment" if not png else "Comment", "")
             if png:
                 image.verify()  # All checksums; what is cut off has none.
         layout = {2: "rgb48le", 4: "rgba64le", 6: "rgba64le"}.get(header[25]) if png and header[24] == 16 else None
         if layout:  # Pillow would cut 16-bit colour to 8 bits without a word.
             pixels = np.asarray(iio.imread(path.read_bytes(), plugin="pyav", index=0, format=layout))
-        else:
-            with kind(path) as image:
-                if image.mode == "CMYK":
-                    raise InputError(f"{path}: values mean CMYK, amounts of ink; convert it to RGB")
+        with kind(path) as image:
+            if image.mode == "CMYK":
+                raise InputError(f"{path}: values mean CMYK, amounts of ink; convert it to RGB")
+            if not layout:
                 pixels = _as_array(ImageOps.exif_transpose(image))
+            if details is not None:
+                image.load()  # Of a PNG, text may be behind the pixels.
+                details.update(_details(image))
     except InputError:
         raise
     except Exception as fault:  # A library at work on bytes that nobody vouches for.
         reason = [*str(fault).splitlines(), type(fault).__name__][0]
         raise InputError(f"{path}: not a picture that can be read ({reason})") from fault
-    return pixels, comment.decode(errors="replace") if isinstance(comment, bytes) else str(comment)
+    return pixels
+
+
+def _details(image: Any) -> dict[str, Any]:
+    """Return what a picture says besides its pixels."""
+    said = image.info
+    text = said.get("Comment", said.get("comment", ""))
+    text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+    details = {name: said[name] for name in ("dpi", "icc_profile") if said.get(name)}
+    comment = text.partition(MARK)[0].replace("\0", "").strip()
+    if 0 < len(comment) <= _LONGEST:
+        details["comment"] = comment
+    if made := found_in(text):
+        details["made"] = made
+    not_kept = [name for name in getattr(image, "text", {}) if name not in ("Comment", "XML:com.adobe.xmp")]
+    not_kept += [name for key, name in _OTHERS.items() if said.get(key)]
+    not_kept += ["comment"] if len(comment) > _LONGEST else []
+    return details | ({"not_kept": not_kept} if not_kept else {})
 
 
 def _as_array(image: Any) -> Array:
@@ -123,7 +165,7 @@ def write_stills(target: Target, frames: Iterator[Array], temporary: Path) -> in
         raise ParameterError(
             f"{target.path.suffix} does not hold {dtype} frames with {channels} channels; write .tiff or .npy"
         )
-    many, count = is_pattern(target.path), 0
+    many, count, said = is_pattern(target.path), 0, _said(target)
     for count, frame in enumerate(frames, 1):
         if not many and count == 2:
             raise ParameterError(
@@ -131,8 +173,26 @@ def write_stills(target: Target, frames: Iterator[Array], temporary: Path) -> in
                 f"{target.path.stem}_%04d{target.path.suffix}"
             )
         file = temporary / member_name(target.path, count) if many else temporary
-        _write_picture(file, frame, jpeg, f"{MARK}{target.made}" if target.made else "")
+        _write_picture(file, frame, jpeg, said)
     return count
+
+
+def _said(target: Target) -> dict[str, Any]:
+    """Return what the pictures are to say besides their pixels: what the source says, as far as it still holds."""
+    details = target.like.details if target.like else {}
+    said: dict[str, Any] = {"comment": details.get("comment", "")}
+    if target.made:
+        said["comment"] = f"{said['comment']} {MARK}{target.made}".strip()
+    if dpi := details.get("dpi"):
+        same = target.like is not None and target.size == target.like.size
+        said |= {"dpi": dpi} if same and all(0 < side < _MOST_DPI for side in dpi) else {}
+    if profile := details.get("icc_profile"):
+        of_these = b"GRAY" if target.channels == 1 else b"RGB "
+        said |= {"icc_profile": profile} if profile[16:20] == of_these else {}
+    lost = [called for key, called in _CALLED.items() if key in details and key not in said]
+    if lost:
+        target.told.setdefault("not_copied", []).extend(lost)
+    return said
 
 
 def member_name(pattern: Path, number: int) -> str:
@@ -140,24 +200,28 @@ def member_name(pattern: Path, number: int) -> str:
     return _NUMBER.sub(lambda match: str(number).zfill(int(match[1] or 0)), pattern.name)
 
 
-def _write_picture(path: Path, frame: Array, jpeg: bool, comment: str) -> None:
+def _write_picture(path: Path, frame: Array, jpeg: bool, said: dict[str, Any]) -> None:
     frame = frame[..., 0] if frame.ndim == 3 and frame.shape[2] == 1 else frame
-    options: dict[str, Any] = {"quality": 95, "comment": comment} if jpeg else {}
-    if not jpeg and comment:
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add_text("Comment", comment)
-    if frame.dtype == np.uint16 and frame.ndim == 3:
-        path.write_bytes(_with_text(_wide_png(frame), comment))
+    if not jpeg and frame.dtype == np.uint16 and frame.ndim == 3:
+        data = _wide_png(frame)
     else:
+        options = {"quality": 95, **said} if jpeg else {}
         # Not to the file: Pillow does not tell that the disk was full at the end of a JPEG.
-        path.write_bytes(iio.imwrite("<bytes>", frame, extension=path.suffix, plugin="pillow", **options))
+        data = iio.imwrite("<bytes>", frame, extension=path.suffix, plugin="pillow", **options)
+    path.write_bytes(data if jpeg else data[:_HEADER] + _chunks(said) + data[_HEADER:])
 
 
-def _with_text(data: bytes, comment: str) -> bytes:
-    """Put a comment behind the header of a PNG, which has a fixed length."""
-    chunk = b"tEXtComment\0" + comment.encode("latin-1", "replace")
-    framed = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    return data[:_HEADER] + framed + data[_HEADER:] if comment else data
+def _chunks(said: dict[str, Any]) -> bytes:
+    """Return the chunks of a PNG that go behind its header, which has a fixed length."""
+    chunks = []
+    if "icc_profile" in said:
+        chunks.append(b"iCCPICC profile\0\0" + zlib.compress(said["icc_profile"]))
+    if "dpi" in said:
+        chunks.append(b"pHYs" + struct.pack(">IIB", *(round(side / _INCH) for side in said["dpi"]), 1))
+    if text := said["comment"]:
+        latin = all(ord(letter) < 256 for letter in text)
+        chunks.append(b"tEXtComment\0" + text.encode("latin-1") if latin else b"iTXtComment" + bytes(5) + text.encode())
+    return b"".join(struct.pack(">I", len(one) - 4) + one + struct.pack(">I", zlib.crc32(one)) for one in chunks)
 
 
 def _wide_png(frame: Array) -> bytes:

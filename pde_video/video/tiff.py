@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import tifffile
 
 from pde_video.errors import InputError
 from pde_video.protocols import Array
-from pde_video.video.calibration import Described, described, fits_imagej, imagej_text, ome_text, shaped_text
+from pde_video.video.calibration import Described, described, fits_imagej, free_text, imagej_text, ome_text, shaped_text
 from pde_video.video.caps import refuse_huge
 from pde_video.video.outputs import checked_file
 from pde_video.video.provenance import MARK, found_in
@@ -26,9 +27,13 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("tifffile").propagate = False
 
 SUFFIXES: tuple[str, ...] = (".tif", ".tiff")
+# What of `omitted` is kept here, or told not to be.
+HOLDS: tuple[str, ...] = ("resolution", "pixel_size", "spacing", "description", "artist", "date_time")
 _CLASSIC_LIMIT = 2**32 - 2**25  # Bytes that a TIFF of 32-bit offsets can hold, less room for its directories.
 _MANY = 10**9  # Frames: with room for such a number, a description can be rewritten where it is.
 _MOST_TAGS = 4096
+_DATE = re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", re.ASCII)
+_ARTIST = 315  # The number of that tag.
 _LENGTHS = ("resolution", "pixel_size", "unit", "yunit", "zunit", "spacing", "xorigin", "yorigin", "zorigin")
 
 
@@ -130,7 +135,7 @@ def _check_page(path: Path, page: Any, choice: Choice) -> None:
         raise InputError(f"{path}: values mean {meaning}; only MINISBLACK and RGB are read as they are: convert it")
     rows = page.shape if page.axes != "SYX" else (*page.shape[1:], page.shape[0])
     for shape in (rows, page.chunks if page.axes != "SYX" else page.chunks[1:]):
-        refuse_huge(path, shape, choice)
+        refuse_huge(path, shape, choice.max_pixels)
 
 
 def _layout(path: Path, page: Any, declared: int, pages: int, fault: str | None) -> _Layout:
@@ -170,11 +175,14 @@ def _details(page: Any, told: Described) -> dict[str, Any]:
         if resolution != [[1, 1], [1, 1]] or unit != "NONE":  # What is written where nothing is known.
             details.update(resolution=resolution, resolution_unit=unit)
     if "IJMetadata" in page.tags:
-        details["not_kept"] = "ImageJ's labels, regions and colour tables"
-    software = page.tags.valueof("Software")
-    if isinstance(software, str) and (made := found_in(software)):
+        details["not_kept"] = [*details.get("not_kept", ()), "ImageJ's labels, regions and colour tables"]
+    texts = {name: page.tags.valueof(name) for name in ("Software", "DateTime", "Artist")}
+    software, date, artist = (text.strip() if isinstance(text, str) else "" for text in texts.values())
+    if made := found_in(software):
         details["made"] = made
-    return details
+    said = {"description": free_text(page), "artist": artist, "software": software.partition(MARK.strip())[0].strip()}
+    said["date_time"] = date if _DATE.fullmatch(date) else ""
+    return details | {name: text for name, text in said.items() if text}
 
 
 def _decode(video: FileVideo, layout: _Layout, planar: bool, shape: tuple[int, ...]) -> Decoded:
@@ -232,29 +240,41 @@ def write_tiff(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     big = target.count is None or 2 * target.count * target.first.nbytes > _CLASSIC_LIMIT
     photometric = "rgb" if target.channels in (3, 4) else "minisblack"
     facts, resolution = _kept(target)
-    software = f"{MARK}{target.made}" if target.made else "pde_video"
+    head = _head(target, facts)
     options: dict[str, Any] = {"photometric": photometric, "metadata": None, "contiguous": False, **resolution}
     count, text = 0, _description(target, facts, _MANY)
+    if not text and facts.get("description"):
+        head["description"] = facts["description"].encode()
+    elif text:
+        head["description"] = text
+        if facts.get("description"):
+            target.told.setdefault("not_copied", []).append("description")
     with checked_file(temporary) as sink, tifffile.TiffWriter(sink, bigtiff=big) as file:
         for count, frame in enumerate(frames, 1):
             planar = None if frame.ndim == 2 else "contig"
-            head = {"description": text, "software": software} if count == 1 else {"software": False}
-            file.write(frame, planarconfig=planar, **options, **head)
+            file.write(frame, planarconfig=planar, **options, **(head if count == 1 else {"software": False}))
         if count and text:
             file.overwrite_description(_description(target, facts, count) or b"")  # type: ignore[arg-type]
     return count
 
 
+def _head(target: Target, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what the first page says besides its description."""
+    made = f"{MARK}{target.made}" if target.made else MARK.strip()
+    head: dict[str, Any] = {"software": " ".join([*filter(None, [facts.get("software")]), made]).encode()}
+    if facts.get("date_time"):
+        head["datetime"] = facts["date_time"]
+    if facts.get("artist"):
+        head["extratags"] = [(_ARTIST, tifffile.DATATYPE.ASCII, 0, facts["artist"].encode(), True)]
+    return head
+
+
 def _kept(target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what of the source's axes, units and resolution holds for frames of this size."""
-    if target.like is None:
-        return {}, {}
-    facts = dict(target.like.details)
-    if "not_kept" in facts:
-        target.told.setdefault("not_copied", []).append(facts["not_kept"])
-    if target.like.rate is not None:
-        facts["interval"] = 1 / target.like.rate
-    if target.size != target.like.size and set(_LENGTHS) & set(facts):
+    facts = {} if target.like is None else dict(target.like.details)
+    if target.known_rate is not None:
+        facts["interval"] = 1 / target.known_rate
+    if target.like is not None and target.size != target.like.size and set(_LENGTHS) & set(facts):
         # Cut out or resampled: nobody knows how large a pixel is now.
         facts = {name: fact for name, fact in facts.items() if name not in _LENGTHS}
         facts["imagej"] = {name: fact for name, fact in facts.get("imagej", {}).items() if name not in _LENGTHS}

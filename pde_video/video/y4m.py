@@ -16,6 +16,7 @@ import numpy as np
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
+from pde_video.video.caps import refuse_huge
 from pde_video.video.planes import FULL, LIMITED, from_rgb, known_matrix, to_rgb
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
 
@@ -85,7 +86,7 @@ def parsed(line: bytes, name: object, most_pixels: int) -> Header:
     if not all(re.fullmatch("[0-9]{1,9}", side) and int(side) for side in sides):
         raise InputError(f"{name}: its first line says height {sides[0]!r} and width {sides[1]!r}")
     height, width = map(int, sides)
-    check_size(height, width, name, most_pixels)
+    refuse_huge(name, (height, width), most_pixels)
     layout = said.get("C", "420jpeg")
     match = _LAYOUT.fullmatch("420" if layout in _SITED else layout)
     if match is None:
@@ -105,15 +106,6 @@ def parsed(line: bytes, name: object, most_pixels: int) -> Header:
     return Header((height, width), exact or None, kind, bits, layout, ranges == {"FULL"}, woven, aspect)
 
 
-def check_size(height: int, width: int, name: object, most_pixels: int) -> None:
-    """Refuse frames of too many pixels."""
-    if height * width > most_pixels:
-        raise InputError(
-            f"{name}: frames of {height} × {width} (height × width) are claimed, more than {most_pixels} pixels; "
-            "if that is right, raise max_pixels"
-        )
-
-
 def read_y4m(path: Path, choice: Choice) -> FileVideo:
     """Return a y4m file as a video, described but not decoded."""
     with path.open("rb") as file:
@@ -127,20 +119,24 @@ def read_y4m(path: Path, choice: Choice) -> FileVideo:
     return described(header, path, decode, frames)
 
 
-def _counted(file: BinaryIO, path: Path, choice: Choice) -> tuple[Header, int]:
-    """Return what the first line says and for how many whole frames there are bytes."""
+def _counted(file: BinaryIO, path: Path, choice: Choice) -> tuple[Header, int | None]:
+    """Return what the first line says, and the number of frames if the size tells it: none has parameters then."""
     line = file.readline(_LONGEST)
     header = parsed(line, path, choice.max_pixels)
-    found = (path.stat().st_size - len(line)) // (len(_FRAME) + 1 + header.nbytes)
+    found, rest = divmod(path.stat().st_size - len(line), len(_FRAME) + 1 + header.nbytes)
     if not found:
         raise InputError(f"{path}: the file ends in the middle of frame 0")
-    return header, found
+    plain = rest == 0 and file.readline(_LONGEST) == _FRAME + b"\n"
+    return header, found if plain else None
 
 
 def count_frames(path: Path) -> int:
-    """Return for how many frames there are bytes in a file just written."""
+    """Return the number of frames in a file just written."""
     with path.open("rb") as file:
-        return _counted(file, path, Choice())[1]
+        count = _counted(file, path, Choice())[1]
+    if count is None:
+        raise InputError(f"{path}: the file ends in the middle of a frame")
+    return count
 
 
 def described(header: Header, name: Path, decode: Any, count: int | None = None) -> FileVideo:

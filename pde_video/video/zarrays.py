@@ -27,8 +27,8 @@ _BLOCK = 256  # Frames for which an array grows at a time: its header is written
 def read_zarr(path: Path, choice: Choice) -> FileVideo:
     """Return an array (T, H, W) or (T, H, W, C) in a folder."""
     array = _opened(path)
-    refuse_huge(path, array.shape[1:], choice)
-    refuse_huge(path, array.chunks, choice)
+    refuse_huge(path, array.shape[1:], choice.max_pixels)
+    refuse_huge(path, array.chunks, choice.max_pixels)
     details: dict[str, Any] = {"axes": "TYX" if array.ndim == 3 else "TYXC"}
     if isinstance(made := array.attrs.get("pde_video"), dict):
         details["made"] = made
@@ -93,8 +93,8 @@ def write_zarr(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     if first.dtype.kind not in "biufc":
         raise ParameterError(f"a zarr array does not hold {first.dtype} frames here; convert them to numbers")
     attributes: dict[str, Any] = {"pde_video": json.loads(target.made)} if target.made else {}
-    if target.like is not None and target.like.rate is not None:
-        attributes["frames_per_second"] = str(target.like.rate)
+    if target.known_rate is not None:
+        attributes["frames_per_second"] = str(target.known_rate)
     array = zarr.create_array(
         zarr.storage.LocalStore(temporary),
         shape=(0, *first.shape),

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import pde_video as pv
+from pde_video.jobs.again import verify
 from pde_video.video import files
 
 HEIGHT, WIDTH, FRAMES = 13, 21, 4
@@ -190,6 +191,22 @@ def test_a_frame_may_have_parameters(pipe_in):
     data, _ = y4m("444")
     pipe_in(data.replace(b"FRAME\n", b"FRAME Ippp XANY=1\n"))
     assert len(list(pv.read("-"))) == FRAMES
+
+
+@pytest.mark.parametrize("which", [slice(None), slice(1), slice(-1, None)], ids=["all", "first", "last"])
+def test_a_whole_file_of_frames_with_parameters_is_verified(tmp_path, which):
+    head, *frames = y4m("mono", frames=20)[0].split(b"FRAME\n")
+    words = np.full(20, b"FRAME\n", object)
+    words[which] = b"FRAME Ippp XANY=" + b"1" * 100 + b"\n"
+    (tmp_path / "v.y4m").write_bytes(head + b"".join(map(bytes.__add__, words, frames)))
+    assert pv.read(tmp_path / "v.y4m").count is None
+    assert verify(tmp_path / "v.y4m")["frames"] == 20
+
+
+def test_raw_frames_without_a_rate_have_no_times(pipe_in):
+    pipe_in(bytes(60))
+    with pytest.raises(pv.ParameterError, match="no times"):
+        pv.read("-", raw="4x5:gray", end=0.1)
 
 
 @pytest.mark.parametrize("layout", ["gray", "gray16le", "rgb24", "rgb48le"])

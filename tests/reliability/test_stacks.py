@@ -371,3 +371,55 @@ def test_a_damaged_compressed_page_is_named(tmp_path):
     (tmp_path / "v.tif").write_bytes(data)
     with pytest.raises(pv.InputError, match="page 4"):
         load(tmp_path / "v.tif")
+
+
+NOTES = {"datetime": "2024:05:06 07:08:09", "extratags": [(315, 2, 0, "Jörg".encode(), True)]}
+
+
+@pytest.mark.parametrize("frames", [1, FRAMES])
+def test_date_artist_program_and_free_text_of_a_tiff_are_kept(tmp_path, frames):
+    options = {"description": "Zelle 5, 37 °C".encode(), "software": "Microscope 7", "metadata": None, **NOTES}
+    with tifffile.TiffWriter(tmp_path / "in.tif") as file:
+        for frame in stack(frames=frames):
+            file.write(frame, **options)
+    for _ in range(2):  # Also of what was written here.
+        report = pv.run(tmp_path / "in.tif", tmp_path / "out.tif", force=True)
+        assert "not_copied" not in report
+        assert np.array_equal(load(tmp_path / "out.tif"), stack(frames=frames))
+        with tifffile.TiffFile(tmp_path / "out.tif") as file:
+            tags = {tag.name: tag.value for tag in file.pages[0].tags}
+        assert (tags["ImageDescription"], tags["Artist"]) == ("Zelle 5, 37 °C", "Jörg")
+        assert tags["DateTime"] == NOTES["datetime"]
+        assert tags["Software"].startswith("Microscope 7 pde_video {")
+        assert tags["Software"].count("pde_video {") == 1
+        (tmp_path / "out.tif").rename(tmp_path / "in.tif")
+
+
+def test_free_text_that_gives_way_to_ome_is_reported(tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", stack(), description="cell 5", metadata=None)
+    report = pv.run(tmp_path / "in.tif", tmp_path / "out.ome.tif")
+    assert report["not_copied"] == ["description"]
+    write_imagej(tmp_path / "other.tif", stack())
+    assert "not_copied" not in pv.run(tmp_path / "other.tif", tmp_path / "again.ome.tif")  # Its text is no free one.
+
+
+def test_what_of_ome_is_not_kept_is_reported(tmp_path):
+    planes = {"DeltaT": [0.0, 0.1, 0.3, 0.4, 0.5, 0.6, 0.7]}
+    told = {"axes": "TYX", "Description": "cell 5", "Channel": {"Name": "DAPI"}, "Plane": planes}
+    tifffile.imwrite(tmp_path / "in.ome.tif", stack(), metadata=told)
+    report = pv.run(tmp_path / "in.ome.tif", tmp_path / "out.ome.tif")
+    assert [name.split()[1] for name in report["not_copied"]] == ["description", "names", "times"]
+    assert "not_copied" not in pv.run(tmp_path / "out.ome.tif", tmp_path / "again.tif")
+
+
+def test_calibration_that_a_format_has_no_room_for_is_reported(tmp_path):
+    write_imagej(tmp_path / "in.tif", stack())
+    for name in ("out.npy", "out.mkv"):
+        assert {"resolution", "pixel size and units"} <= set(pv.run(tmp_path / "in.tif", tmp_path / name)["not_copied"])
+
+
+def test_a_rate_that_is_given_is_in_the_stack(tmp_path):
+    pv.write(tmp_path / "v.tif", stack(), fps=Fraction(24000, 1001))
+    assert pv.read(tmp_path / "v.tif").rate == Fraction(24000, 1001)
+    pv.write(tmp_path / "w.tif", stack())
+    assert pv.read(tmp_path / "w.tif").rate is None

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 import pde_video as pv
 
@@ -159,3 +159,78 @@ def test_a_png_named_jpg_is_read_as_what_it_is(tmp_path):
     pv.write(tmp_path / "v.png", GREY[None])
     (tmp_path / "v.png").rename(tmp_path / "v.jpg")
     assert np.array_equal(first(tmp_path / "v.jpg"), GREY)
+
+
+def profile(space: bytes) -> bytes:
+    """What an ICC profile begins with: its length, and at byte 16 what colours it is of; the rest is of no concern."""
+    return struct.pack(">I12x4s108x", 128, space)
+
+
+@pytest.mark.parametrize(("source", "target"), [("a.png", "b.png"), ("a.jpg", "b.jpg"), ("a.png", "b_%d.jpg")])
+def test_resolution_icc_profile_and_comment_of_a_picture_are_kept(tmp_path, source, target):
+    text = "Ö, mine, «my own»" + " €" * (source == "a.png")
+    told = PngImagePlugin.PngInfo()
+    told.add_itxt("Comment", text)
+    options = {"pnginfo": told} if source == "a.png" else {"comment": text.encode()}
+    Image.fromarray(COLOUR).save(tmp_path / source, dpi=(300, 72), icc_profile=profile(b"RGB "), **options)
+    assert "not_copied" not in pv.run(tmp_path / source, tmp_path / target)
+    out = tmp_path / target.replace("%d", "1")
+    with Image.open(out) as picture:
+        assert np.round(picture.info["dpi"]).tolist() == [300, 72]
+        assert picture.info["icc_profile"] == profile(b"RGB ")
+        comment = picture.info.get("Comment") or picture.info["comment"].decode()
+    assert comment.startswith(f"{text} pde_video {{")
+    again = pv.read(out).details
+    assert again["comment"] == text
+    assert again["made"]["input"] == source
+
+
+def test_resolution_icc_profile_and_comment_are_kept_with_16_bits_and_colour(tmp_path):
+    pv.write(tmp_path / "a.png", COLOUR[None].astype(np.uint16) * 257)
+    data = (tmp_path / "a.png").read_bytes()
+    chunks = [b"iCCPmine\0\0" + zlib.compress(profile(b"RGB ")), b"pHYs" + struct.pack(">IIB", 11811, 2835, 1)]
+    framed = b"".join(struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+    (tmp_path / "a.png").write_bytes(data[:33] + framed + data[33:])
+    pv.run(tmp_path / "a.png", tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as picture:
+        assert np.round(picture.info["dpi"]).tolist() == [300, 72]
+        assert picture.info["icc_profile"] == profile(b"RGB ")
+    assert np.array_equal(first(tmp_path / "b.png"), COLOUR.astype(np.uint16) * 257)
+
+
+def test_what_a_picture_loses_is_reported(tmp_path):
+    told, exif = PngImagePlugin.PngInfo(), Image.Exif()
+    told.add_text("Author", "J")
+    exif[306] = "2024:05:06 07:08:09"
+    options = {"dpi": (300, 72), "icc_profile": profile(b"RGB "), "pnginfo": told, "exif": exif}
+    Image.fromarray(COLOUR).save(tmp_path / "a.png", **options)
+    assert pv.run(tmp_path / "a.png", tmp_path / "b.png")["not_copied"] == ["Author", "EXIF data"]
+    cut_grey = pv.run(tmp_path / "a.png", tmp_path / "c.png", lambda f: pv.to_gray(pv.crop(f, 0, 0, 8, 8)))
+    assert cut_grey["not_copied"] == ["resolution", "ICC profile", "Author", "EXIF data"]
+    assert pv.run(tmp_path / "a.png", tmp_path / "d.tif")["not_copied"] == cut_grey["not_copied"]
+
+
+def test_a_comment_too_long_for_a_jpeg_is_reported(tmp_path):
+    told = PngImagePlugin.PngInfo()
+    told.add_text("Comment", "x" * 70_000)
+    Image.fromarray(COLOUR).save(tmp_path / "a.png", pnginfo=told)
+    assert pv.run(tmp_path / "a.png", tmp_path / "b.jpg")["not_copied"] == ["comment"]
+    (tmp_path / "c.jpg").write_bytes((tmp_path / "b.jpg").read_bytes().replace(b"pde_video", b"\0de_video"))
+    assert pv.run(tmp_path / "c.jpg", tmp_path / "d.mkv")["frames"] == 1  # Metadata of containers end at a 0.
+
+
+def test_a_gap_in_a_numbered_sequence_is_bad_input(tmp_path):
+    frames = np.arange(9 * 20, dtype=np.uint8).reshape(9, 4, 5)
+    pv.write(tmp_path / "f_%03d.png", frames)
+    (tmp_path / "f_005.png").unlink()
+    with pytest.raises(pv.InputError, match=r"f_005\.png, is missing"):
+        pv.read(tmp_path / "f_%03d.png")
+    assert len(list(pv.read(tmp_path / "f_%03d.png", frames=(1, 4)))) == 3
+    with pytest.raises(pv.InputError, match=r"f_005\.png"):
+        pv.read(tmp_path / "f_%03d.png", frames=(1, 5))
+    part = pv.read(tmp_path / "f_%03d.png", keep_partial=True)
+    assert np.array_equal(np.stack(list(part)), frames[:4])
+    assert "f_005.png" in part.lost
+    for number in (1, 2, 3, 4):
+        (tmp_path / f"f_{number:03d}.png").unlink()
+    assert np.array_equal(np.stack(list(pv.read(tmp_path / "f_%03d.png"))), frames[5:])  # It may begin anywhere.

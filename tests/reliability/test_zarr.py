@@ -192,3 +192,8 @@ def test_what_is_no_number_is_not_written_to_zarr(tmp_path, dtype):
     with pytest.raises(pv.ParameterError, match="numbers"):
         pv.write(tmp_path / "v.zarr", np.zeros((2, 3, 4), dtype))
     assert os.listdir(tmp_path) == []
+
+
+def test_a_rate_that_is_given_is_in_the_array(tmp_path):
+    pv.write(tmp_path / "v.zarr", video(), fps=Fraction(24000, 1001))
+    assert pv.read(tmp_path / "v.zarr").rate == Fraction(24000, 1001)
