@@ -145,7 +145,7 @@ def test_figures_go_to_standard_error_when_standard_output_is_the_video(call, mo
 
 @pytest.mark.parametrize("name", ["heat", "perona-malik", "tv", "eed", "ced", "frame-difference", "extrapolate"])
 def test_commands_do_as_the_library(call, clip, tmp_path, name):
-    code, out, err = call(name, clip, tmp_path / "out.npy", "--json")
+    code, out, err = call(name, clip, tmp_path / "out.npy", "--json", "--quiet")
     assert (code, err) == (0, "")
     recipe = {"filter": name, **({"alpha": -0.5} if name == "frame-difference" else {})}
     expected = pv.pipeline(*build([recipe]))(np.stack(list(pv.read(clip))))

@@ -86,7 +86,7 @@ def tv(
     epsilon = 0.1 * contrast if epsilon is None else epsilon / scale
     frames.report.update(time=time * scale, epsilon=epsilon * scale)
     if time == 0 or epsilon == 0:
-        _tell_unchanged(frames, "time and epsilon tell how far to go")
+        _tell_unchanged(frames, "time and epsilon (--time, --epsilon) tell how far to go")
         return frames
     return _evolved(frames, TotalVariation(epsilon), time, None if dt is None else dt / scale, step, spacetime)
 
@@ -155,7 +155,7 @@ def _contrast(frames: Frames, kappa: float | None) -> float:
     contrast = _estimated(frames) if kappa is None else kappa / frames.scale
     frames.report["kappa"] = contrast * frames.scale
     if contrast == 0:
-        _tell_unchanged(frames, "kappa tells what is an edge")
+        _tell_unchanged(frames, "kappa (--kappa) tells what is an edge")
     return contrast
 
 

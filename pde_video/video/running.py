@@ -50,8 +50,8 @@ def run(
     Returns
     -------
     dict
-        What the filters estimated and did, the number of ``frames`` written, under ``not_copied`` the streams of the
-        input that are not in the output and why, under ``warnings`` what else is to be known, and under ``lost`` what
+        What the filters estimated and did, the number of ``frames`` written, under ``not_copied`` what of the
+        input is not in the output, under ``warnings`` what else is to be known, and under ``lost`` what
         was wrong with an input of which a part was kept.
 
     Raises
