@@ -120,13 +120,15 @@ def read_y4m(path: Path, choice: Choice) -> FileVideo:
 
 
 def _counted(file: BinaryIO, path: Path, choice: Choice) -> tuple[Header, int | None]:
-    """Return what the first line says, and the number of frames if the size tells it: none has parameters then."""
+    """Return what the first line says, and the number of frames if none has parameters, so that the size tells it."""
     line = file.readline(_LONGEST)
     header = parsed(line, path, choice.max_pixels)
-    found, rest = divmod(path.stat().st_size - len(line), len(_FRAME) + 1 + header.nbytes)
+    word, size = _FRAME + b"\n", path.stat().st_size
+    starts = range(len(line), size, len(word) + header.nbytes)
+    found, rest = divmod(size - len(line), starts.step)
     if not found:
         raise InputError(f"{path}: the file ends in the middle of frame 0")
-    plain = rest == 0 and file.readline(_LONGEST) == _FRAME + b"\n"
+    plain = rest == 0 and all(file.seek(start) and file.read(len(word)) == word for start in starts)
     return header, found if plain else None
 
 

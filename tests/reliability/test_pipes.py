@@ -193,11 +193,12 @@ def test_a_frame_may_have_parameters(pipe_in):
     assert len(list(pv.read("-"))) == FRAMES
 
 
+@pytest.mark.parametrize("length", [100, HEIGHT * WIDTH + 5], ids=["short", "as a frame"])
 @pytest.mark.parametrize("which", [slice(None), slice(1), slice(-1, None)], ids=["all", "first", "last"])
-def test_a_whole_file_of_frames_with_parameters_is_verified(tmp_path, which):
+def test_a_whole_file_of_frames_with_parameters_is_verified(tmp_path, which, length):
     head, *frames = y4m("mono", frames=20)[0].split(b"FRAME\n")
     words = np.full(20, b"FRAME\n", object)
-    words[which] = b"FRAME Ippp XANY=" + b"1" * 100 + b"\n"
+    words[which] = b"FRAME X" + b"1" * (length - 1) + b"\n"
     (tmp_path / "v.y4m").write_bytes(head + b"".join(map(bytes.__add__, words, frames)))
     assert pv.read(tmp_path / "v.y4m").count is None
     assert verify(tmp_path / "v.y4m")["frames"] == 20
