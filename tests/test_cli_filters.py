@@ -285,6 +285,8 @@ def test_a_flat_video_is_told_to_be_one(call, tmp_path):
     [
         ("--time -1", "time is -1"),
         ("--time nan", "time is nan"),
+        ("--time 1e300", "more than 10,000,000"),
+        ("--time 1e9", "implicit_euler"),
         ("--dt 0", "dt is 0"),
         ("--time 9 --dt 3", "stable"),
         ("--step leapfrog", "explicit-euler, heun"),
