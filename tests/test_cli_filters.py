@@ -358,9 +358,16 @@ def test_progress_in_a_log_is_a_line_a_minute(capsys):
 
 
 def test_progress_of_an_unknown_number_tells_no_time_left(capsys):
-    now = iter([0.0, 61.0])
-    list(told_by_the_minute([0], None, clock=lambda: next(now)))
-    assert capsys.readouterr().err == "pde-video: 1 frames, 0.0164 frames/s\n"
+    now = iter([0.0, 10.0, 20.0, 90.0])
+    list(told_by_the_minute([0, 1], None, clock=lambda: next(now)))
+    assert capsys.readouterr().err == "pde-video: 2 frames, 0.0125 frames/s\n"
+
+
+def test_progress_of_the_first_frame_tells_no_rate(capsys):
+    """Most of its time went into compiling."""
+    now = iter([0.0, 250.0, 250.1])
+    list(told_by_the_minute([0], 8, clock=lambda: next(now)))
+    assert capsys.readouterr().err == "pde-video: 1 of 8 frames\n"
 
 
 @pytest.mark.parametrize(
