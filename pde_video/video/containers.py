@@ -113,7 +113,7 @@ def _kinds(frame: Any) -> set[str]:
 def _declared(stream: Any) -> int:
     """Return how many packets of a stream the file declares, 0 if it does not say.
 
-    AVI counts ticks of its clock. A tick without a frame is an empty packet, which does not come and is not in its index.
+    AVI counts ticks of its clock. A tick without a frame is an empty packet, of which there is no entry in its index.
     """
     entries = stream.index_entries
     if stream.container.format.name == "avi" and len(entries) and 2 * entries[-1].timestamp >= stream.frames:

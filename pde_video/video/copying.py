@@ -174,7 +174,7 @@ def _first_packet(stream: Any) -> Any:
 
 
 def _unframed(stream: Any) -> Any:
-    """Return AAC as a stream that says what it is once, in its header, or None if that is not needed or not possible."""
+    """Return AAC as a stream that says what it is once, in its header, or None if it is one or cannot be."""
     if stream.name != "aac" or stream.codec_context.extradata:
         return None
     packet, memory = _first_packet(stream), io.BytesIO()

@@ -59,6 +59,7 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
         container.container_options.update(_clock(target.suffix, base, companions))
         container.container_options["fflags"] = "bitexact"  # Matroska would number each file at random.
         _comment(container, target, form)
+        container.start_encoding()  # Here, so that a fault of the header is none of a packet.
         for picture, shown in pictures:
             close = close or (coarse and count > 0 and round(shown * 1000) == round(moment * 1000))
             picture, moment = _converted(picture, form), shown
