@@ -111,7 +111,7 @@ def _companions(target: Target, container: Any, stream: Any) -> Companions | Non
     like = target.like
     if like is None or "stream_index" not in like.details:
         return None
-    moved = not like.choice.is_everything or (target.suffix in _COUNTING and like.timestamps[:1] != [0])
+    moved = not like.choice.is_everything or target.suffix in _COUNTING  # Where sound, too, begins at 0.
     return Companions(like, container, stream, like.timestamps[0] if moved and like.timestamps else None)
 
 
@@ -141,7 +141,7 @@ def _time_base(target: Target) -> Fraction:
 
 def _clock(suffix: str, base: Fraction, companions: Companions | None) -> dict[str, str]:
     """Return options by which streams that do not begin at 0 begin exactly when they do."""
-    if suffix in (*_MILLISECONDS, ".avi"):
+    if suffix in _MILLISECONDS:
         return {"avoid_negative_ts": "disabled"}  # What a codec hears before its sound begins would move everything.
     if suffix not in _QUICKTIME:
         return {}
