@@ -88,9 +88,7 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
                 "stream_index": stream.index,
                 "video_streams": len(videos),
                 "other_streams": [s.type for s in container.streams if s.index != stream.index],
-                "side_data": [
-                    said for kind, said in _NOT_WRITTEN.items() if first is not None and kind in _kinds(first)
-                ],
+                "side_data": _not_written(first),
                 "warnings": _warnings(first, videos, stream),
                 "comment": comment.partition(MARK)[0].strip(),
                 **({} if made is None else {"made": made}),
@@ -106,14 +104,14 @@ def _check_end_of_gif(path: Path) -> None:
             raise InputError(f"{path}: the file does not end as a GIF does; it is cut off")
 
 
-def _kinds(frame: Any) -> set[str]:
-    return {one.type.name for one in frame.side_data}
+def _not_written(frame: Any) -> list[str]:
+    return [said for kind, said in _NOT_WRITTEN.items() if frame is not None and frame.side_data.get(kind) is not None]
 
 
 def _declared(stream: Any) -> int:
     """Return how many packets of a stream the file declares, 0 if it does not say.
 
-    AVI counts ticks of its clock. A tick without a frame is an empty packet, which does not come and is not in its index.
+    AVI counts ticks of its clock. A tick without a frame is an empty packet, of which there is no entry in its index.
     """
     entries = stream.index_entries
     if stream.container.format.name == "avi" and len(entries) and 2 * entries[-1].timestamp >= stream.frames:

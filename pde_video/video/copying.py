@@ -77,7 +77,7 @@ class Companions:
         if self._cut_at is None:
             self._output.set_chapters(self._input.chapters())
             return
-        for said in (self._output.metadata, video.metadata):
+        for said in () if self._source.choice.is_everything else (self._output.metadata, video.metadata):
             for key in [key for key in said if key.upper() == _OF_THE_WHOLE]:
                 self.refused.append(f"{key} {said.pop(key)}: it is that of the whole file")
         moved = (self._chapter(one) for one in self._input.chapters())
@@ -174,7 +174,7 @@ def _first_packet(stream: Any) -> Any:
 
 
 def _unframed(stream: Any) -> Any:
-    """Return AAC as a stream that says what it is once, in its header, or None if that is not needed or not possible."""
+    """Return AAC as a stream that says what it is once, in its header, or None if it is one or cannot be."""
     if stream.name != "aac" or stream.codec_context.extradata:
         return None
     packet, memory = _first_packet(stream), io.BytesIO()
@@ -227,7 +227,8 @@ def _tag(added: Any, stream: Any) -> None:
 
 def _end_of_part(source: FileVideo) -> Fraction | None:
     """Return when the part that is wanted ends, on the source's clock, if before the source does."""
-    choice, times = source.choice, []
+    choice = source.choice
+    times: list[Fraction] = []
     if choice.end is None and choice.last is None:
         return None
     with opened(source.path) as container, contextlib.suppress(av.error.FFmpegError):

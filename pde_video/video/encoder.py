@@ -59,6 +59,7 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
         container.container_options.update(_clock(target.suffix, base, companions))
         container.container_options["fflags"] = "bitexact"  # Matroska would number each file at random.
         _comment(container, target, form)
+        container.start_encoding()  # Here, so that a fault of the header is none of a packet.
         for picture, shown in pictures:
             close = close or (coarse and count > 0 and round(shown * 1000) == round(moment * 1000))
             picture, moment = _converted(picture, form), shown
@@ -110,7 +111,7 @@ def _companions(target: Target, container: Any, stream: Any) -> Companions | Non
     like = target.like
     if like is None or "stream_index" not in like.details:
         return None
-    moved = not like.choice.is_everything or (target.suffix in _COUNTING and like.timestamps[:1] != [0])
+    moved = not like.choice.is_everything or target.suffix in _COUNTING  # Where sound, too, begins at 0.
     return Companions(like, container, stream, like.timestamps[0] if moved and like.timestamps else None)
 
 
@@ -140,7 +141,7 @@ def _time_base(target: Target) -> Fraction:
 
 def _clock(suffix: str, base: Fraction, companions: Companions | None) -> dict[str, str]:
     """Return options by which streams that do not begin at 0 begin exactly when they do."""
-    if suffix in (*_MILLISECONDS, ".avi"):
+    if suffix in _MILLISECONDS:
         return {"avoid_negative_ts": "disabled"}  # What a codec hears before its sound begins would move everything.
     if suffix not in _QUICKTIME:
         return {}
