@@ -23,11 +23,10 @@ Recipe = Sequence[Mapping[str, Any]]
 
 
 class Memory(NamedTuple):
-    """What an output frame depends on besides its own input frame."""
+    """What an output frame depends on besides its own input frame, and what is estimated from the first ones."""
 
     before: int | None = 0  # So many frames before it and, for what looks ahead, after it; None: all before it.
     every: int = 1  # Frames after which something is chosen anew, counted from the first.
-    estimates: bool = False  # Whether something is estimated from the first frames, unless it is told.
 
 
 _ALL = Memory(before=None)
@@ -44,35 +43,33 @@ class _Entry:
 
 def _denoise_memory(options: Mapping[str, Any]) -> Memory:
     method, preset = options.get("method"), options.get("preset", "balanced")
-    estimates = options.get("sigma", "auto") == "auto" and isinstance(options.get("noise", "auto"), str)
     if options.get("model") or method in ("learned", "ddpm"):
         return _ALL
     if method is not None:
-        return Memory(every=25, estimates=estimates)
+        return Memory(every=25)
     if preset not in PASSES:
         return _ALL
     radii = [options.get("radius", one.radius) for one in PASSES[preset]]
-    return Memory(2 * sum(radii) + 2, estimates=True)  # Of the noise, how much is the same in every frame.
+    return Memory(2 * sum(radii) + 2)
 
 
-def _equation_memory(*told: str) -> Callable[[Mapping[str, Any]], Memory]:
-    """Return the memory of an equation that estimates unless the options `told` are."""
-    return lambda options: _ALL if options.get("spacetime") else Memory(estimates=not set(told) <= set(options))
+def _equation_memory(options: Mapping[str, Any]) -> Memory:
+    return _ALL if options.get("spacetime") else Memory()
 
 
 RECIPES: dict[str, _Entry] = {
     "denoise": _Entry(denoise, _denoise_memory, hidden=("denoiser", "hooks")),
-    "heat": _Entry(equations.heat, _equation_memory()),
-    "perona-malik": _Entry(equations.perona_malik, _equation_memory("kappa")),
-    "tv": _Entry(equations.tv, _equation_memory("time", "epsilon")),
-    "eed": _Entry(equations.eed, _equation_memory("kappa")),
-    "ced": _Entry(equations.ced, _equation_memory("kappa")),
+    "heat": _Entry(equations.heat, _equation_memory),
+    "perona-malik": _Entry(equations.perona_malik, _equation_memory),
+    "tv": _Entry(equations.tv, _equation_memory),
+    "eed": _Entry(equations.eed, _equation_memory),
+    "ced": _Entry(equations.ced, _equation_memory),
     "frame-difference": _Entry(frame_difference, lambda options: _ALL if "kappa" in options else Memory(1)),
     "extrapolate": _Entry(extrapolate, lambda options: _ALL, hidden=("report",)),
     "crop": _Entry(geometry.crop, lambda options: Memory()),
     "resize": _Entry(geometry.resize, lambda options: Memory()),
     "to-gray": _Entry(conversion.to_gray, lambda options: Memory()),
-    "normalize": _Entry(conversion.normalize, lambda options: Memory(estimates=not {"low", "high"} <= set(options))),
+    "normalize": _Entry(conversion.normalize, lambda options: Memory()),
     "clip": _Entry(conversion.clip, lambda options: Memory()),
     "gaussian-noise": _Entry(noise.gaussian_noise, lambda options: _ALL),
 }
@@ -99,8 +96,12 @@ def memory(recipe: Recipe) -> Memory:
     return Memory(
         None if None in before else sum(filter(None, before)),
         reduce(math.lcm, (one.every for one in found), 1),
-        any(one.estimates for one in found),
     )
+
+
+def files_of(recipe: Recipe) -> list[Path]:
+    """Return the files besides the input that a recipe reads."""
+    return [Path(one["model"]) for one in recipe if isinstance(one.get("model"), str)]
 
 
 def from_toml(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ from pde_video.grid import check_positive, check_whole
 from pde_video.protocols import Array
 from pde_video.schedules import Schedule
 
+_MOST_STEPS = 10_000_000  # Nobody waits for more, and the times alone would fill the memory.
+
 
 def uniform(t_end: float, dt: float | None = None, *, steps: int | None = None) -> Array | Callable[[float], Array]:
     """Equal steps from 0 to `t_end`.
@@ -179,4 +181,10 @@ def range_width(value_range: tuple[float, float]) -> float:
 
 def _number_of_steps(t_end: float, dt: float) -> int:
     # The slack keeps 1.0 / 0.1 at ten steps: the quotient of two rounded numbers may exceed the true one.
-    return max(1, math.ceil(t_end / dt * (1 - 1e-12)))
+    number = t_end / dt * (1 - 1e-12)
+    if number > _MOST_STEPS:
+        raise ParameterError(
+            f"{t_end:g} in steps of {dt:g} are {number:.2g} steps, more than {_MOST_STEPS:,}; take longer steps, which "
+            "implicit_euler allows, or a shorter time"
+        )
+    return max(1, math.ceil(number))

@@ -285,6 +285,8 @@ def test_a_flat_video_is_told_to_be_one(call, tmp_path):
     [
         ("--time -1", "time is -1"),
         ("--time nan", "time is nan"),
+        ("--time 1e300", "more than 10,000,000"),
+        ("--time 1e9", "implicit_euler"),
         ("--dt 0", "dt is 0"),
         ("--time 9 --dt 3", "stable"),
         ("--step leapfrog", "explicit-euler, heun"),
@@ -356,9 +358,16 @@ def test_progress_in_a_log_is_a_line_a_minute(capsys):
 
 
 def test_progress_of_an_unknown_number_tells_no_time_left(capsys):
-    now = iter([0.0, 61.0])
-    list(told_by_the_minute([0], None, clock=lambda: next(now)))
-    assert capsys.readouterr().err == "pde-video: 1 frames, 0.0164 frames/s\n"
+    now = iter([0.0, 10.0, 20.0, 90.0])
+    list(told_by_the_minute([0, 1], None, clock=lambda: next(now)))
+    assert capsys.readouterr().err == "pde-video: 2 frames, 0.0125 frames/s\n"
+
+
+def test_progress_of_the_first_frame_tells_no_rate(capsys):
+    """Most of its time went into compiling."""
+    now = iter([0.0, 250.0, 250.1])
+    list(told_by_the_minute([0], 8, clock=lambda: next(now)))
+    assert capsys.readouterr().err == "pde-video: 1 of 8 frames\n"
 
 
 @pytest.mark.parametrize(

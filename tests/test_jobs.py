@@ -246,3 +246,25 @@ def test_nan_is_refused_or_masked(tmp_path, rng):
     pytest.importorskip("pde_video.filters.missing")
     run_job(Job(tmp_path / "in.npy", tmp_path / "out.npy", HEAT, nan="mask"))
     np.testing.assert_array_equal(np.isnan(np.load(tmp_path / "out.npy")), np.isnan(video))
+
+
+def test_the_file_itself_is_no_place_to_make_it_again(clip, tmp_path):
+    out = tmp_path / "out.avi"
+    run_job(Job(clip, out, HEAT))
+    before = out.read_bytes()
+    with pytest.raises(FileExistsError, match="same file"):
+        rerun(out, target=out, force=True)
+    assert out.read_bytes() == before
+
+
+def test_a_model_that_has_changed_is_refused(clip, tmp_path):
+    model, out = tmp_path / "model.safetensors", tmp_path / "out.avi"
+    model.write_bytes((Path(pv.__file__).parent / "denoisers" / "shipped.safetensors").read_bytes())
+    run_job(Job(clip, out, [{"filter": "denoise", "model": str(model)}]))
+    assert rerun(out, target=tmp_path / "again.avi")["identical"]
+    model.write_bytes(model.read_bytes()[:-1] + b"x")
+    with pytest.raises(pv.InputError, match="has changed"):
+        rerun(out, target=tmp_path / "again_too.avi")
+    model.unlink()
+    with pytest.raises(FileNotFoundError):
+        rerun(out, target=tmp_path / "again_too.avi")

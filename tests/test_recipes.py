@@ -207,17 +207,17 @@ def test_toml_that_is_not_understood(tmp_path, text, says):
         ([{"filter": "heat"}], Memory()),
         ([{"filter": "heat", "spacetime": True}], Memory(None)),
         ([{"filter": "perona-malik", "kappa": 3.0}], Memory()),
-        ([{"filter": "perona-malik"}], Memory(estimates=True)),
-        ([{"filter": "denoise"}], Memory(14, estimates=True)),
-        ([{"filter": "denoise", "preset": "best"}], Memory(26, estimates=True)),
-        ([{"filter": "denoise", "radius": 2}], Memory(6, estimates=True)),
+        ([{"filter": "perona-malik"}], Memory()),
+        ([{"filter": "denoise"}], Memory(14)),
+        ([{"filter": "denoise", "preset": "best"}], Memory(26)),
+        ([{"filter": "denoise", "radius": 2}], Memory(6)),
         ([{"filter": "denoise", "preset": "fast"}], Memory(None)),
         ([{"filter": "denoise", "method": "heat", "sigma": 3.0}], Memory(0, 25)),
         ([{"filter": "denoise", "method": "learned"}], Memory(None)),
-        ([{"filter": "frame-difference", "alpha": -0.5}, {"filter": "denoise"}], Memory(15, 1, True)),
+        ([{"filter": "frame-difference", "alpha": -0.5}, {"filter": "denoise"}], Memory(15)),
         ([{"filter": "frame-difference", "alpha": -0.5, "kappa": 9.0}], Memory(None)),
         ([{"filter": "normalize", "low": 0.0, "high": 9.0}], Memory()),
-        ([{"filter": "normalize"}], Memory(estimates=True)),
+        ([{"filter": "normalize"}], Memory()),
         ([{"filter": "extrapolate"}], Memory(None)),
     ],
 )
@@ -232,15 +232,16 @@ NEEDED = {
     "clip": {"low": 0.2, "high": 0.7},
     "gaussian-noise": {"sigma": 0.1},
 }
+ESTIMATING = ("denoise", "perona-malik", "tv", "eed", "ced", "normalize")  # From the first frames, unless told.
 TOLD = [
-    *({"filter": name, **NEEDED.get(name, {})} for name in RECIPES if name != "extrapolate"),
+    *({"filter": name, **NEEDED.get(name, {})} for name in RECIPES if name not in (*ESTIMATING, "extrapolate")),
     {"filter": "perona-malik", "kappa": 0.1},
     {"filter": "tv", "time": 0.1, "epsilon": 0.01},
     {"filter": "normalize", "low": 0.0, "high": 1.0},
 ]
 
 
-DEPENDENT = [one for one in TOLD if memory([one])._replace(before=0) == Memory() and memory([one]).before is not None]
+DEPENDENT = [one for one in TOLD if memory([one]).before is not None]
 
 
 @pytest.mark.parametrize("one", [*DEPENDENT, {"filter": "denoise", "sigma": 0.1, "radius": 1}], ids=str)

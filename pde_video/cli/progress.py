@@ -37,18 +37,21 @@ def told_by_the_minute(
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Any]:
     """Pass on what comes, with a line such as "1200 of 5000 frames, 23.1 frames/s, 2 min 45 s left" every minute."""
-    begun = said = clock()
+    said = begun = clock()
     for number, frame in enumerate(frames, 1):
+        if number == 1:
+            begun = clock()  # What came before was compiling, and looking at the first frames.
         yield frame
         now = clock()
         if now - said >= _EVERY:
             said = now
-            rate = number / (now - begun)
             total = "" if count is None else f" of {count}"
-            left = "" if count is None else f", {duration(max(0, count - number) / rate)} left"
-            click.echo(
-                f"pde-video: {number}{total}{unit}, {rate:.3g}{unit}/s{left}".replace(f" {unit}", unit), err=True
-            )
+            pace = ""
+            if number > 1:
+                rate = (number - 1) / (now - begun)
+                left = "" if count is None else f", {duration(max(0, count - number) / rate)} left"
+                pace = f", {rate:.3g}{unit}/s{left}"
+            click.echo(f"pde-video: {number}{total}{unit}{pace}".replace(f" {unit}", unit), err=True)
 
 
 def duration(seconds: float) -> str:

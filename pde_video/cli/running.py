@@ -72,8 +72,9 @@ def _carry_out(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    from pde_video.jobs.job import Job, is_standard, run_job
+    from pde_video.jobs.job import Job, run_job
     from pde_video.threads import set_num_threads
+    from pde_video.video.pipes import is_standard
 
     if threads is not None:
         set_num_threads(threads)
@@ -100,6 +101,8 @@ def _carry_out(
                 report = run_job(job, **done, progress=progress)
             if report.get("closed_early"):
                 continue  # Whoever read has enough, and wants no figures.
+            if report.get("lost"):  # Whoever asked for quiet will want to know this.
+                click.echo(f"only a part was kept: {report['lost']}", err=True)
             if not quiet:
                 for note in _notes(report):
                     click.echo(note, err=True)
@@ -109,14 +112,17 @@ def _carry_out(
 
 
 def _resumed(job: Any, **done: Any) -> dict[str, Any]:
-    from pde_video.jobs.resuming import folder_of, run_resumable
+    from pde_video.jobs.resuming import finished_frames, folder_of, run_resumable
 
     try:
         return run_resumable(job, **done)
+    except FileExistsError:
+        raise
     except BaseException:
-        folder = folder_of(Path(job.target))
-        if folder.is_dir():
-            click.echo(f"what was finished is in {folder}; the same command goes on from there", err=True)
+        frames = finished_frames(Path(job.target))
+        if frames:
+            kept = folder_of(Path(job.target))
+            click.echo(f"{frames} finished frames are in {kept}; the same command goes on from there", err=True)
         raise
 
 
@@ -132,6 +138,8 @@ def _pairs(paths: Sequence[str]) -> tuple[list[tuple[str | Path, str | Path]], P
     from pde_video.video.files import format_of
 
     *sources, out = paths
+    if out.rstrip("/").lower().endswith(".zarr"):  # A folder, but one output.
+        out = out.rstrip("/")
     if not sources:
         raise click.UsageError("Missing argument 'OUT': name the input, or several, and then the output.")
     known = True
@@ -181,6 +189,4 @@ def _notes(report: dict[str, Any]) -> Iterator[str]:
         yield "no noise was found in the first frames, so nothing was changed; --sigma tells how much there is"
     if report.get("not_copied"):
         yield f"not in the output: {', '.join(map(str, report['not_copied']))}"
-    if report.get("lost"):
-        yield f"only a part was kept: {report['lost']}"
     yield from report.get("warnings", ())

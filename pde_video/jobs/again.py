@@ -13,9 +13,11 @@ import numpy as np
 
 from pde_video import __version__
 from pde_video.errors import InputError
-from pde_video.jobs.job import STANDARD, Job, run_job, sidecar_of
+from pde_video.jobs.job import Job, run_job, sidecar_of
 from pde_video.recipes import RECIPES
 from pde_video.video.files import read
+from pde_video.video.outputs import check_distinct
+from pde_video.video.pipes import DASH
 from pde_video.video.provenance import fingerprint
 
 # What a file may say of how it was made; it may come from anywhere, so nothing else is passed on.
@@ -45,12 +47,18 @@ def rerun(
     made `out`, if it was another.
     """
     out = Path(out)
+    check_distinct(out, Path(target))  # There would be nothing left to compare with.
     made = _made(out)
     job = _job(out, made, target, source)
     if not Path(job.source).exists():
         raise FileNotFoundError(2, "the input is not there any more; tell where it is now (--input)", str(job.source))
     if made.get("sha256") != fingerprint(Path(job.source)):
         raise InputError(f"{job.source}: it has changed since {out} was made from it; its SHA-256 is another")
+    for name, digest in dict(made.get("files") or {}).items():
+        if not Path(name).exists():
+            raise FileNotFoundError(2, f"{out} was made with this file, which is not there any more", name)
+        if digest != fingerprint(Path(name)):
+            raise InputError(f"{name}: it has changed since {out} was made with it; its SHA-256 is another")
     report = run_job(job, force=force, progress=progress)
     if made.get("version") != __version__:
         report["made_by"] = made.get("version")
@@ -111,7 +119,7 @@ def _in_sidecar(path: Path) -> dict[str, Any]:
 
 
 def _job(out: Path, made: dict[str, Any], target: str | Path, source: str | Path | None) -> Job:
-    if source is None and made.get("input") in (None, STANDARD):
+    if source is None and made.get("input") in (None, DASH):
         raise InputError(f"{out}: it was made from standard input; tell where that is now (--input)")
     try:
         recipe = [dict(one) for one in made["recipe"]]

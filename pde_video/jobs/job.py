@@ -12,13 +12,13 @@ from typing import Any
 from pde_video import __version__
 from pde_video.errors import OutputError, ParameterError
 from pde_video.filters.lift import pipeline
-from pde_video.recipes import build
+from pde_video.recipes import build, files_of
 from pde_video.video.files import format_of, read
 from pde_video.video.outputs import check_distinct, check_output, whole
+from pde_video.video.pipes import DASH, is_standard
 from pde_video.video.provenance import fingerprint, plain
 from pde_video.video.running import run
 
-STANDARD = "-"  # Standard input or output, as a str; as a Path it is the name of a file.
 ON_MISSING = ("refuse", "mask")
 
 
@@ -62,12 +62,13 @@ class Job:
     def made(self) -> dict[str, Any]:
         """Return what the output's metadata are to say, from which `rerun` can do it again."""
         told = {"recipe": list(map(dict, self.recipe)), "reading": dict(self.reading), "encoding": dict(self.encoding)}
-        return {"input": self._input(), **told, "nan": self.nan, "command": self.command}
+        files = {str(path): fingerprint(path) for path in files_of(self.recipe)}
+        return {"input": self._input(), **told, "files": files, "nan": self.nan, "command": self.command}
 
     def _input(self) -> str:
         """Return the source's name as seen from the output's folder, so that both may be moved together."""
         if is_standard(self.source):
-            return STANDARD
+            return DASH
         folder = Path() if is_standard(self.target) else Path(self.target).parent
         try:
             return Path(os.path.relpath(self.source, folder)).as_posix()
@@ -90,11 +91,6 @@ class Job:
         check_output(target, force)
         if sidecar:
             check_output(sidecar_of(target), force)
-
-
-def is_standard(name: str | Path) -> bool:
-    """Tell whether a name stands for standard input or output."""
-    return isinstance(name, str) and name == STANDARD
 
 
 def run_job(

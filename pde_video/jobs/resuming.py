@@ -11,7 +11,10 @@ import copy
 import errno
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -20,15 +23,17 @@ import numpy as np
 
 from pde_video.errors import OutputError, ParameterError
 from pde_video.filters.lift import pipeline
-from pde_video.jobs.job import Job, is_standard, write_sidecar
+from pde_video.jobs.job import Job, write_sidecar
 from pde_video.protocols import Array
 from pde_video.recipes import Memory, memory
 from pde_video.video.files import format_of, read, write
 from pde_video.video.outputs import check_distinct, check_output, whole
+from pde_video.video.pipes import is_standard
 from pde_video.video.provenance import as_text, fingerprint, plain
 from pde_video.video.running import facts_of
 from pde_video.video.source import FileVideo
 
+_NOTES = "notes.json"
 LENGTH = 50  # Frames in a segment: what is lost at most.
 _LOOKED_AT = 50  # More frames than any filter looks at for its first estimates.
 _COUNTED = ("saturated", "missing")  # What reports add up over the frames.
@@ -37,6 +42,12 @@ _COUNTED = ("saturated", "missing")  # What reports add up over the frames.
 def folder_of(target: Path) -> Path:
     """Return where the segments of an output are kept until it is whole."""
     return target.with_name(f"{target.name}.segments")
+
+
+def finished_frames(target: Path) -> int:
+    """Return how many frames of an output are in finished segments."""
+    notes = folder_of(target) / _NOTES
+    return sum(json.loads(notes.read_text())["lengths"]) if notes.exists() else 0
 
 
 def run_resumable(
@@ -57,7 +68,7 @@ def run_resumable(
         job.target,
         *job.filters(),
         memory=memory(job.recipe) if filled.before == 0 else filled,
-        parameters={key: made[key] for key in ("recipe", "reading", "encoding", "nan")},
+        parameters={key: made[key] for key in ("recipe", "files", "reading", "nan")},  # Segments are not encoded yet.
         force=force,
         progress=progress,
         reading=job.reading,
@@ -93,7 +104,8 @@ def run_in_segments(
     facts = facts_of(source, filters, made)
     folder = folder_of(target)
     with _opened(folder, {"input": facts["sha256"], "parameters": plain(parameters)}) as kept:
-        report = _filtered(video, filters, memory, kept, progress)
+        tried = partial(kept.try_as, target, like=video, encoding=encoding or {})
+        report = _filtered(video, filters, memory, kept, progress, tried)
         facts["report"] = kept.notes["first"]
         written = write(target, kept.frames(), like=video, force=force, made=facts, report=report, **(encoding or {}))
     shutil.rmtree(folder)
@@ -108,7 +120,7 @@ class _Kept:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._notes_file = folder / "notes.json"
+        self._notes_file = folder / _NOTES
         self.notes: dict[str, Any] = {"lengths": [], "first": {}, "report": {}, "ended": False}
         if self._notes_file.exists():
             self.notes = json.loads(self._notes_file.read_text())
@@ -117,6 +129,12 @@ class _Kept:
     def done(self) -> int:
         """The number of frames in finished segments."""
         return sum(self.notes["lengths"])
+
+    def try_as(self, target: Path, head: list[Array], like: FileVideo, encoding: Mapping[str, Any]) -> None:
+        """Write a first frame as the output would be, so that what cannot be is refused before all the work."""
+        silent = {key: value for key, value in like.details.items() if key != "stream_index"}  # No sound for one frame.
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            write(Path(folder, target.name), head, like=replace(like, details=silent), **encoding)
 
     def add(self, frames: Iterable[Array], report: Callable[[], dict[str, Any]]) -> int:
         """Write one more segment, and then what `report` returns; return its length."""
@@ -207,8 +225,12 @@ def _filtered(
     memory: Memory,
     kept: _Kept,
     progress: Callable[[Iterable[Array], int | None], Iterable[Array]] | None,
+    tried: Callable[[list[Array]], Any],
 ) -> dict[str, Any]:
-    """Filter what is not in segments yet, and return the report on all frames; the source is read to its end."""
+    """Filter what is not in segments yet, and return the report on all frames; the source is read to its end.
+
+    The first result is `tried`, which may refuse it.
+    """
     before = kept.notes["report"]
     with contextlib.closing(iter(video)) as source:
         if kept.notes["ended"]:
@@ -226,6 +248,7 @@ def _filtered(
         head = list(islice(results, 1))
         if not kept.done:
             kept.begin(report)
+            tried(head)
         results = chain(head, results)
 
         def so_far() -> dict[str, Any]:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pde_video.errors import ParameterError
-from pde_video.jobs.job import Job, is_standard, run_job
+from pde_video.jobs.job import Job, run_job
 from pde_video.protocols import Array
+from pde_video.video.pipes import is_standard
 
 _FRAMES, _SECONDS = 24, 3.0  # The trial ends with the first of these.
 

@@ -14,6 +14,7 @@ from pde_video.video.source import Target
 
 H264 = ("libx264", {"crf": "16", "preset": "medium"})
 _HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format's clock can tell apart.
+_ALSO_CALLED = {"h265": "hevc", "x265": "hevc", "libx265": "hevc", "x264": "h264", "libx264": "h264", "avc": "h264"}
 _ANY = ("420", "422", "444")
 
 
@@ -119,6 +120,8 @@ def _codec(target: Target, bits: int) -> str:
         allowed = ", ".join(held) or "no choice of codec"
         where = ", ".join(ending for ending, codecs in _HOLDS.items() if asked.codec in codecs)
         remedy = f"; {asked.codec} goes into {where}" if asked.codec in of_all else ""
+        if asked.codec in _ALSO_CALLED:
+            remedy = f"; here it is called {_ALSO_CALLED[asked.codec]}"
         raise ParameterError(f"the codec is {asked.codec!r}; {suffix} holds {allowed}{remedy}")
     if asked.lossless and asked.crf is not None:
         raise ParameterError(f"crf is {asked.crf}, but lossless is asked for, too; give one of them")

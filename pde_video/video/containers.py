@@ -17,6 +17,7 @@ from pde_video.errors import InputError
 from pde_video.protocols import Array
 from pde_video.video import planes
 from pde_video.video.checksums import is_whole
+from pde_video.video.extents import cut_off
 from pde_video.video.opening import opened, reason
 from pde_video.video.overlap import ahead
 from pde_video.video.provenance import MARK, found_in
@@ -30,13 +31,21 @@ GREY_MARK = "pde_video grey"  # In the comment of files whose codec has no grey:
 _GREY_AS_LUMA = ("yuv420p", "yuvj420p", "yuv444p", "yuvj444p")
 # Colour matrices by their numbers in ITU-T H.273, and those by which the scaler knows them.
 _SCALER_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+# Side data of a frame that describe the whole video, and that PyAV does not write.
+_NOT_WRITTEN = {
+    "MASTERING_DISPLAY_METADATA": "mastering display (HDR)",
+    "CONTENT_LIGHT_LEVEL": "content light level (HDR)",
+    "DYNAMIC_HDR_PLUS": "HDR10+",
+    "DOVI_METADATA": "Dolby Vision",
+}
+_LOOKED_AT = 4096  # Bytes at the end of a GIF.
 WAITING = 4  # Frames that may wait between decoder and filters, and between these and the encoder.
 
 
 def read_container(path: Path, choice: Choice) -> FileVideo:
     """Return a video stream of a container, described but not decoded."""
-    if path.suffix.lower() == ".gif" and not path.read_bytes().rstrip(b"\0").endswith(b";"):
-        raise InputError(f"{path}: the file does not end as a GIF does; it is cut off")
+    if path.suffix.lower() == ".gif":
+        _check_end_of_gif(path)
     with opened(path, choice.max_pixels) as container:
         stream, videos = _video_stream(container, path, choice)
         codec = stream.codec_context
@@ -64,7 +73,7 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
             dtype=np.dtype(np.uint16 if bits > 8 else np.uint8),
             decode=_decode,
             rate=Fraction(rate) if rate else None,
-            count=stream.frames or None,
+            count=_declared(stream) or None,
             details={
                 "codec": codec.name,
                 "pixel_format": pixel.name,
@@ -79,11 +88,40 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
                 "stream_index": stream.index,
                 "video_streams": len(videos),
                 "other_streams": [s.type for s in container.streams if s.index != stream.index],
+                "side_data": _not_written(first),
                 "warnings": _warnings(first, videos, stream),
                 "comment": comment.partition(MARK)[0].strip(),
                 **({} if made is None else {"made": made}),
             },
         )
+
+
+def _check_end_of_gif(path: Path) -> None:
+    """Refuse a GIF that does not end as one does; zeros may follow."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LOOKED_AT))
+        if not file.read().rstrip(b"\0").endswith(b";"):
+            raise InputError(f"{path}: the file does not end as a GIF does; it is cut off")
+
+
+def _not_written(frame: Any) -> list[str]:
+    return [said for kind, said in _NOT_WRITTEN.items() if frame is not None and frame.side_data.get(kind) is not None]
+
+
+def _declared(stream: Any) -> int:
+    """Return how many packets of a stream the file declares, 0 if it does not say.
+
+    AVI counts ticks of its clock. A tick without a frame is an empty packet, of which there is no entry in its index.
+    """
+    entries = stream.index_entries
+    if stream.container.format.name == "avi" and len(entries) and 2 * entries[-1].timestamp >= stream.frames:
+        return len(entries)  # The file's own index, not one that grew from the first few packets.
+    return int(stream.frames)
+
+
+def _check_declared(path: Path, declared: int, packets: int) -> None:
+    if packets < declared:
+        raise InputError(f"{path}: it declares {declared} frames, but holds {packets}: the file is cut off")
 
 
 def _seconds(clock: str | None) -> Fraction | None:
@@ -142,6 +180,9 @@ def _is_neutral(frame: Any) -> bool:
 
 def _decode(video: FileVideo) -> Decoded:
     index, time, gap = -1, Fraction(0), 1 / (video.rate or Fraction(25))
+    fault, choice = cut_off(video.path), video.choice
+    if fault and choice.end is None and choice.last is None and not choice.keep_partial:  # No hour's work in vain.
+        raise InputError(f"{video.path}: {fault}")
     with contextlib.closing(ahead(_decoded(video), WAITING)) as decoded:
         for index, (pixels, shown) in enumerate(decoded):
             gap, time = max(gap, shown - time) if index else gap, shown
@@ -154,6 +195,8 @@ def _decode(video: FileVideo) -> Decoded:
         )
     if index < 0:
         raise InputError(f"{video.path}: the video stream holds no frame")
+    if fault:
+        raise InputError(f"{video.path}: {fault}")
 
 
 def _decoded(video: FileVideo) -> Iterator[tuple[Array, Fraction]]:
@@ -181,7 +224,7 @@ def _frames(container: Any, video: FileVideo) -> Iterator[Any]:
     stream, _ = _video_stream(container, video.path, video.choice)
     stream.thread_type = "AUTO"
     checked = stream.codec_context.name == "ffv1" and stream.codec_context.extradata
-    packets = index = 0
+    declared, packets, index = _declared(stream), 0, 0
     try:
         for packet in container.demux(stream):
             damaged = bool(checked and packet.size and not is_whole(bytes(packet)))
@@ -195,8 +238,7 @@ def _frames(container: Any, video: FileVideo) -> Iterator[Any]:
                 raise InputError(f"{video.path}: frame {index} is damaged: its checksum does not match")
     except av.error.FFmpegError as fault:
         raise InputError(f"{video.path}: frame {index} cannot be decoded ({reason(fault)})") from fault
-    if stream.frames and packets < stream.frames:
-        raise InputError(f"{video.path}: it declares {stream.frames} frames, but holds {packets}: the file is cut off")
+    _check_declared(video.path, declared, packets)
 
 
 def _time(frame: Any, video: FileVideo, index: int) -> Fraction:
@@ -244,6 +286,16 @@ def _upright(pixels: Array, swapped: bool, rows: bool, columns: bool) -> Array:
 
 
 def count_frames(path: Path) -> int:
-    """Return the number of packets of the video stream: of a file just written, one a frame."""
+    """Return the number of packets of the video stream: of a file just written, one a frame.
+
+    Raises `InputError` where a reader would.
+    """
     with opened(path) as container:
-        return sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))
+        stream = container.streams.video[0]
+        declared = _declared(stream)
+        packets = sum(packet.size > 0 for packet in container.demux(stream))
+    _check_declared(path, declared, packets)
+    fault = cut_off(path)
+    if fault:
+        raise InputError(f"{path}: {fault}")
+    return packets

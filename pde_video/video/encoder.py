@@ -48,18 +48,21 @@ def write_container(target: Target, frames: Iterator[Array], temporary: Path) ->
 def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]], temporary: Path) -> int:
     counting = target.suffix in _COUNTING
     base = 1 / target.rate if counting else _time_base(target)
-    count, previous, uneven, moment = 0, -1, False, Fraction(0)
+    count, previous, uneven, close, moment = 0, -1, False, False, Fraction(0)
+    coarse = target.suffix in _MILLISECONDS
     with contextlib.ExitStack() as stack:
         container = stack.enter_context(av.open(f"file:{temporary}", "w", format=_muxer(target.suffix)))
         stream = _video_stream(container, target, form, base)
-        companions = _companions(target, container)
+        companions = _companions(target, container, stream)
         if companions is not None:
             stack.callback(companions.close)
         container.container_options.update(_clock(target.suffix, base, companions))
         container.container_options["fflags"] = "bitexact"  # Matroska would number each file at random.
         _comment(container, target, form)
-        for picture, moment in pictures:
-            picture = _converted(picture, form)
+        container.start_encoding()  # Here, so that a fault of the header is none of a packet.
+        for picture, shown in pictures:
+            close = close or (coarse and count > 0 and round(shown * 1000) == round(moment * 1000))
+            picture, moment = _converted(picture, form), shown
             uneven = uneven or (counting and abs(moment - count / target.rate) > base)
             previous = picture.pts = max(count if counting else round(moment / base), previous + 1)
             picture.time_base = base
@@ -70,11 +73,15 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
         container.mux(stream.encode())
         if companions is not None:
             companions.copy(moment + 1 / target.rate if _is_cut(target) else None)
-            if companions.refused:
-                target.told["not_copied"] = companions.refused
+            if companions.not_copied:
+                target.told["not_copied"] = companions.not_copied
     if uneven:
         target.told.setdefault("warnings", []).append(
             f"{target.suffix} has no timestamps: frames are shown at one rate"
+        )
+    if close:
+        target.told.setdefault("warnings", []).append(
+            f"{target.suffix} counts time in milliseconds: frames that are closer are shown at one time"
         )
     return count
 
@@ -99,13 +106,13 @@ def _video_stream(container: Any, target: Target, form: Form, base: Fraction) ->
     return stream
 
 
-def _companions(target: Target, container: Any) -> Companions | None:
+def _companions(target: Target, container: Any, stream: Any) -> Companions | None:
     """Return what copies the other streams, if the frames come from a container."""
     like = target.like
     if like is None or "stream_index" not in like.details:
         return None
-    moved = not like.choice.is_everything or (target.suffix in _COUNTING and like.timestamps[:1] != [0])
-    return Companions(like, container, like.timestamps[0] if moved and like.timestamps else None)
+    moved = not like.choice.is_everything or target.suffix in _COUNTING  # Where sound, too, begins at 0.
+    return Companions(like, container, stream, like.timestamps[0] if moved and like.timestamps else None)
 
 
 def _is_cut(target: Target) -> bool:

@@ -42,7 +42,7 @@ _FORMATS = (
         containers.read_container,
         encoder.write_container,
         containers.count_frames,
-        ("rate", "times", "streams", "comment"),
+        ("rate", "times", "streams", "side_data", "comment"),
     ),
     _Format(stills.SUFFIXES, stills.read_stills, stills.write_stills, stills.count_frames, stills.HOLDS),
     _Format(tiff.SUFFIXES, tiff.read_tiff, tiff.write_tiff, tiff.count_pages, ("rate", *tiff.HOLDS)),

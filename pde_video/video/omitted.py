@@ -10,6 +10,7 @@ from pde_video.video.source import FileVideo, Target
 # What readers find in files besides frames, by its key in `details`, as users call it.
 _CALLED = {
     "comment": "comment",
+    "side_data": "side data",
     "dpi": "resolution",
     "resolution": "resolution",
     "icc_profile": "ICC profile",

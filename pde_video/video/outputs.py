@@ -23,6 +23,8 @@ def check_output(path: Path, force: bool) -> None:
         raise OutputError(errno.EACCES, f"the folder {path.parent} cannot be written to")
     if path.is_dir() and path.suffix.lower() != ".zarr":
         raise OutputError(errno.EISDIR, f"{path} is a folder; name a file in it")
+    if path.is_dir() and not (path / "zarr.json").is_file():  # It would go as a whole.
+        raise OutputError(errno.EISDIR, f"{path} is a folder that holds no zarr array; name another, or remove it")
     existing = _existing(path)
     if existing and not force:
         raise FileExistsError(
@@ -32,14 +34,16 @@ def check_output(path: Path, force: bool) -> None:
 
 def check_distinct(source: Path, target: Path) -> None:
     """Raise if writing `target` would overwrite a file of `source`, by whatever name, even with ``force``."""
+    if target.is_dir() and source.exists() and target.resolve() in source.resolve().parents:
+        raise FileExistsError(errno.EEXIST, "the input is in this folder, which would be replaced", str(target))
     sources = _existing(source)
     for file in _existing(target):
-        if any(file.samefile(other) for other in sources):
+        if file.exists() and any(file.samefile(other) for other in sources if other.exists()):
             raise FileExistsError(errno.EEXIST, "input and output are the same file; name another output", str(file))
 
 
 def _existing(path: Path) -> list[Path]:
-    return stills.members(path) if stills.is_pattern(path) else [path] if path.exists() else []
+    return stills.members(path) if stills.is_pattern(path) else [path] if os.path.lexists(path) else []
 
 
 @contextlib.contextmanager

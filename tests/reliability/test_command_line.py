@@ -165,6 +165,30 @@ print(json.dumps(outcomes))
 """
 
 
+def test_a_folder_with_anything_but_an_array_is_never_replaced(tmp_path, clip):
+    """A zarr array is a folder, and would be replaced as a whole."""
+    folder = tmp_path / "data.zarr"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    with pytest.raises(pv.OutputError, match="no zarr array"):
+        pv.run(clip, folder, force=True)
+    (folder / "zarr.json").write_text("{}")
+    inside = folder / "in.avi"
+    inside.write_bytes(clip.read_bytes())
+    with pytest.raises(FileExistsError, match="input is in this folder"):
+        pv.run(inside, folder, force=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["in.avi", "thesis.txt", "zarr.json"]
+
+
+def test_a_link_that_leads_nowhere_is_not_replaced_unasked(tmp_path, clip):
+    link = tmp_path / "out.avi"
+    link.symlink_to(tmp_path / "elsewhere.avi")
+    with pytest.raises(FileExistsError):
+        pv.run(clip, link)
+    pv.run(clip, link, force=True)
+    assert not link.is_symlink()
+
+
 @pytest.fixture(scope="module")
 def full_disk(tmp_path_factory) -> dict[str, list]:
     """What became of every format on a disk that is full early, and at the last flush."""

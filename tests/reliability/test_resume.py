@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 import pde_video as pv
 from pde_video.jobs.job import Job, run_job
@@ -18,6 +21,7 @@ from pde_video.jobs.resuming import LENGTH, folder_of, run_in_segments, run_resu
 from pde_video.recipes import Memory
 
 FRAMES = 180
+SHIPPED = Path(pv.__file__).parent / "denoisers" / "shipped.safetensors"
 
 
 class Stop(Exception):
@@ -210,3 +214,33 @@ def test_an_interrupted_recipe_goes_on_to_the_same_file(tmp_path, noisy, name, n
 def test_standard_input_and_output_cannot_be_gone_on_with(source, target):
     with pytest.raises(pv.ParameterError, match="name files"):
         run_resumable(Job(source, target))
+
+
+def test_an_output_that_cannot_be_is_refused_before_the_work(tmp_path, noisy):
+    seen = []
+
+    def count(results, number):
+        for result in results:
+            seen.append(1)
+            yield result
+
+    job = Job(noisy / "small.avi", tmp_path / "out.mp4", RECIPES["in spacetime"], encoding={"crf": 99})
+    with pytest.raises(pv.ParameterError, match="crf"):
+        run_resumable(job, progress=count)
+    assert len(seen) == 1
+    report = run_resumable(replace(job, encoding={"crf": 20}))  # How it is encoded is open to the end.
+    assert report["frames"] == FRAMES
+
+
+def test_another_model_is_another_job(tmp_path, noisy):
+    model = tmp_path / "model.safetensors"
+    model.write_bytes(SHIPPED.read_bytes())
+    job = Job(noisy / "small.avi", tmp_path / "out.avi", [{"filter": "denoise", "model": str(model)}])
+    with pytest.raises(Stop):
+        run_resumable(job, progress=stopping_after(LENGTH + 1))
+    tensors = load_file(model)
+    with safe_open(model, "np") as file:
+        metadata = file.metadata()
+    save_file({name: 1.01 * value for name, value in tensors.items()}, model, metadata)
+    with pytest.raises(FileExistsError, match="other parameters"):
+        run_resumable(job)

@@ -1,0 +1,83 @@
+"""Whether a file is as long as the sizes in it say: Matroska, AVI, and the boxes of mp4 and mov."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+_MATROSKA, _SEGMENT = b"\x1aE\xdf\xa3", 0x8538067  # The latter without the bit that marks its length.
+_MOST_ELEMENTS, _MOST_BOXES = 16, 1_000_000
+# Boxes whose absence, even in part, is a loss, and those that may come before them.
+_HOLD, _PRECEDE = (b"moov", b"moof", b"mdat", b"mfra", b"sidx"), (b"ftyp", b"styp", b"free", b"skip", b"wide", b"pnot")
+_RIFF_SLACK = 8  # Bytes: some writers of AVI count the eight of the header, too.
+
+
+def cut_off(path: Path) -> str | None:
+    """Return what a file declares and lacks, if it ends before the end it declares."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(8)
+        file.seek(0)
+        if head[:4] == _MATROSKA:
+            end = _end_of_segment(file)
+        elif head[:4] == b"RIFF":
+            end = _end_of_riff(file, size) - _RIFF_SLACK
+        elif head[4:] in (*_HOLD, *_PRECEDE):
+            end = _end_of_boxes(file, size)
+        else:
+            return None
+    return None if end <= size else f"it declares {end} bytes or more, but has {size}: the file is cut off"
+
+
+def _end_of_segment(file: BinaryIO) -> int:
+    """Return where Matroska's one segment ends, 0 if it does not say, as files that were written live do not."""
+    for _ in range(_MOST_ELEMENTS):
+        identity, _ = _number(file)
+        length, known = _number(file)
+        if not known:
+            return 0
+        if identity == _SEGMENT:
+            return file.tell() + length
+        file.seek(length, 1)
+    return 0
+
+
+def _number(file: BinaryIO) -> tuple[int, bool]:
+    """Return a number of the length that its first bits say, and whether it is one, not the mark for unknown."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return 0, False
+    bits = 7 * (9 - first[0].bit_length())
+    number = int.from_bytes(first + file.read(bits // 7 - 1), "big") & ((1 << bits) - 1)
+    return number, number != (1 << bits) - 1
+
+
+def _end_of_riff(file: BinaryIO, size: int) -> int:
+    """Return where the last chunk ends; files beyond 1 GB have several."""
+    end = 0
+    while end < size:
+        file.seek(end)
+        head = file.read(8)
+        length = int.from_bytes(head[4:], "little")
+        if head[:4] != b"RIFF" or not 0 < length < 2**32 - 1:
+            break
+        end += 8 + length
+    return end
+
+
+def _end_of_boxes(file: BinaryIO, size: int) -> int:
+    end = 0
+    for _ in range(_MOST_BOXES):
+        file.seek(end)
+        head = file.read(8)
+        length, kind, least = int.from_bytes(head[:4], "big"), head[4:], 8
+        if len(head) < 8:
+            return end + 8 if any(head) else 0  # Zeros behind the last box are common.
+        if length == 1:
+            length, least = int.from_bytes(file.read(8), "big"), 16
+        if length < least:  # To the end of the file, or no box: something that was appended.
+            return 0
+        if end + length > size:
+            return end + length if kind in _HOLD else 0
+        end += length
+    return 0
