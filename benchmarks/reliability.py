@@ -104,7 +104,13 @@ def main() -> None:
         memory = peaks(Path(name), lengths)
         different = twenty_commands(Path(name))
     stream = long_stream(arguments.frames)
-    figures = {"lengths": lengths, "peak_mb": memory, "different_outputs": different, "stream": stream}
+    figures = {
+        "machine": measuring.machine("pde-video", "numpy", "numba", "av"),
+        "lengths": lengths,
+        "peak_mb": memory,
+        "different_outputs": different,
+        "stream": stream,
+    }
     rows = [[name, *(f"{value:.0f}" for value in values)] for name, values in memory.items()]
     text = measuring.table(["1080 × 1920 in colour, peak MB", *(f"{n} frames" for n in lengths)], rows)
     text += f"\n\ntwenty commands at once on a cold cache: {different} different output(s)\n\n"

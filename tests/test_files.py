@@ -493,3 +493,11 @@ def test_one_channel_is_grey(tmp_path, name):
     pv.write(tmp_path / name, video[..., np.newaxis])
     read = np.stack(list(pv.read(tmp_path / name))).reshape(3, 16, 32, -1)
     assert np.abs(read[..., 0].astype(int) - video).max() <= (3 if name == "out.mp4" else 0)
+
+
+def test_a_time_is_the_decimal_number_that_it_looks_like(tmp_path):
+    path = tmp_path / "ten_fps.avi"
+    pv.write(path, np.arange(20, dtype=np.uint8)[:, None, None] * np.ones((1, 16, 16), np.uint8), fps=10)
+    for k in range(1, 19):
+        assert int(next(iter(pv.read(path, start=k / 10)))[0, 0]) == k  # 0.1 in binary is above one tenth.
+        assert sum(1 for _ in pv.read(path, end=k / 10)) == k

@@ -112,6 +112,8 @@ def run_in_segments(
     report["frames"] = written
     if video.lost is not None:
         report["lost"] = video.lost
+    if video.details.get("warnings"):
+        report["warnings"] = [*video.details["warnings"], *report.get("warnings", [])]
     return report
 
 

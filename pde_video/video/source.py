@@ -68,7 +68,7 @@ def choice_of(
         raise ParameterError(f"stream is {stream}; video streams are counted from 0")
     if max_pixels < 1:
         raise ParameterError(f"max_pixels is {max_pixels}; it must be at least 1")
-    exact = [None if seconds is None else Fraction(seconds) for seconds in (start, end)]
+    exact = [None if seconds is None else Fraction(seconds).limit_denominator(10**9) for seconds in (start, end)]
     return Choice(exact[0], exact[1], first, last, stream, keep_partial, max_pixels)
 
 
