@@ -103,7 +103,7 @@ def test_kill_9_at_ten_random_moments(tmp_path):
     while kills < 10 or not ended:
         process = program(RESUMED, source, target)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=moments.uniform(0.2, 2.0) if kills < 10 else 120)
+            process.wait(timeout=moments.uniform(0.2, 1.2) if kills < 10 else 120)
         ended = process.poll() is not None
         assert not ended or process.returncode == 0
         if not ended:
