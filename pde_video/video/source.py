@@ -174,11 +174,6 @@ class Encoding:
     crf: int | None = None
     lossless: bool = False
 
-    @property
-    def is_default(self) -> bool:
-        """Whether nothing was chosen."""
-        return self == Encoding()
-
 
 @dataclass(frozen=True)
 class Target:
