@@ -145,7 +145,7 @@ class _Kept:
         if head is None:
             return 0
         name = self._name(len(self.notes["lengths"]), head)
-        length = write(name, chain([head], frames), force=True, lossless=name.suffix == ".mkv")
+        length = write(name, chain([head], frames), force=True)
         self.notes["lengths"].append(length)
         self._note(report=report())
         return length
@@ -164,8 +164,8 @@ class _Kept:
             yield from read(next(self._folder.glob(f"{number:06d}.*")))
 
     def _name(self, number: int, head: Array) -> Path:
-        small = head.dtype in (np.uint8, np.uint16) and (head.ndim == 2 or head.shape[2] == 3)
-        return self._folder / f"{number:06d}{'.avi' if small else '.npy'}"
+        compressed = head.dtype in (np.uint8, np.uint16) and (head.ndim == 2 or head.shape[2] == 3)  # By FFV1.
+        return self._folder / f"{number:06d}{'.avi' if compressed else '.npy'}"
 
     def _note(self, **facts: Any) -> None:
         self.notes.update(plain(facts))
