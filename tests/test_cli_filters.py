@@ -466,3 +466,20 @@ def test_bash_completes(tmp_path):
         [sys.executable, "-m", "pde_video"], env=environment, capture_output=True, text=True, timeout=60
     )
     assert "verify" in done.stdout
+
+
+def test_a_run_that_ends_early_says_where_finished_frames_are(call, tmp_path, rng):
+    video = rng.random((70, 8, 9), np.float32)
+    video[60, 3, 3] = np.nan
+    source, target = tmp_path / "in.npy", tmp_path / "out.npy"
+    np.save(source, video)
+    code, _, err = call("heat", source, target, "--resume", "--quiet")
+    assert code == 4
+    assert f"50 finished frames are in {target}.segments; the same command goes on" in err
+    assert not target.exists()
+    video[60, 3, 3] = 0.5
+    np.save(source, video)
+    code, _, err = call("heat", source, target, "--resume", "--quiet")
+    assert code == 3
+    assert "another input" in err
+    assert "finished frames" not in err
