@@ -30,7 +30,7 @@ from pde_video.video.files import format_of, read, write
 from pde_video.video.outputs import check_distinct, check_output, whole
 from pde_video.video.pipes import is_standard
 from pde_video.video.provenance import as_text, fingerprint, plain
-from pde_video.video.running import facts_of
+from pde_video.video.running import completed, facts_of
 from pde_video.video.source import FileVideo
 
 _NOTES = "notes.json"
@@ -109,12 +109,7 @@ def run_in_segments(
         facts["report"] = kept.notes["first"]
         written = write(target, kept.frames(), like=video, force=force, made=facts, report=report, **(encoding or {}))
     shutil.rmtree(folder)
-    report["frames"] = written
-    if video.lost is not None:
-        report["lost"] = video.lost
-    if video.details.get("warnings"):
-        report["warnings"] = [*video.details["warnings"], *report.get("warnings", [])]
-    return report
+    return completed(report, video, written)
 
 
 class _Kept:

@@ -15,6 +15,7 @@ from pde_video.video.files import format_of, read, write
 from pde_video.video.outputs import check_distinct, check_output
 from pde_video.video.pipes import check_standard_output, is_standard
 from pde_video.video.provenance import fingerprint
+from pde_video.video.source import FileVideo
 
 
 def run(
@@ -88,7 +89,12 @@ def run(
         if progress is not None:
             frames = progress(frames, video.count)
         written = write(dst, frames, like=video, force=force, made=facts, report=report, **(encoding or {}))
-    report["frames"] = written
+    return completed(report, video, written)
+
+
+def completed(report: dict[str, Any], video: FileVideo, frames: int) -> dict[str, Any]:
+    """Return the report with the number of frames written, and what the source has to say."""
+    report["frames"] = frames
     if video.lost is not None:
         report["lost"] = video.lost
     if video.details.get("warnings"):
