@@ -424,7 +424,7 @@ def noise_of_a_camera(shape, rng):
     """Noise that went through a codec: one for all colours, and a weaker one of each, shared by blocks of 2 × 2."""
     frames, height, width, _ = shape
     brightness = rng.normal(0, 1, (frames, height, width, 1))
-    blocks = rng.normal(0, 0.5, (frames, height // 2, width // 2, 3))
+    blocks = rng.normal(0, 0.8, (frames, height // 2, width // 2, 3))
     return brightness + blocks.repeat(2, axis=1).repeat(2, axis=2)
 
 
@@ -439,6 +439,9 @@ def test_noise_that_differs_between_brightness_and_colour_is_seen(kind, preset, 
     told = pv.psnr(video, pv.denoise(noisy, preset=preset, sigma=report["sigma"]))  # As if it were alike everywhere.
     assert seen > told + 1.5
     assert report["colours"][0] > 1.4
+    if noise.ndim == 4:  # Four pixels that share their noise have as much of it as one of twice the deviation alone.
+        shared = [one * report["sigma"] for one in report["colours"][1:]]
+        assert shared == pytest.approx([2 * 0.8 * 0.07] * 2, rel=0.1)
 
 
 def test_noise_that_is_alike_in_all_colours_stays_so(real_frames):
