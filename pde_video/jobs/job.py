@@ -111,7 +111,7 @@ def run_job(
         progress=progress,
         reading=job.reading,
         encoding=job.encoding,
-        made=job.made(),
+        made=job.made() | ({"sha256": digest} if sidecar else {}),
     )
     if sidecar:
         write_sidecar(job, report, digest, force)

@@ -104,9 +104,10 @@ def completed(report: dict[str, Any], video: FileVideo, frames: int) -> dict[str
 
 def facts_of(source: Path, filters: Iterable[Any], made: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what an output's metadata say before anything is known of the frames."""
+    known = made is not None and "sha256" in made  # Large files are not read once more.
     return {
         "input": source.name,
-        "sha256": fingerprint(source) if source.exists() else None,  # Standard input has no such file.
+        "sha256": fingerprint(source) if not known and source.exists() else None,  # Standard input has no such file.
         "filters": [_name(one) for one in filters],
         **(made or {}),
     }
