@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.grid import BOUNDARIES
 from pde_video.denoisers.network import FORMAT, Network, shapes
 from pde_video.filters.denoise import PRESETS, denoise
 from pde_video.filters.evolved import METHODS
 from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime
-from pde_video.grid import BOUNDARIES
 from pde_video.loop import evolve
 from pde_video.motion import warp
 from pde_video.protocols import Array

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pde_video.arrays.grid import to_planes
 from pde_video.errors import ParameterError
-from pde_video.grid import to_planes
 from pde_video.protocols import Array
 
 

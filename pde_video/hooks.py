@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from pde_video.arrays.grid import check_positive
 from pde_video.errors import InputError, ParameterError, SolverError
-from pde_video.grid import check_positive
 from pde_video.protocols import Array, Denoiser
 
 Hook: TypeAlias = Callable[[Array, Array, float], Array]

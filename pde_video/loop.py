@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.grid import all_finite, as_planes, from_planes, to_planes
 from pde_video.errors import DtypeError, InputError, ParameterError, UnstableStepError
-from pde_video.grid import all_finite, as_planes, from_planes, to_planes
 from pde_video.protocols import Array, Step, Term
 from pde_video.steps import explicit_euler
 

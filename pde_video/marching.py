@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.grid import as_volume, unlocked
+from pde_video.arrays.grid import as_volume, unlocked
 from pde_video.protocols import Array
 from pde_video.threads import each, pieces
 

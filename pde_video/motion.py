@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from pde_video.arrays.grid import all_finite
 from pde_video.errors import InputError, ParameterError
-from pde_video.grid import all_finite
 from pde_video.kernels import flow as kernels
 from pde_video.protocols import Array
 from pde_video.trajectories import EXACT, astray, doubled, edged, halved, warped

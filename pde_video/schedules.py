@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.grid import check_positive, check_whole
 from pde_video.errors import ParameterError
-from pde_video.grid import check_positive, check_whole
 from pde_video.protocols import Array
 
 _LARGEST_BETA = 0.999  # Of schedules whose last level would be noise alone.

@@ -9,8 +9,8 @@ from functools import partial
 
 import numpy as np
 
+from pde_video.arrays.grid import as_volume
 from pde_video.errors import SolverError
-from pde_video.grid import as_volume
 from pde_video.protocols import Array
 from pde_video.threads import available, each
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pde_video.arrays.grid import check_positive, check_whole
 from pde_video.errors import ParameterError
-from pde_video.grid import check_positive, check_whole
 from pde_video.protocols import Array
 from pde_video.schedules import Schedule
 

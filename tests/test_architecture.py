@@ -15,13 +15,15 @@ PACKAGE = Path(pde_video.__file__).parent
 # Lowest first; a room may import from itself, from its own floor and from every floor below.
 FLOORS = [
     {"errors", "protocols"},
-    {"grid", "kernels", "threads", "colours"},
-    {"solves", "marching", "cosines", "trajectories", "convolution"},
-    {"terms", "loop", "steps", "cycles", "times", "motion", "schedules", "losses", "hooks", "sampling"},
-    {"estimate", "denoisers", "stabilise", "metrics", "residuals", "history"},
+    {"checks", "threads", "kernels", "arrays"},
+    {"solvers", "solves", "marching", "cosines", "trajectories", "convolution"},
+    {"terms", "integrators", "motion", "reverse_process", "loop", "steps", "cycles", "times", "history"}
+    | {"schedules", "losses", "hooks", "sampling"},
+    {"estimate", "denoisers", "metrics", "stabilise", "residuals"},
     {"filters"},
-    {"video", "recipes"},
-    {"demo", "pictures", "plots", "doctor", "bench", "learn", "jobs"},
+    {"denoising", "video", "recipes"},
+    {"jobs"},
+    {"tools", "bench", "learn", "demo", "pictures", "plots", "doctor"},
     {"cli"},
     {"__main__"},
 ]

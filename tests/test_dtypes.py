@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.filters.dtypes import as_dtype, as_float, scale_of
+from pde_video.arrays.dtypes import as_dtype, as_float, scale_of
 
 DTYPES = ("uint8", "uint16", "int8", "int16", "float16", "float32", "float64", ">u2", ">f4")
 INTEGERS = ("uint8", "uint16", "int8", "int16", ">u2")

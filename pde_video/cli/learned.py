@@ -37,7 +37,7 @@ def sample(
     import numpy as np
 
     import pde_video as pv
-    from pde_video.filters.dtypes import as_dtype
+    from pde_video.arrays.dtypes import as_dtype
     from pde_video.video.outputs import check_output
 
     check_output(target, force)

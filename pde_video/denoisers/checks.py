@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.grid import all_finite
 from pde_video.errors import DtypeError, InputError, ParameterError, SolverError
-from pde_video.grid import all_finite
 from pde_video.protocols import Array
 
 PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.grid import check_positive
 from pde_video.errors import ParameterError
-from pde_video.grid import check_positive
 from pde_video.loop import evolve
 from pde_video.protocols import Array, Denoiser, Step
 from pde_video.steps import implicit_euler

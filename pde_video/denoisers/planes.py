@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.colours import from_opponent, opponent
+from pde_video.arrays.colours import from_opponent, opponent
 from pde_video.cosines import diffuse
 from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.protocols import Array

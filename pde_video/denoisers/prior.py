@@ -8,10 +8,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from pde_video.colours import from_opponent, opponent
+from pde_video.arrays.colours import from_opponent, opponent
+from pde_video.arrays.grid import check_positive
 from pde_video.cosines import diffuse
 from pde_video.errors import ParameterError
-from pde_video.grid import check_positive
 from pde_video.protocols import Array
 
 

@@ -9,7 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from pde_video.colours import opponent
+from pde_video.arrays.colours import opponent
+from pde_video.arrays.grid import check_whole
 from pde_video.errors import ParameterError
 from pde_video.estimate import estimate_noise, estimate_poisson_gaussian, estimate_sigma, is_scene_cut
 from pde_video.filters.evolved import METHODS, evolved
@@ -19,7 +20,6 @@ from pde_video.filters.lowered import METHODS as BY_DENOISER
 from pde_video.filters.lowered import lowered
 from pde_video.filters.presets import PASSES, Noise, along_motion
 from pde_video.filters.recursive import recursive
-from pde_video.grid import check_whole
 from pde_video.hooks import Hook
 from pde_video.protocols import Array, Denoiser
 from pde_video.stabilise import Stabiliser

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from pde_video import cycles, steps
+from pde_video.arrays.grid import check_positive
 from pde_video.errors import ParameterError
 from pde_video.estimate import estimate_kappa
 from pde_video.filters.frames import Frames
 from pde_video.filters.framewise import framewise
 from pde_video.filters.lift import video_filter
 from pde_video.filters.spacetime import spacetime as along_time
-from pde_video.grid import check_positive
 from pde_video.protocols import Array
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik

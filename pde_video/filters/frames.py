@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice, repeat
 from typing import Any
 
+from pde_video.arrays.grid import all_finite
 from pde_video.errors import InputError
-from pde_video.grid import all_finite
 from pde_video.protocols import Array
 from pde_video.threads import ordered
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.dtypes import as_dtype, as_float, scale_of
 from pde_video.errors import DtypeError, InputError, ParameterError
-from pde_video.filters.dtypes import as_dtype, as_float, scale_of
 from pde_video.filters.frames import Frames, Mapped
 from pde_video.protocols import Array
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pde_video.colours import from_opponent, opponent
+from pde_video.arrays.colours import from_opponent, opponent
 from pde_video.cosines import diffuse, shrink
 from pde_video.estimate import is_scene_cut
 from pde_video.filters.frames import Frames

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.grid import from_planes, to_planes
 from pde_video.denoisers.checks import as_estimate, name_of, naming
 from pde_video.errors import ParameterError
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
-from pde_video.grid import from_planes, to_planes
 from pde_video.hooks import Hook
 from pde_video.loop import check_finite, evolve
 from pde_video.protocols import Array, Denoiser, Step

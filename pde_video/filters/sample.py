@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.grid import check_whole, from_planes, to_planes
 from pde_video.denoisers.prior import SmoothPrior
 from pde_video.errors import ParameterError
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
 from pde_video.filters.noise import gaussian_noise
 from pde_video.filters.reverse import reverse
-from pde_video.grid import check_whole, from_planes, to_planes
 from pde_video.hooks import Hook
 from pde_video.loop import evolve
 from pde_video.protocols import Array, Denoiser, Step

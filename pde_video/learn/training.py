@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pde_video.arrays.grid import check_whole
 from pde_video.denoisers.network import FORMAT, checked_config
 from pde_video.denoisers.planes import Planewise
 from pde_video.errors import InputError, ParameterError, SolverError
-from pde_video.grid import check_whole
 from pde_video.learn import checkpoints
 from pde_video.learn.footage import Footage, check_size, pieces
 from pde_video.learn.model import SpatioTemporal

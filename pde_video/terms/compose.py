@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.grid import check_positive, to_planes
 from pde_video.errors import ParameterError
-from pde_video.grid import check_positive, to_planes
 from pde_video.protocols import Array
 from pde_video.solves import conjugate_gradients
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pde_video.arrays.grid import BOUNDARIES, as_spacing, as_volume, check_boundary, inverse_squares
 from pde_video.errors import ParameterError
-from pde_video.grid import BOUNDARIES, as_spacing, as_volume, check_boundary, inverse_squares
 from pde_video.protocols import Array
 from pde_video.solves import conjugate_gradients
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.grid import (
+from pde_video.arrays.grid import (
     BOUNDARIES,
     as_spacing,
     as_volume,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.grid import as_volume, extended, inner
+from pde_video.arrays.grid import as_volume, extended, inner
 from pde_video.protocols import Array
 from pde_video.solves import conjugate_gradients, mean_over_axes, tridiagonal_solve
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.errors import ParameterError
-from pde_video.grid import (
+from pde_video.arrays.grid import (
     as_spacing,
     as_volume,
     check_boundary,
@@ -19,6 +18,7 @@ from pde_video.grid import (
     kernel_scale,
     stable_euler_step,
 )
+from pde_video.errors import ParameterError
 from pde_video.marching import Walk
 from pde_video.protocols import Array
 from pde_video.terms.heat import narrowly_smoothed, smoothing_steps

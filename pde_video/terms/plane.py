@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pde_video.grid import BOUNDARIES, inverse_squares
+from pde_video.arrays.grid import BOUNDARIES, inverse_squares
 from pde_video.protocols import Array
 from pde_video.terms.structure import smoothed
 from pde_video.threads import each, pieces

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pde_video.arrays.grid import from_planes, to_planes
 from pde_video.errors import InputError, ParameterError
-from pde_video.grid import from_planes, to_planes
 from pde_video.protocols import Array, Denoiser
 
 

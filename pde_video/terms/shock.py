@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pde_video.grid import as_spacing, as_volume, inverse_squares
+from pde_video.arrays.grid import as_spacing, as_volume, inverse_squares
 from pde_video.protocols import Array
 from pde_video.terms.structure import check_width, directions, grid_axes, smoothed, structure_tensor
 

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from pde_video.arrays.grid import as_volume, inverse_squares
 from pde_video.errors import ParameterError
-from pde_video.grid import as_volume, inverse_squares
 from pde_video.protocols import Array
 from pde_video.terms.heat import narrowly_smoothed
 

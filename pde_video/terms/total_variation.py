@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pde_video.errors import SolverError
-from pde_video.grid import (
+from pde_video.arrays.grid import (
     as_spacing,
     as_volume,
     check_boundary,
@@ -23,6 +22,7 @@ from pde_video.grid import (
     kernel_scale,
     stable_euler_step,
 )
+from pde_video.errors import SolverError
 from pde_video.loop import as_state
 from pde_video.protocols import Array
 from pde_video.terms.linear import FrozenDiffusion

@@ -1,0 +1,1 @@
+"""States as arrays: spacing and boundary on a grid, colour planes, dtypes."""
