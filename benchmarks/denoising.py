@@ -18,11 +18,11 @@ import numpy as np
 import pde_video as pv
 from benchmarks.measuring import interleaved, machine, median, spread, table
 from benchmarks.quality import real_clips
-from pde_video import cosines
 from pde_video.bench.noise import Noise
 from pde_video.filters import presets
 from pde_video.filters.denoise import PRESETS
 from pde_video.filters.presets import PASSES
+from pde_video.solvers import shrinkage
 
 _SIGMAS = (10, 20, 40)
 _REPEATS = 5
@@ -77,7 +77,7 @@ def _nothing(mean: Any, variance: Any, step: int) -> Any:
 
 
 def _once(mean: Any, variance: Any, step: int) -> Any:
-    return cosines.shrink(mean, variance, step=step)
+    return shrinkage.shrink(mean, variance, step=step)
 
 
 def spatial(clips: list[Any]) -> str:
@@ -94,7 +94,7 @@ def spatial(clips: list[Any]) -> str:
         ],
         "total variation (minimised)": [_tv(w) for w in (0.4, 0.6, 0.8)],
         "cosine filters, once": [_once],
-        "cosine filters, twice": [cosines.diffuse],
+        "cosine filters, twice": [shrinkage.diffuse],
     }
     rows = []
     for name, choices in rivals.items():

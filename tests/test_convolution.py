@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from pde_video.convolution import Convolution, blank, inner, spread
 from pde_video.kernels.convolution import blended, gated, tanh
+from pde_video.solvers.convolution import Convolution, blank, inner, spread
 
 # Height, width, inputs, outputs: rows and columns of one pixel, tiles of 16 columns just filled, blocks of 8 outputs.
 SIZES = [

@@ -7,8 +7,8 @@ import pytest
 from scipy.fft import dctn, idctn
 
 import pde_video as pv
-from pde_video.cosines import diffuse, shrink
 from pde_video.kernels import cosines as kernels
+from pde_video.solvers.shrinkage import diffuse, shrink
 
 THRESHOLD = 2.7
 SHAPES = [(1, 1), (1, 19), (19, 1), (3, 5), (8, 8), (9, 17), (20, 300)]

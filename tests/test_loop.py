@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.solves import conjugate_gradients
+from pde_video.solvers.implicit import conjugate_gradients
 
 
 class Decay:

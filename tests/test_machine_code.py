@@ -14,9 +14,6 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video import convolution as layers
-from pde_video.convolution import Convolution, blank
-from pde_video.cosines import shrink
 from pde_video.kernels import (
     chambolle_pock,
     conductance,
@@ -30,6 +27,9 @@ from pde_video.kernels import (
 )
 from pde_video.kernels.lines import solve_columns, solve_rows
 from pde_video.kernels.march import march
+from pde_video.solvers import convolution as layers
+from pde_video.solvers.convolution import Convolution, blank
+from pde_video.solvers.shrinkage import shrink
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64"), reason="what is looked for are instructions of x86"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pde_video as pv
-from pde_video import marching
+from pde_video.solvers import fused_steps
 from pde_video.terms.perona_malik import CONDUCTANCES
 
 
@@ -53,7 +53,7 @@ def test_pictures(term, dtype):
 @pytest.mark.parametrize("term", [pv.Heat(), pv.PeronaMalik(0.3, "rational"), pv.PeronaMalik(0.2, "tv", smoothing=0.7)])
 @pytest.mark.parametrize("rows", [1, 3, 11, 300])
 def test_volumes_in_bands_of_any_size(term, rows, monkeypatch):
-    monkeypatch.setattr(marching, "_ROWS", rows)
+    monkeypatch.setattr(fused_steps, "_ROWS", rows)
     rng = np.random.default_rng(1)
     for shape, channel_axis in [((7, 30, 18), None), ((5, 26, 9, 2), -1), ((1, 8, 9), None), ((3, 1, 9), None)]:
         y = rng.random(shape, np.float32)
@@ -84,7 +84,7 @@ def test_boxes_however_small_and_wherever_they_begin(shape, smoothing, monkeypat
         along, across = ([*(c for c in cuts if c < n), n] for n in (slabs, rows))
         return [(*a, *b) for a in pairwise(along) for b in pairwise(across)]
 
-    monkeypatch.setattr(marching, "_boxes", boxes)
+    monkeypatch.setattr(fused_steps, "_boxes", boxes)
     assert same_bits(pv.evolve(term, y, times), expected)
     heat = pv.Heat(spacing=term.spacing)
     assert same_bits(pv.evolve(heat, y, [0.0, 0.05]), plain(heat, y, [0.0, 0.05]))

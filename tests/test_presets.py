@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video import cosines
 from pde_video.filters import presets, recursive
 from pde_video.filters.denoise import PRESETS
+from pde_video.solvers import shrinkage
 
 # Frames of the clips, and whether they are halved; the least mean PSNR at σ = 20/255, over the three.
 CLIPS = {"bikes": (100, False), "bigbuckbunny": (60, True), "carphone_pristine": (20, False)}
@@ -416,7 +416,7 @@ def test_a_told_line_of_noise_is_the_one_used(clean):
 def test_shrinking_alone_is_what_radius_nothing_leaves(clean):
     noisy = with_noise(clean["carphone_pristine"][:1])
     planes = noisy / np.float32(SIGMA)
-    expected = noisy + np.float32(SIGMA) * (cosines.diffuse(planes, np.ones_like(planes[0])) - planes)
+    expected = noisy + np.float32(SIGMA) * (shrinkage.diffuse(planes, np.ones_like(planes[0])) - planes)
     np.testing.assert_allclose(pv.denoise(noisy, radius=0, sigma=SIGMA), expected, atol=1e-6)
 
 

@@ -10,7 +10,7 @@ from test_heat import BOUNDARIES
 
 import pde_video as pv
 from pde_video.kernels.transpose import transpose
-from pde_video.solves import spectral_solve, tridiagonal_solve
+from pde_video.solvers.implicit import spectral_solve, tridiagonal_solve
 
 # More than one block of lines each way and a rest, more rows than a thread takes at a time, and thin ones.
 SHAPES = [(150, 83), (67, 300), (130, 1), (1, 130), (5, 70, 20), (70, 3, 33), (90,)]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.colours import from_opponent, opponent
-from pde_video.cosines import diffuse
 from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.protocols import Array
+from pde_video.solvers.shrinkage import diffuse
 
 MIDDLE = 0.5  # Of the range of values.
 _MEAN = 1 / math.sqrt(3)  # Times the sum of three over √3: their mean.

@@ -10,9 +10,9 @@ import numpy as np
 
 from pde_video.arrays.colours import from_opponent, opponent
 from pde_video.arrays.grid import check_positive
-from pde_video.cosines import diffuse
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
+from pde_video.solvers.shrinkage import diffuse
 
 
 def cosine_diffusion(y: Array, sigma: float) -> Array:

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pde_video.arrays.colours import from_opponent, opponent
-from pde_video.cosines import diffuse, shrink
 from pde_video.estimate import is_scene_cut
 from pde_video.filters.frames import Frames
 from pde_video.motion import flow_between, pyramid
 from pde_video.protocols import Array
+from pde_video.solvers.shrinkage import diffuse, shrink
 from pde_video.stabilise import Stabiliser
 from pde_video.threads import ordered
 from pde_video.trajectories import Seen, astray, averaged, conductance, halved, seen, settled

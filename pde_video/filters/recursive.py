@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.cosines import diffuse, shrink
 from pde_video.filters.frames import Frames
 from pde_video.filters.presets import Noise, Picture, finished, numbered, prepared, remaining
 from pde_video.motion import flow_between
 from pde_video.protocols import Array
+from pde_video.solvers.shrinkage import diffuse, shrink
 from pde_video.threads import ordered
 from pde_video.trajectories import conductance, doubled, edged, halved, seen, toward, warped
 

@@ -12,7 +12,7 @@ import numpy as np
 from pde_video.arrays.grid import check_positive, to_planes
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
-from pde_video.solves import conjugate_gradients
+from pde_video.solvers.implicit import conjugate_gradients
 
 
 @dataclass(frozen=True, init=False)

@@ -11,7 +11,7 @@ import numpy as np
 from pde_video.arrays.grid import BOUNDARIES, as_spacing, as_volume, check_boundary, inverse_squares
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
-from pde_video.solves import conjugate_gradients
+from pde_video.solvers.implicit import conjugate_gradients
 
 
 @dataclass(frozen=True, eq=False)

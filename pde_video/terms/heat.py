@@ -19,9 +19,9 @@ from pde_video.arrays.grid import (
     kernel_scale,
     stable_euler_step,
 )
-from pde_video.marching import Walk
 from pde_video.protocols import Array
-from pde_video.solves import mean_over_axes, spectral_solve, tridiagonal_solve
+from pde_video.solvers.fused_steps import Walk
+from pde_video.solvers.implicit import mean_over_axes, spectral_solve, tridiagonal_solve
 
 
 def narrowly_smoothed(y: Array, width: float, boundary: str) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pde_video.arrays.grid import as_volume, extended, inner
 from pde_video.protocols import Array
-from pde_video.solves import conjugate_gradients, mean_over_axes, tridiagonal_solve
+from pde_video.solvers.implicit import conjugate_gradients, mean_over_axes, tridiagonal_solve
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,8 @@ from pde_video.arrays.grid import (
     stable_euler_step,
 )
 from pde_video.errors import ParameterError
-from pde_video.marching import Walk
 from pde_video.protocols import Array
+from pde_video.solvers.fused_steps import Walk
 from pde_video.terms.heat import narrowly_smoothed, smoothing_steps
 from pde_video.terms.linear import FrozenDiffusion
 from pde_video.threads import each

@@ -1,0 +1,1 @@
+"""Solvers: implicit systems, fused explicit steps, shrinkage in a cosine basis, convolution."""
