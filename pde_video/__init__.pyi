@@ -65,9 +65,9 @@ from pde_video.metrics import compare as compare
 from pde_video.metrics import psnr as psnr
 from pde_video.metrics import ssim as ssim
 from pde_video.metrics import whiteness as whiteness
-from pde_video.motion import occluded as occluded
-from pde_video.motion import optical_flow as optical_flow
-from pde_video.motion import warp as warp
+from pde_video.motion.optical_flow import occluded as occluded
+from pde_video.motion.optical_flow import optical_flow as optical_flow
+from pde_video.motion.optical_flow import warp as warp
 from pde_video.plots import plot_conductances as plot_conductances
 from pde_video.plots import plot_history as plot_history
 from pde_video.plots import plot_order as plot_order

@@ -20,7 +20,7 @@ from pde_video.filters.evolved import METHODS
 from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime
 from pde_video.loop import evolve
-from pde_video.motion import warp
+from pde_video.motion.optical_flow import warp
 from pde_video.protocols import Array
 from pde_video.stabilise import Stabiliser
 from pde_video.steps import aos, explicit_euler, implicit_euler

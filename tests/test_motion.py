@@ -11,7 +11,7 @@ from scipy import ndimage
 
 import pde_video as pv
 from pde_video.kernels.flow import refine
-from pde_video.motion import pyramid
+from pde_video.motion.optical_flow import pyramid
 
 H, W = 160, 200
 INSIDE = np.s_[:, 32:-32, 32:-32]

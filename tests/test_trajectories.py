@@ -7,9 +7,21 @@ import pytest
 from scipy import ndimage
 
 import pde_video as pv
-from pde_video import trajectories
 from pde_video.kernels import trajectories as kernels
-from pde_video.trajectories import EXACT, Seen, astray, averaged, doubled, edged, halved, seen, settled, toward, warped
+from pde_video.motion.averaging import (
+    EXACT,
+    Seen,
+    astray,
+    averaged,
+    doubled,
+    edged,
+    halved,
+    seen,
+    settled,
+    toward,
+    warped,
+)
+from pde_video.motion.optical_flow import averaging
 
 SHARP = -0.75
 SHAPES = [(1, 1), (1, 8), (8, 1), (2, 2), (3, 5), (14, 19), (20, 26)]
@@ -151,11 +163,11 @@ def test_conductance_is_an_exponential_of_smoothed_squares(coarse, kappa, dtype,
     for axis in (0, 1):
         squares = ndimage.correlate1d(squares, BINOMIAL[2 if coarse else 4], axis, mode="nearest")
     wanted = np.exp(-squares / kappa**2)
-    out = trajectories.conductance(here, there, flow, None, kappa)
+    out = averaging.conductance(here, there, flow, None, kappa)
     assert out.dtype == dtype
     np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-12 if dtype == np.float64 else 1e-5)
     lost = rng.random(wanted.shape) < 0.3
-    np.testing.assert_array_equal(trajectories.conductance(here, there, flow, lost, kappa), np.where(lost, 0, out))
+    np.testing.assert_array_equal(averaging.conductance(here, there, flow, lost, kappa), np.where(lost, 0, out))
 
 
 def test_conductance_on_the_fine_grid_with_a_coarse_flow(rng):
@@ -164,9 +176,9 @@ def test_conductance_on_the_fine_grid_with_a_coarse_flow(rng):
     flow = some_flow((11, 16), rng)
     wide = np.stack([2 * twice(plane, 22, 31) for plane in flow])
     lost = rng.random((11, 16)) < 0.3
-    wanted = trajectories.conductance(here, there, wide, None, 0.5)
+    wanted = averaging.conductance(here, there, wide, None, 0.5)
     wanted[lost.repeat(2, axis=0).repeat(2, axis=1)[:22, :31]] = 0
-    np.testing.assert_allclose(trajectories.conductance(here, there, flow, lost, 0.5), wanted, atol=1e-10)
+    np.testing.assert_allclose(averaging.conductance(here, there, flow, lost, 0.5), wanted, atol=1e-10)
 
 
 @pytest.mark.parametrize("coarse", [False, True], ids=["same", "half"])
@@ -275,7 +287,7 @@ def test_threads_change_nothing(threads, rng):
     back, lost = some_flow((102, 33), rng, np.float32), rng.random((102, 33)) < 0.5
 
     def everything() -> list[np.ndarray]:
-        g = trajectories.conductance(here, there, flow, lost, 0.9)
+        g = averaging.conductance(here, there, flow, lost, 0.9)
         return [
             g,
             *averaged(here, [(there, flow, g)]),

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from pde_video import motion
 from pde_video.filters.conversion import to_gray
 from pde_video.protocols import Array
 
@@ -16,10 +15,10 @@ from pde_video.protocols import Array
 class Motion:
     """Where each pixel of frame k goes in frame k + 1 of a clean clip, and which stay in sight.
 
-    `using` has ``optical_flow``, ``warp`` and ``occluded`` like the module `pde_video.motion`.
+    `using` has ``optical_flow``, ``warp`` and ``occluded`` like the module `pde_video.motion.optical_flow`.
     """
 
-    def __init__(self, clean: Array, using: Any = motion) -> None:
+    def __init__(self, clean: Array, using: Any = optical_flow) -> None:
         luma = to_gray(clean)
         self._warp = using.warp
         self._steps = []

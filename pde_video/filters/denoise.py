@@ -21,9 +21,9 @@ from pde_video.filters.lowered import lowered
 from pde_video.filters.presets import PASSES, Noise, along_motion
 from pde_video.filters.recursive import recursive
 from pde_video.hooks import Hook
+from pde_video.motion.averaging import halved
 from pde_video.protocols import Array, Denoiser
 from pde_video.stabilise import Stabiliser
-from pde_video.trajectories import halved
 
 PRESETS = ("fast", *PASSES)
 _LOOKED_AT = 5  # Frames from which unknown noise is estimated: the first that are not one flat colour,

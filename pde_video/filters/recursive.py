@@ -10,11 +10,11 @@ import numpy as np
 
 from pde_video.filters.frames import Frames
 from pde_video.filters.presets import Noise, Picture, finished, numbered, prepared, remaining
-from pde_video.motion import flow_between
+from pde_video.motion.averaging import conductance, doubled, edged, halved, seen, toward, warped
+from pde_video.motion.optical_flow import flow_between
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse, shrink
 from pde_video.threads import ordered
-from pde_video.trajectories import conductance, doubled, edged, halved, seen, toward, warped
 
 _CONTRAST, _SMOOTHNESS = 0.75, 20.0  # Of the temporal flux, in units of the noise; of the motion.
 _LEAST = 1 / 16  # Share of the noise below which the average forgets: less would gain little and blur with each warp.

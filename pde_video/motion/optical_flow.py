@@ -9,8 +9,8 @@ import numpy as np
 from pde_video.arrays.grid import all_finite
 from pde_video.errors import InputError, ParameterError
 from pde_video.kernels import flow as kernels
+from pde_video.motion.averaging import EXACT, astray, doubled, edged, halved, warped
 from pde_video.protocols import Array
-from pde_video.trajectories import EXACT, astray, doubled, edged, halved, warped
 
 _COARSEST = 8  # Sides in pixels, at least, of the coarsest level.
 _WARPS, _SWEEPS = 2, 10  # On every level: linearisations, and steps of diffusion after each.
