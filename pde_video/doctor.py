@@ -19,18 +19,18 @@ from pde_video.filters.denoise import PRESETS, denoise
 from pde_video.filters.evolved import METHODS
 from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime
-from pde_video.loop import evolve
+from pde_video.integrators.loop import evolve
+from pde_video.integrators.steps import aos, explicit_euler, implicit_euler
+from pde_video.integrators.times import uniform
 from pde_video.motion.optical_flow import warp
 from pde_video.protocols import Array
 from pde_video.stabilise import Stabiliser
-from pde_video.steps import aos, explicit_euler, implicit_euler
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik
 from pde_video.terms.shock import Shock
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
 from pde_video.terms.total_variation import TotalVariation, tv_minimize
 from pde_video.threads import each, num_threads
-from pde_video.times import uniform
 
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "av", "imageio", "tifffile", "safetensors")
 _FRAMES = (16, 720, 1280)  # Float32: 59 MB, more than the caches of most machines hold.

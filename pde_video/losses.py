@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pde_video.errors import DtypeError, ParameterError
+from pde_video.integrators.times import range_width
 from pde_video.protocols import Array, Denoiser
 from pde_video.schedules import Schedule
-from pde_video.times import range_width
 
 
 class Bound(NamedTuple):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pde_video.errors import ParameterError
-from pde_video.history import History
-from pde_video.loop import evolution
+from pde_video.integrators.history import History
+from pde_video.integrators.loop import evolution
+from pde_video.integrators.steps import explicit_euler
 from pde_video.protocols import Array, Step, Term
-from pde_video.steps import explicit_euler
 from pde_video.terms.perona_malik import CONDUCTANCES
 
 if TYPE_CHECKING:

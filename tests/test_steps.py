@@ -11,7 +11,7 @@ from scipy.linalg import expm
 from test_heat import BOUNDARIES, GRIDS, mode
 
 import pde_video as pv
-from pde_video.cycles import _leja
+from pde_video.integrators.cycles import _leja
 
 STEPS = [pv.explicit_euler, pv.implicit_euler, pv.crank_nicolson, pv.heun, pv.aos, pv.fed, pv.fsi, pv.rkl2]
 

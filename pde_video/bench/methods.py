@@ -27,9 +27,9 @@ from pde_video.filters.denoise import PRESETS, denoise
 from pde_video.filters.evolved import METHODS as ALONE
 from pde_video.filters.lowered import METHODS as BY_DENOISER
 from pde_video.filters.spacetime import spacetime
+from pde_video.integrators.times import uniform
 from pde_video.protocols import Array
 from pde_video.terms.perona_malik import PeronaMalik
-from pde_video.times import uniform
 
 OURS = "pde-video"
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from pde_video.denoisers.checks import as_estimate, as_frames, check_callable, name_of, naming
 from pde_video.errors import ParameterError
+from pde_video.integrators.times import range_width
 from pde_video.protocols import Array
 from pde_video.schedules import Schedule
-from pde_video.times import range_width
 
 Range = tuple[float, float]
 

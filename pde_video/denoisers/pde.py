@@ -10,10 +10,10 @@ import numpy as np
 
 from pde_video.arrays.grid import check_positive
 from pde_video.errors import ParameterError
-from pde_video.loop import evolve
+from pde_video.integrators.loop import evolve
+from pde_video.integrators.steps import implicit_euler
+from pde_video.integrators.times import uniform
 from pde_video.protocols import Array, Denoiser, Step
-from pde_video.steps import implicit_euler
-from pde_video.times import uniform
 
 
 def as_denoiser(

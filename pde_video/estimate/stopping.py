@@ -10,9 +10,9 @@ import numpy as np
 
 from pde_video.errors import ParameterError
 from pde_video.estimate.blocks import saturation
-from pde_video.loop import evolution
+from pde_video.integrators.loop import evolution
+from pde_video.integrators.steps import explicit_euler
 from pde_video.protocols import Array, Step
-from pde_video.steps import explicit_euler
 
 _PROBE = 0.1  # ε in units of σ: far above the rounding of float32, far below what changes the diffusion.
 _REFERENCE = 1.5  # Pixels by which the picture is smoothed to guess how far above white a white pixel was.

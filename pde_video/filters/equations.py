@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from pde_video import cycles, steps
 from pde_video.arrays.grid import check_positive
 from pde_video.errors import ParameterError
 from pde_video.estimate import estimate_kappa
@@ -14,12 +13,13 @@ from pde_video.filters.frames import Frames
 from pde_video.filters.framewise import framewise
 from pde_video.filters.lift import video_filter
 from pde_video.filters.spacetime import spacetime as along_time
+from pde_video.integrators import cycles, steps
+from pde_video.integrators.times import uniform
 from pde_video.protocols import Array
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
 from pde_video.terms.total_variation import TotalVariation
-from pde_video.times import uniform
 
 STEPS: dict[str, Any] = {
     "explicit-euler": steps.explicit_euler,

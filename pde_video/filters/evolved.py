@@ -10,11 +10,11 @@ import numpy as np
 
 from pde_video.estimate import stopping_time
 from pde_video.filters.frames import Frames
-from pde_video.loop import evolve
+from pde_video.integrators.loop import evolve
+from pde_video.integrators.times import uniform
 from pde_video.protocols import Array, Times
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik
-from pde_video.times import uniform
 
 _EVERY = 25  # Frames after which the time is chosen anew: scenes change, and what is smooth wants longer.
 _PATCH = 160  # Side in pixels of the patches on which it is chosen.

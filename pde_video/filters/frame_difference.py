@@ -9,7 +9,7 @@ from pde_video.arrays.grid import check_positive
 from pde_video.errors import ParameterError
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
-from pde_video.loop import evolve
+from pde_video.integrators.loop import evolve
 from pde_video.protocols import Array
 from pde_video.terms.frame_difference import FrameDifference
 

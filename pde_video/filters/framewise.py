@@ -7,9 +7,9 @@ from typing import Any
 
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
-from pde_video.loop import evolve
+from pde_video.integrators.loop import evolve
+from pde_video.integrators.steps import explicit_euler
 from pde_video.protocols import Array, Step
-from pde_video.steps import explicit_euler
 
 
 def framewise(term: Any, times: Any, step: Step = explicit_euler, *, check: bool = True) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from pde_video.errors import ParameterError
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
 from pde_video.hooks import Hook
-from pde_video.loop import check_finite, evolve
+from pde_video.integrators.loop import check_finite, evolve
 from pde_video.protocols import Array, Denoiser, Step
 from pde_video.sampling import posterior_mean
 from pde_video.terms.reverse import Reverse

@@ -17,12 +17,12 @@ from pde_video.filters.lift import video_filter
 from pde_video.filters.noise import gaussian_noise
 from pde_video.filters.reverse import reverse
 from pde_video.hooks import Hook
-from pde_video.loop import evolve
+from pde_video.integrators.loop import evolve
+from pde_video.integrators.times import ddpm, range_width
 from pde_video.protocols import Array, Denoiser, Step
 from pde_video.sampling import ancestral, replacement
 from pde_video.schedules import Schedule
 from pde_video.terms.reverse import Reverse
-from pde_video.times import ddpm, range_width
 
 
 def sample(

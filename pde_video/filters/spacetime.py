@@ -13,7 +13,7 @@ from pde_video.errors import ParameterError
 from pde_video.estimate import is_scene_cut
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
-from pde_video.loop import evolve, explicit_times
+from pde_video.integrators.loop import evolve, explicit_times
 from pde_video.protocols import Array, Term
 
 _BLOCK = 8  # Frames that a level hands on at a time; the frames around them are computed again.

@@ -23,7 +23,7 @@ from pde_video.arrays.grid import (
     stable_euler_step,
 )
 from pde_video.errors import SolverError
-from pde_video.loop import as_state
+from pde_video.integrators.loop import as_state
 from pde_video.protocols import Array
 from pde_video.terms.linear import FrozenDiffusion
 from pde_video.threads import available, each

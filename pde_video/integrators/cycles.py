@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from pde_video.errors import ParameterError
+from pde_video.integrators.steps import freeze
 from pde_video.protocols import Array
-from pde_video.steps import freeze
 
 _MOST = 10_000  # Inner steps of a cycle: beyond, rounding and the search for their order cost more than they win.
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from pde_video.arrays.grid import all_finite, as_planes, from_planes, to_planes
 from pde_video.errors import DtypeError, InputError, ParameterError, UnstableStepError
+from pde_video.integrators.steps import explicit_euler
 from pde_video.protocols import Array, Step, Term
-from pde_video.steps import explicit_euler
 
 _ROUNDING = 1e-6  # A step this little above the bound is the bound, computed in another order.
 

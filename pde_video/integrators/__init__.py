@@ -1,0 +1,1 @@
+"""The loop, the integrators and their times, records of what happened on the way."""
