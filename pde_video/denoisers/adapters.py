@@ -13,7 +13,7 @@ from pde_video.denoisers.checks import as_estimate, as_frames, check_callable, n
 from pde_video.errors import ParameterError
 from pde_video.integrators.times import range_width
 from pde_video.protocols import Array
-from pde_video.schedules import Schedule
+from pde_video.reverse_process.schedules import Schedule
 
 Range = tuple[float, float]
 

@@ -18,7 +18,7 @@ from pde_video.denoisers.layouts import LAYOUTS, Direct, Network
 from pde_video.denoisers.onnx_bytes import names_other_files
 from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.protocols import Array, Denoiser
-from pde_video.schedules import Schedule
+from pde_video.reverse_process.schedules import Schedule
 from pde_video.threads import num_threads
 
 KINDS = ("denoiser", "eps", "x0", "v")

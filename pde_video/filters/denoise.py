@@ -20,9 +20,9 @@ from pde_video.filters.lowered import METHODS as BY_DENOISER
 from pde_video.filters.lowered import lowered
 from pde_video.filters.presets import PASSES, Noise, along_motion
 from pde_video.filters.recursive import recursive
-from pde_video.hooks import Hook
 from pde_video.motion.averaging import halved
 from pde_video.protocols import Array, Denoiser
+from pde_video.reverse_process.hooks import Hook
 from pde_video.stabilise import Stabiliser
 
 PRESETS = ("fast", *PASSES)

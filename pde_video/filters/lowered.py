@@ -13,8 +13,8 @@ from pde_video.denoisers.planes import Planewise
 from pde_video.denoisers.prior import cosine_diffusion
 from pde_video.filters.frames import Frames
 from pde_video.filters.reverse import reverse
-from pde_video.hooks import Hook
 from pde_video.protocols import Array, Denoiser
+from pde_video.reverse_process.hooks import Hook
 
 METHODS = ("ddpm", "learned")
 _STEPS = 2  # docs/learned.md has the figures.

@@ -16,11 +16,11 @@ from pde_video.denoisers.checks import as_estimate, name_of, naming
 from pde_video.errors import ParameterError
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
-from pde_video.hooks import Hook
 from pde_video.integrators.loop import check_finite, evolve
 from pde_video.protocols import Array, Denoiser, Step
-from pde_video.sampling import posterior_mean
-from pde_video.terms.reverse import Reverse
+from pde_video.reverse_process.hooks import Hook
+from pde_video.reverse_process.reverse_term import Reverse
+from pde_video.reverse_process.samplers import posterior_mean
 
 
 def reverse(

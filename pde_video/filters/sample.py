@@ -16,13 +16,13 @@ from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
 from pde_video.filters.noise import gaussian_noise
 from pde_video.filters.reverse import reverse
-from pde_video.hooks import Hook
 from pde_video.integrators.loop import evolve
 from pde_video.integrators.times import ddpm, range_width
 from pde_video.protocols import Array, Denoiser, Step
-from pde_video.sampling import ancestral, replacement
-from pde_video.schedules import Schedule
-from pde_video.terms.reverse import Reverse
+from pde_video.reverse_process.hooks import Hook
+from pde_video.reverse_process.reverse_term import Reverse
+from pde_video.reverse_process.samplers import ancestral, replacement
+from pde_video.reverse_process.schedules import Schedule
 
 
 def sample(

@@ -10,7 +10,7 @@ import numpy as np
 from pde_video.arrays.grid import check_positive, check_whole
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
-from pde_video.schedules import Schedule
+from pde_video.reverse_process.schedules import Schedule
 
 _MOST_STEPS = 10_000_000  # Nobody waits for more, and the times alone would fill the memory.
 

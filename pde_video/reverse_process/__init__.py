@@ -1,0 +1,1 @@
+"""The reverse process of diffusion models: schedules, its term, samplers, hooks, losses."""
