@@ -19,6 +19,7 @@ from pde_video.estimate.contrast import estimate_kappa as estimate_kappa
 from pde_video.estimate.noise import estimate_noise as estimate_noise
 from pde_video.estimate.noise import estimate_poisson_gaussian as estimate_poisson_gaussian
 from pde_video.estimate.noise import estimate_sigma as estimate_sigma
+from pde_video.estimate.stabiliser import Stabiliser as Stabiliser
 from pde_video.estimate.stopping import StoppingTime as StoppingTime
 from pde_video.estimate.stopping import stopping_time as stopping_time
 from pde_video.filters.conversion import clip as clip
@@ -91,7 +92,6 @@ from pde_video.reverse_process.samplers import ddim as ddim
 from pde_video.reverse_process.samplers import posterior_mean as posterior_mean
 from pde_video.reverse_process.samplers import replacement as replacement
 from pde_video.reverse_process.schedules import Schedule as Schedule
-from pde_video.stabilise import Stabiliser as Stabiliser
 from pde_video.terms.compose import Fidelity as Fidelity
 from pde_video.terms.compose import Masked as Masked
 from pde_video.terms.compose import Source as Source

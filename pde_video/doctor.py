@@ -15,6 +15,7 @@ import numpy as np
 
 from pde_video.arrays.grid import BOUNDARIES
 from pde_video.denoisers.network import FORMAT, Network, shapes
+from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters.denoise import PRESETS, denoise
 from pde_video.filters.evolved import METHODS
 from pde_video.filters.framewise import framewise
@@ -24,7 +25,6 @@ from pde_video.integrators.steps import aos, explicit_euler, implicit_euler
 from pde_video.integrators.times import uniform
 from pde_video.motion.optical_flow import warp
 from pde_video.protocols import Array
-from pde_video.stabilise import Stabiliser
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik
 from pde_video.terms.shock import Shock

@@ -13,6 +13,7 @@ from pde_video.arrays.colours import opponent
 from pde_video.arrays.grid import check_whole
 from pde_video.errors import ParameterError
 from pde_video.estimate import estimate_noise, estimate_poisson_gaussian, estimate_sigma, is_scene_cut
+from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters.evolved import METHODS, evolved
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
@@ -23,7 +24,6 @@ from pde_video.filters.recursive import recursive
 from pde_video.motion.averaging import halved
 from pde_video.protocols import Array, Denoiser
 from pde_video.reverse_process.hooks import Hook
-from pde_video.stabilise import Stabiliser
 
 PRESETS = ("fast", *PASSES)
 _LOOKED_AT = 5  # Frames from which unknown noise is estimated: the first that are not one flat colour,

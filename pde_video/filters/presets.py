@@ -12,12 +12,12 @@ import numpy as np
 
 from pde_video.arrays.colours import from_opponent, opponent
 from pde_video.estimate import is_scene_cut
+from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters.frames import Frames
 from pde_video.motion.averaging import Seen, astray, averaged, conductance, halved, seen, settled
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse, shrink
-from pde_video.stabilise import Stabiliser
 from pde_video.threads import ordered
 
 
