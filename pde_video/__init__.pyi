@@ -61,10 +61,10 @@ from pde_video.integrators.steps import implicit_euler as implicit_euler
 from pde_video.integrators.times import ddpm as ddpm
 from pde_video.integrators.times import karras as karras
 from pde_video.integrators.times import uniform as uniform
-from pde_video.metrics import compare as compare
-from pde_video.metrics import psnr as psnr
-from pde_video.metrics import ssim as ssim
-from pde_video.metrics import whiteness as whiteness
+from pde_video.metrics.quality import compare as compare
+from pde_video.metrics.quality import psnr as psnr
+from pde_video.metrics.quality import ssim as ssim
+from pde_video.metrics.quality import whiteness as whiteness
 from pde_video.motion.optical_flow import occluded as occluded
 from pde_video.motion.optical_flow import optical_flow as optical_flow
 from pde_video.motion.optical_flow import warp as warp

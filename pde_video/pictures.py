@@ -12,7 +12,7 @@ import numpy as np
 
 from pde_video.errors import ParameterError
 from pde_video.filters.geometry import crop
-from pde_video.metrics import Comparison
+from pde_video.metrics.quality import Comparison
 from pde_video.protocols import Array
 from pde_video.video.files import read, write_together
 from pde_video.video.outputs import check_distinct, check_output

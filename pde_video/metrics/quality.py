@@ -9,8 +9,8 @@ from itertools import zip_longest
 import numpy as np
 
 from pde_video.errors import InputError
+from pde_video.metrics.whiteness import Whiteness
 from pde_video.protocols import Array
-from pde_video.residuals import Whiteness
 
 
 def mean_squared_error(reference: Array, other: Array) -> float:

@@ -1,0 +1,1 @@
+"""How good a result is: PSNR, SSIM, whiteness of what was removed."""
