@@ -19,9 +19,8 @@ import pde_video as pv
 from benchmarks.measuring import interleaved, machine, median, spread, table
 from benchmarks.quality import real_clips
 from pde_video.bench.noise import Noise
-from pde_video.filters import presets
-from pde_video.filters.denoise import PRESETS
-from pde_video.filters.presets import PASSES
+from pde_video.denoising.along_motion import PASSES
+from pde_video.denoising.denoise import PRESETS
 from pde_video.solvers import shrinkage
 
 _SIGMAS = (10, 20, 40)

@@ -19,7 +19,7 @@ import numpy as np
 import pde_video as pv
 from benchmarks import measuring
 from benchmarks.quality import real_clips
-from pde_video.filters.presets import PASSES, Noise, Picture, flow, prepared
+from pde_video.denoising.along_motion import PASSES, Noise, Picture, flow, prepared
 from pde_video.motion.averaging import edged, halved, warped
 from pde_video.motion.optical_flow import flow_between, pyramid
 

@@ -10,6 +10,7 @@ from pde_video.denoisers.prior import SmoothPrior as SmoothPrior
 from pde_video.denoisers.prior import cosine_diffusion as cosine_diffusion
 from pde_video.denoisers.windows import recurrent as recurrent
 from pde_video.denoisers.windows import windowed as windowed
+from pde_video.denoising.denoise import denoise as denoise
 from pde_video.errors import InputError as InputError
 from pde_video.errors import OutputError as OutputError
 from pde_video.errors import ParameterError as ParameterError
@@ -25,7 +26,6 @@ from pde_video.estimate.stopping import stopping_time as stopping_time
 from pde_video.filters.conversion import clip as clip
 from pde_video.filters.conversion import normalize as normalize
 from pde_video.filters.conversion import to_gray as to_gray
-from pde_video.filters.denoise import denoise as denoise
 from pde_video.filters.extrapolate import extrapolate as extrapolate
 from pde_video.filters.extrapolate import video_diffusion as video_diffusion
 from pde_video.filters.frame_difference import frame_difference as frame_difference

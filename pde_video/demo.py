@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.denoising.denoise import denoise
 from pde_video.errors import OutputError
-from pde_video.filters.denoise import denoise
 from pde_video.filters.noise import gaussian_noise
 from pde_video.metrics.quality import Psnr
 from pde_video.metrics.whiteness import Whiteness

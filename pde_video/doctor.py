@@ -15,9 +15,9 @@ import numpy as np
 
 from pde_video.arrays.grid import BOUNDARIES
 from pde_video.denoisers.network import FORMAT, Network, shapes
+from pde_video.denoising.by_evolution import METHODS
+from pde_video.denoising.denoise import PRESETS, denoise
 from pde_video.estimate.stabiliser import Stabiliser
-from pde_video.filters.denoise import PRESETS, denoise
-from pde_video.filters.evolved import METHODS
 from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime
 from pde_video.integrators.loop import evolve

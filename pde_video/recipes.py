@@ -12,12 +12,12 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pde_video.denoising.along_motion import PASSES
+from pde_video.denoising.denoise import denoise
 from pde_video.errors import ParameterError
 from pde_video.filters import conversion, equations, geometry, noise
-from pde_video.filters.denoise import denoise
 from pde_video.filters.extrapolate import extrapolate
 from pde_video.filters.frame_difference import frame_difference
-from pde_video.filters.presets import PASSES
 
 Recipe = Sequence[Mapping[str, Any]]
 

@@ -443,10 +443,10 @@ def test_completion_knows_commands_options_and_names():
 
 
 def test_names_that_complete_are_those_of_the_library():
-    from pde_video.filters.denoise import PRESETS
+    from pde_video.denoising.by_denoiser import METHODS as BY_DENOISER
+    from pde_video.denoising.by_evolution import METHODS
+    from pde_video.denoising.denoise import PRESETS
     from pde_video.filters.equations import STEPS
-    from pde_video.filters.evolved import METHODS
-    from pde_video.filters.lowered import METHODS as BY_DENOISER
     from pde_video.terms.perona_malik import CONDUCTANCES
 
     assert completed(["denoise", "--preset"], "") == set(PRESETS)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.filters import presets, recursive
-from pde_video.filters.denoise import PRESETS
+from pde_video.denoising import along_motion, recursive
+from pde_video.denoising.denoise import PRESETS
 from pde_video.solvers import shrinkage
 
 # Frames of the clips, and whether they are halved; the least mean PSNR at σ = 20/255, over the three.
@@ -68,7 +68,7 @@ def test_knowing_the_noise_is_worth_little(preset, sigma, clean):
 
 
 def test_the_average_of_a_still_scene_gains_as_theory_says(clean, monkeypatch):
-    monkeypatch.setattr(presets, "diffuse", lambda mean, variance, step: mean)  # The average alone.
+    monkeypatch.setattr(along_motion, "diffuse", lambda mean, variance, step: mean)  # The average alone.
     still = np.repeat(clean["bikes"][:1, :160, :256], 17, axis=0)
     noisy = with_noise(still)
     for radius in (1, 2, 4, 8):
@@ -101,7 +101,7 @@ def test_what_stands_still_is_not_moved(clean, monkeypatch):
     still = np.repeat(clean["bigbuckbunny"][:1, :160, :256], 13, axis=0)
     noisy = with_noise(still)
     reached = pv.psnr(still[6], pv.denoise(noisy, sigma=SIGMA)[6])
-    monkeypatch.setattr(presets, "flow_between", lambda a, b, smoothness: np.zeros((2, *a[0].shape), np.float32))
+    monkeypatch.setattr(along_motion, "flow_between", lambda a, b, smoothness: np.zeros((2, *a[0].shape), np.float32))
     assert reached > pv.psnr(still[6], pv.denoise(noisy, sigma=SIGMA)[6]) - 0.4  # Trembling would cost 0.8 dB.
 
 

@@ -9,7 +9,7 @@ import pytest
 from scipy.fft import dctn, idctn
 
 import pde_video as pv
-from pde_video.filters.lowered import levels
+from pde_video.denoising.by_denoiser import levels
 
 
 def heat(gamma=0.002):

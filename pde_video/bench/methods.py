@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from pde_video.bench import ffmpeg, peers
+from pde_video.denoising.by_denoiser import METHODS as BY_DENOISER
+from pde_video.denoising.by_evolution import METHODS as ALONE
+from pde_video.denoising.denoise import PRESETS, denoise
 from pde_video.errors import ParameterError
 from pde_video.estimate import estimate_sigma
-from pde_video.filters.denoise import PRESETS, denoise
-from pde_video.filters.evolved import METHODS as ALONE
-from pde_video.filters.lowered import METHODS as BY_DENOISER
 from pde_video.filters.spacetime import spacetime
 from pde_video.integrators.times import uniform
 from pde_video.protocols import Array

@@ -11,16 +11,16 @@ import numpy as np
 
 from pde_video.arrays.colours import opponent
 from pde_video.arrays.grid import check_whole
+from pde_video.denoising.along_motion import PASSES, Noise, along_motion
+from pde_video.denoising.by_denoiser import METHODS as BY_DENOISER
+from pde_video.denoising.by_denoiser import lowered
+from pde_video.denoising.by_evolution import METHODS, evolved
+from pde_video.denoising.recursive import recursive
 from pde_video.errors import ParameterError
 from pde_video.estimate import estimate_noise, estimate_poisson_gaussian, estimate_sigma, is_scene_cut
 from pde_video.estimate.stabiliser import Stabiliser
-from pde_video.filters.evolved import METHODS, evolved
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
-from pde_video.filters.lowered import METHODS as BY_DENOISER
-from pde_video.filters.lowered import lowered
-from pde_video.filters.presets import PASSES, Noise, along_motion
-from pde_video.filters.recursive import recursive
 from pde_video.motion.averaging import halved
 from pde_video.protocols import Array, Denoiser
 from pde_video.reverse_process.hooks import Hook

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.denoising.along_motion import Noise, Picture, finished, numbered, prepared, remaining
 from pde_video.filters.frames import Frames
-from pde_video.filters.presets import Noise, Picture, finished, numbered, prepared, remaining
 from pde_video.motion.averaging import conductance, doubled, edged, halved, seen, toward, warped
 from pde_video.motion.optical_flow import flow_between
 from pde_video.protocols import Array

@@ -1,0 +1,1 @@
+"""The denoiser: along motion, recursive, by evolution, by a denoiser."""
