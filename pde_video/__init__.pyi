@@ -61,6 +61,7 @@ from pde_video.integrators.steps import implicit_euler as implicit_euler
 from pde_video.integrators.times import ddpm as ddpm
 from pde_video.integrators.times import karras as karras
 from pde_video.integrators.times import uniform as uniform
+from pde_video.jobs.run import run as run
 from pde_video.metrics.quality import compare as compare
 from pde_video.metrics.quality import psnr as psnr
 from pde_video.metrics.quality import ssim as ssim
@@ -108,6 +109,5 @@ from pde_video.threads import num_threads as num_threads
 from pde_video.threads import set_num_threads as set_num_threads
 from pde_video.video.files import read as read
 from pde_video.video.files import write as write
-from pde_video.video.running import run as run
 
 __version__: str

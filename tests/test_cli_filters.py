@@ -21,7 +21,7 @@ from pde_video.cli import main
 from pde_video.cli.main import cli
 from pde_video.cli.options import Range, Time
 from pde_video.cli.progress import duration, shown_progress, told_by_the_minute
-from pde_video.recipes import build
+from pde_video.jobs.recipes import build
 
 
 @pytest.fixture(autouse=True)

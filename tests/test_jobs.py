@@ -122,7 +122,7 @@ def test_a_dry_run_of_an_input_of_unknown_length(tmp_path, monkeypatch):
         video.count = None
         return video
 
-    monkeypatch.setattr("pde_video.video.running.read", without_count)
+    monkeypatch.setattr("pde_video.jobs.run.read", without_count)
     told = dry_run(Job(tmp_path / "in.npy", tmp_path / "out.npy", HEAT))
     assert (told["frames"], told["expected_seconds"], told["expected_bytes"]) == (None, None, None)
 

@@ -8,7 +8,7 @@ import pytest
 import pde_video as pv
 from pde_video.errors import ParameterError
 from pde_video.filters import equations
-from pde_video.recipes import RECIPES, Memory, build, from_toml, memory
+from pde_video.jobs.recipes import RECIPES, Memory, build, from_toml, memory
 
 
 def applied(video, *recipe, report=None):

@@ -224,7 +224,7 @@ def pipeline(recipe: str) -> Recipe:
     Example: pde-video pipeline FILE.toml in.mp4 out.mp4
              pde-video pipeline FILE.toml in.mp4 out.mkv --lossless
     """
-    from pde_video.recipes import from_toml
+    from pde_video.jobs.recipes import from_toml
 
     return from_toml(recipe)
 

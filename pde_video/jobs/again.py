@@ -14,7 +14,7 @@ import numpy as np
 from pde_video import __version__
 from pde_video.errors import InputError
 from pde_video.jobs.job import Job, run_job, sidecar_of
-from pde_video.recipes import RECIPES
+from pde_video.jobs.recipes import RECIPES
 from pde_video.video.files import read
 from pde_video.video.outputs import check_distinct
 from pde_video.video.pipes import DASH

@@ -12,12 +12,12 @@ from typing import Any
 from pde_video import __version__
 from pde_video.errors import OutputError, ParameterError
 from pde_video.filters.lift import pipeline
-from pde_video.recipes import build, files_of
+from pde_video.jobs.recipes import build, files_of
+from pde_video.jobs.run import run
 from pde_video.video.files import format_of, read
 from pde_video.video.outputs import check_distinct, check_output, whole
 from pde_video.video.pipes import DASH, is_standard
 from pde_video.video.provenance import fingerprint, plain
-from pde_video.video.running import run
 
 ON_MISSING = ("refuse", "mask")
 

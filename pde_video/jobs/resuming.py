@@ -24,13 +24,13 @@ import numpy as np
 from pde_video.errors import OutputError, ParameterError
 from pde_video.filters.lift import pipeline
 from pde_video.jobs.job import Job, write_sidecar
+from pde_video.jobs.recipes import Memory, memory
+from pde_video.jobs.run import completed, facts_of
 from pde_video.protocols import Array
-from pde_video.recipes import Memory, memory
 from pde_video.video.files import format_of, read, write
 from pde_video.video.outputs import check_distinct, check_output, whole
 from pde_video.video.pipes import is_standard
 from pde_video.video.provenance import as_text, fingerprint, plain
-from pde_video.video.running import completed, facts_of
 from pde_video.video.source import FileVideo
 
 _NOTES = "notes.json"

@@ -17,8 +17,8 @@ from safetensors.numpy import load_file, save_file
 
 import pde_video as pv
 from pde_video.jobs.job import Job, run_job
+from pde_video.jobs.recipes import Memory
 from pde_video.jobs.resuming import LENGTH, folder_of, run_in_segments, run_resumable
-from pde_video.recipes import Memory
 
 FRAMES = 180
 SHIPPED = Path(pv.__file__).parent / "denoisers" / "shipped.safetensors"
