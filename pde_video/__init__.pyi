@@ -69,10 +69,6 @@ from pde_video.metrics.quality import whiteness as whiteness
 from pde_video.motion.optical_flow import occluded as occluded
 from pde_video.motion.optical_flow import optical_flow as optical_flow
 from pde_video.motion.optical_flow import warp as warp
-from pde_video.plots import plot_conductances as plot_conductances
-from pde_video.plots import plot_history as plot_history
-from pde_video.plots import plot_order as plot_order
-from pde_video.plots import plot_scale_space as plot_scale_space
 from pde_video.protocols import Denoiser as Denoiser
 from pde_video.protocols import Filter as Filter
 from pde_video.protocols import Step as Step
@@ -107,6 +103,10 @@ from pde_video.terms.total_variation import TotalVariation as TotalVariation
 from pde_video.terms.total_variation import tv_minimize as tv_minimize
 from pde_video.threads import num_threads as num_threads
 from pde_video.threads import set_num_threads as set_num_threads
+from pde_video.tools.plots import plot_conductances as plot_conductances
+from pde_video.tools.plots import plot_history as plot_history
+from pde_video.tools.plots import plot_order as plot_order
+from pde_video.tools.plots import plot_scale_space as plot_scale_space
 from pde_video.video.files import read as read
 from pde_video.video.files import write as write
 

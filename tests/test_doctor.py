@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video import doctor
 from pde_video.cli import main
+from pde_video.tools import doctor
 
 MAIN = [sys.executable, "-m", "pde_video"]
 # Other sizes than `warm_up` uses: kernels may not depend on them.
@@ -56,7 +56,7 @@ def test_warmup_says_what_it_did_and_what_it_waits_for(warm):
 def test_after_warmup_nothing_is_compiled(warm):
     code = CLIPS + "print(tally.compiled, tally.loaded > 0)"
     assert python(code, NUMBA_CACHE_DIR=str(warm["folder"])) == "0 True"
-    code = "from pde_video.doctor import warm_up; print(warm_up()['compiled'])"
+    code = "from pde_video.tools.doctor import warm_up; print(warm_up()['compiled'])"
     assert python(code, NUMBA_CACHE_DIR=str(warm["folder"])) == "0"
 
 
@@ -139,7 +139,9 @@ def test_doctor_tells_what_is_there(call):
 
 @pytest.mark.parametrize(("variable", "source"), [("3", "PDE_VIDEO_NUM_THREADS"), ("", "the CPUs that")])
 def test_doctor_says_where_the_number_of_threads_comes_from(variable, source):
-    code = "from pde_video.doctor import examine; facts = examine(); print(facts['threads'], facts['threads_from'])"
+    code = (
+        "from pde_video.tools.doctor import examine; facts = examine(); print(facts['threads'], facts['threads_from'])"
+    )
     number, text = python(code, PDE_VIDEO_NUM_THREADS=variable).split(" ", 1)
     assert text.startswith(source)
     assert number == variable or not variable

@@ -12,8 +12,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
-from pde_video.demo import demonstrate
-from pde_video.pictures import compare_files, enlarged, most_textured, side_by_side
+from pde_video.tools.demo import demonstrate
+from pde_video.tools.pictures import compare_files, enlarged, most_textured, side_by_side
 from pde_video.video.files import write_together
 from pde_video.video.overlap import all_behind
 
@@ -296,7 +296,7 @@ def clip(tmp_path):
 
 def test_demo_decodes_once_and_writes_what_it_measured(clip, tmp_path, monkeypatch):
     opened = []
-    monkeypatch.setattr("pde_video.demo.read", lambda path: opened.append(Counted(pv.read(path))) or opened[-1])
+    monkeypatch.setattr("pde_video.tools.demo.read", lambda path: opened.append(Counted(pv.read(path))) or opened[-1])
     figures = demonstrate(clip, 20.0, tmp_path / "out")
     assert [video.times for video in opened] == [1]
     clean = np.stack(list(pv.read(clip)))

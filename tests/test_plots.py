@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.plots import plot_conductances, plot_history, plot_order, plot_scale_space
 from pde_video.terms.perona_malik import CONDUCTANCES
+from pde_video.tools.plots import plot_conductances, plot_history, plot_order, plot_scale_space
 
 
 def test_scale_space_shows_the_states_of_evolve(rng):

@@ -28,7 +28,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pde_video as pv
-from pde_video.plots import plot_conductances
+from pde_video.tools.plots import plot_conductances
 
 
 def rate_slices(u, kappa):

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.dtypes import scale_of
-from pde_video.demo import moving_scene
 from pde_video.errors import InputError, ParameterError
 from pde_video.filters.conversion import to_gray
 from pde_video.protocols import Array
+from pde_video.tools.demo import moving_scene
 from pde_video.video.files import read
 
 

@@ -18,9 +18,9 @@ from pde_video.bench.clips import Clip
 from pde_video.bench.methods import METHODS, Method, first_call
 from pde_video.bench.noise import Noise
 from pde_video.bench.temporal import Motion
-from pde_video.doctor import examine
 from pde_video.metrics.quality import psnr, ssim
 from pde_video.protocols import Array
+from pde_video.tools.doctor import examine
 
 _MIDDLE = 128  # Side in pixels of the part on which the strength of a slow peer is chosen.
 _FIRST = 4  # Frames of the calls that load and compile.

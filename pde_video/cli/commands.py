@@ -60,7 +60,7 @@ def demo(
     Example: pde-video demo
              pde-video demo clip.mp4 --sigma 20 -o results
     """
-    from pde_video.demo import demonstrate
+    from pde_video.tools.demo import demonstrate
 
     figures = demonstrate(
         clip, sigma, folder, preset=preset, method=method, seed=seed, place=place, force=force, progress=shown_progress
@@ -119,7 +119,7 @@ def compare(
     Example: pde-video compare clean.mp4 denoised.mp4
              pde-video compare noisy.mp4 denoised.mp4 -o both.mp4 --picture crop.png
     """
-    from pde_video.pictures import compare_files
+    from pde_video.tools.pictures import compare_files
 
     figures = compare_files(
         reference, file, video=output, picture=picture, place=place, force=force, progress=shown_progress
@@ -135,7 +135,7 @@ def warmup(as_json: bool) -> None:
     \b
     Example: pde-video warmup
     """
-    from pde_video.doctor import warm_up
+    from pde_video.tools.doctor import warm_up
 
     show(warm_up(), as_json)
 
@@ -149,6 +149,6 @@ def doctor(seconds: float, as_json: bool) -> None:
     \b
     Example: pde-video doctor --json
     """
-    from pde_video.doctor import examine, measure
+    from pde_video.tools.doctor import examine, measure
 
     show({"version": __version__, **examine(), **measure(seconds)}, as_json)

@@ -57,7 +57,7 @@ def plot_scale_space(term: Term, y: Array, times: Sequence[float], *, step: Step
     Examples
     --------
     >>> import numpy as np, pde_video as pv
-    >>> from pde_video.plots import plot_scale_space
+    >>> from pde_video.tools.plots import plot_scale_space
     >>> figure = plot_scale_space(pv.Heat(), np.eye(32), [0, 1, 8])
     >>> [axes.get_title() for axes in figure.axes]
     ['t = 0', 't = 1', 't = 8']
@@ -119,7 +119,7 @@ def plot_history(history: History) -> Figure:
     Examples
     --------
     >>> import numpy as np, pde_video as pv
-    >>> from pde_video.plots import plot_history
+    >>> from pde_video.tools.plots import plot_history
     >>> history = pv.History()
     >>> _ = pv.evolve(pv.Heat(), np.eye(8), pv.uniform(2.0), callback=history)
     >>> [axes.get_ylabel() for axes in plot_history(history).axes]
@@ -176,7 +176,7 @@ def plot_order(
 
     Examples
     --------
-    >>> from pde_video.plots import plot_order
+    >>> from pde_video.tools.plots import plot_order
     >>> figure = plot_order([0.1, 0.2, 0.4], {"heun": [0.01, 0.04, 0.16]})
     >>> figure.axes[0].get_legend().get_texts()[0].get_text()
     'heun: order 2.00'
@@ -233,7 +233,7 @@ def plot_conductances(kappa: float = 1.0) -> Figure:
 
     Examples
     --------
-    >>> from pde_video.plots import plot_conductances
+    >>> from pde_video.tools.plots import plot_conductances
     >>> flux = plot_conductances(2.0).axes[1]
     >>> s, g_times_s = flux.get_lines()[1].get_data()  # rational: the largest flux is at κ
     >>> round(float(s[g_times_s.argmax()]), 6)

@@ -17,8 +17,8 @@ from pde_video.errors import OutputError
 from pde_video.filters.noise import gaussian_noise
 from pde_video.metrics.quality import Psnr
 from pde_video.metrics.whiteness import Whiteness
-from pde_video.pictures import Place, Progress, cut, enlarged, most_textured, side_by_side
 from pde_video.protocols import Array
+from pde_video.tools.pictures import Place, Progress, cut, enlarged, most_textured, side_by_side
 from pde_video.video.files import read, write_together
 from pde_video.video.outputs import check_distinct, check_output
 
