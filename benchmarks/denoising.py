@@ -19,6 +19,7 @@ import pde_video as pv
 from benchmarks.measuring import interleaved, machine, median, spread, table
 from benchmarks.quality import real_clips
 from pde_video.bench.noise import Noise
+from pde_video.denoising import along_motion
 from pde_video.denoising.along_motion import PASSES
 from pde_video.denoising.denoise import PRESETS
 from pde_video.solvers import shrinkage
@@ -34,7 +35,7 @@ def _psnr(clean: Any, result: Any) -> float:
 
 
 @contextmanager
-def _replaced(room: Any = presets, **parts: Any) -> Iterator[None]:
+def _replaced(room: Any = along_motion, **parts: Any) -> Iterator[None]:
     """Put other functions in place of parts of a room."""
     kept = {name: getattr(room, name) for name in parts}
     try:

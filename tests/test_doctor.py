@@ -140,7 +140,7 @@ def test_doctor_tells_what_is_there(call):
 @pytest.mark.parametrize(("variable", "source"), [("3", "PDE_VIDEO_NUM_THREADS"), ("", "the CPUs that")])
 def test_doctor_says_where_the_number_of_threads_comes_from(variable, source):
     code = (
-        "from pde_video.tools.doctor import examine; facts = examine(); print(facts['threads'], facts['threads_from'])"
+        "from pde_video.tools.doctor import examine as e; facts = e(); print(facts['threads'], facts['threads_from'])"
     )
     number, text = python(code, PDE_VIDEO_NUM_THREADS=variable).split(" ", 1)
     assert text.startswith(source)

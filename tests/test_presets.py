@@ -105,7 +105,7 @@ def test_what_stands_still_is_not_moved(clean, monkeypatch):
     assert reached > pv.psnr(still[6], pv.denoise(noisy, sigma=SIGMA)[6]) - 0.4  # Trembling would cost 0.8 dB.
 
 
-@pytest.mark.parametrize(("preset", "room"), [("balanced", presets), ("fast", recursive)])
+@pytest.mark.parametrize(("preset", "room"), [("balanced", along_motion), ("fast", recursive)])
 def test_what_is_said_to_be_left_of_the_noise_is_left(preset, room, clean, monkeypatch):
     # Shrinkage goes by the variance of the average, which must not be promised lower than it is.
     still = np.repeat(clean["bikes"][:1, :160, :256], 9, axis=0)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.filters.conversion import to_gray
+from pde_video.motion import optical_flow
 from pde_video.protocols import Array
 
 
