@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from pde_video.kernels.convolution import blended, gated, tanh
+from pde_video.kernels.convolve import blended, gated, tanh
 from pde_video.solvers.convolution import Convolution, blank, inner, spread
 
 # Height, width, inputs, outputs: rows and columns of one pixel, tiles of 16 columns just filled, blocks of 8 outputs.

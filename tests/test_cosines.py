@@ -7,7 +7,7 @@ import pytest
 from scipy.fft import dctn, idctn
 
 import pde_video as pv
-from pde_video.kernels import cosines as kernels
+from pde_video.kernels import dct_shrinkage as kernels
 from pde_video.solvers.shrinkage import diffuse, shrink
 
 THRESHOLD = 2.7

@@ -17,16 +17,16 @@ import pde_video as pv
 from pde_video.kernels import (
     chambolle_pock,
     conductance,
-    convolution,
-    cosines,
+    convolve,
+    dct_shrinkage,
     diffusion,
     flow,
-    plane,
+    motion_averages,
     spectral,
-    trajectories,
+    tensor_plane,
 )
+from pde_video.kernels.fused import march
 from pde_video.kernels.lines import solve_columns, solve_rows
-from pde_video.kernels.march import march
 from pde_video.solvers import convolution as layers
 from pde_video.solvers.convolution import Convolution, blank
 from pde_video.solvers.shrinkage import shrink
@@ -151,23 +151,23 @@ KERNELS = [
         vector_loops=4,
         double="sums over many values",
     ),
-    Hot(plane.plane_rate, IN_PLANE, vector_loops=10),
-    Hot(cosines.shrink, IN_COSINES, vector_loops=30),
+    Hot(tensor_plane.plane_rate, IN_PLANE, vector_loops=10),
+    Hot(dct_shrinkage.shrink, IN_COSINES, vector_loops=30),
     Hot(flow.refine, IN_FLOW, vector_loops=15, double="the length of a step, once a sweep"),
-    Hot(trajectories.squared_differences, (PLANES, EDGED, MOTION, SHARP, 0, 8, PLANE), vector_loops=3),
-    Hot(trajectories.gather, (PLANES, EDGED, MOTION, PLANE, SHARP, 0, 8, PLANES, PLANE, PLANE), vector_loops=4),
+    Hot(motion_averages.squared_differences, (PLANES, EDGED, MOTION, SHARP, 0, 8, PLANE), vector_loops=3),
+    Hot(motion_averages.gather, (PLANES, EDGED, MOTION, PLANE, SHARP, 0, 8, PLANES, PLANE, PLANE), vector_loops=4),
     Hot(
-        trajectories.smoothed_conductance,
+        motion_averages.smoothed_conductance,
         (PLANE, WINDOW, conductance.named("exponential", (1, 1, 1), np.float32), ONE, 0, 8, PLANE),
         vector_loops=3,
     ),
-    Hot(trajectories.astray, (MOTION, MOTION, 0, 8, MASK)),
-    Hot(trajectories.halved, (PLANES, 0, 4, PLANES)),
-    Hot(trajectories.warped, (EDGED, MOTION, SHARP, 0, 8, PLANES), vector_loops=2),
-    Hot(convolution.convolve, IN_LAYER, vector_loops=3),
-    Hot(convolution.tanh, (CHANNELS, 0, CHANNELS, 0, 8, 64, BAND)),
-    Hot(convolution.gated, (CHANNELS, 0, CHANNELS, 0, CHANNELS, 0, 8, 64, BAND, True, True), vector_loops=2),
-    Hot(convolution.blended, (CHANNELS, 0, CHANNELS, 0, CHANNELS, 0, 8, 64, BAND)),
+    Hot(motion_averages.astray, (MOTION, MOTION, 0, 8, MASK)),
+    Hot(motion_averages.halved, (PLANES, 0, 4, PLANES)),
+    Hot(motion_averages.warped, (EDGED, MOTION, SHARP, 0, 8, PLANES), vector_loops=2),
+    Hot(convolve.convolve, IN_LAYER, vector_loops=3),
+    Hot(convolve.tanh, (CHANNELS, 0, CHANNELS, 0, 8, 64, BAND)),
+    Hot(convolve.gated, (CHANNELS, 0, CHANNELS, 0, CHANNELS, 0, 8, 64, BAND, True, True), vector_loops=2),
+    Hot(convolve.blended, (CHANNELS, 0, CHANNELS, 0, CHANNELS, 0, 8, 64, BAND)),
     Hot(march, (VOLUME, VOLUME, BOX, *STEP, None), vector_loops=2),
     Hot(march, marching("rational"), vector_loops=8),
     Hot(march, marching("exponential"), vector_loops=8),

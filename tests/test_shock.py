@@ -29,7 +29,7 @@ def test_extrema_hold_up_to_the_bound(shape, anisotropic, dtype, rng):
 
 def test_the_sharp_bound_is_what_the_docstring_says():
     # A pit whose neighbours are all 1, dilated: the step 1 / √(Σ 1/h²) just fills it.
-    from pde_video.kernels.shock import shock
+    from pde_video.kernels.shock_filter import shock
 
     spacing = np.array([2.0, 1.0, 0.5])
     u = np.ones((1, 3, 3, 3))
@@ -53,7 +53,7 @@ def test_rates_are_upwind_differences():
 
 @pytest.mark.parametrize("axes", [2, 3])
 def test_second_derivatives_along_a_direction_are_exact_for_quadratics(axes, rng):
-    from pde_video.kernels.shock import second_along
+    from pde_video.kernels.shock_filter import second_along
 
     spacing = np.array([1.0, 2.0, 0.5])
     if axes == 2:

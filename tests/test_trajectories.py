@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 import pde_video as pv
-from pde_video.kernels import trajectories as kernels
+from pde_video.kernels import motion_averages as kernels
 from pde_video.motion.averaging import (
     EXACT,
     Seen,

@@ -28,12 +28,12 @@ def as_float(frame: Array, work_dtype: Any, scale: float) -> Array:
 
     In memory it is (C, H, W), the layout of a state, so that the loop need not turn it.
     """
-    from pde_video.kernels import conversion  # Here, so that opening a file does not load the compiler.
+    from pde_video.kernels import rounding  # Here, so that opening a file does not load the compiler.
 
     frame = frame[..., np.newaxis] if frame.ndim == 2 else frame
     planes = np.empty((frame.shape[2], *frame.shape[:2]), work_dtype)
     if work_dtype == np.float32 and frame.dtype.name != "float16":  # Numba has none.
-        conversion.to_planes(_pixels(frame), planes.reshape(len(planes), -1), np.float32(scale))
+        rounding.to_planes(_pixels(frame), planes.reshape(len(planes), -1), np.float32(scale))
     else:
         planes[...] = np.moveaxis(frame, -1, 0)  # The scale of floats is 1.
     return np.moveaxis(planes, 0, -1)
@@ -43,7 +43,7 @@ def as_dtype(frame: Array, dtype: np.dtype[Any], scale: float, report: dict[str,
     """Return frame · scale in `dtype`, C-contiguous; integers are rounded and saturated, which `report` counts."""
     if dtype.kind == "f":
         return np.ascontiguousarray(frame, dtype)
-    from pde_video.kernels import conversion
+    from pde_video.kernels import rounding
 
     limits, kind = np.iinfo(dtype), frame.dtype.type
     if frame.dtype.name not in _COMPILED:
@@ -53,9 +53,9 @@ def as_dtype(frame: Array, dtype: np.dtype[Any], scale: float, report: dict[str,
     parameters = kind(scale), kind(limits.min), kind(limits.max)
     planes = np.moveaxis(frame, -1, 0)
     if frame.ndim == 3 and planes.flags.c_contiguous and planes.flags.writeable and frame.dtype.isnative:
-        saturated, infinite = conversion.round_planes(planes.reshape(len(planes), -1), rounded.reshape(-1), *parameters)
+        saturated, infinite = rounding.round_planes(planes.reshape(len(planes), -1), rounded.reshape(-1), *parameters)
     else:
-        saturated, infinite = conversion.round_values(_pixels(frame), rounded.reshape(-1), *parameters)
+        saturated, infinite = rounding.round_values(_pixels(frame), rounded.reshape(-1), *parameters)
     if infinite:
         raise InputError("a filter returned NaN or infinite values, which integers cannot hold")
     report["saturated"] = report.get("saturated", 0) + saturated

@@ -14,7 +14,7 @@ import numpy as np
 from pde_video.denoisers.checks import PICKLED
 from pde_video.denoisers.planes import MIDDLE, Planewise
 from pde_video.errors import InputError, ParameterError
-from pde_video.kernels.convolution import blended, gated, tanh
+from pde_video.kernels.convolve import blended, gated, tanh
 from pde_video.protocols import Array
 from pde_video.solvers.convolution import Convolution, Rows, blank, inner, spread
 

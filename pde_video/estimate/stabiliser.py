@@ -89,7 +89,7 @@ class Stabiliser:
 
     def forward(self, frame: Array) -> Array:
         """Return f of every value, float32 for float32 and float64 for float64, of any shape."""
-        from pde_video.kernels.stabilise import stabilise
+        from pde_video.kernels.anscombe import stabilise
 
         _check(frame)
         if self.slope == 0:  # Squares of a small deviation would vanish in single precision.
@@ -100,7 +100,7 @@ class Stabiliser:
 
     def inverse(self, frame: Array) -> Array:
         """Return for every value v of E[f] the intensity x, with the dtype and shape of `frame`."""
-        from pde_video.kernels.stabilise import unstabilise
+        from pde_video.kernels.anscombe import unstabilise
 
         _check(frame)
         if self.slope == 0:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pde_video.kernels import trajectories as kernels
+from pde_video.kernels import motion_averages as kernels
 from pde_video.kernels.conductance import named, unit
 from pde_video.protocols import Array
 from pde_video.threads import each, pieces

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from pde_video.kernels.convolution import BLOCK, TILE, convolve
+from pde_video.kernels.convolve import BLOCK, TILE, convolve
 from pde_video.protocols import Array
 from pde_video.threads import each
 

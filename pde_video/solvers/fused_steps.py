@@ -59,7 +59,7 @@ class Walk:
 
     def __call__(self, y: Array, out: Array) -> bool:
         """Write the state after all stages of `y` (C, *grid) to `out`, and return whether it is finite."""
-        from pde_video.kernels.march import march
+        from pde_video.kernels.fused import march
 
         if not (y.flags.c_contiguous and out.flags.c_contiguous):  # The kernel is compiled for contiguous arrays alone.
             planes = np.empty(out.shape, out.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pde_video.kernels import cosines as kernels
+from pde_video.kernels import dct_shrinkage as kernels
 from pde_video.protocols import Array
 from pde_video.threads import each, pieces
 

@@ -95,7 +95,7 @@ class FrozenTensor:
 
     def rate(self, t: float, y: Array) -> Array:
         """Return div(D ∇y) for the state `y` (C, *grid): linear in `y`."""
-        from pde_video.kernels.tensor import tensor_divergence
+        from pde_video.kernels.anisotropic import tensor_divergence
 
         if as_volume(y).shape[1:] != self.weights.shape[1:]:
             raise ParameterError(f"the state has the grid {y.shape[1:]}, but the tensor {self.weights.shape[1:]}")
@@ -124,7 +124,7 @@ class FrozenTensor:
 
 
 def _totals(weights: Array, offsets: Array, boundary: str) -> Array:
-    from pde_video.kernels.tensor import totals
+    from pde_video.kernels.anisotropic import totals
 
     out = np.empty(weights.shape[1:])
     totals(weights, offsets, out, BOUNDARIES.index(boundary))
@@ -135,7 +135,7 @@ def decomposed(
     entries: Array, spacing: float | tuple[float, ...], boundary: str, cap: float, dtype: np.dtype
 ) -> FrozenTensor:
     """Decompose the field with the entries a ≤ b (n, *grid), no pixel's weights adding up to more than `cap`."""
-    from pde_video.kernels.tensor import limit, selling2, selling3
+    from pde_video.kernels.anisotropic import limit, selling2, selling3
 
     axes = entries.ndim - 1
     per_axis = [math.sqrt(s) for s in inverse_squares(spacing, axes)]

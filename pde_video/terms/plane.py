@@ -59,7 +59,7 @@ def rate_in_plane(
 
 def _walked(y: Array, recipe: Recipe, scale: tuple[float, ...], boundary: int, cap: float, reach: int) -> Array:
     from pde_video.kernels.conductance import named, unit
-    from pde_video.kernels.plane import plane_rate
+    from pde_video.kernels.tensor_plane import plane_rate
 
     def numbers(*values: float) -> tuple[np.floating, ...]:
         return tuple(y.dtype.type(v) for v in values)

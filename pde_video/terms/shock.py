@@ -66,7 +66,7 @@ class Shock:
 
     def rate(self, t: float, y: Array) -> Array:
         """Return −sign(v_ww) |∇y| for the state `y` (C, *grid)."""
-        from pde_video.kernels.shock import second_along, shock
+        from pde_video.kernels.shock_filter import second_along, shock
 
         axes = grid_axes(y, "Shock")
         v = smoothed(y, self.smoothing, "neumann")

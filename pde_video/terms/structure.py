@@ -65,7 +65,7 @@ def derivative_stencils(spacing: float | tuple[float, ...], axes: int, dtype: np
 
 def structure_tensor(v: Array, integration: float, spacing: float | tuple[float, ...], boundary: str) -> Array:
     """Return J = K_ρ ∗ Σ_channel ∇v ∇vᵀ, its entries a ≤ b in order along the first axis, as (n, *grid)."""
-    from pde_video.kernels.tensor import structure
+    from pde_video.kernels.anisotropic import structure
 
     axes = v.ndim - 1
     out = np.empty((axes * (axes + 1) // 2, *v.shape[1:]), v.dtype)
@@ -75,7 +75,7 @@ def structure_tensor(v: Array, integration: float, spacing: float | tuple[float,
 
 def directions(tensor: Array) -> tuple[Array, Array, Array]:
     """Return the largest and smallest eigenvalue (2, *grid) and an eigenvector of each, (axes, *grid), in double."""
-    from pde_video.kernels.tensor import eigenvectors
+    from pde_video.kernels.anisotropic import eigenvectors
 
     axes = tensor.ndim - 1
     values = np.empty((2, *tensor.shape[1:]))
