@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from pde_video.bench import clips, tables
+from pde_video.bench.added_noise import Noise
 from pde_video.bench.measuring import run
 from pde_video.bench.methods import chosen
-from pde_video.bench.noise import Noise
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmark.md"
 CLIPS = {"bigbuckbunny": ((60, 76), 0.5), "bikes": ((100, 116), 1.0), "carphone_pristine": ((20, 36), 1.0)}

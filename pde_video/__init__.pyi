@@ -1,7 +1,7 @@
 from pde_video.denoisers.adapters import from_eps as from_eps
 from pde_video.denoisers.adapters import from_v as from_v
 from pde_video.denoisers.adapters import from_x0 as from_x0
-from pde_video.denoisers.files import load_denoiser as load_denoiser
+from pde_video.denoisers.loading import load_denoiser as load_denoiser
 from pde_video.denoisers.models import from_onnx as from_onnx
 from pde_video.denoisers.models import from_torch as from_torch
 from pde_video.denoisers.network import Network as Network
@@ -28,16 +28,14 @@ from pde_video.filters.conversion import normalize as normalize
 from pde_video.filters.conversion import to_gray as to_gray
 from pde_video.filters.extrapolate import extrapolate as extrapolate
 from pde_video.filters.extrapolate import video_diffusion as video_diffusion
-from pde_video.filters.frame_difference import frame_difference as frame_difference
 from pde_video.filters.frames import Frames as Frames
 from pde_video.filters.framewise import framewise as framewise
 from pde_video.filters.geometry import crop as crop
 from pde_video.filters.geometry import resize as resize
+from pde_video.filters.inter_frame import frame_difference as frame_difference
 from pde_video.filters.lift import pipeline as pipeline
 from pde_video.filters.lift import video_filter as video_filter
-from pde_video.filters.missing import masking as masking
-from pde_video.filters.noise import gaussian_noise as gaussian_noise
-from pde_video.filters.noise import poisson_gaussian_noise as poisson_gaussian_noise
+from pde_video.filters.masked import masking as masking
 from pde_video.filters.reverse import reverse as reverse
 from pde_video.filters.sample import predict as predict
 from pde_video.filters.sample import refine as refine
@@ -45,6 +43,8 @@ from pde_video.filters.sample import sample as sample
 from pde_video.filters.segments import merge as merge
 from pde_video.filters.segments import split as split
 from pde_video.filters.spacetime import spacetime as spacetime
+from pde_video.filters.synthetic_noise import gaussian_noise as gaussian_noise
+from pde_video.filters.synthetic_noise import poisson_gaussian_noise as poisson_gaussian_noise
 from pde_video.integrators.cycles import fed as fed
 from pde_video.integrators.cycles import fsi as fsi
 from pde_video.integrators.cycles import rkl2 as rkl2

@@ -243,7 +243,7 @@ def test_nan_is_refused_or_masked(tmp_path, rng):
     with pytest.raises(InputError, match="NaN"):
         run_job(Job(tmp_path / "in.npy", tmp_path / "out.npy", HEAT))
     assert not (tmp_path / "out.npy").exists()
-    pytest.importorskip("pde_video.filters.missing")
+    pytest.importorskip("pde_video.filters.masked")
     run_job(Job(tmp_path / "in.npy", tmp_path / "out.npy", HEAT, nan="mask"))
     np.testing.assert_array_equal(np.isnan(np.load(tmp_path / "out.npy")), np.isnan(video))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.denoisers.files import shipped
+from pde_video.denoisers.loading import shipped
 from pde_video.denoisers.network import Network
 
 FILE = resources.files("pde_video.denoisers").joinpath("shipped.safetensors")

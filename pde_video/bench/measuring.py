@@ -14,9 +14,9 @@ import numpy as np
 
 from pde_video import __version__
 from pde_video.bench import ffmpeg
+from pde_video.bench.added_noise import Noise
 from pde_video.bench.clips import Clip
 from pde_video.bench.methods import METHODS, Method, first_call
-from pde_video.bench.noise import Noise
 from pde_video.bench.temporal import Motion
 from pde_video.metrics.quality import psnr, ssim
 from pde_video.protocols import Array

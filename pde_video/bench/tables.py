@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from pde_video.bench.added_noise import READOUT
 from pde_video.bench.measuring import MEASURES, Benchmark, Row
-from pde_video.bench.noise import READOUT
 from pde_video.errors import OutputError, ParameterError
 from pde_video.video.outputs import check_output, whole
 

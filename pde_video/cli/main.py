@@ -14,12 +14,12 @@ from typing import Any, NoReturn
 import click
 
 from pde_video import __version__
-from pde_video.cli.bench import bench
+from pde_video.cli.bench_command import bench
 from pde_video.cli.checking import completion, rerun, verify
 from pde_video.cli.commands import compare, demo, doctor, info, warmup
 from pde_video.cli.filtering import COMMANDS
 from pde_video.cli.interruption import listen
-from pde_video.cli.learned import export, sample, train
+from pde_video.cli.model_commands import export, sample, train
 
 _NAME = "pde-video"
 _EPILOG = (

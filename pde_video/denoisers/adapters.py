@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.denoisers.checks import as_estimate, as_frames, check_callable, name_of, naming
+from pde_video.denoisers.validation import as_estimate, as_frames, check_callable, name_of, naming
 from pde_video.errors import ParameterError
 from pde_video.integrators.times import range_width
 from pde_video.protocols import Array

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pde_video.denoisers.planes import Planewise
+from pde_video.denoisers.planewise import Planewise
 from pde_video.protocols import Array
 
 _SPANS = (0.4, 1.6)  # Between the darkest and the brightest percent: what a denoiser for [0, 1] takes as it is.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pde_video.denoisers.adapters import Range
-from pde_video.denoisers.checks import as_estimate, as_frames, naming
+from pde_video.denoisers.validation import as_estimate, as_frames, naming
 from pde_video.errors import InputError
 from pde_video.protocols import Array
 

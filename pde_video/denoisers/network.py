@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.denoisers.checks import PICKLED
-from pde_video.denoisers.planes import MIDDLE, Planewise
+from pde_video.denoisers.planewise import MIDDLE, Planewise
+from pde_video.denoisers.validation import PICKLED
 from pde_video.errors import InputError, ParameterError
 from pde_video.kernels.convolve import blended, gated, tanh
 from pde_video.protocols import Array

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.denoisers.models import session
-from pde_video.denoisers.planes import Planewise
+from pde_video.denoisers.planewise import Planewise
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 

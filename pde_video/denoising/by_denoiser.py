@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pde_video.denoisers.affine import fitted
-from pde_video.denoisers.checks import name_of
-from pde_video.denoisers.files import shipped
-from pde_video.denoisers.planes import Planewise
+from pde_video.denoisers.loading import shipped
+from pde_video.denoisers.planewise import Planewise
 from pde_video.denoisers.prior import cosine_diffusion
+from pde_video.denoisers.validation import name_of
 from pde_video.filters.frames import Frames
 from pde_video.filters.reverse import reverse
 from pde_video.protocols import Array, Denoiser

@@ -7,8 +7,8 @@ from typing import Any
 
 from pde_video.arrays.grid import check_whole
 from pde_video.errors import InputError
-from pde_video.filters.frame_difference import check_alpha, update
 from pde_video.filters.frames import Frames
+from pde_video.filters.inter_frame import check_alpha, update
 from pde_video.filters.lift import video_filter
 from pde_video.protocols import Array
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.grid import from_planes, to_planes
-from pde_video.denoisers.checks import as_estimate, name_of, naming
+from pde_video.denoisers.validation import as_estimate, name_of, naming
 from pde_video.errors import ParameterError
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter

@@ -14,8 +14,8 @@ from pde_video.denoisers.prior import SmoothPrior
 from pde_video.errors import ParameterError
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
-from pde_video.filters.noise import gaussian_noise
 from pde_video.filters.reverse import reverse
+from pde_video.filters.synthetic_noise import gaussian_noise
 from pde_video.integrators.loop import evolve
 from pde_video.integrators.times import ddpm, range_width
 from pde_video.protocols import Array, Denoiser, Step

@@ -55,7 +55,7 @@ class Job:
             raise ParameterError(f"nan is {self.nan!r}; it must be one of {', '.join(ON_MISSING)}")
         if self.nan == "refuse":
             return filters
-        from pde_video.filters.missing import masking
+        from pde_video.filters.masked import masking
 
         return [masking(filters[0] if len(filters) == 1 else pipeline(*filters))]
 

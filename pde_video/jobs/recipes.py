@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from pde_video.denoising.along_motion import PASSES
 from pde_video.denoising.denoise import denoise
 from pde_video.errors import ParameterError
-from pde_video.filters import conversion, equations, geometry, noise
+from pde_video.filters import conversion, equations, geometry, synthetic_noise
 from pde_video.filters.extrapolate import extrapolate
-from pde_video.filters.frame_difference import frame_difference
+from pde_video.filters.inter_frame import frame_difference
 
 Recipe = Sequence[Mapping[str, Any]]
 
@@ -71,7 +71,7 @@ RECIPES: dict[str, _Entry] = {
     "to-gray": _Entry(conversion.to_gray, lambda options: Memory()),
     "normalize": _Entry(conversion.normalize, lambda options: Memory()),
     "clip": _Entry(conversion.clip, lambda options: Memory()),
-    "gaussian-noise": _Entry(noise.gaussian_noise, lambda options: _ALL),
+    "gaussian-noise": _Entry(synthetic_noise.gaussian_noise, lambda options: _ALL),
 }
 _MODEL = {"model": "str | None"}  # What `denoise` has here besides: the name of a network's file.
 # What a plain value may be where a signature says so; of any other type nothing plain can be.
@@ -137,7 +137,7 @@ def _built(one: dict[str, Any]) -> Callable[..., Any]:
     if missing:
         raise ParameterError(f"{name} needs {' and '.join(missing)}")
     if "model" in options:
-        from pde_video.denoisers.files import load_denoiser
+        from pde_video.denoisers.loading import load_denoiser
 
         options = {"method": "learned", **options, "denoiser": load_denoiser(options["model"])}
         del options["model"]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pde_video.arrays.grid import check_whole
 from pde_video.denoisers.network import FORMAT, checked_config
-from pde_video.denoisers.planes import Planewise
+from pde_video.denoisers.planewise import Planewise
 from pde_video.errors import InputError, ParameterError, SolverError
 from pde_video.learn import checkpoints
 from pde_video.learn.footage import Footage, check_size, pieces

@@ -14,7 +14,7 @@ import numpy as np
 
 from pde_video.denoising.denoise import denoise
 from pde_video.errors import OutputError
-from pde_video.filters.noise import gaussian_noise
+from pde_video.filters.synthetic_noise import gaussian_noise
 from pde_video.metrics.quality import Psnr
 from pde_video.metrics.whiteness import Whiteness
 from pde_video.protocols import Array

@@ -104,7 +104,7 @@ def _exercises() -> list[Callable[[], object]]:
 
 
 def _through_planes(frame: Array, pixel: str) -> None:
-    from pde_video.video.planes import from_rgb, to_rgb
+    from pde_video.video.yuv_planes import from_rgb, to_rgb
 
     to_rgb(from_rgb(frame, pixel, 1, False), 1, False)
 

@@ -9,8 +9,8 @@ import av
 import numpy as np
 
 from pde_video.errors import ParameterError
-from pde_video.video.planes import FULL, known_matrix
 from pde_video.video.source import Target
+from pde_video.video.yuv_planes import FULL, known_matrix
 
 H264 = ("libx264", {"crf": "16", "preset": "medium"})
 _HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format's clock can tell apart.

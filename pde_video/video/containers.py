@@ -15,7 +15,7 @@ from av.stream import Disposition
 
 from pde_video.errors import InputError
 from pde_video.protocols import Array
-from pde_video.video import planes
+from pde_video.video import yuv_planes
 from pde_video.video.checksums import is_whole
 from pde_video.video.extents import cut_off
 from pde_video.video.opening import opened, reason
@@ -56,7 +56,7 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
         pixel = codec.format
         first = _first_frame(container, stream)
         comment = _comment(container)
-        marked = GREY_MARK in comment and codec.color_range == planes.FULL
+        marked = GREY_MARK in comment and codec.color_range == yuv_planes.FULL
         grey = pixel.name.startswith("gray") or (marked and _is_neutral(first))
         alpha = any(c.is_alpha for c in pixel.components) and path.suffix.lower() != ".gif"
         bits = max(c.bits for c in pixel.components)
@@ -257,12 +257,12 @@ def _to_array(frame: Any, target: str) -> Array:
         pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width].copy()
     elif source == target:
         pixels = frame.to_ndarray().copy()  # The decoder may still predict others from its own.
-    elif planes.is_known(source) and min(plane.line_size for plane in frame.planes) > 0:
-        matrix = planes.known_matrix(int(frame.colorspace), frame.height)
-        full = source.startswith("yuvj") or frame.color_range == planes.FULL
-        pixels = planes.to_rgb(frame, matrix, full)
+    elif yuv_planes.is_known(source) and min(plane.line_size for plane in frame.planes) > 0:
+        matrix = yuv_planes.known_matrix(int(frame.colorspace), frame.height)
+        full = source.startswith("yuvj") or frame.color_range == yuv_planes.FULL
+        pixels = yuv_planes.to_rgb(frame, matrix, full)
     else:
-        matrix = planes.known_matrix(int(frame.colorspace), frame.height)
+        matrix = yuv_planes.known_matrix(int(frame.colorspace), frame.height)
         pixels = frame.reformat(format=target, src_colorspace=_SCALER_MATRICES[matrix]).to_ndarray()
     return _upright(pixels, *_orientation(frame))
 

@@ -19,9 +19,9 @@ from pde_video.video.containers import GREY_MARK, WAITING
 from pde_video.video.copying import Companions
 from pde_video.video.opening import reason
 from pde_video.video.overlap import behind
-from pde_video.video.planes import FULL, LIMITED, from_rgb
 from pde_video.video.provenance import MARK
 from pde_video.video.source import Target
+from pde_video.video.yuv_planes import FULL, LIMITED, from_rgb
 
 _COUNTING = (".avi", ".gif")  # One frame per tick, from 0 on: no room for timestamps.
 _MILLISECONDS = (".mkv", ".webm")

@@ -17,8 +17,8 @@ import numpy as np
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video.caps import refuse_huge
-from pde_video.video.planes import FULL, LIMITED, from_rgb, known_matrix, to_rgb
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
+from pde_video.video.yuv_planes import FULL, LIMITED, from_rgb, known_matrix, to_rgb
 
 SUFFIXES = (".y4m",)
 MAGIC = b"YUV4MPEG2 "

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.video.planes import from_rgb, to_rgb
+from pde_video.video.yuv_planes import from_rgb, to_rgb
 
 HEIGHT, WIDTH = 48, 64
 LIMITED, FULL = 1, 2

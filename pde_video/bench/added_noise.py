@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pde_video.errors import ParameterError
-from pde_video.filters.noise import gaussian_noise
+from pde_video.filters.synthetic_noise import gaussian_noise
 from pde_video.protocols import Array
 
 READOUT = 0.01  # Standard deviation of the Gaussian part of Poisson–Gaussian noise, of a range of 1.

@@ -6,8 +6,8 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-from pde_video.denoisers.checks import PICKLED
 from pde_video.denoisers.network import Network
+from pde_video.denoisers.validation import PICKLED
 from pde_video.errors import InputError
 from pde_video.protocols import Denoiser
 
