@@ -58,8 +58,6 @@ from pde_video.integrators.steps import crank_nicolson as crank_nicolson
 from pde_video.integrators.steps import explicit_euler as explicit_euler
 from pde_video.integrators.steps import heun as heun
 from pde_video.integrators.steps import implicit_euler as implicit_euler
-from pde_video.integrators.times import ddpm as ddpm
-from pde_video.integrators.times import karras as karras
 from pde_video.integrators.times import uniform as uniform
 from pde_video.jobs.run import run as run
 from pde_video.metrics.quality import compare as compare
@@ -79,6 +77,8 @@ from pde_video.reverse_process.hooks import clip_estimate as clip_estimate
 from pde_video.reverse_process.hooks import data_consistency as data_consistency
 from pde_video.reverse_process.hooks import dynamic_threshold as dynamic_threshold
 from pde_video.reverse_process.hooks import guidance as guidance
+from pde_video.reverse_process.levels import ddpm as ddpm
+from pde_video.reverse_process.levels import karras as karras
 from pde_video.reverse_process.losses import Bound as Bound
 from pde_video.reverse_process.losses import gaussian_kl as gaussian_kl
 from pde_video.reverse_process.losses import simple_loss as simple_loss

@@ -16,14 +16,13 @@ PACKAGE = Path(pde_video.__file__).parent
 FLOORS = [
     {"errors", "protocols"},
     {"checks", "threads", "kernels", "arrays"},
-    {"solvers", "solves", "marching", "cosines", "trajectories", "convolution"},
-    {"terms", "integrators", "motion", "reverse_process", "loop", "steps", "cycles", "times", "history"}
-    | {"schedules", "losses", "hooks", "sampling"},
-    {"estimate", "denoisers", "metrics", "stabilise", "residuals"},
+    {"solvers", "video"},
+    {"motion", "terms", "integrators", "reverse_process"},
+    {"estimate", "denoisers", "metrics"},
     {"filters"},
-    {"denoising", "video", "recipes"},
+    {"denoising"},
     {"jobs"},
-    {"tools", "bench", "learn", "demo", "pictures", "plots", "doctor"},
+    {"tools", "bench", "learn"},
     {"cli"},
     {"__main__"},
 ]
@@ -68,9 +67,9 @@ def test_kernels_use_nothing_but_kernels():
 
 
 def test_the_import_checker_sees_an_upward_import(tmp_path, monkeypatch):
-    bad = tmp_path / "loop.py"
+    bad = tmp_path / "terms.py"
     bad.write_text("def f():\n    from pde_video.filters.lift import Frames\n")
-    assert {LEVEL[name] > LEVEL["loop"] for name in imports_of(bad)} == {True}
+    assert {LEVEL[name] > LEVEL["terms"] for name in imports_of(bad)} == {True}
 
 
 def test_every_public_name_loads_and_has_a_docstring():
@@ -97,6 +96,22 @@ def test_importing_the_package_loads_nothing_heavy():
     code = f"import sys, pde_video; print([m for m in {heavy} if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "[]"
+
+
+def test_the_lobby_is_short():
+    modules = sorted(path.stem for path in PACKAGE.glob("*.py"))
+    assert len(modules) <= 6, f"modules directly under the package: {modules}; house the new one in a room"
+
+
+def test_no_two_modules_share_a_name():
+    names = [path.stem for path in MODULES if path.stem != "__init__"]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
+def test_no_room_hides_a_public_name():
+    # A room that is imported becomes an attribute of the package, in place of what has its name.
+    rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES}
+    assert rooms & set(pde_video.__all__) == set()
 
 
 def test_files_stay_small():

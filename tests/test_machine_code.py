@@ -123,10 +123,10 @@ def arguments_of(room: Any, name: str, run: Callable[[], object]) -> tuple[Any, 
     return seen[0]
 
 
-IN_PLANE = arguments_of(plane, "plane_rate", lambda: pv.EdgeEnhancing(0.1).rate(0.0, VOLUME[:, 0]))
+IN_PLANE = arguments_of(tensor_plane, "plane_rate", lambda: pv.EdgeEnhancing(0.1).rate(0.0, VOLUME[:, 0]))
 PLANES, EDGED, MASK = VOLUME[:, 0], np.zeros((1, 12, 68), np.float32), np.zeros((8, 64), np.bool_)
 PLANE, MOTION, SHARP = PLANES[0], np.zeros((2, 8, 64), np.float32), np.float32(-0.75)
-IN_COSINES = arguments_of(cosines, "shrink", lambda: shrink(PLANES, PLANE))
+IN_COSINES = arguments_of(dct_shrinkage, "shrink", lambda: shrink(PLANES, PLANE))
 IN_FLOW = arguments_of(flow, "refine", lambda: pv.optical_flow(PLANE, PLANE, noise=1.0))
 WINDOW = np.ones(5, np.float32)
 CHANNELS, BAND = blank(8, 8, 64), (0, 8)

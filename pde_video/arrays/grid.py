@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 
 BOUNDARIES = ("neumann", "periodic", "dirichlet")  # In the order of the codes in kernels.diffusion.
-
-
-def check_positive(**values: float) -> None:
-    """Raise ParameterError unless every value is a positive finite number."""
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-            raise ParameterError(f"{name} is {value!r}; it must be a number")
-        if not (math.isfinite(value) and value > 0):
-            raise ParameterError(f"{name} is {value}; it must be positive and finite")
-
-
-def check_whole(at_least: int, **values: float) -> None:
-    """Raise ParameterError unless every value is a whole number of at least `at_least`."""
-    for name, value in values.items():
-        whole = isinstance(value, (int, float, np.number)) and math.isfinite(value) and value == int(value)
-        if isinstance(value, bool) or not whole or value < at_least:
-            raise ParameterError(f"{name} is {value!r}; it must be a whole number of at least {at_least}")
 
 
 def as_spacing(spacing: float | Sequence[float]) -> float | tuple[float, ...]:

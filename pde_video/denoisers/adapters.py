@@ -11,8 +11,8 @@ import numpy as np
 
 from pde_video.denoisers.validation import as_estimate, as_frames, check_callable, name_of, naming
 from pde_video.errors import ParameterError
-from pde_video.integrators.times import range_width
 from pde_video.protocols import Array
+from pde_video.reverse_process.levels import range_width
 from pde_video.reverse_process.schedules import Schedule
 
 Range = tuple[float, float]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.grid import check_whole
+from pde_video.checks import check_whole
 from pde_video.denoisers.adapters import Range, as_range, predictor
 from pde_video.denoisers.layouts import LAYOUTS, Direct, Network
 from pde_video.denoisers.onnx_bytes import names_other_files

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.grid import check_positive
+from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.integrators.loop import evolve
 from pde_video.integrators.steps import implicit_euler

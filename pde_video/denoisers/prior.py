@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from pde_video.arrays.colours import from_opponent, opponent
-from pde_video.arrays.grid import check_positive
+from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from pde_video.arrays.colours import opponent
-from pde_video.arrays.grid import check_whole
+from pde_video.checks import check_whole
 from pde_video.denoising.along_motion import PASSES, Noise, along_motion
 from pde_video.denoising.by_denoiser import METHODS as BY_DENOISER
 from pde_video.denoising.by_denoiser import lowered

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from pde_video.arrays.grid import check_positive
+from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.estimate import estimate_kappa
 from pde_video.filters.frames import Frames

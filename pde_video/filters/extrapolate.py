@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pde_video.arrays.grid import check_whole
+from pde_video.checks import check_whole
 from pde_video.errors import InputError
 from pde_video.filters.frames import Frames
 from pde_video.filters.inter_frame import check_alpha, update

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pde_video.arrays.grid import check_whole
+from pde_video.checks import check_whole
 from pde_video.errors import ParameterError
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter

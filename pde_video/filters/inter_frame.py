@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pde_video.arrays.grid import check_positive
+from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter

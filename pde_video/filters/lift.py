@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.dtypes import as_dtype, as_float, scale_of
+from pde_video.checks import alike, first_frame
 from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.filters.frames import Frames, Mapped
 from pde_video.protocols import Array
@@ -160,29 +161,6 @@ def _check_array(video: Array) -> None:
             f"the array has {video.ndim} dimensions, shape {video.shape}; a video is (T, H, W) or (T, H, W, C): "
             "a single frame is frame[None]"
         )
-
-
-def first_frame(video: Iterable[Array]) -> tuple[Array, Iterator[Array]]:
-    """Return the first frame, checked, and an iterator over all frames."""
-    frames = iter(video)
-    head = next(frames, None)
-    if head is None:
-        raise InputError("the video is empty: it has no frame")
-    head = np.asarray(head)
-    if head.ndim not in (2, 3) or head.size == 0:
-        raise InputError(f"frame 0 has shape {head.shape}; a frame is (H, W) or (H, W, C), none of them 0")
-    return head, chain([head], frames)
-
-
-def alike(frames: Iterable[Array], head: Array) -> Iterator[Array]:
-    """Yield the frames as arrays, as long as they have the shape and dtype of `head`."""
-    for i, frame in enumerate(frames):
-        frame = np.asarray(frame)
-        if frame.shape != head.shape or frame.dtype != head.dtype:
-            raise InputError(
-                f"frame {i} has shape {frame.shape} and dtype {frame.dtype}; frame 0 has {head.shape} and {head.dtype}"
-            )
-        yield frame
 
 
 def _to_float(frames: Iterable[Array], head: Array, scale: float, copy: bool) -> Iterator[Array]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.grid import check_whole, from_planes, to_planes
+from pde_video.arrays.grid import from_planes, to_planes
+from pde_video.checks import check_whole
 from pde_video.denoisers.prior import SmoothPrior
 from pde_video.errors import ParameterError
 from pde_video.filters.frames import Frames
@@ -17,9 +18,9 @@ from pde_video.filters.lift import video_filter
 from pde_video.filters.reverse import reverse
 from pde_video.filters.synthetic_noise import gaussian_noise
 from pde_video.integrators.loop import evolve
-from pde_video.integrators.times import ddpm, range_width
 from pde_video.protocols import Array, Denoiser, Step
 from pde_video.reverse_process.hooks import Hook
+from pde_video.reverse_process.levels import ddpm, range_width
 from pde_video.reverse_process.reverse_term import Reverse
 from pde_video.reverse_process.samplers import ancestral, replacement
 from pde_video.reverse_process.schedules import Schedule

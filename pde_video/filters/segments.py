@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.grid import check_whole
+from pde_video.checks import check_whole
 from pde_video.errors import InputError
 from pde_video.protocols import Array
 

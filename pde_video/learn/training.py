@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pde_video.arrays.grid import check_whole
+from pde_video.checks import check_whole
 from pde_video.denoisers.network import FORMAT, checked_config
 from pde_video.denoisers.planewise import Planewise
 from pde_video.errors import InputError, ParameterError, SolverError

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from pde_video.arrays.grid import check_positive
+from pde_video.checks import check_positive
 from pde_video.errors import InputError, ParameterError, SolverError
 from pde_video.protocols import Array, Denoiser
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pde_video.errors import DtypeError, ParameterError
-from pde_video.integrators.times import range_width
 from pde_video.protocols import Array, Denoiser
+from pde_video.reverse_process.levels import range_width
 from pde_video.reverse_process.schedules import Schedule
 
 

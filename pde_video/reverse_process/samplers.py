@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.grid import as_planes, check_whole
+from pde_video.arrays.grid import as_planes
+from pde_video.checks import check_whole
 from pde_video.errors import InputError, ParameterError
 from pde_video.integrators.steps import explicit_euler
-from pde_video.integrators.times import range_width
 from pde_video.protocols import Array, Step
+from pde_video.reverse_process.levels import range_width
 
 _VARIANCES = ("small", "large", "learned")
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.grid import check_positive, to_planes
+from pde_video.arrays.grid import to_planes
+from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.solvers.implicit import conjugate_gradients

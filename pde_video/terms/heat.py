@@ -14,11 +14,11 @@ from pde_video.arrays.grid import (
     as_spacing,
     as_volume,
     check_boundary,
-    check_positive,
     inverse_squares,
     kernel_scale,
     stable_euler_step,
 )
+from pde_video.checks import check_positive
 from pde_video.protocols import Array
 from pde_video.solvers.fused_steps import Walk
 from pde_video.solvers.implicit import mean_over_axes, spectral_solve, tridiagonal_solve

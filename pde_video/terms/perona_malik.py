@@ -9,15 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.grid import (
-    as_spacing,
-    as_volume,
-    check_boundary,
-    check_positive,
-    extended,
-    kernel_scale,
-    stable_euler_step,
-)
+from pde_video.arrays.grid import as_spacing, as_volume, check_boundary, extended, kernel_scale, stable_euler_step
+from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.solvers.fused_steps import Walk

@@ -8,7 +8,8 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
-from pde_video.arrays.grid import as_spacing, check_boundary, check_positive, stable_euler_step
+from pde_video.arrays.grid import as_spacing, check_boundary, stable_euler_step
+from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.terms.frozen_tensor import FrozenTensor, decomposed

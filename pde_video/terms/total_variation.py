@@ -15,13 +15,13 @@ from pde_video.arrays.grid import (
     as_spacing,
     as_volume,
     check_boundary,
-    check_positive,
     extended,
     from_planes,
     inverse_squares,
     kernel_scale,
     stable_euler_step,
 )
+from pde_video.checks import check_positive
 from pde_video.errors import SolverError
 from pde_video.integrators.loop import as_state
 from pde_video.protocols import Array

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.checks import alike, first_frame
 from pde_video.errors import InputError, OutputError, ParameterError
-from pde_video.filters.lift import alike, first_frame
 from pde_video.protocols import Array
 from pde_video.video import containers, encoder, npy, pipes, provenance, stills, tiff, y4m, zarrays
 from pde_video.video.omitted import tell_omitted

@@ -1,0 +1,52 @@
+"""Checks of parameters and of frames, before any work is done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import numpy as np
+
+from pde_video.errors import InputError, ParameterError
+from pde_video.protocols import Array
+
+
+def check_positive(**values: float) -> None:
+    """Raise ParameterError unless every value is a positive finite number."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise ParameterError(f"{name} is {value!r}; it must be a number")
+        if not (math.isfinite(value) and value > 0):
+            raise ParameterError(f"{name} is {value}; it must be positive and finite")
+
+
+def check_whole(at_least: int, **values: float) -> None:
+    """Raise ParameterError unless every value is a whole number of at least `at_least`."""
+    for name, value in values.items():
+        whole = isinstance(value, (int, float, np.number)) and math.isfinite(value) and value == int(value)
+        if isinstance(value, bool) or not whole or value < at_least:
+            raise ParameterError(f"{name} is {value!r}; it must be a whole number of at least {at_least}")
+
+
+def first_frame(video: Iterable[Array]) -> tuple[Array, Iterator[Array]]:
+    """Return the first frame, checked, and an iterator over all frames."""
+    frames = iter(video)
+    head = next(frames, None)
+    if head is None:
+        raise InputError("the video is empty: it has no frame")
+    head = np.asarray(head)
+    if head.ndim not in (2, 3) or head.size == 0:
+        raise InputError(f"frame 0 has shape {head.shape}; a frame is (H, W) or (H, W, C), none of them 0")
+    return head, chain([head], frames)
+
+
+def alike(frames: Iterable[Array], head: Array) -> Iterator[Array]:
+    """Yield the frames as arrays, as long as they have the shape and dtype of `head`."""
+    for i, frame in enumerate(frames):
+        frame = np.asarray(frame)
+        if frame.shape != head.shape or frame.dtype != head.dtype:
+            raise InputError(
+                f"frame {i} has shape {frame.shape} and dtype {frame.dtype}; frame 0 has {head.shape} and {head.dtype}"
+            )
+        yield frame
