@@ -10,7 +10,7 @@ from pde_video.denoisers.prior import SmoothPrior as SmoothPrior
 from pde_video.denoisers.prior import cosine_diffusion as cosine_diffusion
 from pde_video.denoisers.windows import recurrent as recurrent
 from pde_video.denoisers.windows import windowed as windowed
-from pde_video.denoising.denoise import denoise as denoise
+from pde_video.denoising.denoise import denoise as denoise  # command
 from pde_video.errors import InputError as InputError
 from pde_video.errors import OutputError as OutputError
 from pde_video.errors import ParameterError as ParameterError
@@ -23,18 +23,26 @@ from pde_video.estimate.noise import estimate_sigma as estimate_sigma
 from pde_video.estimate.stabiliser import Stabiliser as Stabiliser
 from pde_video.estimate.stopping import StoppingTime as StoppingTime
 from pde_video.estimate.stopping import stopping_time as stopping_time
-from pde_video.filters.conversion import clip as clip
-from pde_video.filters.conversion import normalize as normalize
-from pde_video.filters.conversion import to_gray as to_gray
-from pde_video.filters.extrapolate import extrapolate as extrapolate
+from pde_video.filters.conversion import clip as clip  # command
+from pde_video.filters.conversion import normalize as normalize  # command
+from pde_video.filters.conversion import to_gray as to_gray  # command
+from pde_video.filters.declarations import Option as Option
+from pde_video.filters.equations import ced as ced  # command
+from pde_video.filters.equations import eed as eed  # command
+from pde_video.filters.equations import heat as heat  # command
+from pde_video.filters.equations import perona_malik as perona_malik  # command
+from pde_video.filters.equations import tv as tv  # command
+from pde_video.filters.extent import Extent as Extent
+from pde_video.filters.extrapolate import extrapolate as extrapolate  # command
 from pde_video.filters.extrapolate import video_diffusion as video_diffusion
+from pde_video.filters.filter import extent as extent
+from pde_video.filters.filter import pipeline as pipeline
+from pde_video.filters.filter import video_filter as video_filter
 from pde_video.filters.frames import Frames as Frames
 from pde_video.filters.framewise import framewise as framewise
-from pde_video.filters.geometry import crop as crop
-from pde_video.filters.geometry import resize as resize
-from pde_video.filters.inter_frame import frame_difference as frame_difference
-from pde_video.filters.lift import pipeline as pipeline
-from pde_video.filters.lift import video_filter as video_filter
+from pde_video.filters.geometry import crop as crop  # command
+from pde_video.filters.geometry import resize as resize  # command
+from pde_video.filters.inter_frame import frame_difference as frame_difference  # command
 from pde_video.filters.masked import masking as masking
 from pde_video.filters.reverse import reverse as reverse
 from pde_video.filters.sample import predict as predict
@@ -43,8 +51,8 @@ from pde_video.filters.sample import sample as sample
 from pde_video.filters.segments import merge as merge
 from pde_video.filters.segments import split as split
 from pde_video.filters.spacetime import spacetime as spacetime
-from pde_video.filters.synthetic_noise import gaussian_noise as gaussian_noise
-from pde_video.filters.synthetic_noise import poisson_gaussian_noise as poisson_gaussian_noise
+from pde_video.filters.synthetic_noise import gaussian_noise as gaussian_noise  # command
+from pde_video.filters.synthetic_noise import poisson_gaussian_noise as poisson_gaussian_noise  # command
 from pde_video.integrators.cycles import fed as fed
 from pde_video.integrators.cycles import fsi as fsi
 from pde_video.integrators.cycles import rkl2 as rkl2

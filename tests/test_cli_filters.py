@@ -98,9 +98,9 @@ RECIPES = {
     "tv --time 20 --epsilon 1": {"filter": "tv", "time": 20.0, "epsilon": 1.0},
     "eed --kappa 9 --integration 1 --step fed": {"filter": "eed", "kappa": 9.0, "integration": 1.0, "step": "fed"},
     "ced --alpha 0.01 --smoothing 1": {"filter": "ced", "alpha": 0.01, "smoothing": 1.0},
-    "frame-difference": {"filter": "frame-difference", "alpha": -0.5},
+    "frame-difference": {"filter": "frame-difference"},
     "frame-difference --alpha 0.5 --kappa 9": {"filter": "frame-difference", "alpha": 0.5, "kappa": 9.0},
-    "extrapolate --count 3": {"filter": "extrapolate", "frames": 3, "alpha": 1.0},
+    "extrapolate --count 3": {"filter": "extrapolate", "count": 3},
 }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import pde_video as pv
+from pde_video.tools.filter_page import page
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -51,3 +52,7 @@ def test_every_case_of_reliability_names_tests_that_exist():
         assert named, row
         for name in named:
             assert f"\ndef {name}(" in tests, name
+
+
+def test_the_page_of_filters_is_what_the_declarations_say():
+    assert (ROOT / "docs" / "filters.md").read_text() == page(), "run python -m pde_video.tools.filter_page"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 import pde_video as pv
 from pde_video.errors import ParameterError
-from pde_video.filters import equations
-from pde_video.jobs.recipes import RECIPES, Memory, build, from_toml, memory
+from pde_video.filters.declarations import declared
+from pde_video.filters.evolving import STEPS
+from pde_video.jobs.recipes import build, from_toml, json_schema
+from pde_video.jobs.registry import filter_called, names
 
 
 def applied(video, *recipe, report=None):
@@ -41,7 +44,7 @@ def test_heat_multiplies_an_eigenvector_by_the_factor_of_its_step(step, factor):
     np.testing.assert_allclose(found - 0.5, factor(0.25 * eigenvalue) ** 4 * (video - 0.5), atol=1e-12)
 
 
-@pytest.mark.parametrize("step", equations.STEPS)
+@pytest.mark.parametrize("step", STEPS)
 def test_every_step_by_its_name(step):
     video, eigenvalue = cosine()
     found = applied(video, {"filter": "heat", "time": 0.5, "step": step})
@@ -130,9 +133,9 @@ def test_denoise_takes_a_line_of_noise_as_a_list(eight_bit):
 @pytest.mark.parametrize(
     ("one", "says"),
     [
-        ({"filter": "blur"}, "no filter 'blur'; there are denoise, heat"),
+        ({"filter": "blur"}, "no filter 'blur'; there are ced, clip, crop, denoise"),
         ({}, "no filter None"),
-        ({"filter": "heat", "tine": 1.0}, "no option 'tine'; it has time, dt, step"),
+        ({"filter": "heat", "tine": 1.0}, "no option 'tine'; it has time, dt, step, spacetime"),
         ({"filter": "heat", "time": "long"}, "must be of type number"),
         ({"filter": "heat", "time": True}, "must be of type number"),
         ({"filter": "heat", "spacetime": 1}, "true or false"),
@@ -200,53 +203,58 @@ def test_toml_that_is_not_understood(tmp_path, text, says):
         from_toml(path)
 
 
-@pytest.mark.parametrize(
-    ("recipe", "expected"),
-    [
-        ([], Memory()),
-        ([{"filter": "heat"}], Memory()),
-        ([{"filter": "heat", "spacetime": True}], Memory(None)),
-        ([{"filter": "perona-malik", "kappa": 3.0}], Memory()),
-        ([{"filter": "perona-malik"}], Memory()),
-        ([{"filter": "denoise"}], Memory(14)),
-        ([{"filter": "denoise", "preset": "best"}], Memory(26)),
-        ([{"filter": "denoise", "radius": 2}], Memory(6)),
-        ([{"filter": "denoise", "preset": "fast"}], Memory(None)),
-        ([{"filter": "denoise", "method": "heat", "sigma": 3.0}], Memory(0, 25)),
-        ([{"filter": "denoise", "method": "learned"}], Memory(None)),
-        ([{"filter": "frame-difference", "alpha": -0.5}, {"filter": "denoise"}], Memory(15)),
-        ([{"filter": "frame-difference", "alpha": -0.5, "kappa": 9.0}], Memory(None)),
-        ([{"filter": "normalize", "low": 0.0, "high": 9.0}], Memory()),
-        ([{"filter": "normalize"}], Memory()),
-        ([{"filter": "extrapolate"}], Memory(None)),
-    ],
-)
-def test_memory(recipe, expected):
-    assert memory(recipe) == expected
-
-
 NEEDED = {
     "crop": {"top": 1, "left": 1, "height": 9, "width": 9},
     "resize": {"height": 9, "width": 9},
-    "frame-difference": {"alpha": -0.5},
     "clip": {"low": 0.2, "high": 0.7},
     "gaussian-noise": {"sigma": 0.1},
+    "poisson-gaussian-noise": {"slope": 0.1},
 }
-ESTIMATING = ("denoise", "perona-malik", "tv", "eed", "ced", "normalize")  # From the first frames, unless told.
-TOLD = [
-    *({"filter": name, **NEEDED.get(name, {})} for name in RECIPES if name not in (*ESTIMATING, "extrapolate")),
-    {"filter": "perona-malik", "kappa": 0.1},
-    {"filter": "tv", "time": 0.1, "epsilon": 0.01},
-    {"filter": "normalize", "low": 0.0, "high": 1.0},
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_recipe_with_every_default_said_is_the_recipe_with_none(name, rng):
+    video = rng.random((3, 16, 18))
+    options = declared(filter_called(name).function).values()
+    said = {one.name: one.default for one in options if not one.required and one.default is not None}
+    few = {"filter": name, **NEEDED.get(name, {})}
+    np.testing.assert_array_equal(applied(video, few | said), applied(video, few))
+
+
+ONES = [
+    {"name": "heat", "time": 2.0},
+    {"name": "heat", "time": 2, "step": "fed", "spacetime": False},
+    {"name": "denoise", "noise": [1.0, 2.0], "radius": 3},
+    {"name": "denoise", "noise": "gaussian", "sigma": 3},
+    {"name": "gaussian-noise", "sigma": 5, "seed": 2},
+    {"name": "to-gray"},
+    {"name": "blur"},
+    {"time": 2.0},
+    {"name": "heat", "tine": 2.0},
+    {"name": "heat", "time": "long"},
+    {"name": "heat", "time": -1.0},
+    {"name": "heat", "spacetime": 1},
+    {"name": "heat", "step": "leapfrog"},
+    {"name": "denoise", "radius": 1.5},
+    {"name": "denoise", "radius": -1},
+    {"name": "denoise", "noise": [1.0]},
+    {"name": "crop", "top": 1},
+    {"name": "eed", "step": "aos"},
+    {"name": "eed", "least": 2.0},
 ]
 
 
-DEPENDENT = [one for one in TOLD if memory([one]).before is not None]
+@pytest.mark.parametrize("one", ONES, ids=str)
+def test_the_schema_allows_what_can_be_built(one):
+    try:
+        build([{"filter": one.get("name"), **{key: value for key, value in one.items() if key != "name"}}])
+        fits = True
+    except ParameterError:
+        fits = False
+    assert Draft202012Validator(json_schema()).is_valid({"filter": [one]}) == fits
 
 
-@pytest.mark.parametrize("one", [*DEPENDENT, {"filter": "denoise", "sigma": 0.1, "radius": 1}], ids=str)
-def test_an_output_depends_on_no_frame_beyond_the_memory(rng, one):
-    before = memory([one]).before
-    # So large that no share of the noise seems to be fixed, which `denoise` estimates from the first frames.
-    video = rng.normal(0.5, 0.1, (12, 96, 96) if one["filter"] == "denoise" else (12, 16, 18))
-    np.testing.assert_array_equal(applied(video[7 - before :], one)[before], applied(video, one)[7])
+def test_the_schema_is_a_schema_that_tells_each_option():
+    Draft202012Validator.check_schema(json_schema())
+    for one in json_schema()["properties"]["filter"]["items"]["oneOf"]:
+        assert all(told.get("description") for name, told in one["properties"].items() if name != "name"), one

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from pde_video import __version__
-from pde_video.cli.filtering import method_option, preset_option
 from pde_video.cli.options import force_option, json_option, show
 from pde_video.cli.progress import shown_progress
 
@@ -33,8 +32,8 @@ _place = click.option(
     show_default=True,
     help="Folder for the results.",
 )
-@preset_option
-@method_option
+@click.option("--preset", metavar="NAME", help="As for `denoise`.")
+@click.option("--method", metavar="NAME", help="As for `denoise`.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise.")
 @_place
 @force_option

@@ -17,9 +17,10 @@ from pde_video import __version__
 from pde_video.cli.bench_command import bench
 from pde_video.cli.checking import completion, rerun, verify
 from pde_video.cli.commands import compare, demo, doctor, info, warmup
-from pde_video.cli.filtering import COMMANDS
+from pde_video.cli.filter_command import FilterCommand, pipeline, schema
 from pde_video.cli.interruption import listen
 from pde_video.cli.model_commands import export, sample, train
+from pde_video.jobs.registry import names
 
 _NAME = "pde-video"
 _EPILOG = (
@@ -40,7 +41,9 @@ def cli(context: click.Context, debug: bool) -> None:
 
 
 for _command in (
-    *COMMANDS,
+    *map(FilterCommand, names()),
+    pipeline,
+    schema,
     demo,
     info,
     compare,

@@ -3,61 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pde_video.cli.options import EXISTING, Range, Time, force_option, json_option, one_of, show
+from pde_video.cli.options import Range, Time, one_of, show
 from pde_video.cli.progress import shown_progress, silent
 
 _CODECS = ("h264", "hevc", "vp9", "av1", "ffv1")
-_SHARED = (
-    click.option("--start", type=Time(), metavar="TIME", help="Begin there: seconds, or [HH:]MM:SS[.fraction]."),
-    click.option("--end", type=Time(), metavar="TIME", help="End before that time."),
-    click.option("--frames", type=Range(open_ended=True), metavar="A:B", help="Frames from A on, before B, from 0."),
-    click.option("--stream", type=int, metavar="N", help="Which of several video streams, from 0."),
-    click.option("--keep-partial", is_flag=True, help="Keep what comes before the damaged part of an input."),
-    click.option("--max-pixels", type=int, metavar="N", help="Refuse larger frames.  [default: 268435456]"),
-    click.option("--nan", default="refuse", metavar="WHAT", help="NaN: refuse it, or mask it.  [default: refuse]"),
-    click.option("--raw", metavar="WxH:LAYOUT[:RATE]", help="Standard input is raw frames: 640x480:gray16le:25."),
-    click.option("--raw-output", is_flag=True, help="Write raw frames, not y4m, to standard output."),
-    click.option("--codec", metavar="NAME", shell_complete=one_of(*_CODECS), help=", ".join(_CODECS) + "."),
-    click.option("--crf", type=int, metavar="N", help="Quality of a codec that loses some; less is better."),
-    click.option("--lossless", is_flag=True, help="Keep every value, or refuse."),
-    click.option("--sidecar", is_flag=True, help="Also write how it was made to OUT.json."),
-    click.option("--resume", is_flag=True, help="Keep finished parts, and go on from those of an interrupted run."),
-    click.option("--dry-run", is_flag=True, help="Only try the first frames; tell time, disk and memory expected."),
-    click.option("--threads", type=int, metavar="N", help="Use N threads.  [default: one for each CPU]"),
-    click.option("--quiet", is_flag=True, help="Print nothing but errors (and JSON, if asked for)."),
-    force_option,
-    json_option,
+SHARED = (
+    click.Option(["--start"], type=Time(), metavar="TIME", help="Begin there: seconds, or [HH:]MM:SS[.fraction]."),
+    click.Option(["--end"], type=Time(), metavar="TIME", help="End before that time."),
+    click.Option(["--frames"], type=Range(open_ended=True), metavar="A:B", help="Frames from A on, before B, from 0."),
+    click.Option(["--stream"], type=int, metavar="N", help="Which of several video streams, from 0."),
+    click.Option(["--keep-partial"], is_flag=True, help="Keep what comes before the damaged part of an input."),
+    click.Option(["--max-pixels"], type=int, metavar="N", help="Refuse larger frames.  [default: 268435456]"),
+    click.Option(["--nan"], default="refuse", metavar="WHAT", help="NaN: refuse it, or mask it.  [default: refuse]"),
+    click.Option(["--raw"], metavar="WxH:LAYOUT[:RATE]", help="Standard input is raw frames: 640x480:gray16le:25."),
+    click.Option(["--raw-output"], is_flag=True, help="Write raw frames, not y4m, to standard output."),
+    click.Option(["--codec"], metavar="NAME", shell_complete=one_of(*_CODECS), help=", ".join(_CODECS) + "."),
+    click.Option(["--crf"], type=int, metavar="N", help="Quality of a codec that loses some; less is better."),
+    click.Option(["--lossless"], is_flag=True, help="Keep every value, or refuse."),
+    click.Option(["--sidecar"], is_flag=True, help="Also write how it was made to OUT.json."),
+    click.Option(["--resume"], is_flag=True, help="Keep finished parts, and go on from those of an interrupted run."),
+    click.Option(["--dry-run"], is_flag=True, help="Only try the first frames; tell time, disk and memory expected."),
+    click.Option(["--threads"], type=int, metavar="N", help="Use N threads.  [default: one for each CPU]"),
+    click.Option(["--quiet"], is_flag=True, help="Print nothing but errors (and JSON, if asked for)."),
+    click.Option(["--force"], is_flag=True, help="Overwrite existing outputs."),
+    click.Option(["--json", "as_json"], is_flag=True, help="Print what was estimated and done as JSON."),
 )
 
 
-def filter_command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a command of a function that takes the command's own arguments and options, and returns a recipe."""
-
-    def decorate(function: Callable[..., Any]) -> click.Command:
-        def command(paths: tuple[str, ...], **options: Any) -> None:
-            shared = {key: options.pop(key) for key in _SHARED_NAMES}
-            given = {key: value for key, value in options.items() if value is not None and value is not False}
-            _carry_out(paths, function(**given), **shared)
-
-        own = getattr(function, "__click_params__", [])
-        made: Any = click.argument("paths", nargs=-1, required=True, metavar="IN... OUT", type=EXISTING)(command)
-        for option in reversed(_SHARED):
-            made = option(made)
-        made.__click_params__ += own  # Last, since click lists in reverse: what is a command's own comes first.
-        return click.command(name, help=function.__doc__)(made)
-
-    return decorate
-
-
-def _carry_out(
+def carry_out(
     paths: Sequence[str],
     recipe: list[dict[str, Any]],
     *,
@@ -72,6 +52,7 @@ def _carry_out(
     as_json: bool,
     **choices: Any,
 ) -> None:
+    """Do what a recipe says with each of the inputs, and print what was done."""
     from pde_video.jobs.job import Job, run_job
     from pde_video.threads import set_num_threads
     from pde_video.video.pipes import is_standard
@@ -124,12 +105,6 @@ def _resumed(job: Any, **done: Any) -> dict[str, Any]:
             kept = folder_of(Path(job.target))
             click.echo(f"{frames} finished frames are in {kept}; the same command goes on from there", err=True)
         raise
-
-
-_SHARED_NAMES = [
-    *(name for name in inspect.signature(_carry_out).parameters if name not in ("paths", "recipe", "choices")),
-    *("start", "end", "frames", "stream", "keep_partial", "max_pixels", "raw", "codec", "crf", "lossless"),
-]
 
 
 def _pairs(paths: Sequence[str]) -> tuple[list[tuple[str | Path, str | Path]], Path | None]:

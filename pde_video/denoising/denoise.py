@@ -6,21 +6,25 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Annotated, Any
 
 import numpy as np
 
 from pde_video.arrays.colours import opponent
 from pde_video.checks import check_whole
+from pde_video.denoisers.loading import load_denoiser
 from pde_video.denoising.along_motion import PASSES, Noise, along_motion
 from pde_video.denoising.by_denoiser import METHODS as BY_DENOISER
 from pde_video.denoising.by_denoiser import lowered
-from pde_video.denoising.by_evolution import METHODS, evolved
+from pde_video.denoising.by_evolution import EVERY, METHODS, evolved
 from pde_video.denoising.recursive import recursive
 from pde_video.errors import ParameterError
 from pde_video.estimate import estimate_noise, estimate_poisson_gaussian, estimate_sigma, is_scene_cut
 from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.filters.declarations import Option
+from pde_video.filters.extent import EVERYTHING, Extent
+from pde_video.filters.filter import video_filter
 from pde_video.filters.frames import Frames
-from pde_video.filters.lift import video_filter
 from pde_video.motion.averaging import halved
 from pde_video.protocols import Array, Denoiser
 from pde_video.reverse_process.hooks import Hook
@@ -33,18 +37,45 @@ _FAINT = 0.1  # Noise is not taken to be less than this part of that in the othe
 _NOTABLE = 0.1  # Share of the variance that frames have in common from which that is more than an error of estimation.
 
 
-@video_filter
+def _extent(
+    preset: str | None, radius: int | None, causal: bool, method: str | None, sigma: Any, noise: Any, **others: Any
+) -> Extent:
+    if method in BY_DENOISER or others["denoiser"] is not None:
+        return EVERYTHING
+    told = sigma is not None or not isinstance(noise, str)
+    if method is not None:
+        return Extent(period=EVERY, cells=None, first=0 if told else _WITHIN)
+    first = 0 if told and causal else _WITHIN  # Which share of the noise is fixed is estimated even where it is told.
+    if preset == "fast":
+        return Extent(before=None, cells=None, first=first)
+    radii = sum(one.radius if radius is None else radius for one in PASSES[preset or "balanced"])
+    return Extent(radii, 0 if causal else radii, 1, None, first)
+
+
+@video_filter(
+    extent=_extent,
+    examples=(
+        "noisy.mp4 clean.mp4",
+        "stack.tiff clean.tiff --preset best",
+        "stack.tiff clean.tiff --sigma 300",
+        "noisy.mp4 clean.mp4 --method learned",
+        "a.mp4 b.mp4 c.tiff results/",
+        "- - < noisy.y4m > clean.y4m",
+    ),
+)
 def denoise(
     frames: Frames,
     *,
-    preset: str | None = None,
-    sigma: float | str | None = None,
-    noise: str | tuple[float, float] = "auto",
-    radius: int | None = None,
+    preset: Annotated[str | None, Option(choices=PRESETS)] = None,
+    sigma: Annotated[float | str | None, Option(unit="input", least=0, choices=("auto",))] = None,
+    noise: Annotated[
+        str | tuple[float, float], Option(unit="input", choices=("auto", "gaussian", "poisson-gaussian"))
+    ] = "auto",
+    radius: Annotated[int | None, Option(unit="frames", least=0)] = None,
     causal: bool = False,
-    method: str | None = None,
-    denoiser: Denoiser | None = None,
-    steps: int | None = None,
+    method: Annotated[str | None, Option(choices=(*METHODS, *BY_DENOISER))] = None,
+    denoiser: Annotated[Denoiser | None, Option(name="model", load=load_denoiser, file=True)] = None,
+    steps: Annotated[int | None, Option(least=1)] = None,
     hooks: Sequence[Hook] = (),
 ) -> Iterator[Array]:
     """Remove noise, with nothing to choose: frames are averaged along the motion, then diffused in space.
@@ -126,6 +157,8 @@ def denoise(
         if sigma != "auto":
             raise ParameterError(f"sigma is {sigma!r}; it must be a standard deviation, or 'auto'")
         sigma = None
+    if denoiser is not None and method is None:
+        method = "learned"
     _check(preset, sigma, noise, radius, causal, method)
     _check_denoiser(method, denoiser, steps, hooks)
     model = _model(frames, sigma, "gaussian" if method is not None else noise)

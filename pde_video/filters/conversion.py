@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
 
 from pde_video.errors import InputError, ParameterError
+from pde_video.filters.declarations import Option
+from pde_video.filters.extent import Extent
+from pde_video.filters.filter import video_filter
 from pde_video.filters.frames import Frames
-from pde_video.filters.lift import video_filter
 from pde_video.protocols import Array
 
+Level = Annotated[float, Option(unit="input")]
 
-@video_filter
+
+@video_filter(extent=Extent(), examples=("in.mp4 out.mp4",))
 def to_gray(frames: Frames) -> Iterator[Array]:
     """Make every colour frame grey.
 
@@ -53,8 +58,11 @@ def to_gray(frames: Frames) -> Iterator[Array]:
             yield red + green + blue
 
 
-@video_filter
-def normalize(frames: Frames, *, low: float | None = None, high: float | None = None) -> Iterator[Array]:
+@video_filter(
+    extent=lambda low, high: Extent(first=1, cells=None) if low is None or high is None else Extent(),
+    examples=("in.tiff out.tiff", "in.tiff out.tiff --low 100 --high 4000"),
+)
+def normalize(frames: Frames, *, low: Level | None = None, high: Level | None = None) -> Iterator[Array]:
     """Stretch the range [low, high] to the full range: 0 to the largest value of an integer dtype, 0 to 1 for floats.
 
     out = (frame − low) / (high − low) · full
@@ -100,8 +108,8 @@ def normalize(frames: Frames, *, low: float | None = None, high: float | None = 
     return ((frame - bottom) / (top - bottom) for frame in frames)
 
 
-@video_filter
-def clip(frames: Frames, low: float, high: float) -> Iterator[Array]:
+@video_filter(extent=Extent(), examples=("in.tiff out.tiff --low 0 --high 4000",))
+def clip(frames: Frames, low: Level, high: Level) -> Iterator[Array]:
     """Cut values off at `low` and `high`.
 
     out = min(max(frame, low), high)

@@ -1,180 +1,240 @@
-"""Equations as filters with plain options, for recipes: numbers in units of the input, integrators by name."""
+"""Equations as filters with plain options, numbers in units of the input: each is a function that makes its term."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Any
 
-from pde_video.checks import check_positive
-from pde_video.errors import ParameterError
-from pde_video.estimate import estimate_kappa
+from pde_video.filters.declarations import Option
+from pde_video.filters.evolving import STEPS, equation, estimated_contrast, evolving, tell_unchanged, unknown
+from pde_video.filters.extent import Extent
+from pde_video.filters.filter import video_filter
 from pde_video.filters.frames import Frames
-from pde_video.filters.framewise import framewise
-from pde_video.filters.lift import video_filter
-from pde_video.filters.spacetime import spacetime as along_time
-from pde_video.integrators import cycles, steps
-from pde_video.integrators.times import uniform
 from pde_video.protocols import Array
 from pde_video.terms.heat import Heat
-from pde_video.terms.perona_malik import PeronaMalik
+from pde_video.terms.perona_malik import CONDUCTANCES, PeronaMalik
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
 from pde_video.terms.total_variation import TotalVariation
 
-STEPS: dict[str, Any] = {
-    "explicit-euler": steps.explicit_euler,
-    "heun": steps.heun,
-    "implicit-euler": steps.implicit_euler,
-    "crank-nicolson": steps.crank_nicolson,
-    "aos": steps.aos,
-    "fed": cycles.fed,
-    "fsi": cycles.fsi,
-    "rkl2": cycles.rkl2,
-}
-_LARGE_STEPS = 5  # Of integrators that no bound keeps from taking one: AOS and cycles want several.
-_WITHIN = 40  # Frames among which to look for one that is not of one flat colour: films fade in from black.
+Kappa = Annotated[float | None, Option(unit="input", above=0)]
+Conductance = Annotated[str, Option(choices=CONDUCTANCES)]
+Width = Annotated[float, Option(unit="pixels", least=0)]
+Share = Annotated[float, Option(above=0, most=1)]
+_TENSOR_STEPS = tuple(name for name in STEPS if name != "aos")  # AOS needs an operator that splits along the axes.
 
 
-@video_filter
-def heat(
-    frames: Frames, *, time: float = 1.0, dt: float | None = None, step: str = "explicit-euler", spacetime: bool = False
-) -> Iterator[Array]:
-    """Blur: ∂I/∂t = ∇²I, up to `time`, in pixels², in steps of at most `dt`."""
-    return _evolved(frames, Heat(), time, dt, step, spacetime)
+@equation(time=1.0, examples=("in.mp4 out.mp4 --time 2", "in.mp4 out.mp4 --time 50 --step implicit-euler"))
+def heat() -> Heat:
+    """Blur by the heat equation, ∂I/∂t = ∇²I.
+
+    Equivalent to a Gaussian blur of variance 2t pixels².
+
+    Parameters
+    ----------
+    frames : video
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
+
+    See Also
+    --------
+    Heat : The equation as a term.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> impulse = np.zeros((1, 3, 3))
+    >>> impulse[0, 1, 1] = 1
+    >>> pv.heat(impulse, time=0.25)[0].round(2).tolist()
+    [[0.0, 0.25, 0.0], [0.25, 0.0, 0.25], [0.0, 0.25, 0.0]]
+    """
+    return Heat()
 
 
-@video_filter
+@equation(time=2.0, examples=("in.mp4 out.mp4", "in.mp4 out.mp4 --kappa 12 --time 5 --conductance tukey"))
 def perona_malik(
-    frames: Frames,
+    *, kappa: Kappa = None, conductance: Conductance = "exponential", smoothing: Width = 0.7
+) -> PeronaMalik:
+    """Smooth everything but edges by Perona–Malik diffusion, ∂I/∂t = div(g(|∇I|²) ∇I).
+
+    Parameters
+    ----------
+    frames : video
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
+    kappa : float, optional
+        Edge contrast in units of the input (of 255 for uint8), > 0. Default: estimated.
+    conductance : str
+        Formula of the conductance g.
+    smoothing : float
+        Standard deviation in pixels of the Gaussian that smooths gradients, ≥ 0.
+
+    See Also
+    --------
+    PeronaMalik : The equation as a term, with the formulas of the conductances.
+
+    References
+    ----------
+    Perona & Malik (1990), doi:10.1109/34.56205. Catté et al. (1992), doi:10.1137/0729012.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> report = {}
+    >>> smooth = pv.perona_malik(np.eye(8)[None] * 200, kappa=10, report=report)
+    >>> report
+    {'kappa': 10.0}
+    """
+    return PeronaMalik(kappa, conductance, smoothing=smoothing)  # type: ignore[arg-type]
+
+
+@equation(
+    time=5.0,
+    steps=_TENSOR_STEPS,
+    spacetime=False,
+    examples=("in.mp4 out.mp4", "in.mp4 out.mp4 --kappa 8 --time 10 --dt 1 --step fed"),
+)
+def eed(
     *,
-    kappa: float | None = None,
-    time: float = 2.0,
-    dt: float | None = None,
-    conductance: str = "exponential",
-    smoothing: float = 0.7,
-    step: str = "explicit-euler",
-    spacetime: bool = False,
-) -> Iterator[Array]:
-    """Smooth what differs by less than `kappa`, in units of the input, from pixel to pixel: see `PeronaMalik`."""
-    contrast = _contrast(frames, kappa)
-    if contrast == 0:
-        return frames
-    return _evolved(frames, PeronaMalik(contrast, conductance, smoothing=smoothing), time, dt, step, spacetime)
+    kappa: Kappa = None,
+    smoothing: Width = 1.0,
+    integration: Width = 0.0,
+    conductance: Conductance = "rational",
+    least: Share = 0.01,
+) -> EdgeEnhancing:
+    """Smooth along edges by edge-enhancing diffusion, ∂I/∂t = div(D ∇I).
+
+    Parameters
+    ----------
+    frames : video
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
+    kappa : float, optional
+        Edge contrast in units of the input (of 255 for uint8), > 0. Default: estimated.
+    smoothing : float
+        Standard deviation in pixels of the Gaussian that smooths gradients, ≥ 0.
+    integration : float
+        Standard deviation in pixels of the Gaussian that averages directions, ≥ 0.
+    conductance : str
+        Formula of the conductance across edges.
+    least : float
+        Smallest conductance across edges, > 0 and ≤ 1.
+
+    See Also
+    --------
+    EdgeEnhancing : The equation as a term.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> pv.eed(np.eye(8)[None] * 200, kappa=10, time=1.0).shape
+    (1, 8, 8)
+    """
+    options: dict[str, Any] = {"smoothing": smoothing, "integration": integration, "least": least}
+    return EdgeEnhancing(kappa, conductance=conductance, **options)  # type: ignore[arg-type]
 
 
-@video_filter
+@equation(
+    time=5.0,
+    steps=_TENSOR_STEPS,
+    spacetime=False,
+    examples=("in.tiff out.tiff", "in.tiff out.tiff --time 20 --integration 6"),
+)
+def ced(
+    *, kappa: Kappa = None, smoothing: Width = 0.5, integration: Width = 4.0, alpha: Share = 0.001
+) -> CoherenceEnhancing:
+    """Smooth along lines and close their gaps by coherence-enhancing diffusion, ∂I/∂t = div(D ∇I).
+
+    Parameters
+    ----------
+    frames : video
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
+    kappa : float, optional
+        Contrast of lines in units of the input per pixel, > 0. Default: estimated.
+    smoothing : float
+        Standard deviation in pixels of the Gaussian that smooths gradients, ≥ 0.
+    integration : float
+        Standard deviation in pixels of the Gaussian that averages directions, ≥ 0.
+    alpha : float
+        Diffusivity across lines, > 0 and ≤ 1.
+
+    See Also
+    --------
+    CoherenceEnhancing : The equation as a term.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> pv.ced(np.eye(8)[None] * 200, kappa=10, time=1.0).shape
+    (1, 8, 8)
+    """
+    assert kappa is not None
+    return CoherenceEnhancing(kappa**4, smoothing=smoothing, integration=integration, alpha=alpha)
+
+
+def _tv_extent(time: float | None, epsilon: float | None, **options: Any) -> Extent:
+    if time is None or epsilon is None:
+        return unknown(options["spacetime"])
+    return evolving(TotalVariation(epsilon), time, **options).extent
+
+
+@video_filter(extent=_tv_extent, examples=("in.mp4 out.mp4", "in.mp4 out.mp4 --time 20 --epsilon 1"))
 def tv(
     frames: Frames,
     *,
-    time: float | None = None,
-    epsilon: float | None = None,
-    dt: float | None = None,
-    step: str = "explicit-euler",
+    time: Annotated[float | None, Option(unit="input · pixels", above=0)] = None,
+    epsilon: Annotated[float | None, Option(unit="input", above=0)] = None,
+    dt: Annotated[float | None, Option(unit="input · pixels", above=0)] = None,
+    step: Annotated[str, Option(choices=tuple(STEPS))] = "explicit-euler",
     spacetime: bool = False,
-) -> Iterator[Array]:
-    """Total variation flow, which lowers a bump of contrast c and radius r within time c·r/2: see `TotalVariation`.
+) -> Iterable[Array]:
+    """Flatten by total variation flow, ∂I/∂t = div(∇I / |∇I|).
 
-    Times are in units of the input, times pixels. By default `time` is the contrast that `estimate_kappa` finds, and
-    `epsilon` a tenth of it.
+    A bump of contrast c and radius r vanishes at the time c·r/2: noise early, objects late.
+
+    Parameters
+    ----------
+    frames : video
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
+    time : float, optional
+        Diffusion time in units of the input times pixels, > 0. Default: the contrast that `estimate_kappa` finds.
+    epsilon : float, optional
+        Gradient that counts as flat, in units of the input per pixel, > 0. Default: a tenth of that contrast.
+    dt : float, optional
+        Longest step in the units of time, > 0. Default: the largest stable one, or a fifth of the time if any is.
+    step : str
+        Integrator.
+    spacetime : bool
+        Diffuse in time as well, but not across cuts.
+    report : dict, optional
+        Receives ``time`` and ``epsilon``.
+
+    Returns
+    -------
+    Video of the same kind, shape and dtype.
+
+    Raises
+    ------
+    ParameterError
+        If an option is out of range, or a step is not stable.
+
+    See Also
+    --------
+    TotalVariation : The equation as a term.
+
+    References
+    ----------
+    Rudin, Osher & Fatemi (1992), doi:10.1016/0167-2789(92)90242-F.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> edge = np.tile([0.0, 0, 0, 100, 100], (1, 6, 1))
+    >>> pv.tv(edge, time=30, epsilon=0.1)[0, 0].round().tolist()
+    [10.0, 10.0, 10.0, 85.0, 85.0]
     """
-    for name, value in {"time": time, "epsilon": epsilon, "dt": dt}.items():
-        if value is not None:
-            check_positive(**{name: value})
     scale = frames.scale
-    contrast = _estimated(frames) if time is None or epsilon is None else 0.0
+    contrast = estimated_contrast(frames) if time is None or epsilon is None else 0.0
     time = contrast if time is None else time / scale
     epsilon = 0.1 * contrast if epsilon is None else epsilon / scale
     frames.report.update(time=time * scale, epsilon=epsilon * scale)
     if time == 0 or epsilon == 0:
-        _tell_unchanged(frames, "time and epsilon (--time, --epsilon) tell how far to go")
+        tell_unchanged(frames, "time and epsilon (--time, --epsilon) tell how far to go")
         return frames
-    return _evolved(frames, TotalVariation(epsilon), time, None if dt is None else dt / scale, step, spacetime)
-
-
-@video_filter
-def eed(
-    frames: Frames,
-    *,
-    kappa: float | None = None,
-    time: float = 5.0,
-    dt: float | None = None,
-    smoothing: float = 1.0,
-    integration: float = 0.0,
-    conductance: str = "rational",
-    least: float = 0.01,
-    step: str = "explicit-euler",
-) -> Iterator[Array]:
-    """Smooth along edges, and across them where they are fainter than `kappa`: see `EdgeEnhancing`."""
-    contrast = _contrast(frames, kappa)
-    if contrast == 0:
-        return frames
-    options: dict[str, Any] = {"smoothing": smoothing, "integration": integration, "least": least}
-    return _evolved(frames, EdgeEnhancing(contrast, conductance=conductance, **options), time, dt, step)
-
-
-@video_filter
-def ced(
-    frames: Frames,
-    *,
-    kappa: float | None = None,
-    time: float = 5.0,
-    dt: float | None = None,
-    smoothing: float = 0.5,
-    integration: float = 4.0,
-    alpha: float = 0.001,
-    step: str = "explicit-euler",
-) -> Iterator[Array]:
-    """Smooth along lines that are steeper than `kappa`, in units of the input per pixel: see `CoherenceEnhancing`."""
-    contrast = _contrast(frames, kappa)
-    if contrast == 0:
-        return frames
-    options: dict[str, Any] = {"smoothing": smoothing, "integration": integration, "alpha": alpha}
-    return _evolved(frames, CoherenceEnhancing(contrast**4, **options), time, dt, step)
-
-
-def _evolved(
-    frames: Frames, term: Any, time: float, dt: float | None, step: str, spacetime: bool = False
-) -> Iterator[Array]:
-    fitting = [name for name in STEPS if name != "aos" or not isinstance(term, (EdgeEnhancing, CoherenceEnhancing))]
-    if step not in fitting:
-        raise ParameterError(f"step is {step!r}; for this equation it must be one of {', '.join(fitting)}")
-    check_positive(time=time)
-    unbounded = dt is None and math.isinf(STEPS[step].stable_multiple)
-    times = uniform(time, steps=_LARGE_STEPS) if unbounded else uniform(time, dt)
-    if not spacetime:
-        return framewise(term, times, STEPS[step])(frames)
-    if step != "explicit-euler":
-        raise ParameterError(f"step is {step!r}; along time (spacetime) it must be explicit-euler")
-    return along_time(term, times)(frames)
-
-
-def _contrast(frames: Frames, kappa: float | None) -> float:
-    """Return kappa in units of the frames, estimated if it is not given; 0 if there is nothing but one flat colour."""
-    if kappa is not None:
-        check_positive(kappa=kappa)
-    contrast = _estimated(frames) if kappa is None else kappa / frames.scale
-    frames.report["kappa"] = contrast * frames.scale
-    if contrast == 0:
-        _tell_unchanged(frames, "kappa (--kappa) tells what is an edge")
-    return contrast
-
-
-def _estimated(frames: Frames) -> float:
-    """Return the contrast of the first frame that is not flat."""
-    ahead = 1
-    while not (lively := [frame for frame in frames.peek(ahead) if frame.min() < frame.max()]):
-        if ahead == _WITHIN or len(frames.peek(ahead)) < ahead:
-            return 0.0
-        ahead = min(2 * ahead, _WITHIN)
-    # Where most of a picture is flat, a drawing say, the median of its contrasts is 0, and its edges are the few above.
-    return estimate_kappa(lively[:1]) or estimate_kappa(lively[:1], method="quantile") or _largest(lively[0])
-
-
-def _tell_unchanged(frames: Frames, remedy: str) -> None:
-    frames.report.setdefault("warnings", []).append(
-        f"the first frames (of which {_WITHIN} are looked at) are of one flat colour, so nothing was changed; {remedy}"
-    )
-
-
-def _largest(frame: Array) -> float:
-    return 0.1 * float(frame.max() - frame.min())
+    return evolving(TotalVariation(epsilon), time, None if dt is None else dt / scale, step, spacetime)(frames)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated
 
-from pde_video.checks import check_whole
 from pde_video.errors import InputError
+from pde_video.filters.declarations import Option
+from pde_video.filters.extent import Extent
+from pde_video.filters.filter import video_filter
 from pde_video.filters.frames import Frames
-from pde_video.filters.inter_frame import check_alpha, update
-from pde_video.filters.lift import video_filter
+from pde_video.filters.inter_frame import update
 from pde_video.protocols import Array
 
+_APPENDING = Extent(before=None, after=None)  # What is appended depends on the last frames.
+Count = Annotated[int, Option(unit="frames", least=0, name="count")]
 
-def extrapolate(video: Any, *, alpha: float = 1.0, frames: int = 1, report: dict[str, Any] | None = None) -> Any:
+
+@video_filter(extent=_APPENDING, examples=("in.mp4 out.mp4 --count 5",))
+def extrapolate(video: Frames, *, alpha: float = 1.0, frames: Count = 1) -> Iterator[Array]:
     """Append frames that continue the last change.
 
     F_new = F1 + α (F1 − F2), with F1 the last frame and F2 the one before it, repeated `frames` times.
@@ -50,11 +55,13 @@ def extrapolate(video: Any, *, alpha: float = 1.0, frames: int = 1, report: dict
     >>> pv.extrapolate(np.array([[[10.0]], [[20.0]]]), frames=2).ravel()
     array([10., 20., 30., 40.])
     """
-    check_alpha(alpha)
-    return _appended(video, frames, lambda older, newer: update(newer, older, alpha), report=report)
+    return _appended(video, frames, lambda older, newer: update(newer, older, alpha))
 
 
-def video_diffusion(video: Any, alpha: float, num_iterations: int, *, report: dict[str, Any] | None = None) -> Any:
+@video_filter(extent=_APPENDING)
+def video_diffusion(
+    video: Frames, alpha: float, num_iterations: Annotated[int, Option(unit="frames", least=0)]
+) -> Iterator[Array]:
     """Append frames by the loop of the well-known article, which starts from the frame before the last.
 
     F_new = F1 + α (F1 − F2), with F1 = v[−2] and F2 = v[−1] at every iteration; T frames become T + num_iterations.
@@ -94,24 +101,17 @@ def video_diffusion(video: Any, alpha: float, num_iterations: int, *, report: di
     >>> pv.video_diffusion(np.array([[[10.0]], [[20.0]]]), 0.5, 2).ravel()
     array([10. , 20. ,  5. , 27.5])
     """
-    check_alpha(alpha)
-    return _appended(video, num_iterations, lambda older, newer: update(older, newer, alpha), report=report)
+    return _appended(video, num_iterations, lambda older, newer: update(older, newer, alpha))
 
 
-@video_filter
 def _appended(frames: Frames, number: int, following: Callable[[Array, Array], Array]) -> Iterator[Array]:
-    check_whole(0, **{"the number of frames to append": number})
-
-    def all_frames() -> Iterator[Array]:
-        older: Array | None = None
-        newer: Array | None = None
-        for frame in frames:
-            yield frame
-            older, newer = newer, frame
-        if older is None or newer is None:
-            raise InputError("the video has one frame; two are needed to see a change to continue")
-        for _ in range(int(number)):
-            older, newer = newer, following(older, newer)
-            yield newer
-
-    return all_frames()
+    older: Array | None = None
+    newer: Array | None = None
+    for frame in frames:
+        yield frame
+        older, newer = newer, frame
+    if older is None or newer is None:
+        raise InputError("the video has one frame; two are needed to see a change to continue")
+    for _ in range(int(number)):
+        older, newer = newer, following(older, newer)
+        yield newer

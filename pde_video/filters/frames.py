@@ -85,7 +85,7 @@ class Mapped(Iterator[Array]):
     def __init__(self, frames: Frames, function: Callable[..., Array], items: Iterable[Any] | None) -> None:
         self._frames, self._function, self._items = frames, function, items
         self._results: Iterator[Array] | None = None
-        self.rooms: Iterable[Array] | None = None  # Where the results are wanted, one for each frame.
+        self.outputs: Iterable[Array] | None = None  # A buffer for the result of each frame.
 
     def __next__(self) -> Array:
         if self._results is None:
@@ -94,11 +94,11 @@ class Mapped(Iterator[Array]):
 
     def _begun(self) -> Iterator[Array]:
         frames, function, at_once = self._frames, self._function, 1
-        if self.rooms is not None:  # Frames too small to be worth a change of threads go in groups.
+        if self.outputs is not None:  # Frames too small to be worth a change of threads go in groups.
             at_once = max([1, *(_LARGE // frame.size for frame in frames.peek(1))])
         items: Iterable[Any] = frames.numbered() if self._items is None else self._items
-        rooms = repeat(None) if self.rooms is None else self.rooms
-        pairs = zip(items, rooms, strict=False)
+        outputs = repeat(None) if self.outputs is None else self.outputs
+        pairs = zip(items, outputs, strict=False)
         groups = iter(lambda: list(islice(pairs, at_once)), [])
         one = _naming_the_frame(function) if self._items is None else function
         return chain.from_iterable(ordered(lambda group: [one(*pair) for pair in group], groups))

@@ -2,17 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from pde_video.filters.extent import Extent
+from pde_video.filters.filter import FrozenFilter, call_repr
 from pde_video.filters.frames import Frames
-from pde_video.filters.lift import video_filter
-from pde_video.integrators.loop import evolve
-from pde_video.integrators.steps import explicit_euler
+from pde_video.integrators.loop import evolve, explicit_times
+from pde_video.integrators.steps import explicit_euler, heun
 from pde_video.protocols import Array, Step
 
 
-def framewise(term: Any, times: Any, step: Step = explicit_euler, *, check: bool = True) -> Callable[..., Any]:
+@dataclass(frozen=True, repr=False)
+class Framewise(FrozenFilter):
+    """Every frame evolved by a term."""
+
+    term: Any
+    times: Any
+    step: Step = explicit_euler
+    check: bool = True
+
+    def apply(self, frames: Frames) -> Iterable[Array]:
+        """Return the evolved frames."""
+
+        def evolved(frame: Array, out: Array | None, step: Step = self.step) -> Array:
+            return evolve(self.term, frame, self.times, step=step, channel_axis=-1, check=self.check, out=out)
+
+        if not hasattr(self.step, "for_frames"):
+            return frames.mapped(evolved, None if self.check else frames)
+        step_of = self.step.for_frames()
+        numbered = ((frame, step_of(number)) for number, frame in enumerate(frames))
+        return frames.mapped(lambda item, out: evolved(item[0], out, item[1]), numbered)
+
+    @property
+    def extent(self) -> Extent:
+        """How far it looks: with explicit steps, as far as each of them does."""
+        if hasattr(self.step, "for_frames"):
+            return Extent(before=None, cells=None)  # Random numbers are drawn by the number of the frame.
+        evaluations = 1 if self.step is explicit_euler else 2 if self.step is heun else 0  # Of the rate in a step.
+        if not evaluations or not hasattr(self.term, "reach"):
+            return Extent(cells=None)
+        steps = len(explicit_times(self.term, self.times, 2)) - 1
+        return Extent(cells=evaluations * steps * self.term.reach(2))
+
+    def __repr__(self) -> str:
+        options: dict[str, Any] = {} if self.check else {"check": False}
+        if self.step is not explicit_euler:
+            options = {"step": self.step, **options}
+        return call_repr("framewise", self.term, self.times, **options)
+
+
+def frozen_times(times: Any) -> Any:
+    """Return times as a value: the rule that makes them, or a tuple."""
+    if callable(times) or isinstance(times, tuple):
+        return times
+    found = np.asarray(times)
+    return tuple(found.tolist()) if found.ndim == 1 else times
+
+
+def framewise(term: Any, times: Any, step: Step = explicit_euler, *, check: bool = True) -> Framewise:
     """Return the filter that evolves every frame by `term` over `times`.
 
     frame ← evolve(term, frame, times, step=step)
@@ -50,15 +101,4 @@ def framewise(term: Any, times: Any, step: Step = explicit_euler, *, check: bool
     (3, 8, 8, 3)
     """
 
-    @video_filter
-    def framewise_filter(frames: Frames) -> Iterator[Array]:
-        def evolved(frame: Array, out: Array | None, step: Step = step) -> Array:
-            return evolve(term, frame, times, step=step, channel_axis=-1, check=check, out=out)
-
-        if not hasattr(step, "for_frames"):
-            return frames.mapped(evolved, None if check else frames)
-        step_of = step.for_frames()
-        numbered = ((frame, step_of(number)) for number, frame in enumerate(frames))
-        return frames.mapped(lambda item, out: evolved(item[0], out, item[1]), numbered)
-
-    return framewise_filter
+    return Framewise(term, frozen_times(times), step, check)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
 
 from pde_video.checks import check_whole
 from pde_video.errors import ParameterError
+from pde_video.filters.declarations import Option
+from pde_video.filters.extent import Extent
+from pde_video.filters.filter import video_filter
 from pde_video.filters.frames import Frames
-from pde_video.filters.lift import video_filter
 from pde_video.protocols import Array
 
+Place = Annotated[int, Option(unit="pixels", least=0)]
+Size = Annotated[int, Option(unit="pixels", least=1)]
 
-@video_filter
-def crop(frames: Frames, top: int, left: int, height: int, width: int) -> Iterator[Array]:
+
+@video_filter(extent=Extent(), examples=("in.mp4 out.mp4 --top 40 --left 60 --height 360 --width 640",))
+def crop(frames: Frames, top: Place, left: Place, height: Size, width: Size) -> Iterator[Array]:
     """Cut a rectangle out of every frame.
 
     out[i, j] = frame[top + i, left + j]
@@ -63,8 +69,10 @@ def crop(frames: Frames, top: int, left: int, height: int, width: int) -> Iterat
     return cropped()
 
 
-@video_filter
-def resize(frames: Frames, height: int, width: int, *, order: int = 3) -> Iterator[Array]:
+@video_filter(extent=Extent(cells=None), examples=("in.mp4 out.mp4 --height 360 --width 640",))
+def resize(
+    frames: Frames, height: Size, width: Size, *, order: Annotated[int, Option(least=0, most=5)] = 3
+) -> Iterator[Array]:
     """Resample every frame to another size, by splines, smoothed first where it shrinks.
 
     A side that shrinks by a factor f > 1 is smoothed by a bell of standard deviation (f − 1)/2 pixels against

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from typing import Annotated
 
-from pde_video.checks import check_positive
-from pde_video.errors import ParameterError
+from pde_video.filters.declarations import Option
+from pde_video.filters.extent import Extent
+from pde_video.filters.filter import video_filter
 from pde_video.filters.frames import Frames
-from pde_video.filters.lift import video_filter
 from pde_video.integrators.loop import evolve
 from pde_video.protocols import Array
 from pde_video.terms.frame_difference import FrameDifference
-
-
-def check_alpha(alpha: float) -> None:
-    """Raise ParameterError unless `alpha` is finite."""
-    if not math.isfinite(alpha):
-        raise ParameterError(f"alpha is {alpha}; it must be a finite number")
 
 
 def update(newer: Array, older: Array, alpha: float, kappa: float | None = None) -> Array:
@@ -27,8 +21,14 @@ def update(newer: Array, older: Array, alpha: float, kappa: float | None = None)
     return evolve(FrameDifference(older, kappa=kappa), newer, [0.0, alpha], channel_axis=-1, check=False)
 
 
-@video_filter
-def frame_difference(frames: Frames, alpha: float, *, kappa: float | None = None) -> Iterator[Array]:
+def _extent(alpha: float, kappa: float | None) -> Extent:
+    return Extent(before=1) if kappa is None else Extent(before=None)
+
+
+@video_filter(extent=_extent, examples=("in.mp4 out.mp4", "in.mp4 out.mp4 --alpha -0.7 --kappa 20"))
+def frame_difference(
+    frames: Frames, alpha: float = -0.5, *, kappa: Annotated[float | None, Option(unit="input", above=0)] = None
+) -> Iterator[Array]:
     """Update every frame by its difference to the frame before it.
 
     F_new = F1 + α (F1 − F2), with F1 the frame and F2 its predecessor; the first frame stays.
@@ -42,7 +42,7 @@ def frame_difference(frames: Frames, alpha: float, *, kappa: float | None = None
     frames : video
         Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     alpha : float
-        Any finite number; 0 changes nothing.
+        Strength: above 0 sharpens in time, from −1 to 0 smooths, 0 changes nothing.
     kappa : float, optional
         Change that counts as motion, > 0, in units of the input.
     report : dict, optional
@@ -69,9 +69,7 @@ def frame_difference(frames: Frames, alpha: float, *, kappa: float | None = None
     >>> pv.frame_difference(np.array([[[10]], [[20]], [[40]]], np.uint8), -0.5).ravel().tolist()
     [10, 15, 30]
     """
-    check_alpha(alpha)
     if kappa is not None:
-        check_positive(kappa=kappa)
         kappa = kappa / frames.scale
 
     def updated() -> Iterator[Array]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -16,73 +15,29 @@ from pde_video.filters.frames import Frames, Mapped
 from pde_video.protocols import Array
 
 
-def video_filter(function: Callable[..., Iterable[Array]]) -> Callable[..., Any]:
-    """Let ``function(frames, ...)``, which maps `Frames` to float frames (H, W, C), answer in kind.
-
-    The filter then accepts an array (T, H, W) or (T, H, W, C), a video, or any iterable of frames (H, W) or
-    (H, W, C), and returns an array for an array and an iterator for everything else, with dtype and range kept.
-    Integers become float32 in [0, 1] (signed ones in [−1, 1]) once on the way in and are rounded and saturated
-    once on the way out. Keyword ``report``: a dict that receives what was estimated and done, among it
-    ``saturated``, the number of values that had to be saturated. Keyword ``out``, for arrays: an array of the shape
-    and dtype of the result, which receives it.
-
-    Parameters
-    ----------
-    function : callable (Frames, ...) -> iterable of frames
-        Usually a generator function.
-
-    Returns
-    -------
-    Filter
-
-    Raises
-    ------
-    InputError, TypeError
-        By the filter, for a video that cannot be used as it is: empty, not finite, of another dtype or shape.
-
-    References
-    ----------
-    None: it is bookkeeping.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> @video_filter
-    ... def brighten(frames, *, by):
-    ...     for frame in frames:
-    ...         yield frame + by / frames.scale
-    >>> brighten(np.full((2, 1, 3), 200, np.uint8), by=100).tolist()
-    [[[255, 255, 255]], [[255, 255, 255]]]
-    """
-
-    @functools.wraps(function)
-    def lifted(
-        video: Any, *args: Any, report: dict[str, Any] | None = None, out: Array | None = None, **kwargs: Any
-    ) -> Any:
-        if isinstance(video, Frames):  # Inside a pipeline: converted already.
-            return Frames(function(video, *args, **kwargs), video.scale, video.report)
-        if isinstance(video, np.ndarray):
-            _check_array(video)
-        elif not isinstance(video, Iterable) or isinstance(video, (str, bytes)):
-            raise DtypeError(
-                f"got {type(video).__name__}; give an array (T, H, W) or (T, H, W, C), an iterable of frames, "
-                "or read(path)"
-            )
-        video, result = _with_result(video, out)
-        head, frames = first_frame(video)
-        scale = scale_of(head.dtype)
-        converted = _to_float(frames, head, scale, copy=result is None)
-        borrowed = result is not None and head.dtype in (np.float32, np.float64)
-        floats = Frames(converted, scale, report, unchecked=head.dtype.kind == "f", borrowed=borrowed)
-        results = function(floats, *args, **kwargs)
-        if isinstance(results, Mapped):
-            results.rooms = _rooms(result, video)
-        filtered = _from_float(results, head, scale, floats.report)
-        if result is None:
-            return filtered
-        return _collect(filtered, result, fixed=out is not None)
-
-    return lifted
+def lifted(
+    function: Callable[[Frames], Iterable[Array]], video: Any, report: dict[str, Any] | None, out: Array | None
+) -> Any:
+    """Return function(frames) in kind, with frames converted once on the way in and once on the way out."""
+    if isinstance(video, np.ndarray):
+        _check_array(video)
+    elif not isinstance(video, Iterable) or isinstance(video, (str, bytes)):
+        raise DtypeError(
+            f"got {type(video).__name__}; give an array (T, H, W) or (T, H, W, C), an iterable of frames, or read(path)"
+        )
+    video, result = _with_result(video, out)
+    head, frames = first_frame(video)
+    scale = scale_of(head.dtype)
+    converted = _to_float(frames, head, scale, copy=result is None)
+    borrowed = result is not None and head.dtype in (np.float32, np.float64)
+    floats = Frames(converted, scale, report, unchecked=head.dtype.kind == "f", borrowed=borrowed)
+    results = function(floats)
+    if isinstance(results, Mapped):
+        results.outputs = _outputs(result, video)
+    filtered = _from_float(results, head, scale, floats.report)
+    if result is None:
+        return filtered
+    return _collect(filtered, result, fixed=out is not None)
 
 
 def _with_result(video: Any, out: Array | None) -> tuple[Any, Array | None]:
@@ -102,57 +57,13 @@ def _described(array: Any) -> str:
     return f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else repr(array)
 
 
-def _rooms(result: Array | None, video: Any) -> Iterable[Array] | None:
-    """Return for each frame the place of its result, (H, W, C), if results are kept as they are computed."""
+def _outputs(result: Array | None, video: Any) -> Iterable[Array] | None:
+    """Return for each frame the buffer of its result, (H, W, C), where the result needs no conversion."""
     if result is None or result.shape != video.shape:
         return None
     if result.dtype not in (np.float32, np.float64) or not result.dtype.isnative:
         return None
     return iter(result if result.ndim == 4 else result[..., np.newaxis])
-
-
-@video_filter
-def _chained(frames: Frames, *filters: Callable[..., Any]) -> Iterator[Array]:
-    for a_filter in filters:
-        frames = Frames(a_filter(frames), frames.scale, frames.report)
-    return frames
-
-
-def pipeline(*filters: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the filter that applies `filters` one after the other, frame by frame, in one pass.
-
-    pipeline(f, g)(video) = g(f(video)), with dtype converted once on the way in and once on the way out.
-
-    Parameters
-    ----------
-    *filters : Filter
-        Filters of this library, or any function from an iterable of float frames (H, W, C) to an iterator of such.
-
-    Returns
-    -------
-    Filter
-
-    Raises
-    ------
-    TypeError
-        If one of `filters` is not callable.
-
-    References
-    ----------
-    None: it is composition.
-
-    Examples
-    --------
-    >>> import numpy as np, pde_video as pv
-    >>> from functools import partial
-    >>> both = pv.pipeline(pv.denoise, partial(pv.extrapolate, frames=2))
-    >>> both(np.zeros((3, 8, 8), np.uint8)).shape
-    (5, 8, 8)
-    """
-    for a_filter in filters:
-        if not callable(a_filter):
-            raise TypeError(f"{a_filter!r} is not a filter: a filter is a callable from frames to frames")
-    return lambda video, *, report=None, out=None: _chained(video, *filters, report=report, out=out)
 
 
 def _check_array(video: Array) -> None:

@@ -4,19 +4,60 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pde_video.errors import InputError
+from pde_video.filters.extent import Extent
+from pde_video.filters.filter import FrozenFilter, call_repr, check_filter, extent
 from pde_video.filters.frames import Frames
-from pde_video.filters.lift import video_filter
 from pde_video.protocols import Array
 
 _KEEP = "; where values are missing, a filter must return one frame of the same size for each"
 
 
-def masking(a_filter: Callable[..., Any]) -> Callable[..., Any]:
+@dataclass(frozen=True, repr=False)
+class Masking(FrozenFilter):
+    """A filter that sees missing values filled."""
+
+    a_filter: Callable[..., Any]
+
+    def apply(self, frames: Frames) -> Iterator[Array]:
+        """Yield the filtered frames."""
+        source = frames.numbered()
+        masks: deque[Array] = deque()  # Of frames that went in and have not come out.
+
+        def filled() -> Iterator[Array]:
+            previous: Array | None = None
+            for _, frame in source:
+                missing = ~np.isfinite(frame)
+                count = int(np.count_nonzero(missing))
+                frames.report["missing"] = frames.report.get("missing", 0) + count
+                masks.append(missing)
+                previous = _filled(frame, missing, previous) if count else np.array(frame)
+                yield previous.copy()  # The filter may write to its own.
+
+        for number, frame in enumerate(self.a_filter(Frames(filled(), frames.scale, frames.report))):
+            if not masks or frame.shape != masks[0].shape:
+                wanted = f"(H, W, C) = {masks[0].shape}" if masks else "nothing: no frame is left that went in"
+                raise InputError(f"frame {number} of the filter has shape {frame.shape}; wanted is {wanted}{_KEEP}")
+            missing = masks.popleft()
+            yield np.where(missing, frame.dtype.type(np.nan), frame) if missing.any() else frame
+        if masks or next(source, None) is not None:
+            raise InputError(f"the filter returned fewer frames than there are{_KEEP}")
+
+    @property
+    def extent(self) -> Extent:
+        """How far it looks: where a frame has no value at all, to the frames before it."""
+        return Extent(before=None, cells=None).then(extent(self.a_filter))
+
+    def __repr__(self) -> str:
+        return call_repr("masking", self.a_filter)
+
+
+def masking(a_filter: Callable[..., Any]) -> Masking:
     """Return the filter that lets `a_filter` see every value that is not finite filled, and leaves NaN in its place.
 
     out[i, j] = NaN where in[i, j] is NaN or infinite, elsewhere f(filled)[i, j] with filled[i, j] = in at the place
@@ -56,32 +97,7 @@ def masking(a_filter: Callable[..., Any]) -> Callable[..., Any]:
     """
     if not callable(a_filter):
         raise TypeError(f"{a_filter!r} is not a filter: a filter is a callable from frames to frames")
-
-    @video_filter
-    def masking_filter(frames: Frames) -> Iterator[Array]:
-        source = frames.numbered()
-        masks: deque[Array] = deque()  # Of frames that went in and have not come out.
-
-        def filled() -> Iterator[Array]:
-            previous: Array | None = None
-            for _, frame in source:
-                missing = ~np.isfinite(frame)
-                count = int(np.count_nonzero(missing))
-                frames.report["missing"] = frames.report.get("missing", 0) + count
-                masks.append(missing)
-                previous = _filled(frame, missing, previous) if count else np.array(frame)
-                yield previous.copy()  # The filter may write to its own.
-
-        for number, frame in enumerate(a_filter(Frames(filled(), frames.scale, frames.report))):
-            if not masks or frame.shape != masks[0].shape:
-                wanted = f"(H, W, C) = {masks[0].shape}" if masks else "nothing: no frame is left that went in"
-                raise InputError(f"frame {number} of the filter has shape {frame.shape}; wanted is {wanted}{_KEEP}")
-            missing = masks.popleft()
-            yield np.where(missing, frame.dtype.type(np.nan), frame) if missing.any() else frame
-        if masks or next(source, None) is not None:
-            raise InputError(f"the filter returned fewer frames than there are{_KEEP}")
-
-    return masking_filter
+    return Masking(check_filter(a_filter))
 
 
 def _filled(frame: Array, missing: Array, previous: Array | None) -> Array:

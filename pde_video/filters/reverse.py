@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,8 +14,9 @@ import numpy as np
 from pde_video.arrays.grid import from_planes, to_planes
 from pde_video.denoisers.validation import as_estimate, name_of, naming
 from pde_video.errors import ParameterError
+from pde_video.filters.extent import EVERYTHING, Extent
+from pde_video.filters.filter import FrozenFilter, call_repr
 from pde_video.filters.frames import Frames
-from pde_video.filters.lift import video_filter
 from pde_video.integrators.loop import check_finite, evolve
 from pde_video.protocols import Array, Denoiser, Step
 from pde_video.reverse_process.hooks import Hook
@@ -23,9 +24,48 @@ from pde_video.reverse_process.reverse_term import Reverse
 from pde_video.reverse_process.samplers import posterior_mean
 
 
+@dataclass(frozen=True, repr=False)
+class ReverseProcess(FrozenFilter):
+    """A denoiser applied to every frame at falling noise levels."""
+
+    denoiser: Any
+    levels: tuple[float, ...]
+    step: Any = posterior_mean
+    hooks: tuple[Hook, ...] = ()
+
+    def apply(self, frames: Frames) -> Iterable[Array]:
+        """Return the frames at the last level."""
+        term, step = Reverse(_Checked(self.denoiser), self.hooks), self.step
+        of_frame = step.for_frames() if hasattr(step, "for_frames") else lambda number: step
+
+        def lowered(item: tuple[int, Array, Step], out: Array | None) -> Array:
+            number, frame, own = item
+            with naming(f"frame {number}"):
+                return evolve(term, frame, self.levels, step=own, channel_axis=-1, out=out)
+
+        if not hasattr(self.denoiser, "along"):
+            return frames.mapped(lowered, ((number, frame, of_frame(number)) for number, frame in enumerate(frames)))
+        level: Iterable[tuple[Array, Step]] = ((frame, of_frame(number)) for number, frame in enumerate(frames))
+        for t0, t1 in pairwise(self.levels):
+            level = _lowered(level, self.denoiser, self.hooks, t0, t1)
+        return (frame for frame, _ in level)
+
+    @property
+    def extent(self) -> Extent:
+        """How far it looks: nothing is known of a denoiser that sees other frames, or of a step that draws."""
+        if hasattr(self.denoiser, "along"):
+            return EVERYTHING
+        return Extent(before=None if hasattr(self.step, "for_frames") else 0, cells=None)
+
+    def __repr__(self) -> str:
+        options: dict[str, Any] = {} if self.step is posterior_mean else {"step": self.step}
+        options |= {"hooks": self.hooks} if self.hooks else {}
+        return call_repr("reverse", self.denoiser, self.levels, **options)
+
+
 def reverse(
     denoiser: Denoiser, times: Array, step: Step = posterior_mean, *, hooks: Sequence[Hook] = ()
-) -> Callable[..., Any]:
+) -> ReverseProcess:
     """Return the filter that runs the reverse process from the noise level ``times[0]`` down to ``times[-1]``.
 
     frame ← evolve(Reverse(denoiser), frame, times, step=step). A denoiser that looks at neighbouring frames, or carries
@@ -78,25 +118,7 @@ def reverse(
             f"{name_of(denoiser)} sees several frames at once, and a stream comes frame by frame; say how many: "
             "windowed(lambda window, sigma: denoiser(window, sigma)[2], before=2, after=2), or evolve a whole array"
         )
-    term = Reverse(_Checked(denoiser), tuple(hooks))
-
-    @video_filter
-    def reverse_filter(frames: Frames) -> Iterator[Array]:
-        of_frame = step.for_frames() if hasattr(step, "for_frames") else lambda number: step
-
-        def lowered(item: tuple[int, Array, Step], out: Array | None) -> Array:
-            number, frame, own = item
-            with naming(f"frame {number}"):
-                return evolve(term, frame, levels, step=own, channel_axis=-1, out=out)
-
-        if alone:
-            return frames.mapped(lowered, ((number, frame, of_frame(number)) for number, frame in enumerate(frames)))
-        level: Iterable[tuple[Array, Step]] = ((frame, of_frame(number)) for number, frame in enumerate(frames))
-        for t0, t1 in pairwise(levels.tolist()):
-            level = _lowered(level, denoiser, hooks, t0, t1)
-        return (frame for frame, _ in level)
-
-    return reverse_filter
+    return ReverseProcess(denoiser, tuple(levels.tolist()), step, tuple(hooks))
 
 
 @dataclass(frozen=True)

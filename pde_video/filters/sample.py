@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from pde_video.arrays.grid import from_planes, to_planes
 from pde_video.checks import check_whole
 from pde_video.denoisers.prior import SmoothPrior
 from pde_video.errors import ParameterError
+from pde_video.filters.declarations import Option
+from pde_video.filters.extent import EVERYTHING
+from pde_video.filters.filter import video_filter
 from pde_video.filters.frames import Frames
-from pde_video.filters.lift import video_filter
 from pde_video.filters.reverse import reverse
 from pde_video.filters.synthetic_noise import gaussian_noise
 from pde_video.integrators.loop import evolve
@@ -119,15 +121,15 @@ def sample(
     return evolve(term, start, times, step=step, channel_axis=-1, callback=callback)
 
 
-@video_filter
+@video_filter(extent=EVERYTHING)
 def refine(
     frames: Frames,
-    strength: float,
+    strength: Annotated[float, Option(least=0, most=1)],
     *,
     denoiser: Denoiser | None = None,
     schedule: Schedule | None = None,
-    rng: int = 0,
-    steps: int = 20,
+    rng: Annotated[int, Option(least=0, name="seed")] = 0,
+    steps: Annotated[int, Option(least=1)] = 20,
     step: Step | None = None,
     value_range: tuple[float, float] = (0, 1),
     hooks: Sequence[Hook] = (),
@@ -177,9 +179,6 @@ def refine(
     >>> float(abs(pv.refine(video, 0.02, steps=5) - video).max()) < 0.2
     True
     """
-    if not 0 <= strength <= 1:
-        raise ParameterError(f"strength is {strength}; it must be from 0 (nothing is changed) to 1 (nothing is kept)")
-    check_whole(0, rng=rng)
     schedule = schedule or Schedule.linear()
     if strength == 0:
         return frames
@@ -191,19 +190,19 @@ def refine(
     return reverse(denoiser or SmoothPrior(), times, step or ancestral(rng + 1), hooks=hooks)(noisy)
 
 
-@video_filter
+@video_filter(extent=EVERYTHING)
 def predict(
     frames: Frames,
     *,
-    count: int = 1,
-    given: int = 4,
+    count: Annotated[int, Option(unit="frames", least=0)] = 1,
+    given: Annotated[int, Option(unit="frames", least=1)] = 4,
     denoiser: Denoiser | None = None,
     schedule: Schedule | None = None,
     rng: int | np.random.Generator = 0,
-    steps: int = 100,
+    steps: Annotated[int, Option(least=1)] = 100,
     step: Step | None = None,
     value_range: tuple[float, float] = (0, 1),
-    resample: int = 1,
+    resample: Annotated[int, Option(least=1)] = 1,
     hooks: Sequence[Hook] = (),
 ) -> Iterator[Array]:
     """Append frames that a denoiser takes for likely after the last ones.
@@ -243,8 +242,6 @@ def predict(
     >>> pv.predict(np.full((3, 8, 8), 0.5), count=2, steps=20).shape
     (5, 8, 8)
     """
-    check_whole(0, count=count)
-    check_whole(1, given=given, steps=steps, resample=resample)
 
     def predicted() -> Iterator[Array]:
         last: deque[Array] = deque(maxlen=given)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby, islice, pairwise
 from operator import itemgetter
 from typing import Any
@@ -11,15 +12,50 @@ import numpy as np
 
 from pde_video.errors import ParameterError
 from pde_video.estimate import is_scene_cut
+from pde_video.filters.extent import Extent
+from pde_video.filters.filter import FrozenFilter, call_repr
 from pde_video.filters.frames import Frames
-from pde_video.filters.lift import video_filter
+from pde_video.filters.framewise import frozen_times
 from pde_video.integrators.loop import evolve, explicit_times
 from pde_video.protocols import Array, Term
 
 _BLOCK = 8  # Frames that a level hands on at a time; the frames around them are computed again.
 
 
-def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -> Callable[..., Any]:
+@dataclass(frozen=True, repr=False)
+class Spacetime(FrozenFilter):
+    """The volume evolved by a term, along a stream."""
+
+    term: Any
+    times: Any
+    cuts: str | tuple[int, ...] = "detect"
+
+    def apply(self, frames: Frames) -> Iterable[Array]:
+        """Return the evolved frames."""
+        grid = explicit_times(self.term, self.times, 3)
+
+        def evolved() -> Iterator[Array]:
+            for _, scene in groupby(_numbered(frames, self.cuts), key=itemgetter(0)):
+                level: Iterator[Array] = (frame for _, frame in scene)
+                for t0, t1 in pairwise(grid):
+                    level = _stepped(level, self.term, t0, t1)
+                yield from level
+
+        return evolved()
+
+    @property
+    def extent(self) -> Extent:
+        """How far it looks: as far as each of its steps does, in time and in space."""
+        reach = (len(explicit_times(self.term, self.times, 3)) - 1) * self.term.reach(3)
+        if not isinstance(self.cuts, str):  # Numbers of frames in the whole video.
+            return Extent(None, reach, 1, reach)
+        return Extent(reach, reach, 1, None)  # Whether a scene is cut, all of a frame tells.
+
+    def __repr__(self) -> str:
+        return call_repr("spacetime", self.term, self.times, **({} if self.cuts == "detect" else {"cuts": self.cuts}))
+
+
+def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -> Spacetime:
     """Return the filter that evolves the whole video by a three-dimensional term, explicitly, in one pass.
 
     volume ← evolve(term, volume, times), on the axes (time, row, column) of each scene.
@@ -73,21 +109,7 @@ def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -
         )
     if cuts != "detect" if isinstance(cuts, str) else any(c != int(c) or c < 1 for c in cuts):
         raise ParameterError(f"cuts is {cuts!r}; it must be 'detect' or numbers of frames, each at least 1")
-
-    @video_filter
-    def spacetime_filter(frames: Frames) -> Iterator[Array]:
-        grid = explicit_times(term, times, 3)
-
-        def evolved() -> Iterator[Array]:
-            for _, scene in groupby(_numbered(frames, cuts), key=itemgetter(0)):
-                level: Iterator[Array] = (frame for _, frame in scene)
-                for t0, t1 in pairwise(grid):
-                    level = _stepped(level, term, t0, t1)
-                yield from level
-
-        return evolved()
-
-    return spacetime_filter
+    return Spacetime(term, frozen_times(times), cuts if isinstance(cuts, str) else tuple(cuts))
 
 
 def _numbered(frames: Frames, cuts: str | Sequence[int]) -> Iterator[tuple[int, Array]]:

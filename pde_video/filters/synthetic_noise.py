@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
 
 from pde_video.checks import check_positive, check_whole
 from pde_video.errors import ParameterError
+from pde_video.filters.declarations import Option
+from pde_video.filters.extent import Extent
+from pde_video.filters.filter import video_filter
 from pde_video.filters.frames import Frames
-from pde_video.filters.lift import video_filter
 from pde_video.protocols import Array
 
+Deviation = Annotated[float, Option(unit="input", least=0)]
+Seed = Annotated[int | np.random.Generator, Option(least=0, name="seed")]
+_ALL_BEFORE = Extent(before=None)  # Random numbers are drawn frame by frame.
 
-@video_filter
-def gaussian_noise(frames: Frames, sigma: float, *, rng: int | np.random.Generator = 0) -> Iterator[Array]:
+
+@video_filter(extent=_ALL_BEFORE, examples=("in.mp4 out.mkv --sigma 20",))
+def gaussian_noise(frames: Frames, sigma: Deviation, *, rng: Seed = 0) -> Iterator[Array]:
     """Add independent Gaussian noise to every value.
 
     out = frame + σ z, z ~ N(0, 1)
@@ -54,9 +61,13 @@ def gaussian_noise(frames: Frames, sigma: float, *, rng: int | np.random.Generat
     return (frame + level * generator.standard_normal(frame.shape, frame.dtype) for frame in frames)
 
 
-@video_filter
+@video_filter(extent=_ALL_BEFORE, examples=("in.mp4 out.mkv --slope 5 --readout 2",))
 def poisson_gaussian_noise(
-    frames: Frames, slope: float, readout: float = 0.0, *, rng: int | np.random.Generator = 0
+    frames: Frames,
+    slope: Annotated[float, Option(unit="input", above=0)],
+    readout: Deviation = 0.0,
+    *,
+    rng: Seed = 0,
 ) -> Iterator[Array]:
     """Count photons, as cameras do in low light, and add the noise of reading them out.
 

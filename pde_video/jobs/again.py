@@ -14,7 +14,7 @@ import numpy as np
 from pde_video import __version__
 from pde_video.errors import InputError
 from pde_video.jobs.job import Job, run_job, sidecar_of
-from pde_video.jobs.recipes import RECIPES
+from pde_video.jobs.registry import names
 from pde_video.video.files import read
 from pde_video.video.outputs import check_distinct
 from pde_video.video.pipes import DASH
@@ -123,7 +123,7 @@ def _job(out: Path, made: dict[str, Any], target: str | Path, source: str | Path
         raise InputError(f"{out}: it was made from standard input; tell where that is now (--input)")
     try:
         recipe = [dict(one) for one in made["recipe"]]
-        if any(one.get("filter") not in RECIPES for one in recipe):
+        if any(one.get("filter") not in names() for one in recipe):
             raise ValueError("a filter that is not known")
         reading = {key: _READING[key](value) for key, value in dict(made.get("reading") or {}).items()}
         encoding = {key: _ENCODING[key](value) for key, value in dict(made.get("encoding") or {}).items()}

@@ -11,7 +11,7 @@ from typing import Any
 
 from pde_video import __version__
 from pde_video.errors import OutputError, ParameterError
-from pde_video.filters.lift import pipeline
+from pde_video.filters.filter import pipeline
 from pde_video.jobs.recipes import build, files_of
 from pde_video.jobs.run import run
 from pde_video.video.files import format_of, read
@@ -50,7 +50,7 @@ class Job:
 
     def filters(self) -> list[Callable[..., Any]]:
         """Return the filters of the recipe."""
-        filters = build(self.recipe)
+        filters: list[Callable[..., Any]] = [*build(self.recipe)]
         if self.nan not in ON_MISSING:
             raise ParameterError(f"nan is {self.nan!r}; it must be one of {', '.join(ON_MISSING)}")
         if self.nan == "refuse":

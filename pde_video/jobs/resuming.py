@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from pde_video.errors import OutputError, ParameterError
-from pde_video.filters.lift import pipeline
+from pde_video.filters.extent import Extent, chained
+from pde_video.filters.filter import extent, pipeline
 from pde_video.jobs.job import Job, write_sidecar
-from pde_video.jobs.recipes import Memory, memory
 from pde_video.jobs.run import completed, facts_of
 from pde_video.protocols import Array
 from pde_video.video.files import format_of, read, write
@@ -35,7 +35,6 @@ from pde_video.video.source import FileVideo
 
 _NOTES = "notes.json"
 LENGTH = 50  # Frames in a segment: what is lost at most.
-_LOOKED_AT = 50  # More frames than any filter looks at for its first estimates.
 _COUNTED = ("saturated", "missing")  # What reports add up over the frames.
 
 
@@ -62,12 +61,10 @@ def run_resumable(
     if is_standard(job.source) or is_standard(job.target):
         raise ParameterError("standard input and output cannot be gone on with; name files, or leave out --resume")
     made = job.made()
-    filled = Memory(None) if job.nan == "mask" else Memory()  # A frame without any value is seen as the one before.
     report = run_in_segments(
         job.source,
         job.target,
         *job.filters(),
-        memory=memory(job.recipe) if filled.before == 0 else filled,
         parameters={key: made[key] for key in ("recipe", "files", "reading", "nan")},  # Segments are not encoded yet.
         force=force,
         progress=progress,
@@ -84,7 +81,6 @@ def run_in_segments(
     src: str | Path,
     dst: str | Path,
     *filters: Callable[..., Any],
-    memory: Memory,
     parameters: Mapping[str, Any],
     force: bool = False,
     progress: Callable[[Iterable[Array], int | None], Iterable[Array]] | None = None,
@@ -92,7 +88,7 @@ def run_in_segments(
     encoding: Mapping[str, Any] | None = None,
     made: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Do what `run` does, in segments; `memory` is that of the filters together.
+    """Do what `run` does, in segments.
 
     `parameters` are what must be the same for segments to be of use, besides the input: as JSON has them.
     """
@@ -105,7 +101,7 @@ def run_in_segments(
     folder = folder_of(target)
     with _opened(folder, {"input": facts["sha256"], "parameters": plain(parameters)}) as kept:
         tried = partial(kept.try_as, target, like=video, encoding=encoding or {})
-        report = _filtered(video, filters, memory, kept, progress, tried)
+        report = _filtered(video, filters, kept, progress, tried)
         facts["report"] = kept.notes["first"]
         written = write(target, kept.frames(), like=video, force=force, made=facts, report=report, **(encoding or {}))
     shutil.rmtree(folder)
@@ -219,7 +215,6 @@ def _locked(path: Path) -> Iterator[None]:
 def _filtered(
     video: FileVideo,
     filters: tuple[Callable[..., Any], ...],
-    memory: Memory,
     kept: _Kept,
     progress: Callable[[Iterable[Array], int | None], Iterable[Array]] | None,
     tried: Callable[[list[Array]], Any],
@@ -234,7 +229,7 @@ def _filtered(
             for _ in source:  # When its frames are shown is wanted still, and whether it is whole.
                 pass
             return dict(before)
-        skipped, surplus = _skipped(kept.done, memory)
+        skipped, surplus = _skipped(kept.done, chained(map(extent, filters)))
         report: dict[str, Any] = {}
         results = pipeline(*filters)(_passed_on(source, skipped), report=report)
         for _ in islice(results, surplus):
@@ -257,16 +252,16 @@ def _filtered(
         return so_far()
 
 
-def _skipped(done: int, memory: Memory) -> tuple[range, int]:
+def _skipped(done: int, looked: Extent) -> tuple[range, int]:
     """Return which frames are not to be filtered again, and how many results are there already of those that are.
 
     The first frames are, for what is estimated on them, and so many before the first result that is missing as that
     depends on. In between, whole periods are left out.
     """
-    if memory.before is None:
+    if looked.before is None:
         return range(0), done
-    first = -(-_LOOKED_AT // memory.every) * memory.every
-    again = max(0, done - memory.before) // memory.every * memory.every
+    first = -(-looked.first // looked.period) * looked.period
+    again = max(0, done - looked.before) // looked.period * looked.period
     skipped = range(first, again) if again > first else range(0)
     return skipped, done - len(skipped)
 

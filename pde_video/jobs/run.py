@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pde_video.filters.lift import pipeline
+from pde_video.filters.filter import Bound, as_filter, pipeline
 from pde_video.protocols import Array
 from pde_video.video.files import format_of, read, write
 from pde_video.video.outputs import check_distinct, check_output
@@ -114,5 +113,5 @@ def facts_of(source: Path, filters: Iterable[Any], made: Mapping[str, Any] | Non
 
 
 def _name(a_filter: Any) -> str:
-    inner = a_filter.func if isinstance(a_filter, functools.partial) else a_filter
-    return str(getattr(inner, "__name__", type(inner).__name__))
+    known = as_filter(a_filter)
+    return str(getattr(known.of if isinstance(known, Bound) else known, "__name__", repr(known)))

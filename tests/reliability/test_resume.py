@@ -17,7 +17,6 @@ from safetensors.numpy import load_file, save_file
 
 import pde_video as pv
 from pde_video.jobs.job import Job, run_job
-from pde_video.jobs.recipes import Memory
 from pde_video.jobs.resuming import LENGTH, folder_of, run_in_segments, run_resumable
 
 FRAMES = 180
@@ -61,25 +60,25 @@ def rng_of_module():
 
 
 steadied = partial(pv.frame_difference, alpha=-0.25)
-FILTERS = {  # With what their results depend on.
-    "balanced": (pv.denoise, Memory(14)),
-    "best": (partial(pv.denoise, preset="best"), Memory(26)),
-    "fast": (partial(pv.denoise, preset="fast"), Memory(None)),
-    "perona-malik": (partial(pv.denoise, method="perona-malik"), Memory(0, every=25)),
-    "after another": (pv.pipeline(steadied, partial(pv.denoise, method="perona-malik", sigma=2000.0)), Memory(1, 25)),
-    "frame difference": (partial(pv.frame_difference, alpha=-0.5), Memory(1)),
-    "noise that saturates": (partial(pv.gaussian_noise, sigma=20000.0), Memory(None)),
-    "more frames": (partial(pv.extrapolate, frames=70), Memory(None)),
+FILTERS = {
+    "balanced": pv.denoise,
+    "best": partial(pv.denoise, preset="best"),
+    "fast": partial(pv.denoise, preset="fast"),
+    "perona-malik": partial(pv.denoise, method="perona-malik"),
+    "after another": pv.pipeline(steadied, partial(pv.denoise, method="perona-malik", sigma=2000.0)),
+    "frame difference": partial(pv.frame_difference, alpha=-0.5),
+    "noise that saturates": partial(pv.gaussian_noise, sigma=20000.0),
+    "more frames": partial(pv.extrapolate, frames=70),
 }
 
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_an_interrupted_job_goes_on_to_the_same_file(tmp_path, noisy, name):
-    a_filter, memory = FILTERS[name]
+    a_filter = FILTERS[name]
     source = noisy / "wide.tif"
     pv.run(source, tmp_path / "at_once.tif", a_filter)
     target = tmp_path / "resumed.tif"
-    go_on = partial(run_in_segments, source, target, a_filter, memory=memory, parameters={"name": name})
+    go_on = partial(run_in_segments, source, target, a_filter, parameters={"name": name})
     for frames in (70, 30, 75):
         with pytest.raises(Stop):
             go_on(progress=stopping_after(frames))
@@ -93,13 +92,13 @@ def test_an_interrupted_job_goes_on_to_the_same_file(tmp_path, noisy, name):
 def test_what_was_finished_is_not_filtered_again(tmp_path, noisy):
     seen = []
 
-    @pv.video_filter
+    @pv.video_filter(extent=pv.Extent(first=50))
     def watched(frames):
         for frame in frames:
             seen.append(1)
             yield frame
 
-    go_on = partial(run_in_segments, noisy / "wide.tif", tmp_path / "out.tif", watched, memory=Memory(0), parameters={})
+    go_on = partial(run_in_segments, noisy / "wide.tif", tmp_path / "out.tif", watched, parameters={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(3 * LENGTH + 1))
     seen.clear()
@@ -111,7 +110,7 @@ def test_the_report_of_a_resumed_job_is_that_of_one_at_once(tmp_path, noisy):
     noise = partial(pv.gaussian_noise, sigma=20000.0)
     at_once = pv.run(noisy / "wide.tif", tmp_path / "at_once.tif", pv.denoise, noise)
     target = tmp_path / "resumed.tif"
-    go_on = partial(run_in_segments, noisy / "wide.tif", target, pv.denoise, noise, memory=Memory(None), parameters={})
+    go_on = partial(run_in_segments, noisy / "wide.tif", target, pv.denoise, noise, parameters={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(130))
     assert go_on() == at_once
@@ -119,9 +118,7 @@ def test_the_report_of_a_resumed_job_is_that_of_one_at_once(tmp_path, noisy):
 
 
 def test_cuts_are_those_of_the_whole_video(tmp_path, noisy):
-    go_on = partial(
-        run_in_segments, noisy / "small.avi", tmp_path / "out.avi", pv.denoise, memory=Memory(14), parameters={}
-    )
+    go_on = partial(run_in_segments, noisy / "small.avi", tmp_path / "out.avi", pv.denoise, parameters={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(105))
     assert go_on()["cuts"] == [120]
@@ -129,7 +126,7 @@ def test_cuts_are_those_of_the_whole_video(tmp_path, noisy):
 
 @pytest.mark.parametrize(("source", "target"), [("small.avi", "out.avi"), ("float.npy", "out.npy")])
 def test_rate_timestamps_and_values_are_kept(tmp_path, noisy, source, target):
-    go_on = partial(run_in_segments, noisy / source, tmp_path / target, pv.denoise, memory=Memory(14), parameters={})
+    go_on = partial(run_in_segments, noisy / source, tmp_path / target, pv.denoise, parameters={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(60))
     go_on()
@@ -139,7 +136,7 @@ def test_rate_timestamps_and_values_are_kept(tmp_path, noisy, source, target):
 
 def test_a_job_interrupted_while_it_is_joined_goes_on(tmp_path, noisy, monkeypatch):
     target = tmp_path / "out.avi"
-    go_on = partial(run_in_segments, noisy / "small.avi", target, pv.denoise, memory=Memory(14), parameters={})
+    go_on = partial(run_in_segments, noisy / "small.avi", target, pv.denoise, parameters={})
     with monkeypatch.context() as patch:
         patch.setattr("pde_video.jobs.resuming._Kept.frames", lambda self: (_ for _ in ()).throw(Stop))
         with pytest.raises(Stop):
@@ -155,7 +152,7 @@ def test_segments_of_another_job_are_refused_and_kept(tmp_path, noisy, change):
     frames = np.load(noisy / "float.npy")[:60]
     np.save(source, frames)
     with pytest.raises(Stop):
-        run_in_segments(source, target, pv.denoise, memory=Memory(14), parameters={"a": 1}, progress=stopping_after(55))
+        run_in_segments(source, target, pv.denoise, parameters={"a": 1}, progress=stopping_after(55))
     if change == "another input":
         np.save(source, frames + 1)
     if change == "another version":
@@ -163,21 +160,17 @@ def test_segments_of_another_job_are_refused_and_kept(tmp_path, noisy, change):
         job.write_text(json.dumps({**json.loads(job.read_text()), "version": "0.0"}))
     before = sorted(folder_of(target).iterdir())
     with pytest.raises(FileExistsError, match=change):
-        run_in_segments(
-            source, target, pv.denoise, memory=Memory(14), parameters={"a": 2 if change == "other parameters" else 1}
-        )
+        run_in_segments(source, target, pv.denoise, parameters={"a": 2 if change == "other parameters" else 1})
     assert sorted(folder_of(target).iterdir()) == before
 
 
 def test_two_processes_do_not_work_on_the_same_segments(tmp_path, noisy):
     def again(results, count):
         with pytest.raises(FileExistsError, match="another process"):
-            run_in_segments(noisy / "float.npy", tmp_path / "out.npy", pv.denoise, memory=Memory(14), parameters={})
+            run_in_segments(noisy / "float.npy", tmp_path / "out.npy", pv.denoise, parameters={})
         yield from results
 
-    run_in_segments(
-        noisy / "float.npy", tmp_path / "out.npy", pv.denoise, memory=Memory(14), parameters={}, progress=again
-    )
+    run_in_segments(noisy / "float.npy", tmp_path / "out.npy", pv.denoise, parameters={}, progress=again)
     assert (tmp_path / "out.npy").exists()
 
 

@@ -1,0 +1,67 @@
+"""How far a filter looks: which frames and cells around its own place a result depends on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What a result of a filter depends on: frames before and after its own, and cells around its own place.
+
+    A piece of a video that is filtered with `before` more frames in front and `after` more behind, beginning at a
+    multiple of `period`, equals that part of the filtered video bit for bit, if nothing has to be estimated
+    (`first` is 0). So does a part of every frame with `cells` more rows and columns on each side.
+
+    Attributes
+    ----------
+    before, after : int or None
+        Frames. None: all of them.
+    period : int
+        Frames after which the filter chooses something anew, counted from the first.
+    cells : int or None
+        Rows and columns. None: the whole frame.
+    first : int
+        Frames at the beginning of the video from which the filter estimates what it was not told; 0 if nothing.
+
+    Examples
+    --------
+    >>> import pde_video as pv
+    >>> smooth = pv.framewise(pv.Heat(), pv.uniform(1.0, dt=0.25))
+    >>> pv.extent(pv.pipeline(smooth, pv.frame_difference))
+    Extent(before=1, after=0, period=1, cells=4, first=0)
+    """
+
+    before: int | None = 0
+    after: int | None = 0
+    period: int = 1
+    cells: int | None = 0
+    first: int = 0
+
+    def then(self, following: Extent) -> Extent:
+        """Return the extent of a filter followed by another."""
+        ahead = following.first + (self.after or 0) if following.first else 0
+        return Extent(
+            _sum(self.before, following.before),
+            _sum(self.after, following.after),
+            math.lcm(self.period, following.period),
+            _sum(self.cells, following.cells),
+            max(self.first, ahead),
+        )
+
+
+EVERYTHING = Extent(None, None, 1, None)  # Of what does not say.
+
+
+def chained(extents: Iterable[Extent]) -> Extent:
+    """Return the extent of filters one after the other."""
+    total = Extent()
+    for one in extents:
+        total = total.then(one)
+    return total
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other

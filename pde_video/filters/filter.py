@@ -1,0 +1,272 @@
+"""Filters as values: with options, one after the other; they pickle, print as what was written, and have an extent."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from pde_video.filters.declarations import bound, check
+from pde_video.filters.extent import EVERYTHING, Extent, chained
+from pde_video.filters.frames import Frames
+from pde_video.filters.lift import lifted
+from pde_video.protocols import Array
+
+_NO_VIDEO: Any = object()
+
+
+def call_repr(name: str, *args: Any, **options: Any) -> str:
+    """Return the call that makes a value, as it is written."""
+    return f"{name}({', '.join([*map(repr, args), *(f'{k}={v!r}' for k, v in options.items())])})"
+
+
+class VideoFilter:
+    """A filter made of a function of `Frames`: called with a video it filters, without one it keeps the options.
+
+    Attributes
+    ----------
+    function : callable (Frames, ...) -> iterable of frames
+        What it was made of.
+    examples : tuple of str
+        Arguments of its command, for the help.
+    """
+
+    __name__: str
+    __qualname__: str
+
+    def __init__(
+        self, function: Callable[..., Iterable[Array]], extent: Extent | Callable[..., Extent], examples: Sequence[str]
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function, self.examples, self._extent = function, tuple(examples), extent
+
+    def __call__(
+        self,
+        video: Any = _NO_VIDEO,
+        /,
+        *args: Any,
+        report: dict[str, Any] | None = None,
+        out: Array | None = None,
+        **options: Any,
+    ) -> Any:
+        """Return the filtered video, or without a video the filter with these options."""
+        if video is _NO_VIDEO:
+            return Bound(self, tuple(bound(self.function, options, self.__name__).items()))
+        named = inspect.signature(self.function).bind_partial(video, *args, **options).arguments
+        check(self.function, dict(list(named.items())[1:]))
+        if isinstance(video, Frames):  # Inside a pipeline: converted already.
+            return Frames(self.function(video, *args, **options), video.scale, video.report)
+        return lifted(functools.partial(self.function, **dict(list(named.items())[1:])), video, report, out)
+
+    @property
+    def extent(self) -> Extent:
+        """How far it looks with its default options."""
+        return self.extent_with({})
+
+    def extent_with(self, options: Mapping[str, Any]) -> Extent:
+        """Return how far it looks with these options."""
+        if isinstance(self._extent, Extent):
+            return self._extent
+        parameters = list(inspect.signature(self.function).parameters.values())[1:]
+        return self._extent(**{one.name: options.get(one.name, one.default) for one in parameters})
+
+    def __repr__(self) -> str:
+        return self.__name__
+
+    def __reduce__(self) -> str:
+        return self.__qualname__
+
+
+@dataclass(frozen=True, repr=False)
+class FrozenFilter(ABC):
+    """A filter that is a value: it pickles, compares, prints as the call that makes it, and has an extent."""
+
+    @abstractmethod
+    def apply(self, frames: Frames) -> Iterable[Array]:
+        """Return the filtered frames."""
+
+    @property
+    @abstractmethod
+    def extent(self) -> Extent:
+        """How far it looks."""
+
+    def __call__(self, video: Any, *, report: dict[str, Any] | None = None, out: Array | None = None) -> Any:
+        """Return the filtered video."""
+        if isinstance(video, Frames):
+            return Frames(self.apply(video), video.scale, video.report)
+        return lifted(self.apply, video, report, out)
+
+
+@dataclass(frozen=True, repr=False)
+class Bound(FrozenFilter):
+    """A filter with its options."""
+
+    of: VideoFilter
+    options: tuple[tuple[str, Any], ...]
+
+    def apply(self, frames: Frames) -> Iterable[Array]:
+        """Return the filtered frames."""
+        return self.of(frames, **dict(self.options))
+
+    @property
+    def extent(self) -> Extent:
+        """How far it looks."""
+        return self.of.extent_with(dict(self.options))
+
+    def __repr__(self) -> str:
+        return call_repr(self.of.__name__, **dict(self.options))
+
+
+def video_filter(
+    function: Callable[..., Iterable[Array]] | None = None,
+    /,
+    *,
+    extent: Extent | Callable[..., Extent] = EVERYTHING,
+    examples: Sequence[str] = (),
+) -> Any:
+    """Make a filter of ``function(frames, ...)``, which maps `Frames` to float frames (H, W, C).
+
+    The filter then accepts an array (T, H, W) or (T, H, W, C), a video, or any iterable of frames (H, W) or
+    (H, W, C), and returns an array for an array and an iterator for everything else, with dtype and range kept.
+    Integers become float32 in [0, 1] (signed ones in [−1, 1]) once on the way in and are rounded and saturated
+    once on the way out. Called with options and no video, it returns the filter with these options. Keyword
+    ``report``: a dict that receives what was estimated and done, among it ``saturated``, the number of values that had
+    to be saturated. Keyword ``out``, for arrays: an array of the shape and dtype of the result, which receives it.
+
+    Options with a plain value (number, text, bool) are declared by the signature: type, default, and unit and range in
+    ``Annotated[float, Option(...)]``, with a line of help in the docstring. They are checked at every call.
+
+    Parameters
+    ----------
+    function : callable (Frames, ...) -> iterable of frames
+        Usually a generator function.
+    extent : Extent, or callable (**options) -> Extent
+        How far a result looks. Default: anything may depend on the whole video.
+    examples : sequence of str
+        Arguments of its command, for the help.
+
+    Returns
+    -------
+    Filter
+
+    Raises
+    ------
+    InputError, TypeError
+        By the filter, for a video that cannot be used as it is: empty, not finite, of another dtype or shape.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> @pv.video_filter(extent=pv.Extent())
+    ... def brighten(frames, *, by):
+    ...     for frame in frames:
+    ...         yield frame + by / frames.scale
+    >>> brighten(np.full((2, 1, 3), 200, np.uint8), by=100).tolist()
+    [[[255, 255, 255]], [[255, 255, 255]]]
+    >>> pv.pipeline(brighten(by=5), pv.to_gray)
+    pipeline(brighten(by=5), to_gray)
+    """
+    if function is None:
+        return functools.partial(video_filter, extent=extent, examples=examples)
+    return VideoFilter(function, extent, examples)
+
+
+def as_filter(a_filter: Any) -> Any:
+    """Return a filter as a value, if it is one of this library or a ``functools.partial`` of one; else as it is."""
+    if isinstance(a_filter, functools.partial) and isinstance(a_filter.func, VideoFilter) and not a_filter.args:
+        return a_filter.func(**a_filter.keywords)
+    return a_filter
+
+
+@runtime_checkable
+class HasExtent(Protocol):
+    """A filter that says how far it looks."""
+
+    @property
+    def extent(self) -> Extent:
+        """How far it looks."""
+
+
+def extent(a_filter: Any) -> Extent:
+    """Return which frames and cells around its own place a result of a filter depends on.
+
+    Parameters
+    ----------
+    a_filter : Filter
+        A filter of this library, with or without options (``functools.partial`` of one too), or any other callable, of
+        which nothing is known: it may depend on the whole video.
+
+    Returns
+    -------
+    Extent
+
+    Examples
+    --------
+    >>> import pde_video as pv
+    >>> pv.extent(pv.to_gray)
+    Extent(before=0, after=0, period=1, cells=0, first=0)
+    >>> pv.extent(lambda frames: frames).before is None
+    True
+    """
+    known = as_filter(a_filter)
+    return known.extent if isinstance(known, HasExtent) else EVERYTHING
+
+
+def check_filter(a_filter: Any) -> Any:
+    """Return a filter as a value, or raise TypeError if it is none."""
+    if not callable(a_filter):
+        raise TypeError(f"{a_filter!r} is not a filter: a filter is a callable from frames to frames")
+    return as_filter(a_filter)
+
+
+@dataclass(frozen=True, repr=False)
+class Pipeline(FrozenFilter):
+    """Filters one after the other."""
+
+    filters: tuple[Callable[..., Any], ...]
+
+    def apply(self, frames: Frames) -> Iterable[Array]:
+        """Return the filtered frames."""
+        for a_filter in self.filters:
+            frames = Frames(a_filter(frames), frames.scale, frames.report)
+        return frames
+
+    @property
+    def extent(self) -> Extent:
+        """How far they look together."""
+        return chained(map(extent, self.filters))
+
+    def __repr__(self) -> str:
+        return call_repr("pipeline", *self.filters)
+
+
+def pipeline(*filters: Callable[..., Any]) -> Pipeline:
+    """Return the filter that applies `filters` one after the other, frame by frame, in one pass.
+
+    pipeline(f, g)(video) = g(f(video)), with dtype converted once on the way in and once on the way out.
+
+    Parameters
+    ----------
+    *filters : Filter
+        Filters of this library, or any function from an iterable of float frames (H, W, C) to an iterator of such.
+
+    Returns
+    -------
+    Filter
+
+    Raises
+    ------
+    TypeError
+        If one of `filters` is not callable.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> both = pv.pipeline(pv.denoise, pv.extrapolate(frames=2))
+    >>> both(np.zeros((3, 8, 8), np.uint8)).shape
+    (5, 8, 8)
+    """
+    return Pipeline(tuple(map(check_filter, filters)))

@@ -1,0 +1,66 @@
+"""The page docs/filters.md, written from the filters' declarations: ``python -m pde_video.tools.filter_page``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+from pde_video.filters.declarations import Declared, declared
+from pde_video.filters.extent import Extent
+from pde_video.jobs.registry import filter_called, names
+
+_HEAD = """\
+# Filters
+
+Every filter with its options, for users of the command line, of recipes and of Python. One name serves all three: the
+command `pde-video perona-malik --kappa 8`, the recipe `name = "perona-malik"` with `kappa = 8`, and the function
+`pv.perona_malik(video, kappa=8)`. Without a video, `pv.perona_malik(kappa=8)` is the filter with that option, for
+`pv.run` and `pv.pipeline`. Units of the input are of 255 for 8 bits, of 65535 for 16 bits, and as stored for floats.
+
+This page is made by `python -m pde_video.tools.filter_page`; a test compares them.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    return _HEAD + "".join(_section(name) for name in names())
+
+
+def _section(name: str) -> str:
+    a_filter = filter_called(name)
+    text = inspect.cleandoc(a_filter.__doc__ or "").partition("\n\nParameters\n")[0]
+    rows = "".join(map(_row, declared(a_filter.function).values()))
+    table = f"\n| option | value | default | meaning |\n|---|---|---|---|\n{rows}" if rows else ""
+    return f"\n## {name}\n\n{text}\n{table}\n{_looked(a_filter.extent)}\n"
+
+
+def _row(one: Declared) -> str:
+    default = "required" if one.required else "" if one.default is None else f"`{one.default}`".lower()
+    return f"| `{one.name}` | {', '.join(_value(one))} | {default} | {one.help.replace('|', chr(92) + '|')} |\n"
+
+
+def _value(one: Declared) -> Iterator[str]:
+    option = one.option
+    yield " or ".join(kind for kind in one.kinds if kind != "text" or not option.choices) or "name"
+    if option.unit:
+        yield f"in units of the {option.unit}" if option.unit.startswith("input") else f"in {option.unit}"
+    for sign, bound in ((">", option.above), ("≥", option.least), ("≤", option.most)):
+        if bound is not None:
+            yield f"{sign} {bound:g}"
+    if option.choices:
+        yield ", ".join(f"`{choice}`" for choice in option.choices)
+
+
+def _looked(extent: Extent) -> str:
+    """Return what a result depends on, in words."""
+    sides = [(extent.before, "before"), (extent.after, "after")]
+    told = [f"{'all frames' if n is None else f'{n} frames'} {side} it" for n, side in sides if n != 0]
+    cells = (
+        "the whole frame" if extent.cells is None else f"{extent.cells} cells around" if extent.cells else "its pixel"
+    )
+    first = f"; estimates look at up to {extent.first} of the first frames" if extent.first else ""
+    return f"With the defaults a value depends on {' and '.join([cells, *told])}{first}."
+
+
+if __name__ == "__main__":
+    print(page(), end="")

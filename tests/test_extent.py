@@ -1,0 +1,172 @@
+"""Filters as values: they pickle, print as what was written, and pieces with the halo of their extent are the whole."""
+
+from __future__ import annotations
+
+import functools
+import math
+import pickle
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+from pde_video.filters.extent import EVERYTHING
+from pde_video.filters.filter import as_filter
+
+ALL_BEFORE = pv.Extent(before=None)
+ON_FRAMES = {
+    "heat": (pv.heat, pv.Extent(cells=4)),  # Four explicit steps of a quarter, each of which looks one cell away.
+    "heat in space and time": (pv.heat(spacetime=True), pv.Extent(6, 6, 1, None)),  # Six steps of at most 1/6.
+    "heat, implicit": (pv.heat(step="implicit-euler"), pv.Extent(cells=None)),
+    "heun": (pv.heat(step="heun"), pv.Extent(cells=8)),
+    "Perona-Malik": (pv.perona_malik(kappa=0.2, smoothing=0), pv.Extent(cells=8)),
+    "Perona-Malik, smoothed": (pv.perona_malik(kappa=0.2), pv.Extent(cells=24)),
+    "Perona-Malik, estimated": (pv.perona_malik(smoothing=0), pv.Extent(cells=8, first=40)),
+    "total variation": (pv.tv(time=0.1, epsilon=0.1), pv.Extent(cells=8)),
+    "total variation, estimated": (pv.tv, pv.Extent(cells=None, first=40)),
+    "edge-enhancing": (pv.eed(kappa=0.2), pv.Extent(cells=None)),
+    "difference": (pv.frame_difference(alpha=0.5), pv.Extent(before=1)),
+    "recursive difference": (pv.frame_difference(alpha=-0.5, kappa=0.1), ALL_BEFORE),
+    "crop": (pv.crop(top=1, left=2, height=9, width=8), pv.Extent()),
+    "resize": (pv.resize(height=9, width=8), pv.Extent(cells=None)),
+    "grey": (pv.to_gray, pv.Extent()),
+    "normalize": (pv.normalize(low=0, high=0.5), pv.Extent()),
+    "normalize, estimated": (pv.normalize, pv.Extent(cells=None, first=1)),
+    "clip": (pv.clip(low=0.2, high=0.7), pv.Extent()),
+    "noise": (pv.gaussian_noise(sigma=0.1), ALL_BEFORE),
+    "extrapolate": (pv.extrapolate(frames=2), pv.Extent(None, None)),
+    "masking": (pv.masking(pv.frame_difference), pv.Extent(None, 0, 1, None)),
+    "denoise": (pv.denoise, pv.Extent(6, 6, 1, None, 40)),
+    "denoise, causal": (pv.denoise(causal=True, noise=(0.0, 0.01)), pv.Extent(6, 0, 1, None)),
+    "best": (pv.denoise(preset="best", noise=(0.0, 0.01)), pv.Extent(12, 12, 1, None, 40)),
+    "radius": (pv.denoise(radius=2, noise=(0.0, 0.01)), pv.Extent(2, 2, 1, None, 40)),
+    "fast": (pv.denoise(preset="fast"), pv.Extent(None, 0, 1, None, 40)),
+    "denoise by heat": (pv.denoise(method="heat", sigma=0.1), pv.Extent(0, 0, 25, None)),
+    "learned": (pv.denoise(method="learned"), EVERYTHING),
+    "reverse": (pv.reverse(pv.cosine_diffusion, [0.1, 0.0]), pv.Extent(cells=None)),
+    "reverse, drawn": (pv.reverse(pv.cosine_diffusion, [0.1, 0.0], pv.ancestral(rng=0)), pv.Extent(None, 0, 1, None)),
+    "own": (functools.partial(lambda frames: frames), EVERYTHING),
+    "partial": (functools.partial(pv.frame_difference, alpha=0.5), pv.Extent(before=1)),
+    "pipeline": (
+        pv.pipeline(pv.frame_difference, pv.denoise(radius=2), pv.denoise(method="tv", sigma=0.1), pv.normalize),
+        pv.Extent(3, 2, 25, None, 40),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ON_FRAMES)
+def test_extent(name):
+    a_filter, expected = ON_FRAMES[name]
+    assert pv.extent(a_filter) == expected
+
+
+def test_extents_add_up():
+    one, other = pv.Extent(1, 2, 4, 3, 5), pv.Extent(10, 20, 6, 30, 40)
+    assert one.then(other) == pv.Extent(11, 22, 12, 33, 42)  # What the second sees first needs two frames more.
+    assert one.then(EVERYTHING) == pv.Extent(None, None, 4, None, 5)
+    assert one.then(pv.Extent()) == pv.Extent().then(one) == one
+
+
+FINITE = [
+    name
+    for name, (a_filter, looked) in ON_FRAMES.items()
+    if None not in (looked.before, looked.after) and not looked.first
+]
+
+
+def in_pieces(a_filter, video, cuts):
+    """Filter a video in pieces, each with as many frames more as the extent says."""
+    looked = pv.extent(a_filter)
+    results = []
+    for start, stop in pairwise([0, *cuts, len(video)]):
+        first = max(0, start - looked.before) // looked.period * looked.period
+        results.append(a_filter(video[first : stop + looked.after])[start - first : stop - first])
+    return np.concatenate(results)
+
+
+def scene(rng, dtype):
+    """Frames that have enough in common to be one scene."""
+    return (rng.random((16, 18)) + rng.normal(0, 0.1, (26, 16, 18))).astype(dtype)
+
+
+@pytest.mark.parametrize("cuts", [(9,), (4, 17, 18)])
+@pytest.mark.parametrize("name", FINITE)
+def test_pieces_with_the_halo_of_the_extent_are_the_whole(name, cuts, rng):
+    a_filter = ON_FRAMES[name][0]
+    video = scene(rng, np.float32)
+    np.testing.assert_array_equal(in_pieces(a_filter, video, cuts), a_filter(video))
+
+
+@pytest.mark.parametrize("name", [n for n in FINITE if ON_FRAMES[n][1].before])
+def test_a_frame_less_is_not_enough(name, rng):
+    # Otherwise more is computed than is needed. Only filters that always look as far as they may can show it.
+    if "denoise" in name or name in ("best", "radius"):
+        pytest.skip("averages follow only frames that look alike")
+    a_filter, looked = ON_FRAMES[name]
+    video = scene(rng, np.float64)
+    short = a_filter(video[13 - looked.before + 1 :])[looked.before - 1]
+    assert not np.array_equal(short, a_filter(video)[13])
+
+
+CELLS = [name for name in FINITE if ON_FRAMES[name][1].cells and not math.isnan(ON_FRAMES[name][1].cells)]
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_parts_of_frames_with_the_halo_of_the_extent_are_the_whole(name, rng):
+    a_filter, looked = ON_FRAMES[name]
+    video = rng.random((2, 80, 90)).astype(np.float32)
+    n = looked.cells
+    whole, part = a_filter(video), a_filter(video[:, 30 - n : 39 + n, 35 - n : 46 + n])
+    np.testing.assert_array_equal(part[:, n : n + 9, n : n + 11], whole[:, 30:39, 35:46])
+    if name.startswith("heat"):
+        narrow = a_filter(video[:, 30 - n + 1 : 39 + n, 35 - n : 46 + n])
+        assert not np.array_equal(narrow[:, n - 1 : n + 8, n : n + 11], whole[:, 30:39, 35:46])
+
+
+VALUES = [as_filter(a_filter) for name, (a_filter, _) in ON_FRAMES.items() if name != "own"]
+VALUES += [
+    pv.framewise(pv.Heat(), [0, 0.1, 0.25], pv.heun, check=False),
+    pv.framewise(pv.PeronaMalik(kappa=0.02), pv.uniform(2.0, dt=0.2)),
+    pv.spacetime(pv.Heat(), pv.uniform(0.5, dt=0.125), cuts=[3]),
+    pv.poisson_gaussian_noise(slope=2.0, readout=1.0, rng=3),
+    pv.refine(strength=0.1),
+    pv.predict(count=2),
+    pv.video_diffusion(alpha=0.5, num_iterations=2),
+    pv.ced,
+    pv.pipeline(),
+]
+
+
+@pytest.mark.parametrize("a_filter", VALUES, ids=repr)
+def test_filters_pickle_and_print_as_what_was_written(a_filter):
+    assert pickle.loads(pickle.dumps(a_filter)) == a_filter
+    names = {name: getattr(pv, name) for name in pv.__all__}
+    assert eval(repr(a_filter), {"np": np, **names}) == a_filter
+
+
+def test_a_filter_with_options_is_the_filter_called_with_them(rng):
+    video = rng.integers(0, 256, (3, 16, 18), np.uint8)
+    np.testing.assert_array_equal(pv.heat(time=0.5)(video), pv.heat(video, time=0.5))
+    with pytest.raises(AttributeError):
+        pv.heat(time=0.5).options = ()
+    with pytest.raises(pv.ParameterError, match="heat has no option 'tine'; it has time, dt, step, spacetime"):
+        pv.heat(tine=0.5)
+    with pytest.raises(pv.ParameterError, match="crop needs left and width"):
+        pv.crop(top=1, height=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"time": -1.0}, "time is -1.0; it must be a finite number above 0"),
+        ({"time": math.nan}, "time is nan; it must be a finite number above 0"),
+        ({"time": "long"}, "time is 'long'; it must be a number"),
+        ({"time": True}, "time is True; it must be a finite number"),
+        ({"step": "leapfrog"}, "step is 'leapfrog'; it must be one of explicit-euler, heun"),
+    ],
+)
+def test_options_are_checked_before_the_first_frame(options, says):
+    for call in (lambda: pv.heat(**options), lambda: pv.heat(iter([np.zeros((4, 4))]), **options)):
+        with pytest.raises(pv.ParameterError, match=says):
+            call()
