@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.denoisers.validation import as_estimate, as_frames, check_callable, name_of, naming
+from pde_video.denoisers.validation import as_estimate, as_frames, check_callable, naming
 from pde_video.errors import ParameterError
-from pde_video.protocols import Array
+from pde_video.protocols import Array, name_of, sees_several
 from pde_video.reverse_process.levels import range_width
 from pde_video.reverse_process.schedules import Schedule
 
@@ -42,7 +42,7 @@ class _Predictor:
 
     @property
     def sees_several(self) -> bool:
-        return getattr(self.model, "layout", "BCHW") != "BCHW"
+        return sees_several(self.model)
 
     def __call__(self, y: Array, sigma: float) -> Array:
         return self._predicted(y, sigma)[0]

@@ -13,7 +13,7 @@ from pde_video.errors import ParameterError
 from pde_video.integrators.loop import evolve
 from pde_video.integrators.steps import implicit_euler
 from pde_video.integrators.times import uniform
-from pde_video.protocols import Array, Denoiser, Step
+from pde_video.protocols import Array, Denoiser, Step, is_term, multiple_of
 
 
 def as_denoiser(
@@ -69,9 +69,9 @@ def as_denoiser(
         raise ParameterError("give one of gamma, the mean squared difference of neighbours, and time, a function of σ")
     if gamma is not None:
         check_positive(gamma=gamma)
-    if not (hasattr(term, "rate") or callable(term)):
+    if not (is_term(term) or callable(term)):
         raise ParameterError(f"term is {term!r}; it must be a term, or a function from sigma to a term")
-    at_once = math.isinf(getattr(step, "stable_multiple", 1.0))
+    at_once = math.isinf(multiple_of(step))
 
     def denoiser(y: Array, sigma: float) -> Array:
         if np.ndim(sigma) or not 0 <= sigma < math.inf:
@@ -81,7 +81,7 @@ def as_denoiser(
             times: Any = [0.0]
         else:
             times = [0.0, end] if at_once and end > 0 else uniform(end)
-        equation = term if hasattr(term, "rate") else term(sigma)
+        equation = term if is_term(term) else term(sigma)
         return evolve(equation, y, times, step=step, channel_axis=-1)
 
     return denoiser

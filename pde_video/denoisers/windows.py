@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from pde_video.checks import check_whole
-from pde_video.denoisers.validation import as_estimate, as_frames, check_callable, name_of, naming
+from pde_video.denoisers.validation import as_estimate, as_frames, check_callable, naming
 from pde_video.errors import InputError, ParameterError
-from pde_video.protocols import Array
+from pde_video.protocols import Array, name_of
 
 PADS = ("repeat", "reflect")
 

@@ -9,7 +9,7 @@ from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
 from pde_video.integrators.loop import evolve
 from pde_video.integrators.steps import explicit_euler
-from pde_video.protocols import Array, Step
+from pde_video.protocols import Array, Step, is_drawing
 
 
 def framewise(term: Any, times: Any, step: Step = explicit_euler, *, check: bool = True) -> Callable[..., Any]:
@@ -55,7 +55,7 @@ def framewise(term: Any, times: Any, step: Step = explicit_euler, *, check: bool
         def evolved(frame: Array, out: Array | None, step: Step = step) -> Array:
             return evolve(term, frame, times, step=step, channel_axis=-1, check=check, out=out)
 
-        if not hasattr(step, "for_frames"):
+        if not is_drawing(step):
             return frames.mapped(evolved, None if check else frames)
         step_of = step.for_frames()
         numbered = ((frame, step_of(number)) for number, frame in enumerate(frames))

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.grid import from_planes, to_planes
-from pde_video.denoisers.validation import as_estimate, name_of, naming
+from pde_video.denoisers.validation import as_estimate, naming
 from pde_video.errors import ParameterError
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
 from pde_video.integrators.loop import check_finite, evolve
-from pde_video.protocols import Array, Denoiser, Step
+from pde_video.protocols import Array, Denoiser, Step, for_frames, has_along, has_name, name_of, sees_several
 from pde_video.reverse_process.hooks import Hook
 from pde_video.reverse_process.reverse_term import Reverse
 from pde_video.reverse_process.samplers import posterior_mean
@@ -72,8 +72,8 @@ def reverse(
         raise ParameterError(f"times are {times!r}; they must be at least two finite noise levels, each below the last")
     if levels[-1] < 0:
         raise ParameterError(f"the last noise level is {levels[-1]:g}; it must be 0 or positive")
-    alone = not hasattr(denoiser, "along")
-    if alone and getattr(denoiser, "sees_several", False):
+    alone = not has_along(denoiser)
+    if alone and sees_several(denoiser):
         raise ParameterError(
             f"{name_of(denoiser)} sees several frames at once, and a stream comes frame by frame; say how many: "
             "windowed(lambda window, sigma: denoiser(window, sigma)[2], before=2, after=2), or evolve a whole array"
@@ -82,7 +82,7 @@ def reverse(
 
     @video_filter
     def reverse_filter(frames: Frames) -> Iterator[Array]:
-        of_frame = step.for_frames() if hasattr(step, "for_frames") else lambda number: step
+        of_frame = for_frames(step)
 
         def lowered(item: tuple[int, Array, Step], out: Array | None) -> Array:
             number, frame, own = item
@@ -106,8 +106,8 @@ class _Checked:
     denoiser: Denoiser
 
     def __call__(self, y: Array, sigma: float) -> Array:
-        named = isinstance(getattr(self.denoiser, "name", None), str)  # Those of this library say it themselves.
-        with contextlib.nullcontext() if named else naming(f"{name_of(self.denoiser)} at sigma = {sigma:g}"):
+        where = naming(f"{name_of(self.denoiser)} at sigma = {sigma:g}")
+        with contextlib.nullcontext() if has_name(self.denoiser) else where:  # With a name, it says so itself.
             return as_estimate(self.denoiser(y, sigma), y.shape, y.dtype)
 
 

@@ -14,7 +14,7 @@ from pde_video.estimate import is_scene_cut
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import video_filter
 from pde_video.integrators.loop import evolve, explicit_times
-from pde_video.protocols import Array, Term
+from pde_video.protocols import Array, Term, boundary_of, has_reach
 
 _BLOCK = 8  # Frames that a level hands on at a time; the frames around them are computed again.
 
@@ -63,9 +63,9 @@ def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -
     >>> bool((pv.spacetime(heat, times, cuts=[])(video) == pv.evolve(heat, video, times)).all())
     True
     """
-    if not hasattr(term, "reach"):
+    if not has_reach(term):
         raise ParameterError(f"{term!r} does not say how far it looks: it needs reach(ndim) to be run along a stream")
-    boundary = getattr(term, "boundary", "neumann")
+    boundary = boundary_of(term)
     if boundary != "neumann":
         raise ParameterError(
             f"{term!r} has the boundary {boundary!r}; along a stream, which does not know its last frame when it "

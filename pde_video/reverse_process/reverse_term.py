@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pde_video.arrays.grid import from_planes, to_planes
 from pde_video.errors import InputError, ParameterError
-from pde_video.protocols import Array, Denoiser
+from pde_video.protocols import Array, Denoiser, has_fraction
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,15 @@ class Reverse:
 
     def rate_and_fraction(self, t: float, y: Array) -> tuple[Array, Array]:
         """Return the rate, and the fraction by which a learned variance lies between the small and the large one."""
-        with_fraction: Any = getattr(self.denoiser, "with_fraction", None)
-        if with_fraction is None:
+        learned = self.denoiser
+        if not has_fraction(learned):
             raise TypeError(
                 f"{self.denoiser!r} has no with_fraction(y, sigma), which a learned variance needs; take small or large"
             )
         fractions: list[Array] = []
 
         def denoiser(y: Array, sigma: float) -> Array:
-            estimate, fraction = with_fraction(y, sigma)
+            estimate, fraction = learned.with_fraction(y, sigma)
             fractions.append(_as_state(fraction, y, "with_fraction"))
             return estimate
 

@@ -13,7 +13,7 @@ from pde_video.arrays.grid import as_planes
 from pde_video.checks import check_whole
 from pde_video.errors import InputError, ParameterError
 from pde_video.integrators.steps import explicit_euler
-from pde_video.protocols import Array, Step
+from pde_video.protocols import Array, Step, for_frames
 from pde_video.reverse_process.levels import range_width
 
 _VARIANCES = ("small", "large", "learned")
@@ -290,7 +290,7 @@ class _Replacing(_Random):
 
     def for_frames(self) -> Callable[[int], Any]:
         step_of = super().for_frames()
-        inner: Any = self._step.for_frames() if hasattr(self._step, "for_frames") else lambda number: self._step
+        inner = for_frames(self._step)
 
         def both(number: int) -> _Random:
             own = step_of(number)
