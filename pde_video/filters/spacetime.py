@@ -64,11 +64,11 @@ def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -
     True
     """
     if not has_reach(term):
-        raise ParameterError(f"{term!r} does not say how far it looks: it needs reach(ndim) to be run along a stream")
+        raise ParameterError(f"{term} does not say how far it looks: it needs reach(ndim) to be run along a stream")
     boundary = boundary_of(term)
     if boundary != "neumann":
         raise ParameterError(
-            f"{term!r} has the boundary {boundary!r}; along a stream, which does not know its last frame when it "
+            f"{term} has the boundary {boundary!r}; along a stream, which does not know its last frame when it "
             "begins, it must be 'neumann'"
         )
     if cuts != "detect" if isinstance(cuts, str) else any(c != int(c) or c < 1 for c in cuts):

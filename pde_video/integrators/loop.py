@@ -280,13 +280,13 @@ def _as_times(times: Any, largest: float) -> list[float]:
 def _refuse_unstable(term: Any, step: Any, grid: list[float], largest: float) -> None:
     if is_stable(term) and len(grid) > 1 and grid[1] < grid[0]:
         raise UnstableStepError(
-            f"times decrease from {grid[0]:g} to {grid[-1]:g}: {term!r} cannot be run backwards, since what diffusion "
+            f"times decrease from {grid[0]:g} to {grid[-1]:g}: {term} cannot be run backwards, since what diffusion "
             f"has damped would grow without bound; give increasing times, or check=False to watch it"
         )
     longest = max((abs(t1 - t0) for t0, t1 in pairwise(grid)), default=0.0)
     if longest > largest * (1 + _ROUNDING):
         raise UnstableStepError(
             f"a step of {longest:.6g} is above {largest:.6g}, the largest stable one for {name_of(step)} with "
-            f"{term!r}; take steps of at most that (uniform(t_end) does), or step=implicit_euler, "
+            f"{term}; take steps of at most that (uniform(t_end) does), or step=implicit_euler, "
             f"or check=False to watch it blow up"
         )

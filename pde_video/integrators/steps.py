@@ -22,7 +22,7 @@ def freeze(term: Term, t: float, y: Array) -> Term:
     """Return the linear term that `term` is near the state `y`: the term itself, if it does not say otherwise."""
     linear = frozen_at(term, t, y)
     if not is_linear(linear):
-        raise TypeError(f"{term!r} is neither linear nor near anything linear; use explicit_euler or heun")
+        raise TypeError(f"{term} is neither linear nor near anything linear; use explicit_euler or heun")
     return linear
 
 

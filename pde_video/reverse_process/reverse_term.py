@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pde_video.arrays.grid import from_planes, to_planes
+from pde_video.arrays.values import Value
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array, Denoiser, has_fraction
 
 
-@dataclass(frozen=True)
-class Reverse:
+@dataclass(frozen=True, repr=False)
+class Reverse(Value):
     """From noise to picture: the probability flow of y = x + σ ε, whose time t is the noise level σ, falling to 0.
 
     dy/dσ = (y − D(y, σ))/σ, D the denoiser. It is −σ times the score, and for y = x + σ ε with the true x it is ε.
@@ -72,7 +73,7 @@ class Reverse:
         learned = self.denoiser
         if not has_fraction(learned):
             raise TypeError(
-                f"{self.denoiser!r} has no with_fraction(y, sigma), which a learned variance needs; take small or large"
+                f"{self.denoiser} has no with_fraction(y, sigma), which a learned variance needs; take small or large"
             )
         fractions: list[Array] = []
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pde_video.arrays.grid import to_planes
+from pde_video.arrays.values import Call, Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import (
@@ -25,8 +26,8 @@ from pde_video.protocols import (
 from pde_video.solvers.implicit import conjugate_gradients
 
 
-@dataclass(frozen=True, init=False)
-class Sum:
+@dataclass(frozen=True, init=False, repr=False)
+class Sum(Value):
     """The sum of several right-hand sides.
 
     dy/dt = rate₁(t, y) + rate₂(t, y) + ...
@@ -63,6 +64,9 @@ class Sum:
         if not terms:
             raise ParameterError("a sum needs at least one term")
         object.__setattr__(self, "terms", terms)
+
+    def _call(self) -> Call:
+        return "Sum", self.terms, {}
 
     def rate(self, t: float, y: Array) -> Array:
         """Return the sum of the rates."""
@@ -107,8 +111,8 @@ class Sum:
         ).astype(y.dtype)
 
 
-@dataclass(frozen=True, eq=False)
-class Source:
+@dataclass(frozen=True, eq=False, repr=False)
+class Source(Value):
     """A rate that does not depend on the state.
 
     dy/dt = f(t)
@@ -162,8 +166,8 @@ class Source:
         return y + dt * self.rate(t + dt, y)
 
 
-@dataclass(frozen=True, eq=False)
-class Fidelity:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fidelity(Value):
     """A pull towards data.
 
     dy/dt = w (data − y)
@@ -228,8 +232,8 @@ class Fidelity:
         return (y + w * np.asarray(self.data, y.dtype)) / (1 + w)
 
 
-@dataclass(frozen=True, eq=False)
-class Masked:
+@dataclass(frozen=True, eq=False, repr=False)
+class Masked(Value):
     """A term that acts only where values are not known: inpainting.
 
     dy/dt = rate(t, y) where the mask is true; elsewhere y keeps the known `values`, which the term sees.
