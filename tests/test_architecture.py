@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pde_video
+from pde_video import protocols
 
 PACKAGE = Path(pde_video.__file__).parent
 # Lowest first; a room may import from itself, from its own floor and from every floor below.
@@ -70,6 +71,26 @@ def test_the_import_checker_sees_an_upward_import(tmp_path, monkeypatch):
     bad = tmp_path / "terms.py"
     bad.write_text("def f():\n    from pde_video.filters.lift import Frames\n")
     assert {LEVEL[name] > LEVEL["terms"] for name in imports_of(bad)} == {True}
+
+
+def test_optional_methods_are_looked_for_in_one_place():
+    optional = {
+        name
+        for protocol in vars(protocols).values()
+        if isinstance(protocol, type) and {protocols.Term, protocols.Step, protocols.Denoiser} & set(protocol.__bases__)
+        for name in vars(protocol)
+        if not name.startswith("_")
+    }
+    assert {"stable_dt", "walk", "for_frames", "along"} <= optional
+    for path in MODULES:
+        probes = {
+            node.args[1].value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("hasattr", "getattr")
+            if isinstance(node.args[1], ast.Constant)
+        }
+        if path.name != "protocols.py":
+            assert not probes & (optional | {"linear", "stable_multiple", "undefined_at", "sees_several"}), path
 
 
 def test_every_public_name_loads_and_has_a_docstring():

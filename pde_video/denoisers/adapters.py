@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from pde_video.denoisers.validation import as_estimate, as_frames, check_callable, name_of, naming
+from pde_video.arrays.values import Call, Value
+from pde_video.denoisers.validation import as_estimate, as_frames, check_callable, naming
 from pde_video.errors import ParameterError
-from pde_video.protocols import Array
+from pde_video.protocols import Array, name_of, sees_several
 from pde_video.reverse_process.levels import range_width
 from pde_video.reverse_process.schedules import Schedule
 
@@ -25,16 +26,21 @@ def as_range(value_range: Any) -> Range:
     return float(low), float(high)
 
 
-@dataclass(frozen=True)
-class _Predictor:
+@dataclass(frozen=True, repr=False)
+class _Predictor(Value):
     """A denoiser made of a model that, of x_t = √ᾱ x0 + √(1 − ᾱ) ε, predicts ε, x0 or v = √ᾱ ε − √(1 − ᾱ) x0."""
 
     model: Callable[[Array, float], Array]
     kind: str
     schedule: Schedule
-    value_range: Range
-    whole_timesteps: bool
-    groups: int = 1  # Predictions a model returns side by side in its channels: 2 where the second is a variance.
+    value_range: Range = (0.0, 1.0)
+    whole_timesteps: bool = False
+    groups: ClassVar[int] = 1  # Predictions a model returns side by side in its channels.
+
+    def _call(self) -> Call:
+        keywords = dict(super()._call()[2])
+        learned = {"learned_variance": True} if self.groups == 2 else {}
+        return f"from_{keywords.pop('kind')}", (), keywords | learned
 
     @property
     def name(self) -> str:
@@ -42,7 +48,7 @@ class _Predictor:
 
     @property
     def sees_several(self) -> bool:
-        return getattr(self.model, "layout", "BCHW") != "BCHW"
+        return sees_several(self.model)
 
     def __call__(self, y: Array, sigma: float) -> Array:
         return self._predicted(y, sigma)[0]
@@ -78,11 +84,11 @@ class _Predictor:
         return float(round(t)) if self.whole_timesteps else t
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _PredictorWithVariance(_Predictor):
     """A predictor whose model also says where the variance of a step lies between the smallest and the largest."""
 
-    groups: int = 2
+    groups: ClassVar[int] = 2
 
     def with_fraction(self, y: Array, sigma: float) -> tuple[Array, Array]:
         """Return the estimate, and the fraction f: the variance is exp(f log large + (1 − f) log small)."""

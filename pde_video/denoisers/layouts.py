@@ -28,6 +28,11 @@ class Network:
     batch: int
     groups: int
 
+    @property
+    def sees_several(self) -> bool:
+        """Whether it makes use of several frames at once."""
+        return self.layout != "BCHW"
+
     def __call__(self, x: Array, level: float) -> Array:
         """Return what the network makes of the frames `x` at `level`."""
         video = x if x.ndim == 4 else x[np.newaxis]
@@ -95,7 +100,7 @@ class Direct:
     @property
     def sees_several(self) -> bool:
         """Whether it makes use of several frames at once."""
-        return self.network.layout != "BCHW"
+        return self.network.sees_several
 
     def __call__(self, y: Array, sigma: float) -> Array:
         """Return the estimate."""

@@ -15,9 +15,9 @@ from pde_video.checks import check_whole
 from pde_video.denoisers.adapters import Range, as_range, predictor
 from pde_video.denoisers.layouts import LAYOUTS, Direct, Network
 from pde_video.denoisers.onnx_bytes import names_other_files
-from pde_video.denoisers.validation import check_callable, name_of, refuse_pickled
+from pde_video.denoisers.validation import check_callable, refuse_pickled
 from pde_video.errors import DtypeError, InputError, ParameterError
-from pde_video.protocols import Array, Denoiser
+from pde_video.protocols import Array, Denoiser, name_of
 from pde_video.reverse_process.schedules import Schedule
 from pde_video.threads import num_threads
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.values import made_by
 from pde_video.denoisers.planewise import MIDDLE, Planewise
 from pde_video.denoisers.validation import PICKLED
 from pde_video.errors import InputError, ParameterError
@@ -40,6 +43,7 @@ def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     }
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Network(Planewise):
     """A recurrent convolutional network that estimates the clean picture behind y = clean + sigma · noise.
 
@@ -61,6 +65,8 @@ class Network(Planewise):
         The weights, float32, with the names and shapes of `shapes`.
     record : mapping, optional
         How it was trained.
+    name : str
+        What it is called in reports and errors.
 
     Raises
     ------
@@ -83,19 +89,32 @@ class Network(Planewise):
     True
     """
 
-    def __init__(
-        self, config: Mapping[str, Any], tensors: Mapping[str, Array], record: Mapping[str, Any] | None = None
-    ) -> None:
-        self.config, self.record = checked_config(config), dict(record or {})
-        self.most = _most(self.record, self.most)
-        weights = _checked_tensors(tensors, shapes(self.config))
-        w = self.width = int(config["width"])
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Array]
+    record: Mapping[str, Any] = field(default_factory=dict)
+    _: KW_ONLY
+    name: str = "network"
+
+    def __post_init__(self) -> None:
+        config, record = checked_config(self.config), dict(self.record or {})
+        tensors, most = _checked_tensors(self.tensors, shapes(config)), _most(record, self.most)
+        for name, value in {"config": config, "record": record, "tensors": tensors, "most": most}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def width(self) -> int:
+        """How many channels it has inside."""
+        return int(self.config["width"])
+
+    @cached_property
+    def _layers(self) -> dict[str, Convolution]:
+        weights, w = dict(self.tensors), self.width
         for name in ("cell.gates.weight", "cell.candidate.weight", "fusion.weight"):
             # The state lies before what is seen; beside it, from then on, lies the part of the state that is reset.
-            if name in weights and (name, config["cell"]) != ("cell.candidate.weight", "gru"):
+            if name in weights and (name, self.config["cell"]) != ("cell.candidate.weight", "gru"):
                 weights[name] = np.roll(weights[name], w, axis=1)
         layers = {name.removesuffix(".bias") for name in weights if name.endswith(".bias")}
-        self._layers = {name: Convolution.packed(weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in layers}
+        return {name: Convolution.packed(weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in layers}
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Network:
@@ -117,14 +136,13 @@ class Network(Planewise):
         except OSError as fault:
             raise InputError(f"{path} cannot be read: {fault.strerror or fault}") from fault
         try:
-            network = cls.from_bytes(data)
+            network = cls.from_bytes(data, path.name)
         except InputError as fault:
             raise InputError(f"{path.name}: {fault}") from fault
-        network.name = path.name
-        return network
+        return made_by(network, "load_denoiser", str(path))
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Network:
+    def from_bytes(cls, data: bytes, name: str = "network") -> Network:
         """Return the network in the content of a file of format safetensors, with its ``config`` in the metadata."""
         import safetensors.numpy
 
@@ -138,7 +156,7 @@ class Network(Planewise):
             record = dict(json.loads(header["__metadata__"].get("record", "{}")))
         except (KeyError, ValueError, TypeError, RecursionError) as fault:
             raise InputError("the metadata has no config and record in JSON: no network of pde_video") from fault
-        return cls(config, tensors, record)
+        return cls(config, tensors, record, name=name)
 
     def cell(self, planes: Array, state: Array | None, sigma: float | Sequence[float]) -> tuple[Array, Array]:
         """Return the estimate of planes (P, H, W), of float32, and the state to give along with those that follow.

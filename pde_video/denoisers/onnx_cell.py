@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.values import made_by
 from pde_video.denoisers.models import session
 from pde_video.denoisers.planewise import Planewise
 from pde_video.errors import InputError, ParameterError
@@ -18,6 +20,7 @@ from pde_video.protocols import Array
 _INPUTS, _OUTPUTS = ["frame", "guide", "state", "sigma"], ["estimate", "next_state"]
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class OnnxNetwork(Planewise):
     """One step of a causal cell in ONNX, looped over frames: (frame, guide, state, sigma) → (estimate, next_state).
 
@@ -25,6 +28,8 @@ class OnnxNetwork(Planewise):
     ----------
     model : onnxruntime.InferenceSession
         With inputs and outputs of these names, as `pde_video.learn.export_onnx` writes them.
+    name : str
+        What it is called in reports and errors.
 
     Raises
     ------
@@ -33,15 +38,18 @@ class OnnxNetwork(Planewise):
     """
 
     most = 60 / 255  # With which `train` trains; ONNX does not carry the record.
+    model: Any
+    name: str = "network"
+    width: int = field(init=False, repr=False)
 
-    def __init__(self, model: Any) -> None:
-        inputs, outputs = model.get_inputs(), [one.name for one in model.get_outputs()]
+    def __post_init__(self) -> None:
+        inputs, outputs = self.model.get_inputs(), [one.name for one in self.model.get_outputs()]
         if [one.name for one in inputs] != _INPUTS or outputs != _OUTPUTS:
             raise InputError(
                 f"the model maps {[one.name for one in inputs]} to {outputs}; a cell maps {_INPUTS} to {_OUTPUTS}: "
                 "of other models make a denoiser with from_onnx"
             )
-        self.session, self.width = model, int(inputs[2].shape[1])
+        object.__setattr__(self, "width", int(inputs[2].shape[1]))
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> OnnxNetwork:
@@ -57,9 +65,7 @@ class OnnxNetwork(Planewise):
         if importlib.util.find_spec("onnxruntime") is None:
             raise ParameterError("an .onnx file needs onnxruntime, which is missing: pip install 'pde-video[onnx]'")
         path = Path(path)
-        network = cls(session(path))
-        network.name = path.name
-        return network
+        return made_by(cls(session(path), path.name), "load_denoiser", str(path))
 
     def cell(self, planes: Array, state: Any, sigma: float | Sequence[float]) -> tuple[Array, Any]:
         """Return the estimate of planes (P, H, W), and the state to give along with those that follow."""
@@ -71,5 +77,5 @@ class OnnxNetwork(Planewise):
         if state is None:
             state = np.zeros((count, self.width, even.shape[2] // 2, even.shape[3] // 2), np.float32)
         levels = np.ascontiguousarray(np.broadcast_to(np.asarray(sigma, np.float32), count))
-        estimate, state = self.session.run(_OUTPUTS, dict(zip(_INPUTS, (even, guides, state, levels), strict=True)))
+        estimate, state = self.model.run(_OUTPUTS, dict(zip(_INPUTS, (even, guides, state, levels), strict=True)))
         return estimate[:, 0, :height, :width], state

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.integrators.loop import evolve
 from pde_video.integrators.steps import implicit_euler
 from pde_video.integrators.times import uniform
-from pde_video.protocols import Array, Denoiser, Step
+from pde_video.protocols import Array, Denoiser, Step, Term, is_term, multiple_of
 
 
 def as_denoiser(
-    term: Any,
+    term: Term | Callable[[float], Term],
     *,
     gamma: float | None = None,
     time: Callable[[float], float] | None = None,
@@ -69,19 +71,25 @@ def as_denoiser(
         raise ParameterError("give one of gamma, the mean squared difference of neighbours, and time, a function of σ")
     if gamma is not None:
         check_positive(gamma=gamma)
-    if not (hasattr(term, "rate") or callable(term)):
+    if not (is_term(term) or callable(term)):
         raise ParameterError(f"term is {term!r}; it must be a term, or a function from sigma to a term")
-    at_once = math.isinf(getattr(step, "stable_multiple", 1.0))
+    return _Evolving(term=term, gamma=gamma, time=time, step=step)
 
-    def denoiser(y: Array, sigma: float) -> Array:
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class _Evolving(Value):
+    __name__ = "as_denoiser"
+
+    term: Term | Callable[[float], Term]
+    gamma: float | None = None
+    time: Callable[[float], float] | None = None
+    step: Step = implicit_euler
+
+    def __call__(self, y: Array, sigma: float) -> Array:
         if np.ndim(sigma) or not 0 <= sigma < math.inf:
             raise ParameterError(f"sigma is {sigma}; it must be one number, the noise level: 0 or more, and finite")
-        end = float(time(sigma) if time is not None else sigma**2 / gamma)  # type: ignore[operator]
-        if end == 0:
-            times: Any = [0.0]
-        else:
-            times = [0.0, end] if at_once and end > 0 else uniform(end)
-        equation = term if hasattr(term, "rate") else term(sigma)
-        return evolve(equation, y, times, step=step, channel_axis=-1)
-
-    return denoiser
+        end = float(self.time(sigma) if self.time is not None else sigma**2 / self.gamma)  # type: ignore[operator]
+        at_once = math.isinf(multiple_of(self.step)) and end > 0
+        times: Any = [0.0] if end == 0 else [0.0, end] if at_once else uniform(end)
+        term = self.term if is_term(self.term) else self.term(sigma)  # type: ignore[operator]
+        return evolve(term, y, times, step=self.step, channel_axis=-1)

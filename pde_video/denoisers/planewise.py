@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pde_video.arrays.colours import from_opponent, opponent
+from pde_video.arrays.values import Value
 from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse
@@ -18,7 +20,8 @@ MIDDLE = 0.5  # Of the range of values.
 _MEAN = 1 / math.sqrt(3)  # Times the sum of three over √3: their mean.
 
 
-class Planewise(ABC):
+@dataclass(frozen=True, eq=False, repr=False)
+class Planewise(Value, ABC):
     """A denoiser made of a causal cell for planes; see `Network`."""
 
     name = "network"

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from pde_video.arrays.colours import from_opponent, opponent
+from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
@@ -62,8 +63,8 @@ def cosine_diffusion(y: Array, sigma: float) -> Array:
     return y.dtype.type(sigma) * from_opponent(diffuse(planes, np.ones(planes.shape[1:], planes.dtype)))
 
 
-@dataclass(frozen=True)
-class SmoothPrior:
+@dataclass(frozen=True, repr=False)
+class SmoothPrior(Value):
     """The exact denoiser of smooth Gaussian clouds, in space and time alike.
 
     Prior ∝ exp(−‖(1/length² − ∇²)^(3/2) (x − mean)‖²/2γ), so D(y, σ) = mean + (1 + σ²/γ (1/length² − ∇²)³)⁻¹

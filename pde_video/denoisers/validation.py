@@ -17,11 +17,6 @@ from pde_video.protocols import Array
 PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
 
 
-def name_of(model: Any) -> str:
-    """Return what a model is called in errors."""
-    return str(getattr(model, "name", None) or getattr(model, "__name__", None) or type(model).__name__)
-
-
 def check_callable(**models: Any) -> None:
     """Raise ParameterError unless every model can be called."""
     for name, model in models.items():

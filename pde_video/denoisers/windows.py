@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.values import Value
 from pde_video.checks import check_whole
-from pde_video.denoisers.validation import as_estimate, as_frames, check_callable, name_of, naming
+from pde_video.denoisers.validation import as_estimate, as_frames, check_callable, naming
 from pde_video.errors import InputError, ParameterError
-from pde_video.protocols import Array
+from pde_video.protocols import Array, name_of
 
 PADS = ("repeat", "reflect")
 
 
-class _Along(ABC):
+class _Along(Value, ABC):
     """What denoisers that work along a stream share: on an array they do what they do on a stream."""
 
     @abstractmethod
@@ -45,12 +46,14 @@ def _numbered(frames: Iterable[Array], sigma: float) -> Iterator[tuple[int, Arra
         yield k, frame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Windowed(_Along):
+    __name__ = "windowed"
+
     model: Callable[[Array, float], Array]
-    before: int
-    after: int
-    pad: str
+    before: int = 2
+    after: int = 2
+    pad: str = "repeat"
 
     def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
         source = _numbered(frames, sigma)
@@ -127,10 +130,12 @@ def windowed(
     return _Windowed(model, int(before), int(after), pad)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Recurrent(_Along):
+    __name__ = "recurrent"
+
     cell: Callable[[Array, Any, float], tuple[Array, Any]]
-    start: Any
+    start: Any = None
 
     def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
         state = deepcopy(self.start)  # A cell may write to its state.

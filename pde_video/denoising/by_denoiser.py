@@ -10,10 +10,9 @@ from pde_video.denoisers.affine import fitted
 from pde_video.denoisers.loading import shipped
 from pde_video.denoisers.planewise import Planewise
 from pde_video.denoisers.prior import cosine_diffusion
-from pde_video.denoisers.validation import name_of
 from pde_video.filters.frames import Frames
 from pde_video.filters.reverse import reverse
-from pde_video.protocols import Array, Denoiser
+from pde_video.protocols import Array, Denoiser, name_of
 from pde_video.reverse_process.hooks import Hook
 
 METHODS = ("ddpm", "learned")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from pde_video.arrays.values import call_repr
 from pde_video.filters.declarations import bound, check
 from pde_video.filters.extent import EVERYTHING, Extent, chained
 from pde_video.filters.frames import Frames
@@ -16,11 +17,6 @@ from pde_video.filters.lift import lifted
 from pde_video.protocols import Array
 
 _NO_VIDEO: Any = object()
-
-
-def call_repr(name: str, *args: Any, **options: Any) -> str:
-    """Return the call that makes a value, as it is written."""
-    return f"{name}({', '.join([*map(repr, args), *(f'{k}={v!r}' for k, v in options.items())])})"
 
 
 class VideoFilter:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.values import call_repr, times_as_code
 from pde_video.filters.extent import Extent
-from pde_video.filters.filter import FrozenFilter, call_repr
+from pde_video.filters.filter import FrozenFilter
 from pde_video.filters.frames import Frames
 from pde_video.integrators.loop import evolve, explicit_times
 from pde_video.integrators.steps import explicit_euler, heun
-from pde_video.protocols import Array, Step
+from pde_video.protocols import Array, Step, has_reach, is_drawing
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,7 +32,7 @@ class Framewise(FrozenFilter):
         def evolved(frame: Array, out: Array | None, step: Step = self.step) -> Array:
             return evolve(self.term, frame, self.times, step=step, channel_axis=-1, check=self.check, out=out)
 
-        if not hasattr(self.step, "for_frames"):
+        if not is_drawing(self.step):
             return frames.mapped(evolved, None if self.check else frames)
         step_of = self.step.for_frames()
         numbered = ((frame, step_of(number)) for number, frame in enumerate(frames))
@@ -40,10 +41,10 @@ class Framewise(FrozenFilter):
     @property
     def extent(self) -> Extent:
         """How far it looks: with explicit steps, as far as each of them does."""
-        if hasattr(self.step, "for_frames"):
+        if is_drawing(self.step):
             return Extent(before=None, cells=None)  # Random numbers are drawn by the number of the frame.
         evaluations = 1 if self.step is explicit_euler else 2 if self.step is heun else 0  # Of the rate in a step.
-        if not evaluations or not hasattr(self.term, "reach"):
+        if not evaluations or not has_reach(self.term):
             return Extent(cells=None)
         steps = len(explicit_times(self.term, self.times, 2)) - 1
         return Extent(cells=evaluations * steps * self.term.reach(2))
@@ -52,7 +53,7 @@ class Framewise(FrozenFilter):
         options: dict[str, Any] = {} if self.check else {"check": False}
         if self.step is not explicit_euler:
             options = {"step": self.step, **options}
-        return call_repr("framewise", self.term, self.times, **options)
+        return call_repr("framewise", self.term, times_as_code(self.times), **options)
 
 
 def frozen_times(times: Any) -> Any:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.values import call_repr
 from pde_video.errors import InputError
 from pde_video.filters.extent import Extent
-from pde_video.filters.filter import FrozenFilter, call_repr, check_filter, extent
+from pde_video.filters.filter import FrozenFilter, check_filter, extent
 from pde_video.filters.frames import Frames
 from pde_video.protocols import Array
 

@@ -12,13 +12,24 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.grid import from_planes, to_planes
-from pde_video.denoisers.validation import as_estimate, name_of, naming
+from pde_video.arrays.values import call_repr, times_as_code
+from pde_video.denoisers.validation import as_estimate, naming
 from pde_video.errors import ParameterError
 from pde_video.filters.extent import EVERYTHING, Extent
-from pde_video.filters.filter import FrozenFilter, call_repr
+from pde_video.filters.filter import FrozenFilter
 from pde_video.filters.frames import Frames
 from pde_video.integrators.loop import check_finite, evolve
-from pde_video.protocols import Array, Denoiser, Step
+from pde_video.protocols import (
+    Array,
+    Denoiser,
+    Step,
+    for_frames,
+    has_along,
+    has_name,
+    is_drawing,
+    name_of,
+    sees_several,
+)
 from pde_video.reverse_process.hooks import Hook
 from pde_video.reverse_process.reverse_term import Reverse
 from pde_video.reverse_process.samplers import posterior_mean
@@ -36,14 +47,14 @@ class ReverseProcess(FrozenFilter):
     def apply(self, frames: Frames) -> Iterable[Array]:
         """Return the frames at the last level."""
         term, step = Reverse(_Checked(self.denoiser), self.hooks), self.step
-        of_frame = step.for_frames() if hasattr(step, "for_frames") else lambda number: step
+        of_frame = for_frames(step)
 
         def lowered(item: tuple[int, Array, Step], out: Array | None) -> Array:
             number, frame, own = item
             with naming(f"frame {number}"):
                 return evolve(term, frame, self.levels, step=own, channel_axis=-1, out=out)
 
-        if not hasattr(self.denoiser, "along"):
+        if not has_along(self.denoiser):
             return frames.mapped(lowered, ((number, frame, of_frame(number)) for number, frame in enumerate(frames)))
         level: Iterable[tuple[Array, Step]] = ((frame, of_frame(number)) for number, frame in enumerate(frames))
         for t0, t1 in pairwise(self.levels):
@@ -53,14 +64,14 @@ class ReverseProcess(FrozenFilter):
     @property
     def extent(self) -> Extent:
         """How far it looks: nothing is known of a denoiser that sees other frames, or of a step that draws."""
-        if hasattr(self.denoiser, "along"):
+        if has_along(self.denoiser):
             return EVERYTHING
-        return Extent(before=None if hasattr(self.step, "for_frames") else 0, cells=None)
+        return Extent(before=None if is_drawing(self.step) else 0, cells=None)
 
     def __repr__(self) -> str:
         options: dict[str, Any] = {} if self.step is posterior_mean else {"step": self.step}
         options |= {"hooks": self.hooks} if self.hooks else {}
-        return call_repr("reverse", self.denoiser, self.levels, **options)
+        return call_repr("reverse", self.denoiser, times_as_code(self.levels), **options)
 
 
 def reverse(
@@ -112,8 +123,8 @@ def reverse(
         raise ParameterError(f"times are {times!r}; they must be at least two finite noise levels, each below the last")
     if levels[-1] < 0:
         raise ParameterError(f"the last noise level is {levels[-1]:g}; it must be 0 or positive")
-    alone = not hasattr(denoiser, "along")
-    if alone and getattr(denoiser, "sees_several", False):
+    alone = not has_along(denoiser)
+    if alone and sees_several(denoiser):
         raise ParameterError(
             f"{name_of(denoiser)} sees several frames at once, and a stream comes frame by frame; say how many: "
             "windowed(lambda window, sigma: denoiser(window, sigma)[2], before=2, after=2), or evolve a whole array"
@@ -128,7 +139,7 @@ class _Checked:
     denoiser: Denoiser
 
     def __call__(self, y: Array, sigma: float) -> Array:
-        named = isinstance(getattr(self.denoiser, "name", None), str)  # Those of this library say it themselves.
+        named = has_name(self.denoiser)  # Those of this library say it themselves.
         with contextlib.nullcontext() if named else naming(f"{name_of(self.denoiser)} at sigma = {sigma:g}"):
             return as_estimate(self.denoiser(y, sigma), y.shape, y.dtype)
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.values import call_repr, times_as_code
 from pde_video.errors import ParameterError
 from pde_video.estimate import is_scene_cut
 from pde_video.filters.extent import Extent
-from pde_video.filters.filter import FrozenFilter, call_repr
+from pde_video.filters.filter import FrozenFilter
 from pde_video.filters.frames import Frames
 from pde_video.filters.framewise import frozen_times
 from pde_video.integrators.loop import evolve, explicit_times
-from pde_video.protocols import Array, Term
+from pde_video.protocols import Array, Term, boundary_of, has_reach
 
 _BLOCK = 8  # Frames that a level hands on at a time; the frames around them are computed again.
 
@@ -52,7 +53,9 @@ class Spacetime(FrozenFilter):
         return Extent(reach, reach, 1, None)  # Whether a scene is cut, all of a frame tells.
 
     def __repr__(self) -> str:
-        return call_repr("spacetime", self.term, self.times, **({} if self.cuts == "detect" else {"cuts": self.cuts}))
+        return call_repr(
+            "spacetime", self.term, times_as_code(self.times), **({} if self.cuts == "detect" else {"cuts": self.cuts})
+        )
 
 
 def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -> Spacetime:
@@ -99,12 +102,12 @@ def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -
     >>> bool((pv.spacetime(heat, times, cuts=[])(video) == pv.evolve(heat, video, times)).all())
     True
     """
-    if not hasattr(term, "reach"):
-        raise ParameterError(f"{term!r} does not say how far it looks: it needs reach(ndim) to be run along a stream")
-    boundary = getattr(term, "boundary", "neumann")
+    if not has_reach(term):
+        raise ParameterError(f"{term} does not say how far it looks: it needs reach(ndim) to be run along a stream")
+    boundary = boundary_of(term)
     if boundary != "neumann":
         raise ParameterError(
-            f"{term!r} has the boundary {boundary!r}; along a stream, which does not know its last frame when it "
+            f"{term} has the boundary {boundary!r}; along a stream, which does not know its last frame when it "
             "begins, it must be 'neumann'"
         )
     if cuts != "detect" if isinstance(cuts, str) else any(c != int(c) or c < 1 for c in cuts):

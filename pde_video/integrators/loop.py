@@ -13,7 +13,18 @@ import numpy as np
 from pde_video.arrays.grid import all_finite, as_planes, from_planes, to_planes
 from pde_video.errors import DtypeError, InputError, ParameterError, UnstableStepError
 from pde_video.integrators.steps import explicit_euler
-from pde_video.protocols import Array, Step, Term
+from pde_video.protocols import (
+    Array,
+    Step,
+    Term,
+    aligned_to,
+    bound_of,
+    is_fusible,
+    is_stable,
+    multiple_of,
+    name_of,
+    start_of,
+)
 
 _ROUNDING = 1e-6  # A step this little above the bound is the bound, computed in another order.
 
@@ -78,10 +89,8 @@ def evolution(
     0.5 [0.375 0.625]
     """
     state = as_state(y, channel_axis, check)
-    if hasattr(term, "aligned"):
-        term = term.aligned(channel_axis, np.shape(y))
-    if hasattr(term, "start"):
-        state = term.start(state)
+    term = aligned_to(term, channel_axis, np.shape(y))
+    state = start_of(term, state)
     grid = _checked_times(term, step, times, state.ndim - 1, check)
 
     def states() -> Iterator[tuple[float, Array]]:
@@ -156,7 +165,7 @@ def evolve(
         raise ParameterError(
             f"out has shape {out.shape} and dtype {out.dtype}; y has {np.shape(y)} and {np.asarray(y).dtype}"
         )
-    if callback is None and step is explicit_euler and "walk" in vars(type(term)):  # A subclass may change the rate.
+    if callback is None and step is explicit_euler and is_fusible(term):
         result = _marched(term, y, times, channel_axis, check, out)
         if result is not None:
             return result
@@ -254,10 +263,8 @@ def _checked_times(term: Any, step: Any, times: Any, ndim: int, check: bool) -> 
 
 
 def _largest_step(term: Any, step: Any, ndim: int) -> float:
-    multiple = getattr(step, "stable_multiple", 1.0)
-    if math.isinf(multiple) or not hasattr(term, "stable_dt"):
-        return math.inf
-    return multiple * term.stable_dt(ndim)
+    multiple = multiple_of(step)
+    return math.inf if math.isinf(multiple) else multiple * bound_of(term, ndim)
 
 
 def _as_times(times: Any, largest: float) -> list[float]:
@@ -271,16 +278,15 @@ def _as_times(times: Any, largest: float) -> list[float]:
 
 
 def _refuse_unstable(term: Any, step: Any, grid: list[float], largest: float) -> None:
-    if hasattr(term, "stable_dt") and len(grid) > 1 and grid[1] < grid[0]:
+    if is_stable(term) and len(grid) > 1 and grid[1] < grid[0]:
         raise UnstableStepError(
-            f"times decrease from {grid[0]:g} to {grid[-1]:g}: {term!r} cannot be run backwards, since what diffusion "
+            f"times decrease from {grid[0]:g} to {grid[-1]:g}: {term} cannot be run backwards, since what diffusion "
             f"has damped would grow without bound; give increasing times, or check=False to watch it"
         )
     longest = max((abs(t1 - t0) for t0, t1 in pairwise(grid)), default=0.0)
     if longest > largest * (1 + _ROUNDING):
-        name = getattr(step, "__name__", type(step).__name__)
         raise UnstableStepError(
-            f"a step of {longest:.6g} is above {largest:.6g}, the largest stable one for {name} with {term!r}; "
-            f"take steps of at most that (uniform(t_end) does), or step=implicit_euler, "
+            f"a step of {longest:.6g} is above {largest:.6g}, the largest stable one for {name_of(step)} with "
+            f"{term}; take steps of at most that (uniform(t_end) does), or step=implicit_euler, "
             f"or check=False to watch it blow up"
         )

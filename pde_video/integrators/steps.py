@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from pde_video.protocols import Array
+from pde_video.protocols import (
+    Array,
+    Term,
+    frozen_at,
+    is_axis_solvable,
+    is_linear,
+    is_solvable,
+    is_splittable,
+    undefined_at,
+)
 
 
-def freeze(term: Any, t: float, y: Array) -> Any:
+def freeze(term: Term, t: float, y: Array) -> Term:
     """Return the linear term that `term` is near the state `y`: the term itself, if it does not say otherwise."""
-    linear = term.frozen(t, y) if hasattr(term, "frozen") else term
-    if not getattr(linear, "linear", True):
-        raise TypeError(f"{term!r} is neither linear nor near anything linear; use explicit_euler or heun")
+    linear = frozen_at(term, t, y)
+    if not is_linear(linear):
+        raise TypeError(f"{term} is neither linear nor near anything linear; use explicit_euler or heun")
     return linear
 
 
-def _solver(term: Any) -> Any:
-    if not hasattr(term, "solve"):
+def _solver(term: Term) -> Callable[[float, Array, float], Array]:
+    if not is_solvable(term):
         raise TypeError(f"{type(term).__name__} has no solve(t, y, dt), which this step needs; use an explicit one")
     return term.solve
 
@@ -190,7 +200,7 @@ def heun(term: Any, t0: float, t1: float, y: Array) -> Array:
     """
     first = term.rate(t0, y)
     ahead = y + (t1 - t0) * first
-    if t1 == getattr(term, "undefined_at", None):
+    if t1 == undefined_at(term):
         return ahead
     return y + (t1 - t0) / 2 * (first + term.rate(t1, ahead))
 
@@ -235,14 +245,13 @@ def aos(term: Any, t0: float, t1: float, y: Array) -> Array:
     array([0.25, 0.75])
     """
     linear, d = freeze(term, t0, y), y.ndim - 1
-    if hasattr(linear, "solve_axes"):  # All axes at once, without an array for each.
+    if is_splittable(linear):
         return linear.solve_axes(t0, y, d * (t1 - t0))
-    solve_axis = getattr(linear, "solve_axis", None)
-    if solve_axis is None:
+    if not is_axis_solvable(linear):
         raise TypeError(f"{type(term).__name__} cannot be solved along one axis, which aos needs; use implicit_euler")
-    total = solve_axis(t0, y, d * (t1 - t0), 0)
+    total = linear.solve_axis(t0, y, d * (t1 - t0), 0)
     for axis in range(1, d):
-        total = total + solve_axis(t0, y, d * (t1 - t0), axis)
+        total = total + linear.solve_axis(t0, y, d * (t1 - t0), axis)
     return total / d
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
+from pde_video.arrays.values import Call, Value
 from pde_video.checks import check_whole
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
@@ -60,10 +62,23 @@ def uniform(t_end: float, dt: float | None = None, *, steps: int | None = None) 
         check_whole(1, steps=steps)
         return np.linspace(0.0, t_end, int(steps) + 1)
     if dt is None:
-        return lambda largest: uniform(t_end, steps=_number_of_steps(t_end, largest))  # type: ignore[return-value]
+        return _Uniform(t_end)
     if not (math.isfinite(dt) and dt > 0):
         raise ParameterError(f"dt is {dt}; it must be a positive, finite step")
     return np.linspace(0.0, t_end, _number_of_steps(t_end, dt) + 1)
+
+
+@dataclass(frozen=True, repr=False)
+class _Uniform(Value):
+    """The rule that makes equal steps of the largest stable step."""
+
+    t_end: float
+
+    def __call__(self, largest: float) -> Array:
+        return np.linspace(0.0, self.t_end, _number_of_steps(self.t_end, largest) + 1)
+
+    def _call(self) -> Call:
+        return "uniform", (self.t_end,), {}
 
 
 def _number_of_steps(t_end: float, dt: float) -> int:

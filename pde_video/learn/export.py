@@ -75,7 +75,7 @@ def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -
 def load_model(path: str | Path) -> SpatioTemporal:
     """Return the PyTorch network of a model's file."""
     network = Network.load(path)  # Which checks all there is to check.
-    net = SpatioTemporal(network.config)
+    net = SpatioTemporal(dict(network.config))
     net.load_state_dict(load_file(path))
     return net
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
+from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.errors import InputError, ParameterError, SolverError
 from pde_video.protocols import Array, Denoiser
@@ -45,7 +47,18 @@ def clip_estimate(low: float = 0.0, high: float = 1.0) -> Hook:
     array([0. , 0.5, 1. ])
     """
     _check_range(low, high)
-    return lambda estimate, y, sigma: np.clip(estimate, low, high)
+    return _ClipEstimate(low, high)
+
+
+@dataclass(frozen=True, repr=False)
+class _ClipEstimate(Value):
+    __name__ = "clip_estimate"
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __call__(self, estimate: Array, y: Array, sigma: float) -> Array:
+        return np.clip(estimate, self.low, self.high)
 
 
 def dynamic_threshold(quantile: float = 0.995, low: float = 0.0, high: float = 1.0) -> Hook:
@@ -82,14 +95,22 @@ def dynamic_threshold(quantile: float = 0.995, low: float = 0.0, high: float = 1
     _check_range(low, high)
     if not 0 < quantile <= 1:
         raise ParameterError(f"quantile is {quantile}; it must be above 0 and at most 1")
-    middle, half = (low + high) / 2, (high - low) / 2
+    return _DynamicThreshold(quantile, low, high)
 
-    def hook(estimate: Array, y: Array, sigma: float) -> Array:
+
+@dataclass(frozen=True, repr=False)
+class _DynamicThreshold(Value):
+    __name__ = "dynamic_threshold"
+
+    quantile: float = 0.995
+    low: float = 0.0
+    high: float = 1.0
+
+    def __call__(self, estimate: Array, y: Array, sigma: float) -> Array:
+        middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
         away = estimate - middle
-        s = max(1.0, float(np.quantile(np.abs(away), quantile)) / half)
+        s = max(1.0, float(np.quantile(np.abs(away), self.quantile)) / half)
         return middle + np.clip(away, -s * half, s * half) / s
-
-    return hook
 
 
 def data_consistency(
@@ -151,23 +172,36 @@ def data_consistency(
         raise ParameterError(f"noise is {noise}; it must be 0 or a positive, finite standard deviation")
     if (mask is None) == (operator is None) or (operator is None) != (adjoint is None):
         raise ParameterError("give either a mask, or both operator and adjoint")
-    observed = np.asarray(observed)
-    known = np.asarray(False if mask is None else mask)
-    if known.dtype != bool:
+    known = None if mask is None else np.asarray(mask)
+    if known is not None and known.dtype != bool:
         raise ParameterError(f"mask has dtype {known.dtype}; it must be bool, true where values are known")
+    return _DataConsistency(np.asarray(observed), operator, adjoint, known, noise, spread, tolerance)
 
-    def hook(estimate: Array, y: Array, sigma: float) -> Array:
-        w = (noise / (spread * sigma)) ** 2
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _DataConsistency(Value):
+    __name__ = "data_consistency"
+
+    observed: Array
+    operator: Callable[[Array], Array] | None = None
+    adjoint: Callable[[Array], Array] | None = None
+    mask: Array | None = None
+    noise: float = 0.0
+    spread: float = 1.0
+    tolerance: float = 1e-6
+
+    def __call__(self, estimate: Array, y: Array, sigma: float) -> Array:
+        w = (self.noise / (self.spread * sigma)) ** 2
+        observed, operator, adjoint = self.observed, self.operator, self.adjoint
         if operator is None or adjoint is None:
             _check_shape(observed, estimate.shape)
-            return np.where(known, estimate + (observed - estimate) / (1 + w), estimate).astype(estimate.dtype)
+            filled = np.where(self.mask, estimate + (observed - estimate) / (1 + w), estimate)  # type: ignore[arg-type]
+            return filled.astype(estimate.dtype)
         seen = operator(estimate)
         _check_shape(observed, np.shape(seen))
         towards = np.asarray(adjoint(observed - seen), np.float64)
         _check_shape(towards, estimate.shape)
-        return (estimate + _solved(operator, adjoint, towards, w, tolerance)).astype(estimate.dtype)
-
-    return hook
+        return (estimate + _solved(operator, adjoint, towards, w, self.tolerance)).astype(estimate.dtype)
 
 
 def _solved(
@@ -223,7 +257,18 @@ def guidance(gradient: Callable[[Array, float], Array], scale: float = 1.0) -> H
     """
     if not math.isfinite(scale):
         raise ParameterError(f"scale is {scale}; it must be finite")
-    return lambda estimate, y, sigma: estimate + scale * sigma**2 * gradient(y, sigma)
+    return _Guidance(gradient, scale)
+
+
+@dataclass(frozen=True, repr=False)
+class _Guidance(Value):
+    __name__ = "guidance"
+
+    gradient: Callable[[Array, float], Array]
+    scale: float = 1.0
+
+    def __call__(self, estimate: Array, y: Array, sigma: float) -> Array:
+        return estimate + self.scale * sigma**2 * self.gradient(y, sigma)
 
 
 def classifier_free(conditional: Denoiser, unconditional: Denoiser, scale: float = 1.0) -> Denoiser:
@@ -260,12 +305,20 @@ def classifier_free(conditional: Denoiser, unconditional: Denoiser, scale: float
     """
     if not math.isfinite(scale):
         raise ParameterError(f"scale is {scale}; it must be finite")
+    return _ClassifierFree(conditional, unconditional, scale)
 
-    def denoiser(y: Array, sigma: float) -> Array:
-        without = unconditional(y, sigma)
-        return without + scale * (conditional(y, sigma) - without)
 
-    return denoiser
+@dataclass(frozen=True, repr=False)
+class _ClassifierFree(Value):
+    __name__ = "classifier_free"
+
+    conditional: Denoiser
+    unconditional: Denoiser
+    scale: float = 1.0
+
+    def __call__(self, y: Array, sigma: float) -> Array:
+        without = self.unconditional(y, sigma)
+        return without + self.scale * (self.conditional(y, sigma) - without)
 
 
 def _check_range(low: float, high: float) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pde_video.arrays.grid import from_planes, to_planes
+from pde_video.arrays.values import Value
 from pde_video.errors import InputError, ParameterError
-from pde_video.protocols import Array, Denoiser
+from pde_video.protocols import Array, Denoiser, has_fraction
 
 
-@dataclass(frozen=True)
-class Reverse:
+@dataclass(frozen=True, repr=False)
+class Reverse(Value):
     """From noise to picture: the probability flow of y = x + σ ε, whose time t is the noise level σ, falling to 0.
 
     dy/dσ = (y − D(y, σ))/σ, D the denoiser. It is −σ times the score, and for y = x + σ ε with the true x it is ε.
@@ -69,15 +70,15 @@ class Reverse:
 
     def rate_and_fraction(self, t: float, y: Array) -> tuple[Array, Array]:
         """Return the rate, and the fraction by which a learned variance lies between the small and the large one."""
-        with_fraction: Any = getattr(self.denoiser, "with_fraction", None)
-        if with_fraction is None:
+        learned = self.denoiser
+        if not has_fraction(learned):
             raise TypeError(
-                f"{self.denoiser!r} has no with_fraction(y, sigma), which a learned variance needs; take small or large"
+                f"{self.denoiser} has no with_fraction(y, sigma), which a learned variance needs; take small or large"
             )
         fractions: list[Array] = []
 
         def denoiser(y: Array, sigma: float) -> Array:
-            estimate, fraction = with_fraction(y, sigma)
+            estimate, fraction = learned.with_fraction(y, sigma)
             fractions.append(_as_state(fraction, y, "with_fraction"))
             return estimate
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from pde_video.arrays.grid import as_planes
 from pde_video.checks import check_whole
 from pde_video.errors import InputError, ParameterError
 from pde_video.integrators.steps import explicit_euler
-from pde_video.protocols import Array, Step
+from pde_video.protocols import Array, Step, for_frames
 from pde_video.reverse_process.levels import range_width
+from pde_video.reverse_process.random_steps import Noisy, Random, check_fall
 
 _VARIANCES = ("small", "large", "learned")
 
@@ -58,7 +59,7 @@ def posterior_mean(term: Any, t0: float, t1: float, y: Array) -> Array:
     >>> pv.evolve(flat, np.array([[8.0]]), [2.0, 1.0], step=pv.posterior_mean)
     array([[2.]])
     """
-    _check_fall(t0, t1)
+    check_fall(t0, t1)
     return explicit_euler(term, t0, t1 * t1 / t0, y)
 
 
@@ -107,18 +108,9 @@ def ancestral(rng: Any = 0, variance: str = "small", *, value_range: tuple[float
     """
     if variance not in _VARIANCES:
         raise ParameterError(f"variance is {variance!r}; it must be one of {', '.join(_VARIANCES)}")
-    width = range_width(value_range)
-
-    def mean_and_deviation(term: Any, t0: float, t1: float, y: Array) -> tuple[Array, Any]:
-        small = _small(t0, t1)
-        large = (t0 - t1) * (t0 + t1) * (1 + (width * t1) ** 2) / (1 + (width * t0) ** 2)
-        if variance != "learned":
-            return posterior_mean(term, t0, t1, y), math.sqrt(small if variance == "small" else large)
-        rate, fraction = term.rate_and_fraction(t0, y)
-        mean = y + (t1 * t1 / t0 - t0) * rate
-        return mean, np.exp((fraction * math.log(large) + (1 - fraction) * math.log(small)) / 2) if t1 else 0.0
-
-    return _Noisy("ancestral", rng, mean_and_deviation)
+    range_width(value_range)
+    low, high = value_range
+    return _Ancestral(rng=rng, variance=variance, value_range=(float(low), float(high)))
 
 
 def ddim(eta: float = 0.0, rng: Any = 0) -> Step:
@@ -157,13 +149,7 @@ def ddim(eta: float = 0.0, rng: Any = 0) -> Step:
     """
     if not 0 <= eta <= 1:
         raise ParameterError(f"eta is {eta}; it must be from 0 (no noise) to 1 (all of it)")
-
-    def mean_and_deviation(term: Any, t0: float, t1: float, y: Array) -> tuple[Array, float]:
-        variance = eta * eta * _small(t0, t1)
-        left = math.sqrt(max(t1 * t1 - variance, 0.0))
-        return explicit_euler(term, t0, left, y), math.sqrt(variance)
-
-    return _Noisy("ddim", rng, mean_and_deviation)
+    return _Ddim(rng=rng, eta=eta)
 
 
 def replacement(
@@ -218,107 +204,86 @@ def replacement(
     >>> float(pv.evolve(standard, np.array([9.0, -4.0]), pv.karras(9, sigma_max=9.0), step=step)[0])
     3.0
     """
-    return _Replacing(known, mask, rng, ancestral(rng) if step is None else step, resample, channel_axis)
+    return _Replacement(rng=rng, known=known, mask=mask, step=step, resample=resample, channel_axis=channel_axis)
 
 
-class _Random:
-    """A step with random numbers, of one generator that goes on from call to call."""
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class _Ancestral(Noisy):
+    __name__ = "ancestral"
 
-    stable_multiple = math.inf
+    variance: str = "small"
+    value_range: tuple[float, float] = (0.0, 1.0)
 
-    def __init__(self, rng: Any, key: int) -> None:
-        self._key = key  # Two kinds of steps with one seed draw different numbers.
-        if not hasattr(rng, "standard_normal"):
-            check_whole(0, rng=rng)
-        self._rng = rng
-        self._noise = rng if hasattr(rng, "standard_normal") else _generator(rng, key)
-
-    def for_frames(self) -> Callable[[int], Any]:
-        """Return the function from the number of a frame to this step with a generator of its own."""
-        if not hasattr(self._rng, "standard_normal"):
-            seed = int(self._rng)
-        elif isinstance(self._rng, np.random.Generator):
-            seed = int(self._rng.integers(2**63))  # From here on the frames do not depend on each other.
-        else:
-            raise ParameterError(f"rng is {self._rng!r}; a video needs a seed or a numpy.random.Generator")
-
-        def step_of(number: int) -> _Random:
-            own = copy.copy(self)
-            own._noise = _generator(seed, self._key, number)
-            return own
-
-        return step_of
-
-    def _drawn(self, y: Array) -> Any:
-        return self._noise.standard_normal(y.shape, y.dtype)
+    def _mean_and_deviation(self, term: Any, t0: float, t1: float, y: Array) -> tuple[Array, Any]:
+        width = self.value_range[1] - self.value_range[0]
+        small = _small(t0, t1)
+        large = (t0 - t1) * (t0 + t1) * (1 + (width * t1) ** 2) / (1 + (width * t0) ** 2)
+        if self.variance != "learned":
+            return posterior_mean(term, t0, t1, y), math.sqrt(small if self.variance == "small" else large)
+        rate, fraction = term.rate_and_fraction(t0, y)
+        mean = y + (t1 * t1 / t0 - t0) * rate
+        return mean, np.exp((fraction * math.log(large) + (1 - fraction) * math.log(small)) / 2) if t1 else 0.0
 
 
-def _generator(seed: int, *key: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=key))
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class _Ddim(Noisy):
+    __name__ = "ddim"
+
+    eta: float = 0.0
+
+    def _mean_and_deviation(self, term: Any, t0: float, t1: float, y: Array) -> tuple[Array, float]:
+        variance = self.eta * self.eta * _small(t0, t1)
+        left = math.sqrt(max(t1 * t1 - variance, 0.0))
+        return explicit_euler(term, t0, left, y), math.sqrt(variance)
 
 
-class _Noisy(_Random):
-    def __init__(self, name: str, rng: Any, mean_and_deviation: Callable[..., tuple[Array, Any]]) -> None:
-        super().__init__(rng, 0)
-        self.__name__, self._mean_and_deviation = name, mean_and_deviation
-
-    def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
-        _check_fall(t0, t1)
-        mean, deviation = self._mean_and_deviation(term, t0, t1, y)
-        if t1 == 0 or (np.ndim(deviation) == 0 and deviation == 0):
-            return mean
-        return mean + deviation * self._drawn(y)
-
-
-class _Replacing(_Random):
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class _Replacement(Random):
     __name__ = "replacement"
 
-    def __init__(self, known: Array, mask: Array, rng: Any, step: Any, resample: int, channel_axis: int | None) -> None:
-        super().__init__(rng, 1)
-        check_whole(1, resample=resample)
-        self._step, self._resample = step, int(resample)
-        known, mask = np.asarray(known), np.asarray(mask)
-        if channel_axis is not None and mask.ndim == known.ndim - 1:
-            mask = np.expand_dims(mask, channel_axis)
+    key: ClassVar[int] = 1
+    known: Array
+    mask: Array
+    step: Step | None = None
+    resample: int = 1
+    channel_axis: int | None = None
+    _rest: Step = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole(1, resample=self.resample)
+        known, mask, axis = np.asarray(self.known), np.asarray(self.mask), self.channel_axis
+        if axis is not None and mask.ndim == known.ndim - 1:
+            mask = np.expand_dims(mask, axis)
         fits = mask.ndim == known.ndim and all(m in (1, n) for m, n in zip(mask.shape, known.shape, strict=True))
         if mask.dtype != bool or not fits:
             raise ParameterError(
                 f"mask is {mask.dtype} of shape {mask.shape}, known has shape {known.shape}; it must be bool, of that "
                 "shape or, with channel_axis, without the channels"
             )
-        self._known, self._mask = as_planes(known, channel_axis), as_planes(mask, channel_axis)
+        rest = ancestral(self.rng) if self.step is None else self.step
+        for name, value in {"known": known, "mask": mask, "resample": int(self.resample), "_rest": rest}.items():
+            object.__setattr__(self, name, value)
 
-    def for_frames(self) -> Callable[[int], Any]:
-        step_of = super().for_frames()
-        inner: Any = self._step.for_frames() if hasattr(self._step, "for_frames") else lambda number: self._step
-
-        def both(number: int) -> _Random:
-            own = step_of(number)
-            own._step = inner(number)
-            return own
-
-        return both
+    def for_frames(self) -> Callable[[int], Step]:
+        own_of = self._own()
+        rest_of = for_frames(self._rest)
+        return lambda number: own_of(number)._with(_rest=rest_of(number))
 
     def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
-        _check_fall(t0, t1)
-        if self._known.shape != y.shape:
-            raise InputError(f"known has shape {self._known.shape}, channels first; the state has {y.shape}")
-        known = self._known.astype(y.dtype, copy=False)
-        for again in range(self._resample if t1 > 0 else 1):
+        check_fall(t0, t1)
+        known, mask = (as_planes(field, self.channel_axis) for field in (self.known, self.mask))
+        if known.shape != y.shape:
+            raise InputError(f"known has shape {known.shape}, channels first; the state has {y.shape}")
+        known = known.astype(y.dtype, copy=False)
+        for again in range(self.resample if t1 > 0 else 1):
             if again:
                 y = y + math.sqrt((t0 - t1) * (t0 + t1)) * self._drawn(y)
-            rest = self._step(term, t0, t1, y)
-            y = np.where(self._mask, known + t1 * self._drawn(y) if t1 > 0 else known, rest)
+            rest = self._rest(term, t0, t1, y)
+            y = np.where(mask, known + t1 * self._drawn(y) if t1 > 0 else known, rest)
         return y
 
 
 def _small(t0: float, t1: float) -> float:
     """Return the variance of the posterior of y at t1, given y at t0 and the clean picture."""
     return t1 * t1 * ((t0 - t1) * (t0 + t1) / (t0 * t0))
-
-
-def _check_fall(t0: float, t1: float) -> None:
-    if not t0 > t1 >= 0:
-        raise ParameterError(
-            f"a step from {t0:g} to {t1:g}: noise levels must fall, and not below 0; see karras and ddpm"
-        )

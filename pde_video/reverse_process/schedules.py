@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from pde_video.arrays.values import Value, made_by
 from pde_video.checks import check_positive, check_whole
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 
+F = TypeVar("F", bound=Callable[..., Any])
 _LARGEST_BETA = 0.999  # Of schedules whose last level would be noise alone.
 
 
+def _printed_as_written(maker: F) -> F:
+    """Let schedules that a class method makes print as its call."""
+
+    @wraps(maker)
+    def make(cls: type[Schedule], *args: Any, **kwargs: Any) -> Schedule:
+        return made_by(maker(cls, *args, **kwargs), f"{cls.__name__}.{maker.__name__}", *args, **kwargs)
+
+    return cast(F, make)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Schedule:
+class Schedule(Value):
     """The levels t = 0, …, T − 1 of a diffusion process, each noisier than the one before.
 
     x_t = √ᾱ_t x0 + √(1 − ᾱ_t) ε, ε ~ N(0, I). In y = x_t/√ᾱ_t = x0 + σ_t ε the level is the noise level
@@ -41,6 +55,8 @@ class Schedule:
     --------
     >>> schedule = Schedule.linear()
     >>> schedule
+    Schedule.linear()
+    >>> print(schedule)
     Schedule(1000 levels, sigma 0.01 to 157)
     >>> round(schedule.timestep(2 * 25 / 255), 1)
     56.2
@@ -58,13 +74,18 @@ class Schedule:
         table.flags.writeable = False
         object.__setattr__(self, "abar", table)
 
-    def __repr__(self) -> str:
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.abar.flags.writeable = False  # Pickles do not tell.
+
+    def __str__(self) -> str:
         return f"Schedule({len(self)} levels, sigma {self.sigma(0):.3g} to {self.sigma(len(self) - 1):.3g})"
 
     def __len__(self) -> int:
         return len(self.abar)
 
     @classmethod
+    @_printed_as_written
     def from_betas(cls, betas: Any) -> Schedule:
         """Return the schedule with q(x_t | x_{t−1}) = N(√(1 − β_t) x_{t−1}, β_t I): ᾱ_t = Π_{s ≤ t} (1 − β_s)."""
         betas = np.asarray(betas, np.float64)
@@ -73,24 +94,28 @@ class Schedule:
         return cls(np.cumprod(1 - betas))
 
     @classmethod
+    @_printed_as_written
     def linear(cls, steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
         """Return β rising evenly, times 1000/steps: the last level stays about as noisy, somewhat noisier with few."""
         _check_betas(steps, beta_start, beta_end)
         return cls.from_betas(np.linspace(beta_start, beta_end, int(steps)) * (1000 / steps))
 
     @classmethod
+    @_printed_as_written
     def scaled_linear(cls, steps: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012) -> Schedule:
         """Return √β rising evenly, as latent diffusion has it (Rombach et al. 2022), β times 1000/steps."""
         _check_betas(steps, beta_start, beta_end)
         return cls.from_betas(np.linspace(beta_start**0.5, beta_end**0.5, int(steps)) ** 2 * (1000 / steps))
 
     @classmethod
+    @_printed_as_written
     def cosine(cls, steps: int = 1000, s: float = 0.008) -> Schedule:
         """Return ᾱ(u) ∝ cos²(½π (u + s)/(1 + s)), u = (t + 1)/T, with β ≤ 0.999 (Nichol & Dhariwal 2021)."""
         check_positive(s=s)
         return cls._sampled(steps, lambda u: np.cos((u + s) / (1 + s) * np.pi / 2) ** 2)
 
     @classmethod
+    @_printed_as_written
     def sigmoid(cls, steps: int = 1000, start: float = -3, end: float = 3, tau: float = 1) -> Schedule:
         """Return ᾱ(u) ∝ S(end/τ) − S((start + u (end − start))/τ), S(v) = 1/(1 + e⁻ᵛ), β ≤ 0.999 (Chen 2023)."""
         check_positive(tau=tau)
@@ -116,7 +141,8 @@ class Schedule:
         root = np.sqrt(self.abar)
         if len(root) < 2:
             raise ParameterError("a schedule of one level has no first level to keep; take at least two")
-        return Schedule((root[0] * (root - root[-1]) / (root[0] - root[-1])) ** 2)
+        shifted = Schedule((root[0] * (root - root[-1]) / (root[0] - root[-1])) ** 2)
+        return made_by(shifted, f"{self!r}.zero_terminal_snr")
 
     def alpha_bar(self, t: Any) -> Any:
         """Return ᾱ at level `t` (a number or an array), the share of the picture in the variance."""

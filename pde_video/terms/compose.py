@@ -5,19 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from pde_video.arrays.grid import to_planes
+from pde_video.arrays.values import Call, Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
-from pde_video.protocols import Array
+from pde_video.protocols import (
+    Array,
+    Term,
+    aligned_to,
+    bound_of,
+    diagonal_of,
+    frozen_at,
+    is_freezable,
+    is_linear,
+    start_of,
+)
 from pde_video.solvers.implicit import conjugate_gradients
 
 
-@dataclass(frozen=True, init=False)
-class Sum:
+@dataclass(frozen=True, init=False, repr=False)
+class Sum(Value):
     """The sum of several right-hand sides.
 
     dy/dt = rate₁(t, y) + rate₂(t, y) + ...
@@ -48,12 +58,15 @@ class Sum:
     array([0.286, 0.571, 0.429, 0.714])
     """
 
-    terms: tuple[Any, ...]
+    terms: tuple[Term, ...]
 
-    def __init__(self, *terms: Any) -> None:
+    def __init__(self, *terms: Term) -> None:
         if not terms:
             raise ParameterError("a sum needs at least one term")
         object.__setattr__(self, "terms", terms)
+
+    def _call(self) -> Call:
+        return "Sum", self.terms, {}
 
     def rate(self, t: float, y: Array) -> Array:
         """Return the sum of the rates."""
@@ -64,31 +77,31 @@ class Sum:
 
     def stable_dt(self, ndim: int) -> float:
         """Return 1 / Σ (1 / stable_dtᵢ)."""
-        inverse = sum(1.0 / term.stable_dt(ndim) for term in self.terms if hasattr(term, "stable_dt"))
+        inverse = sum(1.0 / bound_of(term, ndim) for term in self.terms)
         return 1.0 / inverse if inverse else math.inf
 
     def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Sum:
         """Return the sum with the fields of its terms in state layout."""
-        return Sum(*(t.aligned(channel_axis, shape) if hasattr(t, "aligned") else t for t in self.terms))
+        return Sum(*(aligned_to(term, channel_axis, shape) for term in self.terms))
 
     def frozen(self, t: float, y: Array) -> Sum:
         """Return the sum of what its terms freeze to."""
-        return Sum(*(term.frozen(t, y) if hasattr(term, "frozen") else term for term in self.terms))
+        return Sum(*(frozen_at(term, t, y) for term in self.terms))
 
     def start(self, y: Array) -> Array:
         """Return the state to start from, where a term has a say in it."""
         for term in self.terms:
-            y = term.start(y) if hasattr(term, "start") else y
+            y = start_of(term, y)
         return y
 
     @property
     def linear(self) -> bool:
         """Whether all its terms are."""
-        return all(getattr(term, "linear", True) for term in self.terms)
+        return all(is_linear(term) for term in self.terms)
 
     def diagonal(self, y: Array) -> Array:
         """Return the diagonal of the operator, negated, as far as the terms know theirs."""
-        return sum((t.diagonal(y) for t in self.terms if hasattr(t, "diagonal")), np.zeros((1,) * y.ndim))
+        return sum((diagonal_of(term, y) for term in self.terms), np.zeros((1,) * y.ndim))
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
         """Return z with z − dt·rate(z) = y, for terms that are affine in y."""
@@ -98,8 +111,8 @@ class Sum:
         ).astype(y.dtype)
 
 
-@dataclass(frozen=True, eq=False)
-class Source:
+@dataclass(frozen=True, eq=False, repr=False)
+class Source(Value):
     """A rate that does not depend on the state.
 
     dy/dt = f(t)
@@ -153,8 +166,8 @@ class Source:
         return y + dt * self.rate(t + dt, y)
 
 
-@dataclass(frozen=True, eq=False)
-class Fidelity:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fidelity(Value):
     """A pull towards data.
 
     dy/dt = w (data − y)
@@ -219,8 +232,8 @@ class Fidelity:
         return (y + w * np.asarray(self.data, y.dtype)) / (1 + w)
 
 
-@dataclass(frozen=True, eq=False)
-class Masked:
+@dataclass(frozen=True, eq=False, repr=False)
+class Masked(Value):
     """A term that acts only where values are not known: inpainting.
 
     dy/dt = rate(t, y) where the mask is true; elsewhere y keeps the known `values`, which the term sees.
@@ -253,7 +266,7 @@ class Masked:
     array([0., 1., 2., 3.])
     """
 
-    term: Any
+    term: Term
     mask: Array
     values: Array
 
@@ -278,11 +291,11 @@ class Masked:
     @property
     def linear(self) -> bool:
         """Whether the term is."""
-        return getattr(self.term, "linear", True)
+        return is_linear(self.term)
 
     def stable_dt(self, ndim: int) -> float:
         """Return that of the term."""
-        return self.term.stable_dt(ndim) if hasattr(self.term, "stable_dt") else math.inf
+        return bound_of(self.term, ndim)
 
     def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Masked:
         """Return this term with its fields in state layout, for a state given with `shape`."""
@@ -295,12 +308,11 @@ class Masked:
         mask = self.mask[np.newaxis]
         if not np.isfinite(np.where(mask, 0, values)).all():
             raise ParameterError("values are not finite outside the mask; add those places to the mask")
-        term = self.term.aligned(channel_axis, shape) if hasattr(self.term, "aligned") else self.term
-        return Masked(term, mask, np.where(mask, 0, values))
+        return Masked(aligned_to(self.term, channel_axis, shape), mask, np.where(mask, 0, values))
 
     def frozen(self, t: float, y: Array) -> Masked:
         """Return this term with what its term freezes to."""
-        if not hasattr(self.term, "frozen"):
+        if not is_freezable(self.term):
             return self
         seen = np.where(self.mask, y, self.values).astype(y.dtype)
         return replace(self, term=self.term.frozen(t, seen))
@@ -314,7 +326,7 @@ class Masked:
         def operator(z: Array) -> Array:
             return z - dt * np.where(inside, self.term.rate(t + dt, np.where(inside, z, known)) - offset, 0.0)
 
-        diagonal = 1.0 + dt * (self.term.diagonal(y) if hasattr(self.term, "diagonal") else np.zeros((1,) * y.ndim))
+        diagonal = 1.0 + dt * diagonal_of(self.term, y)
         rhs = np.where(inside, y + dt * offset, 0.0)
         z = conjugate_gradients(operator, np.where(inside, diagonal, 1.0), rhs)
         return np.where(inside, z, y).astype(y.dtype)

@@ -7,13 +7,14 @@ from dataclasses import KW_ONLY, dataclass, replace
 import numpy as np
 
 from pde_video.arrays.grid import to_planes
+from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 
 
-@dataclass(frozen=True, eq=False)
-class FrameDifference:
+@dataclass(frozen=True, eq=False, repr=False)
+class FrameDifference(Value):
     """Motion away from the previous frame (α > 0), or towards it (α < 0).
 
     dy/dt = y − previous, so that one explicit Euler step from 0 to α gives exactly F1 + α (F1 − F2).

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pde_video.arrays.grid import BOUNDARIES, as_spacing, as_volume, check_boundary, inverse_squares
+from pde_video.arrays.values import Value
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.solvers.implicit import conjugate_gradients
 
 
-@dataclass(frozen=True, eq=False)
-class FrozenTensor:
+@dataclass(frozen=True, eq=False, repr=False)
+class FrozenTensor(Value):
     """Linear diffusion by a tensor field that stays what it is.
 
     ∂u/∂t = div(D ∇u) ≈ Σ_n ½ [(ρ_n(x) + ρ_n(x + e_n)) (u(x + e_n) − u(x)) + the same at −e_n], with

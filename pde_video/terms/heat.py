@@ -18,6 +18,7 @@ from pde_video.arrays.grid import (
     kernel_scale,
     stable_euler_step,
 )
+from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.protocols import Array
 from pde_video.solvers.fused_steps import Walk
@@ -41,8 +42,8 @@ def smoothing_steps(width: float, ndim: int) -> int:
     return math.ceil(width**2 / Heat().stable_dt(ndim))
 
 
-@dataclass(frozen=True)
-class Heat:
+@dataclass(frozen=True, repr=False)
+class Heat(Value):
     """Linear diffusion in 1, 2 or 3 dimensions.
 
     ∂I/∂t = D ∇²I, with ∇² ≈ Σ_axis (I₋ − 2I + I₊) / h². After a time t an impulse is a bell of variance 2Dt per axis.

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.grid import as_volume, extended, inner
+from pde_video.arrays.values import Value
 from pde_video.protocols import Array
 from pde_video.solvers.implicit import conjugate_gradients, mean_over_axes, tridiagonal_solve
 
 
-@dataclass(frozen=True, eq=False)
-class FrozenDiffusion:
+@dataclass(frozen=True, eq=False, repr=False)
+class FrozenDiffusion(Value):
     """dy/dt = Σ_axis scale · (g₊ (y₊ − y) − g₋ (y − y₋)), with the conductances of one moment.
 
     What semi-implicit steps solve and what cycles of inner steps march with.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.grid import as_spacing, as_volume, check_boundary, extended, kernel_scale, stable_euler_step
+from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
@@ -29,8 +30,8 @@ CONDUCTANCES = (
 _BAND = 64  # Rows of which one thread takes the conductances at a time.
 
 
-@dataclass(frozen=True)
-class PeronaMalik:
+@dataclass(frozen=True, repr=False)
+class PeronaMalik(Value):
     """Diffusion that stops at edges, in 1, 2 or 3 dimensions.
 
     ∂I/∂t = Σ_axis ∂/∂x (g(s²) ∂I/∂x), where s, as in the scheme of 1990, is the difference across the face between

@@ -10,12 +10,13 @@ from typing import ClassVar
 import numpy as np
 
 from pde_video.arrays.grid import as_spacing, as_volume, inverse_squares
+from pde_video.arrays.values import Value
 from pde_video.protocols import Array
 from pde_video.terms.structure import check_width, directions, grid_axes, smoothed, structure_tensor
 
 
-@dataclass(frozen=True)
-class Shock:
+@dataclass(frozen=True, repr=False)
+class Shock(Value):
     """Coherence-enhancing shock filter: it grows bright and dark regions until they meet, in 2 or 3 dimensions.
 
     ∂u/∂t = −sign(v_ww) |∇u|, with v = u_σ the smoothed picture and w the unit eigenvector of the largest eigenvalue of

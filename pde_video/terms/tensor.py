@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from pde_video.arrays.grid import as_spacing, check_boundary, stable_euler_step
+from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
@@ -23,7 +24,7 @@ def _check_least(name: str, value: float) -> None:
         raise ParameterError(f"{name} is {value}; it must be in [1e-6, 1], as offsets grow with its inverse root")
 
 
-class _TensorDiffusion(ABC):
+class _TensorDiffusion(Value, ABC):
     """∂u/∂t = div(D(u) ∇u) with D = a I + b w wᵀ, a unit vector w and eigenvalues of at most `_largest`."""
 
     spacing: float | Sequence[float]
@@ -61,7 +62,7 @@ class _TensorDiffusion(ABC):
         return stable_euler_step(self.spacing, ndim, self._largest)  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EdgeEnhancing(_TensorDiffusion):
     """Diffusion along edges, and across them only where they are faint, in 2 or 3 dimensions (EED).
 
@@ -155,7 +156,7 @@ class EdgeEnhancing(_TensorDiffusion):
         return np.ones_like(g), np.maximum(g, self.least) - 1.0, across
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CoherenceEnhancing(_TensorDiffusion):
     """Diffusion along lines, which closes their gaps, in 2 or 3 dimensions (CED).
 

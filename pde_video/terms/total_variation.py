@@ -21,6 +21,7 @@ from pde_video.arrays.grid import (
     kernel_scale,
     stable_euler_step,
 )
+from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.errors import SolverError
 from pde_video.integrators.loop import as_state
@@ -32,8 +33,8 @@ _BETWEEN_GAPS = 10  # Iterations from one evaluation of the duality gap to the n
 _SINGLE = 1e-5  # The smallest tolerance that single precision reaches with room to spare.
 
 
-@dataclass(frozen=True)
-class TotalVariation:
+@dataclass(frozen=True, repr=False)
+class TotalVariation(Value):
     """Total variation flow, in 1, 2 or 3 dimensions.
 
     ∂I/∂t = div(∇I / √(|∇I|² + ε²)), with the whole gradient at every face: the difference across it, and along it the

@@ -13,7 +13,7 @@ from pde_video.errors import ParameterError
 from pde_video.integrators.history import History
 from pde_video.integrators.loop import evolution
 from pde_video.integrators.steps import explicit_euler
-from pde_video.protocols import Array, Step, Term
+from pde_video.protocols import Array, Step, Term, bound_of, multiple_of
 from pde_video.terms.perona_malik import CONDUCTANCES
 
 if TYPE_CHECKING:
@@ -67,9 +67,8 @@ def plot_scale_space(term: Term, y: Array, times: Sequence[float], *, step: Step
     shown = np.asarray(() if callable(times) else times, dtype=float)
     if shown.ndim != 1 or shown.size == 0 or not np.isfinite(shown).all() or not (np.diff(shown) > 0).all():
         raise ParameterError(f"times is {times!r}; give the times to show as increasing numbers, at least one")
-    multiple = getattr(step, "stable_multiple", 1.0)
-    bounded = hasattr(term, "stable_dt") and math.isfinite(multiple)
-    longest = multiple * term.stable_dt(2) if bounded else math.inf  # type: ignore[attr-defined]
+    multiple = multiple_of(step)
+    longest = multiple * bound_of(term, 2) if math.isfinite(multiple) else math.inf
     grid, marks = [float(shown[0])], [0]
     for t0, t1 in pairwise(shown):
         steps = max(1, math.ceil((t1 - t0) / longest * (1 - 1e-9)))

@@ -1,0 +1,98 @@
+"""What steps with random numbers share: a generator for a state, and one for each frame of a video."""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, Self, TypeGuard
+
+import numpy as np
+
+from pde_video.arrays.values import Value
+from pde_video.checks import check_whole
+from pde_video.errors import ParameterError
+from pde_video.protocols import Array, Step
+
+
+class Normals(Protocol):
+    """What normal random numbers are drawn from: a generator of NumPy, or what stands for one."""
+
+    def standard_normal(self, size: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Return that many numbers."""
+
+
+def _draws_normals(rng: object) -> TypeGuard[Normals]:
+    return hasattr(rng, "standard_normal")
+
+
+def _generator(seed: int, *key: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=key))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Random(Value, ABC):
+    """A step with random numbers, of one generator that goes on from call to call."""
+
+    stable_multiple: ClassVar[float] = math.inf
+    key: ClassVar[int] = 0  # Two kinds of steps with one seed draw different numbers.
+    rng: Any = 0
+    _noise: Normals = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not _draws_normals(self.rng):
+            check_whole(0, rng=self.rng)
+        object.__setattr__(self, "_noise", self.rng if _draws_normals(self.rng) else _generator(self.rng, self.key))
+
+    @abstractmethod
+    def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
+        """Return the state at `t1`."""
+
+    def for_frames(self) -> Callable[[int], Step]:
+        """Return the function from the number of a frame to its step."""
+        return self._own()
+
+    def _own(self) -> Callable[[int], Self]:
+        """Return the function from the number of a frame to this step with a generator of its own."""
+        if not _draws_normals(self.rng):
+            seed = int(self.rng)
+        elif isinstance(self.rng, np.random.Generator):
+            seed = int(self.rng.integers(2**63))  # From here on the frames do not depend on each other.
+        else:
+            raise ParameterError(f"rng is {self.rng!r}; a video needs a seed or a numpy.random.Generator")
+        return lambda number: self._with(_noise=_generator(seed, self.key, number))
+
+    def _with(self, **private: Any) -> Self:
+        own = copy.copy(self)
+        for name, value in private.items():
+            object.__setattr__(own, name, value)
+        return own
+
+    def _drawn(self, y: Array) -> Array:
+        return self._noise.standard_normal(y.shape, y.dtype)
+
+
+class Noisy(Random):
+    """A step to the mean of a distribution, and from there by noise of its standard deviation."""
+
+    @abstractmethod
+    def _mean_and_deviation(self, term: Any, t0: float, t1: float, y: Array) -> tuple[Array, Any]:
+        """Return both, for a step from `t0` to `t1`."""
+
+    def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
+        """Return the state at `t1`."""
+        check_fall(t0, t1)
+        mean, deviation = self._mean_and_deviation(term, t0, t1, y)
+        if t1 == 0 or (np.ndim(deviation) == 0 and deviation == 0):
+            return mean
+        return mean + deviation * self._drawn(y)
+
+
+def check_fall(t0: float, t1: float) -> None:
+    """Raise ParameterError unless the noise level falls, to 0 at the lowest."""
+    if not t0 > t1 >= 0:
+        raise ParameterError(
+            f"a step from {t0:g} to {t1:g}: noise levels must fall, and not below 0; see karras and ddpm"
+        )
