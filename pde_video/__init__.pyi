@@ -11,6 +11,8 @@ from pde_video.denoisers.prior import cosine_diffusion as cosine_diffusion
 from pde_video.denoisers.windows import recurrent as recurrent
 from pde_video.denoisers.windows import windowed as windowed
 from pde_video.denoising.denoise import denoise as denoise  # command
+from pde_video.denoising.first_frames import measure_noise as measure_noise
+from pde_video.denoising.noise_estimate import NoiseEstimate as NoiseEstimate
 from pde_video.errors import InputError as InputError
 from pde_video.errors import OutputError as OutputError
 from pde_video.errors import ParameterError as ParameterError

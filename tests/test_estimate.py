@@ -272,3 +272,24 @@ def test_estimates_do_not_depend_on_how_frames_lie_in_memory(estimate, real_fram
     by_planes = [np.moveaxis(np.ascontiguousarray(np.moveaxis(frame, -1, 0)), 0, -1) for frame in frames]
     by_columns = [np.asfortranarray(frame) for frame in frames]
     assert estimate(frames) == estimate(by_planes) == estimate(by_columns)
+
+
+def test_a_still_scene_tells_the_line_of_the_noise_in_spite_of_its_texture(rng):
+    light = np.linspace(100, 1000, 96) * (1 + 0.3 * rng.random((96, 96)))
+    video = 0.5 * rng.poisson(light / 0.5, (16, 96, 96)) + 4 * rng.standard_normal((16, 96, 96))
+    slope, offset = pv.estimate_noise(video, still=True)
+    assert slope == pytest.approx(0.5, rel=0.05)
+    assert offset == pytest.approx(16, abs=8)
+    drifting = video + np.arange(16)[:, None, None]
+    assert pv.estimate_poisson_gaussian(drifting, still=True)[0] == pytest.approx(0.5, rel=0.05)
+
+
+def test_repeated_frames_and_hot_pixels_do_not_change_a_still_estimate(rng):
+    dark = 100 + 5 * rng.standard_normal((10, 64, 64))
+    expected = pv.estimate_sigma(dark, still=True)
+    assert expected == pytest.approx(math.sqrt(np.mean(np.diff(dark, axis=0) ** 2) / 2), rel=0.01)
+    assert pv.estimate_sigma(np.repeat(dark, 2, axis=0), still=True) == pytest.approx(expected, rel=1e-6)
+    hot = dark.copy()
+    hot[:, 5::16, 9::32] += 300 * rng.standard_normal((10, 4, 2))
+    assert pv.estimate_sigma(hot, still=True) == pytest.approx(5, rel=0.03)
+    assert pv.estimate_sigma(np.full((3, 8, 8), 7, np.uint8), still=True) == 0

@@ -14,6 +14,7 @@ import pde_video as pv
 from pde_video.filters.extent import EVERYTHING
 from pde_video.filters.filter import as_filter
 
+NOISE = pv.NoiseEstimate(0.0, 0.01)
 ALL_BEFORE = pv.Extent(before=None)
 ON_FRAMES = {
     "heat": (pv.heat, pv.Extent(cells=4)),  # Four explicit steps of a quarter, each of which looks one cell away.
@@ -43,7 +44,12 @@ ON_FRAMES = {
     "radius": (pv.denoise(radius=2, noise=(0.0, 0.01)), pv.Extent(2, 2, 1, None, 40)),
     "fast": (pv.denoise(preset="fast"), pv.Extent(None, 0, 1, None, 40)),
     "denoise by heat": (pv.denoise(method="heat", sigma=0.1), pv.Extent(0, 0, 25, None)),
-    "learned": (pv.denoise(method="learned"), EVERYTHING),
+    "learned": (pv.denoise(method="learned"), pv.Extent(None, 0, 1, None, 40)),
+    "model": (pv.denoise(denoiser=pv.load_denoiser()), EVERYTHING),
+    "denoise, measured": (pv.denoise(noise=NOISE), pv.Extent(6, 6, 1, None)),
+    "best, measured": (pv.denoise(preset="best", noise=NOISE), pv.Extent(12, 12, 1, None)),
+    "radius, measured": (pv.denoise(radius=2, noise=NOISE), pv.Extent(2, 2, 1, None)),
+    "ddpm": (pv.denoise(method="ddpm", noise=NOISE), pv.Extent(cells=None)),
     "reverse": (pv.reverse(pv.cosine_diffusion, [0.1, 0.0]), pv.Extent(cells=None)),
     "reverse, drawn": (pv.reverse(pv.cosine_diffusion, [0.1, 0.0], pv.ancestral(rng=0)), pv.Extent(None, 0, 1, None)),
     "own": (functools.partial(lambda frames: frames), EVERYTHING),
@@ -101,7 +107,7 @@ def test_pieces_with_the_halo_of_the_extent_are_the_whole(name, cuts, rng):
 @pytest.mark.parametrize("name", [n for n in FINITE if ON_FRAMES[n][1].before])
 def test_a_frame_less_is_not_enough(name, rng):
     # Otherwise more is computed than is needed. Only filters that always look as far as they may can show it.
-    if "denoise" in name or name in ("best", "radius"):
+    if "denoise" in name or "measured" in name:
         pytest.skip("averages follow only frames that look alike")
     a_filter, looked = ON_FRAMES[name]
     video = scene(rng, np.float64)

@@ -47,7 +47,8 @@ class FilterCommand(click.Command):
             chosen = {key: given.pop(key) for key in options}
             recipe = {key: value for key, value in chosen.items() if value is not None and value is not False}
             for key in recipe.keys() & {key for key, one in options.items() if one.option.file}:
-                recipe[key] = os.path.abspath(recipe[key])  # For whoever repeats it from somewhere else.
+                if isinstance(recipe[key], str) and recipe[key] not in options[key].option.choices:
+                    recipe[key] = os.path.abspath(recipe[key])  # For whoever repeats it from somewhere else.
             carry_out(paths, [{"filter": name, **recipe}], **given)
 
         self.callback = callback

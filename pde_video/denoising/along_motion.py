@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, repeat
 from typing import Any, NamedTuple
@@ -36,6 +36,12 @@ PASSES = {
     "balanced": (Pass(6, 0.5, 20.0, 2),),
     "best": (Pass(4, 0.6, 20.0, 2), Pass(8, 0.35, 10.0, 1)),
 }
+
+
+def passes_of(preset: str, radius: int | None = None) -> tuple[Pass, ...]:
+    """Return the passes of a preset, each with `radius` frames on each side if that is given."""
+    passes = PASSES[preset]
+    return passes if radius is None else tuple(replace(one, radius=radius) for one in passes)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pde_video.denoisers.affine import fitted
 from pde_video.denoisers.loading import shipped
 from pde_video.denoisers.planewise import Planewise
 from pde_video.denoisers.prior import cosine_diffusion
+from pde_video.denoising.first_frames import first_frames
 from pde_video.filters.frames import Frames
 from pde_video.filters.reverse import reverse
 from pde_video.protocols import Array, Denoiser, name_of
@@ -31,14 +32,13 @@ def lowered(
     denoiser: Denoiser | None,
     sigma: float,
     steps: int | None,
-    shown: Sequence[Array],
     hooks: Sequence[Hook],
 ) -> Iterator[Array]:
-    """Yield the frames with noise of deviation `sigma` taken away; `shown` are some of them, to see how bright."""
+    """Yield the frames with noise of standard deviation `sigma` taken away."""
     if denoiser is None:
         denoiser = shipped() if method == "learned" else cosine_diffusion
     if isinstance(denoiser, Planewise):
-        denoiser = fitted(denoiser, shown, sigma)
+        denoiser = fitted(denoiser, first_frames(frames), sigma)
         frames.report["contrast"] = denoiser.contrast
     steps = steps or _STEPS
     frames.report.update(denoiser=name_of(denoiser), steps=steps)

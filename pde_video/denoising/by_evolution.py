@@ -16,7 +16,7 @@ from pde_video.protocols import Array, Times
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik
 
-EVERY = 25  # Frames after which the time is chosen anew: scenes change, and what is smooth wants longer.
+PERIOD = 25  # Frames after which the time is chosen anew: scenes change, and what is smooth wants longer.
 _PATCH = 160  # Side in pixels of the patches on which it is chosen.
 
 # Term of each method, and the times among which to choose, from the noise level of the picture's gradient: of
@@ -40,7 +40,7 @@ def evolved(frames: Frames, method: str, sigma: float) -> Iterator[Array]:
 def _diffused(frames: Frames, term: Heat | PeronaMalik, times: Times, sigma: float) -> Iterator[Array]:
     def with_times() -> Iterator[tuple[Array, Array]]:
         for index, frame in enumerate(frames):
-            if index % EVERY == 0:
+            if index % PERIOD == 0:
                 chosen = _until_best(term, times, frame, sigma)
                 frames.report["time"] = float(chosen[-1])
             yield frame, chosen

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,33 @@ def measure(frames: Iterable[Array]) -> Blocks:
     """Return the measurements on every block of every frame."""
     rows = [_measured(frame) for frame in frames]
     mean, energy, structure = (np.concatenate([row[k] for row in rows]).astype(np.float64) for k in range(3))
-    moving = energy + structure > 0
+    return _without_constant_blocks(Blocks(mean, energy, structure, rows[0][3], rows[0][4]))
+
+
+def measure_still(frames: Sequence[Array]) -> Blocks:
+    """Return mean and temporal variance of every block of a recording in which nothing moves.
+
+    The variance is half the mean square of the differences of consecutive frames, which a slow drift hardly changes;
+    differences of repeated frames do not count.
+    """
+    if len(frames) < 2:
+        raise InputError("one frame has no variance in time; a still recording needs at least two frames")
+    total, energy, changes = frames[0].astype(np.float64), np.zeros(frames[0].shape), 0
+    for before, after in pairwise(frames):
+        squares = np.square((after - before).astype(np.float64)) / 2
+        total, energy, changes = total + after, energy + squares, changes + bool(squares.any())
+    sides, count = _sides(total.shape[0], total.shape[1]), max(changes, 1)
+    mean, variance = _block_means(total / len(frames), sides).ravel(), _block_means(energy / count, sides).ravel()
+    return _without_constant_blocks(Blocks(mean, variance, np.zeros_like(mean), 1, sides[0] * sides[1] * count))
+
+
+def _without_constant_blocks(blocks: Blocks) -> Blocks:
+    varying = blocks.energy + blocks.structure > 0
     # Bars, borders and burnt-out skies hold no noise to measure; a picture that is mostly so has none at all.
-    if 2 * np.count_nonzero(moving) >= moving.size:
-        mean, energy, structure = mean[moving], energy[moving], structure[moving]
-    return Blocks(mean, energy, structure, rows[0][3], rows[0][4])
+    if 2 * np.count_nonzero(varying) < varying.size:
+        return blocks
+    mean, energy, structure = blocks.mean[varying], blocks.energy[varying], blocks.structure[varying]
+    return replace(blocks, mean=mean, energy=energy, structure=structure)
 
 
 def as_frames(video: Any) -> list[Array]:

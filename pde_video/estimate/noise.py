@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.estimate.blocks import Blocks, as_frames, measure, remaining_deviation, saturation
+from pde_video.estimate.blocks import Blocks, as_frames, measure, measure_still, remaining_deviation, saturation
 from pde_video.protocols import Array
 
 _ROUNDS = 12  # Fixed-point rounds; the estimates settle in about six.
 _PILE_OF_COUNTS = 1.5  # Photons come in coarse steps, which make a pile of cut-off values less tall.
 
 
-def estimate_sigma(video: Any) -> float:
+def estimate_sigma(video: Any, *, still: bool = False) -> float:
     """Standard deviation of additive Gaussian noise.
 
     σ² = mean of d² over the flat blocks, with d the finest diagonal coefficients of Daubechies' wavelet db2.
@@ -29,6 +29,10 @@ def estimate_sigma(video: Any) -> float:
     video : array (T, H, W) or (T, H, W, C), or sequence of frames
         Of integers or floats. A frame of a single row or column is compared along its length; a single pixel has
         no noise. One frame is enough; five make it surer.
+    still : bool
+        Whether nothing moves in it, as in a dark recording or one of a flat field: σ² is then the temporal variance
+        of the pixels, half the mean square of the differences of consecutive frames, over blocks of 8 × 8 pixels. At
+        least two frames. Noise that neighbouring pixels share counts; what is the same in every frame does not.
 
     Returns
     -------
@@ -39,14 +43,15 @@ def estimate_sigma(video: Any) -> float:
     Raises
     ------
     InputError
-        If there are no frames, an array is not a frame, or it holds NaN or infinite values.
+        If there are no frames (with `still`, not two), an array is not a frame, or it holds NaN or infinite values.
     TypeError
         If frames are not of integers or floats.
 
     References
     ----------
     Donoho & Johnstone (1994), doi:10.1093/biomet/81.3.425. Immerkær (1996), doi:10.1006/cviu.1996.0060. For data
-    that are cut off: Foi (2009), doi:10.1016/j.sigpro.2009.04.035.
+    that are cut off: Foi (2009), doi:10.1016/j.sigpro.2009.04.035. Of still recordings: Janesick (2007), Photon
+    Transfer, doi:10.1117/3.725073.
 
     Examples
     --------
@@ -56,10 +61,10 @@ def estimate_sigma(video: Any) -> float:
     True
     """
     frames = as_frames(video)
-    return _deviation(measure(frames), *saturation(frames))
+    return _deviation(_blocks(frames, still), *saturation(frames))
 
 
-def estimate_poisson_gaussian(video: Any) -> tuple[float, float]:
+def estimate_poisson_gaussian(video: Any, *, still: bool = False) -> tuple[float, float]:
     """Straight line on which the variance of the noise depends on the brightness.
 
     variance = slope · mean + offset, fitted to the blocks of `estimate_sigma` that are flat, by weighted least
@@ -71,6 +76,8 @@ def estimate_poisson_gaussian(video: Any) -> tuple[float, float]:
     ----------
     video : array (T, H, W) or (T, H, W, C), or sequence of frames
         Of integers or floats, linear in the light received.
+    still : bool
+        As for `estimate_sigma`.
 
     Returns
     -------
@@ -98,11 +105,11 @@ def estimate_poisson_gaussian(video: Any) -> tuple[float, float]:
     (True, True)
     """
     frames = as_frames(video)
-    blocks = measure(frames)
+    blocks = _blocks(frames, still)
     return _photon_line(frames, blocks, _deviation(blocks, *saturation(frames)) ** 2)
 
 
-def estimate_noise(video: Any) -> tuple[float, float]:
+def estimate_noise(video: Any, *, still: bool = False) -> tuple[float, float]:
     """Noise that grows with brightness, if the video shows such, or else the same noise everywhere.
 
     variance = slope · mean + offset as by `estimate_poisson_gaussian`, if the line then has a variance at the mean
@@ -114,6 +121,8 @@ def estimate_noise(video: Any) -> tuple[float, float]:
     ----------
     video : array (T, H, W) or (T, H, W, C), or sequence of frames
         Of integers or floats.
+    still : bool
+        As for `estimate_sigma`.
 
     Returns
     -------
@@ -140,7 +149,7 @@ def estimate_noise(video: Any) -> tuple[float, float]:
     (0.0, 1.0)
     """
     frames = as_frames(video)
-    blocks = measure(frames)
+    blocks = _blocks(frames, still)
     constant = _deviation(blocks, *saturation(frames)) ** 2
     slope, offset = _photon_line(frames, blocks, constant)
     dark, bright = slope * np.quantile(blocks.mean, (0.05, 0.95)) + offset
@@ -148,6 +157,10 @@ def estimate_noise(video: Any) -> tuple[float, float]:
     if slope == 0 or dark < -0.02 * bright or bright <= (1.5 + 5 / math.sqrt(blocks.mean.size)) * dark:
         return 0.0, constant
     return slope, offset
+
+
+def _blocks(frames: list[Array], still: bool) -> Blocks:
+    return measure_still(frames) if still else measure(frames)
 
 
 def _deviation(blocks: Blocks, low: float, high: float) -> float:

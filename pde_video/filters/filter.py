@@ -51,11 +51,14 @@ class VideoFilter:
         """Return the filtered video, or without a video the filter with these options."""
         if video is _NO_VIDEO:
             return Bound(self, tuple(bound(self.function, options, self.__name__).items()))
-        named = inspect.signature(self.function).bind_partial(video, *args, **options).arguments
-        check(self.function, dict(list(named.items())[1:]))
+        check(self.function, inspect.signature(self.function).bind_partial(video, *args, **options).arguments)
+
+        def apply(frames: Frames) -> Iterable[Array]:
+            return self.function(frames, *args, **options)
+
         if isinstance(video, Frames):  # Inside a pipeline: converted already.
-            return Frames(self.function(video, *args, **options), video.scale, video.report)
-        return lifted(functools.partial(self.function, **dict(list(named.items())[1:])), video, report, out)
+            return Frames(apply(video), video.scale, video.report)
+        return lifted(apply, video, report, out)
 
     @property
     def extent(self) -> Extent:

@@ -16,7 +16,10 @@ from pde_video.protocols import Array
 
 
 def lifted(
-    function: Callable[[Frames], Iterable[Array]], video: Any, report: dict[str, Any] | None, out: Array | None
+    function: Callable[[Frames], Iterable[Array]],
+    video: Any,
+    report: dict[str, Any] | None = None,
+    out: Array | None = None,
 ) -> Any:
     """Return function(frames) in kind, with frames converted once on the way in and once on the way out."""
     if isinstance(video, np.ndarray):

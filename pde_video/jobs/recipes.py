@@ -39,8 +39,8 @@ def files_of(recipe: Recipe) -> list[Path]:
     found = []
     for one in recipe:
         options = declared(filter_called(one.get("filter")).function).values()
-        values = [one.get(option.name) for option in options if option.option.file]
-        found += [Path(value) for value in values if isinstance(value, str)]
+        values = [(one.get(option.name), option.option.choices) for option in options if option.option.file]
+        found += [Path(value) for value, names in values if isinstance(value, str) and value not in names]
     return found
 
 

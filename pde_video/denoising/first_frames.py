@@ -1,0 +1,233 @@
+"""What the first frames tell of a video's noise. They are looked at here, and nowhere else in this room."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from pde_video.arrays.colours import opponent
+from pde_video.denoising.noise_estimate import NoiseEstimate
+from pde_video.errors import ParameterError
+from pde_video.estimate import estimate_noise, estimate_poisson_gaussian, estimate_sigma, is_scene_cut
+from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.filters.frames import Frames
+from pde_video.filters.lift import lifted
+from pde_video.motion.averaging import halved
+from pde_video.protocols import Array
+
+_FRAMES = 5  # From which noise is measured: the first that are not one flat colour,
+WITHIN = 40  # among so many, since films fade in from black.
+_STILL_FRAMES = 16  # From which it is measured where nothing moves.
+_UNEVEN = 0.2  # What deviations may differ by chance, and by texture that seems to be noise at half the size.
+_FAINT = 0.1  # Noise is not taken to be less than this part of that in the other planes.
+_NOTABLE = 0.1  # Share of the variance that frames have in common from which that is more than an error of estimation.
+
+
+def measure_noise(
+    video: Any,
+    *,
+    sigma: float | str | None = None,
+    noise: str | tuple[float, float] = "auto",
+    still: bool = False,
+) -> NoiseEstimate:
+    """Measure the noise of a video on its first frames, as `denoise` does where it is not given an estimate.
+
+    variance = slope · brightness + offset by `estimate_noise`; of it, the share fixed = 1 − V(u_{k+1} − u_k) / (2 V(u))
+    is the same in every frame, with the variance V of noise in frames and in differences of consecutive frames.
+
+    ``denoise(video, noise=measure_noise(video))`` equals ``denoise(video)``, and with the estimate every piece of the
+    video is denoised as it is within the whole: docs/denoising.md says how many frames around it a piece needs.
+
+    Parameters
+    ----------
+    video : video
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames. Five frames are used, those of one flat colour
+        passed over, of at most 40 that are read. An iterator is not given back what was read of it.
+    sigma : float or "auto", optional
+        Standard deviation of Gaussian noise that is known, ≥ 0, in units of the video. Then only `fixed` is measured.
+        Default, and "auto": see `noise`.
+    noise : {"auto", "gaussian", "poisson-gaussian"} or (slope, offset)
+        What is looked for, as for `denoise`; or the line, if it is known: then only `fixed` is measured.
+    still : bool
+        Whether nothing moves: a dark recording, or one of a flat field. The variance that is new in every frame is then
+        the temporal variance of the pixels over the first 16 frames, to which that of the fixed pattern is added.
+        Dark frames tell of the read-out noise alone, not of that of photons.
+
+    Returns
+    -------
+    NoiseEstimate
+        In units of the video.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range, or `sigma` and `noise` both say how much noise there is.
+    InputError, TypeError
+        If the video cannot be used as it is, or with `still` has a single frame.
+
+    References
+    ----------
+    Foi, Trimeche, Katkovnik & Egiazarian (2008), doi:10.1109/TIP.2008.2001399. Of still recordings: Janesick (2007),
+    Photon Transfer, doi:10.1117/3.725073.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> video = np.random.default_rng(0).normal(100, 5, (8, 64, 64))
+    >>> noise = pv.measure_noise(video)
+    >>> round(noise.sigma), noise.fixed, noise.unit
+    (5, 0.0, 1.0)
+    >>> whole = pv.denoise(video, noise=noise)
+    >>> bool(np.array_equal(pv.denoise(video[1:], noise=noise)[6:], whole[7:]))  # Six frames before it suffice.
+    True
+    """
+    found: list[NoiseEstimate] = []
+
+    def measuring(frames: Frames) -> Frames:
+        found.append(noise_of(frames, check_noise(sigma, noise), noise, still=still))
+        return frames
+
+    lifted(measuring, iter(video) if isinstance(video, np.ndarray) else video)
+    return found[0]
+
+
+def check_noise(sigma: Any, noise: Any) -> float | None:
+    """Return sigma, or None where it is to be estimated; refuse what is out of range or contradicts."""
+    if isinstance(sigma, str):
+        if sigma != "auto":
+            raise ParameterError(f"sigma is {sigma!r}; it must be a standard deviation, or 'auto'")
+        sigma = None
+    if sigma is not None and not (math.isfinite(sigma) and sigma >= 0):
+        raise ParameterError(f"sigma is {sigma}; it must be 0 or a positive, finite standard deviation")
+    if isinstance(noise, str):
+        if noise not in ("auto", "gaussian", "poisson-gaussian"):
+            raise ParameterError(
+                f"noise is {noise!r}; it must be 'auto', 'gaussian', 'poisson-gaussian', a pair (slope, offset), or "
+                "what measure_noise returns"
+            )
+    elif not isinstance(noise, NoiseEstimate) and not (isinstance(noise, (tuple, list)) and len(noise) == 2):
+        raise ParameterError(f"noise is {noise!r}; it must be a name, a pair (slope, offset), or a NoiseEstimate")
+    elif sigma is not None:
+        raise ParameterError("sigma and noise both say how much noise there is; give one of them")
+    if sigma is not None and noise == "poisson-gaussian":
+        raise ParameterError(
+            "sigma is of Gaussian noise; for noise='poisson-gaussian' give (slope, offset), or neither"
+        )
+    return None if sigma is None else float(sigma)
+
+
+def noise_of(
+    frames: Frames,
+    sigma: float | None,
+    noise: str | tuple[float, float] | NoiseEstimate,
+    *,
+    variance_only: bool = False,
+    still: bool = False,
+) -> NoiseEstimate:
+    """Return the noise as it was given, or as measured on the first frames.
+
+    With `variance_only`, nothing is measured but the variance, and no frame is waited for if that is told.
+    """
+    if isinstance(noise, NoiseEstimate):
+        _refuse_of_another_kind(noise, frames)
+        return noise
+    told = sigma is not None or not isinstance(noise, str)
+    shown = [] if told and variance_only else frames.peek(_STILL_FRAMES) if still else first_frames(frames)
+    first = frames.peek(1)[0]
+    estimate = _told(first, sigma, noise, frames.scale) if told else _variance(shown, noise, still, frames.scale)
+    model = estimate.stabiliser()
+    if model is None or _below_rounding(model, first):
+        return NoiseEstimate(0.0, 0.0, unit=frames.scale)
+    if variance_only:
+        return estimate
+    within, share = _within_and_common(shown, model)
+    if still and not told:  # What was measured is new in every frame; the fixed pattern has `common` times as much.
+        common = within * share
+        share = common / (1 + common)
+        estimate = replace(estimate, slope=estimate.slope * (1 + common), offset=estimate.offset * (1 + common))
+    return replace(estimate, fixed=share, colours=None if told else _deviations(shown, model, still))
+
+
+def first_frames(frames: Frames) -> list[Array]:
+    """Return the first five frames that are not one flat colour; of none such, the first five."""
+    ahead = _FRAMES
+    while True:
+        head = frames.peek(ahead)
+        lively = [frame for frame in head if frame.min() < frame.max()][:_FRAMES]
+        if len(lively) == _FRAMES or len(head) < ahead or ahead >= WITHIN:
+            return lively or head[:_FRAMES]
+        ahead = min(2 * ahead, WITHIN)
+
+
+def _variance(shown: list[Array], noise: Any, still: bool, unit: float) -> NoiseEstimate:
+    if noise == "gaussian":
+        slope, offset = 0.0, estimate_sigma(shown, still=still) ** 2
+    else:
+        slope, offset = (estimate_noise if noise == "auto" else estimate_poisson_gaussian)(shown, still=still)
+    return NoiseEstimate(slope * unit, offset * unit**2, unit=unit)
+
+
+def _told(first: Array, sigma: float | None, noise: Any, unit: float) -> NoiseEstimate:
+    if sigma is not None:
+        return NoiseEstimate(0.0, sigma * sigma, unit=unit)
+    estimate, brightness = NoiseEstimate(noise[0], noise[1], unit=unit), float(np.median(first)) * unit
+    if estimate.slope * brightness + estimate.offset < 0:
+        raise ParameterError(
+            f"noise is {noise}; at the first frame's median brightness, {brightness:g}, that is a variance "
+            "below 0: the pair is (slope, offset), in units of the input and their square"
+        )
+    return estimate
+
+
+def _below_rounding(model: Stabiliser, first: Array) -> bool:
+    return not model.slope and model.readout <= np.finfo(first.dtype).eps * float(np.abs(first).max())
+
+
+def _refuse_of_another_kind(estimate: NoiseEstimate, frames: Frames) -> None:
+    if estimate.unit != frames.scale:
+        raise ParameterError(
+            f"the noise is that of a video whose full scale is {estimate.unit:g}, and this one's is {frames.scale:g} "
+            f"(255: uint8, 65535: uint16, 1: floats); give noise.to_unit({frames.scale:g}) if both show the same at "
+            "full scale, or measure it on a video of this dtype"
+        )
+    channels = frames.peek(1)[0].shape[2]
+    if estimate.colours is not None and channels != 3:
+        raise ParameterError(
+            f"the noise has colours, so it is that of frames of 3 channels, and these have {channels}; measure it on a "
+            "video of such frames, or give dataclasses.replace(noise, colours=None)"
+        )
+
+
+def _within_and_common(shown: list[Array], model: Stabiliser) -> tuple[float, float]:
+    """Return the noise's variance within frames, and the share of it that differences of consecutive ones do not have.
+
+    Both are measured: noise told to be more than there is would seem to be fixed.
+    """
+    uniform = [model.forward(frame) for frame in shown]
+    within = estimate_sigma(uniform) ** 2
+    pairs = [(a, b) for a, b in pairwise(uniform) if not is_scene_cut(a, b, sigma=1.0)]
+    changes = [change for change in (b - a for a, b in pairs) if change.any()]  # Some films repeat frames.
+    share = 1 - estimate_sigma(changes) ** 2 / (2 * within) if changes and within else 0.0
+    return within, share if share > _NOTABLE else 0.0
+
+
+def _deviations(shown: list[Array], model: Stabiliser, still: bool) -> tuple[float, float, float] | None:
+    """Return how strong the noise of colour frames is in brightness and in colour, where that is not the same.
+
+    Cameras and codecs work on brightness, and on colour at half the size: noise that went through them is the same in
+    red, green and blue, for the most part, and what there is of it in colour is shared by neighbouring pixels. A
+    picture of half the size has half the noise, if neighbours do not share it.
+    """
+    if shown[0].shape[2] != 3:
+        return None
+    planes = [opponent(model.forward(frame)) for frame in shown]
+    small = [halved(three) for three in planes]
+    brightness, *colours = (estimate_sigma([three[c] for three in planes], still=still) for c in range(3))
+    shared = (2 * estimate_sigma([three[c] for three in small], still=still) for c in (1, 2))
+    found = [brightness, *map(max, colours, shared)]
+    a, b, c = (1.0 if abs(one - 1) < _UNEVEN else max(one, _FAINT) for one in found)
+    return None if a == b == c == 1 else (a, b, c)

@@ -1,0 +1,137 @@
+"""How much noise a video has, as a value that can be kept and passed on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from pde_video.errors import ParameterError
+from pde_video.estimate.stabiliser import Stabiliser
+
+
+@dataclass(frozen=True)
+class NoiseEstimate:
+    """How much noise a video has: what `measure_noise` returns and ``denoise(video, noise=...)`` takes.
+
+    variance = slope · brightness + offset, of which the share `fixed` is the same in every frame.
+
+    Parameters
+    ----------
+    slope : float
+        ≥ 0, in units of the video: what the variance grows by with brightness. 0: Gaussian noise, the same everywhere.
+    offset : float
+        In squared units of the video: the variance at brightness 0. ≥ 0 if `slope` is 0.
+    fixed : float
+        In [0, 1]: share of the variance that all frames have in common, a fixed pattern.
+    colours : sequence of three floats, optional
+        > 0, of frames of three channels: standard deviation of the noise in brightness (the orthonormal mean of red,
+        green and blue) and in two orthonormal differences of colours, as parts of the standard deviation above.
+        Default: 1 for all of them, and for frames of any number of channels.
+    unit : float
+        > 0: the value of the video that stands for full scale: 255 for uint8, 65535 for uint16, 1 for floats.
+
+    Raises
+    ------
+    ParameterError
+        If a number is out of range, or something else is not a number.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> noise = pv.NoiseEstimate(slope=0.0, offset=400.0, unit=255.0)
+    >>> noise.sigma, pv.NoiseEstimate.from_json(noise.to_json()) == noise
+    (20.0, True)
+    >>> video = np.random.default_rng(0).normal(128, 20, (4, 32, 32)).astype(np.uint8)
+    >>> bool(np.array_equal(pv.denoise(video, noise=noise), pv.denoise(video, sigma=20.0)))
+    True
+    """
+
+    slope: float
+    offset: float
+    fixed: float = 0.0
+    colours: tuple[float, float, float] | None = None
+    unit: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("slope", "offset", "fixed", "unit"):
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
+        if self.slope < 0:
+            raise ParameterError(f"slope is {self.slope}; it must be ≥ 0: noise does not shrink with light")
+        if self.slope == 0 and self.offset < 0:
+            raise ParameterError(f"offset is {self.offset} and slope 0, a variance below 0; it must be ≥ 0")
+        if not 0 <= self.fixed <= 1:
+            raise ParameterError(f"fixed is {self.fixed}; it must be from 0 to 1, a share of the variance")
+        if self.unit <= 0:
+            raise ParameterError(f"unit is {self.unit}; it must be positive: 255 for uint8, 1 for floats")
+        if self.colours is not None:
+            object.__setattr__(self, "colours", _three_deviations(self.colours))
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation at brightness 0, in units of the video: that of Gaussian noise anywhere."""
+        return math.sqrt(max(self.offset, 0.0))
+
+    def to_unit(self, unit: float) -> NoiseEstimate:
+        """Return the noise of the same video with values such that `unit` stands for full scale.
+
+        The noise of a video of uint8 is, ``to_unit(1.0)``, that of the video divided by 255.
+        """
+        ratio = self.unit / replace(self, unit=unit).unit
+        return replace(self, slope=self.slope / ratio, offset=self.offset / ratio**2, unit=unit)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers by name, as `from_dict` takes them; of plain types, as JSON has them."""
+        return {**asdict(self), "colours": None if self.colours is None else list(self.colours)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> NoiseEstimate:
+        """Return the estimate of such a dict; anything missing, unknown or of another type is a ParameterError."""
+        names = [field.name for field in fields(cls)]
+        if not isinstance(values, Mapping) or set(values) != set(names):
+            given = ", ".join(map(str, values)) if isinstance(values, Mapping) else repr(values)
+            raise ParameterError(f"not an estimate of noise: got {given or 'nothing'}; it has {', '.join(names)}")
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """Return the estimate as JSON, every digit kept."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> NoiseEstimate:
+        """Return the estimate that `to_json` wrote; other JSON, or none, is a ParameterError."""
+        try:
+            values = json.loads(text)
+        except (TypeError, ValueError, RecursionError) as fault:
+            raise ParameterError(f"not an estimate of noise in JSON ({fault})") from None
+        return cls.from_dict(values)
+
+    def stabiliser(self) -> Stabiliser | None:
+        """Return the transform that makes this noise uniform, of values divided by `unit`; None without noise."""
+        relative = self.to_unit(1.0)
+        return Stabiliser(relative.slope, relative.offset) if relative.slope or relative.offset else None
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise ParameterError(f"{name} is {value!r}; it must be a number")
+    try:
+        number = float(value)
+    except OverflowError:  # An integer that no float holds.
+        number = math.inf
+    if not math.isfinite(number):
+        raise ParameterError(f"{name} is {number}; it must be finite")
+    return number
+
+
+def _three_deviations(colours: Any) -> tuple[float, ...]:
+    if not isinstance(colours, (tuple, list)) or len(colours) != 3:
+        raise ParameterError(f"colours is {colours!r}; it must be three standard deviations, or None")
+    found = tuple(_number("colours", one) for one in colours)
+    if min(found) <= 0:
+        raise ParameterError(f"colours is {colours!r}; each must be positive")
+    return found
