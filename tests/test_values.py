@@ -218,6 +218,7 @@ def test_a_value_prints_what_was_written():
         "PeronaMalik(kappa=0.02)",
         "Heat(spacing=(1.0, 2.0))",
         "Schedule.linear(100)",
+        "Schedule.cosine(10).zero_terminal_snr()",
         "uniform(2.0)",
         "ancestral()",
         "replacement(known=np.array([1.0, 2.0]), mask=np.array([True, False]), step=ddim(eta=0.5))",

@@ -21,8 +21,9 @@ _FEW = 8  # Numbers of an array that messages show.
 class Value:
     """Base of frozen dataclasses, which are declared with ``repr=False``, and with ``eq=False`` where they hold arrays.
 
-    The repr is the call, without arguments that have their default, by which ``eval`` makes an equal value; str leaves
-    out the numbers of large arrays. A class that a function stands for has the name of that as ``__name__``.
+    The repr is the call, without arguments that have their default, from which ``eval`` makes an equal value; str
+    leaves out the numbers of large arrays. A class whose objects a function makes has the function's name as
+    ``__name__``.
     """
 
     def _call(self) -> Call:
