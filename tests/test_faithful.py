@@ -143,7 +143,7 @@ def test_sound_is_copied_or_reported(clips, tmp_path):
 
 def test_a_matroska_clock_of_milliseconds_keeps_the_exact_rate(tmp_path):
     video = np.zeros((40, 16, 16, 3), np.uint8)
-    pv.write(tmp_path / "in.mkv", video, fps=Fraction(30000, 1001))
+    pv.write(tmp_path / "in.mkv", video, rate=Fraction(30000, 1001))
     pv.run(tmp_path / "in.mkv", tmp_path / "out.mp4")
     out = pv.read(tmp_path / "out.mp4")
     assert (out.rate, len(list(out))) == (Fraction(30000, 1001), 40)

@@ -129,7 +129,6 @@ def check_standard_output() -> None:
 
 def write_standard(target: Target, frames: Iterator[Array], raw: bool) -> int:
     """Write the frames as they come, until they end or nobody reads them any more; return how many were written."""
-    check_standard_output()
     pieces = _raw_pieces(target, frames) if raw else y4m.pieces(target, frames)
     if sys.stdout is not None:
         sys.stdout.flush()  # What was printed before comes before.

@@ -213,7 +213,7 @@ def test_hdr_that_is_not_written_is_reported(folder, tmp_path):
 @pytest.mark.parametrize(("rate", "warned"), [(2000, True), (1000, False), (600, False)])
 def test_matroska_does_not_tell_frames_of_one_millisecond_apart(tmp_path, rate, warned):
     report = {}
-    pv.write(tmp_path / "v.mkv", np.zeros((8, 16, 16), np.uint8), fps=rate, report=report)
+    pv.write(tmp_path / "v.mkv", np.zeros((8, 16, 16), np.uint8), rate=rate, report=report)
     assert any("milliseconds" in said for said in report.get("warnings", [])) == warned
 
 
