@@ -539,6 +539,28 @@ def test_an_output_is_checked_once_before_the_work_and_once_at_the_rename(tmp_pa
     assert events == ["check", "work", "check"]
 
 
+@pytest.mark.parametrize("name", ["v.mp4", "v.mkv", "v.avi", "v.y4m", "v.tif"])
+def test_the_duration_is_known_where_the_rate_is(tmp_path, name):
+    pv.write(tmp_path / name, smooth(), rate=20)
+    assert pv.read(tmp_path / name).details["duration"] == pytest.approx(FRAMES / 20, abs=1e-3)
+
+
+def test_verify_says_what_it_compared_the_frames_with(tmp_path):
+    from pde_video.jobs.again import verify
+
+    for name, declared in (("v.mp4", {"declared": FRAMES}), ("v.mkv", {"declared_seconds": FRAMES / 20})):
+        pv.write(tmp_path / name, smooth(), rate=20)
+        found = verify(tmp_path / name)
+        assert {key: value for key, value in found.items() if key.startswith("declared")} == declared
+
+
+@pytest.mark.parametrize("kind", ["range", "matrix", "primaries", "transfer"])
+def test_every_colour_tag_has_a_name_that_stands_for_it(kind):
+    from pde_video.video.colour_tags import tag_name, tag_number
+
+    assert [tag_number(kind, tag_name(kind, number)) for number in range(256)] == list(range(256))
+
+
 def test_a_time_is_the_decimal_number_that_it_looks_like(tmp_path):
     path = tmp_path / "ten_fps.avi"
     pv.write(path, np.arange(20, dtype=np.uint8)[:, None, None] * np.ones((1, 16, 16), np.uint8), rate=10)

@@ -9,8 +9,9 @@ import av
 import numpy as np
 
 from pde_video.errors import ParameterError
+from pde_video.video.colour_tags import FULL, UNKNOWN, tag_number
 from pde_video.video.source import Target
-from pde_video.video.yuv_planes import FULL, known_matrix
+from pde_video.video.yuv_planes import known_matrix
 
 H264 = ("libx264", {"crf": "16", "preset": "medium"})
 _HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format's clock can tell apart.
@@ -179,7 +180,8 @@ def _lossy(target: Target, codec: str, layout: str, bits: int) -> Form:
     pixel = f"yuv{chroma}p" + ("" if bits == 8 else f"{bits}le")
     full = target.channels == 1 or details.get("range") == FULL
     form = Form(layout, known.encoder, pixel, {"crf": str(crf), **known.options})
-    return replace(form, matrix=known_matrix(details.get("matrix", -1), height), full=full)
+    matrix = known_matrix(tag_number("matrix", details.get("matrix", UNKNOWN)), height)
+    return replace(form, matrix=matrix, full=full)
 
 
 def _lossless(target: Target, codec: str, layout: str) -> Form:

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pde_video.errors import InputError
 from pde_video.protocols import Array
 from pde_video.video import yuv_planes
 from pde_video.video.checksums import is_whole
+from pde_video.video.colour_tags import FULL, tag_name
 from pde_video.video.extents import cut_off
 from pde_video.video.opening import opened, reason
 from pde_video.video.overlap import ahead
@@ -56,7 +58,7 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
         pixel = codec.format
         first = _first_frame(container, stream)
         comment = _comment(container)
-        marked = GREY_MARK in comment and codec.color_range == yuv_planes.FULL
+        marked = GREY_MARK in comment and tag_name("range", int(codec.color_range)) == FULL
         grey = pixel.name.startswith("gray") or (marked and _is_neutral(first))
         alpha = any(c.is_alpha for c in pixel.components) and path.suffix.lower() != ".gif"
         bits = max(c.bits for c in pixel.components)
@@ -65,34 +67,35 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
         if first is not None and _orientation(first)[0]:
             height, width, aspect = width, height, 1 / aspect if aspect else None
         rate = stream.average_rate or stream.guessed_rate
-        made = found_in(comment)
+        end = _seconds(stream.metadata.get("DURATION"))
+        duration = end or (stream.duration and stream.duration * stream.time_base)
+        tags = {"matrix": codec.colorspace, "range": codec.color_range}
+        tags |= {"primaries": codec.color_primaries, "transfer": codec.color_trc}
+        details = {
+            "codec": codec.name,
+            "pixel_format": pixel.name,
+            "bits": bits,
+            **{kind: tag_name(kind, int(number)) for kind, number in tags.items()},
+            "aspect": Fraction(aspect) if aspect and aspect != 1 else None,
+            "time_base": Fraction(stream.time_base) if stream.time_base else None,
+            "duration": float(duration) if duration else None,
+            "stream_index": stream.index,
+            "video_streams": len(videos),
+            "other_streams": [s.type for s in container.streams if s.index != stream.index],
+            "side_data": _not_written(first),
+            "warnings": _warnings(first, videos, stream),
+            "comment": comment.partition(MARK)[0].strip(),
+            "made": found_in(comment),
+        }
         return FileVideo(
             path=path,
             size=(height, width),
             channels=1 if grey else 4 if alpha else 3,
             dtype=np.dtype(np.uint16 if bits > 8 else np.uint8),
-            decode=_decode,
+            decode=partial(_decode, end=end),
             rate=Fraction(rate) if rate else None,
             count=_declared(stream) or None,
-            details={
-                "codec": codec.name,
-                "pixel_format": pixel.name,
-                "bits": bits,
-                "matrix": int(codec.colorspace),
-                "range": int(codec.color_range),
-                "primaries": int(codec.color_primaries),
-                "transfer": int(codec.color_trc),
-                "aspect": Fraction(aspect) if aspect and aspect != 1 else None,
-                "time_base": Fraction(stream.time_base) if stream.time_base else None,
-                "duration": _seconds(stream.metadata.get("DURATION")),
-                "stream_index": stream.index,
-                "video_streams": len(videos),
-                "other_streams": [s.type for s in container.streams if s.index != stream.index],
-                "side_data": _not_written(first),
-                "warnings": _warnings(first, videos, stream),
-                "comment": comment.partition(MARK)[0].strip(),
-                **({} if made is None else {"made": made}),
-            },
+            details={key: value for key, value in details.items() if value not in (None, [], "")},
         )
 
 
@@ -178,7 +181,7 @@ def _is_neutral(frame: Any) -> bool:
     return all(np.abs(plane.astype(np.int16) - 128).max() <= 4 for plane in chroma)
 
 
-def _decode(video: FileVideo) -> Decoded:
+def _decode(video: FileVideo, end: Fraction | None) -> Decoded:
     index, time, gap = -1, Fraction(0), 1 / (video.rate or Fraction(25))
     fault, choice = cut_off(video.path), video.choice
     if fault and choice.end is None and choice.last is None and not choice.keep_partial:  # No hour's work in vain.
@@ -187,7 +190,6 @@ def _decode(video: FileVideo) -> Decoded:
         for index, (pixels, shown) in enumerate(decoded):
             gap, time = max(gap, shown - time) if index else gap, shown
             yield pixels, time
-    end = video.details["duration"]
     if index >= 0 and end is not None and time + 2 * gap < end:
         raise InputError(
             f"{video.path}: it declares {float(end):.2f} s, but the last frame that could be decoded is at "
@@ -259,7 +261,7 @@ def _to_array(frame: Any, target: str) -> Array:
         pixels = frame.to_ndarray().copy()  # The decoder may still predict others from its own.
     elif yuv_planes.is_known(source) and min(plane.line_size for plane in frame.planes) > 0:
         matrix = yuv_planes.known_matrix(int(frame.colorspace), frame.height)
-        full = source.startswith("yuvj") or frame.color_range == yuv_planes.FULL
+        full = source.startswith("yuvj") or tag_name("range", int(frame.color_range)) == FULL
         pixels = yuv_planes.to_rgb(frame, matrix, full)
     else:
         matrix = yuv_planes.known_matrix(int(frame.colorspace), frame.height)

@@ -35,7 +35,7 @@ class Companions:
 
         `video` is the output's own stream. What is not taken is in ``refused``, with the reason.
         """
-        self.refused: list[str] = [f"side data: {said}" for said in source.details["side_data"]]
+        self.refused: list[str] = [f"side data: {said}" for said in source.details.get("side_data", ())]
         self._source, self._output, self._cut_at = source, output, cut_at
         self._input = opened(source.path)
         spans = bool(self._input.chapters() or self._input.streams.subtitles)

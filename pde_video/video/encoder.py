@@ -15,19 +15,19 @@ import numpy as np
 from pde_video.errors import OutputError
 from pde_video.protocols import Array
 from pde_video.video.codecs import Form, choose
+from pde_video.video.colour_tags import FULL, LIMITED, UNKNOWN, tag_number
 from pde_video.video.containers import GREY_MARK, WAITING
 from pde_video.video.copying import Companions
 from pde_video.video.opening import reason
 from pde_video.video.overlap import behind
 from pde_video.video.provenance import MARK
 from pde_video.video.source import Target
-from pde_video.video.yuv_planes import FULL, LIMITED, from_rgb
+from pde_video.video.yuv_planes import from_rgb
 
 _COUNTING = (".avi", ".gif")  # One frame per tick, from 0 on: no room for timestamps.
 _MILLISECONDS = (".mkv", ".webm")
 _QUICKTIME = (".mp4", ".m4v", ".mov")
 _MOST_TICKS = 2**31  # Per second.
-_UNSAID = 2  # Colour primaries and transfer, in ITU-T H.273.
 
 
 def write_container(target: Target, frames: Iterator[Array], temporary: Path) -> int:
@@ -95,10 +95,10 @@ def _video_stream(container: Any, target: Target, form: Form, base: Fraction) ->
     context = stream.codec_context
     context.time_base = base
     if form.is_yuv:
-        context.color_range = FULL if form.full else LIMITED
+        context.color_range = tag_number("range", FULL if form.full else LIMITED)
         context.colorspace = form.matrix
-    context.color_primaries = details.get("primaries", _UNSAID)
-    context.color_trc = details.get("transfer", _UNSAID)
+    context.color_primaries = tag_number("primaries", details.get("primaries", UNKNOWN))
+    context.color_trc = tag_number("transfer", details.get("transfer", UNKNOWN))
     if details.get("aspect"):
         context.sample_aspect_ratio = details["aspect"]
     if form.codec == "libx265" and target.suffix in _QUICKTIME:
@@ -181,7 +181,7 @@ def _picture(frame: Array, form: Form) -> Any:
         if level is None:
             values[:, : plane.width] = frame
         plane.update(values.tobytes())
-    picture.color_range = FULL
+    picture.color_range = tag_number("range", FULL)
     return picture
 
 

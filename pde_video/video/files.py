@@ -99,6 +99,8 @@ def read(
         if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty")
     video = opened(path, choice)
+    if video.rate and video.count:
+        video.details.setdefault("duration", float(video.count / video.rate))
     if min(*video.size, video.channels) < 1:
         raise InputError(f"{path}: frames of {video.size[0]} × {video.size[1]} (height × width) hold no pixel")
     return video.only(choice)

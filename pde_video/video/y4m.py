@@ -17,8 +17,9 @@ import numpy as np
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video.caps import refuse_huge
+from pde_video.video.colour_tags import FULL, LIMITED, UNKNOWN
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
-from pde_video.video.yuv_planes import FULL, LIMITED, from_rgb, known_matrix, to_rgb
+from pde_video.video.yuv_planes import from_rgb, known_matrix, to_rgb
 
 SUFFIXES = (".y4m",)
 MAGIC = b"YUV4MPEG2 "
@@ -74,6 +75,9 @@ class Header:
         words += [f"I{self.interlacing}", f"A{self.aspect}", f"C{self.layout}", f"XCOLORRANGE={ends}"]
         return MAGIC + " ".join(words).encode() + b"\n"
 
+    def __str__(self) -> str:
+        return self.line().decode().strip()
+
 
 def parsed(line: bytes, name: object, most_pixels: int) -> Header:
     """Return what the first line says, or refuse it."""
@@ -102,8 +106,8 @@ def parsed(line: bytes, name: object, most_pixels: int) -> Header:
     if not re.fullmatch("[0-9]{1,9}:[0-9]{1,9}", aspect):
         raise InputError(f"{name}: its first line says the pixel's aspect {aspect!r}; it must be two numbers")
     kind, bits = match[1], int(match[2] or 8)
-    woven = said.get("I", "p")[:1]
-    return Header((height, width), exact or None, kind, bits, layout, ranges == {"FULL"}, woven, aspect)
+    interlacing = said.get("I", "p")[:1]
+    return Header((height, width), exact or None, kind, bits, layout, ranges == {"FULL"}, interlacing, aspect)
 
 
 def read_y4m(path: Path, choice: Choice) -> FileVideo:
@@ -143,7 +147,7 @@ def count_frames(path: Path) -> int:
 
 def described(header: Header, name: Path, decode: Any, count: int | None = None) -> FileVideo:
     """Return the video with such a first line."""
-    woven = header.interlacing in ("t", "b", "m")
+    interlaced = header.interlacing in ("t", "b", "m")
     warnings = ["the video is interlaced: two moments a frame; deinterlace it before, with ffmpeg: -vf bwdif"]
     return FileVideo(
         path=name,
@@ -157,14 +161,12 @@ def described(header: Header, name: Path, decode: Any, count: int | None = None)
             "codec": "rawvideo",
             "pixel_format": header.pixel,
             "bits": header.bits,
-            "matrix": 2,  # Not told.
+            "matrix": UNKNOWN,
             "range": FULL if header.full else LIMITED,
             "aspect": _aspect(header.aspect),
             "time_base": 1 / header.rate if header.rate else None,
-            "duration": None,
-            "other_streams": [],
             "y4m": header,
-            **({"warnings": warnings} if woven else {}),
+            **({"warnings": warnings} if interlaced else {}),
         },
     )
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from pde_video.kernels.yuv import rgb_to_yuv, yuv_to_rgb
 from pde_video.protocols import Array
+from pde_video.video.colour_tags import FULL, LIMITED, tag_number
 
-LIMITED, FULL = 1, 2
-BT709, BT601 = 1, 5
+_BT709, _BT601 = 1, 5
 # Shares of red and blue in luma, by the numbers of matrices in ITU-T H.273.
 _SHARES = {
     1: (0.2126, 0.0722),
@@ -38,7 +38,7 @@ def known_matrix(matrix: int, height: int) -> int:
     """Return the matrix, or what players assume of files that do not tag one."""
     if matrix in _SHARES:
         return matrix
-    return BT709 if height >= 720 else BT601
+    return _BT709 if height >= 720 else _BT601
 
 
 def to_rgb(frame: Any, matrix: int, full: bool) -> Array:
@@ -79,7 +79,7 @@ def from_rgb(rgb: Array, pixel: str, matrix: int, full: bool) -> Any:
     highest, rows = np.float32(2**bits - 1), rgb.reshape(rgb.shape[0], -1)
     shares = (weights / top).astype(np.float32)
     rgb_to_yuv(rows, *arrays, shares, low, middle, highest, across, down, parts, sums)
-    frame.color_range, frame.colorspace = FULL if full else LIMITED, matrix
+    frame.color_range, frame.colorspace = tag_number("range", FULL if full else LIMITED), matrix
     return frame
 
 
