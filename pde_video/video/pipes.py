@@ -21,8 +21,8 @@ import numpy as np
 from pde_video.errors import InputError, OutputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video import y4m
-from pde_video.video.caps import refuse_huge
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
+from pde_video.video.untrusted import refuse_huge
 
 DASH = "-"
 INPUT, OUTPUT = Path("standard input"), Path("standard output")  # As messages call them.

@@ -16,9 +16,9 @@ import numpy as np
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video.caps import refuse_huge
 from pde_video.video.colour_tags import FULL, LIMITED, UNKNOWN
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
+from pde_video.video.untrusted import refuse_huge
 from pde_video.video.yuv_planes import from_rgb, known_matrix, to_rgb
 
 SUFFIXES = (".y4m",)
