@@ -69,8 +69,7 @@ def _from_imagej(text: str, page: Any) -> Described:
             facts["pixel_size"] = [length / pixels for pixels, length in sides]
     if spacing := positive(said.get("spacing")):
         facts["spacing"] = float(spacing)
-    interval, rate = positive(said.get("finterval")), positive(said.get("fps"))
-    if interval := interval or (1 / rate if rate else None):
+    if interval := _interval(said):
         facts["interval"] = interval
     return Described("imagej", leading, facts)
 
@@ -146,13 +145,17 @@ def _from_shaped(text: str, page: Any) -> Described:
     sides = said.get("pixel_size")
     if isinstance(sides, list) and len(sides) == 2 and all(positive(side) for side in sides):
         facts["pixel_size"] = sides
-    rate = positive(said.get("fps"))
-    interval = positive(said.get("interval")) or positive(said.get("finterval")) or (1 / rate if rate else None)
-    if interval:
+    if interval := _interval(said):
         facts["interval"] = interval
     leading = {axis: n for axis, n in zip(axes, lengths, strict=False) if n > 1}
     leading = leading or dict(zip(axes, lengths, strict=False)) or {"I": 1}
     return Described("shaped", leading, facts)
+
+
+def _interval(said: dict[str, Any]) -> Fraction | None:
+    """Return the seconds between two frames."""
+    rate = positive(said.get("fps"))
+    return positive(said.get("interval")) or positive(said.get("finterval")) or (1 / rate if rate else None)
 
 
 def _whole(text: str | None) -> int:

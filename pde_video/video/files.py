@@ -45,37 +45,39 @@ def read(
     path : path
         mp4, mkv, mov, avi, webm, gif, y4m; for reading only ts, m2ts, mpg, vob, wmv, flv, 3gp, mxf; png, jpg, or a
         numbered sequence of them such as ``frame_%04d.png``; a multi-page tiff; npy; or a folder with a zarr 3 array
-        (extra `zarr`). GIF frames come as RGB. The text ``"-"`` is standard input, in y4m or raw.
+        (extra `zarr`). GIF frames are RGB. ``"-"`` is standard input, in y4m or raw.
     start, end : number or Fraction, optional
-        Seconds after the first frame, ≥ 0: frames shown from `start` on, before `end`. Refused where frames have no
+        Seconds after the first frame, ≥ 0: only frames from `start` on and before `end`. An error for frames without
         times.
     frames : (int, int or None), optional
-        The number of the first frame wanted, from 0, and of the first after it that is not.
+        Only the frames from the first number (from 0) to before the second.
     stream : int, optional
-        Which video stream, from 0, of a container that has several.
+        The number, from 0, of the video stream in a container with several.
     keep_partial : bool
-        Where a file is found to be damaged after some frames, end there (and say so in ``lost``).
+        End at the first damaged frame instead of raising (and say so in ``lost``).
     max_pixels : int
-        Frames that have, or claim to have, more pixels than this are refused before there is memory for them.
+        Larger frames are refused before memory is allocated for them.
     raw : str, optional
-        What standard input holds, if frames without a header: ``"WIDTHxHEIGHT:LAYOUT"`` or, with a rate,
+        The format of frames without a header on standard input: ``"WIDTHxHEIGHT:LAYOUT"`` or, with a rate,
         ``"640x480:gray16le:30000/1001"``; the layout is gray, gray16le, rgb24 or rgb48le.
 
     Returns
     -------
     Video
-        Iterable as often as wanted (standard input once), with ``size``, ``channels``, ``dtype``, ``rate``, ``count``,
-        ``timestamps``. Frames are (H, W) or (H, W, C), uint8 or uint16 from containers (more than 8 bits are scaled
-        to 16), and as stored from stacks.
+        An iterable of frames, any number of times (standard input once), with ``size``, ``channels``, ``dtype``,
+        ``rate``, ``count``, ``timestamps`` and ``details``. Frames are (H, W) or (H, W, C); from containers uint8 or
+        uint16 (more than 8 bits are scaled to 16), from stacks as stored.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     InputError
-        If it is not a video, now, or is found to be damaged, while iterating.
+        If it is not a video or, while iterating, if it is damaged.
     ParameterError
-        If the name's ending is not known, or `start` or `end` is given and the frames have no times.
+        If the name's ending is not known, or `start` or `end` is given and frames have no times.
+    DtypeError
+        If `path` is not a path.
 
     Examples
     --------
@@ -121,38 +123,37 @@ def write(
     raw: bool = False,
     fps: float | Fraction | None = None,
 ) -> int:
-    """Write frames to a file, whole or not at all: under a temporary name beside it, then renamed.
+    """Write frames to a file, completely or not at all: under a temporary name, which is renamed at the end.
 
     file = frame 0, frame 1, ...
 
     Parameters
     ----------
     path : path
-        As for `read`; the ending chooses the format. The text ``"-"`` is standard output, where frames appear as they
-        come, in y4m with the source's chroma and depth, until nobody reads them any more. H.264 in
-        mp4, mov and mkv, VP9 in webm; lossless FFV1 in avi, and in mkv for uint16. A format that would not keep the
-        frames' dtype refuses them.
+        As for `read`; the ending chooses the format: H.264 in mp4, mov and mkv, VP9 in webm; lossless FFV1 in avi, and
+        in mkv for uint16. A format that would not keep the frames' dtype refuses them. ``"-"`` is standard output, in
+        y4m with the source's chroma and depth, until the reader closes the pipe.
     frames : array or iterable of frames
         Frames (H, W) or (H, W, C) of one shape and dtype.
     like : Video, optional
-        The source, whose rate, timestamps, depth and colour tags are kept, and whose sound and subtitles are copied.
+        The source whose rate, timestamps, depth and colour tags are kept, and whose sound and subtitles are copied.
     rate : number or Fraction, optional
         Frames per second, > 0, instead of those of `like`. Default without either: 25.
     force : bool
         Overwrite an existing file.
     codec : {"h264", "hevc", "vp9", "av1", "ffv1"}, optional
-        Of containers. Default: by the ending.
+        For containers. Default: by the ending.
     crf : int, optional
-        Quality of a codec that loses some, less is better, within what that codec takes.
+        Quality of a lossy codec, lower is better; the range depends on the codec.
     lossless : bool
-        Keep every value of the frames as it is, or refuse.
+        Keep every value of the frames, or refuse.
     made : dict, optional
-        How the frames were made, for the file's metadata where the format has room. It is read when the first frame
-        has come.
+        How the frames were made, for the file's metadata where the format supports them. It is read after the first
+        frame has come.
     report : dict, optional
-        Receives what the writer could not keep.
+        Receives the metadata that could not be kept, and warnings.
     raw : bool
-        Write plain frames to standard output, without a header; the report then tells how to read them.
+        Write frames without a header to standard output; the report then says how to read them.
     fps : number or Fraction, optional
         The former name of `rate`; deprecated.
 
@@ -166,7 +167,9 @@ def write(
     FileExistsError
         If the output exists and `force` is not given.
     ParameterError
-        If the format does not hold such frames, or `rate` is out of range.
+        If the format does not support such frames, or `rate` is out of range.
+    DtypeError
+        If `path` is not a path, or `frames` are no frames.
     InputError
         If there is no frame, or frames differ.
     OutputError
@@ -210,9 +213,9 @@ def write_checked(
 def write_together(
     paths: Sequence[Path], rows: Iterable[Sequence[Array | None]], *, like: FileVideo | None = None, force: bool = False
 ) -> list[int]:
-    """Write several files in one pass, all of them or none: a row holds for each path its next frame, or None.
+    """Write several files in one pass, all of them or none; return their numbers of frames.
 
-    The numbers of frames written are returned.
+    A row holds for each path its next frame, or None.
     """
     if len({path.resolve() for path in paths}) < len(paths):
         raise ParameterError(f"two outputs have one name: {', '.join(map(str, paths))}")
@@ -225,7 +228,7 @@ def write_together(
     with contextlib.ExitStack() as stack:
         temporaries = [stack.enter_context(whole(path, force)) for path in paths]
         counts = all_behind(list(map(consumer, temporaries, outputs)), rows, containers.WAITING)
-        for path in paths:  # Before the first of them is given its name.
+        for path in paths:  # All of them, before the first is renamed.
             check_output(path, force)
     return counts
 
@@ -250,7 +253,7 @@ def _fill(
         raise OutputError(fault.errno, f"{path} could not be written: {fault.strerror or fault}") from fault
     except InputError as fault:
         if temporary.exists() and str(temporary) in str(fault):
-            raise OutputError(errno.EIO, f"{path} could not be read again after it was written: {fault}") from fault
+            raise OutputError(errno.EIO, f"{path} could not be read again after writing: {fault}") from fault
         raise
     if found != written:
         raise OutputError(errno.EIO, f"{path}: {written} frames were written, but {found} are in the file")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -34,7 +34,12 @@ class Choice:
     @property
     def is_everything(self) -> bool:
         """Whether all frames are wanted."""
-        return self.start is None and self.end is None and not self.first and self.last is None
+        return self.start is None and not self.first and self.is_to_the_end
+
+    @property
+    def is_to_the_end(self) -> bool:
+        """Whether the last frame is wanted."""
+        return self.end is None and self.last is None
 
     def wants(self, index: int, after: Fraction | None) -> bool:
         """Tell whether a frame with this number and time after the first frame is wanted."""
@@ -204,6 +209,25 @@ class Target:
     def channels(self) -> int:
         """1 for frames (H, W), C for frames (H, W, C)."""
         return 1 if self.first.ndim == 2 else self.first.shape[2]
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The metadata of the source, if there is one."""
+        return self.like.details if self.like else {}
+
+    def check_frames(self, name: str, dtypes: Sequence[str], channels: Sequence[int]) -> None:
+        """Raise unless the format called `name` holds frames of this dtype and number of channels."""
+        if self.first.dtype not in dtypes or self.channels not in channels:
+            allowed = f"{' or '.join(dtypes)} frames with {' or '.join(map(str, channels))} channels"
+            raise ParameterError(
+                f"{name} holds {allowed}; these are {self.first.dtype} with {self.channels}: write .tiff or .npy, "
+                "which hold them as they are"
+            )
+
+    def check_uncompressed(self, name: str) -> None:
+        """Raise if a codec or its quality is chosen for a format without compression."""
+        if self.encoding.codec is not None or self.encoding.crf is not None:
+            raise ParameterError(f"{name} is not compressed and takes no codec or crf")
 
     def warn(self, text: str) -> None:
         """Add a warning to the report."""

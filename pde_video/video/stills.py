@@ -154,12 +154,8 @@ def _as_array(image: Any) -> Array:
 
 def write_stills(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Write one picture to `temporary`, or a sequence into the folder `temporary`; return the number of frames."""
-    dtype, channels = target.first.dtype, target.channels
-    jpeg = target.path.suffix.lower() != ".png"
-    if dtype not in ((np.uint8,) if jpeg else (np.uint8, np.uint16)) or channels not in ((1, 3) if jpeg else (1, 3, 4)):
-        raise ParameterError(
-            f"{target.path.suffix} does not hold {dtype} frames with {channels} channels; write .tiff or .npy"
-        )
+    jpeg = target.suffix != ".png"
+    target.check_frames(target.suffix, ("uint8",) if jpeg else ("uint8", "uint16"), (1, 3) if jpeg else (1, 3, 4))
     many, count, said = is_pattern(target.path), 0, _said(target)
     for count, frame in enumerate(frames, 1):
         if not many and count == 2:
@@ -174,7 +170,7 @@ def write_stills(target: Target, frames: Iterator[Array], temporary: Path) -> in
 
 def _said(target: Target) -> dict[str, Any]:
     """Return the metadata to write: those of the source that still hold."""
-    details = target.like.details if target.like else {}
+    details = target.details
     said: dict[str, Any] = {"comment": details.get("comment", "")}
     if target.made:
         said["comment"] = f"{said['comment']} {MARK}{target.made}".strip()

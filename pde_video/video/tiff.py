@@ -267,7 +267,7 @@ def _head(target: Target, facts: dict[str, Any]) -> dict[str, Any]:
 
 def _kept(target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the axes and units of the source, and the resolution, as far as they hold for frames of this size."""
-    facts = {} if target.like is None else dict(target.like.details)
+    facts = dict(target.details)
     if target.known_rate is not None:
         facts["interval"] = 1 / target.known_rate
     if target.like is not None and target.size != target.like.size and set(_LENGTHS) & set(facts):
