@@ -281,7 +281,7 @@ def test_directories_that_go_round_in_a_circle_are_refused(tmp_path):
     (tags,) = struct.unpack_from("<H", data, places[-1])
     struct.pack_into("<I", data, places[-1] + 2 + 12 * tags, places[110])
     path.write_bytes(data)
-    with pytest.raises(pv.InputError, match="earlier one again"):
+    with pytest.raises(pv.InputError, match="earlier page again"):
         pv.read(path)
 
 
