@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
-from pde_video.errors import InputError, ParameterError
+from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.protocols import Array
 
 
@@ -27,6 +29,14 @@ def check_whole(at_least: int, **values: float) -> None:
         whole = isinstance(value, (int, float, np.number)) and math.isfinite(value) and value == int(value)
         if isinstance(value, bool) or not whole or value < at_least:
             raise ParameterError(f"{name} is {value!r}; it must be a whole number of at least {at_least}")
+
+
+def check_path(remedy: str, **values: Any) -> None:
+    """Raise DtypeError, with what to do instead, unless every value is a path."""
+    for name, value in values.items():
+        if not isinstance(value, str | os.PathLike):
+            what = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+            raise DtypeError(f"{name} is {what}; it must be a path: {remedy}")
 
 
 def first_frame(video: Iterable[Array]) -> tuple[Array, Iterator[Array]]:

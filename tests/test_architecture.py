@@ -106,9 +106,7 @@ def test_public_functions_document_what_users_need():
     for name in pde_video.__all__:
         thing = getattr(pde_video, name)
         if callable(thing) and not isinstance(thing, type):
-            missing = [
-                part for part in ("Parameters\n", "Raises\n", "References\n", "Examples\n") if part not in thing.__doc__
-            ]
+            missing = [part for part in ("Parameters\n", "Raises\n", "Examples\n") if part not in thing.__doc__]
             assert not missing, f"{name} lacks {missing}"
 
 

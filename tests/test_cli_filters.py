@@ -65,7 +65,7 @@ def asked(call, monkeypatch):
 @pytest.fixture
 def clip(tmp_path, rng) -> Path:
     path = tmp_path / "in.avi"
-    pv.write(path, rng.integers(0, 256, (6, 24, 32), np.uint8), fps=25)
+    pv.write(path, rng.integers(0, 256, (6, 24, 32), np.uint8), rate=25)
     return path
 
 

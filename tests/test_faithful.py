@@ -56,12 +56,12 @@ def test_the_grey_mark_is_not_believed_of_a_file_that_somebody_coloured(tmp_path
 def test_colour_is_right_whatever_the_matrix(tmp_path):
     colours = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200], [200, 200, 40]], np.uint8)
     picture = np.repeat(np.repeat(colours[None], 32, 0), 16, 1)
-    for name, matrix in (("bt709", 1), ("smpte170m", 6), ("bt2020nc", 9)):
+    for name in ("bt709", "smpte170m", "bt2020nc"):
         pv.write(tmp_path / "rgb.avi", picture[None], force=True)
         path = tmp_path / f"{name}.mp4"
         scale = f"scale=out_color_matrix={name.removesuffix('nc')}:out_range=tv,format=yuv444p"
         ffmpeg("-i", tmp_path / "rgb.avi", "-vf", scale, "-colorspace", name, "-crf", 5, path)
-        assert pv.read(path).details["matrix"] == matrix
+        assert pv.read(path).details["matrix"] == name
         assert np.abs(next(iter(pv.read(path))).astype(int) - picture).max() <= 8
         pv.run(path, tmp_path / "again.mp4", force=True)
         assert (
@@ -143,7 +143,7 @@ def test_sound_is_copied_or_reported(clips, tmp_path):
 
 def test_a_matroska_clock_of_milliseconds_keeps_the_exact_rate(tmp_path):
     video = np.zeros((40, 16, 16, 3), np.uint8)
-    pv.write(tmp_path / "in.mkv", video, fps=Fraction(30000, 1001))
+    pv.write(tmp_path / "in.mkv", video, rate=Fraction(30000, 1001))
     pv.run(tmp_path / "in.mkv", tmp_path / "out.mp4")
     out = pv.read(tmp_path / "out.mp4")
     assert (out.rate, len(list(out))) == (Fraction(30000, 1001), 40)

@@ -153,7 +153,7 @@ def test_black_stays_black_and_white_white(tmp_path, name, colour):
 
 @pytest.mark.parametrize("name", ["v.mp4", "v.mov", "v.avi"])
 def test_the_rate_is_kept_exactly(tmp_path, name):
-    pv.write(tmp_path / name, smooth(frames=30), fps=NTSC)
+    pv.write(tmp_path / name, smooth(frames=30), rate=NTSC)
     assert pv.read(tmp_path / name).rate == NTSC
     pv.run(tmp_path / name, tmp_path / f"again.{ending(name)}")
     assert pv.read(tmp_path / f"again.{ending(name)}").rate == NTSC
@@ -161,7 +161,7 @@ def test_the_rate_is_kept_exactly(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["v.mp4", "v.mov", "v.mkv", "v.webm", "v.avi", "v.gif"])
 def test_a_constant_video_keeps_all_its_frames(tmp_path, name):
-    assert pv.write(tmp_path / name, np.full((10, HEIGHT, WIDTH, 3), 77, np.uint8), fps=25) == 10
+    assert pv.write(tmp_path / name, np.full((10, HEIGHT, WIDTH, 3), 77, np.uint8), rate=25) == 10
     video = pv.read(tmp_path / name)
     restored = np.stack(list(video))
     assert len(restored) == 10
@@ -369,19 +369,19 @@ def test_an_unknown_ending_is_refused(tmp_path, name):
     assert content(tmp_path) == {name: b"text"}
 
 
-@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
-def test_a_rate_that_is_none_is_refused(tmp_path, fps):
-    with pytest.raises(pv.ParameterError, match="fps"):
-        pv.write(tmp_path / "v.avi", smooth(), fps=fps)
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_refused(tmp_path, rate):
+    with pytest.raises(pv.ParameterError, match="rate"):
+        pv.write(tmp_path / "v.avi", smooth(), rate=rate)
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("fps", [100, 240, 2000])
+@pytest.mark.parametrize("rate", [100, 240, 2000])
 @pytest.mark.parametrize("name", ["v.gif", "v.avi", "v.mkv", "v.webm", "v.mp4"])
-def test_a_very_high_rate_keeps_all_frames_or_is_refused(tmp_path, name, fps):
+def test_a_very_high_rate_keeps_all_frames_or_is_refused(tmp_path, name, rate):
     # GIF counts hundredths of a second, Matroska thousandths.
     try:
-        pv.write(tmp_path / name, random(), fps=fps)
+        pv.write(tmp_path / name, random(), rate=rate)
     except pv.ParameterError:
         assert os.listdir(tmp_path) == []
     else:
@@ -495,9 +495,75 @@ def test_one_channel_is_grey(tmp_path, name):
     assert np.abs(read[..., 0].astype(int) - video).max() <= (3 if name == "out.mp4" else 0)
 
 
+def test_the_former_name_of_the_rate_is_deprecated(tmp_path):
+    with pytest.warns(DeprecationWarning, match="called rate") as caught:
+        pv.write(tmp_path / "v.avi", smooth(), fps=NTSC)
+    assert caught[0].filename == __file__
+    assert pv.read(tmp_path / "v.avi").rate == NTSC
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda path: pv.write(smooth(), path), r"shape \(7, 45, 61\).*path first, then the frames"),
+        (lambda path: pv.write(path, str(path)), "write\\('out.mp4', read\\('in.mp4'\\)\\)"),
+        (lambda path: pv.write(path, 3), "frames are 3"),
+        (lambda path: pv.read(smooth()), "is given to filters as it is"),
+        (lambda path: pv.run(smooth(), path), r"src is an array.*call the filter: denoise\(video\)"),
+        (lambda path: pv.run(path, pv.denoise), "dst is a function"),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_refused_with_what_to_do(tmp_path, call, told):
+    with pytest.raises(TypeError, match=told):
+        call(tmp_path / "v.avi")
+    assert content(tmp_path) == {}
+
+
+def test_an_output_is_checked_once_before_the_work_and_once_at_the_rename(tmp_path, monkeypatch):
+    from pde_video.video import formats, outputs
+
+    events, check = [], outputs.check_output
+
+    def counted(*arguments):
+        events.append("check")
+        check(*arguments)
+
+    def noted(frames):
+        events.append("work")
+        yield from frames
+
+    pv.write(tmp_path / "in.avi", smooth())
+    for module in (formats, outputs):
+        monkeypatch.setattr(module, "check_output", counted)
+    pv.run(tmp_path / "in.avi", tmp_path / "out.avi", noted)
+    assert events == ["check", "work", "check"]
+
+
+@pytest.mark.parametrize("name", ["v.mp4", "v.mkv", "v.avi", "v.y4m", "v.tif"])
+def test_the_duration_is_known_where_the_rate_is(tmp_path, name):
+    pv.write(tmp_path / name, smooth(), rate=20)
+    assert pv.read(tmp_path / name).details["duration"] == pytest.approx(FRAMES / 20, abs=1e-3)
+
+
+def test_verify_says_what_it_compared_the_frames_with(tmp_path):
+    from pde_video.jobs.again import verify
+
+    for name, declared in (("v.mp4", {"declared": FRAMES}), ("v.mkv", {"declared_seconds": FRAMES / 20})):
+        pv.write(tmp_path / name, smooth(), rate=20)
+        found = verify(tmp_path / name)
+        assert {key: value for key, value in found.items() if key.startswith("declared")} == declared
+
+
+@pytest.mark.parametrize("kind", ["range", "matrix", "primaries", "transfer"])
+def test_every_colour_tag_has_a_name_that_stands_for_it(kind):
+    from pde_video.video.colour_tags import tag_name, tag_number
+
+    assert [tag_number(kind, tag_name(kind, number)) for number in range(256)] == list(range(256))
+
+
 def test_a_time_is_the_decimal_number_that_it_looks_like(tmp_path):
     path = tmp_path / "ten_fps.avi"
-    pv.write(path, np.arange(20, dtype=np.uint8)[:, None, None] * np.ones((1, 16, 16), np.uint8), fps=10)
+    pv.write(path, np.arange(20, dtype=np.uint8)[:, None, None] * np.ones((1, 16, 16), np.uint8), rate=10)
     for k in range(1, 19):
         assert int(next(iter(pv.read(path, start=k / 10)))[0, 0]) == k  # 0.1 in binary is above one tenth.
         assert sum(1 for _ in pv.read(path, end=k / 10)) == k

@@ -24,7 +24,7 @@ HEAT = [{"filter": "heat", "time": 0.5}]
 @pytest.fixture
 def clip(tmp_path, rng) -> Path:
     path = tmp_path / "in.mkv"
-    pv.write(path, rng.integers(0, 256, (12, 16, 24, 3), np.uint8), fps=25, lossless=True)
+    pv.write(path, rng.integers(0, 256, (12, 16, 24, 3), np.uint8), rate=25, lossless=True)
     return path
 
 

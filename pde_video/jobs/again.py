@@ -76,7 +76,10 @@ def verify(path: str | Path) -> dict[str, Any]:
     if video.count not in (None, frames):
         raise InputError(f"{path}: it declares {video.count} frames, but {frames} can be decoded")
     digest = fingerprint(path) if path.exists() else None
-    facts = {"frames": frames, "declared": video.count, "sha256": digest, "sidecar": "none"}
+    # Matroska declares no number of frames; reading has compared its duration.
+    unnumbered = video.count is None and "duration" in video.details
+    declared = {"declared_seconds": video.details["duration"]} if unnumbered else {"declared": video.count}
+    facts = {"frames": frames, **declared, "sha256": digest, "sidecar": "none"}
     beside = sidecar_of(path)
     if beside.exists():
         told = _in_sidecar(beside)

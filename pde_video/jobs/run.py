@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pde_video.checks import check_path
 from pde_video.filters.filter import Bound, as_filter, pipeline
 from pde_video.protocols import Array
-from pde_video.video.files import format_of, read, write
-from pde_video.video.outputs import check_distinct, check_output
-from pde_video.video.pipes import check_standard_output, is_standard
+from pde_video.video.files import read, write_checked
+from pde_video.video.formats import checked_output
 from pde_video.video.provenance import fingerprint
 from pde_video.video.source import FileVideo
 
@@ -63,31 +63,21 @@ def run(
     ParameterError, OutputError
         As for `write`.
 
-    References
-    ----------
-    None.
-
     Examples
     --------
     >>> import pde_video as pv
     >>> pv.run("in.mp4", "out.mp4", pv.denoise)  # doctest: +SKIP
     """
-    if is_standard(dst):  # Before the input is waited for.
-        check_standard_output()
+    check_path("run goes from file to file; for arrays and streams call the filter: denoise(video)", src=src, dst=dst)
+    output = checked_output(dst, source=src, force=force, **(encoding or {}))  # Before the input is waited for.
     video = read(src, **(reading or {}))
-    source = video.path
-    if not is_standard(dst):
-        target = Path(dst)
-        format_of(target)
-        check_distinct(source, target)
-        check_output(target, force)
     report: dict[str, Any] = {}
-    facts = facts_of(source, filters, made) | {"report": report}
+    facts = facts_of(video.path, filters, made) | {"report": report}
     with contextlib.closing(iter(video)) as source_frames:  # Filters that fail may hold on to it.
         frames = pipeline(*filters)(source_frames, report=report)
         if progress is not None:
             frames = progress(frames, video.count)
-        written = write(dst, frames, like=video, force=force, made=facts, report=report, **(encoding or {}))
+        written = write_checked(output, frames, like=video, made=facts, report=report)
     return completed(report, video, written)
 
 

@@ -1,1 +1,1 @@
-"""The only room that knows files and codecs."""
+"""Reading and writing video files."""

@@ -1,4 +1,4 @@
-"""What the description of a TIFF says of its axes and units: that of ImageJ, OME, or tifffile; read and written."""
+"""Axes and calibration in the descriptions of TIFF files, as ImageJ, OME and tifffile write them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COUNTS = ("ImageJ", "SCIFIO", "images", "channels", "slices", "frames", "hypers
 
 @dataclass
 class Described:
-    """What a description says: the leading axes with their lengths, and what is measured along them."""
+    """The content of a description: the leading axes with their lengths, and their calibration."""
 
     kind: str = "plain"
     leading: dict[str, int] = field(default_factory=dict)
@@ -34,12 +34,12 @@ class Described:
 
     @property
     def pages(self) -> int:
-        """The number of pictures that are declared."""
+        """The declared number of pictures."""
         return math.prod(self.leading.values())
 
 
 def described(page: Any, where: str) -> Described:
-    """Return what the first page of a TIFF says, in the order of preference of those who write such files."""
+    """Return the content of the first page's description."""
     text = page.description
     if text[-10:].strip().endswith("OME>"):
         return _from_ome(text, page.samplesperpixel, where)
@@ -51,7 +51,7 @@ def described(page: Any, where: str) -> Described:
 
 
 def free_text(page: Any) -> str:
-    """Return the description, if it is one for people to read."""
+    """Return the description if it is plain text."""
     known = page.description[-10:].strip().endswith("OME>") or page.imagej_description or page.shaped_description
     return "" if known else page.description.strip()
 
@@ -65,25 +65,30 @@ def _from_imagej(text: str, page: Any) -> Described:
     facts: dict[str, Any] = {"imagej": {key: text for key, text in said.items() if key not in _COUNTS}}
     if unit := said.get("unit"):
         facts["unit"] = _NAMES.get(unit, unit)
-        sides = [page.tags.get(name) for name in ("XResolution", "YResolution")]
-        if all(side is not None and len(side.value) == 2 and min(side.value) > 0 for side in sides):
-            facts["pixel_size"] = [side.value[1] / side.value[0] for side in sides]
+        if sides := resolution_of(page):
+            facts["pixel_size"] = [length / pixels for pixels, length in sides]
     if spacing := positive(said.get("spacing")):
         facts["spacing"] = float(spacing)
-    interval, rate = positive(said.get("finterval")), positive(said.get("fps"))
-    if interval := interval or (1 / rate if rate else None):
+    if interval := _interval(said):
         facts["interval"] = interval
     return Described("imagej", leading, facts)
 
 
+def resolution_of(page: Any) -> list[list[int]] | None:
+    """Return the resolution along x and y, each as a numerator and a denominator, if the page tells it."""
+    sides = [page.tags.get(name) for name in ("XResolution", "YResolution")]
+    told = all(side is not None and len(side.value) == 2 and min(side.value) > 0 for side in sides)
+    return [list(side.value) for side in sides] if told else None
+
+
 def _from_ome(text: str, samples: int, where: str) -> Described:
     try:
-        # Without a document type there are no entities, which a few bytes can make endless.
+        # Entities, by which a few bytes can fill the memory, need a document type.
         root = None if "<!DOCTYPE" in text else ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as fault:
         raise InputError(f"{where}: the OME description is damaged ({fault})") from fault
     if root is None:
-        raise InputError(f"{where}: the OME description holds a document type, as no microscope writes it")
+        raise InputError(f"{where}: the OME description holds a document type, which is refused")
     pixels = root.findall("{*}Image/{*}Pixels")
     names = {one.get("FileName") for one in root.iter() if one.tag.endswith("}UUID") and one.get("FileName")}
     if len(names) > 1 or root.find("{*}BinaryOnly") is not None:
@@ -140,13 +145,17 @@ def _from_shaped(text: str, page: Any) -> Described:
     sides = said.get("pixel_size")
     if isinstance(sides, list) and len(sides) == 2 and all(positive(side) for side in sides):
         facts["pixel_size"] = sides
-    rate = positive(said.get("fps"))
-    interval = positive(said.get("interval")) or positive(said.get("finterval")) or (1 / rate if rate else None)
-    if interval:
+    if interval := _interval(said):
         facts["interval"] = interval
     leading = {axis: n for axis, n in zip(axes, lengths, strict=False) if n > 1}
     leading = leading or dict(zip(axes, lengths, strict=False)) or {"I": 1}
     return Described("shaped", leading, facts)
+
+
+def _interval(said: dict[str, Any]) -> Fraction | None:
+    """Return the seconds between two frames."""
+    rate = positive(said.get("fps"))
+    return positive(said.get("interval")) or positive(said.get("finterval")) or (1 / rate if rate else None)
 
 
 def _whole(text: str | None) -> int:
@@ -155,7 +164,7 @@ def _whole(text: str | None) -> int:
 
 
 def positive(value: Any) -> Fraction | None:
-    """Return a positive number as it is written, without rounding, or None."""
+    """Return a positive number exactly as written, or None."""
     try:
         number = Fraction(str(value)) if len(str(value)) < 40 else None
     except (ValueError, ZeroDivisionError):
@@ -164,7 +173,7 @@ def positive(value: Any) -> Fraction | None:
 
 
 def fits_imagej(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    """Tell whether ImageJ has such frames."""
+    """Tell whether ImageJ supports such frames."""
     colour = len(shape) == 3
     return dtype.name == "uint8" if colour and shape[2] == 3 else not colour and dtype.name in _IMAGEJ
 
@@ -196,7 +205,7 @@ def ome_text(axis: str, count: int, first: np.ndarray[Any, Any], facts: dict[str
         said |= {"TimeIncrement": float(interval), "TimeIncrementUnit": "s"}
     samples = first.shape[2] if first.ndim == 3 else 1
     axes = (axis if axis in "TZ" else "T") + ("YXS" if first.ndim == 3 else "YX")
-    # The same for the same contents: what is made twice is to be equal.
+    # Equal files for equal contents.
     name = uuid.uuid5(uuid.NAMESPACE_URL, f"{first.shape}{axes}{said}")
     document = tifffile.OmeXml(Creator="pde_video", UUID=str(name))
     stored = (count, 1, 1, first.shape[0], first.shape[1], samples)

@@ -1,12 +1,12 @@
-"""Checksums of FFV1, which FFmpeg's decoder compares, but does not tell of."""
+"""Checksums of FFV1. FFmpeg's decoder compares them, but does not report a mismatch."""
 
 from __future__ import annotations
 
 import zlib
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_WITH, _WITHOUT = 8, 3  # Bytes at the end of a slice: its size in three, and with checksums a status and four more.
-_STARTS = (0, 0x7A8C4079)  # What the checksum starts from, by the format's version, and ends at if all is well.
+_WITH, _WITHOUT = 8, 3  # Bytes at the end of a slice: three of its size; with checksums one of status and four more.
+_STARTS = (0, 0x7A8C4079)  # Start values by version of the format; an undamaged slice also ends at its start value.
 
 
 def is_whole(packet: bytes) -> bool:
@@ -18,7 +18,7 @@ def is_whole(packet: bytes) -> bool:
 
 
 def _slices(packet: bytes, tail: int) -> list[bytes] | None:
-    """Return the slices of a frame, found from its end, or None if their sizes do not add up to it."""
+    """Return the slices of a frame, found from its end, or None if their sizes do not add up."""
     found, end = [], len(packet)
     while end > 0:
         size = int.from_bytes(packet[end - tail : end - tail + 3], "big") + tail
@@ -30,7 +30,7 @@ def _slices(packet: bytes, tail: int) -> list[bytes] | None:
 
 
 def _checksum(data: bytes, start: int) -> int:
-    """Return the CRC of the polynomial 0x04C11DB7, highest bit first: zlib's, with all bits the other way round."""
+    """Return the CRC with the polynomial 0x04C11DB7, highest bit first: zlib's with all bits reversed."""
     return _mirrored(~zlib.crc32(data.translate(_REVERSED), ~_mirrored(start) & 0xFFFFFFFF) & 0xFFFFFFFF)
 
 

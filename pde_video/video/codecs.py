@@ -1,4 +1,4 @@
-"""Which codec keeps the frames, and in which of its pixel formats."""
+"""The choice of a codec, pixel format and options for frames in a container."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import av
 import numpy as np
 
 from pde_video.errors import ParameterError
+from pde_video.video.colour_tags import FULL, UNKNOWN, tag_number
 from pde_video.video.source import Target
-from pde_video.video.yuv_planes import FULL, known_matrix
+from pde_video.video.yuv_planes import known_matrix
 
 H264 = ("libx264", {"crf": "16", "preset": "medium"})
-_HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format's clock can tell apart.
+_HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format's clock can count.
 _ALSO_CALLED = {"h265": "hevc", "x265": "hevc", "libx265": "hevc", "x264": "h264", "libx264": "h264", "avc": "h264"}
 _ANY = ("420", "422", "444")
+_HEVC = {"preset": "medium", "x265-params": "log-level=none"}
 
 
 @dataclass(frozen=True)
 class Form:
-    """How frames are kept: their layout, the codec, its pixel format and options, colour matrix and range."""
+    """How to encode frames: their layout, the codec, its pixel format and options, colour matrix and range."""
 
     layout: str
     codec: str
@@ -31,34 +33,26 @@ class Form:
 
     @property
     def is_yuv(self) -> bool:
-        """Whether colours are kept as luma and chroma."""
+        """Whether colours are stored as luma and chroma."""
         return self.pixel.startswith("yuv")
 
 
 @dataclass(frozen=True)
 class _Lossy:
-    """A codec that loses some: FFmpeg's encoder, its usual crf, and what it takes by bits."""
+    """A lossy codec: FFmpeg's encoder, its default and highest crf, and its chroma formats for each depth."""
 
     encoder: str
     crf: int
     highest: int
     options: dict[str, str]
     chroma: dict[int, tuple[str, ...]]
-    even: bool = False  # Whether sides that are halved must be even.
-    least: int = 1  # Pixels that a side must have.
+    even: bool = False  # Whether subsampled sides must be even.
+    least: int = 1  # Smallest side in pixels.
 
 
 _LOSSY = {
     "h264": _Lossy(H264[0], int(H264[1]["crf"]), 51, {"preset": "medium"}, {8: _ANY, 10: _ANY}, even=True),
-    "hevc": _Lossy(
-        "libx265",
-        16,
-        51,
-        {"preset": "medium", "x265-params": "log-level=none"},
-        {8: _ANY, 10: _ANY, 12: _ANY},
-        even=True,
-        least=16,
-    ),
+    "hevc": _Lossy("libx265", 16, 51, _HEVC, {8: _ANY, 10: _ANY, 12: _ANY}, even=True, least=16),
     "vp9": _Lossy("libvpx-vp9", 20, 63, {"b": "0", "row-mt": "1", "cpu-used": "4"}, {8: _ANY}),
     "av1": _Lossy("libsvtav1", 20, 63, {"preset": "6"}, {8: ("420",), 10: ("420",)}, least=16),
 }
@@ -74,13 +68,9 @@ _HOLDS: dict[str, tuple[str, ...]] = {
 
 
 def choose(target: Target) -> Form:
-    """Return what keeps the frames best in this container, or refuse them."""
+    """Return the best way to encode the frames in this container, or refuse them."""
     channels, dtype, suffix = target.channels, target.first.dtype, target.suffix
-    if dtype not in (np.uint8, np.uint16) or channels not in (1, 3):
-        raise ParameterError(
-            f"{suffix} holds uint8 or uint16 frames with 1 or 3 channels; these are {dtype} with {channels}: "
-            "write .tiff or .npy, which hold them as they are"
-        )
+    target.check_frames(suffix, ("uint8", "uint16"), (1, 3))
     highest = _HIGHEST_RATE.get(suffix)
     if highest is not None and target.rate > highest:
         raise ParameterError(
@@ -96,7 +86,7 @@ def choose(target: Target) -> Form:
         return Form(layout, "gif", "gray" if channels == 1 else "pal8", {})
     if codec == "ffv1":
         pixel = {"gray": "gray", "gray16le": "gray16le", "rgb24": "bgr0", "rgb48le": "gbrp16le"}[layout]
-        slices = {"slices": "1"} if min(target.size) < 4 else {}  # What cannot be cut in four.
+        slices = {"slices": "1"} if min(target.size) < 4 else {}  # Too small for four slices.
         return Form(layout, "ffv1", pixel, {"level": "3", "slicecrc": "1", **slices})
     if target.encoding.lossless:
         return _lossless(target, codec, layout)
@@ -104,15 +94,15 @@ def choose(target: Target) -> Form:
 
 
 def _bits(target: Target) -> int:
-    """Return how many bits are to be kept: of a source of 9 to 12 bits, no more than it has."""
+    """Return how many bits to keep: from a source of 9 to 12 bits, no more than it has."""
     if target.first.dtype == np.uint8:
         return 8
-    source = target.like.details.get("bits", 16) if target.like else 16
+    source = target.details.get("bits", 16)
     return 16 if source > 12 or target.channels == 1 else 10 if source <= 10 else 12
 
 
 def _codec(target: Target, bits: int) -> str:
-    """Return the codec that was asked for, or the one that suits the container."""
+    """Return the codec that was asked for, or the container's default."""
     suffix, asked = target.suffix, target.encoding
     held = _HOLDS[suffix]
     if asked.codec is not None and asked.codec not in held:
@@ -124,7 +114,7 @@ def _codec(target: Target, bits: int) -> str:
             remedy = f"; here it is called {_ALSO_CALLED[asked.codec]}"
         raise ParameterError(f"the codec is {asked.codec!r}; {suffix} holds {allowed}{remedy}")
     if asked.lossless and asked.crf is not None:
-        raise ParameterError(f"crf is {asked.crf}, but lossless is asked for, too; give one of them")
+        raise ParameterError(f"crf is {asked.crf} although lossless is given; give one of them")
     if asked.codec is not None:
         codec = asked.codec
     elif suffix == ".gif":
@@ -132,13 +122,9 @@ def _codec(target: Target, bits: int) -> str:
     elif "ffv1" in held and (asked.lossless or bits == 16 or held == ("ffv1",)):
         codec = "ffv1"
     else:
-        codec = next(one for one in held if bits in _LOSSY[one].chroma) if _any_has(held, bits) else held[0]
+        codec = next((one for one in held if one in _LOSSY and bits in _LOSSY[one].chroma), held[0])
     _check_loss(target, codec, bits)
     return codec
-
-
-def _any_has(codecs: tuple[str, ...], bits: int) -> bool:
-    return any(bits in _LOSSY[one].chroma for one in codecs if one in _LOSSY)
 
 
 def _check_loss(target: Target, codec: str, bits: int) -> None:
@@ -166,24 +152,25 @@ def _lossy(target: Target, codec: str, layout: str, bits: int) -> Form:
     known, (height, width) = _LOSSY[codec], target.size
     if min(height, width) < known.least:
         raise ParameterError(f"frames are {height} × {width}; {codec} takes {known.least} × {known.least} or more")
-    details = target.like.details if target.like else {}
+    details = target.details
     chroma = _chroma(details.get("pixel_format", ""))
     if known.even and (width % 2 or (height % 2 and chroma == "420")):
         chroma = "444"  # Planes of half the size need even sides.
     if chroma not in known.chroma[bits]:
-        target.told.setdefault("warnings", []).append(f"{codec} keeps colours at half the resolution (4:2:0)")
+        target.warn(f"{codec} keeps colours at half the resolution (4:2:0)")
         chroma = known.chroma[bits][0]
     crf = target.encoding.crf if target.encoding.crf is not None else known.crf
     if codec == "av1":
-        os.environ.setdefault("SVT_LOG", "1")  # Faults only: it writes to standard error.
+        os.environ.setdefault("SVT_LOG", "1")  # Print errors only.
     pixel = f"yuv{chroma}p" + ("" if bits == 8 else f"{bits}le")
     full = target.channels == 1 or details.get("range") == FULL
     form = Form(layout, known.encoder, pixel, {"crf": str(crf), **known.options})
-    return replace(form, matrix=known_matrix(details.get("matrix", -1), height), full=full)
+    matrix = known_matrix(tag_number("matrix", details.get("matrix", UNKNOWN)), height)
+    return replace(form, matrix=matrix, full=full)
 
 
 def _lossless(target: Target, codec: str, layout: str) -> Form:
-    """Return what keeps every value of uint8: colours as they are, grey as luma of full range."""
+    """Return a lossless form for uint8: colours as RGB, grey as luma of full range."""
     options = {"h264": {"qp": "0", "preset": "medium"}, "vp9": {"lossless": "1", "row-mt": "1", "cpu-used": "4"}}[codec]
     if target.channels == 3:
         encoder, pixel = {"h264": ("libx264rgb", "rgb24"), "vp9": ("libvpx-vp9", "gbrp")}[codec]
@@ -193,5 +180,5 @@ def _lossless(target: Target, codec: str, layout: str) -> Form:
 
 
 def _chroma(pixel_format: str) -> str:
-    """Return how a source holds its colour planes; what has none of its own is kept at half the size."""
+    """Return the chroma subsampling of a source, 4:2:0 if it has none."""
     return next((one for one in _ANY if one in pixel_format), "420")

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pde_video.errors import InputError
 from pde_video.protocols import Array
 from pde_video.video import yuv_planes
 from pde_video.video.checksums import is_whole
+from pde_video.video.colour_tags import FULL, tag_name
 from pde_video.video.extents import cut_off
 from pde_video.video.opening import opened, reason
 from pde_video.video.overlap import ahead
@@ -27,11 +29,11 @@ av.logging.set_level(None)  # Faults are raised, not printed.
 
 SUFFIXES: tuple[str, ...] = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif")
 READ_ONLY = (".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv", ".3gp", ".mxf")
-GREY_MARK = "pde_video grey"  # In the comment of files whose codec has no grey: read the luma alone.
+GREY_MARK = "pde_video grey"  # In the comment of grey files whose codec has no grey: read the luma alone.
 _GREY_AS_LUMA = ("yuv420p", "yuvj420p", "yuv444p", "yuvj444p")
-# Colour matrices by their numbers in ITU-T H.273, and those by which the scaler knows them.
+# Colour matrices by their numbers in ITU-T H.273, and the scaler's numbers.
 _SCALER_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-# Side data of a frame that describe the whole video, and that PyAV does not write.
+# Side data of a frame that describe the whole video, which PyAV does not write.
 _NOT_WRITTEN = {
     "MASTERING_DISPLAY_METADATA": "mastering display (HDR)",
     "CONTENT_LIGHT_LEVEL": "content light level (HDR)",
@@ -39,11 +41,11 @@ _NOT_WRITTEN = {
     "DOVI_METADATA": "Dolby Vision",
 }
 _LOOKED_AT = 4096  # Bytes at the end of a GIF.
-WAITING = 4  # Frames that may wait between decoder and filters, and between these and the encoder.
+WAITING = 4  # Frames that may wait between decoder and filters, and between filters and encoder.
 
 
 def read_container(path: Path, choice: Choice) -> FileVideo:
-    """Return a video stream of a container, described but not decoded."""
+    """Return a video stream of a container as a video."""
     if path.suffix.lower() == ".gif":
         _check_end_of_gif(path)
     with opened(path, choice.max_pixels) as container:
@@ -52,11 +54,11 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
         if codec is None:
             raise InputError(f"{path}: the video stream's codec is not known")
         if codec.pix_fmt is None or not codec.width or not codec.height:
-            raise InputError(f"{path}: the video stream says no size or pixel format; the file may be cut off")
+            raise InputError(f"{path}: the video stream has no size or pixel format; the file may be cut off")
         pixel = codec.format
         first = _first_frame(container, stream)
         comment = _comment(container)
-        marked = GREY_MARK in comment and codec.color_range == yuv_planes.FULL
+        marked = GREY_MARK in comment and tag_name("range", int(codec.color_range)) == FULL
         grey = pixel.name.startswith("gray") or (marked and _is_neutral(first))
         alpha = any(c.is_alpha for c in pixel.components) and path.suffix.lower() != ".gif"
         bits = max(c.bits for c in pixel.components)
@@ -65,39 +67,40 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
         if first is not None and _orientation(first)[0]:
             height, width, aspect = width, height, 1 / aspect if aspect else None
         rate = stream.average_rate or stream.guessed_rate
-        made = found_in(comment)
+        end = _seconds(stream.metadata.get("DURATION"))
+        duration = end or (stream.duration and stream.duration * stream.time_base)
+        tags = {"matrix": codec.colorspace, "range": codec.color_range}
+        tags |= {"primaries": codec.color_primaries, "transfer": codec.color_trc}
+        details = {
+            "codec": codec.name,
+            "pixel_format": pixel.name,
+            "bits": bits,
+            **{kind: tag_name(kind, int(number)) for kind, number in tags.items()},
+            "aspect": Fraction(aspect) if aspect and aspect != 1 else None,
+            "time_base": Fraction(stream.time_base) if stream.time_base else None,
+            "duration": float(duration) if duration else None,
+            "stream_index": stream.index,
+            "video_streams": len(videos),
+            "other_streams": [s.type for s in container.streams if s.index != stream.index],
+            "side_data": _not_written(first),
+            "warnings": _warnings(first, videos, stream),
+            "comment": comment.partition(MARK)[0].strip(),
+            "made": found_in(comment),
+        }
         return FileVideo(
             path=path,
             size=(height, width),
             channels=1 if grey else 4 if alpha else 3,
             dtype=np.dtype(np.uint16 if bits > 8 else np.uint8),
-            decode=_decode,
+            decode=partial(_decode, end=end),
             rate=Fraction(rate) if rate else None,
             count=_declared(stream) or None,
-            details={
-                "codec": codec.name,
-                "pixel_format": pixel.name,
-                "bits": bits,
-                "matrix": int(codec.colorspace),
-                "range": int(codec.color_range),
-                "primaries": int(codec.color_primaries),
-                "transfer": int(codec.color_trc),
-                "aspect": Fraction(aspect) if aspect and aspect != 1 else None,
-                "time_base": Fraction(stream.time_base) if stream.time_base else None,
-                "duration": _seconds(stream.metadata.get("DURATION")),
-                "stream_index": stream.index,
-                "video_streams": len(videos),
-                "other_streams": [s.type for s in container.streams if s.index != stream.index],
-                "side_data": _not_written(first),
-                "warnings": _warnings(first, videos, stream),
-                "comment": comment.partition(MARK)[0].strip(),
-                **({} if made is None else {"made": made}),
-            },
+            details={key: value for key, value in details.items() if value not in (None, [], "")},
         )
 
 
 def _check_end_of_gif(path: Path) -> None:
-    """Refuse a GIF that does not end as one does; zeros may follow."""
+    """Refuse a GIF without the last byte of one; zeros may follow."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _LOOKED_AT))
         if not file.read().rstrip(b"\0").endswith(b";"):
@@ -109,13 +112,13 @@ def _not_written(frame: Any) -> list[str]:
 
 
 def _declared(stream: Any) -> int:
-    """Return how many packets of a stream the file declares, 0 if it does not say.
+    """Return the declared number of packets of a stream, 0 if there is none.
 
-    AVI counts ticks of its clock. A tick without a frame is an empty packet, of which there is no entry in its index.
+    AVI counts ticks of its clock; ticks without a frame are empty packets, which its index leaves out.
     """
     entries = stream.index_entries
     if stream.container.format.name == "avi" and len(entries) and 2 * entries[-1].timestamp >= stream.frames:
-        return len(entries)  # The file's own index, not one that grew from the first few packets.
+        return len(entries)  # The file's index, not one built from the first packets.
     return int(stream.frames)
 
 
@@ -125,13 +128,13 @@ def _check_declared(path: Path, declared: int, packets: int) -> None:
 
 
 def _seconds(clock: str | None) -> Fraction | None:
-    """Return what a Matroska tag such as 00:00:01.200000000 says."""
+    """Return the seconds of a Matroska tag such as 00:00:01.200000000."""
     match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", clock or "")
     return Fraction(match[1]) * 3600 + Fraction(match[2]) * 60 + Fraction(match[3]) if match else None
 
 
 def _video_stream(container: Any, path: Path, choice: Choice) -> tuple[Any, list[Any]]:
-    """Return the video stream that is chosen, or is the file's own choice, and all there are; no cover pictures."""
+    """Return the chosen video stream, or else the file's default, and all of them; cover pictures do not count."""
     videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not videos:
         raise InputError(f"{path}: the file has no video stream")
@@ -145,7 +148,7 @@ def _video_stream(container: Any, path: Path, choice: Choice) -> tuple[Any, list
 
 
 def _warnings(first: Any, videos: list[Any], chosen: Any) -> list[str]:
-    """Return what is to be said of a file that can be read."""
+    """Return warnings about a readable file."""
     found = []
     if len(videos) > 1:
         found.append(
@@ -154,7 +157,7 @@ def _warnings(first: Any, videos: list[Any], chosen: Any) -> list[str]:
         )
     if first is not None and first.interlaced_frame:
         found.append(
-            "the video is interlaced: filters take the two fields of a frame for one picture; deinterlace first"
+            "the video is interlaced: filters treat the two fields of a frame as one picture; deinterlace first"
         )
     return found
 
@@ -167,27 +170,26 @@ def _first_frame(container: Any, stream: Any) -> Any:
     try:
         return next(container.decode(stream), None)
     except av.error.FFmpegError:
-        return None  # The fault is raised, with the frame's number, when the file is decoded.
+        return None  # The error is raised with the frame's number when the file is decoded.
 
 
 def _is_neutral(frame: Any) -> bool:
-    """Tell whether a frame is luma of full range with colour planes that say grey, up to what a codec does to them."""
+    """Tell whether the colour planes of a frame are neutral, up to the losses of a codec."""
     if frame is None or frame.format.name not in _GREY_AS_LUMA:
         return False
     chroma = (np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width] for p in frame.planes[1:])
     return all(np.abs(plane.astype(np.int16) - 128).max() <= 4 for plane in chroma)
 
 
-def _decode(video: FileVideo) -> Decoded:
+def _decode(video: FileVideo, end: Fraction | None) -> Decoded:
     index, time, gap = -1, Fraction(0), 1 / (video.rate or Fraction(25))
     fault, choice = cut_off(video.path), video.choice
-    if fault and choice.end is None and choice.last is None and not choice.keep_partial:  # No hour's work in vain.
+    if fault and choice.is_to_the_end and not choice.keep_partial:  # Before hours of work.
         raise InputError(f"{video.path}: {fault}")
     with contextlib.closing(ahead(_decoded(video), WAITING)) as decoded:
         for index, (pixels, shown) in enumerate(decoded):
             gap, time = max(gap, shown - time) if index else gap, shown
             yield pixels, time
-    end = video.details["duration"]
     if index >= 0 and end is not None and time + 2 * gap < end:
         raise InputError(
             f"{video.path}: it declares {float(end):.2f} s, but the last frame that could be decoded is at "
@@ -200,7 +202,7 @@ def _decode(video: FileVideo) -> Decoded:
 
 
 def _decoded(video: FileVideo) -> Iterator[tuple[Array, Fraction]]:
-    """Yield frames and when they are shown."""
+    """Yield frames and their timestamps."""
     layout = (
         {1: "gray", 3: "rgb24", 4: "rgba"} if video.dtype == np.uint8 else {1: "gray16le", 3: "rgb48le", 4: "rgba64le"}
     )
@@ -217,9 +219,9 @@ def _decoded(video: FileVideo) -> Iterator[tuple[Array, Fraction]]:
 
 
 def _frames(container: Any, video: FileVideo) -> Iterator[Any]:
-    """Yield decoded frames; fail where one is damaged, or where fewer packets come than the file declares.
+    """Yield decoded frames; raise if one is damaged, or if there are fewer packets than declared.
 
-    Packets are counted, not frames: a clip that was trimmed without encoding holds packets that are not shown.
+    Packets are counted, not frames: a clip that was trimmed without encoding has packets that are not shown.
     """
     stream, _ = _video_stream(container, video.path, video.choice)
     stream.thread_type = "AUTO"
@@ -229,7 +231,7 @@ def _frames(container: Any, video: FileVideo) -> Iterator[Any]:
         for packet in container.demux(stream):
             damaged = bool(checked and packet.size and not is_whole(bytes(packet)))
             packets += packet.size > 0
-            for frame in stream.decode(None) if damaged else packet.decode():  # At the end: those under way.
+            for frame in stream.decode(None) if damaged else packet.decode():  # Damaged: the frames before it.
                 if frame.is_corrupt:
                     raise InputError(f"{video.path}: frame {index} is damaged")
                 yield frame
@@ -250,16 +252,16 @@ def _time(frame: Any, video: FileVideo, index: int) -> Fraction:
 def _to_array(frame: Any, target: str) -> Array:
     source = frame.format.name
     if target.startswith("gray") and not source.startswith("gray"):
-        # A grey picture stored as luma of full range: take that plane as it is.
+        # A grey picture stored as luma of full range.
         if not _is_neutral(frame):
-            raise InputError("a frame is in colour, but the first one and the file's comment say grey; encode it anew")
+            raise InputError("a frame is in colour, but the first one and the file's comment say grey; encode it again")
         plane = frame.planes[0]
         pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width].copy()
     elif source == target:
-        pixels = frame.to_ndarray().copy()  # The decoder may still predict others from its own.
+        pixels = frame.to_ndarray().copy()  # The decoder may still need its own for prediction.
     elif yuv_planes.is_known(source) and min(plane.line_size for plane in frame.planes) > 0:
         matrix = yuv_planes.known_matrix(int(frame.colorspace), frame.height)
-        full = source.startswith("yuvj") or frame.color_range == yuv_planes.FULL
+        full = source.startswith("yuvj") or tag_name("range", int(frame.color_range)) == FULL
         pixels = yuv_planes.to_rgb(frame, matrix, full)
     else:
         matrix = yuv_planes.known_matrix(int(frame.colorspace), frame.height)
@@ -268,7 +270,7 @@ def _to_array(frame: Any, target: str) -> Array:
 
 
 def _orientation(frame: Any) -> tuple[bool, bool, bool]:
-    """Return whether rows and columns are exchanged, and then rows and columns reversed, to show a frame upright."""
+    """Return whether to swap rows and columns, then to reverse rows, and columns, to show a frame upright."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return False, False, False
@@ -286,10 +288,7 @@ def _upright(pixels: Array, swapped: bool, rows: bool, columns: bool) -> Array:
 
 
 def count_frames(path: Path) -> int:
-    """Return the number of packets of the video stream: of a file just written, one a frame.
-
-    Raises `InputError` where a reader would.
-    """
+    """Return the number of packets of the video stream, in a file just written one per frame; raise as a reader."""
     with opened(path) as container:
         stream = container.streams.video[0]
         declared = _declared(stream)

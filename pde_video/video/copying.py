@@ -1,4 +1,4 @@
-"""Sound, subtitles and attachments: packets that go from one container into another as they are."""
+"""Copy sound, subtitles and attachments from one container into another, packet by packet."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from pde_video.video.opening import opened, reason
 from pde_video.video.source import FileVideo
 
 _COPIED = ("audio", "subtitle", "attachment")
-# Tags that say how the old file was written, or what is no longer so.
+# Tags about the encoding of the old file.
 _STALE = ("DURATION", "ENCODER", "_STATISTICS", "NUMBER_OF", "BPS", "ROTATE", "ALPHA_MODE")
 _OF_THE_FILE = ("COMMENT", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS", "ENCODER", "DURATION")
 _OF_THE_WHOLE = "TIMECODE"  # Wrong for a part.
-_REORDERED = 32  # Packets: more than any codec exchanges between decoding and showing.
-_UNFRAMING = "aac_adtstoasc"  # FFmpeg's filter for AAC that says what it is before each packet, as in MPEG-TS.
-# What a container says of a packet that it does not take; a full disk, say, is another matter.
+_REORDERED = 32  # Packets; no codec reorders more between decoding and display.
+_UNFRAMING = "aac_adtstoasc"  # FFmpeg's filter for AAC with a header before each packet, as in MPEG-TS.
+# Errors for a packet that a container does not support, unlike those of a full disk.
 _REFUSALS = (av.error.InvalidDataError, av.error.ArgumentError, av.error.PermissionError, av.error.PatchWelcomeError)
 
 
 class Companions:
-    """The other streams of a source, copied along with the video, packet by packet."""
+    """The other streams of a source, copied along with the video."""
 
     def __init__(self, source: FileVideo, output: Any, video: Any, cut_at: Fraction | None) -> None:
-        """Add to `output` the streams that it takes; `cut_at` is the time that is to become 0, if any.
+        """Add to `output` the streams that it supports; the time `cut_at`, if given, becomes 0.
 
-        `video` is the output's own stream. What is not taken is in ``refused``, with the reason.
+        `video` is the output's own stream. Streams that are not copied are in ``refused``, with the reason.
         """
-        self.refused: list[str] = [f"side data: {said}" for said in source.details["side_data"]]
+        self.refused: list[str] = [f"side data: {said}" for said in source.details.get("side_data", ())]
         self._source, self._output, self._cut_at = source, output, cut_at
         self._input = opened(source.path)
         spans = bool(self._input.chapters() or self._input.streams.subtitles)
@@ -71,7 +71,7 @@ class Companions:
                 self._filters[stream.index] = BitStreamFilterContext(_UNFRAMING, stream)
 
     def _describe(self, video: Any) -> None:
-        """Copy what the source says of itself as a whole, and of a part what holds for it."""
+        """Copy metadata and chapters of the source, as far as they hold for the part that is kept."""
         kept = {k: v for k, v in self._input.metadata.items() if k.upper() not in _OF_THE_FILE}
         self._output.metadata.update(kept)
         if self._cut_at is None:
@@ -79,18 +79,18 @@ class Companions:
             return
         for said in () if self._source.choice.is_everything else (self._output.metadata, video.metadata):
             for key in [key for key in said if key.upper() == _OF_THE_WHOLE]:
-                self.refused.append(f"{key} {said.pop(key)}: it is that of the whole file")
+                self.refused.append(f"{key} {said.pop(key)}: it belongs to the whole file")
         moved = (self._chapter(one) for one in self._input.chapters())
         self._output.set_chapters([one for one in moved if one])
 
     def _chapter(self, chapter: Any) -> Any:
-        """Return a chapter, moved and clipped as the video is, or None if nothing of it is left."""
+        """Return a chapter, moved and clipped like the video, or None if nothing is left of it."""
         base = chapter["time_base"]
         span = self._within(chapter["start"] * base, chapter["end"] * base)
         return span and chapter | {"start": round(span[0] / base), "end": round(span[1] / base)}
 
     def _within(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction] | None:
-        """Return what is left of a span of time, on the output's clock, if anything."""
+        """Return the part of a time span that is kept, on the output's clock, if any."""
         origin = self._cut_at or Fraction(0)
         start, end = max(start, origin), end if self._end is None else min(end, self._end)
         return (start - origin, end - origin) if start < end else None
@@ -106,11 +106,11 @@ class Companions:
             self.refused.append(f"sound or subtitles from there on: they cannot be read ({reason(fault)})")
 
     def _moved(self, packet: Any) -> bool:
-        """Shift a packet by what the video is shifted; tell whether it is within the part that is kept."""
+        """Shift a packet like the video; tell whether it is within the part that is kept."""
         if self._cut_at is None or packet.pts is None:
             return True
         base = packet.time_base
-        if packet.stream.type == "subtitle" and packet.duration:  # Shown for a while: what is left of that is kept.
+        if packet.stream.type == "subtitle" and packet.duration:
             span = self._within(packet.pts * base, (packet.pts + packet.duration) * base)
             if span is None:
                 return False
@@ -124,12 +124,12 @@ class Companions:
 
     @property
     def ticks(self) -> list[int]:
-        """How many ticks a second the clocks of the copied streams have."""
+        """Ticks per second of the copied streams' clocks."""
         streams = [self._input.streams[index] for index in self._streams]
         return [stream.time_base.denominator for stream in streams if stream.time_base]
 
     def copy(self, until: Fraction | None) -> None:
-        """Write the packets that come before a moment of the output; all that are left if there is none."""
+        """Write the packets before the time `until` of the output, or all that are left."""
         while self._next is not None:
             packet = self._next
             if until is not None and packet.pts is not None and packet.pts * packet.time_base >= until:
@@ -138,7 +138,7 @@ class Companions:
             self._next = next(self._packets, None)
 
     def _write(self, packet: Any) -> None:
-        """Write a packet, or count it as one that the container does not take: the video is worth more."""
+        """Write a packet, or count it as failed: the video is still written if the container does not support it."""
         index, label = packet.stream_index, _label(packet.stream)
         a_filter = self._filters.get(index)
         try:
@@ -150,7 +150,7 @@ class Companions:
 
     @property
     def not_copied(self) -> list[str]:
-        """What was not taken, with the reason."""
+        """The streams and packets that were not copied, with the reason."""
         muxer = self._output.format.name
         failed = (
             f"{label}: {n} packets, which {muxer} does not take ({why})" for (label, why), n in self._failed.items()
@@ -174,7 +174,7 @@ def _first_packet(stream: Any) -> Any:
 
 
 def _unframed(stream: Any) -> Any:
-    """Return AAC as a stream that says what it is once, in its header, or None if it is one or cannot be."""
+    """Return an AAC stream with one header instead of one per packet, or None if that is not needed or possible."""
     if stream.name != "aac" or stream.codec_context.extradata:
         return None
     packet, memory = _first_packet(stream), io.BytesIO()
@@ -191,7 +191,7 @@ def _unframed(stream: Any) -> Any:
 
 
 def _bare(packet: Any) -> Any:
-    """Return a packet without the header that the filter hangs on it: Matroska would write its own once more."""
+    """Return a packet without the filter's header as side data, which Matroska would write again."""
     bare: Any = av.Packet(bytes(packet))
     bare.pts, bare.dts, bare.time_base, bare.duration = packet.pts, packet.dts, packet.time_base, packet.duration
     bare.is_keyframe = packet.is_keyframe
@@ -199,7 +199,7 @@ def _bare(packet: Any) -> Any:
 
 
 def _takes(muxer: str, stream: Any) -> bool:
-    """Tell whether a container takes a stream, by writing a file of nothing else: its header, and a packet of sound."""
+    """Tell whether a container supports a stream, by writing a header and, of sound, a packet to memory."""
     packet = _first_packet(stream) if stream.type == "audio" else None
     try:
         with av.open(io.BytesIO(), "w", format=muxer) as trial:
@@ -221,15 +221,15 @@ def _added(output: Any, template: Any, stream: Any) -> Any:
 
 
 def _tag(added: Any, stream: Any) -> None:
-    """Copy the tags of a stream: its language, its title."""
+    """Copy the tags of a stream, such as language and title."""
     added.metadata.update({k: v for k, v in stream.metadata.items() if not k.upper().startswith(_STALE)})
 
 
 def _end_of_part(source: FileVideo) -> Fraction | None:
-    """Return when the part that is wanted ends, on the source's clock, if before the source does."""
+    """Return when the wanted part ends, on the source's clock, if it ends before the source."""
     choice = source.choice
     times: list[Fraction] = []
-    if choice.end is None and choice.last is None:
+    if choice.is_to_the_end:
         return None
     with opened(source.path) as container, contextlib.suppress(av.error.FFmpegError):
         stream = container.streams[source.details["stream_index"]]

@@ -15,25 +15,25 @@ import numpy as np
 from pde_video.errors import OutputError
 from pde_video.protocols import Array
 from pde_video.video.codecs import Form, choose
+from pde_video.video.colour_tags import FULL, LIMITED, UNKNOWN, tag_number
 from pde_video.video.containers import GREY_MARK, WAITING
 from pde_video.video.copying import Companions
 from pde_video.video.opening import reason
 from pde_video.video.overlap import behind
 from pde_video.video.provenance import MARK
 from pde_video.video.source import Target
-from pde_video.video.yuv_planes import FULL, LIMITED, from_rgb
+from pde_video.video.yuv_planes import from_rgb
 
-_COUNTING = (".avi", ".gif")  # One frame per tick, from 0 on: no room for timestamps.
+_COUNTING = (".avi", ".gif")  # One frame per tick from 0 on, without timestamps.
 _MILLISECONDS = (".mkv", ".webm")
 _QUICKTIME = (".mp4", ".m4v", ".mov")
 _MOST_TICKS = 2**31  # Per second.
-_UNSAID = 2  # Colour primaries and transfer, in ITU-T H.273.
 
 
 def write_container(target: Target, frames: Iterator[Array], temporary: Path) -> int:
-    """Encode `frames` into `temporary`, behind them in another thread; return how many there were."""
+    """Encode `frames` into `temporary` in another thread; return how many there were."""
     form = choose(target)
-    # Copied and dated as they come: what becomes of a frame afterwards, or of its source, makes no difference.
+    # Copied and dated as they come, so that later changes of a frame or its source make no difference.
     pictures = ((_picture(frame, form), _moment(target, index)) for index, frame in enumerate(frames))
 
     def encode(pictures: Iterator[tuple[Any, Fraction]]) -> int:
@@ -59,7 +59,7 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
         container.container_options.update(_clock(target.suffix, base, companions))
         container.container_options["fflags"] = "bitexact"  # Matroska would number each file at random.
         _comment(container, target, form)
-        container.start_encoding()  # Here, so that a fault of the header is none of a packet.
+        container.start_encoding()  # Here, so that an error of the header is not taken for one of a packet.
         for picture, shown in pictures:
             close = close or (coarse and count > 0 and round(shown * 1000) == round(moment * 1000))
             picture, moment = _converted(picture, form), shown
@@ -72,67 +72,55 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
             count += 1
         container.mux(stream.encode())
         if companions is not None:
-            companions.copy(moment + 1 / target.rate if _is_cut(target) else None)
+            ends_early = target.like is not None and not target.like.choice.is_to_the_end
+            companions.copy(moment + 1 / target.rate if ends_early else None)
             if companions.not_copied:
                 target.told["not_copied"] = companions.not_copied
     if uneven:
-        target.told.setdefault("warnings", []).append(
-            f"{target.suffix} has no timestamps: frames are shown at one rate"
-        )
+        target.warn(f"{target.suffix} has no timestamps: frames are shown at one rate")
     if close:
-        target.told.setdefault("warnings", []).append(
-            f"{target.suffix} counts time in milliseconds: frames that are closer are shown at one time"
-        )
+        target.warn(f"{target.suffix} counts time in milliseconds: frames that are closer are shown at one time")
     return count
 
 
 def _video_stream(container: Any, target: Target, form: Form, base: Fraction) -> Any:
-    details = target.like.details if target.like else {}
+    details = target.details
     stream = container.add_stream(form.codec, rate=target.rate, options=form.options)
     stream.height, stream.width = target.size
     stream.pix_fmt = form.pixel
-    stream.thread_type = "AUTO"  # As ffmpeg has it; PyAV's own would cut every frame of H.264 into slices.
+    stream.thread_type = "AUTO"  # ffmpeg's default; PyAV's would cut every frame of H.264 into slices.
     context = stream.codec_context
     context.time_base = base
     if form.is_yuv:
-        context.color_range = FULL if form.full else LIMITED
+        context.color_range = tag_number("range", FULL if form.full else LIMITED)
         context.colorspace = form.matrix
-    context.color_primaries = details.get("primaries", _UNSAID)
-    context.color_trc = details.get("transfer", _UNSAID)
+    context.color_primaries = tag_number("primaries", details.get("primaries", UNKNOWN))
+    context.color_trc = tag_number("transfer", details.get("transfer", UNKNOWN))
     if details.get("aspect"):
         context.sample_aspect_ratio = details["aspect"]
     if form.codec == "libx265" and target.suffix in _QUICKTIME:
-        context.codec_tag = "hvc1"  # The one of two names by which all players know it.
+        context.codec_tag = "hvc1"  # The tag that all players know.
     return stream
 
 
 def _companions(target: Target, container: Any, stream: Any) -> Companions | None:
-    """Return what copies the other streams, if the frames come from a container."""
+    """Return the other streams of the source, if the frames come from a container."""
     like = target.like
     if like is None or "stream_index" not in like.details:
         return None
-    moved = not like.choice.is_everything or target.suffix in _COUNTING  # Where sound, too, begins at 0.
+    moved = not like.choice.is_everything or target.suffix in _COUNTING  # Then sound begins at 0, too.
     return Companions(like, container, stream, like.timestamps[0] if moved and like.timestamps else None)
-
-
-def _is_cut(target: Target) -> bool:
-    choice = target.like.choice if target.like else None
-    return choice is not None and (choice.end is not None or choice.last is not None)
 
 
 def _comment(container: Any, target: Target, form: Form) -> None:
     marks = [GREY_MARK + " "] if target.channels == 1 and not form.pixel.startswith("gray") else []
-    said = target.like.details.get("comment") if target.like else None
+    said = target.details.get("comment")
     container.metadata["comment"] = "".join([f"{said} " if said else "", *marks, MARK, target.made])
 
 
-def _tick(target: Target) -> Fraction | None:
-    return target.like.details.get("time_base") if target.like else None
-
-
 def _time_base(target: Target) -> Fraction:
-    """Return a clock that tells both the source's ticks and frames of exact rate apart."""
-    source = _tick(target)
+    """Return a clock that represents both the source's ticks and frames at the exact rate."""
+    source: Fraction | None = target.details.get("time_base")
     if source is None:
         return 1 / target.rate
     ticks = math.lcm(source.denominator, target.rate.numerator)
@@ -140,9 +128,9 @@ def _time_base(target: Target) -> Fraction:
 
 
 def _clock(suffix: str, base: Fraction, companions: Companions | None) -> dict[str, str]:
-    """Return options by which streams that do not begin at 0 begin exactly when they do."""
+    """Return options with which streams that do not begin at 0 keep their exact start."""
     if suffix in _MILLISECONDS:
-        return {"avoid_negative_ts": "disabled"}  # What a codec hears before its sound begins would move everything.
+        return {"avoid_negative_ts": "disabled"}  # Else the priming samples of a sound codec would shift all streams.
     if suffix not in _QUICKTIME:
         return {}
     ticks = math.lcm(base.denominator, *(companions.ticks if companions else []))
@@ -150,13 +138,13 @@ def _clock(suffix: str, base: Fraction, companions: Companions | None) -> dict[s
 
 
 def _moment(target: Target, index: int) -> Fraction:
-    """Return when a frame is shown: when its source was, or by the rate where that is within the source's rounding."""
+    """Return when a frame is shown: as in the source, or by the rate where that is within the source's rounding."""
     stamps = target.like.timestamps if target.like else []
     if target.like is None or not stamps:
         return index / target.rate
     origin = Fraction(0) if target.like.choice.is_everything and target.suffix not in _COUNTING else stamps[0]
-    by_rate, tick = stamps[0] - origin + index / target.rate, _tick(target)
-    # Frames that a filter appended follow the last one of the source at its rate.
+    by_rate, tick = stamps[0] - origin + index / target.rate, target.details.get("time_base")
+    # Frames that a filter appended follow the last frame of the source at its rate.
     shown = stamps[min(index, len(stamps) - 1)] - origin + max(0, index - len(stamps) + 1) / target.rate
     rounds = tick is not None and (1 / target.rate / tick).denominator != 1 and target.suffix not in _MILLISECONDS
     return by_rate if rounds and tick is not None and abs(shown - by_rate) <= tick else shown
@@ -167,11 +155,11 @@ def _muxer(suffix: str) -> str:
 
 
 def _picture(frame: Array, form: Form) -> Any:
-    """Return a copy of a frame as the codec's library holds it, not always in the codec's pixel format yet."""
+    """Return a copy of a frame for the encoder's thread, not always in the codec's pixel format yet."""
     if form.pixel == "pal8":
         return _quantized(frame)
     if form.is_yuv and form.layout != "gray":
-        return np.array(frame, order="C")  # Converted where it is encoded.
+        return np.array(frame, order="C")  # Converted in the encoder's thread.
     if not form.is_yuv:
         return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=form.layout)
     # Luma of full range keeps all 256 levels; neutral chroma.
@@ -181,7 +169,7 @@ def _picture(frame: Array, form: Form) -> Any:
         if level is None:
             values[:, : plane.width] = frame
         plane.update(values.tobytes())
-    picture.color_range = FULL
+    picture.color_range = tag_number("range", FULL)
     return picture
 
 
@@ -192,7 +180,7 @@ def _converted(picture: Any, form: Form) -> Any:
 
 
 def _quantized(frame: Array) -> Any:
-    """Return an RGB frame in the 256 colours that suit it best. (imageio would drop frames that repeat.)"""
+    """Return an RGB frame in 256 colours of its own. (imageio would drop frames that repeat.)"""
     from PIL import Image  # It comes with imageio.
 
     image = Image.fromarray(frame).quantize(256, dither=Image.Dither.NONE)

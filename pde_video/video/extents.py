@@ -1,4 +1,4 @@
-"""Whether a file is as long as the sizes in it say: Matroska, AVI, and the boxes of mp4 and mov."""
+"""Truncated files, found by the sizes that Matroska, AVI, and the boxes of mp4 and mov declare."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import BinaryIO
 
 _MATROSKA, _SEGMENT = b"\x1aE\xdf\xa3", 0x8538067  # The latter without the bit that marks its length.
 _MOST_ELEMENTS, _MOST_BOXES = 16, 1_000_000
-# Boxes whose absence, even in part, is a loss, and those that may come before them.
+# Boxes that must be complete, and those that may come before them.
 _HOLD, _PRECEDE = (b"moov", b"moof", b"mdat", b"mfra", b"sidx"), (b"ftyp", b"styp", b"free", b"skip", b"wide", b"pnot")
-_RIFF_SLACK = 8  # Bytes: some writers of AVI count the eight of the header, too.
+_RIFF_SLACK = 8  # Bytes: some writers of AVI include the header's eight.
 
 
 def cut_off(path: Path) -> str | None:
-    """Return what a file declares and lacks, if it ends before the end it declares."""
+    """Return an error message if a file ends before its declared end."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
@@ -30,7 +30,7 @@ def cut_off(path: Path) -> str | None:
 
 
 def _end_of_segment(file: BinaryIO) -> int:
-    """Return where Matroska's one segment ends, 0 if it does not say, as files that were written live do not."""
+    """Return where Matroska's segment ends, 0 if that is not declared, as in live recordings."""
     for _ in range(_MOST_ELEMENTS):
         identity, _ = _number(file)
         length, known = _number(file)
@@ -43,7 +43,7 @@ def _end_of_segment(file: BinaryIO) -> int:
 
 
 def _number(file: BinaryIO) -> tuple[int, bool]:
-    """Return a number of the length that its first bits say, and whether it is one, not the mark for unknown."""
+    """Return a number whose first bits give its length, and whether it is known."""
     first = file.read(1)
     if not first or not first[0]:
         return 0, False
@@ -53,7 +53,7 @@ def _number(file: BinaryIO) -> tuple[int, bool]:
 
 
 def _end_of_riff(file: BinaryIO, size: int) -> int:
-    """Return where the last chunk ends; files beyond 1 GB have several."""
+    """Return where the last chunk ends; files larger than 1 GB have several."""
     end = 0
     while end < size:
         file.seek(end)
@@ -72,10 +72,10 @@ def _end_of_boxes(file: BinaryIO, size: int) -> int:
         head = file.read(8)
         length, kind, least = int.from_bytes(head[:4], "big"), head[4:], 8
         if len(head) < 8:
-            return end + 8 if any(head) else 0  # Zeros behind the last box are common.
+            return end + 8 if any(head) else 0  # Zeros after the last box are common.
         if length == 1:
             length, least = int.from_bytes(file.read(8), "big"), 16
-        if length < least:  # To the end of the file, or no box: something that was appended.
+        if length < least:  # To the end of the file, or no box but appended data.
             return 0
         if end + length > size:
             return end + length if kind in _HOLD else 0

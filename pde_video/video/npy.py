@@ -1,4 +1,4 @@
-"""NumPy files, mapped rather than loaded."""
+"""NumPy files, memory-mapped."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video.caps import refuse_huge
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
+from pde_video.video.untrusted import refuse_huge, untrusted
 
 SUFFIXES: tuple[str, ...] = (".npy",)
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -38,17 +38,14 @@ def read_npy(path: Path, choice: Choice) -> FileVideo:
 
 
 def _mapped(path: Path) -> tuple[Array, str | None]:
-    """Return the frames that are there, and what is wrong if the header says that there are more."""
+    """Return the frames in the file, and an error message if the header declares more."""
     with path.open("rb") as file:
-        try:
+        with untrusted(f"{path}: not a NumPy array that can be read"):
             version = np.lib.format.read_magic(file)
             shape, by_columns, dtype = _HEADERS[version](file)
-        except Exception as fault:  # NumPy at work on bytes that nobody vouches for.
-            reason = [*str(fault).splitlines(), type(fault).__name__][0]
-            raise InputError(f"{path}: not a NumPy array that can be read ({reason:.200})") from fault
         offset, end = file.tell(), file.seek(0, 2)
     if dtype.hasobject:
-        raise InputError(f"{path}: the array is pickled, which can run any program when it is read: it is not read")
+        raise InputError(f"{path}: the array is pickled; reading it could run any program, so it is refused")
     if dtype.kind not in "biufc" or len(shape) not in (3, 4) or min(shape) < 1:
         raise InputError(f"{path}: {dtype} values of shape {shape}; a video is numbers (T, H, W) or (T, H, W, C)")
     needed, there, missing = math.prod(shape) * dtype.itemsize, end - offset, None
@@ -63,9 +60,9 @@ def _mapped(path: Path) -> tuple[Array, str | None]:
 
 
 def write_npy(target: Target, frames: Iterator[Array], temporary: Path) -> int:
-    """Write the frames behind a header that gets their number when it is known; return it."""
+    """Write the frames and then, into the header, their number; return it."""
     if target.first.dtype.hasobject:
-        raise ParameterError(f"frames of dtype {target.first.dtype} would have to be pickled; convert them")
+        raise ParameterError(f"frames of dtype {target.first.dtype} would have to be pickled; convert them to numbers")
 
     def header(count: int) -> dict[str, object]:
         descr = np.lib.format.dtype_to_descr(target.first.dtype)
@@ -86,7 +83,7 @@ def write_npy(target: Target, frames: Iterator[Array], temporary: Path) -> int:
 
 
 def count_rows(path: Path) -> int:
-    """Return the number of frames of a file just written."""
+    """Return the number of frames in a file just written."""
     array, missing = _mapped(path)
     if missing:
         raise InputError(missing)

@@ -1,4 +1,4 @@
-"""What a source says and its output does not, for want of room: told, so that nothing vanishes unnoticed."""
+"""Report metadata of a source that the format of the output cannot hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from pde_video.video.source import FileVideo, Target
 
-# What readers find in files besides frames, by its key in `details`, as users call it.
+# Metadata that readers find, by key in `details`, in the words of users.
 _CALLED = {
     "comment": "comment",
     "side_data": "side data",
@@ -23,10 +23,10 @@ _CALLED = {
 
 
 def tell_omitted(target: Target, like: FileVideo | None, holds: Collection[str]) -> None:
-    """Report, after writing, what `like` says and the output does not.
+    """Report, after writing, which metadata of `like` are not in the output.
 
-    A writer answers for what its format `holds`: the keys above, ``rate``, ``times`` and ``streams``. Only the rate
-    is its business where frames are given a rate of their own, since then it does not know `like`.
+    What its format `holds` (the keys above, ``rate``, ``times`` and ``streams``), the writer reports itself. With a
+    rate of their own, frames are written without `like`, and the writer answers for the rate alone.
     """
     holds = holds if target.like is like else [key for key in holds if key == "rate"]
     name, omitted = target.suffix or target.path, []
@@ -38,17 +38,17 @@ def tell_omitted(target: Target, like: FileVideo | None, holds: Collection[str])
         omitted += dict.fromkeys(_CALLED[key] for key in _CALLED if key not in holds and like.details.get(key))
         omitted += like.details.get("not_kept", ())
     if omitted:
-        target.told.setdefault("not_copied", []).extend(omitted)
+        target.omit(*omitted)
     if target.like is None or "times" in holds:
         return
     off, tick = _off(target.like.timestamps, target.rate), target.like.details.get("time_base") or Fraction(0)
     if off > tick:
-        target.told.setdefault("warnings", []).append(
+        target.warn(
             f"{name} has no timestamps: those of the source, which differ from {target.rate} frames/s by up to "
             f"{float(off):.3g} s, are not in it"
         )
 
 
 def _off(stamps: list[Fraction], rate: Fraction) -> Fraction:
-    """Return by how many seconds frames at that rate are shown at other times, at most."""
+    """Return the largest difference in seconds between the timestamps and those at a constant rate."""
     return max((abs(stamp - stamps[0] - number / rate) for number, stamp in enumerate(stamps)), default=Fraction(0))

@@ -1,4 +1,4 @@
-"""Outputs that are whole or not there."""
+"""Outputs that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_output(path: Path, force: bool) -> None:
         raise OutputError(errno.EACCES, f"the folder {path.parent} cannot be written to")
     if path.is_dir() and path.suffix.lower() != ".zarr":
         raise OutputError(errno.EISDIR, f"{path} is a folder; name a file in it")
-    if path.is_dir() and not (path / "zarr.json").is_file():  # It would go as a whole.
+    if path.is_dir() and not (path / "zarr.json").is_file():  # All of it would be replaced.
         raise OutputError(errno.EISDIR, f"{path} is a folder that holds no zarr array; name another, or remove it")
     existing = _existing(path)
     if existing and not force:
@@ -33,7 +33,7 @@ def check_output(path: Path, force: bool) -> None:
 
 
 def check_distinct(source: Path, target: Path) -> None:
-    """Raise if writing `target` would overwrite a file of `source`, by whatever name, even with ``force``."""
+    """Raise if writing `target` would overwrite a file of `source`, under any name, even with ``force``."""
     if target.is_dir() and source.exists() and target.resolve() in source.resolve().parents:
         raise FileExistsError(errno.EEXIST, "the input is in this folder, which would be replaced", str(target))
     sources = _existing(source)
@@ -48,10 +48,9 @@ def _existing(path: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def whole(path: Path, force: bool) -> Iterator[Path]:
-    """Give a name beside `path`; on success it becomes `path`, on any fault it disappears.
+    """Yield a temporary path beside `path`, which is renamed to `path` on success and removed on any error.
 
-    What is under that name then may be a file or a folder (and for a numbered sequence is a folder that is there
-    already). It is on the disk before it gets its final name.
+    It may become a file or a folder; for a numbered sequence it is a folder already. It is synced before the rename.
     """
     temporary = path.with_name(f".pde-video-{secrets.token_hex(8)}{path.suffix}")
     try:
@@ -61,7 +60,7 @@ def whole(path: Path, force: bool) -> Iterator[Path]:
         files = [temporary] if temporary.is_file() else [file for file in temporary.rglob("*") if file.is_file()]
         for file in files:
             _to_disk(file)
-        check_output(path, force)  # It may have come to be in the meantime.
+        check_output(path, force)  # The file may have been created meanwhile.
         if stills.is_pattern(path):
             _move_members(temporary, path)
         elif path.is_dir():  # A folder cannot be replaced in one step.
@@ -81,11 +80,11 @@ def whole(path: Path, force: bool) -> Iterator[Path]:
 
 class _Checked(io.FileIO):
     def fileno(self) -> int:
-        raise io.UnsupportedOperation("NumPy's tofile does not tell that a disk was full at its last flush")
+        raise io.UnsupportedOperation("NumPy's tofile does not report a disk that is full at the last flush")
 
 
 def checked_file(path: Path) -> io.BufferedRandom:
-    """Return a new file for libraries that would let NumPy write into it and lose what fails."""
+    """Return a new file without a descriptor, by which NumPy would write without reporting all errors."""
     return io.BufferedRandom(_Checked(path, "w+"))
 
 
@@ -94,7 +93,7 @@ def _move_members(folder: Path, pattern: Path) -> None:
     for file in sorted(folder.iterdir()):
         file.replace(pattern.with_name(file.name))
         replaced.discard(pattern.with_name(file.name))
-    for surplus in replaced:  # What a longer sequence leaves would be read as part of this one.
+    for surplus in replaced:  # Left over from a longer sequence, they would be read as part of this one.
         surplus.unlink()
 
 
@@ -102,11 +101,11 @@ def _to_disk(path: Path) -> None:
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
-        return  # A folder cannot be opened everywhere.
+        return  # Not every system can open a folder.
     try:
         os.fsync(descriptor)
     except OSError as fault:
-        if fault.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):  # Not every file system has it.
+        if fault.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):  # Not every file system supports it.
             raise OutputError(fault.errno, f"{path} could not be written: {fault.strerror}") from fault
     finally:
         os.close(descriptor)

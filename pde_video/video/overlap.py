@@ -1,14 +1,14 @@
-"""Two things at once along one stream: reading ahead of whoever consumes, writing behind whoever produces.
+"""Overlap of reading, filtering and writing: items are produced ahead, or consumed behind, in another thread.
 
-Order is kept, memory bounded, and whoever stops, for whatever reason, stops the other: no thread is left.
+Order is kept, memory is bounded, and when one side stops, for whatever reason, so does the other: no thread is left.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -20,59 +20,47 @@ class _Abandoned(Exception):
 
 
 class _Channel(Generic[Item]):
-    """A bounded queue between two threads, which either may leave."""
+    """A bounded queue between two threads, either of which may leave."""
 
-    def __init__(self, room: int) -> None:
-        self._items: deque[Item] = deque()
-        self._room = room
-        self._changed = threading.Condition()
-        self._ended = self._left = False
-        self._fault: BaseException | None = None
+    def __init__(self, size: int) -> None:
+        self._items: SimpleQueue[tuple[Item] | BaseException | None] = SimpleQueue()  # None: the end.
+        self._free = threading.Semaphore(size)
+        self._left = self._abandoned = False
 
     def put(self, item: Item) -> bool:
-        """Wait for room and add an item, or return False if the consumer has left."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._left or len(self._items) < self._room)
-            if not self._left:
-                self._items.append(item)
-                self._changed.notify_all()
-            return not self._left
+        """Wait for a free place and add an item, or return False if the consumer has left."""
+        self._free.acquire()
+        if not self._left:
+            self._items.put((item,))
+        return not self._left
 
     def end(self, fault: BaseException | None = None) -> None:
-        """Say that no more items come; the consumer gets the fault behind the last of them."""
-        with self._changed:
-            self._ended, self._fault = True, fault
-            self._changed.notify_all()
+        """Say that no more items come; the consumer gets the fault after the last of them."""
+        self._items.put(fault)
 
     def abandon(self) -> None:
-        """Say that no more items come, and that those which wait are not to be used."""
-        with self._changed:
-            self._items.clear()
-            self.end(_Abandoned())
+        """Say that no more items come, and that those in the queue are not to be used."""
+        self._abandoned = True
+        self.end()
 
     def leave(self) -> None:
-        """Say that no more items are wanted."""
-        with self._changed:
-            self._left = True
-            self._items.clear()
-            self._changed.notify_all()
+        """Say that no more items are wanted, and release a producer that waits."""
+        self._left = True
+        self._free.release()
 
     def __iter__(self) -> Iterator[Item]:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._items or self._ended)
-                if not self._items:
-                    break
-                item = self._items.popleft()
-                self._changed.notify_all()
-            yield item
-        if self._fault is not None:
-            raise self._fault
+        while isinstance(entry := self._items.get(), tuple) and not self._abandoned:
+            self._free.release()
+            yield entry[0]
+        if isinstance(entry, BaseException):
+            raise entry
+        if self._abandoned:
+            raise _Abandoned
 
 
-def ahead(items: Iterable[Item], room: int) -> Generator[Item, None, None]:
-    """Yield the items, drawn in a thread of their own; `room` of them may wait for the consumer."""
-    channel: _Channel[Item] = _Channel(room)
+def ahead(items: Iterable[Item], size: int) -> Generator[Item, None, None]:
+    """Yield the items, drawn in another thread; at most `size` of them wait for the consumer."""
+    channel: _Channel[Item] = _Channel(size)
 
     def draw() -> None:
         try:
@@ -92,23 +80,23 @@ def ahead(items: Iterable[Item], room: int) -> Generator[Item, None, None]:
         yield from channel
     finally:
         channel.leave()
-        if thread is not threading.current_thread():  # Where this is garbage, that thread may be who collects it.
+        if thread is not threading.current_thread():  # That thread may be the one that collects this generator.
             thread.join()
 
 
-def behind(consume: Callable[[Iterator[Item]], Result], items: Iterable[Item], room: int) -> Result:
-    """Return consume(items), run in a thread of its own, while the items are drawn in the caller's thread."""
-    return all_behind([consume], ((item,) for item in items), room)[0]
+def behind(consume: Callable[[Iterator[Item]], Result], items: Iterable[Item], size: int) -> Result:
+    """Return consume(items), run in another thread, while the items are drawn in the caller's thread."""
+    return all_behind([consume], ((item,) for item in items), size)[0]
 
 
 def all_behind(
-    consumers: Sequence[Callable[[Iterator[Item]], Result]], rows: Iterable[Sequence[Item]], room: int
+    consumers: Sequence[Callable[[Iterator[Item]], Result]], rows: Iterable[Sequence[Item]], size: int
 ) -> list[Result]:
-    """Return what each consumer makes of its column of the rows, each in a thread of its own, as `behind` does.
+    """Return the results of several consumers, each run on its column of the rows as by `behind`.
 
-    The first that leaves ends it for all.
+    When one of them stops, no more rows are drawn.
     """
-    channels: list[_Channel[Item]] = [_Channel(room) for _ in consumers]
+    channels: list[_Channel[Item]] = [_Channel(size) for _ in consumers]
     outcomes: list[Future[Result]] = [Future() for _ in consumers]
 
     def work(consume: Callable[[Iterator[Item]], Result], channel: _Channel[Item], outcome: Future[Result]) -> None:

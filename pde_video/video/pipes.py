@@ -1,6 +1,6 @@
-"""Standard input and output: y4m, which says what it holds, or raw frames, which do not.
+"""Standard input and output, in y4m or as raw frames without a header.
 
-Everything happens in the caller's thread: a signal then ends even a wait for a program that neither reads nor writes.
+Everything happens in the caller's thread, so that a signal also ends waiting for another program.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import numpy as np
 from pde_video.errors import InputError, OutputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video import y4m
-from pde_video.video.caps import refuse_huge
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
+from pde_video.video.untrusted import refuse_huge
 
 DASH = "-"
-INPUT, OUTPUT = Path("standard input"), Path("standard output")  # As messages call them.
+INPUT, OUTPUT = Path("standard input"), Path("standard output")  # Their names in messages.
+_NOTHING = f"{INPUT}: nothing came; the program before in the pipe may have failed"
 _LAYOUTS: dict[str, tuple[Any, int]] = {
     "gray": (np.uint8, 1),
     "gray16le": ("<u2", 1),
@@ -36,12 +37,12 @@ _RAW = re.compile(r"(\d{1,9})x(\d{1,9}):(\w+)(?::(\d{1,9}(?:/\d{1,9}|\.\d{1,9})?
 
 
 def is_standard(path: Any) -> bool:
-    """Tell whether a name stands for standard input or output. As a Path it is the name of a file."""
+    """Tell whether a name means standard input or output; the Path of the same name is a file."""
     return isinstance(path, str) and path == DASH
 
 
 def read_standard(choice: Choice, raw: str | None) -> FileVideo:
-    """Return what comes through standard input as a video, which can be iterated over once."""
+    """Return standard input as a video that can be iterated over once."""
     layout = None if raw is None else _raw(raw, choice)
     file = _standard_input()
     if layout is not None:
@@ -54,11 +55,11 @@ def read_standard(choice: Choice, raw: str | None) -> FileVideo:
     else:
         start = file.readline(1024)
         if not start:
-            raise InputError(f"{INPUT}: nothing came; the program before in the pipe may have failed")
+            raise InputError(_NOTHING)
         if not y4m.MAGIC.startswith(start[: len(y4m.MAGIC)]):
             raise InputError(
-                f"{INPUT}: it is not y4m, which begins with YUV4MPEG2; have ffmpeg write -f yuv4mpegpipe, or tell what "
-                "raw frames they are"
+                f"{INPUT}: it is not y4m, which begins with YUV4MPEG2; have ffmpeg write -f yuv4mpegpipe, or describe "
+                "the raw frames (--raw, raw=)"
             )
         header = y4m.parsed(start, INPUT, choice.max_pixels)
         video = y4m.described(header, INPUT, partial(y4m.decoded, file, header))
@@ -67,7 +68,7 @@ def read_standard(choice: Choice, raw: str | None) -> FileVideo:
 
 
 def _standard_input() -> BinaryIO:
-    if sys.__stdin__ is None:  # Closed: what is opened next would get its number.
+    if sys.__stdin__ is None:  # Closed: the next file that is opened would get its number.
         raise InputError(f"{INPUT} is closed")
     if os.isatty(0):
         raise ParameterError(
@@ -116,7 +117,7 @@ def _decoded_raw(file: BinaryIO, video: FileVideo, *, nbytes: int, shape: tuple[
         pixels = y4m.taken(file, nbytes, index, INPUT).view(dtype).reshape(shape)
         yield pixels.astype(dtype.newbyteorder("="), copy=False), time
     if index == 0:
-        raise InputError(f"{INPUT}: nothing came; the program before in the pipe may have failed")
+        raise InputError(_NOTHING)
 
 
 def check_standard_output() -> None:
@@ -128,17 +129,16 @@ def check_standard_output() -> None:
 
 
 def write_standard(target: Target, frames: Iterator[Array], raw: bool) -> int:
-    """Write the frames as they come, until they end or nobody reads them any more; return how many were written."""
-    check_standard_output()
+    """Write the frames as they come, until they end or the reader closes the pipe; return how many were written."""
     pieces = _raw_pieces(target, frames) if raw else y4m.pieces(target, frames)
     if sys.stdout is not None:
-        sys.stdout.flush()  # What was printed before comes before.
+        sys.stdout.flush()  # Text printed before comes first.
     count = 0
     for piece in pieces:
         try:
             _put(piece)
         except BrokenPipeError:
-            target.told["closed_early"] = True  # By a reader that has enough, such as head.
+            target.told["closed_early"] = True  # By a reader that needs no more, such as head.
             break
         except OSError as fault:
             raise OutputError(fault.errno, f"{OUTPUT} could not be written: {fault.strerror}") from fault
@@ -160,7 +160,6 @@ def _raw_pieces(target: Target, frames: Iterator[Array]) -> Iterator[bytes]:
             f"raw frames are {', '.join(_LAYOUTS)}; these are {target.first.dtype} with {target.channels} channels: "
             "write .tiff or .npy, which hold them as they are"
         )
-    if target.encoding.codec is not None or target.encoding.crf is not None:
-        raise ParameterError("raw frames are not compressed: they have no codec and no crf to choose")
+    target.check_uncompressed("raw output")
     target.told["raw"] = f"{target.size[1]}x{target.size[0]}:{layout}:{target.rate}"
     return (frame.astype(_LAYOUTS[layout][0], copy=False).tobytes() for frame in frames)

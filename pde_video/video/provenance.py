@@ -1,4 +1,4 @@
-"""How an output was made: what its metadata say."""
+"""Provenance: how an output was made, as JSON in its metadata."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from pde_video import __version__
 
-MARK = "pde_video "  # Before the JSON, in a file's comment or description.
+MARK = "pde_video "  # Precedes the JSON in a file's comment or description.
 
 
 def fingerprint(path: Path) -> str:
@@ -27,12 +27,12 @@ def fingerprint(path: Path) -> str:
 
 
 def as_text(facts: dict[str, Any]) -> str:
-    """Return facts as JSON in one line, with the version; what JSON does not have becomes text."""
+    """Return facts and the version as JSON in one line; values that JSON lacks become text."""
     return json.dumps(plain({"version": __version__, **facts}), default=str, allow_nan=False, ensure_ascii=True)
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it: NumPy's numbers as Python's, what is not finite as text."""
+    """Return a value for JSON: NumPy's numbers as Python's, infinite values and NaN as text."""
     if isinstance(value, dict):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -42,7 +42,7 @@ def plain(value: Any) -> Any:
 
 
 def found_in(text: str | None) -> dict[str, Any] | None:
-    """Return the facts that `as_text` put into a comment behind MARK, if it has any."""
+    """Return the facts that `as_text` put into a comment after MARK, if there are any."""
     _, mark, facts = (text or "").partition(MARK + "{")
     if not mark:
         return None

@@ -1,9 +1,9 @@
-"""What a reader hands out and a writer takes in."""
+"""What a reader returns and a writer takes."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -14,30 +14,35 @@ import numpy as np
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 
-MOST_PIXELS = 2**28  # Of a frame: what no camera has is more likely a broken header, and would fill the memory.
+MOST_PIXELS = 2**28  # Of a frame. No camera has more; a header that claims more is probably damaged.
 Seconds = float | Fraction
 Decoded = Generator[tuple[Array | None, Fraction | None], None, None]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What of a file is wanted, and how far the file is trusted; times in seconds after the first frame."""
+    """The frames of a file that are wanted, and the limits on it; times are seconds after the first frame."""
 
     start: Fraction | None = None
     end: Fraction | None = None
     first: int = 0
-    last: int | None = None  # One past it.
-    stream: int | None = None  # Which of several video streams.
+    last: int | None = None  # Exclusive.
+    stream: int | None = None  # Among several video streams.
     keep_partial: bool = False
     max_pixels: int = MOST_PIXELS
 
     @property
     def is_everything(self) -> bool:
-        """Whether no frame is left out."""
-        return self.start is None and self.end is None and not self.first and self.last is None
+        """Whether all frames are wanted."""
+        return self.start is None and not self.first and self.is_to_the_end
+
+    @property
+    def is_to_the_end(self) -> bool:
+        """Whether the last frame is wanted."""
+        return self.end is None and self.last is None
 
     def wants(self, index: int, after: Fraction | None) -> bool:
-        """Tell whether a frame is wanted, by its number and its time after the first frame."""
+        """Tell whether a frame with this number and time after the first frame is wanted."""
         late = index >= self.first and (self.start is None or (after is not None and after >= self.start))
         return late and not self.is_past(index, after)
 
@@ -55,7 +60,7 @@ def choice_of(
     keep_partial: bool,
     max_pixels: int,
 ) -> Choice:
-    """Return what was asked for, or refuse what cannot be."""
+    """Return the checked choice."""
     for name, seconds in {"start": start, "end": end}.items():
         if seconds is not None and not (np.isfinite(float(seconds)) and seconds >= 0):
             raise ParameterError(f"{name} is {seconds}; it must be seconds after the first frame, 0 or more")
@@ -83,7 +88,7 @@ class FileVideo:
     size : (int, int)
         Height and width in pixels.
     channels : int
-        1 for frames (H, W), otherwise C for frames (H, W, C).
+        1 for frames (H, W), C for frames (H, W, C).
     dtype : dtype
         Of the frames.
     rate : Fraction or None
@@ -91,13 +96,13 @@ class FileVideo:
     count : int or None
         Number of frames, if the file declares it.
     timestamps : list of Fraction
-        Seconds on the file's clock, one for each frame that has been decoded so far.
+        Seconds on the file's clock, one for each frame decoded so far.
     details : dict
-        What else the file says: codec, pixel format, bits, colour matrix and range.
+        Further metadata: codec, pixel format, bits, colour matrix and range, duration in seconds.
     choice : Choice
         Which frames of it are wanted.
     lost : str or None
-        What was wrong with the file, if iterating ended there because a part was asked to be kept.
+        With ``keep_partial``: the fault at which iterating ended.
     """
 
     path: Path
@@ -114,11 +119,11 @@ class FileVideo:
 
     @property
     def is_timed(self) -> bool:
-        """Whether frames have times: by a rate, or because each packet of a container has one."""
+        """Whether frames have times: by a rate, or one for each packet of a container."""
         return self.rate is not None or "stream_index" in self.details
 
     def only(self, choice: Choice) -> FileVideo:
-        """Restrict the video to what is wanted, and return it; refuse a choice by times where there are none."""
+        """Restrict the video to the chosen frames and return it; refuse times where frames have none."""
         if not self.is_timed and (choice.start is not None or choice.end is not None):
             raise ParameterError(f"{self.path}: its frames have no times; choose them by number, with frames")
         self.choice = choice
@@ -132,9 +137,10 @@ class FileVideo:
         return self._chosen()
 
     def _chosen(self) -> Generator[Array, None, None]:
-        """Yield the frames that are wanted; `decode` yields all up to the last of those, with times if it has any.
+        """Yield the frames that are wanted.
 
-        It may yield None in place of a frame of which it knows that it is not wanted.
+        `decode` yields all frames up to the last of them, with times where there are any, and may yield None in place
+        of a frame that is not wanted.
         """
         begun: Fraction | None = None
         given = 0
@@ -146,7 +152,7 @@ class FileVideo:
                     break
                 if frame is None or not self.choice.wants(index, after):
                     continue
-                if time is not None and given == len(self.timestamps):  # Not yet known from another iteration.
+                if time is not None and given == len(self.timestamps):  # Not known from an earlier iteration.
                     self.timestamps.append(time)
                 given += 1
                 yield frame
@@ -154,21 +160,21 @@ class FileVideo:
             raise InputError(f"{self.path}: no frame is within what was asked for")
 
     def _whole_part(self, decoded: Decoded) -> Decoded:
-        """Pass frames on; where the file is damaged, end there, if that was asked for and something came before."""
-        some = False
+        """Yield the frames; with ``keep_partial``, end at the first fault unless there is no frame before it."""
+        any_frame = False
         try:
             for pair in decoded:
-                some = True
+                any_frame = True
                 yield pair
         except InputError as fault:
-            if not (some and self.choice.keep_partial):
+            if not (any_frame and self.choice.keep_partial):
                 raise
             self.lost = str(fault)
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How frames are to be encoded, where the format leaves a choice."""
+    """How to encode frames, where the format leaves a choice."""
 
     codec: str | None = None
     crf: int | None = None
@@ -177,7 +183,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Target:
-    """What a writer needs to know besides the frames."""
+    """What a writer needs besides the frames."""
 
     path: Path
     first: Array
@@ -185,13 +191,13 @@ class Target:
     rate: Fraction
     like: FileVideo | None
     encoding: Encoding = field(default_factory=Encoding)
-    made: str = ""  # How it was made, as JSON, for the file's metadata.
-    told: dict[str, Any] = field(default_factory=dict)  # What the writer has to report.
-    known_rate: Fraction | None = None  # None where `rate` is but assumed.
+    made: str = ""  # Provenance as JSON, for the file's metadata.
+    told: dict[str, Any] = field(default_factory=dict)  # The writer's report.
+    known_rate: Fraction | None = None  # None where `rate` is only assumed.
 
     @property
     def suffix(self) -> str:
-        """The file name's ending, in small letters."""
+        """The file name's ending in lower case."""
         return self.path.suffix.lower()
 
     @property
@@ -201,5 +207,32 @@ class Target:
 
     @property
     def channels(self) -> int:
-        """1 for frames (H, W), otherwise C."""
+        """1 for frames (H, W), C for frames (H, W, C)."""
         return 1 if self.first.ndim == 2 else self.first.shape[2]
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The metadata of the source, if there is one."""
+        return self.like.details if self.like else {}
+
+    def check_frames(self, name: str, dtypes: Sequence[str], channels: Sequence[int]) -> None:
+        """Raise unless the format called `name` holds frames of this dtype and number of channels."""
+        if self.first.dtype not in dtypes or self.channels not in channels:
+            allowed = f"{' or '.join(dtypes)} frames with {' or '.join(map(str, channels))} channels"
+            raise ParameterError(
+                f"{name} holds {allowed}; these are {self.first.dtype} with {self.channels}: write .tiff or .npy, "
+                "which hold them as they are"
+            )
+
+    def check_uncompressed(self, name: str) -> None:
+        """Raise if a codec or its quality is chosen for a format without compression."""
+        if self.encoding.codec is not None or self.encoding.crf is not None:
+            raise ParameterError(f"{name} is not compressed and takes no codec or crf")
+
+    def warn(self, text: str) -> None:
+        """Add a warning to the report."""
+        self.told.setdefault("warnings", []).append(text)
+
+    def omit(self, *names: str) -> None:
+        """Report metadata of the source that are not in the output."""
+        self.told.setdefault("not_copied", []).extend(names)

@@ -1,4 +1,4 @@
-"""PNG and JPEG pictures and numbered sequences of them, through Pillow and imageio."""
+"""PNG and JPEG pictures, and numbered sequences of them, through Pillow and imageio."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from PIL import ImageOps, JpegImagePlugin, PngImagePlugin
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video.caps import refuse_huge
 from pde_video.video.provenance import MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
+from pde_video.video.untrusted import refuse_huge, untrusted
 
 SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg")
-HOLDS: tuple[str, ...] = ("dpi", "icc_profile", "comment")  # Of `omitted`: kept here, or told not to be.
+HOLDS: tuple[str, ...] = ("dpi", "icc_profile", "comment")  # Keys of `omitted` that are kept or reported here.
 _PNG = b"\x89PNG\r\n\x1a\n"
 _HEADER = 33  # Bytes of a PNG's signature and header.
 _INCH = 0.0254  # Metres.
 _MOST_DPI = 65535  # In a JPEG.
-_LONGEST = 10_000  # Letters of a comment that is kept: a JPEG has room for 65,533 bytes.
+_LONGEST = 10_000  # Characters of a comment that is kept; a JPEG holds 65,533 bytes.
 _CALLED = {"dpi": "resolution", "icc_profile": "ICC profile"}
 _OTHERS = {"exif": "EXIF data", "xmp": "XMP data"}
 _NUMBER = re.compile(r"%0?(\d*)d")
 
 
 def is_pattern(path: Path) -> bool:
-    """Tell whether `path` stands for many files: `frame_%04d.png`, unless a file has just that name."""
+    """Tell whether `path` is a numbered sequence such as `frame_%04d.png`, and not the name of one file."""
     return path.suffix.lower() in SUFFIXES and len(_NUMBER.findall(path.name)) == 1 and not path.exists()
 
 
 def members(pattern: Path) -> list[Path]:
-    """Return the files of a numbered sequence, in the order of their numbers, whatever the first is."""
+    """Return the files of a numbered sequence in the order of their numbers, which may start anywhere."""
     return list(_numbered(pattern).values())
 
 
@@ -56,7 +56,7 @@ def _numbered(pattern: Path) -> dict[int, Path]:
 
 
 def _without_gap(pattern: Path) -> tuple[list[Path], str | None]:
-    """Return the files up to the first number that is missing, and what is to be said of that."""
+    """Return the files before the first missing number, and an error message if there is one."""
     found = _numbered(pattern)
     paths = [path for index, (number, path) in enumerate(found.items()) if number == min(found) + index]
     if len(paths) == len(found):
@@ -95,42 +95,37 @@ def read_stills(path: Path, choice: Choice) -> FileVideo:
 
 
 def _picture(path: Path, choice: Choice, details: dict[str, Any] | None = None) -> Array:
-    """Return the pixels of a PNG or JPEG picture, whichever it is, and of nothing else; what it says, in `details`."""
+    """Return the pixels of a PNG or JPEG picture, and put its metadata into `details`; refuse other formats."""
     with path.open("rb") as file:
         header = file.read(26)
     png = header.startswith(_PNG)
     if not png and not header.startswith(b"\xff\xd8"):
         raise InputError(f"{path}: not a picture that can be read (neither PNG nor JPEG)")
-    # Not Image.open, which warns, or refuses, by a cap of its own.
+    # Image.open would warn or refuse by a limit of its own.
     kind = PngImagePlugin.PngImageFile if png else JpegImagePlugin.JpegImageFile
-    try:
+    with untrusted(f"{path}: not a picture that can be read"):
         with kind(path) as image:
             refuse_huge(path, image.size, choice.max_pixels)
             if getattr(image, "n_frames", 1) > 1 and png:
                 raise InputError(f"{path}: an animated PNG; convert it to a numbered sequence, or to .mkv")
             if png:
-                image.verify()  # All checksums; what is cut off has none.
+                image.verify()  # All checksums, so that a truncated file is found.
         layout = {2: "rgb48le", 4: "rgba64le", 6: "rgba64le"}.get(header[25]) if png and header[24] == 16 else None
-        if layout:  # Pillow would cut 16-bit colour to 8 bits without a word.
+        if layout:  # Pillow would silently reduce 16-bit colour to 8 bits.
             pixels = np.asarray(iio.imread(path.read_bytes(), plugin="pyav", index=0, format=layout))
         with kind(path) as image:
             if image.mode == "CMYK":
-                raise InputError(f"{path}: values mean CMYK, amounts of ink; convert it to RGB")
+                raise InputError(f"{path}: the picture is CMYK; convert it to RGB")
             if not layout:
                 pixels = _as_array(ImageOps.exif_transpose(image))
             if details is not None:
-                image.load()  # Of a PNG, text may be behind the pixels.
+                image.load()  # The text of a PNG may follow the pixels.
                 details.update(_details(image))
-    except InputError:
-        raise
-    except Exception as fault:  # A library at work on bytes that nobody vouches for.
-        reason = [*str(fault).splitlines(), type(fault).__name__][0]
-        raise InputError(f"{path}: not a picture that can be read ({reason})") from fault
     return pixels
 
 
 def _details(image: Any) -> dict[str, Any]:
-    """Return what a picture says besides its pixels."""
+    """Return the metadata of a picture."""
     said = image.info
     text = said.get("Comment", said.get("comment", ""))
     text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
@@ -147,7 +142,7 @@ def _details(image: Any) -> dict[str, Any]:
 
 
 def _as_array(image: Any) -> Array:
-    """Return grey, RGB or RGBA: what the pixels mean, whatever they are stored as."""
+    """Return grey, RGB or RGBA pixels, however they are stored."""
     if image.mode.startswith("I"):
         return np.asarray(image).astype(np.uint16)
     if image.mode == "LA" or "transparency" in image.info:
@@ -159,12 +154,8 @@ def _as_array(image: Any) -> Array:
 
 def write_stills(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Write one picture to `temporary`, or a sequence into the folder `temporary`; return the number of frames."""
-    dtype, channels = target.first.dtype, target.channels
-    jpeg = target.path.suffix.lower() != ".png"
-    if dtype not in ((np.uint8,) if jpeg else (np.uint8, np.uint16)) or channels not in ((1, 3) if jpeg else (1, 3, 4)):
-        raise ParameterError(
-            f"{target.path.suffix} does not hold {dtype} frames with {channels} channels; write .tiff or .npy"
-        )
+    jpeg = target.suffix != ".png"
+    target.check_frames(target.suffix, ("uint8",) if jpeg else ("uint8", "uint16"), (1, 3) if jpeg else (1, 3, 4))
     many, count, said = is_pattern(target.path), 0, _said(target)
     for count, frame in enumerate(frames, 1):
         if not many and count == 2:
@@ -178,8 +169,8 @@ def write_stills(target: Target, frames: Iterator[Array], temporary: Path) -> in
 
 
 def _said(target: Target) -> dict[str, Any]:
-    """Return what the pictures are to say besides their pixels: what the source says, as far as it still holds."""
-    details = target.like.details if target.like else {}
+    """Return the metadata to write: those of the source that still hold."""
+    details = target.details
     said: dict[str, Any] = {"comment": details.get("comment", "")}
     if target.made:
         said["comment"] = f"{said['comment']} {MARK}{target.made}".strip()
@@ -191,12 +182,12 @@ def _said(target: Target) -> dict[str, Any]:
         said |= {"icc_profile": profile} if profile[16:20] == of_these else {}
     lost = [called for key, called in _CALLED.items() if key in details and key not in said]
     if lost:
-        target.told.setdefault("not_copied", []).extend(lost)
+        target.omit(*lost)
     return said
 
 
 def member_name(pattern: Path, number: int) -> str:
-    """Return the name of the sequence's file of that number."""
+    """Return the name of the file with that number in a sequence."""
     return _NUMBER.sub(lambda match: str(number).zfill(int(match[1] or 0)), pattern.name)
 
 
@@ -206,13 +197,13 @@ def _write_picture(path: Path, frame: Array, jpeg: bool, said: dict[str, Any]) -
         data = _wide_png(frame)
     else:
         options = {"quality": 95, **said} if jpeg else {}
-        # Not to the file: Pillow does not tell that the disk was full at the end of a JPEG.
+        # To memory: Pillow does not report a disk that is full at the end of a JPEG.
         data = iio.imwrite("<bytes>", frame, extension=path.suffix, plugin="pillow", **options)
     path.write_bytes(data if jpeg else data[:_HEADER] + _chunks(said) + data[_HEADER:])
 
 
 def _chunks(said: dict[str, Any]) -> bytes:
-    """Return the chunks of a PNG that go behind its header, which has a fixed length."""
+    """Return the chunks of a PNG that follow its header."""
     chunks = []
     if "icc_profile" in said:
         chunks.append(b"iCCPICC profile\0\0" + zlib.compress(said["icc_profile"]))
@@ -225,7 +216,7 @@ def _chunks(said: dict[str, Any]) -> bytes:
 
 
 def _wide_png(frame: Array) -> bytes:
-    """Encode 16-bit colour, which Pillow cannot."""
+    """Encode 16-bit colour, which Pillow cannot do."""
     layout = {3: "rgb48", 4: "rgba64"}[frame.shape[2]]
     codec: Any = av.CodecContext.create("png", "w")
     codec.height, codec.width = frame.shape[0], frame.shape[1]
@@ -238,7 +229,7 @@ def _wide_png(frame: Array) -> bytes:
 
 
 def count_frames(path: Path) -> int:
-    """Return the number of pictures in a folder just written, or 1 for a picture that can be read."""
+    """Return the number of pictures in a folder just written, or 1 for a readable picture."""
     if path.is_dir():
         return sum(1 for _ in path.iterdir())
     _picture(path, Choice(max_pixels=sys.maxsize))

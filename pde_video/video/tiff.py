@@ -1,4 +1,4 @@
-"""Multi-page TIFF, through tifffile: a page a frame, with axes and calibration."""
+"""Multi-page TIFF, through tifffile: one page per frame, with axes and calibration."""
 
 from __future__ import annotations
 
@@ -16,21 +16,30 @@ import tifffile
 
 from pde_video.errors import InputError
 from pde_video.protocols import Array
-from pde_video.video.calibration import Described, described, fits_imagej, free_text, imagej_text, ome_text, shaped_text
-from pde_video.video.caps import refuse_huge
+from pde_video.video.calibration import (
+    Described,
+    described,
+    fits_imagej,
+    free_text,
+    imagej_text,
+    ome_text,
+    resolution_of,
+    shaped_text,
+)
 from pde_video.video.outputs import checked_file
 from pde_video.video.provenance import MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
+from pde_video.video.untrusted import refuse_huge, untrusted
 
-# What is wrong with a file is raised here, in one line; the library would log it as well.
+# Faults of a file are raised here; the library would also log them.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("tifffile").propagate = False
 
 SUFFIXES: tuple[str, ...] = (".tif", ".tiff")
-# What of `omitted` is kept here, or told not to be.
+# Keys of `omitted` that are kept or reported here.
 HOLDS: tuple[str, ...] = ("resolution", "pixel_size", "spacing", "description", "artist", "date_time")
-_CLASSIC_LIMIT = 2**32 - 2**25  # Bytes that a TIFF of 32-bit offsets can hold, less room for its directories.
-_MANY = 10**9  # Frames: with room for such a number, a description can be rewritten where it is.
+_CLASSIC_LIMIT = 2**32 - 2**25  # Bytes of frames in a TIFF with 32-bit offsets; the rest is for directories.
+_MANY = 10**9  # A placeholder for the number of frames: a description with the real one is not longer.
 _MOST_TAGS = 4096
 _DATE = re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", re.ASCII)
 _ARTIST = 315  # The number of that tag.
@@ -39,34 +48,29 @@ _LENGTHS = ("resolution", "pixel_size", "unit", "yunit", "zunit", "spacing", "xo
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the frames are."""
+    """Where the frames of a file are."""
 
     pages: int
-    mapped: int = 0  # Frames behind one another, of a file that has one directory for all of them.
-    offset: int = 0  # Of these.
-    fault: str | None = None  # What is wrong behind the frames that are there.
+    mapped: int = 0  # Contiguous frames that share one directory.
+    offset: int = 0  # Of the contiguous frames.
+    fault: str | None = None  # The error after the last readable frame.
 
 
 def read_tiff(path: Path, choice: Choice) -> FileVideo:
-    """Return the pages of a TIFF as frames, along the one axis besides rows, columns and samples."""
+    """Return the pages of a TIFF as frames along the one axis besides rows, columns and samples."""
     pages, fault = _directories(path)
-    try:
-        # Without is_ome the library would open other files, which an OME description names.
-        with tifffile.TiffFile(path, is_ome=False) as file:
-            page = file.pages.first
-            _check_page(path, page, choice)
-            told = described(page, str(path))
-            if told.kind != "plain" and told.pages < pages:
-                told = Described()
-            layout = _layout(path, page, told.pages if told.kind != "plain" else 0, pages, fault)
-            if told.kind == "plain":
-                told.leading = _series_axes(path, file, page, layout)
-            details = _details(page, told)
-            shape, dtype, planar = page.shape, np.dtype(page.dtype), page.axes == "SYX"
-    except InputError:
-        raise
-    except Exception as failure:  # A library at work on bytes that nobody vouches for.
-        raise InputError(f"{path}: not a TIFF that can be read ({failure})") from failure
+    # Without is_ome=False the library would open other files that an OME description names.
+    with untrusted(f"{path}: not a TIFF that can be read"), tifffile.TiffFile(path, is_ome=False) as file:
+        page = file.pages.first
+        _check_page(path, page, choice)
+        told = described(page, str(path))
+        if told.kind != "plain" and told.pages < pages:
+            told = Described()
+        layout = _layout(path, page, told.pages if told.kind != "plain" else 0, pages, fault)
+        if told.kind == "plain":
+            told.leading = _series_axes(path, file, page, layout)
+        details = _details(page, told)
+        shape, dtype, planar = page.shape, np.dtype(page.dtype), page.axes == "SYX"
     longer = [f"{axis} ({count})" for axis, count in told.leading.items() if count > 1]
     if len(longer) > 1 or "C" in "".join(longer):
         raise InputError(
@@ -88,14 +92,14 @@ def read_tiff(path: Path, choice: Choice) -> FileVideo:
 
 
 def _directories(path: Path) -> tuple[int, str | None]:
-    """Return the number of pages, and what is wrong behind them; each directory says where the next is."""
+    """Return the number of pages, and an error message for what follows; each directory points to the next."""
     with path.open("rb") as file:
         end = file.seek(0, 2)
         file.seek(0)
         order = {b"II": "<", b"MM": ">"}.get(file.read(2))
         kind = struct.unpack(f"{order}H", head)[0] if order and len(head := file.read(2)) == 2 else 0
         if kind not in (42, 43):
-            raise InputError(f"{path}: not a TIFF that can be read (its first bytes are not those of one)")
+            raise InputError(f"{path}: not a TIFF that can be read (its first bytes are wrong)")
         number, link, tag = ("H", "I", 12) if kind == 42 else ("Q", "Q", 20)
         where, seen = 4 if kind == 42 else 8, set[int]()
 
@@ -108,7 +112,7 @@ def _directories(path: Path) -> tuple[int, str | None]:
             if offset is None:
                 break
             if offset in seen:
-                raise InputError(f"{path}: page {len(seen)} is an earlier one again; the file is damaged")
+                raise InputError(f"{path}: page {len(seen)} is an earlier page again; the file is damaged")
             tags = unpacked(number, offset) if offset < end else None
             if tags is None or tags > _MOST_TAGS:
                 break
@@ -132,18 +136,18 @@ def _check_page(path: Path, page: Any, choice: Choice) -> None:
         )
     meaning = tifffile.PHOTOMETRIC(page.photometric).name
     if meaning not in ("MINISBLACK", "RGB"):
-        raise InputError(f"{path}: values mean {meaning}; only MINISBLACK and RGB are read as they are: convert it")
+        raise InputError(f"{path}: values mean {meaning}; only MINISBLACK and RGB are read: convert it")
     rows = page.shape if page.axes != "SYX" else (*page.shape[1:], page.shape[0])
     for shape in (rows, page.chunks if page.axes != "SYX" else page.chunks[1:]):
         refuse_huge(path, shape, choice.max_pixels)
 
 
 def _layout(path: Path, page: Any, declared: int, pages: int, fault: str | None) -> _Layout:
-    """Return where frames are, of which so many are declared (0: it is not said) and so many pages there."""
+    """Return where the frames are; 0 `declared` frames mean that the number is not declared."""
     if declared <= 1 or declared == pages or fault:
         return _Layout(pages, fault=fault)
     if pages > 1 or not page.is_final:
-        return _Layout(pages, fault=f"{path}: page {pages} is missing: {declared} are declared, and {pages} are there")
+        return _Layout(pages, fault=f"{path}: page {pages} is missing: {declared} are declared")
     offset, end = page.dataoffsets[0], path.stat().st_size
     there = min(declared, max(0, end - offset) // page.nbytes)
     cut = f"{path}: page {there} is cut off: {declared} are declared" if there < declared else None
@@ -151,7 +155,7 @@ def _layout(path: Path, page: Any, declared: int, pages: int, fault: str | None)
 
 
 def _series_axes(path: Path, file: Any, page: Any, layout: _Layout) -> dict[str, int]:
-    """Return the axes of a file that does not say them in one of the known ways, as the library sees them."""
+    """Return the axes as the library sees them, for a file without a known description."""
     if layout.fault:
         return {"I": layout.pages}
     series = file.series
@@ -168,11 +172,9 @@ def _details(page: Any, told: Described) -> dict[str, Any]:
     details: dict[str, Any] = {"axes": "".join(told.leading) + page.axes, "tiff": told.kind, **told.facts}
     if "interval" in details:
         details["interval"] = float(details["interval"])  # The rate is exact.
-    sides = [page.tags.get(name) for name in ("XResolution", "YResolution")]
-    if all(side is not None and len(side.value) == 2 and min(side.value) > 0 for side in sides):
+    if resolution := resolution_of(page):
         unit = tifffile.RESUNIT(page.tags.valueof("ResolutionUnit", default=2)).name
-        resolution = [list(side.value) for side in sides]
-        if resolution != [[1, 1], [1, 1]] or unit != "NONE":  # What is written where nothing is known.
+        if resolution != [[1, 1], [1, 1]] or unit != "NONE":  # The default of writers that know none.
             details.update(resolution=resolution, resolution_unit=unit)
     if "IJMetadata" in page.tags:
         details["not_kept"] = [*details.get("not_kept", ()), "ImageJ's labels, regions and colour tables"]
@@ -208,7 +210,7 @@ def _paged(video: FileVideo, layout: _Layout, shape: tuple[int, ...]) -> Iterato
     with tifffile.TiffFile(video.path, is_ome=False) as file:
         for index in range(layout.pages):
             pixels = None
-            try:
+            with untrusted(f"{video.path}: page {index} cannot be read"):
                 page: Any = file.pages[index]
                 if page.shape != shape or page.dtype != video.dtype:
                     raise InputError(
@@ -216,16 +218,11 @@ def _paged(video: FileVideo, layout: _Layout, shape: tuple[int, ...]) -> Iterato
                         f"and {video.dtype}"
                     )
                 pieces = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-                if not pieces or any(count < 1 or offset + count > end for offset, count in pieces):
-                    raise ValueError("its data lie beyond the end of the file")
-                if page.is_contiguous and page.dataoffsets[0] + page.nbytes > end:
+                beyond = any(count < 1 or offset + count > end for offset, count in pieces)
+                if not pieces or beyond or (page.is_contiguous and page.dataoffsets[0] + page.nbytes > end):
                     raise ValueError("its data lie beyond the end of the file")
                 if _wanted(video, index):
                     pixels = page.asarray()
-            except InputError:
-                raise
-            except Exception as fault:  # A library at work on bytes that nobody vouches for.
-                raise InputError(f"{video.path}: page {index} cannot be read ({fault})") from fault
             yield pixels
 
 
@@ -234,9 +231,8 @@ def _wanted(video: FileVideo, index: int) -> bool:
 
 
 def write_tiff(target: Target, frames: Iterator[Array], temporary: Path) -> int:
-    """Write one page a frame; return the number of frames."""
-    # Without a number of frames, 64-bit offsets: a classic TIFF that outgrows 4 GB would be lost at the end. The
-    # number is that of the source, and a filter may add to it: hence the factor.
+    """Write one page per frame; return the number of frames."""
+    # 64-bit offsets unless 4 GB certainly suffice: a filter may return more frames than the source declares.
     big = target.count is None or 2 * target.count * target.first.nbytes > _CLASSIC_LIMIT
     photometric = "rgb" if target.channels in (3, 4) else "minisblack"
     facts, resolution = _kept(target)
@@ -248,7 +244,7 @@ def write_tiff(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     elif text:
         head["description"] = text
         if facts.get("description"):
-            target.told.setdefault("not_copied", []).append("description")
+            target.omit("description")
     with checked_file(temporary) as sink, tifffile.TiffWriter(sink, bigtiff=big) as file:
         for count, frame in enumerate(frames, 1):
             planar = None if frame.ndim == 2 else "contig"
@@ -259,7 +255,7 @@ def write_tiff(target: Target, frames: Iterator[Array], temporary: Path) -> int:
 
 
 def _head(target: Target, facts: dict[str, Any]) -> dict[str, Any]:
-    """Return what the first page says besides its description."""
+    """Return the tags of the first page except its description."""
     made = f"{MARK}{target.made}" if target.made else MARK.strip()
     head: dict[str, Any] = {"software": " ".join([*filter(None, [facts.get("software")]), made]).encode()}
     if facts.get("date_time"):
@@ -270,15 +266,15 @@ def _head(target: Target, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _kept(target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what of the source's axes, units and resolution holds for frames of this size."""
-    facts = {} if target.like is None else dict(target.like.details)
+    """Return the axes and units of the source, and the resolution, as far as they hold for frames of this size."""
+    facts = dict(target.details)
     if target.known_rate is not None:
         facts["interval"] = 1 / target.known_rate
     if target.like is not None and target.size != target.like.size and set(_LENGTHS) & set(facts):
-        # Cut out or resampled: nobody knows how large a pixel is now.
+        # After cropping or resampling, the size of a pixel is unknown.
         facts = {name: fact for name, fact in facts.items() if name not in _LENGTHS}
         facts["imagej"] = {name: fact for name, fact in facts.get("imagej", {}).items() if name not in _LENGTHS}
-        target.told.setdefault("not_copied", []).append("pixel size and units")
+        target.omit("pixel size and units")
     if "resolution" in facts:
         sides = tuple(tuple(side) for side in facts["resolution"])
         return facts, {"resolution": sides, "resolutionunit": facts["resolution_unit"]}
@@ -288,7 +284,7 @@ def _kept(target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _description(target: Target, facts: dict[str, Any], count: int) -> bytes | None:
-    """Return the description of so many frames, in the way that the name or the source asks for."""
+    """Return the description of `count` frames, in the format of the name or the source."""
     axis = str(facts.get("axes", "T"))[0]
     shape, dtype = target.first.shape, target.first.dtype
     if Path(target.path.stem).suffix.lower() == ".ome":
@@ -301,7 +297,7 @@ def _description(target: Target, facts: dict[str, Any], count: int) -> bytes | N
 
 
 def count_pages(path: Path) -> int:
-    """Return the number of pages of a file just written."""
+    """Return the number of pages in a file just written."""
     pages, fault = _directories(path)
     if fault:
         raise InputError(fault)

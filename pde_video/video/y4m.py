@@ -1,4 +1,4 @@
-"""YUV4MPEG2 (y4m): a line of text and then plain frames, as programs hand them to each other through pipes."""
+"""YUV4MPEG2 (y4m): a line of text and then uncompressed frames, the common format of pipes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import numpy as np
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video.caps import refuse_huge
+from pde_video.video.colour_tags import FULL, LIMITED, UNKNOWN
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
-from pde_video.video.yuv_planes import FULL, LIMITED, from_rgb, known_matrix, to_rgb
+from pde_video.video.untrusted import refuse_huge
+from pde_video.video.yuv_planes import from_rgb, known_matrix, to_rgb
 
 SUFFIXES = (".y4m",)
 MAGIC = b"YUV4MPEG2 "
@@ -27,18 +28,18 @@ _LONGEST = 1024  # Bytes of a line of text; ffmpeg takes 96.
 _SHIFTS = {"420": (1, 1), "422": (0, 1), "444": (0, 0), "mono": (0, 0)}  # Of chroma rows, columns.
 _DEEPER = (9, 10, 12, 14, 16)
 _LAYOUT = re.compile("(420|422|444|mono)p?(9|10|12|14|16)?")
-_SITED = ("420jpeg", "420mpeg2", "420paldv")  # They say besides where a colour sample lies.
+_SITED = ("420jpeg", "420mpeg2", "420paldv")  # 4:2:0 with the position of a chroma sample.
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the first line says."""
+    """The content of the first line."""
 
     size: tuple[int, int]
     rate: Fraction | None
-    kind: str  # How colours are shared: 420, 422, 444, or mono for none.
+    kind: str  # Chroma subsampling 420, 422, 444, or mono.
     bits: int
-    layout: str  # Both, as written: 420mpeg2, 422p10, mono16.
+    layout: str  # Both as written: 420mpeg2, 422p10, mono16.
     full: bool = False
     interlacing: str = "p"
     aspect: str = "0:0"
@@ -74,9 +75,12 @@ class Header:
         words += [f"I{self.interlacing}", f"A{self.aspect}", f"C{self.layout}", f"XCOLORRANGE={ends}"]
         return MAGIC + " ".join(words).encode() + b"\n"
 
+    def __str__(self) -> str:
+        return self.line().decode().strip()
+
 
 def parsed(line: bytes, name: object, most_pixels: int) -> Header:
-    """Return what the first line says, or refuse it."""
+    """Return the content of the first line, or refuse it."""
     if not line.startswith(MAGIC) or not line.endswith(b"\n"):
         raise InputError(f"{name}: not a y4m video: it does not begin with a whole line that says YUV4MPEG2")
     words = line[len(MAGIC) : -1].decode("ascii", "replace").split(" ")
@@ -102,12 +106,12 @@ def parsed(line: bytes, name: object, most_pixels: int) -> Header:
     if not re.fullmatch("[0-9]{1,9}:[0-9]{1,9}", aspect):
         raise InputError(f"{name}: its first line says the pixel's aspect {aspect!r}; it must be two numbers")
     kind, bits = match[1], int(match[2] or 8)
-    woven = said.get("I", "p")[:1]
-    return Header((height, width), exact or None, kind, bits, layout, ranges == {"FULL"}, woven, aspect)
+    interlacing = said.get("I", "p")[:1]
+    return Header((height, width), exact or None, kind, bits, layout, ranges == {"FULL"}, interlacing, aspect)
 
 
 def read_y4m(path: Path, choice: Choice) -> FileVideo:
-    """Return a y4m file as a video, described but not decoded."""
+    """Return a y4m file as a video."""
     with path.open("rb") as file:
         header, frames = _counted(file, path, choice)
 
@@ -120,7 +124,7 @@ def read_y4m(path: Path, choice: Choice) -> FileVideo:
 
 
 def _counted(file: BinaryIO, path: Path, choice: Choice) -> tuple[Header, int | None]:
-    """Return what the first line says, and the number of frames if none has parameters, so that the size tells it."""
+    """Return the header, and the number of frames if it follows from the size: if no frame has parameters."""
     line = file.readline(_LONGEST)
     header = parsed(line, path, choice.max_pixels)
     word, size = _FRAME + b"\n", path.stat().st_size
@@ -142,9 +146,9 @@ def count_frames(path: Path) -> int:
 
 
 def described(header: Header, name: Path, decode: Any, count: int | None = None) -> FileVideo:
-    """Return the video with such a first line."""
-    woven = header.interlacing in ("t", "b", "m")
-    warnings = ["the video is interlaced: two moments a frame; deinterlace it before, with ffmpeg: -vf bwdif"]
+    """Return the video with this header."""
+    interlaced = header.interlacing in ("t", "b", "m")
+    warnings = ["the video is interlaced: deinterlace it first, with ffmpeg: -vf bwdif"]
     return FileVideo(
         path=name,
         size=header.size,
@@ -157,20 +161,18 @@ def described(header: Header, name: Path, decode: Any, count: int | None = None)
             "codec": "rawvideo",
             "pixel_format": header.pixel,
             "bits": header.bits,
-            "matrix": 2,  # Not told.
+            "matrix": UNKNOWN,
             "range": FULL if header.full else LIMITED,
             "aspect": _aspect(header.aspect),
             "time_base": 1 / header.rate if header.rate else None,
-            "duration": None,
-            "other_streams": [],
             "y4m": header,
-            **({"warnings": warnings} if woven else {}),
+            **({"warnings": warnings} if interlaced else {}),
         },
     )
 
 
 def _aspect(said: str) -> Fraction | None:
-    """Return width by height of a pixel, if it is said and not square."""
+    """Return the width of a pixel divided by its height, if it is known and not 1."""
     wide, high = map(int, said.split(":"))
     return Fraction(wide, high) if wide and high and wide != high else None
 
@@ -179,7 +181,7 @@ def decoded(file: BinaryIO, header: Header, video: FileVideo) -> Decoded:
     """Yield the frames that follow the first line, to the last byte."""
     for index in itertools.count():
         time = index / header.rate if header.rate else None
-        if video.choice.is_past(index, time):  # What comes may be live: do not wait for more.
+        if video.choice.is_past(index, time):  # A live source: do not wait for more.
             return
         line = file.readline(_LONGEST)
         if not line:
@@ -195,24 +197,24 @@ def decoded(file: BinaryIO, header: Header, video: FileVideo) -> Decoded:
 
 
 def taken(file: BinaryIO, nbytes: int, index: int, name: object) -> Array:
-    """Return the next bytes: all of them, or refuse. Memory is touched as they come, whatever number is claimed."""
+    """Return the next `nbytes` bytes or raise; memory is only touched as they come."""
     content = np.empty(nbytes, np.uint8)
     rest = content.data
     while rest and (got := file.readinto(rest)):  # type: ignore[attr-defined]
         rest = rest[got:]
     if rest:
         raise InputError(
-            f"{name}: the data end in the middle of frame {index}, after {nbytes - len(rest)} of {nbytes} bytes; what "
-            "wrote them may have failed"
+            f"{name}: the data end in the middle of frame {index}, after {nbytes - len(rest)} of {nbytes} bytes; the "
+            "program that wrote them may have failed"
         )
     return content
 
 
 def _array(content: Array, header: Header) -> Array:
-    """Return a frame: grey as it is, colours as RGB, more than 8 bits scaled to 16."""
+    """Return a frame in grey or RGB, with more than 8 bits scaled to 16."""
     values, top = content.view(header.dtype), 2**header.bits - 1
     if header.bits not in (8, 16):
-        values = np.minimum(values, top)  # The other bits ought to be zero.
+        values = np.minimum(values, top)  # The other bits should be zero.
     if header.kind == "mono":
         deep = values.reshape(header.size)
         return deep if header.bits in (8, 16) else ((deep * np.uint32(65535) + top // 2) // top).astype(np.uint16)
@@ -225,7 +227,7 @@ def _array(content: Array, header: Header) -> Array:
 
 
 def _lines(plane: Any, header: Header) -> Array:
-    """Return a plane's values, with what fills its lines up."""
+    """Return the values of a plane with the padding of its rows."""
     lines: Array = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
     return lines.view(header.dtype)
 
@@ -240,9 +242,8 @@ def write_y4m(target: Target, frames: Iterator[Array], temporary: Path) -> int:
 
 
 def pieces(target: Target, frames: Iterator[Array]) -> Iterator[bytes]:
-    """Return one piece for each frame, of which the first begins with the first line, or refuse such frames."""
-    if target.encoding.codec is not None or target.encoding.crf is not None:
-        raise ParameterError("y4m is not compressed: it has no codec and no crf to choose")
+    """Return the bytes of each frame, the first with the header before it, or refuse such frames."""
+    target.check_uncompressed("y4m")
     header = header_for(target)
     if target.encoding.lossless and header.kind != "mono":
         raise ParameterError("y4m keeps colours as YUV, which rounds them; raw frames, .mkv or .tiff are lossless")
@@ -254,14 +255,10 @@ def _piece(index: int, frame: Array, *, header: Header) -> bytes:
 
 
 def header_for(target: Target) -> Header:
-    """Return the first line for such frames: chroma, depth, range and aspect as in the source, where it tells."""
+    """Return the header for such frames, with chroma, depth, range and aspect of the source where they are known."""
     dtype, channels = target.first.dtype, target.channels
-    if dtype not in (np.uint8, np.uint16) or channels not in (1, 3):
-        raise ParameterError(
-            f"y4m holds uint8 or uint16 frames with 1 or 3 channels; these are {dtype} with {channels}: write .tiff "
-            "or .npy, which hold them as they are"
-        )
-    details = target.like.details if target.like else {}
+    target.check_frames("y4m", ("uint8", "uint16"), (1, 3))
+    details = target.details
     source: Header | None = details.get("y4m")
     bits = 8 if dtype == np.uint8 else details["bits"] if details.get("bits") in _DEEPER else 16
     shared = re.match("yuvj?(420|422|444)p", details.get("pixel_format") or "")

@@ -1,4 +1,4 @@
-"""Frames as FFmpeg holds them, in planes of luma and chroma, to and from arrays of red, green and blue.
+"""Conversion between FFmpeg's planes of luma and chroma and arrays of red, green and blue.
 
 Y = kr R + kg G + kb B,  Cb = (B − Y) / (2 − 2 kb),  Cr = (R − Y) / (2 − 2 kr), then scaled to the levels of the range.
 """
@@ -13,10 +13,10 @@ import numpy as np
 
 from pde_video.kernels.yuv import rgb_to_yuv, yuv_to_rgb
 from pde_video.protocols import Array
+from pde_video.video.colour_tags import FULL, LIMITED, tag_number
 
-LIMITED, FULL = 1, 2
-BT709, BT601 = 1, 5
-# Shares of red and blue in luma, by the numbers of matrices in ITU-T H.273.
+_BT709, _BT601 = 1, 5
+# Weights of red and blue in luma, by the numbers of matrices in ITU-T H.273.
 _SHARES = {
     1: (0.2126, 0.0722),
     4: (0.30, 0.11),
@@ -35,10 +35,10 @@ def is_known(pixel: str) -> bool:
 
 
 def known_matrix(matrix: int, height: int) -> int:
-    """Return the matrix, or what players assume of files that do not tag one."""
+    """Return the matrix, or the one that players assume for untagged files."""
     if matrix in _SHARES:
         return matrix
-    return BT709 if height >= 720 else BT601
+    return _BT709 if height >= 720 else _BT601
 
 
 def to_rgb(frame: Any, matrix: int, full: bool) -> Array:
@@ -52,14 +52,14 @@ def to_rgb(frame: Any, matrix: int, full: bool) -> Array:
     red, blue = 2 * (1 - kr) * top / colours, 2 * (1 - kb) * top / colours
     factors = np.array([top / black_to_white, red, -red * kr / kg, -blue * kb / kg, blue], np.float32)
     rgb = np.empty((frame.height, frame.width, 3), dtype)
-    room, parts = np.empty((3, frame.width + 1), np.float32), np.empty((3, frame.width), dtype)
+    spread, parts = np.empty((3, frame.width + 1), np.float32), np.empty((3, frame.width), dtype)
     rows = rgb.reshape(frame.height, -1)
-    yuv_to_rgb(*_arrays(frame, dtype), rows, factors, low, middle, np.float32(top), across, down, room, parts)
+    yuv_to_rgb(*_arrays(frame, dtype), rows, factors, low, middle, np.float32(top), across, down, spread, parts)
     return rgb
 
 
 def from_rgb(rgb: Array, pixel: str, matrix: int, full: bool) -> Any:
-    """Return a frame of FFmpeg's in a pixel format that is known here."""
+    """Return an FFmpeg frame in one of the pixel formats that `is_known` accepts."""
     across, down, bits = _parts(pixel) or (1, 1, 8)
     top = np.iinfo(rgb.dtype).max
     kr, kb = _SHARES[matrix]
@@ -79,18 +79,18 @@ def from_rgb(rgb: Array, pixel: str, matrix: int, full: bool) -> Any:
     highest, rows = np.float32(2**bits - 1), rgb.reshape(rgb.shape[0], -1)
     shares = (weights / top).astype(np.float32)
     rgb_to_yuv(rows, *arrays, shares, low, middle, highest, across, down, parts, sums)
-    frame.color_range, frame.colorspace = FULL if full else LIMITED, matrix
+    frame.color_range, frame.colorspace = tag_number("range", FULL if full else LIMITED), matrix
     return frame
 
 
 def _parts(pixel: str) -> tuple[int, int, int] | None:
-    """Return across and down of a chroma block, and bits."""
+    """Return the columns and rows of a chroma block, and the bits."""
     found = re.fullmatch(r"yuvj?(420|422|444)p(?:(9|10|12|14|16)le)?", pixel)
     return (*_BLOCKS[found[1]], int(found[2] or 8)) if found else None
 
 
 def _levels(bits: int, full: bool) -> tuple[np.float32, float, float, np.float32]:
-    """Return the level of black, those from black to white, those of chroma, and that of no colour."""
+    """Return the level of black, the levels from black to white, those of chroma, and the level of no colour."""
     unit = 2 ** (bits - 8)
     middle = np.float32(128 * unit)
     if full:
@@ -99,5 +99,5 @@ def _levels(bits: int, full: bool) -> tuple[np.float32, float, float, np.float32
 
 
 def _arrays(frame: Any, dtype: type) -> list[Array]:
-    """Return the planes with all that is in their rows, the padding at their ends too, so that they are contiguous."""
+    """Return the planes with the padding of their rows, so that they are contiguous."""
     return [np.frombuffer(plane, dtype).reshape(plane.height, -1) for plane in frame.planes]

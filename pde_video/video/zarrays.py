@@ -1,4 +1,4 @@
-"""Zarr 3 arrays in folders: a chunk a frame, each with a checksum (extra ``zarr``)."""
+"""Zarr 3 arrays in folders: one chunk with a checksum per frame (extra ``zarr``)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy as np
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video.calibration import positive
-from pde_video.video.caps import refuse_huge
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
+from pde_video.video.untrusted import refuse_huge, untrusted
 
 SUFFIXES: tuple[str, ...] = (".zarr",)
 _HEADER = "zarr.json"
 _LONGEST = 2**24  # Bytes of a header.
-_CODECS = ("bytes", "transpose", "crc32c", "zstd", "gzip", "blosc")  # None of which runs what it reads.
-_BLOCK = 256  # Frames for which an array grows at a time: its header is written again each time.
+_CODECS = ("bytes", "transpose", "crc32c", "zstd", "gzip", "blosc")  # None of them executes data.
+_BLOCK = 256  # Frames by which an array grows at a time, since each time its header is rewritten.
 
 
 def read_zarr(path: Path, choice: Choice) -> FileVideo:
@@ -39,7 +39,7 @@ def read_zarr(path: Path, choice: Choice) -> FileVideo:
 
 
 def _opened(path: Path) -> Any:
-    """Return the array, if its header asks for nothing but numbers."""
+    """Return the array; refuse a header with codecs or dtypes other than plain numbers."""
     zarr = _zarr()
     try:
         with (path / _HEADER).open("rb") as file:
@@ -51,11 +51,9 @@ def _opened(path: Path) -> Any:
         raise InputError(f"{path}: not a zarr 3 array that can be read ({_HEADER} is damaged, or a group's)") from fault
     if not set(codecs) <= set(_CODECS):
         raise InputError(f"{path}: codecs {', '.join(codecs)}; read are zarr 3 arrays with {', '.join(_CODECS)}")
-    try:
+    with untrusted(f"{path}: not a zarr array that can be read"):
         array = zarr.open_array(zarr.storage.LocalStore(path, read_only=True), mode="r", zarr_format=3)
         numbers, shape, chunks = array.dtype.kind in "biufc", array.shape, array.chunks
-    except Exception as fault:  # A library at work on bytes that nobody vouches for.
-        raise InputError(f"{path}: not a zarr array that can be read ({fault})") from fault
     if not numbers or len(shape) not in (3, 4) or min(shape) < 1 or min(chunks) < 1:
         raise InputError(f"{path}: {array.dtype} values of shape {shape}; a video is numbers (T, H, W) or (T, H, W, C)")
     return array
@@ -72,23 +70,21 @@ def _decode(video: FileVideo) -> Decoded:
         if wanted:
             if missing := _missing(array, video.path, start // length):
                 raise InputError(f"{video.path}: frame {start} cannot be read: the chunk {missing} is missing")
-            try:
+            with untrusted(f"{video.path}: frame {start} cannot be read"):
                 block = array[start : numbers.stop]
-            except Exception as fault:  # A library at work on bytes that nobody vouches for.
-                raise InputError(f"{video.path}: frame {start} cannot be read ({fault})") from fault
         for frame, time in zip(block, times, strict=True):
             yield None if frame is None else np.ascontiguousarray(frame), time
 
 
 def _missing(array: Any, path: Path, block: int) -> str | None:
-    """Return the name of a chunk of these frames that is not there, and would be read as if it held zeros."""
+    """Return the name of a missing chunk of these frames, which zarr would read as zeros."""
     counts = [math.ceil(n / chunk) for n, chunk in zip(array.shape[1:], array.chunks[1:], strict=True)]
     names = (array.metadata.encode_chunk_key((block, *place)) for place in product(*map(range, counts)))
     return next((name for name in names if not (path / name).is_file()), None)
 
 
 def write_zarr(target: Target, frames: Iterator[Array], temporary: Path) -> int:
-    """Write a chunk a frame, with a checksum behind it; return the number of frames."""
+    """Write one chunk with a checksum per frame; return the number of frames."""
     zarr, first = _zarr(), target.first
     if first.dtype.kind not in "biufc":
         raise ParameterError(f"a zarr array does not hold {first.dtype} frames here; convert them to numbers")
@@ -104,7 +100,7 @@ def write_zarr(target: Target, frames: Iterator[Array], temporary: Path) -> int:
         fill_value=0,
         dimension_names=["t", "y", "x", "c"][: 1 + first.ndim],
         attributes=attributes,
-        config={"write_empty_chunks": True},  # Else frames of zeros would be missing ones.
+        config={"write_empty_chunks": True},  # Otherwise frames of zeros would be missing.
     )
     count = 0
     for count, frame in enumerate(frames, 1):
@@ -116,7 +112,7 @@ def write_zarr(target: Target, frames: Iterator[Array], temporary: Path) -> int:
 
 
 def count_frames(path: Path) -> int:
-    """Return the number of frames of an array just written."""
+    """Return the number of frames in an array just written."""
     array = _opened(path)
     missing = next((name for k in range(array.shape[0]) if (name := _missing(array, path, k))), None)
     if missing:

@@ -189,7 +189,7 @@ def test_a_format_without_timestamps_says_that_they_are_lost(tmp_path):
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "avi"])
 def test_1000_fps_1_60_fps_24000_1001(tmp_path, rate, suffix):
     path, out = tmp_path / f"v.{suffix}", tmp_path / f"out.{suffix}"
-    pv.write(path, noise(), fps=rate)
+    pv.write(path, noise(), rate=rate)
     assert pv.run(path, out)["frames"] == FRAMES
     video = pv.read(out)
     assert sum(1 for _ in video) == FRAMES
@@ -284,7 +284,7 @@ def test_alpha(tmp_path):
 def test_palette_and_gif(tmp_path):
     colours = np.random.default_rng(2).integers(0, 256, (200, 3), dtype=np.uint8)
     frames = colours[np.random.default_rng(3).integers(0, 200, (4, HEIGHT, WIDTH))]
-    pv.write(tmp_path / "v.gif", frames, fps=10)
+    pv.write(tmp_path / "v.gif", frames, rate=10)
     video = pv.read(tmp_path / "v.gif")
     assert (video.channels, video.dtype, video.rate) == (3, np.uint8, 10)
     assert np.array_equal(np.stack(list(video)), frames)

@@ -195,7 +195,7 @@ def test_tags_of_the_file_and_of_the_video(folder, tmp_path, suffix, reading):
 def test_a_timecode_is_that_of_the_whole_file(folder, tmp_path):
     ffmpeg("-i", folder / "clip.mkv", "-map", "0:v", "-c", "copy", "-timecode", "01:00:00:00", tmp_path / "in.mkv")
     report = pv.run(tmp_path / "in.mkv", tmp_path / "out.mkv", reading={"frames": (5, 9)})
-    assert any("01:00:00:00: it is that of the whole file" in said for said in report["not_copied"])
+    assert any("01:00:00:00: it belongs to the whole file" in said for said in report["not_copied"])
     assert "not_copied" not in pv.run(tmp_path / "in.mkv", tmp_path / "whole.mkv")
 
 
@@ -213,7 +213,7 @@ def test_hdr_that_is_not_written_is_reported(folder, tmp_path):
 @pytest.mark.parametrize(("rate", "warned"), [(2000, True), (1000, False), (600, False)])
 def test_matroska_does_not_tell_frames_of_one_millisecond_apart(tmp_path, rate, warned):
     report = {}
-    pv.write(tmp_path / "v.mkv", np.zeros((8, 16, 16), np.uint8), fps=rate, report=report)
+    pv.write(tmp_path / "v.mkv", np.zeros((8, 16, 16), np.uint8), rate=rate, report=report)
     assert any("milliseconds" in said for said in report.get("warnings", [])) == warned
 
 

@@ -164,7 +164,7 @@ def test_a_part_of_a_video_has_the_same_part_of_the_sound(tmp_path, suffix):
 def test_with_a_rate_of_its_own_nothing_is_copied(tmp_path):
     path = make(tmp_path / "in.mp4", pixel="yuv420p")
     video = pv.read(path)
-    pv.write(tmp_path / "out.mp4", video, like=video, fps=50)
+    pv.write(tmp_path / "out.mp4", video, like=video, rate=50)
     assert packets(tmp_path / "out.mp4") == []
 
 

@@ -70,7 +70,7 @@ def test_containers_report_once_themselves(tmp_path):
 
 
 def test_times_rounded_to_a_clock_are_not_uneven(tmp_path):
-    pv.write(tmp_path / "in.mkv", np.zeros((40, 16, 32), np.uint8), fps=Fraction(24000, 1001))
+    pv.write(tmp_path / "in.mkv", np.zeros((40, 16, 32), np.uint8), rate=Fraction(24000, 1001))
     video = pv.read(tmp_path / "in.mkv")
     list(video)
     assert any(time != k / video.rate for k, time in enumerate(video.timestamps))  # Milliseconds.
@@ -81,7 +81,7 @@ def test_sound_is_reported_where_frames_get_a_rate_of_their_own(tmp_path):
     video = pv.read(film(tmp_path / "in.mp4", EVEN, sound=True))
     for name in ("out.mkv", "out.npy"):
         report: dict = {}
-        pv.write(tmp_path / name, video, like=video, fps=10, report=report)
+        pv.write(tmp_path / name, video, like=video, rate=10, report=report)
         assert any(said.startswith("audio stream") for said in report["not_copied"])
         assert ("rate of 10 frames/s" in report["not_copied"]) == (name == "out.npy")
 
@@ -99,5 +99,5 @@ def test_times_of_frames_that_have_none_are_refused(tmp_path, name, choice):
 @pytest.mark.parametrize("name", ["v.tif", "v.zarr", "v.y4m", "v.avi"])
 def test_times_by_a_rate_choose_frames(tmp_path, name):
     path = target(tmp_path, name)
-    pv.write(path, np.zeros((5, 16, 32), np.uint8), fps=10)
+    pv.write(path, np.zeros((5, 16, 32), np.uint8), rate=10)
     assert len(list(pv.read(path, start=Fraction(1, 10), end=0.35))) == 3

@@ -18,7 +18,7 @@ import pytest
 
 import pde_video as pv
 from pde_video.jobs.again import verify
-from pde_video.video import files
+from pde_video.video import formats
 
 HEIGHT, WIDTH, FRAMES = 13, 21, 4
 HALVED = {"420": (2, 2), "422": (1, 2), "444": (1, 1)}
@@ -152,7 +152,7 @@ def test_arrays_without_a_source_become_444_or_mono(capfdbinary, rng):
         (colour.astype(np.uint16) * 257, "444p16"),
         (colour[..., 0].astype(np.uint16) * 257, "mono16"),
     ]:
-        assert pv.write("-", video, fps=Fraction(24000, 1001)) == 2
+        assert pv.write("-", video, rate=Fraction(24000, 1001)) == 2
         said, found = parsed(capfdbinary.readouterr().out)
         assert (said["C"], said["F"]) == (layout, "24000:1001")
         if layout.startswith("mono"):
@@ -450,8 +450,8 @@ def test_an_encoder_that_fails_mid_run_ends_a_live_stream(tmp_path, monkeypatch,
 
         return behind(consume, frames, 2)
 
-    known = files.format_of(tmp_path / "out.mkv")
-    monkeypatch.setattr(files, "format_of", lambda path: type(known)(known.suffixes, known.read, fails, known.count))
+    known = formats.format_of(tmp_path / "out.mkv")
+    monkeypatch.setattr(formats, "format_of", lambda path: type(known)(known.suffixes, known.read, fails, known.count))
     pipe_in(y4m("420", frames=200)[0])
     with pytest.raises(pv.OutputError, match="no space left"):
         pv.run("-", tmp_path / "out.mkv")

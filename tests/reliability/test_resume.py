@@ -49,7 +49,7 @@ def noisy(tmp_path_factory, rng_of_module):
     values = 0.5 + 0.3 * moving + rng_of_module.normal(0, 0.05, moving.shape)
     folder = tmp_path_factory.mktemp("noisy")
     pv.write(folder / "wide.tif", np.rint(np.clip(values, 0, 1) * 65535).astype(np.uint16))
-    pv.write(folder / "small.avi", np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8), fps=50)
+    pv.write(folder / "small.avi", np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8), rate=50)
     pv.write(folder / "float.npy", values.astype(np.float32))
     return folder
 

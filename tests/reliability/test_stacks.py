@@ -110,7 +110,7 @@ def test_a_plain_stack_keeps_resolution_rate_and_the_letter_of_its_axis(tmp_path
 
 
 def test_the_rate_of_a_film_is_kept_in_a_stack_exactly(tmp_path):
-    pv.write(tmp_path / "in.avi", stack("uint8"), fps=Fraction(24000, 1001))
+    pv.write(tmp_path / "in.avi", stack("uint8"), rate=Fraction(24000, 1001))
     pv.run(tmp_path / "in.avi", tmp_path / "out.tif")
     assert pv.read(tmp_path / "out.tif").rate == Fraction(24000, 1001)
     assert len(load(tmp_path / "out.tif", start=0.1)) == FRAMES - 3
@@ -281,7 +281,7 @@ def test_directories_that_go_round_in_a_circle_are_refused(tmp_path):
     (tags,) = struct.unpack_from("<H", data, places[-1])
     struct.pack_into("<I", data, places[-1] + 2 + 12 * tags, places[110])
     path.write_bytes(data)
-    with pytest.raises(pv.InputError, match="earlier one again"):
+    with pytest.raises(pv.InputError, match="earlier page again"):
         pv.read(path)
 
 
@@ -421,7 +421,7 @@ def test_calibration_that_a_format_has_no_room_for_is_reported(tmp_path):
 
 
 def test_a_rate_that_is_given_is_in_the_stack(tmp_path):
-    pv.write(tmp_path / "v.tif", stack(), fps=Fraction(24000, 1001))
+    pv.write(tmp_path / "v.tif", stack(), rate=Fraction(24000, 1001))
     assert pv.read(tmp_path / "v.tif").rate == Fraction(24000, 1001)
     pv.write(tmp_path / "w.tif", stack())
     assert pv.read(tmp_path / "w.tif").rate is None

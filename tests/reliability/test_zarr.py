@@ -44,7 +44,7 @@ def test_a_zarr_array_keeps_every_value(tmp_path, dtype, colour):
 
 
 def test_a_zarr_array_keeps_rate_and_how_it_was_made(tmp_path):
-    pv.write(tmp_path / "in.avi", video("uint8"), fps=Fraction(24000, 1001))
+    pv.write(tmp_path / "in.avi", video("uint8"), rate=Fraction(24000, 1001))
     pv.run(tmp_path / "in.avi", tmp_path / "out.zarr", pv.denoise)
     read = pv.read(tmp_path / "out.zarr")
     assert (read.rate, read.count, read.size) == (Fraction(24000, 1001), 5, (9, 11))
@@ -195,5 +195,5 @@ def test_what_is_no_number_is_not_written_to_zarr(tmp_path, dtype):
 
 
 def test_a_rate_that_is_given_is_in_the_array(tmp_path):
-    pv.write(tmp_path / "v.zarr", video(), fps=Fraction(24000, 1001))
+    pv.write(tmp_path / "v.zarr", video(), rate=Fraction(24000, 1001))
     assert pv.read(tmp_path / "v.zarr").rate == Fraction(24000, 1001)

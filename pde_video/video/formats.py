@@ -1,0 +1,109 @@
+"""Formats by file name, and outputs checked before the work."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from pde_video.checks import check_path
+from pde_video.errors import ParameterError
+from pde_video.protocols import Array
+from pde_video.video import containers, encoder, npy, pipes, stills, tiff, y4m, zarrays
+from pde_video.video.outputs import check_distinct, check_output
+from pde_video.video.source import Choice, Encoding, FileVideo, Target
+
+
+@dataclass(frozen=True)
+class Format:
+    """How files with some endings are opened, written, and counted after writing."""
+
+    suffixes: tuple[str, ...]
+    read: Callable[[Path, Choice], FileVideo]
+    write: Callable[[Target, Iterator[Array], Path], int]
+    count: Callable[[Path], int]
+    holds: Collection[str] = ()  # What of a source it keeps besides the frames, by the keys of `omitted`.
+
+
+_FORMATS = (
+    Format(
+        containers.SUFFIXES,
+        containers.read_container,
+        encoder.write_container,
+        containers.count_frames,
+        ("rate", "times", "streams", "side_data", "comment"),
+    ),
+    Format(stills.SUFFIXES, stills.read_stills, stills.write_stills, stills.count_frames, stills.HOLDS),
+    Format(tiff.SUFFIXES, tiff.read_tiff, tiff.write_tiff, tiff.count_pages, ("rate", *tiff.HOLDS)),
+    Format(npy.SUFFIXES, npy.read_npy, npy.write_npy, npy.count_rows),
+    Format(zarrays.SUFFIXES, zarrays.read_zarr, zarrays.write_zarr, zarrays.count_frames, ("rate",)),
+    Format(y4m.SUFFIXES, y4m.read_y4m, y4m.write_y4m, y4m.count_frames, ("rate",)),
+)
+
+
+def format_of(path: Path) -> Format:
+    """Return the format for a file name that can be written, or refuse it."""
+    for known in _FORMATS:
+        if path.suffix.lower() in known.suffixes:
+            return known
+    if path.suffix.lower() in containers.READ_ONLY:
+        raise ParameterError(f"{path}: files ending in {path.suffix} are read, but not written; write .mkv or .mp4")
+    names = ", ".join(suffix for known in _FORMATS for suffix in known.suffixes)
+    raise ParameterError(f"{path}: files ending in {path.suffix!r} are not known; known are {names}")
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output that `checked_output` has checked, so that `write_checked` need not do it again."""
+
+    path: Path
+    format: Format | None  # None for standard output.
+    force: bool = False
+    rate: Fraction | None = None
+    encoding: Encoding = field(default_factory=Encoding)
+    raw: bool = False
+
+
+def checked_output(
+    path: str | os.PathLike[str],
+    *,
+    source: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    rate: float | Fraction | None = None,
+    codec: str | None = None,
+    crf: int | None = None,
+    lossless: bool = False,
+    raw: bool = False,
+    fps: float | Fraction | None = None,
+) -> Output:
+    """Check all that can be known of an output before any work; the parameters are those of `write`.
+
+    It must not be the file `source`.
+    """
+    check_path("give the path first, then the frames: write('out.mp4', frames)", path=path)
+    if fps is not None:
+        warnings.warn("fps is now called rate: write(..., rate=25)", DeprecationWarning, stacklevel=3)
+        rate = fps
+    exact, encoding = None if rate is None else _exact(rate), Encoding(codec, crf, lossless)
+    if pipes.is_standard(path):
+        pipes.check_standard_output()
+        return Output(pipes.OUTPUT, None, force, exact, encoding, raw)
+    if raw:
+        raise ParameterError(f"{path}: raw frames are written to standard output, named -, only")
+    path = Path(path)
+    known = format_of(path)
+    if source is not None and not pipes.is_standard(source):
+        check_distinct(Path(source), path)
+    check_output(path, force)
+    return Output(path, known, force, exact, encoding)
+
+
+def _exact(rate: float | Fraction) -> Fraction:
+    if not isinstance(rate, (int, float, Fraction)) or not (np.isfinite(float(rate)) and rate > 0):
+        raise ParameterError(f"rate is {rate}; it must be a positive, finite number of frames per second")
+    return Fraction(rate).limit_denominator(1_000_000)
