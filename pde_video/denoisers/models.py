@@ -153,10 +153,12 @@ def from_onnx(
     model : path, or onnxruntime.InferenceSession
         It takes a picture and, where it has a second input, the level in the shape that this asks for: a number, one
         for each entry of the batch, or a map of the picture's size.
-    schedule, kind, layout, value_range, multiple, channels, batch, whole_timesteps, learned_variance
+    schedule, kind
         As for `from_torch`.
     inputs : sequence of str, optional
         The names of the picture and, if it takes one, the level. Default: the inputs in their order.
+    layout, value_range, multiple, channels, batch, whole_timesteps, learned_variance
+        As for `from_torch`.
 
     Returns
     -------

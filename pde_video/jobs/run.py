@@ -63,10 +63,6 @@ def run(
     ParameterError, OutputError
         As for `write`.
 
-    References
-    ----------
-    None.
-
     Examples
     --------
     >>> import pde_video as pv

@@ -115,10 +115,6 @@ def read(
     ParameterError
         If the name's ending is not known, or `start` or `end` is given and the frames have no times.
 
-    References
-    ----------
-    None.
-
     Examples
     --------
     >>> import pde_video as pv
@@ -207,10 +203,6 @@ def write(
         If there is no frame, or frames differ.
     OutputError
         If the file cannot be written.
-
-    References
-    ----------
-    None.
 
     Examples
     --------
