@@ -94,7 +94,7 @@ def main(folder):
     x, fine = np.arange(n) - n // 2, np.linspace(-12, 12, 241)
     for t, colour in ((1.0, "C0"), (5.0, "C1")):
         profile.plot(x, states[t][n // 2], "o", color=colour, markersize=4, label=f"scheme, t = {t:g}")
-        profile.plot(fine, np.exp(-(fine**2) / (4 * t)) / (4 * np.pi * t), color=colour, label="Gaussian, variance 2t")
+        profile.plot(fine, np.exp(-(fine**2) / (4 * t)) / (4 * np.pi * t), color=colour, label="Gaussian")
     profile.set(xlim=(-12, 12), ylim=(-0.004, 0.115), xlabel="pixel", ylabel="u on the middle row")
     profile.legend(fontsize="small", ncols=2)
     for axes, t in zip(pictures, (1.0, 5.0), strict=True):
