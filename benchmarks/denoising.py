@@ -145,7 +145,8 @@ def coded(crf: int = 8) -> str:
                 for preset in PRESETS:
                     reached[f"`{preset}`"].append(_psnr(clean, pv.denoise(noisy, preset=preset)))
                     with _replaced(_deviations=lambda frames, model: None, room=sys.modules[pv.denoise.__module__]):
-                        reached[f"{preset}, with one noise level"].append(_psnr(clean, pv.denoise(noisy, preset=preset)))
+                        alike = pv.denoise(noisy, preset=preset)
+                    reached[f"{preset}, with one noise level"].append(_psnr(clean, alike))
             for name, values in reached.items():
                 rows[name].append(values)
     header = ["", *(f"σ = {sigma}" for sigma in _SIGMAS)]
