@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,15 @@ def test_imports_go_down_only(path):
             assert room in ("cli",), f"{path} imports the whole package"
         else:
             assert LEVEL[other] <= LEVEL[room], f"{path} imports {other}, which is a floor above it"
+
+
+def test_the_diagram_in_the_docs_shows_the_floors():
+    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text()
+    shown = re.findall(r"^ +(\d+) +│(.*)│$", page, re.MULTILINE)
+    assert {int(floor): {room.strip() for room in rooms.split("│")} for floor, rooms in shown} == dict(
+        enumerate(FLOORS)
+    )
+    assert set(re.findall(r"`(\w+)/?`", "".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)))) == set(LEVEL)
 
 
 def test_kernels_use_nothing_but_kernels():
