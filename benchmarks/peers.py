@@ -240,7 +240,7 @@ def comparisons(frames: int) -> list[Comparison]:
             frames,
             through_evolve(heat, at_once, 0.25, frame),
             1,
-            "whole blur, not one step; its kernel is cut at 4 deviations, ours is an explicit scheme",
+            "whole blur, not one step; its kernel is cut at 4 standard deviations, ours is an explicit scheme",
         ),
     ]
 

@@ -58,7 +58,7 @@ def main() -> None:
         wanted=lambda method, noise: method.package not in SLOW or noise.label == ONCE,
         progress=partial(print, file=sys.stderr, flush=True),
     )
-    found.notes.append(f"BM3D and BM4D: asked for with {ONCE} alone, since they take so long")
+    found.notes.append(f"BM3D and BM4D: measured at {ONCE} only, since they take long")
     picked = [part for name in arguments.method for part in ("--method", name)]
     picked += ["--noise", arguments.noise] if arguments.noise else []
     found.facts["command"] = shlex.join(["python", "-m", "benchmarks.quality", *picked])

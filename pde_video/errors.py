@@ -23,3 +23,9 @@ class OutputError(OSError):
 
 class SolverError(RuntimeError):
     """A linear solve that did not reach its tolerance, or a model that failed (exit code 1)."""
+
+
+def not_installed(what: str, package: str, extra: str) -> str:
+    """Say that `what` needs an optional package, and how to install it."""
+    first = " (without a GPU, install the CPU build of torch first)" if extra == "torch" else ""
+    return f'{what}: {package} is not installed; in a checkout of pde_video, pip install ".[{extra}]"{first}'

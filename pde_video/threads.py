@@ -49,10 +49,6 @@ def num_threads() -> int:
     The number set by `set_num_threads`, else the environment's PDE_VIDEO_NUM_THREADS, else one for each CPU that
     this process may use.
 
-    Parameters
-    ----------
-    None.
-
     Returns
     -------
     int
@@ -62,10 +58,6 @@ def num_threads() -> int:
     ------
     ParameterError
         If PDE_VIDEO_NUM_THREADS is not a whole number of at least 1.
-
-    References
-    ----------
-    None: it is bookkeeping.
 
     Examples
     --------
@@ -89,10 +81,6 @@ def set_num_threads(n: int) -> None:
     ------
     ParameterError
         If `n` is not a whole number of at least 1.
-
-    References
-    ----------
-    None: it is bookkeeping.
 
     Examples
     --------

@@ -258,7 +258,7 @@ def test_who_fails_or_is_missing_is_named_and_the_others_are_measured(quick):
     assert "broken: failed on flat, σ = 20: it broke" in notes
     assert "nan: failed on flat, σ = 20" in notes
     assert "absent: not measured, the package no_such_package is not installed" in notes
-    assert "not asked for: " in notes
+    assert "not selected: " in notes
     assert "BM4D on the volume" in notes
     assert "VMAF: not measured, it was taken away" in notes
     noisy, same = found.rows[1:3]

@@ -16,6 +16,7 @@ from pde_video.tools.filter_page import page
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OTHER_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "docs" / "teaching" / "README.md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -31,23 +32,30 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
         assert next(iter(pv.read("smooth.mkv"))).shape == (16, 16)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES + OTHER_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_to_files_lead_somewhere(page):
     for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
         assert (page.parent / link).exists(), link
 
 
-def test_the_version_is_the_same_everywhere():
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == pv.__version__
+def test_the_version_is_in_one_place():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" not in settings["project"]
+    assert settings["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "pde_video.__version__"}
     assert f"## [{pv.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_every_case_of_reliability_names_tests_that_exist():
-    page = (ROOT / "docs" / "reliability.md").read_text().partition("## Figures")[0]
-    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| case")]
+def rows_of(page: str) -> list[str]:
+    return [line for line in page.splitlines() if line.startswith("| ") and not line.startswith(("| case", "| input"))]
+
+
+def test_every_case_of_reliability_and_security_names_tests_that_exist():
+    reliability = rows_of((ROOT / "docs" / "reliability.md").read_text().partition("## Figures")[0])
+    security = rows_of((ROOT / "SECURITY.md").read_text())
+    assert len(reliability) > 55
+    assert len(security) >= 7
     tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
-    assert len(rows) > 55
-    for row in rows:
+    for row in reliability + security:
         named = re.findall(r"`(test_\w+)`", row)
         assert named, row
         for name in named:

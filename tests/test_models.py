@@ -424,7 +424,7 @@ def test_without_the_extra_the_error_names_it(monkeypatch, missing):
     monkeypatch.setitem(__import__("sys").modules, missing, None)
     extra = {"torch": "torch", "onnxruntime": "onnx"}[missing]
     maker = {"torch": lambda: pv.from_torch(marked), "onnxruntime": lambda: pv.from_onnx("m.onnx")}[missing]
-    with pytest.raises(ImportError, match=rf"pip install \"pde_video\[{extra}\]\""):
+    with pytest.raises(ImportError, match=rf"pip install \"\.\[{extra}\]\""):
         maker()
 
 

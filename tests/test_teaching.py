@@ -7,6 +7,7 @@ import importlib.util
 import math
 import struct
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -23,6 +24,13 @@ def size_of(png: Path) -> tuple[int, int]:
     return struct.unpack(">II", head[16:24])
 
 
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"teaching_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory):
     """What a script's main returns; each runs once."""
@@ -32,10 +40,7 @@ def numbers(tmp_path_factory):
             if name.startswith("10"):
                 pytest.importorskip("torch", reason="the extra torch is not installed: training is left out")
             folder = tmp_path_factory.mktemp(name)
-            spec = importlib.util.spec_from_file_location(f"teaching_{name}", FOLDER / f"{name}.py")
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            _found[name] = module.main(folder)
+            _found[name] = load(name).main(folder)
             assert [path.name for path in folder.iterdir()] == [f"{name}.png"]
             width, height = size_of(folder / f"{name}.png")
             assert 400 <= width <= 1200
@@ -60,6 +65,20 @@ def test_a_script_draws_its_picture_and_has_exercises(script, numbers):
     assert "\n2. " in exercises
     assert "\n3. " not in exercises
     assert len(script.read_text().splitlines()) < 120
+    assert script.read_text().endswith("\n    run(main, __file__)\n")
+
+
+def test_a_page_prints_its_figures_and_where_its_picture_is(tmp_path, capsys):
+    def main(folder):
+        assert folder == tmp_path / "docs" / "pictures" / "teaching"
+        return {"order": {"heun": 2.0}, "loss for σ": {5.0: 0.25}, "cuts": [24, 48], "refused": True}
+
+    load("printing").run(main, tmp_path / "docs" / "teaching" / "01_page.py")
+    picture = tmp_path / "docs" / "pictures" / "teaching" / "01_page.png"
+    assert capsys.readouterr().out.splitlines() == [
+        *("order, heun: 2", "loss for σ = 5: 0.25", "cuts: 24, 48", "refused: True"),
+        f"picture: {picture}",
+    ]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -72,34 +91,34 @@ def test_the_page_shows_every_picture(script):
 
 def test_heat_spreads_by_two_tau_and_keeps_the_mass(numbers):
     found = numbers("01_heat")
-    assert found["variance_per_step"] == pytest.approx(2 * found["tau"], abs=1e-12)
-    assert found["mass"] == pytest.approx(1, abs=1e-12)
-    assert found["cosine_error"] < 1e-14
+    assert found["variance gained per step"] == pytest.approx(found["2τ"], abs=1e-12)
+    assert found["sum of all pixels"] == pytest.approx(1, abs=1e-12)
+    assert found["largest error of a cosine's factor"] < 1e-14
 
 
 def test_the_chessboard_grows_by_its_factor(numbers):
     found = numbers("02_stability")
     eigenvalue = -8 * math.cos(math.pi / 96) ** 2
-    assert found["eigenvalue"] == pytest.approx(eigenvalue, rel=1e-12)
-    assert found["below"] == pytest.approx(abs(1 + 0.245 * eigenvalue), abs=1e-10)
-    assert found["above"] == pytest.approx(abs(1 + 0.255 * eigenvalue), abs=1e-10)
-    assert found["below"] < 1 < found["above"]
-    assert found["below_spread"] < 0.1 < 1 < found["above_spread"]
-    assert found["refused"]
+    assert found["eigenvalue of the chessboard"] == pytest.approx(eigenvalue, rel=1e-12)
+    assert found["growth per step below the limit"] == pytest.approx(abs(1 + 0.245 * eigenvalue), abs=1e-10)
+    assert found["growth per step above the limit"] == pytest.approx(abs(1 + 0.255 * eigenvalue), abs=1e-10)
+    assert found["growth per step below the limit"] < 1 < found["growth per step above the limit"]
+    assert found["range after 150 steps below"] < 0.1 < 1 < found["range after 150 steps above"]
+    assert found["a step above the limit is refused"]
 
 
 def test_implicit_schemes_have_their_orders_and_artefacts(numbers):
-    found = numbers("03_implicit")
-    assert found["explicit Euler"] == pytest.approx(1, abs=0.1)
-    assert found["implicit Euler"] == pytest.approx(1, abs=0.1)
-    assert found["Crank–Nicolson"] == pytest.approx(2, abs=0.1)
-    assert found["implicit Euler centre"] == pytest.approx(1 / math.sqrt(41), abs=1e-4)
-    assert found["Crank–Nicolson centre"] == pytest.approx(-1 + 2 / math.sqrt(21), abs=1e-4)
+    order, centre, stripe = numbers("03_implicit").values()
+    assert order["explicit Euler"] == pytest.approx(1, abs=0.1)
+    assert order["implicit Euler"] == pytest.approx(1, abs=0.1)
+    assert order["Crank–Nicolson"] == pytest.approx(2, abs=0.1)
+    assert centre["implicit Euler"] == pytest.approx(1 / math.sqrt(41), abs=1e-4)
+    assert centre["Crank–Nicolson"] == pytest.approx(-1 + 2 / math.sqrt(21), abs=1e-4)
     steps = np.arange(1, 9)
     # Half is left by the axis along the stripe; the other axis adds a little that vanishes with τ → ∞.
-    assert found["AOS stripe"] == pytest.approx(0.5**steps, rel=0.02)
-    assert np.all(np.array(found["AOS stripe"]) >= 0.5**steps)
-    assert np.all(np.array(found["implicit Euler stripe"]) < 1e-3)
+    assert stripe["AOS"] == pytest.approx(0.5**steps, rel=0.02)
+    assert np.all(np.array(stripe["AOS"]) >= 0.5**steps)
+    assert np.all(np.array(stripe["implicit Euler"]) < 1e-3)
 
 
 def test_fluxes_peak_where_they_should_and_edges_are_kept(numbers):
@@ -112,72 +131,86 @@ def test_fluxes_peak_where_they_should_and_edges_are_kept(numbers):
         "tukey": 1 / math.sqrt(5),
         "tv": 3.0,
     }
-    assert found["peaks"] == pytest.approx(expected, abs=0.011)
+    assert found["s/κ of the largest flux"] == pytest.approx(expected, abs=0.011)
     # d(s)/dt = Φ(left) − 2Φ(middle) + Φ(right), for 0.01, in units of the slope.
     for name, slope in (("gentle", 0.3), ("steep", 1.2)):
         flux = [s * math.exp(-(s**2)) for s in (slope, 1.1 * slope)]
-        assert found["middle"][name] == pytest.approx(1.1 + 0.01 * 2 * (flux[0] - flux[1]) / slope, abs=1e-12)
-    assert found["middle"]["gentle"] < 1.1 < found["middle"]["steep"]
-    assert found["gain"]["Perona–Malik"] > found["gain"]["heat"] + 6
+        assert found["middle difference of a ramp, before 1.1"][name] == pytest.approx(
+            1.1 + 0.01 * 2 * (flux[0] - flux[1]) / slope, abs=1e-12
+        )
+    assert (
+        found["middle difference of a ramp, before 1.1"]["gentle"]
+        < 1.1
+        < found["middle difference of a ramp, before 1.1"]["steep"]
+    )
+    assert found["gain, dB"]["Perona–Malik"] > found["gain, dB"]["heat"] + 6
 
 
 def test_tensors_follow_edges_and_lines(numbers):
-    found = numbers("05_tensors")
-    assert found["heat_error"] < 1e-12
-    assert found["edge_error"]["EED"] < 0.7 * found["edge_error"]["Perona–Malik"] < 0.1
-    assert found["gap"]["Perona–Malik"] < 0.1
-    assert 0.5 < found["gap"]["CED"] < 1
+    heat_error, edge_error, gap = numbers("05_tensors").values()
+    assert heat_error < 1e-12
+    assert edge_error["EED"] < 0.7 * edge_error["Perona–Malik"] < 0.1
+    assert gap["Perona–Malik"] < 0.1
+    assert 0.5 < gap["CED"] < 1
 
 
 def test_time_helps_and_the_update_amplifies_as_it_must(numbers):
     found = numbers("06_space_and_time")
-    theory = (1 + found["alphas"]) ** 2 + found["alphas"] ** 2
-    np.testing.assert_allclose(found["gains"], theory, rtol=0.02)
-    assert found["alphas"][found["gains"].argmin()] == pytest.approx(-0.5)
-    assert found["psnr"]["space and time"] > found["psnr"]["space"] + 3
-    assert found["psnr"]["κ_t far too large"] < found["psnr"]["space"]
-    assert found["cuts"] == [24]
-    assert found["leak"] == 0
+    theory = (1 + found["α"]) ** 2 + found["α"] ** 2
+    np.testing.assert_allclose(found["noise gain"], theory, rtol=0.02)
+    assert found["α"][found["noise gain"].argmin()] == pytest.approx(-0.5)
+    assert found["PSNR, dB"]["space and time"] > found["PSNR, dB"]["space"] + 3
+    assert found["PSNR, dB"]["κ_t far too large"] < found["PSNR, dB"]["space"]
+    assert found["cuts at frame"] == [24]
+    assert found["leak across the cut"] == 0
 
 
 def test_parameters_come_from_the_noise(numbers):
     found = numbers("07_parameters")
-    for sigma, estimate in found["estimated"].items():
+    for sigma, estimate in found["noise found for σ"].items():
         assert estimate == pytest.approx(sigma, rel=0.05)
-    assert max(found["best_multiple"].values()) <= 2 * min(found["best_multiple"].values())
-    assert all(0 <= loss < 0.2 for loss in found["loss"].values())
+    assert max(found["best κ/σ for σ"].values()) <= 2 * min(found["best κ/σ for σ"].values())
+    assert all(0 <= loss < 0.2 for loss in found["dB below the best time for σ"].values())
 
 
 def test_the_reverse_chain_keeps_the_variance_and_means_are_best(numbers):
     found = numbers("08_forward_and_reverse")
-    abar = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))[found["levels"]]
-    np.testing.assert_allclose(found["forward"], abar * 1.0 + (1 - abar), rtol=0.04)
-    np.testing.assert_allclose(found["same"][0], found["same"][1], rtol=0, atol=1e-12)
-    assert found["chains"]["ancestral, large"][-1] == pytest.approx(1, rel=0.03)
-    assert found["chains"]["heun"][-1] == pytest.approx(1, rel=0.15)  # Fifty steps from 157.
-    assert found["chains"]["ancestral, small"][-1] < 0.9
-    assert found["orders"]["explicit_euler"] == pytest.approx(1, abs=0.1)
-    assert found["orders"]["heun"] == pytest.approx(2, abs=0.1)
-    assert found["loss"]["posterior_mean"] == pytest.approx([0] * 5, abs=1e-9)
-    assert found["loss"]["heun"][-1] == pytest.approx(10 * math.log10(2 / (1 + math.sqrt(0.5))), abs=0.06)
-    assert found["loss"]["ancestral"][-1] == pytest.approx(10 * math.log10(2), abs=0.12)
+    abar = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))[found["level"]]
+    np.testing.assert_allclose(found["variance there, of data of variance 1"], abar * 1.0 + (1 - abar), rtol=0.04)
+    np.testing.assert_allclose(*found["the chain by hand and by the library"], rtol=0, atol=1e-12)
+    assert found["variance along the chain"]["ancestral, large"][-1] == pytest.approx(1, rel=0.03)
+    assert found["variance along the chain"]["heun"][-1] == pytest.approx(1, rel=0.15)  # Fifty steps from 157.
+    assert found["variance along the chain"]["ancestral, small"][-1] < 0.9
+    assert found["order"]["explicit_euler"] == pytest.approx(1, abs=0.1)
+    assert found["order"]["heun"] == pytest.approx(2, abs=0.1)
+    assert found["dB short of the best, 1 to 100 steps"]["posterior_mean"] == pytest.approx([0] * 5, abs=1e-9)
+    assert found["dB short of the best, 1 to 100 steps"]["heun"][-1] == pytest.approx(
+        10 * math.log10(2 / (1 + math.sqrt(0.5))), abs=0.06
+    )
+    assert found["dB short of the best, 1 to 100 steps"]["ancestral"][-1] == pytest.approx(10 * math.log10(2), abs=0.12)
 
 
 def test_heat_is_the_exact_denoiser_of_its_prior_and_means_beat_samples(numbers):
     found = numbers("09_pde_as_denoiser")
-    assert found["cosine error"] < 1e-12
-    assert found["posterior mean error"] < 1e-12
-    assert found["Euler error"] < 1e-12
-    assert found["mean is one step"] < 1e-12
-    for name, expected in found["theory"].items():
-        assert found["psnr"][name] == pytest.approx(expected, abs=0.4)  # One draw of many cosines, but few large ones.
-    theory = found["theory"]
+    assert found["Wiener's factors: error"] < 1e-12
+    assert found["posterior mean: error"] < 1e-12
+    assert found["Euler: error"] < 1e-12
+    assert found["posterior mean, one step: error"] < 1e-12
+    for name, expected in found["PSNR by theory, dB"].items():
+        assert found["PSNR, dB"][name] == pytest.approx(
+            expected, abs=0.4
+        )  # One draw of many cosines, but few large ones.
+    theory = found["PSNR by theory, dB"]
     assert theory["posterior mean"] - theory["ancestral"] == pytest.approx(10 * math.log10(2), abs=0.15)
     assert theory["ancestral"] < theory["Euler"] < theory["posterior mean"] - 1
-    assert found["inside"] >= found["alone"] > found["psnr"]["seen"] + 10
+    assert found["Perona–Malik, dB"]["inside"] >= found["Perona–Malik, dB"]["alone"] > found["PSNR, dB"]["seen"] + 10
 
 
 def test_a_network_learns_and_is_plugged_in(numbers):
     found = numbers("10_train_and_plug_in")
-    assert np.mean(found["losses"][-3:]) < 0.95 * np.mean(found["losses"][:3])
-    assert found["psnr"]["with the network"] > found["psnr"]["the PDE alone"] + 0.5 > found["psnr"]["noisy"] + 5
+    assert np.mean(found["loss"][-3:]) < 0.95 * np.mean(found["loss"][:3])
+    assert (
+        found["PSNR, dB"]["with the network"]
+        > found["PSNR, dB"]["the PDE alone"] + 0.5
+        > found["PSNR, dB"]["noisy"] + 5
+    )

@@ -14,7 +14,7 @@ What is known exactly, and checked below:
 * The cosines cos(πk(i + ½)/N) cos(πl(j + ½)/N) are eigenvectors, with
   λ = −4 sin²(πk/2N) − 4 sin²(πl/2N). A step multiplies them by 1 + τλ and does nothing else.
 * Until it meets the border, an impulse gains the variance 2τ per axis in every step: after the time t it is nearly a
-  Gaussian bell of variance 2t.
+  Gaussian of variance 2t.
 
 The same step is written as plain loops, as array slices, and as the library's compiled kernel. The three add in the
 same order, so they agree in the last bit.
@@ -24,7 +24,7 @@ Exercises
 1. Let the picture be periodic in `step_slices` (`mode="wrap"`). What are the eigenvectors now? Check against
    `pv.Heat(boundary="periodic")`.
 2. Replace the stencil by the nine-point one, (4 · edge neighbours + diagonal ones − 20 u)/6. The variance still grows
-   by 2τ; which property of the bell improves?
+   by 2τ; which property of the Gaussian improves?
 """
 
 from pathlib import Path
@@ -94,7 +94,7 @@ def main(folder):
     x, fine = np.arange(n) - n // 2, np.linspace(-12, 12, 241)
     for t, colour in ((1.0, "C0"), (5.0, "C1")):
         profile.plot(x, states[t][n // 2], "o", color=colour, markersize=4, label=f"scheme, t = {t:g}")
-        profile.plot(fine, np.exp(-(fine**2) / (4 * t)) / (4 * np.pi * t), color=colour, label="bell, variance 2t")
+        profile.plot(fine, np.exp(-(fine**2) / (4 * t)) / (4 * np.pi * t), color=colour, label="Gaussian")
     profile.set(xlim=(-12, 12), ylim=(-0.004, 0.115), xlabel="pixel", ylabel="u on the middle row")
     profile.legend(fontsize="small", ncols=2)
     for axes, t in zip(pictures, (1.0, 5.0), strict=True):
@@ -102,8 +102,15 @@ def main(folder):
         axes.set_title(f"t = {t:g}")
         axes.set_axis_off()
     figure.savefig(Path(folder, "01_heat.png"), dpi=100)
-    return {"variance_per_step": growth, "tau": tau, "mass": float(states[5.0].sum()), "cosine_error": cosine_error}
+    return {
+        "variance gained per step": growth,
+        "2τ": 2 * tau,
+        "sum of all pixels": float(states[5.0].sum()),
+        "largest error of a cosine's factor": cosine_error,
+    }
 
 
 if __name__ == "__main__":
-    print(main(Path(__file__).parents[1] / "pictures" / "teaching"))
+    from printing import run
+
+    run(main, __file__)

@@ -60,10 +60,11 @@ def main(folder):
         # Over 30 steps, before the shrinking one drowns in rounding.
         measured = float(amplitude[30] / amplitude[0]) ** (1 / 30)
         assert abs(measured - abs(1 + tau * eigenvalue)) < 1e-10
-        found[name], found[f"{name}_spread"], states[name] = measured, float(spread[-1]), state
+        found[f"growth per step {name} the limit"], states[name] = measured, state
+        found[f"range after {steps} steps {name}"] = float(spread[-1])
         factor.plot(tau, measured, "o", color=colour)
         growth.semilogy(amplitude, color=colour, label=f"τ = {tau}")
-    assert found["below_spread"] < np.ptp(noise) < found["above_spread"]
+    assert found["range after 150 steps below"] < np.ptp(noise) < found["range after 150 steps above"]
 
     tau = np.linspace(0, 0.3, 61)
     factor.plot(tau, np.abs(1 + tau * eigenvalue), color="0.4", zorder=0)
@@ -76,8 +77,10 @@ def main(folder):
         axes.set_title(f"τ = {tau}, {steps} steps", fontsize="medium")
         axes.set_axis_off()
     figure.savefig(Path(folder, "02_stability.png"), dpi=100)
-    return {**found, "eigenvalue": eigenvalue, "refused": refused}
+    return {**found, "eigenvalue of the chessboard": eigenvalue, "a step above the limit is refused": refused}
 
 
 if __name__ == "__main__":
-    print(main(Path(__file__).parents[1] / "pictures" / "teaching"))
+    from printing import run
+
+    run(main, __file__)

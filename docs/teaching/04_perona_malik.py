@@ -103,8 +103,10 @@ def main(folder):
         axes.set_title(title, fontsize="medium")
         axes.set_axis_off()
     figure.savefig(Path(folder, "04_perona_malik.png"), dpi=90)
-    return {"peaks": peaks, "middle": middle, "gain": gain}
+    return {"s/κ of the largest flux": peaks, "middle difference of a ramp, before 1.1": middle, "gain, dB": gain}
 
 
 if __name__ == "__main__":
-    print(main(Path(__file__).parents[1] / "pictures" / "teaching"))
+    from printing import run
+
+    run(main, __file__)

@@ -97,8 +97,16 @@ def main(folder):
         slice_xt.set(xlabel="column", xticks=[], yticks=[])
     panels[1, 0].set_ylabel("frame, row 24")
     figure.savefig(Path(folder, "06_space_and_time.png"), dpi=90)
-    return {"alphas": alphas, "gains": gains, "psnr": psnr, "cuts": report["cuts"], "leak": leak}
+    return {
+        "α": alphas,
+        "noise gain": gains,
+        "PSNR, dB": psnr,
+        "cuts at frame": report["cuts"],
+        "leak across the cut": leak,
+    }
 
 
 if __name__ == "__main__":
-    print(main(Path(__file__).parents[1] / "pictures" / "teaching"))
+    from printing import run
+
+    run(main, __file__)

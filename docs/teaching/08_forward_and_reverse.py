@@ -102,8 +102,17 @@ def main(folder):
     denoised.set(xlabel="steps", ylabel="dB short of the best, σ² = c")
     denoised.legend(fontsize="small")
     figure.savefig(Path(folder, "08_forward_and_reverse.png"), dpi=90)
-    return {"levels": levels, "forward": forward, "same": same, "chains": chains, "orders": orders, "loss": loss}
+    return {
+        "level": levels,
+        "variance there, of data of variance 1": forward,
+        "variance along the chain": chains,
+        "order": orders,
+        "dB short of the best, 1 to 100 steps": loss,
+        "the chain by hand and by the library": same,
+    }
 
 
 if __name__ == "__main__":
-    print(main(Path(__file__).parents[1] / "pictures" / "teaching"))
+    from printing import run
+
+    run(main, __file__)

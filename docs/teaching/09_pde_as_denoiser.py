@@ -8,17 +8,16 @@ estimate in the mean square. Both densities are Gaussian, so it is the minimum o
 *one implicit Euler step of the heat equation is the exact denoiser* of this prior. A cosine with the eigenvalue −l of
 ∇² has the variance c = γ/l; the step multiplies it by 1/(1 + τ l) = c/(c + σ²), Wiener's factor.
 
-So the reverse process runs with a PDE in the place of a network, and every cosine can be followed by hand. From the
-noise level t₀ to t₁ < t₀ the cosine goes
+So a PDE takes the network's place, and every cosine can be computed. From the level t₀ to t₁ < t₀ it is multiplied
 
     posterior mean    by t₁²/t₀² + (1 − t₁²/t₀²) c/(c + t₀²) = (c + t₁²)/(c + t₀²),
     Euler (DDIM)      by t₁/t₀ + (1 − t₁/t₀) c/(c + t₀²),
     ancestral (DDPM)  as the mean, plus noise of variance t₁² (1 − t₁²/t₀²).
 
 The first factors telescope: from σ down to 0 they make c/(c + σ²) *in any number of steps*. **Means are the best
-estimate.** Many small Euler steps make √(c/(c + σ²)), which gives the result the variance of the data, and ancestral
-steps draw a sample of p(x|y): as far from the mean as the truth is, so its mean squared error is twice the smallest,
-3 dB. A sample looks like the data; to denoise, take means (Fesl et al. 2024, arXiv:2403.02957).
+estimate.** Many small Euler steps make √(c/(c + σ²)), which gives the result the variance of the data. Ancestral steps
+draw a sample of p(x|y), as far from the mean as the truth is: twice the smallest mean squared error, 3 dB. To denoise,
+take means (Fesl et al. 2024, arXiv:2403.02957).
 
 The first rung is the reverse process as a loop on the cosines; the library's `Reverse` must find the same. The second
 is a picture from no Gaussian: Perona–Malik with κ in proportion to the level, alone and inside the process.
@@ -77,7 +76,7 @@ def main(folder):
 
     denoiser = pv.as_denoiser(pv.Heat(), gamma=GAMMA)
     seen, estimated = (dctn(u[..., 0], norm="ortho") for u in (y, denoiser(y, SIGMA)))
-    found = {"cosine error": float(np.abs(estimated - c / (c + SIGMA**2) * seen).max())}
+    found = {"Wiener's factors: error": float(np.abs(estimated - c / (c + SIGMA**2) * seen).max())}
 
     times = SIGMA * np.append(np.geomspace(1, 0.01, STEPS), 0)
     steps = {"posterior mean": pv.posterior_mean, "Euler": pv.explicit_euler, "ancestral": pv.ancestral(rng=1)}
@@ -87,24 +86,23 @@ def main(folder):
         factor, variance = by_cosine(name, c, times)
         errors[name] = c * (1 - factor) ** 2 + factor**2 * SIGMA**2 + variance
         if name != "ancestral":
-            found[f"{name} error"] = float(np.abs(results[name][..., 0] - idctn(factor * seen, norm="ortho")).max())
-    found["mean is one step"] = float(np.abs(results["posterior mean"] - results["one step"]).max())
-    found["psnr"] = {name: psnr(u, clean) for name, u in results.items()}
-    found["theory"] = {name: float(-10 * np.log10(e.mean())) for name, e in errors.items()}
+            found[f"{name}: error"] = float(np.abs(results[name][..., 0] - idctn(factor * seen, norm="ortho")).max())
+    found["posterior mean, one step: error"] = float(np.abs(results["posterior mean"] - results["one step"]).max())
+    found["PSNR, dB"] = {name: psnr(u, clean) for name, u in results.items()}
+    found["PSNR by theory, dB"] = {name: float(-10 * np.log10(e.mean())) for name, e in errors.items()}
 
     picture = scene()[..., None]
     noisy = picture + SIGMA * rng.normal(size=picture.shape)
     edges = pv.as_denoiser(lambda s: pv.PeronaMalik(1.5 * s + 0.01, smoothing=0.7), time=lambda s: 4 * s / SIGMA)
     inside = pv.evolve(pv.Reverse(edges), noisy, times, step=pv.posterior_mean, channel_axis=-1)
-    found["alone"], found["inside"] = psnr(edges(noisy, SIGMA), picture), psnr(inside, picture)
+    found["Perona–Malik, dB"] = {"alone": psnr(edges(noisy, SIGMA), picture), "inside": psnr(inside, picture)}
 
     figure = Figure(figsize=(11.0, 3.0), layout="constrained")
     *panels, curves = figure.subplots(1, 5, width_ratios=[1, 1, 1, 1, 1.5])
-    shown = ("seen", "posterior mean", "Euler", "ancestral")
-    for axes, name in zip(panels, shown, strict=True):
+    for axes, name in zip(panels, ("seen", "posterior mean", "Euler", "ancestral"), strict=True):
         axes.imshow(results[name][..., 0], cmap="gray", vmin=clean.min(), vmax=clean.max(), interpolation="nearest")
         axes.set(xticks=[], yticks=[])
-        axes.set_title(f"{name}\n{found['psnr'][name]:.1f} dB", fontsize=9)
+        axes.set_title(f"{name}\n{found['PSNR, dB'][name]:.1f} dB", fontsize=9)
     order = np.argsort(EIGENVALUE, axis=None)[1:]
     for k, (name, error) in enumerate(errors.items()):
         curves.loglog(EIGENVALUE.flat[order], error.flat[order], color=f"C{k}", label=name)
@@ -116,4 +114,6 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    print(main(Path(__file__).parents[1] / "pictures" / "teaching"))
+    from printing import run
+
+    run(main, __file__)

@@ -17,7 +17,7 @@ average over time. It looks at the past alone, so that a camera's frames can be 
 
 Whatever was trained, the pipeline sees a function (y, σ) → estimate. Below, a small network learns from a made-up scene
 for some seconds. It runs in PyTorch and in the library's own kernels, which must agree, and then in one pipeline with a
-PDE, frame by frame. This rung needs `pip install "pde_video[plot,torch]"`.
+PDE, frame by frame. This rung needs `pip install ".[plot,torch]"`.
 
 Exercises
 ---------
@@ -93,8 +93,10 @@ def main(folder):
         axes.set_title(f"{name}: {psnr[name]:.1f} dB", fontsize="medium")
         axes.set_axis_off()
     figure.savefig(Path(folder, "10_train_and_plug_in.png"), dpi=80)
-    return {"losses": losses, "psnr": psnr}
+    return {"loss": losses, "PSNR, dB": psnr}
 
 
 if __name__ == "__main__":
-    print(main(Path(__file__).parents[1] / "pictures" / "teaching"))
+    from printing import run
+
+    run(main, __file__)

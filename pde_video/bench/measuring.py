@@ -68,7 +68,7 @@ def run(
     present = [method for method in methods if method.name not in absent]
     found = Benchmark(notes=[f"{name}: not measured, {reason}" for name, reason in absent.items()])
     if unasked := [method.name for method in METHODS if method not in methods]:
-        found.notes.append(f"not asked for: {'; '.join(unasked)}")
+        found.notes.append(f"not selected: {'; '.join(unasked)}")
     found.facts = _facts(clips, noises, present, seed)
     metrics = _Metrics(found.notes)
     for method in (method for method in present if method.ours):

@@ -18,19 +18,22 @@ from pde_video.video.outputs import check_output, whole
 _HEADINGS = ("PSNR, dB", "SSIM", "warped error", "VMAF", "ms/frame", "processor ms/frame")
 _DIGITS = (2, 4, 2, 1, 1, 1)
 _HOW = (
-    "PSNR and SSIM: means of the frames' values. Warped error: root-mean-square difference, of 255, between a frame "
-    "and the next one brought back along the motion of the clean clip, where both show the same; the mark is the clean "
-    "clip's own, not zero. Times: one run over the whole clip, warm, by the clock and of all processors together.",
-    "Poisson–Gaussian noise with peak P: Poisson(P · value) / P, and Gaussian noise of deviation "
+    "How well denoisers restore clips to which noise was added: this library's and others'. For anyone who chooses a "
+    "method.",
+    "PSNR and SSIM are means over the frames. Warped error is the root-mean-square difference, of 255, between a "
+    "frame and the next one warped along the motion of the clean clip, where both show the same; compare it with the "
+    "clean clip's, which is not zero. Times are of one warm run over the whole clip: elapsed, and summed over "
+    "processors.",
+    "Poisson–Gaussian noise with peak P is Poisson(P · value) / P plus Gaussian noise of standard deviation "
     f"{READOUT:g} (white is 1).",
-    "Methods of this library are told nothing, but the few constants in them (of `denoise` contrasts, smoothness and "
-    "thresholds, for all noise alike; of the plain space-time Perona–Malik contrast 0.2 σ and time 2) were set on the "
-    "three clips of docs/benchmark.md. Every other method has the best of several "
-    "strengths, chosen for each clip and noise by looking at the truth; it is shown, and the time is that of the run "
-    "with it. Slow ones choose it on the middle 128 × 128 pixels. Filters of ffmpeg run in a process of their own "
-    "through pipes, start included; these and OpenCV's cut values to [0, 1], and ffmpeg's nlmeans and OpenCV's round "
-    "them to 8 bits.",
-    "A mean is over the clips, ± the standard deviation between them. BM3D: Dabov et al. (2007), "
+    "Methods of this library estimate the noise. Their few constants (contrasts, smoothness and thresholds of "
+    "`denoise`, the same for all noise; contrast 0.2 σ and time 2 of the plain space-time Perona–Malik) were tuned on "
+    "the three clips of docs/benchmark.md. Every other method has the best of several strengths, chosen for each clip "
+    "and noise by comparison with the clean clip; slow ones choose it on the middle 128 × 128 pixels. The strength is "
+    "shown, and the time is of the run with it. Filters of ffmpeg run in a separate process through pipes, and their "
+    "time includes its start. They and OpenCV's clip values to [0, 1]; ffmpeg's nlmeans and OpenCV's round them to 8 "
+    "bits.",
+    "Means are over the clips, ± the standard deviation between them. BM3D: Dabov et al. (2007), "
     "doi:10.1109/TIP.2007.901238; BM4D: Maggioni et al. (2013), doi:10.1109/TIP.2012.2210725.",
 )
 Cell = tuple[float | None, float | None]  # A value and its deviation.
@@ -131,14 +134,14 @@ def _facts(benchmark: Benchmark) -> list[str]:
 def markdown(benchmark: Benchmark) -> str:
     """Return the page: how, where peers win, what is missing, the tables, and what they depend on."""
     parts = ["# Benchmark", *_HOW]
-    for title, items in (("Where peers win", where_peers_win(benchmark)), ("Not in the tables", benchmark.notes)):
+    for title, items in (("Where peers win", where_peers_win(benchmark)), ("Methods left out", benchmark.notes)):
         if items:
             parts += [f"## {title}", "\n".join(f"- {item}" for item in items)]
     for title, header, lines in _sections(benchmark):
         left = sum(name in ("clip", "method") for name in header)
         rule = ["---"] * left + ["--:"] * (len(header) - left)
         parts += [f"## {title}", "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *lines])]
-    parts += ["## What the figures depend on", "\n".join(f"- {line}" for line in _facts(benchmark))]
+    parts += ["## Conditions", "\n".join(f"- {line}" for line in _facts(benchmark))]
     return "\n\n".join(parts) + "\n"
 
 

@@ -43,10 +43,6 @@ def load_denoiser(path: str | Path | None = None) -> Denoiser:
     ParameterError
         If onnxruntime is needed and missing.
 
-    References
-    ----------
-    None: it is bookkeeping.
-
     Examples
     --------
     >>> load_denoiser()

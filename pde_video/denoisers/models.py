@@ -16,7 +16,7 @@ from pde_video.denoisers.adapters import Range, as_range, predictor
 from pde_video.denoisers.layouts import LAYOUTS, Direct, Network
 from pde_video.denoisers.onnx_bytes import names_other_files
 from pde_video.denoisers.validation import check_callable, refuse_pickled
-from pde_video.errors import DtypeError, InputError, ParameterError
+from pde_video.errors import DtypeError, InputError, ParameterError, not_installed
 from pde_video.protocols import Array, Denoiser, name_of
 from pde_video.reverse_process.schedules import Schedule
 from pde_video.threads import num_threads
@@ -153,10 +153,12 @@ def from_onnx(
     model : path, or onnxruntime.InferenceSession
         It takes a picture and, where it has a second input, the level in the shape that this asks for: a number, one
         for each entry of the batch, or a map of the picture's size.
-    schedule, kind, layout, value_range, multiple, channels, batch, whole_timesteps, learned_variance
+    schedule, kind
         As for `from_torch`.
     inputs : sequence of str, optional
         The names of the picture and, if it takes one, the level. Default: the inputs in their order.
+    layout, value_range, multiple, channels, batch, whole_timesteps, learned_variance
+        As for `from_torch`.
 
     Returns
     -------
@@ -247,7 +249,7 @@ def _torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise ImportError('from_torch needs PyTorch; install it by: pip install "pde_video[torch]"') from error
+        raise ImportError(not_installed("from_torch", "torch", "torch")) from error
     return torch
 
 
@@ -271,7 +273,7 @@ def session(path: Any) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ImportError('from_onnx needs onnxruntime; install it by: pip install "pde_video[onnx]"') from error
+        raise ImportError(not_installed("from_onnx", "onnxruntime", "onnx")) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads()
     try:

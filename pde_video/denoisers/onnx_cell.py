@@ -14,7 +14,7 @@ import numpy as np
 from pde_video.arrays.values import made_by
 from pde_video.denoisers.models import session
 from pde_video.denoisers.planewise import Planewise
-from pde_video.errors import InputError, ParameterError
+from pde_video.errors import InputError, ParameterError, not_installed
 from pde_video.protocols import Array
 
 _INPUTS, _OUTPUTS = ["frame", "guide", "state", "sigma"], ["estimate", "next_state"]
@@ -63,7 +63,7 @@ class OnnxNetwork(Planewise):
             If the file cannot be read, or holds something else.
         """
         if importlib.util.find_spec("onnxruntime") is None:
-            raise ParameterError("an .onnx file needs onnxruntime, which is missing: pip install 'pde-video[onnx]'")
+            raise ParameterError(not_installed("an .onnx file", "onnxruntime", "onnx"))
         path = Path(path)
         return made_by(cls(session(path), path.name), "load_denoiser", str(path))
 

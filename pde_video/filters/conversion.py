@@ -87,10 +87,6 @@ def normalize(frames: Frames, *, low: Level | None = None, high: Level | None = 
     ParameterError
         If low ≥ high. A constant first frame needs both given.
 
-    References
-    ----------
-    None: it is an affine map.
-
     Examples
     --------
     >>> import numpy as np, pde_video as pv
@@ -129,10 +125,6 @@ def clip(frames: Frames, low: Level, high: Level) -> Iterator[Array]:
     ------
     ParameterError
         If low > high.
-
-    References
-    ----------
-    None: it is a comparison.
 
     Examples
     --------

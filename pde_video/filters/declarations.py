@@ -30,7 +30,7 @@ _PLAIN: dict[Any, str] = {
 class Option:
     """What an annotation says of an option besides its type: ``Annotated[float, Option(unit="input", above=0)]``.
 
-    Attributes
+    Parameters
     ----------
     unit : str
         "input" for units of the input's values; "pixels", "pixels²", "frames".
@@ -44,6 +44,16 @@ class Option:
         Makes the argument of the plain value that a command line or a recipe has; of a file's name if `file`.
     file : bool
         Whether its plain value names a file.
+
+    Examples
+    --------
+    >>> import numpy as np, pde_video as pv
+    >>> from typing import Annotated
+    >>> @pv.video_filter
+    ... def brighten(frames, *, by: Annotated[float, pv.Option(unit="input", least=0)] = 1.0):
+    ...     yield from (frame + by / frames.scale for frame in frames)
+    >>> brighten(np.array([[[10]], [[20]]], np.uint8), by=5.0).ravel()
+    array([15, 25], dtype=uint8)
     """
 
     unit: str = ""

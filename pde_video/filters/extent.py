@@ -15,7 +15,7 @@ class Extent:
     multiple of `period`, equals that part of the filtered video bit for bit, if nothing has to be estimated
     (`first` is 0). So does a part of every frame with `cells` more rows and columns on each side.
 
-    Attributes
+    Parameters
     ----------
     before, after : int or None
         Frames. None: all of them.

@@ -45,10 +45,6 @@ def extrapolate(video: Frames, *, alpha: float = 1.0, frames: Count = 1) -> Iter
     InputError
         If there are fewer than two frames.
 
-    References
-    ----------
-    None: it is linear extrapolation.
-
     Examples
     --------
     >>> import numpy as np, pde_video as pv
@@ -90,10 +86,6 @@ def video_diffusion(
         If a parameter is out of range.
     InputError
         If there are fewer than two frames.
-
-    References
-    ----------
-    None with an identifier: the loop is known from tutorials.
 
     Examples
     --------

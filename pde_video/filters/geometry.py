@@ -43,10 +43,6 @@ def crop(frames: Frames, top: Place, left: Place, height: Size, width: Size) -> 
     ParameterError
         If the rectangle does not lie inside the frame.
 
-    References
-    ----------
-    None: it is indexing.
-
     Examples
     --------
     >>> import numpy as np, pde_video as pv

@@ -35,10 +35,6 @@ def split(video: Iterable[Array], length: int) -> Iterator[Array]:
     ParameterError
         If `length` is out of range.
 
-    References
-    ----------
-    None: it is slicing.
-
     Examples
     --------
     >>> import numpy as np, pde_video as pv
@@ -76,10 +72,6 @@ def merge(segments: Iterable[Any]) -> Any:
     ------
     InputError
         If a list of arrays is empty or their frames differ in shape or dtype.
-
-    References
-    ----------
-    None: it is concatenation.
 
     Examples
     --------

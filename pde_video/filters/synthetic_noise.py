@@ -46,10 +46,6 @@ def gaussian_noise(frames: Frames, sigma: Deviation, *, rng: Seed = 0) -> Iterat
     ParameterError
         If `sigma` is out of range.
 
-    References
-    ----------
-    None.
-
     Examples
     --------
     >>> import numpy as np, pde_video as pv

@@ -91,8 +91,17 @@ def _entropy(z: Array) -> float:
 class Certificate:
     """Which of the properties of a diffusion held at every recorded step, and by how much the worst one failed.
 
-    Each ``*_kept`` is a bool; ``worst`` gives for each property the largest violation seen (0 if none), in units of
-    the data (squared for the energy, nats for the entropy).
+    Parameters
+    ----------
+    mean_kept, extrema_kept, energy_decreasing : bool
+        Whether the property held at every step.
+    entropy_increasing : bool or None
+        The same of the entropy; None where values are negative.
+    gradient_decreasing : bool
+        The same of the gradient energy.
+    worst : dict
+        For each property the largest violation (0 if none), in units of the data (squared for the energy, nats for the
+        entropy).
     """
 
     mean_kept: bool

@@ -41,10 +41,6 @@ def uniform(t_end: float, dt: float | None = None, *, steps: int | None = None) 
     ParameterError
         If a value is out of range, or `dt` and `steps` are both given.
 
-    References
-    ----------
-    None: it is arithmetic.
-
     Examples
     --------
     >>> uniform(1.0, dt=0.25)

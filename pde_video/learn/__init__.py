@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pde_video.errors import ParameterError
+from pde_video.errors import ParameterError, not_installed
 
 _VALIDATED = 16  # Frames of a clip that are kept for validation.
 
@@ -87,4 +87,4 @@ def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -
 def _need_torch() -> None:
     for package in ("torch", "safetensors"):
         if importlib.util.find_spec(package) is None:
-            raise ParameterError(f"this needs {package}, which is not installed: pip install 'pde-video[torch]'")
+            raise ParameterError(not_installed("training and export", package, "torch"))

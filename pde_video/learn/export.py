@@ -37,10 +37,6 @@ def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -
     ParameterError, InputError, FileExistsError
         If the output does not end in .onnx or exists, or the model is none of ours.
 
-    References
-    ----------
-    None: it is a change of format.
-
     Examples
     --------
     >>> export_onnx("model.safetensors", "model.onnx")  # doctest: +SKIP

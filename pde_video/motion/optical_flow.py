@@ -121,6 +121,7 @@ def warp(frame: Array, flow: Array) -> Array:
     Parameters
     ----------
     frame : ndarray of float, shape (H, W) or (H, W, C)
+        The picture to sample.
     flow : ndarray of float, shape (2, H, W)
         w, in pixels: along rows, then along columns.
 

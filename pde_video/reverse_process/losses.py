@@ -14,12 +14,24 @@ from pde_video.reverse_process.schedules import Schedule
 
 
 class Bound(NamedTuple):
-    """Terms of `variational_bound`, in bits per dimension."""
+    """Terms of `variational_bound`, in bits per dimension.
+
+    Parameters
+    ----------
+    total : float
+        The sum of all terms.
+    prior : float
+        L_T.
+    steps : ndarray
+        L_1, …, L_{T−1}: of the step from level t to t − 1.
+    decoder : float
+        L_0.
+    """
 
     total: float
-    prior: float  # L_T
-    steps: Array  # L_1, …, L_{T−1}: of the step from level t to t − 1.
-    decoder: float  # L_0
+    prior: float
+    steps: Array
+    decoder: float
 
 
 def simple_loss(noise: Array, predicted: Array) -> float:
@@ -108,6 +120,7 @@ def variational_bound(
     Parameters
     ----------
     picture : ndarray of uint8, shape (H, W, C) or (T, H, W, C)
+        Values from 0 to 255.
     denoiser : callable (y, sigma) -> estimate
         In units of the frames, [0, 1] for the 256 values.
     schedule : Schedule

@@ -45,10 +45,6 @@ class Sum(Value):
     ParameterError
         If there is no term.
 
-    References
-    ----------
-    None: it is addition.
-
     Examples
     --------
     >>> import numpy as np, pde_video as pv
@@ -126,10 +122,6 @@ class Source(Value):
     ------
     ParameterError
         If f is not finite, or has another shape than the state.
-
-    References
-    ----------
-    None.
 
     Examples
     --------

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pde_video.errors import ParameterError
+from pde_video.errors import ParameterError, not_installed
 from pde_video.integrators.history import History
 from pde_video.integrators.loop import evolution
 from pde_video.integrators.steps import explicit_euler
@@ -262,5 +262,5 @@ def _figure(width: float, height: float) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError('plots need matplotlib; install it by: pip install "pde_video[plot]"') from error
+        raise ImportError(not_installed("plots", "matplotlib", "plot")) from error
     return Figure(figsize=(width, height), layout="constrained")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.errors import InputError, ParameterError
+from pde_video.errors import InputError, ParameterError, not_installed
 from pde_video.protocols import Array
 from pde_video.video.calibration import positive
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
@@ -126,5 +126,5 @@ def _zarr() -> Any:
         import zarr.codecs
         import zarr.storage
     except ImportError as error:
-        raise ImportError('folders ending in .zarr need zarr; install it by: pip install "pde_video[zarr]"') from error
+        raise ImportError(not_installed("a .zarr folder", "zarr", "zarr")) from error
     return zarr

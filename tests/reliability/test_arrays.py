@@ -368,7 +368,7 @@ def test_an_optional_package_that_is_missing_names_the_extra(tmp_path, package):
     extra, call = EXTRAS[package]
     code = f"import sys; sys.modules[{package!r}] = None; import numpy as np, pde_video as pv; {call}"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
-    assert f'pip install "pde_video[{extra}]"' in ran.stderr.splitlines()[-1]
+    assert f'pip install ".[{extra}]"' in ran.stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir())
 
 
