@@ -35,8 +35,8 @@ def check_path(remedy: str, **values: Any) -> None:
     """Raise DtypeError, with what to do instead, unless every value is a path."""
     for name, value in values.items():
         if not isinstance(value, str | os.PathLike):
-            what = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
-            raise DtypeError(f"{name} is {what}; it must be a path: {remedy}")
+            shape = f" {value.shape}" if isinstance(value, np.ndarray) else ""
+            raise DtypeError(f"{name} is of type {type(value).__name__}{shape}; it must be a path: {remedy}")
 
 
 def first_frame(video: Iterable[Array]) -> tuple[Array, Iterator[Array]]:
