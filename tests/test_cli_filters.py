@@ -124,7 +124,7 @@ def test_every_option_has_its_place(asked):
     assert job.reading == {**reading, "max_pixels": 999, "raw": "4x4:gray"}
     assert job.encoding == {"codec": "ffv1", "crf": 3, "lossless": True, "raw": True}
     assert job.nan == "mask"
-    assert kept == {"force": True, "sidecar": True, "progress": shown_progress}
+    assert kept == {"force": True, "sidecar": True, "progress": shown_progress, "plan": None}
     assert pv.num_threads() == 1
 
 

@@ -90,7 +90,7 @@ def test_what_will_not_do_is_known_beforehand(clip, tmp_path, change, fault):
     job = Job(**{"source": clip, "target": tmp_path / "out.npy", "recipe": HEAT, **change, **names})
     before = content(tmp_path)
     with pytest.raises(fault):
-        job.check(force=True, opening=True)
+        job.prepare(force=True)
     assert content(tmp_path) == before
 
 

@@ -68,18 +68,17 @@ def carry_out(
     done: dict[str, Any] = {"force": force, "sidecar": sidecar}
     progress = silent if quiet else shown_progress
     with _created(folder):
-        if len(jobs) > 1:  # One alone is checked as it begins.
-            for job in jobs:
-                job.check(force, sidecar, opening=True)
-        for job in jobs:
+        # All are checked before the first begins; one alone as it begins.
+        plans = [job.prepare(force, sidecar) if len(jobs) > 1 and not dry_run else None for job in jobs]
+        for job, plan in zip(jobs, plans, strict=True):
             if dry_run:
                 from pde_video.jobs.trial import dry_run as tried
 
                 report = tried(job, **done)
             elif resume:
-                report = _resumed(job, **done, progress=progress)
+                report = _resumed(job, **done, progress=progress, plan=plan)
             else:
-                report = run_job(job, **done, progress=progress)
+                report = run_job(job, **done, progress=progress, plan=plan)
             if report.get("closed_early"):
                 continue  # Whoever read has enough, and wants no figures.
             if report.get("lost"):  # Whoever asked for quiet will want to know this.

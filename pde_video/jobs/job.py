@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ from pde_video import __version__
 from pde_video.errors import OutputError, ParameterError
 from pde_video.filters.filter import pipeline
 from pde_video.jobs.recipes import build, files_of
-from pde_video.jobs.run import run
-from pde_video.video.files import format_of, read
-from pde_video.video.outputs import check_distinct, check_output, whole
+from pde_video.jobs.run import Plan, Progress, prepared
+from pde_video.video.outputs import check_output, whole
 from pde_video.video.pipes import DASH, is_standard
 from pde_video.video.provenance import fingerprint, plain
 
@@ -75,46 +74,35 @@ class Job:
         except ValueError:  # On another drive.
             return str(Path(self.source).absolute())
 
-    def check(self, force: bool, sidecar: bool = False, *, opening: bool = False) -> None:
-        """Raise what can be known beforehand: a recipe or output that will not do and, with `opening`, an input."""
-        self.filters()
-        if opening and not is_standard(self.source):
-            read(self.source, **self.reading)
-        if is_standard(self.target):
-            if sidecar:
-                raise ParameterError("standard output has no file beside it; name an output, or leave out --sidecar")
-            return
-        target = Path(self.target)
-        format_of(target)
-        if not is_standard(self.source):
-            check_distinct(Path(self.source), target)
-        check_output(target, force)
+    def prepare(self, force: bool = False, sidecar: bool = False) -> Plan:
+        """Return the run, ready to begin: the recipe is built, the outputs are checked, the input is open."""
+        filters = self.filters()
         if sidecar:
-            check_output(sidecar_of(target), force)
+            if is_standard(self.target):
+                raise ParameterError("standard output has no file beside it; name an output, or leave out --sidecar")
+            check_output(sidecar_of(Path(self.target)), force)
+        plan = prepared(self.source, self.target, *filters, force=force, reading=self.reading, encoding=self.encoding)
+        source = Path(self.source)
+        digest = {"sha256": fingerprint(source)} if sidecar and source.exists() else {}
+        return replace(plan, made=self.made() | digest)
 
 
 def run_job(
     job: Job,
     *,
     force: bool = False,
-    progress: Callable[..., Any] | None = None,
+    progress: Progress | None = None,
     sidecar: bool = False,
+    plan: Plan | None = None,
 ) -> dict[str, Any]:
-    """Do it; return the report of `run`. With `sidecar`, write how it was made to OUT.json as well."""
-    job.check(force, sidecar)
-    digest = fingerprint(Path(job.source)) if sidecar and Path(job.source).exists() else None
-    report = run(
-        job.source,
-        job.target,
-        *job.filters(),
-        force=force,
-        progress=progress,
-        reading=job.reading,
-        encoding=job.encoding,
-        made=job.made() | ({"sha256": digest} if sidecar else {}),
-    )
+    """Do it; return the report of `run`. With `sidecar`, write how it was made to OUT.json as well.
+
+    A `plan` is what `job.prepare` returned, if it was called before.
+    """
+    plan = plan or job.prepare(force, sidecar)
+    report = plan.run(progress)
     if sidecar:
-        write_sidecar(job, report, digest, force)
+        write_sidecar(job, report, plan.made.get("sha256"), force)
     return report
 
 

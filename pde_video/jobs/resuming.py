@@ -14,7 +14,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,14 @@ from typing import Any
 import numpy as np
 
 from pde_video.errors import OutputError, ParameterError
-from pde_video.filters.extent import Extent, chained
-from pde_video.filters.filter import extent, pipeline
+from pde_video.filters.extent import Extent
+from pde_video.filters.filter import pipeline
 from pde_video.jobs.job import Job, write_sidecar
-from pde_video.jobs.run import completed, facts_of
+from pde_video.jobs.run import Plan, Progress, completed
 from pde_video.protocols import Array
-from pde_video.video.files import format_of, read, write
-from pde_video.video.outputs import check_distinct, check_output, whole
+from pde_video.video.files import read, write, write_checked
+from pde_video.video.formats import Output
+from pde_video.video.outputs import whole
 from pde_video.video.pipes import is_standard
 from pde_video.video.provenance import as_text, fingerprint, plain
 from pde_video.video.source import FileVideo
@@ -53,57 +53,32 @@ def run_resumable(
     job: Job,
     *,
     force: bool = False,
-    progress: Callable[..., Any] | None = None,
+    progress: Progress | None = None,
     sidecar: bool = False,
+    plan: Plan | None = None,
 ) -> dict[str, Any]:
     """Do what `run_job` does, going on from the segments that an interrupted call with the same job has left."""
-    job.check(force, sidecar)
     if is_standard(job.source) or is_standard(job.target):
         raise ParameterError("standard input and output cannot be gone on with; name files, or leave out --resume")
-    made = job.made()
-    report = run_in_segments(
-        job.source,
-        job.target,
-        *job.filters(),
-        parameters={key: made[key] for key in ("recipe", "files", "reading", "nan")},  # Segments are not encoded yet.
-        force=force,
-        progress=progress,
-        reading=job.reading,
-        encoding=job.encoding,
-        made=made,
-    )
+    plan = plan or job.prepare(force, sidecar)
+    same = {key: plan.made[key] for key in ("recipe", "files", "reading", "nan")}  # Segments are not encoded yet.
+    report = run_in_segments(plan, same, progress)
     if sidecar:
         write_sidecar(job, report, fingerprint(Path(job.source)) if Path(job.source).exists() else None, force)
     return report
 
 
-def run_in_segments(
-    src: str | Path,
-    dst: str | Path,
-    *filters: Callable[..., Any],
-    parameters: Mapping[str, Any],
-    force: bool = False,
-    progress: Callable[[Iterable[Array], int | None], Iterable[Array]] | None = None,
-    reading: Mapping[str, Any] | None = None,
-    encoding: Mapping[str, Any] | None = None,
-    made: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Do what `run` does, in segments.
+def run_in_segments(plan: Plan, same: Mapping[str, Any], progress: Progress | None = None) -> dict[str, Any]:
+    """Do what `plan.run` does, in segments.
 
-    `parameters` are what must be the same for segments to be of use, besides the input: as JSON has them.
+    `same` is what must be the same for segments to be of use, besides the input: as JSON has it.
     """
-    source, target = Path(src), Path(dst)
-    video = read(source, **(reading or {}))
-    format_of(target)
-    check_distinct(source, target)
-    check_output(target, force)
-    facts = facts_of(source, filters, made)
+    facts, video, target = plan.facts(), plan.video, plan.output.path
     folder = folder_of(target)
-    with _opened(folder, {"input": facts["sha256"], "parameters": plain(parameters)}) as kept:
-        tried = partial(kept.try_as, target, like=video, encoding=encoding or {})
-        report = _filtered(video, filters, kept, progress, tried)
+    with _opened(folder, {"input": facts["sha256"], "parameters": plain(same)}) as kept:
+        report = _filtered(plan, kept, progress)
         facts["report"] = kept.notes["first"]
-        written = write(target, kept.frames(), like=video, force=force, made=facts, report=report, **(encoding or {}))
+        written = write_checked(plan.output, kept.frames(), like=video, made=facts, report=report)
     shutil.rmtree(folder)
     return completed(report, video, written)
 
@@ -123,11 +98,12 @@ class _Kept:
         """The number of frames in finished segments."""
         return sum(self.notes["lengths"])
 
-    def try_as(self, target: Path, head: list[Array], like: FileVideo, encoding: Mapping[str, Any]) -> None:
+    def try_as(self, output: Output, head: list[Array], like: FileVideo) -> None:
         """Write a first frame as the output would be, so that what cannot be is refused before all the work."""
         silent = {key: value for key, value in like.details.items() if key != "stream_index"}  # No sound for one frame.
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            write(Path(folder, target.name), head, like=replace(like, details=silent), **encoding)
+            once = replace(output, path=Path(folder, output.path.name))
+            write_checked(once, head, like=replace(like, details=silent))
 
     def add(self, frames: Iterable[Array], report: Callable[[], dict[str, Any]]) -> int:
         """Write one more segment, and then what `report` returns; return its length."""
@@ -212,26 +188,21 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _filtered(
-    video: FileVideo,
-    filters: tuple[Callable[..., Any], ...],
-    kept: _Kept,
-    progress: Callable[[Iterable[Array], int | None], Iterable[Array]] | None,
-    tried: Callable[[list[Array]], Any],
-) -> dict[str, Any]:
+def _filtered(plan: Plan, kept: _Kept, progress: Progress | None) -> dict[str, Any]:
     """Filter what is not in segments yet, and return the report on all frames; the source is read to its end.
 
-    The first result is `tried`, which may refuse it.
+    The first result is tried as the output, which may refuse it.
     """
+    video, filters = plan.video, pipeline(*plan.filters)
     before = kept.notes["report"]
     with contextlib.closing(iter(video)) as source:
         if kept.notes["ended"]:
             for _ in source:  # When its frames are shown is wanted still, and whether it is whole.
                 pass
             return dict(before)
-        skipped, surplus = _skipped(kept.done, chained(map(extent, filters)))
+        skipped, surplus = _skipped(kept.done, filters.extent)
         report: dict[str, Any] = {}
-        results = pipeline(*filters)(_passed_on(source, skipped), report=report)
+        results = filters(_passed_on(source, skipped), report=report)
         for _ in islice(results, surplus):
             pass
         again = {name: report.get(name, 0) for name in _COUNTED}
@@ -240,7 +211,7 @@ def _filtered(
         head = list(islice(results, 1))
         if not kept.done:
             kept.begin(report)
-            tried(head)
+            kept.try_as(plan.output, head, video)
         results = chain(head, results)
 
         def so_far() -> dict[str, Any]:

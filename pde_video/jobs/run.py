@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from pde_video.checks import check_path
-from pde_video.filters.filter import Bound, as_filter, pipeline
+from pde_video.filters.filter import Bound, as_filter, check_filter, pipeline
 from pde_video.protocols import Array
 from pde_video.video.files import read, write_checked
-from pde_video.video.formats import checked_output
+from pde_video.video.formats import Output, checked_output
 from pde_video.video.provenance import fingerprint
 from pde_video.video.source import FileVideo
+
+Progress: TypeAlias = Callable[[Iterable[Array], int | None], Iterable[Array]]
 
 
 def run(
@@ -22,7 +24,7 @@ def run(
     dst: str | os.PathLike[str],
     *filters: Callable[..., Any],
     force: bool = False,
-    progress: Callable[[Iterable[Array], int | None], Iterable[Array]] | None = None,
+    progress: Progress | None = None,
     reading: Mapping[str, Any] | None = None,
     encoding: Mapping[str, Any] | None = None,
     made: Mapping[str, Any] | None = None,
@@ -68,17 +70,56 @@ def run(
     >>> import pde_video as pv
     >>> pv.run("in.mp4", "out.mp4", pv.denoise)  # doctest: +SKIP
     """
+    return prepared(src, dst, *filters, force=force, reading=reading, encoding=encoding, made=made).run(progress)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that is ready to begin: the output is checked, the source is open, and the filters are built."""
+
+    output: Output
+    video: FileVideo
+    filters: tuple[Callable[..., Any], ...] = ()
+    made: Mapping[str, Any] = field(default_factory=dict)
+
+    def run(self, progress: Progress | None = None) -> dict[str, Any]:
+        """Filter the source into the output, and return the report."""
+        report: dict[str, Any] = {}
+        facts = self.facts() | {"report": report}
+        with contextlib.closing(iter(self.video)) as source_frames:  # Filters that fail may hold on to it.
+            frames = pipeline(*self.filters)(source_frames, report=report)
+            if progress is not None:
+                frames = progress(frames, self.video.count)
+            written = write_checked(self.output, frames, like=self.video, made=facts, report=report)
+        return completed(report, self.video, written)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the output's metadata say before anything is known of the frames."""
+        source = self.video.path
+        known = "sha256" in self.made  # Large files are not read once more.
+        return {
+            "input": source.name,
+            "sha256": fingerprint(source)
+            if not known and source.exists()
+            else None,  # Standard input has no such file.
+            "filters": [_name(one) for one in self.filters],
+            **self.made,
+        }
+
+
+def prepared(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    *filters: Callable[..., Any],
+    force: bool = False,
+    reading: Mapping[str, Any] | None = None,
+    encoding: Mapping[str, Any] | None = None,
+    made: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Return what `run` does, ready to begin; whatever is known to fail beforehand has failed by then."""
     check_path("run goes from file to file; for arrays and streams call the filter: denoise(video)", src=src, dst=dst)
     output = checked_output(dst, source=src, force=force, **(encoding or {}))  # Before the input is waited for.
-    video = read(src, **(reading or {}))
-    report: dict[str, Any] = {}
-    facts = facts_of(video.path, filters, made) | {"report": report}
-    with contextlib.closing(iter(video)) as source_frames:  # Filters that fail may hold on to it.
-        frames = pipeline(*filters)(source_frames, report=report)
-        if progress is not None:
-            frames = progress(frames, video.count)
-        written = write_checked(output, frames, like=video, made=facts, report=report)
-    return completed(report, video, written)
+    return Plan(output, read(src, **(reading or {})), tuple(map(check_filter, filters)), made or {})
 
 
 def completed(report: dict[str, Any], video: FileVideo, frames: int) -> dict[str, Any]:
@@ -89,17 +130,6 @@ def completed(report: dict[str, Any], video: FileVideo, frames: int) -> dict[str
     if video.details.get("warnings"):
         report["warnings"] = [*video.details["warnings"], *report.get("warnings", [])]
     return report
-
-
-def facts_of(source: Path, filters: Iterable[Any], made: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what an output's metadata say before anything is known of the frames."""
-    known = made is not None and "sha256" in made  # Large files are not read once more.
-    return {
-        "input": source.name,
-        "sha256": fingerprint(source) if not known and source.exists() else None,  # Standard input has no such file.
-        "filters": [_name(one) for one in filters],
-        **(made or {}),
-    }
 
 
 def _name(a_filter: Any) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pde_video.errors import ParameterError
-from pde_video.jobs.job import Job, run_job
+from pde_video.jobs.job import Job
 from pde_video.protocols import Array
 from pde_video.video.pipes import is_standard
 
@@ -30,10 +30,9 @@ def dry_run(job: Job, *, force: bool = False, sidecar: bool = False) -> dict[str
     """
     if is_standard(job.source) or is_standard(job.target):
         raise ParameterError("a dry run reads the input twice and measures a file; name files instead of '-'")
-    job.check(force, sidecar, opening=True)
-    watch = _Watch()
+    plan, watch = job.prepare(force, sidecar), _Watch()
     with tempfile.TemporaryDirectory(prefix="pde-video-") as folder:
-        report = run_job(replace(job, target=Path(folder, Path(job.target).name)), progress=watch)
+        report = replace(plan, output=replace(plan.output, path=Path(folder, plan.output.path.name))).run(watch)
         elapsed = time.monotonic() - watch.begun
         nbytes = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
     tried, total = report["frames"], watch.count

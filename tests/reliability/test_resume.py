@@ -17,7 +17,9 @@ from safetensors.numpy import load_file, save_file
 
 import pde_video as pv
 from pde_video.jobs.job import Job, run_job
-from pde_video.jobs.resuming import LENGTH, folder_of, run_in_segments, run_resumable
+from pde_video.jobs.resuming import LENGTH, folder_of, run_resumable
+from pde_video.jobs.resuming import run_in_segments as run_plan_in_segments
+from pde_video.jobs.run import prepared
 
 FRAMES = 180
 SHIPPED = Path(pv.__file__).parent / "denoisers" / "shipped.safetensors"
@@ -57,6 +59,10 @@ def noisy(tmp_path_factory, rng_of_module):
 @pytest.fixture(scope="module")
 def rng_of_module():
     return np.random.default_rng(7)
+
+
+def run_in_segments(source, target, *filters, parameters, progress=None):
+    return run_plan_in_segments(prepared(source, target, *filters), parameters, progress)
 
 
 steadied = partial(pv.frame_difference, alpha=-0.25)
