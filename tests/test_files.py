@@ -567,3 +567,8 @@ def test_a_time_is_the_decimal_number_that_it_looks_like(tmp_path):
     for k in range(1, 19):
         assert int(next(iter(pv.read(path, start=k / 10)))[0, 0]) == k  # 0.1 in binary is above one tenth.
         assert sum(1 for _ in pv.read(path, end=k / 10)) == k
+
+
+def test_options_of_a_filter_go_to_the_filter():
+    with pytest.raises(TypeError, match=r"run\(src, dst, denoise\(preset='fast'\)\)"):
+        pv.run("in.mp4", "out.mp4", pv.denoise, preset="fast")

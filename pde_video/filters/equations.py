@@ -237,4 +237,4 @@ def tv(
     if time == 0 or epsilon == 0:
         tell_unchanged(frames, "time and epsilon (--time, --epsilon) tell how far to go")
         return frames
-    return evolving(TotalVariation(epsilon), time, None if dt is None else dt / scale, step, spacetime)(frames)
+    return evolving(TotalVariation(epsilon), time, None if dt is None else dt / scale, step, spacetime, scale)(frames)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
-from pde_video.errors import ParameterError
+from pde_video.errors import ParameterError, UnstableStepError
 from pde_video.estimate import estimate_kappa
 from pde_video.filters.declarations import Option
 from pde_video.filters.extent import Extent
@@ -18,7 +18,7 @@ from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime as along_time
 from pde_video.integrators import cycles, steps
 from pde_video.integrators.times import uniform
-from pde_video.protocols import Array
+from pde_video.protocols import Array, bound_of, multiple_of
 
 STEPS: dict[str, Any] = {
     "explicit-euler": steps.explicit_euler,
@@ -117,10 +117,21 @@ def equation(
     return decorate
 
 
-def evolving(term: Any, time: float, dt: float | None, step: str, spacetime: bool = False) -> FrozenFilter:
-    """Return the filter that evolves frames, or with `spacetime` the volume, by a term up to `time`."""
+def evolving(
+    term: Any, time: float, dt: float | None, step: str, spacetime: bool = False, unit: float = 1.0
+) -> FrozenFilter:
+    """Return the filter that evolves frames, or with `spacetime` the volume, by a term up to `time`.
+
+    Times are in `unit`s of those that the user gave.
+    """
     unbounded = dt is None and math.isinf(STEPS[step].stable_multiple)
     times = uniform(time, steps=_LARGE_STEPS) if unbounded else uniform(time, dt)
+    bound = multiple_of(STEPS[step]) * bound_of(term, 3 if spacetime else 2)
+    if dt is not None and times[1] - times[0] > bound * (1 + 1e-6):  # type: ignore[index]
+        raise UnstableStepError(
+            f"dt is {dt * unit:g}; the largest stable one for {step} is {bound * unit:g}: give at most that, leave dt "
+            "out, or take the step implicit-euler (on the command line --dt, --step)"
+        )
     if not spacetime:
         return framewise(term, times, STEPS[step])
     if step != "explicit-euler":

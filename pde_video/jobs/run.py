@@ -28,6 +28,7 @@ def run(
     reading: Mapping[str, Any] | None = None,
     encoding: Mapping[str, Any] | None = None,
     made: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Read a file, filter it and write a file, in one pass with bounded memory.
 
@@ -49,6 +50,9 @@ def run(
         What the output's metadata are to say of how it was made, besides the input's name and SHA-256, the names of the
         filters, and what these have estimated by their first frame.
 
+    **options
+        Refused: options of a filter go to the filter, as in ``run(src, dst, denoise(preset="fast"))``.
+
     Returns
     -------
     dict
@@ -58,6 +62,8 @@ def run(
 
     Raises
     ------
+    TypeError
+        If there is an option.
     FileNotFoundError, InputError
         If the input cannot be read.
     FileExistsError
@@ -70,6 +76,11 @@ def run(
     >>> import pde_video as pv
     >>> pv.run("in.mp4", "out.mp4", pv.denoise)  # doctest: +SKIP
     """
+    if options:
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        raise TypeError(
+            f"run has no option {given}; give options of a filter to the filter: run(src, dst, denoise({given}))"
+        )
     return prepared(src, dst, *filters, force=force, reading=reading, encoding=encoding, made=made).run(progress)
 
 
