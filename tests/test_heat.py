@@ -65,6 +65,14 @@ def test_both_schemes_agree_with_the_assembled_matrix(shape, boundary, rng):
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("shape", [(1, 4, 5), (4, 1, 5), (4, 5, 1), (1, 1, 1)])
+def test_volumes_that_are_one_cell_thin_agree_with_the_assembled_matrix(boundary, shape, rng):
+    u, spacing = rng.normal(size=shape), (1.5, 1.0, 0.7)
+    rate = pv.Heat(spacing=spacing, boundary=boundary).rate(0.0, u[None])
+    np.testing.assert_allclose(rate.ravel(), laplacian_matrix(shape, spacing, boundary) @ u.ravel(), atol=1e-12)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("shape", [(8,), (5, 6), (3, 4, 2), (1, 3)])
 def test_the_diagonal_is_that_of_the_operator(boundary, shape):
     spacing = (1.5, 1.0, 0.7)[: len(shape)]

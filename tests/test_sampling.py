@@ -297,6 +297,13 @@ def test_karras_levels_are_even_in_their_root():
     np.testing.assert_allclose(pv.karras(5, sigma_min=1.0, sigma_max=5.0, rho=1.0), [5, 4, 3, 2, 1, 0])
 
 
+def test_karras_levels_are_by_default_those_of_the_article():
+    # Karras et al. (2022), (5): σ from 80 to 0.002 with ρ = 7.
+    k = np.arange(18) / 17
+    expected = (80 ** (1 / 7) + k * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
+    np.testing.assert_allclose(pv.karras(18), [*expected, 0], rtol=1e-12)
+
+
 BLANK = np.zeros((4, 4))
 
 

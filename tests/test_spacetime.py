@@ -91,6 +91,7 @@ def test_the_cuts_of_the_clips_are_found_and_no_others(clips):
     [
         (np.zeros((8, 8)), np.zeros((8, 8)), False),
         (np.full((8, 8), 0.2), np.full((8, 8), 0.9), True),
+        (np.full((8, 8), 0.9), np.full((8, 8), 0.2), True),
         (np.eye(8), np.eye(8) + 0.3, False),
         (np.eye(8), np.eye(8)[::-1], True),
     ],

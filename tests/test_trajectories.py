@@ -153,6 +153,12 @@ def test_what_is_kept_of_a_frame(coarse, rng):
     np.testing.assert_array_equal(here.coarse, here.guide[0] if coarse else halved(here.guide)[0])
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_the_light_of_channels_has_the_noise_of_one(channels, rng):
+    noise = rng.normal(size=(channels, 60, 70))
+    assert seen(rng.random((channels, 120, 140)), noise).coarse.std() == pytest.approx(1, rel=0.05)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("coarse", [False, True], ids=["same", "half"])
 @pytest.mark.parametrize("kappa", [0.3, 2.0])
