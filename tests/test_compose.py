@@ -83,6 +83,33 @@ def test_what_is_not_near_anything_linear_is_refused_by_steps_that_need_it(term,
     assert np.isfinite(pv.evolve(term, rng.random((8, 8)), [0, 0.1])).all()
 
 
+def test_a_masked_term_sees_the_known_values_whatever_the_state_holds_there(rng):
+    y = rng.random((1, 6, 7))
+    mask = rng.random((6, 7)) < 0.5
+    masked = pv.Masked(pv.PeronaMalik(0.4), mask, y[0])
+    elsewhere = np.where(mask, y, 7.0)
+    np.testing.assert_array_equal(masked.rate(0.0, elsewhere), masked.rate(0.0, y))
+    for seen in (y, elsewhere):
+        np.testing.assert_array_equal(masked.frozen(0.0, seen).rate(0.0, y), masked.rate(0.0, y))
+
+
+def test_the_bound_of_a_pull_is_that_of_its_strongest_place():
+    data, weight = np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 4.0])
+    pull = pv.Fidelity(data, weight)
+    np.testing.assert_allclose(pv.evolve(pull, data + 1, [0, pull.stable_dt(1)])[2], data[2] - 1)  # As far as it was.
+    with pytest.raises(pv.UnstableStepError):
+        pv.evolve(pull, data + 1, [0, 1.01 * pull.stable_dt(1)])
+
+
+@pytest.mark.parametrize("weight", [2.0, np.arange(12.0).reshape(1, 3, 4)], ids=["number", "field"])
+def test_the_diagonal_of_a_sum_is_that_of_its_operator(weight, rng):
+    term = pv.Sum(pv.Heat(), pv.Fidelity(rng.random((1, 3, 4)), weight), pv.Source(np.ones((3, 4))))
+    zero = np.zeros((1, 3, 4))
+    rates = [(term.rate(0.0, e.reshape(zero.shape)) - term.rate(0.0, zero)).ravel() for e in np.eye(12)]
+    found = np.broadcast_to(term.diagonal(zero), zero.shape).ravel()
+    np.testing.assert_allclose(found, -np.diag(rates), rtol=0, atol=1e-14)
+
+
 def test_large_steps_of_variable_coefficients_converge(rng):
     y = rng.random((64, 64))
     term = pv.PeronaMalik(0.5)
@@ -173,6 +200,16 @@ def test_inner_steps_of_a_cycle_know_their_time(step):
     term = pv.Sum(pv.Heat(), pv.Source(lambda t: np.full(4, t)))
     y = pv.evolve(term, np.zeros(4), pv.uniform(60.0, steps=3), step=step)
     np.testing.assert_allclose(y, 60.0**2 / 2, rtol=0.2)
+
+
+def test_implicit_steps_ask_for_the_rate_at_their_end(rng):
+    y, field = rng.random((2, 6, 7))
+    mask = rng.random((6, 7)) < 0.5
+    driven = pv.Sum(pv.Heat(), pv.Source(lambda t: t * field))
+    for term, where in ((driven, ...), (pv.Masked(driven, mask, y), mask)):
+        z = pv.evolve(term, y, [2.0, 5.0], step=pv.implicit_euler)
+        residual = z - 3.0 * driven.rate(5.0, z[None])[0] - y
+        assert np.abs(residual[where]).max() < 1e-8
 
 
 def test_data_and_source_alone_have_their_own_implicit_steps():

@@ -138,6 +138,13 @@ def test_compare_pairs_frames(rng):
         pv.compare([], [])
 
 
+def test_equal_videos_differ_by_nothing(rng):
+    video = rng.random((2, 16, 16))
+    figures = pv.compare(video, video)
+    assert (figures["psnr"], figures["ssim"], figures["frames"]) == (np.inf, pytest.approx(1), 2)
+    assert np.isnan(figures["whiteness"])  # Of a residual that is nothing.
+
+
 def test_a_black_introduction_does_not_hide_the_noise():
     lively = pv.gaussian_noise(np.full((10, 32, 32), 128, np.uint8), 20.0)
     video = np.concatenate([np.zeros((7, 32, 32), np.uint8), lively])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.estimate.blocks import measure, remaining_deviation, saturation
+from pde_video.estimate.blocks import _halves, measure, remaining_deviation, saturation
+from pde_video.estimate.noise import _typical
 
 NAMES = ("bikes", "bigbuckbunny", "carphone_pristine")
 
@@ -100,6 +101,27 @@ def test_the_bands_keep_the_energy_of_noise_and_the_mean(rng):
     assert blocks.structure.mean() == pytest.approx(27 * 61 / 64 + 27 * 2 / 3 * 3 / 64, rel=0.03)  # A plane takes 3.
 
 
+@pytest.mark.parametrize("n", [3, 24])
+def test_halving_keeps_the_energy_of_an_impulse(n):
+    for place in range(n // 2 - 1, n // 2 + 1):
+        impulse = np.zeros((n, 1, 1))
+        impulse[place] = 1
+        assert sum((half**2).sum() for half in _halves(impulse, 0)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("count", "least"), [(1, 0.8), (4, 0.95), (64, 0.99)])
+def test_a_typical_energy_is_the_mean_of_a_chi_square_law_but_for_its_tail(count, least):
+    energies = np.random.default_rng(0).chisquare(count, 100_000) / count
+    assert least < _typical(energies, count) < 1
+
+
+@pytest.mark.parametrize(("part", "sigma"), [(0.4, 0), (0.7, 10)])
+def test_a_picture_that_is_mostly_flat_has_no_noise_to_measure(part, sigma, rng):
+    video, width = np.full((2, 160, 160), 100.0), int(160 * part)
+    video[:, :, :width] += rng.normal(0, 10, (2, 160, width))
+    assert pv.estimate_sigma(video) == pytest.approx(sigma, rel=0.05)
+
+
 def test_cut_off_deviations_are_those_of_a_normal_distribution(rng):
     for mu in (-1.0, 0.0, 0.5, 2.0):
         cut = np.maximum(rng.normal(mu, 1, 400_000), 0)
@@ -151,6 +173,11 @@ def test_kappa_follows_its_formulas(rng):
         pv.estimate_kappa(video, method="mean")
     with pytest.raises(pv.ParameterError, match="multiple is 0"):
         pv.estimate_kappa(video, method="noise", multiple=0)
+
+
+def test_kappa_is_by_default_a_fifth_of_the_deviation_of_noise():
+    noise = np.random.default_rng(0).normal(0, 5, (2, 128, 128))
+    assert pv.estimate_kappa(noise, method="noise") == pytest.approx(1, rel=0.03)
 
 
 def test_sure_of_a_linear_filter_is_steins_formula():
@@ -250,6 +277,14 @@ def test_a_flat_picture_is_not_taken_for_photon_noise():
         for shape in ((1, 40, 40), (5, 64, 64), (2, 256, 256)):
             assert pv.estimate_noise(np.random.default_rng(seed).normal(9, 2, shape))[0] == 0
     assert pv.estimate_noise(np.full((2, 32, 32), 7.0)) == (0, 0)
+
+
+def test_noise_of_the_bright_part_alone_is_not_taken_for_photon_noise():
+    light = np.linspace(100, 400, 256) * np.ones((4, 256, 1))
+    variance = np.maximum(2 * (light - 150), 0.01)
+    video = light + np.sqrt(variance) * np.random.default_rng(2).standard_normal(light.shape)
+    assert pv.estimate_poisson_gaussian(video) == (pytest.approx(2, rel=0.05), pytest.approx(-300, rel=0.05))
+    assert pv.estimate_noise(video)[0] == 0  # At 115, brighter than a twentieth of it, that line is far below 0.
 
 
 @pytest.mark.parametrize("peak", [2, 5])

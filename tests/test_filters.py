@@ -174,6 +174,18 @@ def test_filters_of_users_are_checked():
         pv.pipeline(pv.denoise, 3)
 
 
+def test_a_value_that_is_not_finite_is_named_by_its_frame_however_it_is_looked_at():
+    video = [np.ones((4, 4)), np.ones((4, 4)), np.ones((4, 4)), np.full((4, 4), np.nan)]
+
+    @pv.video_filter
+    def looking_ahead(frames):
+        while frames.peek(2):
+            yield next(frames)
+
+    with pytest.raises(pv.InputError, match="frame 3 holds NaN"):
+        list(looking_ahead(iter(video)))
+
+
 def test_framewise_refuses_an_unstable_step():
     with pytest.raises(pv.UnstableStepError, match=r"a step of 0\.3 is above 0\.25"):
         pv.framewise(pv.Heat(), [0, 0.3])(np.zeros((2, 4, 4)))

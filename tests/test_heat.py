@@ -64,6 +64,23 @@ def test_both_schemes_agree_with_the_assembled_matrix(shape, boundary, rng):
     np.testing.assert_allclose(implicit.ravel(), solved, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("shape", [(1, 4, 5), (4, 1, 5), (4, 5, 1), (1, 1, 1)])
+def test_volumes_that_are_one_cell_thin_agree_with_the_assembled_matrix(boundary, shape, rng):
+    u, spacing = rng.normal(size=shape), (1.5, 1.0, 0.7)
+    rate = pv.Heat(spacing=spacing, boundary=boundary).rate(0.0, u[None])
+    np.testing.assert_allclose(rate.ravel(), laplacian_matrix(shape, spacing, boundary) @ u.ravel(), atol=1e-12)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("shape", [(8,), (5, 6), (3, 4, 2), (1, 3)])
+def test_the_diagonal_is_that_of_the_operator(boundary, shape):
+    spacing = (1.5, 1.0, 0.7)[: len(shape)]
+    found = pv.Heat(0.8, spacing=spacing, boundary=boundary).diagonal(np.zeros((1, *shape)))
+    expected = -0.8 * laplacian_matrix(shape, spacing, boundary).diagonal()
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-14)
+
+
 def test_the_rate_is_that_of_scipy(rng):
     u = rng.normal(size=(13, 11))
     np.testing.assert_allclose(pv.Heat().rate(0.0, u[None])[0], ndimage.laplace(u, mode="nearest"), atol=1e-13)

@@ -59,6 +59,15 @@ def test_each_property_can_fail(rng):
     assert set(pv.certificate(history).worst.values()) == {0.0}
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_by_default_a_violation_of_few_roundings_is_forgiven_and_a_larger_one_is_not(dtype):
+    for roundings, kept in ((16, True), (64, False)):
+        history = pv.History()
+        for t, top in enumerate((1, 1 + roundings * np.finfo(dtype).eps)):
+            history(t, np.array([0, top], dtype))
+        assert pv.certificate(history).extrema_kept is kept
+
+
 def test_negative_values_have_no_entropy_and_nothing_has_no_certificate(rng):
     history = pv.History()
     pv.evolve(pv.Heat(), rng.normal(size=(5, 5)), [0, 0.1], callback=history)

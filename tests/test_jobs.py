@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ import pytest
 import pde_video as pv
 from pde_video import __version__
 from pde_video.errors import InputError, OutputError, ParameterError
-from pde_video.jobs.again import rerun, verify
+from pde_video.jobs import trial
+from pde_video.jobs.again import _identical, rerun, verify
 from pde_video.jobs.job import Job, run_job, sidecar_of
 from pde_video.jobs.trial import dry_run
 from pde_video.video.provenance import fingerprint
@@ -111,6 +114,15 @@ def test_a_dry_run_tries_few_frames_of_many_and_reads_few_more(tmp_path):
     told = dry_run(Job(tmp_path / "in.npy", tmp_path / "out.npy", HEAT))
     assert (told["frames"], told["tried"]) == (500, 24)
     assert told["expected_bytes"] == pytest.approx(500 * 100, rel=0.1)  # The header counts once for every trial.
+
+
+def test_a_dry_run_expects_what_is_left_to_take_as_long_as_what_was_tried(clip, tmp_path, monkeypatch):
+    seconds = itertools.count()
+    monkeypatch.setattr(trial, "time", SimpleNamespace(monotonic=lambda: next(seconds)))  # A frame a second.
+    np.save(tmp_path / "in.npy", frames_of(clip))
+    told = dry_run(Job(tmp_path / "in.npy", tmp_path / "out.avi", HEAT))
+    # Begun at 0, frames at 1 to 5, when the three seconds of a trial are over, ended at 6; seven frames are left.
+    assert (told["tried"], told["expected_seconds"]) == (5, 6 + 7)
 
 
 def test_a_dry_run_of_an_input_of_unknown_length(tmp_path, monkeypatch):
@@ -227,6 +239,22 @@ def test_verify_finds_another_number_of_frames(clip, tmp_path):
     np.save(tmp_path / "out.npy", np.load(tmp_path / "out.npy")[:5])
     with pytest.raises(InputError, match="12 frames were written, but it has 5"):
         verify(tmp_path / "out.npy")
+
+
+@pytest.mark.parametrize("frames", [11, 13])
+def test_verify_finds_one_frame_too_few_or_too_many(clip, tmp_path, frames):
+    run_job(Job(clip, tmp_path / "out.npy", HEAT), sidecar=True)
+    written = np.load(tmp_path / "out.npy")
+    np.save(tmp_path / "out.npy", np.concatenate([written, written])[:frames])
+    with pytest.raises(InputError, match=f"12 frames were written, but it has {frames}"):
+        verify(tmp_path / "out.npy")
+
+
+def test_videos_are_identical_in_frames_and_in_times(tmp_path, rng):
+    frames = rng.integers(0, 256, (4, 16, 24), np.uint8)
+    for name, video, rate in (("a", frames, 25), ("b", frames, 25), ("c", frames, 24), ("d", frames[:3], 25)):
+        pv.write(tmp_path / f"{name}.mkv", video, fps=rate, lossless=True)
+    assert [_identical(tmp_path / "a.mkv", tmp_path / f"{name}.mkv") for name in "bcd"] == [True, False, False]
 
 
 def test_verify_finds_damage(clip):

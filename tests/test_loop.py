@@ -50,6 +50,12 @@ def test_uniform_without_a_step_takes_the_largest_stable_one():
     assert times == [0, 1.1]
 
 
+@pytest.mark.parametrize("dt", [0.1, 0.01, 0.3, 1 / 3])
+def test_a_time_of_so_many_steps_has_so_many_though_quotients_are_rounded(dt):
+    for n in range(1, 200):
+        np.testing.assert_array_equal(pv.uniform(n * dt, dt=dt), np.linspace(0, n * dt, n + 1))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -89,6 +95,8 @@ def test_the_rate_is_taken_at_the_start_of_an_explicit_step():
 def test_diffusion_is_not_run_backwards(step):
     with pytest.raises(pv.UnstableStepError, match="times decrease from 1 to 0"):
         pv.evolve(pv.Heat(), np.eye(4), [1.0, 0.9, 0.0], step=step)
+    with pytest.raises(pv.UnstableStepError, match=r"times decrease from 0\.1 to 0"):
+        pv.evolve(pv.Heat(), np.eye(4), [0.1, 0.0], step=step)
 
 
 def test_a_step_that_does_not_say_how_far_it_is_stable_is_held_to_the_bound():
@@ -106,6 +114,12 @@ def test_a_state_that_overflows_is_an_error_and_not_nan():
         np.errstate(over="ignore"),
     ):
         pv.evolve(Growth(), np.full(3, 1e30, np.float32), [0, 1.0])
+
+
+def test_values_that_are_finite_may_have_a_sum_that_is_not():
+    huge = np.full((4, 4), 1e38, np.float32)
+    np.testing.assert_array_equal(pv.evolve(pv.Heat(), huge, [0, 0.25]), huge)
+    np.testing.assert_array_equal(pv.evolve(Decay(), huge, [0, 0.5]), huge / 2)
 
 
 def test_states_given_to_a_callback_are_not_written_to_when_out_is_the_input():

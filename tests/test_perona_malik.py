@@ -156,3 +156,19 @@ def test_order_in_space(conductance):
         exact = (g(right**2, kappa) * right - g(left**2, kappa) * left) / (2 * fine)
         errors.append(np.abs(term.rate(0.0, np.sin(2 * np.pi * x)[None])[0] - exact).max())
     assert abs(-np.polyfit(np.log(sizes), np.log(errors), 1)[0] - 2.0) < 0.1
+
+
+@pytest.mark.parametrize("conductance", CONDUCTANCES)
+def test_a_contrast_between_frames_holds_along_the_first_axis_alone(conductance, rng):
+    y, inf = rng.random((2, 4, 5, 6)), np.inf
+    term = pv.PeronaMalik(0.3, conductance, temporal_kappa=0.1, spacing=(2.0, 1.0, 0.5))
+    between = perona_malik_rate(y, 0.1, conductance, (2.0, inf, inf))
+    within = perona_malik_rate(y, 0.3, conductance, (inf, 1.0, 0.5))
+    np.testing.assert_allclose(term.rate(0.0, y), between + within, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("kappa", "temporal"), [(0.3, 0.03), (0.03, 0.3)])
+def test_the_bound_holds_for_the_smaller_of_two_contrasts(kappa, temporal):
+    term = pv.PeronaMalik(kappa, "tv", temporal_kappa=temporal)
+    checkers = 1e-6 * (np.indices((6, 6, 6)).sum(axis=0) % 2 - 0.5)  # So flat that every conductance is at its height.
+    assert np.abs(pv.evolve(term, checkers, [0, term.stable_dt(3)])).max() <= np.abs(checkers).max()

@@ -287,3 +287,13 @@ def test_what_is_no_denoiser_or_noise_level_is_refused():
         pv.ancestral(0, "learned")(pv.Reverse(mixture), 1.0, 0.5, y)
     with pytest.raises(pv.ParameterError, match="became NaN"):
         pv.evolve(pv.Reverse(lambda y, sigma: y * np.nan), y, [1.0, 0.5])
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan])
+def test_there_is_no_rate_without_noise(sigma):
+    asked = []
+    term = pv.Reverse(lambda y, level: asked.append(level) or y)
+    for method in (term.rate, term.estimate):
+        with pytest.raises(pv.ParameterError, match=f"noise level is {sigma}"):
+            method(sigma, np.ones((1, 2, 2)))
+    assert not asked

@@ -209,6 +209,25 @@ def test_replacement_on_correlated_gaussians_has_the_law_of_its_matrices(resampl
         assert m[1] > 0.9 * rho * value
 
 
+def test_at_the_last_level_replacement_goes_down_once_and_draws_nothing(rng):
+    asked, drawn = [], []
+
+    class Counting:
+        def standard_normal(self, shape, dtype):
+            drawn.append(shape)
+            return rng.standard_normal(shape, dtype)
+
+    term = pv.Reverse(lambda y, sigma: asked.append(sigma) or 0 * y)
+    known, y = rng.random((8, 9)), rng.random((1, 8, 9))
+    step = pv.replacement(known, MASK, Counting(), step=pv.posterior_mean, resample=3)
+    step(term, 1.0, 0.5, y)
+    assert (asked, len(drawn)) == ([1.0, 1.0, 1.0], 5)  # Down three times and up twice.
+    asked.clear()
+    drawn.clear()
+    np.testing.assert_array_equal(step(term, 0.5, 0.0, y)[0], np.where(MASK, known, 0))
+    assert (asked, drawn) == ([0.5], [])
+
+
 def test_replacement_leaves_the_rest_to_its_step(rng):
     known, mask = rng.random((8, 9)), MASK
     step = pv.replacement(known, mask, 0, step=pv.posterior_mean)
@@ -276,6 +295,13 @@ def test_karras_levels_are_even_in_their_root():
     assert times[-2] == pytest.approx(0.02)
     np.testing.assert_array_equal(pv.karras(1), [80.0, 0])
     np.testing.assert_allclose(pv.karras(5, sigma_min=1.0, sigma_max=5.0, rho=1.0), [5, 4, 3, 2, 1, 0])
+
+
+def test_karras_levels_are_by_default_those_of_the_article():
+    # Karras et al. (2022), (5): σ from 80 to 0.002 with ρ = 7.
+    k = np.arange(18) / 17
+    expected = (80 ** (1 / 7) + k * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
+    np.testing.assert_allclose(pv.karras(18), [*expected, 0], rtol=1e-12)
 
 
 BLANK = np.zeros((4, 4))

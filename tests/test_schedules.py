@@ -193,6 +193,17 @@ def test_a_noise_level_outside_the_table_names_its_range(sigma):
         pv.Schedule.linear().timestep(sigma)
 
 
+@ALL
+def test_the_ends_of_the_table_are_noise_levels_and_nothing_beyond(schedule):
+    last = len(schedule) - 1
+    low, high = schedule.sigma(0), schedule.sigma(last)
+    assert schedule.timestep(low) == 0
+    assert schedule.timestep(high) == last
+    for sigma in (low * (1 - 1e-9), high * (1 + 1e-9)):
+        with pytest.raises(pv.ParameterError, match="the schedule has noise levels from"):
+            schedule.timestep(sigma)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [

@@ -10,7 +10,8 @@ from test_heat import BOUNDARIES
 
 import pde_video as pv
 from pde_video.kernels.transpose import transpose
-from pde_video.solvers.implicit import spectral_solve, tridiagonal_solve
+from pde_video.solvers import implicit
+from pde_video.solvers.implicit import conjugate_gradients, spectral_solve, tridiagonal_solve
 
 # More than one block of lines each way and a rest, more rows than a thread takes at a time, and thin ones.
 SHAPES = [(150, 83), (67, 300), (130, 1), (1, 130), (5, 70, 20), (70, 3, 33), (90,)]
@@ -102,6 +103,17 @@ def test_aos_in_single_precision_keeps_mean_and_extrema_at_any_step(dt, term, rn
     np.testing.assert_allclose(z, exact, rtol=0, atol=2e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("term", [pv.Heat(), pv.PeronaMalik(0.3)], ids=["heat", "perona-malik"])
+def test_an_endless_step_makes_each_line_its_mean(term, dtype, rng):
+    y = rng.random((1, 40, 90)).astype(dtype)
+    term = term.frozen(0.0, y) if hasattr(term, "frozen") else term
+    for axis in (0, 1):
+        z = term.solve_axis(0.0, y, 1e37, axis)
+        mean = np.broadcast_to(y.mean(axis=axis + 1, keepdims=True, dtype=float), y.shape)
+        np.testing.assert_allclose(z, mean, rtol=0, atol=1e-5 if dtype == np.float32 else 1e-12)
+
+
 @pytest.mark.parametrize("step", [pv.aos, pv.implicit_euler])
 @pytest.mark.parametrize("term", [pv.Heat(), pv.PeronaMalik(0.3)], ids=["heat", "perona-malik"])
 @pytest.mark.parametrize("shape", [(300, 150), (6, 40, 150)])
@@ -162,3 +174,44 @@ def test_the_transforms_use_one_thread_inside_a_piece_of_work(threads, monkeypat
 
     list(ordered(lambda _: pv.Heat().solve(0.0, y, 1.0), range(2)))
     assert seen == [3, 1, 1]
+
+
+def with_eigenvalues(values, rng):
+    """A symmetric matrix with these eigenvalues."""
+    vectors, _ = np.linalg.qr(rng.normal(size=(len(values), len(values))))
+    return (vectors * values) @ vectors.T
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("options", [{}, {"tolerance": 1e-4}], ids=str)
+def test_conjugate_gradients_meet_their_tolerance(unit, options, rng):
+    matrix, b = with_eigenvalues(np.geomspace(1, 1000, 61), rng), unit * rng.normal(size=(1, 61))
+    z = conjugate_gradients(lambda v: v @ matrix, np.diag(matrix)[np.newaxis], b, **options)
+    assert np.linalg.norm(z @ matrix - b) <= options.get("tolerance", 1e-10) * np.linalg.norm(b)
+
+
+@pytest.mark.parametrize("piece", [1 << 17, 16])
+def test_conjugate_gradients_end_after_as_many_steps_as_there_are_eigenvalues(piece, monkeypatch, rng):
+    monkeypatch.setattr(implicit, "_PIECE", piece)
+    preconditioner = rng.uniform(0.1, 10, 41)
+    root = np.sqrt(preconditioner)
+    matrix = root[:, np.newaxis] * with_eigenvalues(np.repeat([1.0, 2.0, 5.0], (10, 20, 11)), rng) * root
+    b = rng.normal(size=(1, 41))
+    z = conjugate_gradients(lambda v: v @ matrix, preconditioner[np.newaxis], b, iterations=3)
+    np.testing.assert_allclose(z @ matrix, b, rtol=0, atol=1e-8)
+
+
+def test_conjugate_gradients_refuse_what_is_not_solved(rng):
+    matrix, b = with_eigenvalues(np.linspace(1, 3, 41), rng), rng.normal(size=(1, 41))
+    for diagonal in (1.0, 1e12):  # Of so large an operator, rounding alone leaves 1e-2; beyond 1e-6 that is no excuse.
+        with pytest.raises(pv.SolverError, match="after at most 5 iterations"):
+            conjugate_gradients(lambda v: v @ matrix, np.full((1, 41), diagonal), b, iterations=5)
+    with pytest.raises(pv.SolverError, match="linear and symmetric"):
+        conjugate_gradients(lambda v: 2 * v + 0.1, np.full((1, 41), 2.0), b)
+
+
+def test_large_steps_are_solved_as_far_as_rounding_allows(rng):
+    # Eigenvalues from 1 to 1e9, as for a step of 1e9: a residual of 1e-10 is more than double precision can hold.
+    matrix, b = with_eigenvalues(np.concatenate([[1.0], np.full(40, 1e9)]), rng), rng.normal(size=(1, 41))
+    z = conjugate_gradients(lambda v: v @ matrix, np.full((1, 41), 1e9), b)
+    assert np.linalg.norm(z @ matrix - b) <= 1e-6 * np.linalg.norm(b)

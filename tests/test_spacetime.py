@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -25,6 +26,17 @@ def test_a_stream_equals_the_array_bit_for_bit(name, frames, rng):
     term, times = TERMS[name], pv.uniform(4 * TERMS[name].stable_dt(3))
     expected = pv.evolve(term, video, times, channel_axis=-1)
     np.testing.assert_array_equal(pv.spacetime(term, times, cuts=[])(video), expected)
+
+
+@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_the_reach_is_how_far_a_rate_looks(name, ndim, rng):
+    term = replace(TERMS[name], spacing=1.0, **({"temporal_kappa": None} if name == "perona-malik" else {}))
+    y = rng.random((1, *(13,) * ndim))
+    other = y.copy()
+    other[(0, *(6,) * ndim)] += 0.3
+    cells = np.argwhere((term.rate(0.0, other) != term.rate(0.0, y))[0])
+    assert np.abs(cells - 6).max() == term.reach(ndim)
 
 
 def test_five_hundred_frames(rng):
@@ -79,6 +91,7 @@ def test_the_cuts_of_the_clips_are_found_and_no_others(clips):
     [
         (np.zeros((8, 8)), np.zeros((8, 8)), False),
         (np.full((8, 8), 0.2), np.full((8, 8), 0.9), True),
+        (np.full((8, 8), 0.9), np.full((8, 8), 0.2), True),
         (np.eye(8), np.eye(8) + 0.3, False),
         (np.eye(8), np.eye(8)[::-1], True),
     ],

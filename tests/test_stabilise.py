@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 import pde_video as pv
+from pde_video.estimate.stabiliser import _unbiased
 
 LIGHT = np.concatenate([[0.0], np.logspace(-1, 3, 25)])  # Photons.
 
@@ -58,6 +59,15 @@ def test_the_series_takes_over_from_the_table(readout):
         values = stabiliser.forward(counts[:, None] + readout * z) @ (weight / weight.sum())
         mean = stats.poisson.pmf(counts, photons) @ values
         assert stabiliser.inverse(np.array([mean]))[0] == pytest.approx(photons, abs=5e-5)
+
+
+@pytest.mark.parametrize("readout", [0.0, 0.7, 5.0, 9.9])
+def test_the_table_joins_the_series(readout):
+    stabiliser = pv.Stabiliser(1.0, readout**2)
+    first, step, photons = _unbiased(readout)
+    top = first + (len(photons) - 1) * step
+    below, above = stabiliser.inverse(np.array([top - 1e-9, top + 1e-9]))
+    assert above - below == pytest.approx(0, abs=1e-7)
 
 
 @pytest.mark.parametrize("readout", [0.0, 0.5, 3.0])

@@ -51,10 +51,44 @@ def test_modes_are_damped_by_the_factor_of_the_scheme(step, boundary, shape, hig
     parts = [-1.7 * 4 / h**2 * np.sin(theta / 2) ** 2 for h, theta in zip(spacing, angles, strict=True)]
     heat = pv.Heat(1.7, spacing=spacing, boundary=boundary)
     bound = heat.stable_dt(len(shape))
-    lengths = [0.9 * bound] if hasattr(step, "stable_multiple") else [0.9 * bound, 7.3 * bound, 100 * bound]
+    lengths = [0.9 * bound] if step.stable_multiple == 1 else [0.9 * bound, 7.3 * bound, 100 * bound]
     for dt in lengths:
         z = pv.evolve(heat, u, [0, dt], step=step)
         np.testing.assert_allclose(z, factor(step, parts, dt, bound) * u, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("step", [pv.explicit_euler, pv.heun])
+def test_the_bound_of_an_explicit_step_is_sharp(step):
+    heat, checkers = pv.Heat(boundary="periodic"), np.indices((8, 8)).sum(axis=0) % 2 - 0.5
+    bound = step.stable_multiple * heat.stable_dt(2)
+    at, above = (
+        np.abs(pv.evolve(heat, checkers, [0, dt], step=step, check=False)).max() for dt in (bound, 1.01 * bound)
+    )
+    assert at == pytest.approx(0.5)
+    assert above > 0.5
+    np.testing.assert_array_equal(np.abs(pv.evolve(heat, checkers, [0, bound], step=step)).max(), at)
+    with pytest.raises(pv.UnstableStepError):
+        pv.evolve(heat, checkers, [0, 1.01 * bound], step=step)
+
+
+@pytest.mark.parametrize("step", [pv.explicit_euler, pv.heun, pv.fed, pv.fsi, pv.rkl2])
+def test_a_clock_shows_the_time_at_which_its_rate_is_asked(step):
+    asked = []
+
+    class Clock:
+        """dy/dt = 1."""
+
+        def rate(self, t, y):
+            asked.append((t, y.item()))
+            return np.ones_like(y)
+
+        def stable_dt(self, ndim):
+            return 1.0
+
+    end = pv.evolve(Clock(), np.array([3.0]), [3.0, 20.0], step=step, check=False)
+    times, shown = np.transpose(asked)
+    np.testing.assert_allclose(times, shown, rtol=1e-13)
+    np.testing.assert_allclose(end, 20.0, rtol=1e-13)
 
 
 @pytest.mark.parametrize("n", [5, 10, 20])
@@ -134,6 +168,20 @@ def test_aos_solves_each_axis_with_the_frozen_conductance(boundary, shape, rng):
     np.testing.assert_allclose(
         pv.evolve(term, y, [0, dt], step=pv.aos, channel_axis=0), total / len(shape), rtol=0, atol=1e-12
     )
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 6), (3, 4, 5)])
+def test_aos_of_a_term_that_is_solved_one_axis_at_a_time(shape, rng):
+    heat = pv.Heat(0.7, spacing=(1.0, 2.0, 0.5)[: len(shape)])
+
+    class Lines:
+        """Heat, by those of its methods that a term needs for this step."""
+
+        rate, solve_axis = heat.rate, heat.solve_axis
+
+    y = rng.random(shape)
+    expected = pv.evolve(heat, y, [0, 4.0], step=pv.aos)
+    np.testing.assert_allclose(pv.evolve(Lines(), y, [0, 4.0], step=pv.aos), expected, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)

@@ -12,7 +12,7 @@ from scipy.sparse.linalg import spsolve
 
 import pde_video as pv
 from pde_video.terms.frozen_tensor import FrozenTensor, decomposed
-from pde_video.terms.structure import directions, smoothed, structure_tensor
+from pde_video.terms.structure import derivative_stencils, directions, smoothed, structure_tensor
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
 
 BOUNDARIES = ("neumann", "periodic", "dirichlet")
@@ -212,6 +212,17 @@ def test_gradients_are_exact_for_linear_pictures(axes, rng):
     inside = (slice(1, -1),) * axes
     for entry, value in zip(tensor, (expected[a, b] for a in range(axes) for b in range(a, axes)), strict=True):
         np.testing.assert_allclose(entry[inside], value, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_gradients_of_waves_point_along_them_whatever_their_direction(axes, rng):
+    stencils = derivative_stencils(1.0, axes, np.dtype(float)).reshape(axes, *(3,) * axes)
+    around = np.indices((3,) * axes) - 1
+    for direction in rng.normal(size=(100, axes)):
+        wave = 0.8 * direction / np.linalg.norm(direction)  # Of a length of eight pixels.
+        gradient = (stencils * np.sin(np.tensordot(wave, around, 1))).sum(axis=tuple(range(1, axes + 1)))
+        cosine = gradient @ wave / np.linalg.norm(gradient) / 0.8
+        assert np.degrees(np.arccos(min(1.0, cosine))) < 0.2  # With weights of 1, 2, 1 it is up to 0.8 degrees.
 
 
 @pytest.mark.parametrize("axes", [2, 3])

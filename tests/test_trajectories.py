@@ -8,6 +8,7 @@ from scipy import ndimage
 
 import pde_video as pv
 from pde_video.kernels import motion_averages as kernels
+from pde_video.motion import averaging
 from pde_video.motion.averaging import (
     EXACT,
     Seen,
@@ -21,7 +22,6 @@ from pde_video.motion.averaging import (
     toward,
     warped,
 )
-from pde_video.motion.optical_flow import averaging
 
 SHARP = -0.75
 SHAPES = [(1, 1), (1, 8), (8, 1), (2, 2), (3, 5), (14, 19), (20, 26)]
@@ -151,6 +151,12 @@ def test_what_is_kept_of_a_frame(coarse, rng):
     np.testing.assert_array_equal(here.edged, np.pad(here.planes, pad, mode="edge"))
     np.testing.assert_array_equal(here.edged_guide, np.pad(here.guide, pad, mode="edge"))
     np.testing.assert_array_equal(here.coarse, here.guide[0] if coarse else halved(here.guide)[0])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_the_light_of_channels_has_the_noise_of_one(channels, rng):
+    noise = rng.normal(size=(channels, 60, 70))
+    assert seen(rng.random((channels, 120, 140)), noise).coarse.std() == pytest.approx(1, rel=0.05)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -119,3 +119,9 @@ def test_a_tolerance_beyond_single_precision_is_met_in_double(rng):
     assert found.solution.dtype == np.float32
     double = pv.tv_minimize(y.astype(float), 0.05, tolerance=1e-8, iterations=20000)
     np.testing.assert_array_equal(found.solution, double.solution.astype(np.float32))
+
+
+def test_by_default_the_gap_is_a_ten_thousandth_of_the_energy(rng):
+    y = rng.random((20, 21))
+    found = pv.tv_minimize(y, 0.3)
+    assert 1e-6 < found.gap / energy((y - y.mean())[None], (y - y.mean())[None], 0.3, (1, 1)) <= 1e-4

@@ -88,7 +88,7 @@ class TotalVariation(Value):
 
     def reach(self, ndim: int) -> int:
         """Return how many cells away the rate looks."""
-        return 2
+        return 1
 
     def frozen(self, t: float, y: Array) -> FrozenDiffusion:
         """Return the linear diffusion with the conductances of `y`: the semi-implicit steps solve that."""

@@ -16,8 +16,9 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import pde_video as pv
+from pde_video.filters.extent import Extent
 from pde_video.jobs.job import Job, run_job
-from pde_video.jobs.resuming import LENGTH, folder_of, run_resumable
+from pde_video.jobs.resuming import LENGTH, _skipped, folder_of, run_resumable
 from pde_video.jobs.resuming import run_in_segments as run_plan_in_segments
 from pde_video.jobs.run import prepared
 
@@ -93,6 +94,19 @@ def test_an_interrupted_job_goes_on_to_the_same_file(tmp_path, noisy, name):
     assert target.read_bytes() == (tmp_path / "at_once.tif").read_bytes()
     assert not folder_of(target).exists()
     assert report["frames"] == FRAMES + 70 * (name == "more frames")
+
+
+@pytest.mark.parametrize("first", [0, 1, 40, 50])
+@pytest.mark.parametrize("period", [1, 7, 25])
+@pytest.mark.parametrize("before", [0, 1, 14])
+def test_as_many_whole_periods_are_skipped_as_nothing_depends_on(first, period, before):
+    for done in range(0, 300, 13):
+        skipped, surplus = _skipped(done, Extent(before=before, period=period, first=first))
+        assert surplus + len(skipped) == done
+        assert skipped.start % period == len(skipped) % period == 0
+        if skipped:
+            assert first <= skipped.start < first + period
+            assert done - before - period < skipped.stop <= done - before
 
 
 def test_what_was_finished_is_not_filtered_again(tmp_path, noisy):
