@@ -83,19 +83,19 @@ def _click_option(one: Declared) -> click.Option:
     name = "--" + one.name.replace("_", "-")
     if one.kinds == ("true or false",):
         return click.Option([name, one.name], is_flag=True, help=one.help)
-    told = one.default is not None and not one.required
+    standard = one.standard if one.default is None else f" [default: {one.default}]"
     text = f"{one.help.rstrip('.')}: {', '.join(one.option.choices)}." if one.option.choices else one.help
     options: dict[str, Any] = {"type": EXISTING} if one.kinds == ("file",) else {"type": _Plain(one.kinds)}
     if one.option.choices:
         options["shell_complete"] = one_of(*one.option.choices)
-    help_text = f"{text}  [default: {one.default}]" if told else text
+    help_text = f"{text} {standard}".strip()
     return click.Option([name, one.name], required=one.required, help=help_text, metavar=_metavar(one), **options)
 
 
 def _metavar(one: Declared) -> str:
     if one.kinds == ("file",):
         return "FILE"
-    if "text" in one.kinds:
+    if "text" in one.kinds and "number" not in one.kinds:
         return "NAME"
     return {"pixels": "PIXELS", "pixels²": "T", "frames": "N"}.get(
         one.option.unit, "N" if one.kinds == ("whole number",) else "X"

@@ -31,6 +31,10 @@ NOISES = ("auto", "gaussian", "poisson-gaussian")
 def _noise(value: Any) -> Any:
     """Return the noise that a plain value tells: a name, a pair, or an estimate in a JSON file."""
     if isinstance(value, str) and value not in NOISES:
+        if not value.endswith(".json"):
+            raise ParameterError(
+                f"noise is {value!r}; it must be {', '.join(NOISES)}, a pair (slope, offset), or a .json file"
+            )
         return NoiseEstimate.from_json(Path(value).read_text(encoding="utf-8"))
     return tuple(value) if isinstance(value, list) else value
 

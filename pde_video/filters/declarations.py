@@ -75,7 +75,8 @@ class Declared:
     option: Option
     default: Any
     required: bool
-    help: str = field(repr=False)
+    help: str = field(repr=False)  # One sentence,
+    standard: str = field(default="", repr=False)  # and that on its default, if the signature does not say it.
 
     @property
     def name(self) -> str:
@@ -88,8 +89,9 @@ class Declared:
         number = isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_))
         if isinstance(value, str):
             if option.choices and value not in option.choices:
-                raise ParameterError(f"{told}; it must be one of {', '.join(option.choices)}")
-            if "text" not in self.kinds and not option.choices and option.load is None:
+                or_number = "a number, or " if "number" in self.kinds else ""
+                raise ParameterError(f"{told}; it must be {or_number}one of {', '.join(option.choices)}")
+            if not {"text", "file"} & set(self.kinds) and not option.choices:
                 raise ParameterError(f"{told}; it must be a {' or '.join(self.kinds)}")
         elif number and ("number" in self.kinds or "whole number" in self.kinds):
             if "number" not in self.kinds and value != int(value if math.isfinite(value) else 0):
@@ -137,9 +139,8 @@ def declared(function: Callable[..., Any]) -> dict[str, Declared]:
         kinds = tuple(_PLAIN[part] for part in _parts(hint) if part in _PLAIN) + (("file",) if option.file else ())
         if kinds:
             required = one.default is one.empty
-            found[one.name] = Declared(
-                one.name, kinds, option, None if required else one.default, required, helps.get(one.name, "")
-            )
+            default = None if required else one.default
+            found[one.name] = Declared(one.name, kinds, option, default, required, *helps.get(one.name, ("", "")))
     return found
 
 
@@ -202,7 +203,7 @@ def schema(one: Declared) -> dict[str, Any]:
     plain = isinstance(one.default, (bool, int, float, str))
     return (
         (kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
-        | {"description": one.help}
+        | {"description": f"{one.help} {one.standard}".strip()}
         | ({"default": one.default} if plain else {})
     )
 
@@ -226,14 +227,15 @@ def _is(value: Any, kind: str) -> bool:
     return isinstance(value, int if kind == "whole number" else (int, float)) and not isinstance(value, bool)
 
 
-def _described(docstring: str) -> dict[str, str]:
+def _described(docstring: str) -> dict[str, tuple[str, str]]:
     """Return of each parameter in a docstring its first sentence, and the one that tells its default."""
     _, _, section = inspect.cleandoc(docstring).partition("\nParameters\n----------\n")
     section = re.split(r"\n\n?\w[\w ]*\n-{3,}\n", section)[0]
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, str]] = {}
     for block in re.split(r"\n(?=\S)", section):
         head, *lines = block.splitlines() or [""]
-        sentences = re.split(r"(?<=\.) (?=[A-Z])", " ".join(line.strip() for line in lines))
-        text = " ".join([sentences[0], *(one for one in sentences[1:] if one.startswith("Default"))])
-        found |= {name.strip(): text.replace("`", "") for name in head.partition(" : ")[0].split(",")}
+        text = " ".join(line.strip() for line in lines).replace("`", "")
+        first, *others = re.split(r'(?<=\.) (?=["A-Z])', text)
+        standard = next((one for one in others if one.startswith("Default")), "")
+        found |= {name.strip(): (first, standard) for name in head.partition(" : ")[0].split(",")}
     return found

@@ -36,7 +36,8 @@ def _section(name: str) -> str:
 
 def _row(one: Declared) -> str:
     default = "required" if one.required else "" if one.default is None else f"`{one.default}`".lower()
-    return f"| `{one.name}` | {', '.join(_value(one))} | {default} | {one.help.replace('|', chr(92) + '|')} |\n"
+    meaning = f"{one.help} {one.standard}".strip().replace("|", "\\|")
+    return f"| `{one.name}` | {', '.join(_value(one))} | {default} | {meaning} |\n"
 
 
 def _value(one: Declared) -> Iterator[str]:
