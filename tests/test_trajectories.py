@@ -8,6 +8,7 @@ from scipy import ndimage
 
 import pde_video as pv
 from pde_video.kernels import motion_averages as kernels
+from pde_video.motion import averaging
 from pde_video.motion.averaging import (
     EXACT,
     Seen,
@@ -21,7 +22,6 @@ from pde_video.motion.averaging import (
     toward,
     warped,
 )
-from pde_video.motion.optical_flow import averaging
 
 SHARP = -0.75
 SHAPES = [(1, 1), (1, 8), (8, 1), (2, 2), (3, 5), (14, 19), (20, 26)]
