@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,14 @@ def real_frames(clips) -> dict[str, np.ndarray]:
         chosen = [frame for _, frame in zip(range(53), pv.read(path), strict=False)][50:]
         frames[name] = np.stack([frame[-400:, -640:] for frame in chosen])
     return frames
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of the library's threads; afterwards it is what it was."""
+    before = pv.num_threads()
+    yield pv.set_num_threads
+    pv.set_num_threads(before)
 
 
 @pytest.fixture

@@ -23,13 +23,6 @@ def same_bits(a, b):
     return a.dtype == b.dtype and a.shape == b.shape and np.array_equal(a, b)
 
 
-@pytest.fixture
-def threads():
-    before = pv.num_threads()
-    yield pv.set_num_threads
-    pv.set_num_threads(before)
-
-
 TERMS = [
     pv.Heat(),
     pv.Heat(0.7, spacing=1.3),

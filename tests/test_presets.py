@@ -272,7 +272,7 @@ def test_independent_noise_is_no_fixed_pattern(clean):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
 @pytest.mark.parametrize("colour", [False, True])
 @pytest.mark.parametrize("preset", PRESETS)
-def test_stream_and_array_and_threads_agree_bit_for_bit(preset, colour, dtype, real_frames):
+def test_stream_and_array_and_threads_agree_bit_for_bit(preset, colour, dtype, threads, real_frames):
     video = np.concatenate([real_frames["bikes"][:, :70, :90]] * 3)
     video = pv.gaussian_noise(video if colour else pv.to_gray(video), 20.0)
     video = video.astype(dtype) * (257 if dtype == np.uint16 else 1) / (1 if np.dtype(dtype).kind == "u" else 255)
@@ -280,13 +280,9 @@ def test_stream_and_array_and_threads_agree_bit_for_bit(preset, colour, dtype, r
     whole = pv.denoise(video, preset=preset)
     assert (whole.dtype, whole.shape) == (video.dtype, video.shape)
     assert np.isfinite(whole).all()
-    before = pv.num_threads()
-    try:
-        for threads in (1, 3):
-            pv.set_num_threads(threads)
-            np.testing.assert_array_equal(np.stack(list(pv.denoise(iter(video), preset=preset))), whole)
-    finally:
-        pv.set_num_threads(before)
+    for n in (1, 3):
+        threads(n)
+        np.testing.assert_array_equal(np.stack(list(pv.denoise(iter(video), preset=preset))), whole)
 
 
 @pytest.mark.parametrize("preset", ["fast", "balanced", "best"])

@@ -64,17 +64,13 @@ def test_a_window_that_looks_ahead_belongs_to_its_frame():
 
 @pytest.mark.parametrize("denoiser", [heat(), pv.recurrent(averaging), pv.windowed(lambda w, s: w.mean(0), 1, 1)])
 @pytest.mark.parametrize("step", [pv.posterior_mean, pv.ancestral(7), pv.ddim(1.0, 7)], ids=["mean", "ddpm", "ddim"])
-def test_same_seed_same_bytes_for_streams_arrays_and_threads(denoiser, step):
+def test_same_seed_same_bytes_for_streams_arrays_and_threads(denoiser, step, threads):
     a_filter, video = pv.reverse(denoiser, pv.karras(4, sigma_max=0.2), step), some_video()
     whole = a_filter(video)
     np.testing.assert_array_equal(np.stack(list(a_filter(frame for frame in video))), whole)
-    before = pv.num_threads()
-    try:
-        for n in (1, 3):
-            pv.set_num_threads(n)
-            np.testing.assert_array_equal(a_filter(video), whole)
-    finally:
-        pv.set_num_threads(before)
+    for n in (1, 3):
+        threads(n)
+        np.testing.assert_array_equal(a_filter(video), whole)
 
 
 def test_frames_get_random_numbers_of_their_own():

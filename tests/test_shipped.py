@@ -34,16 +34,13 @@ def test_it_beats_equations_frame_by_frame_on_a_clip_it_never_saw(clips, sigma):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_it_is_the_same_along_a_stream_and_for_any_threads(channels, rng):
-    video, before = rng.random((4, 21, 34, channels), np.float32), pv.num_threads()
+def test_it_is_the_same_along_a_stream_and_for_any_threads(channels, threads, rng):
+    video = rng.random((4, 21, 34, channels), np.float32)
     whole = pv.denoise(video, method="learned", sigma=0.1)
-    try:
-        for n in (1, 3):
-            pv.set_num_threads(n)
-            streamed = np.stack(list(pv.denoise(iter(video), method="learned", sigma=0.1)))
-            np.testing.assert_array_equal(streamed, whole)
-    finally:
-        pv.set_num_threads(before)
+    for n in (1, 3):
+        threads(n)
+        streamed = np.stack(list(pv.denoise(iter(video), method="learned", sigma=0.1)))
+        np.testing.assert_array_equal(streamed, whole)
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1e-3, 0.0), (4096.0, -700.0), (0.05, 0.4)])

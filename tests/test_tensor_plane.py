@@ -11,7 +11,6 @@ from scipy.ndimage import gaussian_filter1d
 from pde_video.terms.frozen_tensor import decomposed
 from pde_video.terms.plane import half_bell, rate_in_plane
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
-from pde_video.threads import num_threads, set_num_threads
 
 BOUNDARIES = ("neumann", "periodic", "dirichlet")
 TERMS = [
@@ -63,23 +62,19 @@ def test_the_pictures_have_long_offsets_and_short_ones(rng):
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("term", [TERMS[0], TERMS[4], TERMS[7]])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_threads_and_bands_change_no_bit(term, boundary, dtype, rng):
+def test_threads_and_bands_change_no_bit(term, boundary, dtype, threads, rng):
     term = replace(term, boundary=boundary)
     y = picture((2 if term is TERMS[4] else 1, 301, 60), rng, dtype)
-    before = num_threads()
-    try:
-        set_num_threads(1)
-        alone = walked(term, y)
-        for n in (2, 3, 4):
-            set_num_threads(n)
-            np.testing.assert_array_equal(walked(term, y), alone)
-    finally:
-        set_num_threads(before)
+    threads(1)
+    alone = walked(term, y)
+    for n in (2, 3, 4):
+        threads(n)
+        np.testing.assert_array_equal(walked(term, y), alone)
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_walk_limits_weights_that_meet_in_a_pixel(boundary, dtype, rng):
+def test_the_walk_limits_weights_that_meet_in_a_pixel(boundary, dtype, threads, rng):
     # Few pictures come near the cap of 4, so that here it is 1.9: some weights of most rows are limited.
     term, cap = EdgeEnhancing(0.05, boundary=boundary), 1.9
     y = picture((2, 301, 60), rng, dtype)
@@ -94,13 +89,9 @@ def test_the_walk_limits_weights_that_meet_in_a_pixel(boundary, dtype, rng):
     assert (changed & (reach == 1)).any()
     tolerance = 3e-5 if dtype is np.float32 else 1e-9
     rates = []
-    before = num_threads()
-    try:
-        for n in (1, 3):
-            set_num_threads(n)
-            rates.append(rate_in_plane(y, term._recipe(), 1.0, boundary, cap))
-    finally:
-        set_num_threads(before)
+    for n in (1, 3):
+        threads(n)
+        rates.append(rate_in_plane(y, term._recipe(), 1.0, boundary, cap))
     np.testing.assert_allclose(rates[0], limited.rate(0.0, y), rtol=0, atol=tolerance)
     np.testing.assert_array_equal(*rates)
     z, rounding = y + rates[0] / dtype(cap), 1e-6 if dtype is np.float32 else 1e-14
