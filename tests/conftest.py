@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import NAMES
 
 import pde_video as pv
-
-NAMES = ("bikes", "bigbuckbunny", "carphone_pristine")
 
 
 @pytest.fixture(scope="session")
