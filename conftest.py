@@ -1,8 +1,24 @@
-"""What cannot be collected without PyTorch is left out, and said to be."""
+"""What all of the tests' processes share, and what cannot be collected without PyTorch."""
 
+import gc
+import os
 from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+
+# The workers of pytest-xdist and the programs that tests start inherit these: they run this source, find kernels that
+# another of them has compiled, and do not compete for processors with threads of their own.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / "pde_video" / "kernels" / "__pycache__"))
+os.environ.setdefault("PDE_VIDEO_NUM_THREADS", "1")
 
 collect_ignore_glob = [] if find_spec("torch") else ["pde_video/learn/[a-z]*.py"]
+
+
+def pytest_collection_finish():
+    """Leave what was collected out of later searches for garbage: imageio makes four for a PNG of 16 bits."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):

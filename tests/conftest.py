@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import NAMES
 
 import pde_video as pv
-
-NAMES = ("bikes", "bigbuckbunny", "carphone_pristine")
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +30,14 @@ def real_frames(clips) -> dict[str, np.ndarray]:
         chosen = [frame for _, frame in zip(range(53), pv.read(path), strict=False)][50:]
         frames[name] = np.stack([frame[-400:, -640:] for frame in chosen])
     return frames
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of the library's threads; afterwards it is what it was."""
+    before = pv.num_threads()
+    yield pv.set_num_threads
+    pv.set_num_threads(before)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cases import slow
 
 import pde_video
 from pde_video.kernels import cache
@@ -96,6 +97,7 @@ def test_an_edit_in_another_file_is_noticed(call, package):
     assert call(USE + SAY) == "20 0 1"  # What was compiled for these sources is still there.
 
 
+@pytest.mark.slow
 def test_functions_that_enclose_different_values_are_different(call):
     code = """
         from pde_video.kernels.outer import times
@@ -114,7 +116,7 @@ def test_nothing_is_compiled_or_loaded_by_importing(call, package):
     assert call(code) == "0 0"
 
 
-@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere", "/dev/null"])
+@pytest.mark.parametrize("place", ["file", *slow("file/below", "/proc/nowhere", "/dev/null")])
 def test_a_cache_directory_that_cannot_be_falls_back_to_a_temporary_one(call, tmp_path, place):
     (tmp_path / "file").touch()
     temporary = tmp_path / "temporary"
@@ -127,6 +129,7 @@ def test_a_cache_directory_that_cannot_be_falls_back_to_a_temporary_one(call, tm
     assert folder.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", ["/dev/null", "/proc/nobody", "~"])
 def test_a_read_only_installation_without_a_home(call, package, tmp_path, home):
     (package / "kernels" / "__pycache__").touch()  # For root nothing is read-only, but a file is no folder.
@@ -144,6 +147,7 @@ def test_a_read_only_installation_without_a_home(call, package, tmp_path, home):
     }
 
 
+@pytest.mark.slow
 def test_without_a_choice_it_is_beside_the_package_and_then_in_the_users_cache(call, package, tmp_path):
     free = {"NUMBA_CACHE_DIR": None, "HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": None}
     assert call(USE + SAY, **free) == "20 2 0"
@@ -154,6 +158,7 @@ def test_without_a_choice_it_is_beside_the_package_and_then_in_the_users_cache(c
     assert len(compiled_files(tmp_path / "home")) == 2
 
 
+@pytest.mark.slow
 def test_a_warm_cache_that_can_only_be_read_is_read(call, package, tmp_path):
     free = {"NUMBA_CACHE_DIR": None, "XDG_CACHE_HOME": str(tmp_path / "user")}
     assert call(USE + SAY, **free) == "20 2 0"
@@ -167,7 +172,9 @@ def test_a_warm_cache_that_can_only_be_read_is_read(call, package, tmp_path):
     assert call(textwrap.dedent(refuse) + USE + SAY, **free) == "20 0 1"
 
 
-@pytest.mark.parametrize("damage", ["empty", "short", "one bit", "other bytes", "no pickle", "other pickle", "folder"])
+@pytest.mark.parametrize(
+    "damage", ["one bit", *slow("empty", "short", "other bytes", "no pickle", "other pickle", "folder")]
+)
 def test_a_damaged_file_is_compiled_anew(call, tmp_path, damage):
     import hashlib
     import pickle
@@ -191,6 +198,7 @@ def test_a_damaged_file_is_compiled_anew(call, tmp_path, damage):
         assert call(USE + SAY) == "20 0 1"
 
 
+@pytest.mark.slow
 def test_twenty_processes_on_a_cold_cache(start, call, tmp_path):
     # Of four signatures, which in Numba's own cache share an index that the last one writes.
     values = {"1": "20", "1.5": "25.0", "True": "20", "1j": "(10+10j)"}
@@ -206,6 +214,7 @@ def test_twenty_processes_on_a_cold_cache(start, call, tmp_path):
     assert call(code) == " ".join(values.values()) + " 0"
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_is_no_error(call):
     code = """
         from pde_video.kernels import cache
@@ -220,6 +229,7 @@ def test_compilation_can_be_switched_off_as_numba_says(call):
     assert call(USE + SAY, NUMBA_DISABLE_JIT="1") == "20 0 0"
 
 
+@pytest.mark.slow
 def test_only_who_turns_logging_on_hears_of_compilation(call):
     quick = "from pde_video.kernels import cache; cache._PATIENCE = 0.01; "
     logged = "import logging, sys; logging.basicConfig(level='INFO', stream=sys.stdout, format='%(message)s'); "
@@ -232,6 +242,7 @@ def test_only_who_turns_logging_on_hears_of_compilation(call):
     assert call(logged + USE + SAY, NUMBA_CACHE_DIR="third") == "20 2 0"  # Too short to be worth a word.
 
 
+@pytest.mark.slow
 def test_names_that_nothing_knows_load_the_whole_compiler(call):
     code = """
         refreshed = []

@@ -290,6 +290,7 @@ def test_compare_of_videos_that_differ_in_length_exits_4(call, noisy, tmp_path):
     assert "length" in one_line(err)
 
 
+@pytest.mark.slow
 def test_demo_writes_its_files_and_tells_the_gain(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = call("demo")
@@ -315,7 +316,11 @@ def test_demo_writes_its_files_and_tells_the_gain(call, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "frames"),
-    [("carphone_pristine", None), ("bikes", 6), ("bigbuckbunny", 6)],  # The others are too slow whole.
+    [  # The first and the last are too slow whole.
+        ("bikes", 6),
+        pytest.param("carphone_pristine", None, marks=pytest.mark.slow),
+        pytest.param("bigbuckbunny", 6, marks=pytest.mark.slow),
+    ],
 )
 def test_demo_gains_6_db_on_a_real_clip(call, clips, tmp_path, name, frames):
     clip = clips[name]

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.fft import dctn, idctn
 
-import pde_video as pv
 from pde_video.kernels import dct_shrinkage as kernels
 from pde_video.solvers.shrinkage import diffuse, shrink
 
@@ -70,13 +69,6 @@ def case(shape, step=1, dtype=np.float64):
 
 def one(plane, variance, pilot=None, *, step=2):
     return shrink(plane[np.newaxis], variance, None if pilot is None else pilot[np.newaxis], step=step)[0]
-
-
-@pytest.fixture
-def threads():
-    before = pv.num_threads()
-    yield pv.set_num_threads
-    pv.set_num_threads(before)
 
 
 @pytest.mark.parametrize("guided", [False, True], ids=["alone", "guided"])

@@ -6,21 +6,20 @@ import math
 
 import numpy as np
 import pytest
+from cases import CLIPS, slow
 
 import pde_video as pv
 from pde_video.estimate.blocks import _halves, measure, remaining_deviation, saturation
 from pde_video.estimate.noise import _typical
-
-NAMES = ("bikes", "bigbuckbunny", "carphone_pristine")
 
 
 def noisy_float(clean, sigma, seed=1):
     return clean + np.random.default_rng(seed).normal(0, sigma, clean.shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("sigma", [5, 10, 20, 30, 50])
+@pytest.mark.parametrize("sigma", [5, 20, 50, *slow(10, 30)])
 @pytest.mark.parametrize("grey", [False, True])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CLIPS)
 def test_sigma_is_within_five_percent_on_real_clips(name, grey, sigma, real_frames):
     clean = pv.to_gray(real_frames[name]) if grey else real_frames[name]
     cut_off = pv.gaussian_noise(clean, sigma, rng=1)
@@ -65,7 +64,7 @@ def test_sigma_has_the_units_of_the_input(scale):
     assert pv.estimate_sigma(video + 1000) == pytest.approx(pv.estimate_sigma(video))
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, *slow(np.uint16, np.int16, np.float16, np.float64)])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (1, 9), (7, 1), (2, 2), (3, 3, 3), (4, 5), (5, 1, 3), (33, 20)])
 def test_nothing_is_too_small_and_a_constant_has_no_noise(shape, dtype, rng):
     constant = np.full((2, *shape), 77, dtype)
@@ -151,7 +150,7 @@ def test_the_line_does_not_see_texture():
 
 
 @pytest.mark.parametrize(("slope", "offset"), [(0.5, 4.0), (1.0, 25.0), (3.0, 100.0)])
-@pytest.mark.parametrize("name", ["bikes", "bigbuckbunny"])
+@pytest.mark.parametrize("name", ["bikes", *slow("bigbuckbunny")])
 def test_the_line_is_within_five_percent_on_real_clips(name, slope, offset, real_frames):
     rng, clean = np.random.default_rng(3), real_frames[name].astype(np.float32)
     noisy = slope * rng.poisson(clean / slope) + rng.normal(0, math.sqrt(offset), clean.shape)
@@ -255,8 +254,8 @@ def test_stopping_times_of_nothing_are_finite_and_nonsense_is_refused():
         pv.stopping_time(pv.Heat(), np.zeros((4, 4), np.int64), [0, 0.1], sigma=1.0)
 
 
-@pytest.mark.parametrize(("seed", "grey"), [(1, True), (2, True), (3, False)])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("seed", "grey"), [(1, True), pytest.param(2, True, marks=pytest.mark.slow), (3, False)])
+@pytest.mark.parametrize("name", CLIPS)
 def test_gaussian_noise_is_told_from_photon_noise(name, grey, seed, real_frames):
     whole = pv.to_gray(real_frames[name]) if grey else real_frames[name]
     clean = whole.astype(np.float32) / 255
@@ -272,8 +271,9 @@ def test_gaussian_noise_is_told_from_photon_noise(name, grey, seed, real_frames)
             assert pv.estimate_noise(eight_bits)[0] > 0
 
 
-def test_a_flat_picture_is_not_taken_for_photon_noise():
-    for seed in range(40):
+@pytest.mark.parametrize("seeds", [range(8), *slow(range(8, 40))])
+def test_a_flat_picture_is_not_taken_for_photon_noise(seeds):
+    for seed in seeds:
         for shape in ((1, 40, 40), (5, 64, 64), (2, 256, 256)):
             assert pv.estimate_noise(np.random.default_rng(seed).normal(9, 2, shape))[0] == 0
     assert pv.estimate_noise(np.full((2, 32, 32), 7.0)) == (0, 0)
@@ -288,7 +288,7 @@ def test_noise_of_the_bright_part_alone_is_not_taken_for_photon_noise():
 
 
 @pytest.mark.parametrize("peak", [2, 5])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CLIPS)
 def test_dark_counts_are_not_taken_for_values_that_are_cut_off(name, peak, real_frames):
     light = pv.to_gray(real_frames[name]).astype(float) / 255
     counts = np.random.default_rng(1).poisson(0.2 * peak * light).astype(np.uint16)

@@ -31,9 +31,12 @@ from pde_video.solvers import convolution as layers
 from pde_video.solvers.convolution import Convolution, blank
 from pde_video.solvers.shrinkage import shrink
 
-pytestmark = pytest.mark.skipif(
-    platform.machine().lower() not in ("x86_64", "amd64"), reason="what is looked for are instructions of x86"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        platform.machine().lower() not in ("x86_64", "amd64"), reason="what is looked for are instructions of x86"
+    ),
+]
 
 _PACKED = re.compile(r"v?(add|sub|mul|div|fn?m(add|sub)\d+)ps")
 _DOUBLE = re.compile(r"v?((add|sub|mul|div|sqrt|min|max|fn?m(add|sub)\d+)[ps]d|cvtss2sd|cvtps2pd)")

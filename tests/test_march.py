@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from cases import marked_slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,17 +24,14 @@ def same_bits(a, b):
     return a.dtype == b.dtype and a.shape == b.shape and np.array_equal(a, b)
 
 
-@pytest.fixture
-def threads():
-    before = pv.num_threads()
-    yield pv.set_num_threads
-    pv.set_num_threads(before)
-
-
 TERMS = [
     pv.Heat(),
     pv.Heat(0.7, spacing=1.3),
-    *(pv.PeronaMalik(0.3, conductance) for conductance in CONDUCTANCES),
+    # Each is compiled into the fused steps: three in the fast tests, all six in the slow ones.
+    *marked_slow(
+        [pv.PeronaMalik(0.3, conductance) for conductance in CONDUCTANCES],
+        *(pv.PeronaMalik(0.3, conductance) for conductance in ("charbonnier", "weickert", "tukey")),
+    ),
     pv.PeronaMalik(0.3, "rational", smoothing=0.7),
     pv.PeronaMalik(0.3, "tv", smoothing=1.2, spacing=0.8),
 ]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import pde_video as pv
 
@@ -32,6 +33,7 @@ def peak_of_run(source: Path, frames: int) -> float:
     return float(peak)
 
 
+@pytest.mark.slow
 def test_ten_times_the_frames_take_no_more_memory(tmp_path):
     short = peak_of_run(tmp_path / "short.mp4", 200)
     long = peak_of_run(tmp_path / "long.mp4", 2000)

@@ -259,17 +259,13 @@ def test_of_channels_the_mean_counts(rng):
     np.testing.assert_array_equal(pv.optical_flow(*one), pv.optical_flow(first, second))
 
 
-def test_threads_change_nothing(rng):
+def test_threads_change_nothing(threads, rng):
     first, second = rng.random((2, 203, 150))
-    before = pv.num_threads()
     results = []
-    try:
-        for n in (1, 2, 3):
-            pv.set_num_threads(n)
-            flow = pv.optical_flow(first, second)
-            results.append((flow, pv.warp(second, flow), pv.occluded(flow, flow)))
-    finally:
-        pv.set_num_threads(before)
+    for n in (1, 2, 3):
+        threads(n)
+        flow = pv.optical_flow(first, second)
+        results.append((flow, pv.warp(second, flow), pv.occluded(flow, flow)))
     for other in results[1:]:
         for one, two in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(one, two)

@@ -218,14 +218,11 @@ def test_a_stream_is_the_array_and_knows_nothing_of_what_comes(channels, rng):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_any_number_of_threads_gives_the_same_bits(name, rng):
-    frames, results, before = rng.random((3, 71, 45, 3), np.float32), [], pv.num_threads()
-    try:
-        for n in (1, 2, 3):
-            pv.set_num_threads(n)
-            results += [network(CONFIGS[name])(frames, SIGMA) for _ in range(3)]
-    finally:
-        pv.set_num_threads(before)
+def test_any_number_of_threads_gives_the_same_bits(name, threads, rng):
+    frames, results = rng.random((3, 71, 45, 3), np.float32), []
+    for n in (1, 2, 3):
+        threads(n)
+        results += [network(CONFIGS[name])(frames, SIGMA) for _ in range(3)]
     for other in results[1:]:
         np.testing.assert_array_equal(other, results[0])
 

@@ -38,19 +38,15 @@ STEPS = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 
 @STEPS
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_a_video_has_the_same_bytes_for_any_number_of_threads_and_as_a_stream(make, dtype, rng):
+def test_a_video_has_the_same_bytes_for_any_number_of_threads_and_as_a_stream(make, dtype, threads, rng):
     video = (rng.random((7, 8, 9, 3)) * (255 if dtype == np.uint8 else 1)).astype(dtype)
-    before = pv.num_threads()
     results = []
-    try:
-        for threads in (1, 2, 3):
-            pv.set_num_threads(threads)
-            results.append(pv.framewise(pv.Reverse(blur), TIMES, step=make(0, (8, 9, 3)))(video))
-            a_filter = pv.framewise(pv.Reverse(blur), TIMES, step=make(0, (8, 9, 3)))
-            results.append(a_filter(video))
-            results.append(np.stack(list(a_filter(frame for frame in video))))  # An int gives the same again.
-    finally:
-        pv.set_num_threads(before)
+    for n in (1, 2, 3):
+        threads(n)
+        results.append(pv.framewise(pv.Reverse(blur), TIMES, step=make(0, (8, 9, 3)))(video))
+        a_filter = pv.framewise(pv.Reverse(blur), TIMES, step=make(0, (8, 9, 3)))
+        results.append(a_filter(video))
+        results.append(np.stack(list(a_filter(frame for frame in video))))  # An int gives the same again.
     for result in results:
         assert result.dtype == dtype
         np.testing.assert_array_equal(result, results[0])

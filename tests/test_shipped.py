@@ -6,6 +6,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from cases import slow
 
 import pde_video as pv
 from pde_video.denoisers.loading import shipped
@@ -23,7 +24,7 @@ def test_it_is_small_and_says_how_it_was_made():
     assert shipped().most == pytest.approx(60 / 255)
 
 
-@pytest.mark.parametrize("sigma", [10, 25, 50])
+@pytest.mark.parametrize("sigma", [25, *slow(10, 50)])
 def test_it_beats_equations_frame_by_frame_on_a_clip_it_never_saw(clips, sigma):
     frames = [frame for k, frame in enumerate(pv.read(clips["carphone_pristine"])) if 20 <= k < 28]
     clean = pv.to_gray(np.stack(frames).astype(np.float32) / 255)
@@ -34,16 +35,13 @@ def test_it_beats_equations_frame_by_frame_on_a_clip_it_never_saw(clips, sigma):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_it_is_the_same_along_a_stream_and_for_any_threads(channels, rng):
-    video, before = rng.random((4, 21, 34, channels), np.float32), pv.num_threads()
+def test_it_is_the_same_along_a_stream_and_for_any_threads(channels, threads, rng):
+    video = rng.random((4, 21, 34, channels), np.float32)
     whole = pv.denoise(video, method="learned", sigma=0.1)
-    try:
-        for n in (1, 3):
-            pv.set_num_threads(n)
-            streamed = np.stack(list(pv.denoise(iter(video), method="learned", sigma=0.1)))
-            np.testing.assert_array_equal(streamed, whole)
-    finally:
-        pv.set_num_threads(before)
+    for n in (1, 3):
+        threads(n)
+        streamed = np.stack(list(pv.denoise(iter(video), method="learned", sigma=0.1)))
+        np.testing.assert_array_equal(streamed, whole)
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1e-3, 0.0), (4096.0, -700.0), (0.05, 0.4)])

@@ -17,13 +17,6 @@ from pde_video.solvers.implicit import conjugate_gradients, spectral_solve, trid
 SHAPES = [(150, 83), (67, 300), (130, 1), (1, 130), (5, 70, 20), (70, 3, 33), (90,)]
 
 
-@pytest.fixture
-def threads():
-    before = pv.num_threads()
-    yield pv.set_num_threads
-    pv.set_num_threads(before)
-
-
 def along_lines(g, y, axis, dt, boundary):
     """Solve by LAPACK, line by line, for conductances `g` after the cells of the grid with its rim."""
     lines = np.moveaxis(y, axis + 1, -1)

@@ -6,11 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
+from cases import slow
 from scipy.ndimage import map_coordinates
 from scipy.sparse import coo_array, eye_array
 from scipy.sparse.linalg import spsolve
 
 import pde_video as pv
+from pde_video.terms import tensor as module
 from pde_video.terms.frozen_tensor import FrozenTensor, decomposed
 from pde_video.terms.structure import derivative_stencils, directions, smoothed, structure_tensor
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
@@ -18,6 +20,13 @@ from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
 BOUNDARIES = ("neumann", "periodic", "dirichlet")
 GRIDS = [(9, 11), (5, 6, 7)]
 SPACING = (1.0, 2.0, 0.5)
+
+
+@pytest.fixture(params=["general", *slow("walk")])
+def kernels(request, monkeypatch):
+    """Which kernels a term takes in a plane: those of this file, or the walk that `test_tensor_plane` holds to them."""
+    if request.param == "general":
+        monkeypatch.setattr(module, "rate_in_plane", lambda *_: None)
 
 
 def random_tensors(grid, condition, rng):
@@ -252,6 +261,7 @@ def test_smoothing_has_the_variance_it_says(width):
 TERMS = [EdgeEnhancing(0.2), EdgeEnhancing(0.2, integration=1.5, conductance="tv"), CoherenceEnhancing(1e-4)]
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("term", TERMS)
 @pytest.mark.parametrize("shape", [(1, 12, 13), (3, 12, 13), (2, 6, 7, 8), (1, 1, 9), (1, 1, 1)])
 def test_explicit_steps_keep_mean_and_extrema_up_to_the_bound(term, shape, rng):
@@ -269,6 +279,7 @@ def test_explicit_steps_keep_mean_and_extrema_up_to_the_bound(term, shape, rng):
     assert single.dtype == np.float32
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("term", TERMS)
 @pytest.mark.parametrize("shape", [(2, 11, 11), (1, 6, 6, 6)])
 def test_flips_and_transposes_commute(term, shape, rng):
@@ -281,6 +292,7 @@ def test_flips_and_transposes_commute(term, shape, rng):
     np.testing.assert_allclose(turned, rate.swapaxes(1, -1), rtol=0, atol=1e-11)
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("term", TERMS)
 @pytest.mark.parametrize("grid", [(20, 21), (8, 9, 10)])
 def test_single_precision_agrees_with_double(term, grid):
@@ -335,6 +347,7 @@ def deviation(picture):
     return max(np.abs(circle - circle.mean()).max() for circle in circles)
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize(
     ("conductance", "t_end", "bound"),
     [("weickert", 5.0, 0.02), ("rational", 20.0, 0.006), ("charbonnier", 20.0, 0.002)],
@@ -345,6 +358,7 @@ def test_a_ring_stays_a_ring(conductance, t_end, bound):
     assert deviation(pv.evolve(term, ring(), pv.uniform(t_end))) < bound
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("kappa", [0.02, 0.05, 0.1])
 @pytest.mark.parametrize("t_end", [5.0, 20.0])
 def test_a_ring_stays_a_ring_with_default_settings(kappa, t_end):
@@ -360,6 +374,7 @@ def test_a_ring_in_its_own_tensor_stays_a_ring():
     assert deviation(pv.evolve(frozen, ring(), pv.uniform(20.0))) < 0.02
 
 
+@pytest.mark.usefixtures("kernels")
 def test_coherence_enhancing_closes_gaps_better_than_heat():
     # Tilted parallel lines with a hole; contrast 1 is the whole pattern. Measured in it: 0.63, best heat 0.10.
     x = np.indices((41, 41)) - 20.0
@@ -378,6 +393,7 @@ def test_coherence_enhancing_closes_gaps_better_than_heat():
     assert contrast(closed, away) > 0.95
 
 
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("term", [EdgeEnhancing(0.1), CoherenceEnhancing(1e-3), CoherenceEnhancing(1e-3, alpha=1e-6)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_constant_stays_and_nan_stays_nan(term, dtype):

@@ -6,25 +6,34 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases import slow
 from scipy.ndimage import gaussian_filter1d
 
 from pde_video.terms.frozen_tensor import decomposed
 from pde_video.terms.plane import half_bell, rate_in_plane
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
-from pde_video.threads import num_threads, set_num_threads
 
 BOUNDARIES = ("neumann", "periodic", "dirichlet")
+EDGES = EdgeEnhancing(0.05)
+WIDE = EdgeEnhancing(0.1, conductance="exponential", integration=1.5)
+COHERENCE = CoherenceEnhancing(1e-6, alpha=0.01)
 TERMS = [
-    EdgeEnhancing(0.05),
+    EDGES,
+    WIDE,
+    COHERENCE,
     EdgeEnhancing(0.2, least=0.1, smoothing=0.0),
     EdgeEnhancing(0.05, smoothing=0.5, conductance="exponential"),
-    EdgeEnhancing(0.05, smoothing=2.0, conductance="charbonnier"),
-    EdgeEnhancing(0.1, conductance="tukey", integration=1.5),
-    EdgeEnhancing(0.1, conductance="weickert"),
-    EdgeEnhancing(0.5, conductance="tv"),
-    CoherenceEnhancing(1e-6, alpha=0.01),
     CoherenceEnhancing(1e-2, integration=0.0),
+    # Each conductance, and each dtype, is another walk to compile.
+    *slow(
+        EdgeEnhancing(0.05, smoothing=2.0, conductance="charbonnier"),
+        EdgeEnhancing(0.1, conductance="tukey", integration=1.5),
+        EdgeEnhancing(0.1, conductance="weickert"),
+        EdgeEnhancing(0.5, conductance="tv"),
+    ),
 ]
+DTYPES = [np.float32, *slow(np.float64)]
+TOLERANCE = {np.float32: 3e-5, np.float64: 1e-9}
 
 
 def picture(shape, rng, dtype):
@@ -41,15 +50,17 @@ def walked(term, y):
 
 @pytest.mark.parametrize("term", TERMS)
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("spacing", [1.0, 0.7, (1.0, 2.0)])
-@pytest.mark.parametrize("shape", [(1, 60, 91), (3, 17, 40), (1, 1, 9), (2, 9, 1), (1, 2, 3), (1, 3, 2), (1, 1, 1)])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 3e-5)])
-def test_the_walk_is_the_frozen_operator(term, boundary, spacing, shape, dtype, tolerance, rng):
+@pytest.mark.parametrize("spacing", [0.7, (1.0, 2.0), *slow(1.0)])
+@pytest.mark.parametrize(
+    "shape", [(1, 60, 91), (3, 17, 40), (2, 9, 1), (1, 2, 3), *slow((1, 1, 9), (1, 3, 2), (1, 1, 1))]
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_walk_is_the_frozen_operator(term, boundary, spacing, shape, dtype, rng):
     term = replace(term, boundary=boundary, spacing=spacing)
     y = picture(shape, rng, dtype)
     rate = walked(term, y)
     assert rate.dtype == dtype
-    np.testing.assert_allclose(rate, term.frozen(0.0, y).rate(0.0, y), rtol=0, atol=tolerance)
+    np.testing.assert_allclose(rate, term.frozen(0.0, y).rate(0.0, y), rtol=0, atol=TOLERANCE[dtype])
     np.testing.assert_array_equal(rate, term.rate(0.0, y))
 
 
@@ -61,25 +72,21 @@ def test_the_pictures_have_long_offsets_and_short_ones(rng):
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("term", [TERMS[0], TERMS[4], TERMS[7]])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_threads_and_bands_change_no_bit(term, boundary, dtype, rng):
+@pytest.mark.parametrize("term", [EDGES, WIDE, COHERENCE])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_threads_and_bands_change_no_bit(term, boundary, dtype, threads, rng):
+    y = picture((2 if term is WIDE else 1, 301, 60), rng, dtype)
     term = replace(term, boundary=boundary)
-    y = picture((2 if term is TERMS[4] else 1, 301, 60), rng, dtype)
-    before = num_threads()
-    try:
-        set_num_threads(1)
-        alone = walked(term, y)
-        for n in (2, 3, 4):
-            set_num_threads(n)
-            np.testing.assert_array_equal(walked(term, y), alone)
-    finally:
-        set_num_threads(before)
+    threads(1)
+    alone = walked(term, y)
+    for n in (2, 3, 4):
+        threads(n)
+        np.testing.assert_array_equal(walked(term, y), alone)
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_walk_limits_weights_that_meet_in_a_pixel(boundary, dtype, rng):
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_walk_limits_weights_that_meet_in_a_pixel(boundary, dtype, threads, rng):
     # Few pictures come near the cap of 4, so that here it is 1.9: some weights of most rows are limited.
     term, cap = EdgeEnhancing(0.05, boundary=boundary), 1.9
     y = picture((2, 301, 60), rng, dtype)
@@ -92,34 +99,30 @@ def test_the_walk_limits_weights_that_meet_in_a_pixel(boundary, dtype, rng):
     reach = np.where(limited.weights[:, None] > 0, np.abs(limited.offsets), 0).max(axis=(0, 1))
     assert (changed & (reach > 1)).any()
     assert (changed & (reach == 1)).any()
-    tolerance = 3e-5 if dtype is np.float32 else 1e-9
     rates = []
-    before = num_threads()
-    try:
-        for n in (1, 3):
-            set_num_threads(n)
-            rates.append(rate_in_plane(y, term._recipe(), 1.0, boundary, cap))
-    finally:
-        set_num_threads(before)
-    np.testing.assert_allclose(rates[0], limited.rate(0.0, y), rtol=0, atol=tolerance)
+    for n in (1, 3):
+        threads(n)
+        rates.append(rate_in_plane(y, term._recipe(), 1.0, boundary, cap))
+    np.testing.assert_allclose(rates[0], limited.rate(0.0, y), rtol=0, atol=TOLERANCE[dtype])
     np.testing.assert_array_equal(*rates)
     z, rounding = y + rates[0] / dtype(cap), 1e-6 if dtype is np.float32 else 1e-14
     assert z.max() <= y.max() + rounding
     assert z.min() >= y.min() - rounding  # Which is below zero, what Dirichlet's border has.
 
 
-@pytest.mark.parametrize("boundary", ["neumann", "periodic", "dirichlet"])
-def test_where_one_pixel_is_above_the_cap_only_its_neighbourhood_is_walked_again(boundary, rng):
-    term, y = EdgeEnhancing(0.05, boundary=boundary), picture((1, 401, 60), rng, np.float64)
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_where_one_pixel_is_above_the_cap_only_its_neighbourhood_is_walked_again(boundary, dtype, rng):
+    term, y = EdgeEnhancing(0.05, boundary=boundary), picture((1, 401, 60), rng, dtype)
     a, b, w = term._parts(y)
     entries = np.stack([(p == q) * a + b * w[p] * w[q] for p in range(2) for q in range(p, 2)])
-    free = decomposed(entries, 1.0, boundary, np.inf, np.dtype(np.float64))
+    free = decomposed(entries, 1.0, boundary, np.inf, np.dtype(dtype))
     cap = 0.999 / free.stable_dt(2)
-    limited = decomposed(entries, 1.0, boundary, cap, np.dtype(np.float64))
+    limited = decomposed(entries, 1.0, boundary, cap, np.dtype(dtype))
     changed = (limited.weights != free.weights).any(axis=(0, 1, 3))
     assert 0 < changed.mean() < 0.2
     np.testing.assert_allclose(
-        rate_in_plane(y, term._recipe(), 1.0, boundary, cap), limited.rate(0.0, y), rtol=0, atol=1e-9
+        rate_in_plane(y, term._recipe(), 1.0, boundary, cap), limited.rate(0.0, y), rtol=0, atol=TOLERANCE[dtype]
     )
 
 
@@ -139,8 +142,8 @@ def test_limits_change_rates_ten_rows_from_the_pixels_above_the_cap(boundary):
     np.testing.assert_allclose(rate, limited.rate(0.0, y), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("term", [TERMS[0], TERMS[7]])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("term", [EDGES, COHERENCE])
 def test_the_walk_keeps_the_mean_and_the_extrema(term, dtype, rng):
     y = picture((1, 70, 80), rng, dtype)
     rounding = 3e-7 if dtype is np.float32 else 1e-14
@@ -171,7 +174,7 @@ def test_what_takes_more_than_a_walk_is_left_to_the_general_kernels(rng):
 
 @pytest.mark.parametrize("layout", ["transposed", "read-only"])
 def test_any_layout_will_do(layout, rng):
-    term, y = TERMS[0], picture((1, 30, 40), rng, np.float32)
+    term, y = EDGES, picture((1, 30, 40), rng, np.float32)
     other = np.asfortranarray(y) if layout == "transposed" else y.copy()
     other.flags.writeable = layout == "transposed"
     np.testing.assert_array_equal(term.rate(0.0, other), term.rate(0.0, y))

@@ -16,11 +16,8 @@ from pde_video.threads import available, each, ordered
 
 
 @pytest.fixture(autouse=True)
-def three_threads():
-    before = pv.num_threads()
-    pv.set_num_threads(3)
-    yield
-    pv.set_num_threads(before)
+def three_threads(threads):
+    threads(3)
 
 
 def test_ordered_keeps_the_order_whatever_takes_longest():

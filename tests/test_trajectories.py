@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-import pde_video as pv
 from pde_video.kernels import motion_averages as kernels
 from pde_video.motion import averaging
 from pde_video.motion.averaging import (
@@ -64,13 +63,6 @@ def some_flow(shape, rng, dtype=np.float64):
     flow[:, shape[0] // 2 :, shape[1] // 2 :] = [[[0.25]], [[-1.5]]]
     flow[:, -1:] *= 1000
     return flow.astype(dtype)
-
-
-@pytest.fixture
-def threads():
-    before = pv.num_threads()
-    yield pv.set_num_threads
-    pv.set_num_threads(before)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

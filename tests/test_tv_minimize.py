@@ -51,13 +51,6 @@ def scaled(y, channel_axis):
     return planes / np.abs(planes).max(), np.abs(planes).max()
 
 
-@pytest.fixture
-def threads():
-    before = pv.num_threads()
-    yield pv.set_num_threads
-    pv.set_num_threads(before)
-
-
 @pytest.mark.parametrize(("shape", "channel_axis", "spacing"), CASES)
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize(("dtype", "close"), [(np.float64, 1e-13), (np.float32, 2e-6)])

@@ -83,6 +83,7 @@ def test_a_filter_with_its_command_touches_two_files(with_changes, tmp_path):
     assert run("-c", "import pde_video as pv; print(pv.pipeline(pv.fade(rate=0.1)))") == "pipeline(fade(rate=0.1))\n"
 
 
+@pytest.mark.slow
 def test_a_conductance_touches_two_files(with_changes, tmp_path):
     run = with_changes("Add a conductance", files=2)
     code = "from pde_video.kernels.conductance import evaluate; import numpy as np"

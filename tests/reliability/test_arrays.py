@@ -11,6 +11,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from cases import marked_slow, slow
 from scipy.ndimage import distance_transform_edt
 
 import pde_video as pv
@@ -240,7 +241,7 @@ def test_constant_or_zero_video(name):
             np.testing.assert_allclose(FILTERS[name](video), video, rtol=2e-6, atol=0)
 
 
-@pytest.mark.parametrize("name", ["denoise", "framewise", "spacetime"])
+@pytest.mark.parametrize("name", ["framewise", "spacetime", *slow("denoise")])
 def test_floats_outside_0_to_1_and_negative_ones_keep_their_range(name):
     video = noisy("float64")
     level = FILTERS[name](video).mean(axis=(1, 2))
@@ -254,7 +255,7 @@ def test_floats_outside_0_to_1_and_negative_ones_keep_their_range(name):
         assert result.max() <= video.max() * scale + shift + 1e-6 * scale
 
 
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("name", marked_slow(FILTERS, "best"))
 def test_big_endian_strided_and_read_only_arrays(name):
     for dtype in ("uint16", "float32"):
         video = noisy(dtype)
@@ -288,12 +289,12 @@ def test_bool_int64_complex_and_object_are_a_type_error_that_says_what_to_do(tmp
 
 def test_3_channels_versus_3_frames():
     """Three axes are frames, rows, columns; four have channels last. No length is a hint."""
-    video = noisy("float64", (3, 14, 17))
+    video = noisy("float32", (3, 14, 17))
     for name in ("denoise", "framewise", "spacetime"):
         assert FILTERS[name](video).shape == (3, 14, 17)
         assert np.array_equal(FILTERS[name](video)[..., np.newaxis], FILTERS[name](video[..., np.newaxis]))
         assert FILTERS[name](noisy(shape=(14, 17, 3))).shape == (14, 17, 3)
-    colour = noisy("float64", (1, 14, 17, 3))
+    colour = noisy("float32", (1, 14, 17, 3))
     assert np.array_equal(HEAT(colour)[0], np.moveaxis(HEAT(np.moveaxis(colour[0], -1, 0)), 0, -1))
     with pytest.raises(pv.InputError, match=r"a single frame is frame\[None\]"):
         pv.denoise(video[0])
@@ -330,7 +331,7 @@ def test_dt_over_bound_dt_of_0_or_less_kappa_0_sigma_negative_and_nan_parameters
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("name", marked_slow(FILTERS, "best"))
 def test_a_halo_larger_than_the_array_is_right(name, frames):
     """Videos shorter than the window of a filter, and frames smaller than its stencil."""
     for shape in ((frames, 14, 17), (frames, 1, 1), (frames, 1, 9), (frames, 2, 2)):

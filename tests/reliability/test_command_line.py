@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import slow
 
 import pde_video as pv
 from pde_video.cli import main
@@ -262,7 +263,7 @@ def signalled(command: list[str], folder: Path, number: int) -> tuple[int, str, 
     return process.returncode, out, err
 
 
-@pytest.mark.parametrize("name", ["out.npy", "out.mp4", "out_%04d.png"])
+@pytest.mark.parametrize("name", ["out.mp4", *slow("out.npy", "out_%04d.png")])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_sigint_and_sigterm_leave_neither_child_nor_temporary_file(endless, tmp_path, number, code, name):
     folder = tmp_path / "out"
@@ -274,6 +275,7 @@ def test_sigint_and_sigterm_leave_neither_child_nor_temporary_file(endless, tmp_
     assert os.listdir(folder) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["out.npy", "out.mp4", "out_%04d.png"])
 def test_sigkill_leaves_no_file_under_the_final_name(endless, tmp_path, name):
     folder = tmp_path / "out"
@@ -283,6 +285,7 @@ def test_sigkill_leaves_no_file_under_the_final_name(endless, tmp_path, name):
     assert all(left.startswith(".pde-video-") for left in os.listdir(folder))
 
 
+@pytest.mark.slow
 def test_read_only_install_and_home_unset(without_rights, clip, tmp_path):
     package = tmp_path / "installed" / "pde_video"
     shutil.copytree(pv.__path__[0], package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -51,6 +51,7 @@ def program(code, *arguments, **options):
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], **options)
 
 
+@pytest.mark.slow
 def test_20_processes_on_a_cold_cache(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -61,16 +62,18 @@ def test_20_processes_on_a_cold_cache(tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"preset": "balanced"}, {"preset": "fast"}, {"method": "tv"}], ids=str)
-def test_eight_threads(rng, options):
+def test_eight_threads(threads, rng, options):
     """As the threads of dask do it: many tasks that share the library's one pool."""
     videos = [rng.integers(0, 256, (5, 40, 48), np.uint8) for _ in range(16)]
     alone = [pv.denoise(video, sigma=10, **options) for video in videos]
+    threads(2)
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda video: pv.denoise(video, sigma=10, **options), videos, timeout=120))
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc, which tells memory and descriptors")
 def test_100000_frames():
     done = subprocess.run([sys.executable, "-c", LONG], capture_output=True, text=True, timeout=300)
@@ -94,6 +97,7 @@ def test_abandoned_streams_leave_no_thread_and_no_descriptor(tmp_path):
         assert len(os.listdir("/proc/self/fd")) <= descriptors + 1
 
 
+@pytest.mark.slow
 def test_kill_9_at_ten_random_moments(tmp_path):
     source, target = tmp_path / "in.tif", tmp_path / "out.tif"
     rng = np.random.default_rng(1)

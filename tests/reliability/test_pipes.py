@@ -427,7 +427,9 @@ def test_encoder_killed_mid_run(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_wait_for_a_pipe_that_stands_still(number):
     """Neither a program that does not write nor one that does not read keeps this one alive."""
-    script = "import signal, sys, pde_video as pv; signal.signal(15, lambda *_: sys.exit(143)); pv.run('-', '-')"
+    # A test run started in the background ignores SIGINT, and its children inherit that.
+    listen = "signal.signal(2, signal.default_int_handler); signal.signal(15, lambda *_: sys.exit(143))"
+    script = f"import signal, sys, pde_video as pv; {listen}; pv.run('-', '-')"
     command = [sys.executable, "-c", script]
     with running(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import marked_slow
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -67,10 +68,11 @@ def run_in_segments(source, target, *filters, parameters, progress=None):
 
 
 steadied = partial(pv.frame_difference, alpha=-0.25)
+fast = partial(pv.denoise, preset="fast")
 FILTERS = {
     "balanced": pv.denoise,
     "best": partial(pv.denoise, preset="best"),
-    "fast": partial(pv.denoise, preset="fast"),
+    "fast": fast,
     "perona-malik": partial(pv.denoise, method="perona-malik"),
     "after another": pv.pipeline(steadied, partial(pv.denoise, method="perona-malik", sigma=2000.0)),
     "frame difference": partial(pv.frame_difference, alpha=-0.5),
@@ -79,7 +81,7 @@ FILTERS = {
 }
 
 
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("name", marked_slow(FILTERS, "balanced", "best"))
 def test_an_interrupted_job_goes_on_to_the_same_file(tmp_path, noisy, name):
     a_filter = FILTERS[name]
     source = noisy / "wide.tif"
@@ -128,9 +130,9 @@ def test_what_was_finished_is_not_filtered_again(tmp_path, noisy):
 
 def test_the_report_of_a_resumed_job_is_that_of_one_at_once(tmp_path, noisy):
     noise = partial(pv.gaussian_noise, sigma=20000.0)
-    at_once = pv.run(noisy / "wide.tif", tmp_path / "at_once.tif", pv.denoise, noise)
+    at_once = pv.run(noisy / "wide.tif", tmp_path / "at_once.tif", fast, noise)
     target = tmp_path / "resumed.tif"
-    go_on = partial(run_in_segments, noisy / "wide.tif", target, pv.denoise, noise, parameters={})
+    go_on = partial(run_in_segments, noisy / "wide.tif", target, fast, noise, parameters={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(130))
     assert go_on() == at_once
@@ -146,23 +148,23 @@ def test_cuts_are_those_of_the_whole_video(tmp_path, noisy):
 
 @pytest.mark.parametrize(("source", "target"), [("small.avi", "out.avi"), ("float.npy", "out.npy")])
 def test_rate_timestamps_and_values_are_kept(tmp_path, noisy, source, target):
-    go_on = partial(run_in_segments, noisy / source, tmp_path / target, pv.denoise, parameters={})
+    go_on = partial(run_in_segments, noisy / source, tmp_path / target, steadied, parameters={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(60))
     go_on()
-    pv.run(noisy / source, tmp_path / f"at_once_{target}", pv.denoise)
+    pv.run(noisy / source, tmp_path / f"at_once_{target}", steadied)
     assert (tmp_path / target).read_bytes() == (tmp_path / f"at_once_{target}").read_bytes()
 
 
 def test_a_job_interrupted_while_it_is_joined_goes_on(tmp_path, noisy, monkeypatch):
     target = tmp_path / "out.avi"
-    go_on = partial(run_in_segments, noisy / "small.avi", target, pv.denoise, parameters={})
+    go_on = partial(run_in_segments, noisy / "small.avi", target, steadied, parameters={})
     with monkeypatch.context() as patch:
         patch.setattr("pde_video.jobs.resuming._Kept.frames", lambda self: (_ for _ in ()).throw(Stop))
         with pytest.raises(Stop):
             go_on()
     go_on()
-    pv.run(noisy / "small.avi", tmp_path / "at_once.avi", pv.denoise)
+    pv.run(noisy / "small.avi", tmp_path / "at_once.avi", steadied)
     assert target.read_bytes() == (tmp_path / "at_once.avi").read_bytes()
 
 
@@ -187,10 +189,10 @@ def test_segments_of_another_job_are_refused_and_kept(tmp_path, noisy, change):
 def test_two_processes_do_not_work_on_the_same_segments(tmp_path, noisy):
     def again(results, count):
         with pytest.raises(FileExistsError, match="another process"):
-            run_in_segments(noisy / "float.npy", tmp_path / "out.npy", pv.denoise, parameters={})
+            run_in_segments(noisy / "float.npy", tmp_path / "out.npy", steadied, parameters={})
         yield from results
 
-    run_in_segments(noisy / "float.npy", tmp_path / "out.npy", pv.denoise, parameters={}, progress=again)
+    run_in_segments(noisy / "float.npy", tmp_path / "out.npy", steadied, parameters={}, progress=again)
     assert (tmp_path / "out.npy").exists()
 
 
