@@ -69,18 +69,12 @@ def normalize(frames: Frames, *, low: Level | None = None, high: Level | None = 
 
     Parameters
     ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     low, high : float, optional
         In units of the input, low < high. Default: minimum and maximum of the first frame, one pair for the whole
         video, so that brightness does not flicker. Values beyond are not cut (integers saturate, and the report
         counts them).
     report : dict, optional
         Receives ``low`` and ``high``.
-
-    Returns
-    -------
-    Video of the same kind, shape and dtype.
 
     Raises
     ------
@@ -112,14 +106,8 @@ def clip(frames: Frames, low: Level, high: Level) -> Iterator[Array]:
 
     Parameters
     ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     low, high : float
         In units of the input, low ≤ high.
-
-    Returns
-    -------
-    Video of the same kind, shape and dtype.
 
     Raises
     ------

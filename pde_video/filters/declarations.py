@@ -208,6 +208,29 @@ def schema(one: Declared) -> dict[str, Any]:
     )
 
 
+_FRAMES = "frames : video\n    Array (T, H, W) or (T, H, W, C), or an iterable of frames.\n"
+_REPORT = "report : dict, optional\n    Receives what was estimated and done.\n"
+_ENDINGS = {
+    "Returns": "Returns\n-------\nVideo of the same kind, shape and dtype.\n",
+    "Raises": "Raises\n------\nParameterError\n    If an option is out of range.\nInputError, TypeError\n"
+    "    If the video cannot be used as it is.\n",
+}
+
+
+def documented(function: Callable[..., Any]) -> str:
+    """Return the docstring of a filter with what all filters share: frames, report, Returns and Raises."""
+    head, *sections = re.split(r"\n(?=[A-Z]\w+(?: Also)?\n-{3,}\n)", inspect.cleandoc(function.__doc__ or "") + "\n")
+    found = {section.partition("\n")[0]: section for section in sections}
+    title = "Parameters\n----------\n"
+    own = found.pop("Parameters", title).removeprefix(title).strip("\n")
+    if not own.startswith(("frames :", "video :")):
+        own = _FRAMES + own
+    if "\nreport :" not in own:
+        own = f"{own.rstrip()}\n{_REPORT}"
+    ordered = {"Parameters": title + own, **{name: found.pop(name, text) for name, text in _ENDINGS.items()}, **found}
+    return "\n\n".join(part.strip("\n") for part in (head, *ordered.values())) + "\n"
+
+
 def _arguments(hint: Any) -> tuple[Any, ...]:
     return (hint.__origin__, *hint.__metadata__) if typing.get_origin(hint) is typing.Annotated else (hint,)
 

@@ -29,11 +29,6 @@ def heat() -> Heat:
 
     Equivalent to a Gaussian blur of variance 2t pixels².
 
-    Parameters
-    ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
-
     See Also
     --------
     Heat : The equation as a term.
@@ -57,8 +52,6 @@ def perona_malik(
 
     Parameters
     ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     kappa : float, optional
         Edge contrast in units of the input (of 255 for uint8), > 0. Default: estimated.
     conductance : str
@@ -103,8 +96,6 @@ def eed(
 
     Parameters
     ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     kappa : float, optional
         Edge contrast in units of the input (of 255 for uint8), > 0. Default: estimated.
     smoothing : float
@@ -143,8 +134,6 @@ def ced(
 
     Parameters
     ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     kappa : float, optional
         Contrast of lines in units of the input per pixel, > 0. Default: estimated.
     smoothing : float
@@ -190,8 +179,6 @@ def tv(
 
     Parameters
     ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     time : float, optional
         Diffusion time in units of the input times pixels, > 0. Default: the contrast that `estimate_kappa` finds.
     epsilon : float, optional
@@ -204,10 +191,6 @@ def tv(
         Diffuse in time as well, but not across cuts.
     report : dict, optional
         Receives ``time`` and ``epsilon``.
-
-    Returns
-    -------
-    Video of the same kind, shape and dtype.
 
     Raises
     ------

@@ -46,14 +46,7 @@ _SPACETIME = """\
 spacetime : bool
     Diffuse in time as well, but not across cuts.
 """
-_ENDING = """\
-report : dict, optional
-    Receives what was estimated.
-
-Returns
--------
-Video of the same kind, shape and dtype.
-
+_RAISES = """
 Raises
 ------
 ParameterError
@@ -181,5 +174,6 @@ def _documented(term_of: Callable[..., Any], steps: Sequence[str], spacetime: bo
     at = re.search(r"\n\n(?=See Also|References|Examples)", own)
     end = at.start() if at else len(own)
     named = "{" + ", ".join(f'"{name}"' for name in steps) + "}"
-    shared = _EVOLUTION.replace("{steps}", named) + (_SPACETIME if spacetime else "") + _ENDING
-    return f"{own[:end]}\n{shared.rstrip()}{own[end:]}\n"
+    shared = _EVOLUTION.replace("{steps}", named) + (_SPACETIME if spacetime else "") + _RAISES
+    title = "" if "\nParameters\n" in own[:end] else "\nParameters\n----------\n"
+    return f"{own[:end]}\n{title}{shared.rstrip()}{own[end:]}\n"

@@ -31,8 +31,6 @@ def extrapolate(video: Frames, *, alpha: float = 1.0, frames: Count = 1) -> Iter
         Any finite number; 1 continues the change at the same pace, 0 repeats the last frame.
     frames : int
         How many frames to append, ≥ 0.
-    report : dict, optional
-        Receives what was done.
 
     Returns
     -------
@@ -73,8 +71,6 @@ def video_diffusion(
         Any finite number.
     num_iterations : int
         How many frames to append, ≥ 0.
-    report : dict, optional
-        Receives what was done.
 
     Returns
     -------

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from pde_video.arrays.values import call_repr
-from pde_video.filters.declarations import bound, check
+from pde_video.filters.declarations import bound, check, documented
 from pde_video.filters.extent import EVERYTHING, Extent, chained
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import lifted
@@ -37,6 +37,7 @@ class VideoFilter:
         self, function: Callable[..., Iterable[Array]], extent: Extent | Callable[..., Extent], examples: Sequence[str]
     ) -> None:
         functools.update_wrapper(self, function)
+        self.__doc__ = documented(function)
         self.function, self.examples, self._extent = function, tuple(examples), extent
 
     def __call__(

@@ -27,8 +27,6 @@ def crop(frames: Frames, top: Place, left: Place, height: Size, width: Size) -> 
 
     Parameters
     ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     top, left : int
         First row and column, ≥ 0.
     height, width : int
@@ -76,8 +74,6 @@ def resize(
 
     Parameters
     ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     height, width : int
         New size in pixels, ≥ 1.
     order : int
@@ -86,11 +82,6 @@ def resize(
     Returns
     -------
     Video of the same kind and dtype, with frames of `height` × `width`.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter is out of range.
 
     References
     ----------

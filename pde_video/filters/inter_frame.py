@@ -39,25 +39,10 @@ def frame_difference(
 
     Parameters
     ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     alpha : float
         Strength: above 0 sharpens in time, from −1 to 0 smooths, 0 changes nothing.
     kappa : float, optional
         Change that counts as motion, > 0, in units of the input.
-    report : dict, optional
-        Receives what was done.
-
-    Returns
-    -------
-    Video of the same kind, shape and dtype.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter is out of range.
-    InputError, TypeError
-        If the video cannot be used as it is.
 
     References
     ----------

@@ -140,8 +140,6 @@ def refine(
 
     Parameters
     ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     strength : float
         0 (nothing is changed) to 1 (nothing is kept).
     denoiser : Denoiser, optional
@@ -158,10 +156,6 @@ def refine(
         What 0 and 1 of the frames are in the units of the schedule's model.
     hooks : sequence of callable
         What is done to each estimate, as for `Reverse`.
-
-    Returns
-    -------
-    Video of the same kind, shape and dtype.
 
     Raises
     ------
@@ -211,8 +205,6 @@ def predict(
 
     Parameters
     ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     count : int
         Frames to append, ≥ 0.
     given : int

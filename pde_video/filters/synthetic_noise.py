@@ -29,17 +29,11 @@ def gaussian_noise(frames: Frames, sigma: Deviation, *, rng: Seed = 0) -> Iterat
 
     Parameters
     ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     sigma : float
         Standard deviation ≥ 0, in units of the input (of 255 for uint8). Integers are rounded and saturate, and
         the report counts how many did.
     rng : int or numpy.random.Generator
         Seed, or generator to draw from.
-
-    Returns
-    -------
-    Video of the same kind, shape and dtype.
 
     Raises
     ------
@@ -80,10 +74,6 @@ def poisson_gaussian_noise(
         Standard deviation ≥ 0, in units of the input.
     rng : int or numpy.random.Generator
         Seed, or generator to draw from.
-
-    Returns
-    -------
-    Video of the same kind, shape and dtype.
 
     Raises
     ------
