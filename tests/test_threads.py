@@ -234,7 +234,7 @@ def test_out_must_be_writable():
     with pytest.raises(pv.ParameterError, match="read-only"):
         pv.framewise(pv.Heat(), [0.0, 0.1])(y, out=locked)
     for bad in (locked, [1.0]):
-        with pytest.raises(pv.ParameterError, match="may be written to"):
+        with pytest.raises(pv.ParameterError, match="must be a writable NumPy array"):
             pv.evolve(pv.Heat(), y, [0.0, 0.1], out=bad)
     swapped = np.zeros(y.shape, ">f4")
     pv.evolve(pv.Heat(), y.astype(">f4"), [0.0, 0.1], out=swapped)

@@ -1,7 +1,7 @@
 """Integrators that take one long explicit cycle of inner steps, some of them far above the stability bound.
 
-The interval from t0 to t1 is one cycle; the conductance stands still in it. The number of inner steps n is the
-smallest that spans the interval: the cycle then reaches n² times as far as it costs, for the price of n rates.
+The interval from t0 to t1 is one cycle, with frozen conductances and as few inner steps as span it. A cycle of n inner
+steps costs n rates and reaches about n²/3 stable steps far.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pde_video.errors import ParameterError
 from pde_video.integrators.steps import freeze
 from pde_video.protocols import Array, is_stable
 
-_MOST = 10_000  # Inner steps of a cycle: beyond, rounding and the search for their order cost more than they win.
+_MOST = 10_000  # Inner steps of a cycle; for longer cycles rounding and the search for the order outweigh the gain.
 
 
 def fed(term: Any, t0: float, t1: float, y: Array) -> Array:
@@ -23,22 +23,17 @@ def fed(term: Any, t0: float, t1: float, y: Array) -> Array:
 
     y ← y + q τ_i · rate(y), τ_i = τ_max / (2 cos²(π(2i + 1)/(4n + 2))), i = 0 … n − 1, Σ τ_i = τ_max n(n + 1)/3,
     with τ_max the ``stable_dt`` of the frozen term and q ≤ 1 such that the cycle ends at t1. With τ_max = h²/2 in one
-    dimension a full cycle is the box filter of length 2n + 1. Inner steps come in the order of Leja, which keeps
-    rounding small; inside a cycle the extrema are not kept.
+    dimension a full cycle is the box filter of length 2n + 1. The inner steps are in Leja order, which limits the
+    rounding errors. Inside a cycle the state may leave the range of the data.
 
     Parameters
     ----------
-    term : Term
-        The right-hand side, with ``stable_dt``.
-    t0, t1 : float
-        Start and end of the cycle.
-    y : ndarray, shape (C, *grid)
-        State at `t0`.
+    term, t0, t1, y
+        As for `explicit_euler`. The term must have ``stable_dt``.
 
     Returns
     -------
     ndarray
-        State at `t1`, same shape and dtype.
 
     Raises
     ------
@@ -70,31 +65,24 @@ def fed(term: Any, t0: float, t1: float, y: Array) -> Array:
 
 
 def fsi(term: Any, t0: float, t1: float, y: Array) -> Array:
-    """Fast semi-iterative scheme, one cycle, order 1: what `fed` computes, by a recursion kinder to rounding.
+    """Fast semi-iterative scheme, one cycle, order 1: equals `fed`, by a recursion with smaller rounding errors.
 
     y_{k+1} = α_k (y_k + q τ_max · rate(y_k)) + (1 − α_k) y_{k−1}, α_k = (4k + 2)/(2k + 3), y_{−1} = y_0, k = 0 … n − 1,
     with cycle time q τ_max n(n + 1)/3.
 
     Parameters
     ----------
-    term : Term
-        The right-hand side, with ``stable_dt``.
-    t0, t1 : float
-        Start and end of the cycle.
-    y : ndarray, shape (C, *grid)
-        State at `t0`.
+    term, t0, t1, y
+        As for `fed`.
 
     Returns
     -------
     ndarray
-        State at `t1`, same shape and dtype.
 
     Raises
     ------
-    TypeError
-        If the term has no ``stable_dt``, or is not linear and has no ``frozen``.
-    ParameterError
-        If the cycle would take over 10,000 inner steps.
+    TypeError, ParameterError
+        As for `fed`.
 
     References
     ----------
@@ -112,8 +100,7 @@ def fsi(term: Any, t0: float, t1: float, y: Array) -> Array:
     before = y
     for k in range(n):
         alpha = (4 * k + 2) / (2 * k + 3)
-        # After k inner steps the cycle has come as far as a cycle of k: k(k + 1)/3 steps.
-        t = t0 + direction * tau * k * (k + 1) / 3
+        t = t0 + direction * tau * k * (k + 1) / 3  # k inner steps reach as far as a cycle of length k.
         before, y = y, alpha * (y + (direction * tau) * linear.rate(t, y)) + (1 - alpha) * before
     return y
 
@@ -122,28 +109,21 @@ def rkl2(term: Any, t0: float, t1: float, y: Array) -> Array:
     """Runge–Kutta–Legendre super step, order 2.
 
     s stages of the shifted Legendre recursion of Meyer, Balsara and Aslam, stable up to τ_max (s² + s − 2)/4; s is
-    odd. It leaves about half of the highest frequency, so it is for accuracy, not for denoising.
+    odd. It keeps about half of the highest frequency: it suits accurate integration, not denoising.
 
     Parameters
     ----------
-    term : Term
-        The right-hand side, with ``stable_dt``.
-    t0, t1 : float
-        Start and end of the super step.
-    y : ndarray, shape (C, *grid)
-        State at `t0`.
+    term, t0, t1, y
+        As for `fed`.
 
     Returns
     -------
     ndarray
-        State at `t1`, same shape and dtype.
 
     Raises
     ------
-    TypeError
-        If the term has no ``stable_dt``, or is not linear and has no ``frozen``.
-    ParameterError
-        If the cycle would take over 10,000 inner steps.
+    TypeError, ParameterError
+        As for `fed`.
 
     References
     ----------
@@ -180,10 +160,10 @@ for _step in (fed, fsi, rkl2):
 def _cycle(term: Any, linear: Any, t0: float, t1: float, y: Array, reach: Any) -> tuple[int, float, float]:
     """Return the least n with reach(n) · τ_max ≥ |t1 − t0|, τ = |t1 − t0| / reach(n), and the direction of time."""
     if not is_stable(linear):
-        raise TypeError(f"{type(term).__name__} has no stable_dt(ndim), from which cycles choose their inner steps")
+        raise TypeError(f"{type(term).__name__} has no stable_dt(ndim), which cycles need to choose their inner steps")
     largest = linear.stable_dt(y.ndim - 1)
-    # Both reaches grow at least as n²/4, so the search starts just below the root; the slack keeps a cycle of just n
-    # steps at n, since the quotient may be rounded up.
+    # Both reaches grow at least as n²/4, so the search starts just below the root. The slack absorbs a quotient that
+    # was rounded up.
     wanted = abs(t1 - t0) / largest * (1 - 1e-12)
     if wanted > reach(_MOST):
         raise ParameterError(
@@ -197,7 +177,7 @@ def _cycle(term: Any, linear: Any, t0: float, t1: float, y: Array, reach: Any) -
 
 
 def _leja(n: int) -> list[int]:
-    """Return 0 … n − 1 in an order in which every leading part spreads the inverse step sizes widely."""
+    """Return 0 … n − 1 in Leja order: every leading part spreads the inverse step sizes widely."""
     nodes = np.cos(np.pi * (2 * np.arange(n) + 1) / (4 * n + 2)) ** 2
     order = [0]
     distance = np.zeros(n)

@@ -1,4 +1,4 @@
-"""What an evolution did: a record along time, and whether it kept what the mathematics promises."""
+"""What happened during an evolution: figures along time, and which properties of diffusion held."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pde_video.protocols import Array
 
 @dataclass
 class History:
-    """A callback for `evolve` that records, at every time, figures of the state.
+    """A callback for `evolve` that records figures of the state at every time.
 
     ============  =====================================================================
     time          t
@@ -29,12 +29,7 @@ class History:
     Parameters
     ----------
     channel_axis : int, optional
-        The axis of the state that is no grid axis, as for `evolve`.
-
-    Raises
-    ------
-    ParameterError
-        By `certificate`, if nothing was recorded.
+        As for `evolve`.
 
     References
     ----------
@@ -89,16 +84,12 @@ def _entropy(z: Array) -> float:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Which of the properties of a diffusion held at every recorded step, and by how much the worst one failed.
+    """Which properties of a diffusion held at every recorded step, and the largest violation of each.
 
     Parameters
     ----------
-    mean_kept, extrema_kept, energy_decreasing : bool
-        Whether the property held at every step.
-    entropy_increasing : bool or None
-        The same of the entropy; None where values are negative.
-    gradient_decreasing : bool
-        The same of the gradient energy.
+    mean_kept, extrema_kept, energy_decreasing, entropy_increasing, gradient_decreasing : bool
+        Whether the property held at every step; ``entropy_increasing`` is None where values are negative.
     worst : dict
         For each property the largest violation (0 if none), in units of the data (squared for the energy, nats for the
         entropy).
@@ -113,10 +104,9 @@ class Certificate:
 
     @property
     def holds(self) -> bool:
-        """Whether the mean, the extremum principle and the Lyapunov functionals energy and entropy held.
+        """Whether the mean, the extrema, the energy and, for values ≥ 0, the entropy held.
 
-        Entropy is left out where values are negative. The gradient energy is reported apart: linear diffusion lowers
-        it, edge-enhancing diffusion need not.
+        The gradient energy does not count: linear diffusion lowers it, edge-enhancing diffusion need not.
         """
         return self.mean_kept and self.extrema_kept and self.energy_decreasing and self.entropy_increasing is not False
 
@@ -129,10 +119,10 @@ def certificate(history: History, *, tolerance: float | None = None) -> Certific
     Parameters
     ----------
     history : History
-        Filled by an evolution with at least one recorded state.
+        The callback of an evolution.
     tolerance : float, optional
-        Violation per step that counts as rounding, relative to the largest magnitude of the data. Default: 32 times
-        the precision of the state's dtype.
+        Violation per step that counts as rounding, ≥ 0, relative to the largest magnitude of the data. Default: 32
+        times the precision of the state's dtype.
 
     Returns
     -------
@@ -141,7 +131,7 @@ def certificate(history: History, *, tolerance: float | None = None) -> Certific
     Raises
     ------
     ParameterError
-        If nothing was recorded, or `tolerance` is negative.
+        If nothing was recorded.
 
     References
     ----------
@@ -149,7 +139,7 @@ def certificate(history: History, *, tolerance: float | None = None) -> Certific
 
     Examples
     --------
-    Crank–Nicolson above its limit breaks the extremum principle, and the certificate says so:
+    Crank–Nicolson above its limit violates the extremum principle:
 
     >>> import numpy as np, pde_video as pv
     >>> history = pv.History()

@@ -26,7 +26,7 @@ from pde_video.protocols import (
     start_of,
 )
 
-_ROUNDING = 1e-6  # A step this little above the bound is the bound, computed in another order.
+_ROUNDING = 1e-6  # Relative excess over the bound that counts as rounding.
 
 
 def evolution(
@@ -47,7 +47,7 @@ def evolution(
     term : Term
         The right-hand side dy/dt = rate(t, y).
     y : ndarray of float32 or float64
-        Initial state: a grid of any number of axes, plus a channel axis if `channel_axis` says so.
+        Initial state: a grid of any number of axes, plus a channel axis if `channel_axis` is given.
     times : sequence of float, or the rule made by ``uniform(t_end)``
         Strictly increasing or decreasing.
     step : Step
@@ -55,24 +55,21 @@ def evolution(
     channel_axis : int, optional
         The axis of `y` that holds channels and is not diffused. Default: none.
     check : bool
-        Refuse steps above the stability bound and values that are not finite. With ``check=False`` an unstable
-        evolution runs and shows how it blows up.
+        Refuse steps above the stability bound and values that are not finite. With False an unstable evolution runs.
 
     Yields
     ------
     (float, ndarray)
-        Time and state, in the layout of `y`. The caller may keep the arrays: none is written to again.
+        Time and state, in the layout of `y`. The arrays are not overwritten later.
 
     Raises
     ------
     UnstableStepError
-        If a step is longer than the term and the step function allow, or times run a diffusion backwards.
-    InputError
-        If `y` is empty or not finite.
+        If a step is above the stability bound, or times run a diffusion backwards.
+    InputError, TypeError
+        If `y` is empty, not finite, or neither float32 nor float64.
     ParameterError
         If `times` are not strictly monotonic and finite, or a state is not finite.
-    TypeError
-        If `y` is not float32 or float64.
 
     References
     ----------
@@ -127,8 +124,8 @@ def evolve(
     callback : callable (t, state), optional
         Called at every time, the initial one included.
     out : ndarray, optional
-        Array of the shape and dtype of `y` that receives the result; it may be `y` itself. After an error it may hold
-        part of one.
+        Array of the shape and dtype of `y` that receives the result; it may be `y` itself. After an error its content
+        is undefined.
 
     Returns
     -------
@@ -160,7 +157,7 @@ def evolve(
     pde_video.errors.UnstableStepError: a step of 0.26 is above 0.25, the largest stable one ...
     """
     if out is not None and not (isinstance(out, np.ndarray) and out.flags.writeable):
-        raise ParameterError("out must be an array that may be written to")
+        raise ParameterError("out must be a writable NumPy array")
     if out is not None and (out.shape != np.shape(y) or out.dtype != np.asarray(y).dtype):
         raise ParameterError(
             f"out has shape {out.shape} and dtype {out.dtype}; y has {np.shape(y)} and {np.asarray(y).dtype}"
@@ -170,7 +167,7 @@ def evolve(
         if result is not None:
             return result
     if callback is not None and out is not None and np.may_share_memory(out, y):
-        y = y.copy()  # The callback may keep the initial state.
+        y = y.copy()  # The callback may have kept the initial state.
     state = y
     for t, state in evolution(term, y, times, step=step, channel_axis=channel_axis, check=check):
         if callback is not None:
@@ -183,7 +180,7 @@ def evolve(
 
 
 def _marched(term: Any, y: Array, times: Any, channel_axis: int | None, check: bool, out: Array | None) -> Array | None:
-    """Take all explicit steps in one walk, or return None: then the plain loop does them, or says what is wrong."""
+    """Take all explicit steps in one fused walk; None where the plain loop must take them, or raise the error."""
     y = as_floats(y, channel_axis)
     ndim = y.ndim - (channel_axis is not None)
     if callable(times):
@@ -193,7 +190,7 @@ def _marched(term: Any, y: Array, times: Any, channel_axis: int | None, check: b
     times = tuple(np.asarray(times, float).tolist())
     try:
         walk = _walk(term, times, ndim, y.dtype, check)
-    except TypeError:  # A term that cannot be hashed, and so not remembered.
+    except TypeError:  # An unhashable term cannot be cached.
         walk = _walk.__wrapped__(term, times, ndim, y.dtype, check)
     if walk is None:
         return None
@@ -207,7 +204,7 @@ def _marched(term: Any, y: Array, times: Any, channel_axis: int | None, check: b
     return out
 
 
-@lru_cache(maxsize=64)  # A video asks for the same walk for every frame.
+@lru_cache(maxsize=64)  # All frames of a video use the same walk.
 def _walk(term: Any, times: Any, ndim: int, dtype: np.dtype[Any], check: bool) -> Any:
     grid = _checked_times(term, explicit_euler, times, ndim, check)
     if len(grid) < 2 or not 1 <= ndim <= 3:
@@ -216,16 +213,16 @@ def _walk(term: Any, times: Any, ndim: int, dtype: np.dtype[Any], check: bool) -
 
 
 def as_state(y: Array, channel_axis: int | None, check: bool = True) -> Array:
-    """Return `y` as a state (C, *grid), or say why it cannot be one."""
+    """Return `y` as a state (C, *grid), or raise the error that says why it is none."""
     y = as_floats(y, channel_axis)
     if check and not all_finite(y):
         raise InputError("the state holds NaN or infinite values; replace them first, or pass check=False")
     state = to_planes(y, channel_axis)
-    return state if state.flags.writeable else state.copy()  # Kernels are compiled for writable arrays alone.
+    return state if state.flags.writeable else state.copy()  # Kernels are compiled for writable arrays only.
 
 
 def as_floats(y: Array, channel_axis: int | None) -> Array:
-    """Return `y` as an array of native floats with a `channel_axis`, or say why it is none."""
+    """Return `y` as an array of native floats, or raise the error that says why it is not a state."""
     y = np.asarray(y)
     y = y.astype(y.dtype.newbyteorder("="), copy=False)
     if y.dtype not in (np.float32, np.float64):
@@ -244,13 +241,13 @@ def check_finite(y: Array, t0: float, t1: float) -> None:
     """Raise ParameterError if a step from `t0` to `t1` made a state that is not finite."""
     if not all_finite(y):
         raise ParameterError(
-            f"the state became NaN or infinite between t = {t0:g} and {t1:g}: the term gives such values, or they are "
-            f"too large or too small for {y.dtype}; look at the term's fields, scale the data, or pass check=False"
+            f"the state became NaN or infinite between t = {t0:g} and {t1:g}: the term returns such values, or "
+            f"{y.dtype} cannot hold them; look at the term's fields, scale the data, or pass check=False"
         )
 
 
 def explicit_times(term: Any, times: Any, ndim: int) -> list[float]:
-    """Return the times at which explicit Euler steps of `term` on a grid of `ndim` axes begin and end, checked."""
+    """Return the checked times of explicit Euler steps of `term` on a grid of `ndim` axes."""
     return _checked_times(term, explicit_euler, times, ndim, True)
 
 
@@ -273,20 +270,20 @@ def _as_times(times: Any, largest: float) -> list[float]:
         raise ParameterError("times must be a one-dimensional sequence of finite numbers, at least one")
     differences = np.diff(grid)
     if not ((differences > 0).all() or (differences < 0).all()):
-        raise ParameterError("times must be strictly increasing or strictly decreasing: a step dt = 0 or a turn is not")
+        raise ParameterError("times must be strictly increasing or strictly decreasing")
     return grid.tolist()
 
 
 def _refuse_unstable(term: Any, step: Any, grid: list[float], largest: float) -> None:
     if is_stable(term) and len(grid) > 1 and grid[1] < grid[0]:
         raise UnstableStepError(
-            f"times decrease from {grid[0]:g} to {grid[-1]:g}: {term} cannot be run backwards, since what diffusion "
-            f"has damped would grow without bound; give increasing times, or check=False to watch it"
+            f"times decrease from {grid[0]:g} to {grid[-1]:g}: {term} cannot be run backwards, since "
+            "noise would grow without bound; give increasing times, or check=False to run it anyway"
         )
     longest = max((abs(t1 - t0) for t0, t1 in pairwise(grid)), default=0.0)
     if longest > largest * (1 + _ROUNDING):
         raise UnstableStepError(
             f"a step of {longest:.6g} is above {largest:.6g}, the largest stable one for {name_of(step)} with "
             f"{term}; take steps of at most that (uniform(t_end) does), or step=implicit_euler, "
-            f"or check=False to watch it blow up"
+            "or check=False to run it anyway"
         )

@@ -19,23 +19,27 @@ from pde_video.protocols import (
 
 
 def freeze(term: Term, t: float, y: Array) -> Term:
-    """Return the linear term that `term` is near the state `y`: the term itself, if it does not say otherwise."""
+    """Return the linear term that `term` is frozen to near the state `y`: itself, if it is linear."""
     linear = frozen_at(term, t, y)
     if not is_linear(linear):
-        raise TypeError(f"{term} is neither linear nor near anything linear; use explicit_euler or heun")
+        raise TypeError(
+            f"{term} is nonlinear and has no frozen(t, y), which this step needs; use explicit_euler or heun"
+        )
     return linear
 
 
 def _solver(term: Term) -> Callable[[float, Array, float], Array]:
     if not is_solvable(term):
-        raise TypeError(f"{type(term).__name__} has no solve(t, y, dt), which this step needs; use an explicit one")
+        raise TypeError(
+            f"{type(term).__name__} has no solve(t, y, dt), which this step needs; use explicit_euler or heun"
+        )
     return term.solve
 
 
 def explicit_euler(term: Any, t0: float, t1: float, y: Array) -> Array:
     """Forward Euler, order 1.
 
-    y₁ = y₀ + (t₁ − t₀) · rate(t₀, y₀); stable up to ``term.stable_dt``.
+    y₁ = y₀ + (t₁ − t₀) · rate(t₀, y₀); stable up to ``term.stable_dt``, which `evolve` checks.
 
     Parameters
     ----------
@@ -51,11 +55,6 @@ def explicit_euler(term: Any, t0: float, t1: float, y: Array) -> Array:
     ndarray
         State at `t1`, same shape and dtype.
 
-    Raises
-    ------
-    ParameterError
-        If the term does not fit the state. Stability is checked by `evolve`, not here.
-
     References
     ----------
     Hundsdorfer & Verwer (2003), Numerical Solution of Time-Dependent Advection-Diffusion-Reaction Equations,
@@ -70,32 +69,24 @@ def explicit_euler(term: Any, t0: float, t1: float, y: Array) -> Array:
     change = (t1 - t0) * term.rate(t0, y)
     if getattr(change, "shape", None) != y.shape or change.dtype != y.dtype:
         return y + change
-    change += y  # In place: a large array costs more to get than to fill.
+    change += y  # In place: allocating a large array costs more than filling it.
     return change
-
-
-explicit_euler.stable_multiple = 1.0  # type: ignore[attr-defined]
 
 
 def implicit_euler(term: Any, t0: float, t1: float, y: Array) -> Array:
     """Backward Euler, order 1, unconditionally stable.
 
-    z − (t₁ − t₀) · rate(z) = y₀, solved by ``term.solve``: exactly for the linear heat equation, to a residual
-    for a term whose conductance is frozen at y₀ (the scheme is then *semi*-implicit, and the term says so).
+    z − (t₁ − t₀) · rate(z) = y₀, solved by ``term.solve``: exactly for the heat equation, to a residual for a term
+    whose conductance is frozen at y₀ (the scheme is then semi-implicit).
 
     Parameters
     ----------
-    term : Term
-        The right-hand side; it must have ``solve(t, y, dt)``.
-    t0, t1 : float
-        Start and end of the step.
-    y : ndarray, shape (C, *grid)
-        State at `t0`.
+    term, t0, t1, y
+        As for `explicit_euler`. The term must have ``solve(t, y, dt)``.
 
     Returns
     -------
     ndarray
-        State at `t1`, same shape and dtype.
 
     Raises
     ------
@@ -117,35 +108,25 @@ def implicit_euler(term: Any, t0: float, t1: float, y: Array) -> Array:
     return _solver(freeze(term, t0, y))(t0, y, t1 - t0)
 
 
-implicit_euler.stable_multiple = math.inf  # type: ignore[attr-defined]
-
-
 def crank_nicolson(term: Any, t0: float, t1: float, y: Array) -> Array:
-    """Trapezoidal rule, order 2: stable at any step, but beyond the explicit bound it makes high frequencies flip sign.
+    """Trapezoidal rule, order 2: stable at any step, but long steps make high frequencies change sign.
 
     z − ½ dt · rate(z) = y₀ + ½ dt · rate(y₀). For teaching: a frequency is multiplied by (1 + ½ dt λ)/(1 − ½ dt λ),
     which tends to −1, not to 0. With a conductance frozen at y₀ it is semi-implicit, and of order 1.
 
     Parameters
     ----------
-    term : Term
-        The right-hand side; it must have ``solve(t, y, dt)``.
-    t0, t1 : float
-        Start and end of the step.
-    y : ndarray, shape (C, *grid)
-        State at `t0`.
+    term, t0, t1, y
+        As for `explicit_euler`. The term must have ``solve(t, y, dt)``.
 
     Returns
     -------
     ndarray
-        State at `t1`, same shape and dtype.
 
     Raises
     ------
-    TypeError
-        If the term has no ``solve``.
-    SolverError
-        If an iterative solve does not reach its tolerance.
+    TypeError, SolverError
+        As for `implicit_euler`.
 
     References
     ----------
@@ -161,32 +142,19 @@ def crank_nicolson(term: Any, t0: float, t1: float, y: Array) -> Array:
     return _solver(linear)(t0 + half, y + half * linear.rate(t0, y), half)
 
 
-crank_nicolson.stable_multiple = math.inf  # type: ignore[attr-defined]
-
-
 def heun(term: Any, t0: float, t1: float, y: Array) -> Array:
-    """Explicit trapezoidal rule, order 2; stable up to ``term.stable_dt``.
+    """Explicit trapezoidal rule, order 2; stable up to ``term.stable_dt``, which `evolve` checks.
 
     ŷ = y₀ + dt · rate(t₀, y₀);  y₁ = y₀ + ½ dt · (rate(t₀, y₀) + rate(t₁, ŷ)), but ŷ if ``term.undefined_at`` is t₁.
 
     Parameters
     ----------
-    term : Term
-        The right-hand side.
-    t0, t1 : float
-        Start and end of the step.
-    y : ndarray, shape (C, *grid)
-        State at `t0`.
+    term, t0, t1, y
+        As for `explicit_euler`.
 
     Returns
     -------
     ndarray
-        State at `t1`, same shape and dtype.
-
-    Raises
-    ------
-    ParameterError
-        If the term does not fit the state. Stability is checked by `evolve`, not here.
 
     References
     ----------
@@ -205,28 +173,21 @@ def heun(term: Any, t0: float, t1: float, y: Array) -> Array:
     return y + (t1 - t0) / 2 * (first + term.rate(t1, ahead))
 
 
-heun.stable_multiple = 1.0  # type: ignore[attr-defined]
-
-
 def aos(term: Any, t0: float, t1: float, y: Array) -> Array:
     """Additive operator splitting, order 1, unconditionally stable: one tridiagonal solve for each axis.
 
     y₁ = (1/d) Σ_axis (I − d · dt · A_axis)⁻¹ y₀, with the conductance frozen at y₀. Keeps the mean and the extrema at
-    any step, but never damps a stripe along an axis below (d − 1)/d per step: take several.
+    any step, but no step damps a stripe along an axis by more than the factor (d − 1)/d: take several.
 
     Parameters
     ----------
-    term : Term
-        The right-hand side; it, or what it is frozen to, must have ``solve_axis(t, y, dt, axis)``.
-    t0, t1 : float
-        Start and end of the step.
-    y : ndarray, shape (C, *grid)
-        State at `t0`.
+    term, t0, t1, y
+        As for `explicit_euler`. The term, or what it is frozen to, must have
+        ``solve_axis(t, y, dt, axis)``.
 
     Returns
     -------
     ndarray
-        State at `t1`, same shape and dtype.
 
     Raises
     ------
@@ -245,14 +206,18 @@ def aos(term: Any, t0: float, t1: float, y: Array) -> Array:
     array([0.25, 0.75])
     """
     linear, d = freeze(term, t0, y), y.ndim - 1
+    dt = d * (t1 - t0)
     if is_splittable(linear):
-        return linear.solve_axes(t0, y, d * (t1 - t0))
+        return linear.solve_axes(t0, y, dt)
     if not is_axis_solvable(linear):
         raise TypeError(f"{type(term).__name__} cannot be solved along one axis, which aos needs; use implicit_euler")
-    total = linear.solve_axis(t0, y, d * (t1 - t0), 0)
+    total = linear.solve_axis(t0, y, dt, 0)
     for axis in range(1, d):
-        total = total + linear.solve_axis(t0, y, d * (t1 - t0), axis)
+        total = total + linear.solve_axis(t0, y, dt, axis)
     return total / d
 
 
-aos.stable_multiple = math.inf  # type: ignore[attr-defined]
+for _explicit in (explicit_euler, heun):
+    _explicit.stable_multiple = 1.0  # type: ignore[attr-defined]
+for _implicit in (implicit_euler, crank_nicolson, aos):
+    _implicit.stable_multiple = math.inf  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from pde_video.checks import check_whole
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 
-_MOST_STEPS = 10_000_000  # Nobody waits for more, and the times alone would fill the memory.
+_MOST_STEPS = 10_000_000  # More would take days, and their times alone would fill the memory.
 
 
 def uniform(t_end: float, dt: float | None = None, *, steps: int | None = None) -> Array | Callable[[float], Array]:
@@ -26,9 +26,8 @@ def uniform(t_end: float, dt: float | None = None, *, steps: int | None = None) 
     t_end : float
         Final time, > 0, in units of grid spacing² / diffusivity.
     dt : float, optional
-        Longest step, > 0: steps are equal and none is longer, so dt = 0.255 up to 10 gives 40 steps of 0.25. Default:
-        the largest step that is stable for the term and the step function in use; `evolve` works it out, so the
-        result is then a rule for it rather than an array.
+        Longest step, > 0: dt = 0.255 up to 10 gives 40 steps of 0.25. Default: the largest step that is stable for the
+        term and the step function; the result is then a rule, which `evolve` applies, instead of an array.
     steps : int, optional
         The number of steps, ≥ 1, instead of `dt`.
 
@@ -39,7 +38,7 @@ def uniform(t_end: float, dt: float | None = None, *, steps: int | None = None) 
     Raises
     ------
     ParameterError
-        If a value is out of range, or `dt` and `steps` are both given.
+        If `dt` and `steps` are both given, or more than 10 million steps are needed.
 
     Examples
     --------
@@ -78,11 +77,11 @@ class _Uniform(Value):
 
 
 def _number_of_steps(t_end: float, dt: float) -> int:
-    # The slack keeps 1.0 / 0.1 at ten steps: the quotient of two rounded numbers may exceed the true one.
+    # The slack absorbs a quotient that was rounded up.
     number = t_end / dt * (1 - 1e-12)
     if number > _MOST_STEPS:
         raise ParameterError(
-            f"{t_end:g} in steps of {dt:g} are {number:.2g} steps, more than {_MOST_STEPS:,}; take longer steps, which "
-            "implicit_euler allows, or a shorter time"
+            f"t_end = {t_end:g} takes {number:.2g} steps of {dt:g}, more than {_MOST_STEPS:,}; take longer steps "
+            "(implicit_euler allows them) or a shorter time"
         )
     return max(1, math.ceil(number))
