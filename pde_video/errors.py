@@ -2,7 +2,7 @@
 
 
 class ParameterError(ValueError):
-    """A parameter outside its range (exit code 2)."""
+    """A parameter outside the range that the documentation gives (exit code 2)."""
 
 
 class UnstableStepError(ParameterError):

@@ -139,5 +139,5 @@ def test_observations_that_do_not_fit_or_are_not_adjoint_are_named(rng):
         pv.data_consistency(np.zeros(4), np.ravel, np.ravel)(x, x, 1.0)
     matrix = np.array([[1.0, 5.0], [-5.0, 1.0]])  # Far from symmetric with the wrong adjoint.
     wrong = pv.data_consistency(np.ones(2), lambda z: matrix @ z, lambda v: v.copy(), tolerance=1e-14)
-    with pytest.raises(pv.SolverError, match="adjoint is that of operator"):
+    with pytest.raises(pv.SolverError, match="check that adjoint is the adjoint of operator"):
         wrong(np.zeros(2), np.zeros(2), 1.0)

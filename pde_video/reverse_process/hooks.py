@@ -1,10 +1,10 @@
-"""What is done to a denoiser's estimate on the way: functions (estimate, y, sigma) -> estimate, for `Reverse`."""
+"""Hooks of `Reverse`, functions (estimate, y, sigma) -> estimate that change a denoiser's estimate; and guidance."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -17,24 +17,16 @@ from pde_video.protocols import Array, Denoiser
 Hook: TypeAlias = Callable[[Array, Array, float], Array]
 
 
-def clip_estimate(low: float = 0.0, high: float = 1.0) -> Hook:
-    """Hook that keeps estimates in the range of pictures.
+@dataclass(frozen=True, repr=False)
+class clip_estimate(Value):
+    """Hook that clips estimates to a range.
 
-    x ← min(max(x, low), high). The step sees the noise that belongs to what is left: ε = (y − x)/σ.
+    x ← min(max(x, low), high). The noise that the step then sees is ε = (y − x)/σ.
 
     Parameters
     ----------
     low, high : float
         Smallest and largest value, in units of the frames, low < high.
-
-    Returns
-    -------
-    callable (estimate, y, sigma) -> estimate
-
-    Raises
-    ------
-    ParameterError
-        If the range is empty.
 
     References
     ----------
@@ -46,41 +38,30 @@ def clip_estimate(low: float = 0.0, high: float = 1.0) -> Hook:
     >>> clip_estimate()(np.array([-0.5, 0.5, 1.5]), np.zeros(3), 1.0)
     array([0. , 0.5, 1. ])
     """
-    _check_range(low, high)
-    return _ClipEstimate(low, high)
-
-
-@dataclass(frozen=True, repr=False)
-class _ClipEstimate(Value):
-    __name__ = "clip_estimate"
 
     low: float = 0.0
     high: float = 1.0
 
+    def __post_init__(self) -> None:
+        _check_range(self.low, self.high)
+
     def __call__(self, estimate: Array, y: Array, sigma: float) -> Array:
+        """Return the clipped estimate."""
         return np.clip(estimate, self.low, self.high)
 
 
-def dynamic_threshold(quantile: float = 0.995, low: float = 0.0, high: float = 1.0) -> Hook:
-    """Hook that shrinks estimates towards the middle of the range, where too much of them lies outside.
+@dataclass(frozen=True, repr=False)
+class dynamic_threshold(Value):
+    """Hook that scales estimates towards the middle of the range where too many values lie outside it.
 
     x ← c + clip(x − c, −s h, s h)/s, s = max(1, quantile of |x − c|/h), c and h middle and half width of the range.
 
     Parameters
     ----------
     quantile : float
-        Share of the values that decides, above 0, at most 1; one number for the whole estimate.
+        The quantile over the whole estimate, above 0, at most 1.
     low, high : float
-        Smallest and largest value, in units of the frames, low < high.
-
-    Returns
-    -------
-    callable (estimate, y, sigma) -> estimate
-
-    Raises
-    ------
-    ParameterError
-        If a value is out of range.
+        As for `clip_estimate`.
 
     References
     ----------
@@ -92,41 +73,30 @@ def dynamic_threshold(quantile: float = 0.995, low: float = 0.0, high: float = 1
     >>> dynamic_threshold(1.0)(np.array([0.0, 0.5, 1.5]), np.zeros(3), 1.0)
     array([0.25, 0.5 , 1.  ])
     """
-    _check_range(low, high)
-    if not 0 < quantile <= 1:
-        raise ParameterError(f"quantile is {quantile}; it must be above 0 and at most 1")
-    return _DynamicThreshold(quantile, low, high)
-
-
-@dataclass(frozen=True, repr=False)
-class _DynamicThreshold(Value):
-    __name__ = "dynamic_threshold"
 
     quantile: float = 0.995
     low: float = 0.0
     high: float = 1.0
 
+    def __post_init__(self) -> None:
+        _check_range(self.low, self.high)
+        if not 0 < self.quantile <= 1:
+            raise ParameterError(f"quantile is {self.quantile}; it must be above 0 and at most 1")
+
     def __call__(self, estimate: Array, y: Array, sigma: float) -> Array:
+        """Return the scaled and clipped estimate."""
         middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
         away = estimate - middle
         s = max(1.0, float(np.quantile(np.abs(away), self.quantile)) / half)
         return middle + np.clip(away, -s * half, s * half) / s
 
 
-def data_consistency(
-    observed: Array,
-    operator: Callable[[Array], Array] | None = None,
-    adjoint: Callable[[Array], Array] | None = None,
-    *,
-    mask: Array | None = None,
-    noise: float = 0.0,
-    spread: float = 1.0,
-    tolerance: float = 1e-6,
-) -> Hook:
-    """Hook that draws estimates towards linear observations b = A x + noise.
+@dataclass(frozen=True, eq=False, repr=False)
+class data_consistency(Value):
+    """Hook that fits estimates to linear observations b = A x + noise.
 
-    x ← argmin_z |z − x|²/r² + |A z − b|²/s², r = spread · σ, s = noise: with w = s²/r² it is x + d,
-    (AᵀA + w) d = Aᵀ(b − A x), by conjugate gradients; with a mask, b − x is added where the mask is true, over 1 + w.
+    x ← argmin_z |z − x|²/r² + |A z − b|²/s², r = spread · σ, s = noise. With w = s²/r² it is x + d, where d solves
+    (AᵀA + w) d = Aᵀ(b − A x), by conjugate gradients. With a mask it is x + (b − x)/(1 + w) where the mask is true.
 
     Parameters
     ----------
@@ -135,26 +105,20 @@ def data_consistency(
     operator, adjoint : callable (ndarray) -> ndarray
         z ↦ A z on pictures and v ↦ Aᵀ v back, with ⟨A z, v⟩ = ⟨z, Aᵀ v⟩. Left out with a mask.
     mask : ndarray of bool
-        True where `observed` is known, instead of an operator; of a shape that broadcasts to the estimate's.
+        True where `observed` is known, instead of an operator; its shape broadcasts to that of the estimate.
     noise : float
         s ≥ 0, the standard deviation of the observations, in units of the frames; with 0 they are kept exactly.
     spread : float
-        r/σ > 0: how far from the truth an estimate is thought to be, in noise levels.
+        r/σ > 0: the assumed error of an estimate, in noise levels.
     tolerance : float
         Relative residual at which the conjugate gradients end, > 0.
-
-    Returns
-    -------
-    callable (estimate, y, sigma) -> estimate
 
     Raises
     ------
     ParameterError
-        If a value is out of range, or neither or both of mask and operator with adjoint are given.
-    SolverError
-        By the hook, if the conjugate gradients do not end.
-    InputError
-        By the hook, if shapes do not fit.
+        If not exactly one of mask and operator with adjoint is given.
+    SolverError, InputError
+        By the hook, if the conjugate gradients do not converge, or shapes do not fit.
 
     References
     ----------
@@ -167,30 +131,30 @@ def data_consistency(
     >>> mean_is_one(np.array([0.0, 0.0, 1.0, 1.0]), np.zeros(4), 0.5)
     array([0.5, 0.5, 1.5, 1.5])
     """
-    check_positive(spread=spread, tolerance=tolerance)
-    if not (math.isfinite(noise) and noise >= 0):
-        raise ParameterError(f"noise is {noise}; it must be 0 or a positive, finite standard deviation")
-    if (mask is None) == (operator is None) or (operator is None) != (adjoint is None):
-        raise ParameterError("give either a mask, or both operator and adjoint")
-    known = None if mask is None else np.asarray(mask)
-    if known is not None and known.dtype != bool:
-        raise ParameterError(f"mask has dtype {known.dtype}; it must be bool, true where values are known")
-    return _DataConsistency(np.asarray(observed), operator, adjoint, known, noise, spread, tolerance)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class _DataConsistency(Value):
-    __name__ = "data_consistency"
 
     observed: Array
     operator: Callable[[Array], Array] | None = None
     adjoint: Callable[[Array], Array] | None = None
+    _: KW_ONLY
     mask: Array | None = None
     noise: float = 0.0
     spread: float = 1.0
     tolerance: float = 1e-6
 
+    def __post_init__(self) -> None:
+        check_positive(spread=self.spread, tolerance=self.tolerance)
+        if not (math.isfinite(self.noise) and self.noise >= 0):
+            raise ParameterError(f"noise is {self.noise}; it must be 0 or a positive, finite standard deviation")
+        if (self.mask is None) == (self.operator is None) or (self.operator is None) != (self.adjoint is None):
+            raise ParameterError("give either a mask, or both operator and adjoint")
+        object.__setattr__(self, "observed", np.asarray(self.observed))
+        if self.mask is not None:
+            object.__setattr__(self, "mask", np.asarray(self.mask))
+            if self.mask.dtype != bool:
+                raise ParameterError(f"mask has dtype {self.mask.dtype}; it must be bool, true where values are known")
+
     def __call__(self, estimate: Array, y: Array, sigma: float) -> Array:
+        """Return the estimate that fits the observations."""
         w = (self.noise / (self.spread * sigma)) ** 2
         observed, operator, adjoint = self.observed, self.operator, self.adjoint
         if operator is None or adjoint is None:
@@ -218,32 +182,24 @@ def _solved(
     if failed:
         raise SolverError(
             f"data_consistency did not reach a relative residual of {tolerance:g} in {failed} iterations; "
-            "see that adjoint is that of operator, or give noise above 0 or a larger tolerance"
+            "check that adjoint is the adjoint of operator, or give noise above 0 or a larger tolerance"
         )
     return d.reshape(right.shape)
 
 
-def guidance(gradient: Callable[[Array, float], Array], scale: float = 1.0) -> Hook:
-    """Hook that leads the process towards what a gradient asks for, such as that of a classifier.
+@dataclass(frozen=True, repr=False)
+class guidance(Value):
+    """Hook that steers the process by a gradient, such as that of a classifier.
 
     x ← x + scale · σ² · gradient(y, σ), gradient = ∇_y log p(condition | y). By Tweedie's formula an estimate is
-    y + σ² ∇ log p(y), so that this is the estimate under the condition.
+    y + σ² ∇ log p(y), so the result is the estimate under the condition.
 
     Parameters
     ----------
     gradient : callable (y, sigma) -> ndarray
         Of the shape of `y`, per unit of the frames.
     scale : float
-        1 for the condition itself, more to exaggerate it.
-
-    Returns
-    -------
-    callable (estimate, y, sigma) -> estimate
-
-    Raises
-    ------
-    ParameterError
-        If `scale` is not finite.
+        1 for the condition itself, more to amplify it.
 
     References
     ----------
@@ -255,24 +211,21 @@ def guidance(gradient: Callable[[Array, float], Array], scale: float = 1.0) -> H
     >>> guidance(lambda y, sigma: 1 - y)(np.zeros(2), np.zeros(2), 0.5)
     array([0.25, 0.25])
     """
-    if not math.isfinite(scale):
-        raise ParameterError(f"scale is {scale}; it must be finite")
-    return _Guidance(gradient, scale)
-
-
-@dataclass(frozen=True, repr=False)
-class _Guidance(Value):
-    __name__ = "guidance"
 
     gradient: Callable[[Array, float], Array]
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        _check_scale(self.scale)
+
     def __call__(self, estimate: Array, y: Array, sigma: float) -> Array:
+        """Return the estimate under the condition."""
         return estimate + self.scale * sigma**2 * self.gradient(y, sigma)
 
 
-def classifier_free(conditional: Denoiser, unconditional: Denoiser, scale: float = 1.0) -> Denoiser:
-    """Denoiser that exaggerates what a condition changes.
+@dataclass(frozen=True, repr=False)
+class classifier_free(Value):
+    """Denoiser that amplifies the effect of a condition.
 
     D = D_unconditional + scale · (D_conditional − D_unconditional)
 
@@ -281,16 +234,7 @@ def classifier_free(conditional: Denoiser, unconditional: Denoiser, scale: float
     conditional, unconditional : callable (y, sigma) -> estimate
         Denoisers with and without the condition.
     scale : float
-        0 leaves the condition out, 1 takes it as it is, more exaggerates it: 1 + w of articles that write w.
-
-    Returns
-    -------
-    Denoiser
-
-    Raises
-    ------
-    ParameterError
-        If `scale` is not finite.
+        0 leaves the condition out, 1 takes it as it is, more amplifies it: 1 + w of articles that write w.
 
     References
     ----------
@@ -303,20 +247,16 @@ def classifier_free(conditional: Denoiser, unconditional: Denoiser, scale: float
     >>> both(np.zeros(2), 0.5)
     array([3., 3.])
     """
-    if not math.isfinite(scale):
-        raise ParameterError(f"scale is {scale}; it must be finite")
-    return _ClassifierFree(conditional, unconditional, scale)
-
-
-@dataclass(frozen=True, repr=False)
-class _ClassifierFree(Value):
-    __name__ = "classifier_free"
 
     conditional: Denoiser
     unconditional: Denoiser
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        _check_scale(self.scale)
+
     def __call__(self, y: Array, sigma: float) -> Array:
+        """Return the estimate."""
         without = self.unconditional(y, sigma)
         return without + self.scale * (self.conditional(y, sigma) - without)
 
@@ -326,6 +266,11 @@ def _check_range(low: float, high: float) -> None:
         raise ParameterError(f"the range is {low} to {high}; it must be two finite numbers, the lower one first")
 
 
+def _check_scale(scale: float) -> None:
+    if not math.isfinite(scale):
+        raise ParameterError(f"scale is {scale}; it must be finite")
+
+
 def _check_shape(array: Array, shape: tuple[int, ...]) -> None:
     if array.shape != shape:
-        raise InputError(f"the observations have shape {array.shape}, what they are compared with {shape}")
+        raise InputError(f"the observations have shape {array.shape}, what they are compared with has {shape}")

@@ -28,23 +28,22 @@ def ddpm(
     schedule : Schedule
         In the units in which its model sees pictures.
     steps : int, optional
-        The number of levels visited, 1 to the schedule's own number, so that the result has one entry more. Default:
-        every level.
+        The number of levels visited, 1 to the schedule's own number. Default: every level.
     start : float, optional
-        The noise level of the picture at hand, > 0, in units of the frames: then start with that, without adding noise.
-        Default: the last level.
+        The noise level of a noisy picture, > 0, in units of the frames: start there, without adding noise. Default: the
+        last level.
     value_range : (float, float)
         What 0 and 1 of the frames are in the units of the schedule's model; (−1, 1) makes noise twice as large there.
 
     Returns
     -------
     ndarray of shape (steps + 1,)
-        Falling, in units of the frames. A schedule with zero terminal SNR starts at infinity, for `sample` alone.
+        Decreasing, in units of the frames. A schedule with zero terminal SNR starts at infinity, for `sample` alone.
 
     Raises
     ------
     ParameterError
-        If a value is out of range, or the schedule has no such noise level as `start`.
+        If the schedule has no such noise level as `start`.
 
     References
     ----------
@@ -74,14 +73,14 @@ def ddpm(
 
 
 def karras(steps: int, *, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0) -> Array:
-    """Noise levels that lie the closer the lower they are, then 0: the times of a `Reverse` process.
+    """Noise levels that are denser the lower they are, then 0: the times of a `Reverse` process.
 
     σ_k = (σ_max^(1/ρ) + k/(n − 1) (σ_min^(1/ρ) − σ_max^(1/ρ)))^ρ, k = 0, …, n − 1
 
     Parameters
     ----------
     steps : int
-        n ≥ 1, so that the result has n + 1 entries; with 1, σ_max alone.
+        n ≥ 1; with 1, σ_max alone.
     sigma_min, sigma_max : float
         Lowest and highest noise level, 0 < σ_min < σ_max, in units of the frames.
     rho : float
@@ -90,11 +89,6 @@ def karras(steps: int, *, sigma_min: float = 0.002, sigma_max: float = 80.0, rho
     Returns
     -------
     ndarray of shape (steps + 1,)
-
-    Raises
-    ------
-    ParameterError
-        If a value is out of range.
 
     References
     ----------
@@ -108,13 +102,13 @@ def karras(steps: int, *, sigma_min: float = 0.002, sigma_max: float = 80.0, rho
     check_whole(1, steps=steps)
     check_positive(sigma_min=sigma_min, sigma_max=sigma_max, rho=rho)
     if sigma_min >= sigma_max:
-        raise ParameterError(f"sigma_min is {sigma_min} and sigma_max {sigma_max}; the first must be the smaller one")
+        raise ParameterError(f"sigma_min is {sigma_min} and sigma_max {sigma_max}; sigma_min must be smaller")
     roots = np.linspace(sigma_max ** (1 / rho), sigma_min ** (1 / rho), int(steps))
     return np.concatenate([[sigma_max], roots[1:] ** rho, [0.0]])
 
 
 def range_width(value_range: tuple[float, float]) -> float:
-    """Return how many units of a model one unit of the frames is."""
+    """Return the length of one unit of the frames in units of a model."""
     low, high = (float(v) for v in value_range) if np.shape(value_range) == (2,) else (math.nan, math.nan)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ParameterError(

@@ -1,4 +1,4 @@
-"""What a denoiser is trained on, and the bound on the likelihood that stands behind it."""
+"""The training loss of denoisers, and the variational bound on the likelihood."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ class Bound(NamedTuple):
 
     Parameters
     ----------
-    total : float
-        The sum of all terms.
-    prior : float
-        L_T.
+    total, prior : float
+        The sum of all terms, and L_T.
     steps : ndarray
         L_1, …, L_{T−1}: of the step from level t to t − 1.
     decoder : float
@@ -35,9 +33,9 @@ class Bound(NamedTuple):
 
 
 def simple_loss(noise: Array, predicted: Array) -> float:
-    """Mean squared error of predicted noise, on which denoisers are trained.
+    """Mean squared error of predicted noise, the loss that denoisers are trained on.
 
-    L_simple = mean |ε − ε_θ|²: the steps' terms of the variational bound, each with the weight 1 instead of its own.
+    L_simple = mean |ε − ε_θ|²: the steps' terms of the variational bound, with weight 1 each.
 
     Parameters
     ----------
@@ -47,11 +45,6 @@ def simple_loss(noise: Array, predicted: Array) -> float:
     Returns
     -------
     float
-
-    Raises
-    ------
-    ParameterError
-        If shapes differ.
 
     References
     ----------
@@ -70,7 +63,7 @@ def simple_loss(noise: Array, predicted: Array) -> float:
 
 
 def gaussian_kl(mean1: Any, variance1: Any, mean2: Any, variance2: Any) -> Any:
-    """Divergence of two Gaussians from each other, in nats for each dimension.
+    """Kullback–Leibler divergence of two Gaussians, in nats per dimension.
 
     KL(N(μ₁, v₁) ‖ N(μ₂, v₂)) = ½ (log(v₂/v₁) + v₁/v₂ + (μ₁ − μ₂)²/v₂ − 1)
 
@@ -83,11 +76,6 @@ def gaussian_kl(mean1: Any, variance1: Any, mean2: Any, variance2: Any) -> Any:
     -------
     float or ndarray
 
-    Raises
-    ------
-    ParameterError
-        If a variance is not positive.
-
     References
     ----------
     Kullback & Leibler (1951), doi:10.1214/aoms/1177729694.
@@ -99,7 +87,7 @@ def gaussian_kl(mean1: Any, variance1: Any, mean2: Any, variance2: Any) -> Any:
     """
     for variance in (variance1, variance2):
         if not (np.asarray(variance) > 0).all():
-            raise ParameterError("a variance is not positive; the divergence is of Gaussians with variances above 0")
+            raise ParameterError("a variance is not positive; variances must be above 0")
     return (np.log(variance2 / variance1) + variance1 / variance2 + (mean1 - mean2) ** 2 / variance2 - 1) / 2
 
 
@@ -112,10 +100,10 @@ def variational_bound(
     value_range: tuple[float, float] = (-1, 1),
     rng: int | np.random.Generator = 0,
 ) -> Bound:
-    """Bits per dimension that a diffusion process with this denoiser needs at most to tell an 8-bit picture.
+    """Variational bound on the negative log-likelihood of an 8-bit picture, in bits per dimension.
 
     L = KL(q(x_{T−1}|x) ‖ N(0, I)) + Σ_{t ≥ 1} KL(q(x_{t−1}|x_t, x) ‖ p(x_{t−1}|x_t)) − log p(x|x_0), x the picture and
-    t = 0, …, T − 1 the levels (1, …, T of the articles); each expectation is from one draw of the noise.
+    t = 0, …, T − 1 the levels (1, …, T of the articles). Each expectation is estimated from one draw of the noise.
 
     Parameters
     ----------
@@ -124,7 +112,7 @@ def variational_bound(
     denoiser : callable (y, sigma) -> estimate
         In units of the frames, [0, 1] for the 256 values.
     schedule : Schedule
-        Its noise levels must be finite.
+        At least two levels, all with finite noise.
     variance : "small" or "large"
         Of p(x_{t−1}|x_t): β̃ or β. The decoder, p(x|x_0), has β̃ of the level above, as in Ho et al.
     value_range : (float, float)
@@ -135,12 +123,9 @@ def variational_bound(
     Returns
     -------
     Bound
-        ``total``, and its parts ``prior``, ``steps`` (one for each level from 1 on) and ``decoder``.
 
     Raises
     ------
-    ParameterError
-        If a value is out of range, or the schedule has fewer than two levels or an infinite noise level.
     TypeError
         If the picture is not uint8.
 
@@ -186,12 +171,12 @@ def variational_bound(
 
 
 def _log_probability(picture: Array, mean: Array, deviation: float) -> Array:
-    """Return log of the Gaussian's mass halfway to the values around; what is below 0 or above 255 counts too."""
+    """Return log of the Gaussian's mass in the bin of each value; the end bins are unbounded."""
     from scipy.special import log_ndtr
 
     below = np.where(picture == 0, -np.inf, ((picture - 0.5) / 255 - mean) / deviation)
     above = np.where(picture == 255, np.inf, ((picture + 0.5) / 255 - mean) / deviation)
-    # The lower of the two tails, where nothing cancels.
+    # Use the lower tail, where nothing cancels.
     flip = below > 0
     below, above = np.where(flip, -above, below), np.where(flip, -below, above)
     return log_ndtr(above) + np.log1p(-np.exp(log_ndtr(below) - log_ndtr(above)))

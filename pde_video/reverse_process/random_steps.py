@@ -1,4 +1,4 @@
-"""What steps with random numbers share: a generator for a state, and one for each frame of a video."""
+"""What random steps share: a generator for a state, and one for each frame of a video."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self, TypeGuard
 
 import numpy as np
@@ -14,14 +13,14 @@ import numpy as np
 from pde_video.arrays.values import Value
 from pde_video.checks import check_whole
 from pde_video.errors import ParameterError
-from pde_video.protocols import Array, Step
+from pde_video.protocols import Array
 
 
 class Normals(Protocol):
-    """What normal random numbers are drawn from: a generator of NumPy, or what stands for one."""
+    """A source of normal random numbers: a NumPy generator, or an object with the same method."""
 
     def standard_normal(self, size: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """Return that many numbers."""
+        """Return an array of normal random numbers."""
 
 
 def _draws_normals(rng: object) -> TypeGuard[Normals]:
@@ -32,14 +31,13 @@ def _generator(seed: int, *key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=key))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Random(Value, ABC):
-    """A step with random numbers, of one generator that goes on from call to call."""
+    """A random step with one generator that goes on from call to call; subclasses are dataclasses with a field rng."""
 
     stable_multiple: ClassVar[float] = math.inf
     key: ClassVar[int] = 0  # Two kinds of steps with one seed draw different numbers.
-    rng: Any = 0
-    _noise: Normals = field(init=False, repr=False, compare=False)
+    rng: Any
+    _noise: Normals
 
     def __post_init__(self) -> None:
         if not _draws_normals(self.rng):
@@ -50,11 +48,7 @@ class Random(Value, ABC):
     def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
         """Return the state at `t1`."""
 
-    def for_frames(self) -> Callable[[int], Step]:
-        """Return the function from the number of a frame to its step."""
-        return self._own()
-
-    def _own(self) -> Callable[[int], Self]:
+    def for_frames(self) -> Callable[[int], Self]:
         """Return the function from the number of a frame to this step with a generator of its own."""
         if not _draws_normals(self.rng):
             seed = int(self.rng)
@@ -75,7 +69,7 @@ class Random(Value, ABC):
 
 
 class Noisy(Random):
-    """A step to the mean of a distribution, and from there by noise of its standard deviation."""
+    """A step to the mean of a distribution, plus noise of its standard deviation."""
 
     @abstractmethod
     def _mean_and_deviation(self, term: Any, t0: float, t1: float, y: Array) -> tuple[Array, Any]:
@@ -91,7 +85,7 @@ class Noisy(Random):
 
 
 def check_fall(t0: float, t1: float) -> None:
-    """Raise ParameterError unless the noise level falls, to 0 at the lowest."""
+    """Raise ParameterError unless the noise level falls, at most to 0."""
     if not t0 > t1 >= 0:
         raise ParameterError(
             f"a step from {t0:g} to {t1:g}: noise levels must fall, and not below 0; see karras and ddpm"

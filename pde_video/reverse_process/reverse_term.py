@@ -14,28 +14,26 @@ from pde_video.protocols import Array, Denoiser, has_fraction
 
 @dataclass(frozen=True, repr=False)
 class Reverse(Value):
-    """From noise to picture: the probability flow of y = x + σ ε, whose time t is the noise level σ, falling to 0.
+    """The probability flow of y = x + σ ε, whose time t is the noise level σ, falling to 0.
 
     dy/dσ = (y − D(y, σ))/σ, D the denoiser. It is −σ times the score, and for y = x + σ ε with the true x it is ε.
 
-    Explicit Euler is DDIM with η = 0, `heun` its sibling of order 2; `posterior_mean`, `ancestral` and `ddim` are the
-    steps of the articles' chains.
+    Explicit Euler is DDIM with η = 0, and `heun` its counterpart of order 2. `posterior_mean`, `ancestral` and `ddim`
+    are the steps of the articles.
 
     Parameters
     ----------
     denoiser : callable (y, sigma) -> estimate
         The clean picture behind y = x + sigma · noise, of the shape of y: (H, W, C) or (T, H, W, C). It must not write
-        to y. It may also have ``with_fraction(y, sigma)``, which returns the estimate and a fraction in [0, 1] for
-        ``ancestral(variance="learned")``.
+        to y. ``ancestral(variance="learned")`` needs its ``with_fraction(y, sigma)``, which returns the estimate and a
+        fraction in [0, 1].
     hooks : sequence of callable (estimate, y, sigma) -> estimate
-        What is done to each estimate, in order: `clip_estimate`, `data_consistency`, `guidance`, …
+        Applied to each estimate, in order: `clip_estimate`, `data_consistency`, `guidance`, …
 
     Raises
     ------
-    ParameterError
-        By its methods, at a noise level that is not above 0.
-    InputError
-        By its methods, if the denoiser or a hook returns another shape than it got.
+    ParameterError, InputError
+        By its methods, if the noise level is not above 0, or the denoiser or a hook changes the shape.
 
     References
     ----------
@@ -43,8 +41,7 @@ class Reverse(Value):
 
     Examples
     --------
-    Of Gaussian data with variance 1 and mean 0 the best estimate is y/(1 + σ²), and noise of variance 1 + σ² becomes
-    data:
+    For data from N(0, I) the best estimate is y/(1 + σ²); noise of variance 1 + σ² becomes data:
 
     >>> import numpy as np, pde_video as pv
     >>> noise = 26**0.5 * np.random.default_rng(0).standard_normal((100, 100))
@@ -65,11 +62,11 @@ class Reverse(Value):
         return (y - self.estimate(t, y)) / t
 
     def estimate(self, t: float, y: Array) -> Array:
-        """Return what the denoiser and the hooks make of the state `y` (C, *grid) at the noise level `t`."""
+        """Return the denoiser's estimate after the hooks, for the state `y` (C, *grid) at the noise level `t`."""
         return self._hooked(t, y, self.denoiser)
 
     def rate_and_fraction(self, t: float, y: Array) -> tuple[Array, Array]:
-        """Return the rate, and the fraction by which a learned variance lies between the small and the large one."""
+        """Return the rate, and where a learned variance lies between the small, 0, and the large one, 1."""
         learned = self.denoiser
         if not has_fraction(learned):
             raise TypeError(
@@ -86,7 +83,7 @@ class Reverse(Value):
 
     def _hooked(self, t: float, y: Array, denoiser: Denoiser) -> Array:
         if not t > 0:
-            raise ParameterError(f"the noise level is {t}; the reverse process has a rate above 0 only")
+            raise ParameterError(f"the noise level is {t}; the reverse process needs one above 0")
         seen = from_planes(y, -1)
         estimate = denoiser(seen, t)
         for hook in self.hooks:

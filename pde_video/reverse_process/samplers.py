@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -21,12 +21,11 @@ _VARIANCES = ("small", "large", "learned")
 
 
 def posterior_mean(term: Any, t0: float, t1: float, y: Array) -> Array:
-    """Mean of the posterior: towards the estimate as far as the clean picture would be followed, and no noise.
+    """Mean of the posterior: a step of DDPM without its noise.
 
     y₁ = y₀ + (t₁²/t₀ − t₀) · rate(t₀, y₀), which is (t₁²/t₀²) y₀ + (1 − t₁²/t₀²) estimate.
 
-    To denoise, take this: started at the noise level of the picture, it tends to the least mean squared error, which
-    steps that add noise never reach.
+    This is the step for denoising: started at the noise level of the picture, it tends to the least mean squared error.
 
     Parameters
     ----------
@@ -40,12 +39,6 @@ def posterior_mean(term: Any, t0: float, t1: float, y: Array) -> Array:
     Returns
     -------
     ndarray
-        State at `t1`, same shape and dtype.
-
-    Raises
-    ------
-    ParameterError
-        If noise levels do not fall.
 
     References
     ----------
@@ -66,7 +59,8 @@ def posterior_mean(term: Any, t0: float, t1: float, y: Array) -> Array:
 posterior_mean.stable_multiple = math.inf  # type: ignore[attr-defined]
 
 
-def ancestral(rng: Any = 0, variance: str = "small", *, value_range: tuple[float, float] = (0, 1)) -> Step:
+@dataclass(frozen=True, eq=False, repr=False)
+class ancestral(Noisy):
     """Step of DDPM: the posterior mean plus noise.
 
     y₁ = y₀ + (t₁²/t₀ − t₀) · rate(t₀, y₀) + s z, z ~ N(0, I); small: s² = t₁² (1 − t₁²/t₀²); large:
@@ -75,23 +69,17 @@ def ancestral(rng: Any = 0, variance: str = "small", *, value_range: tuple[float
     Parameters
     ----------
     rng : int or numpy.random.Generator
-        Seed, or generator to draw from; or any object with its ``standard_normal(shape, dtype)``. The step goes on
-        drawing from call to call; in `framewise` every frame has random numbers of its own.
+        Seed, or generator, or any object with ``standard_normal(shape, dtype)``. The step goes on drawing from call to
+        call; in `framewise` every frame has random numbers of its own.
     variance : "small", "large" or "learned"
-        β̃, β, or in between by the fraction f that the denoiser gives with ``with_fraction``.
+        β̃, β, or in between by the fraction f that the denoiser's ``with_fraction`` returns.
     value_range : (float, float)
         What 0 and 1 of the frames are in the units of the schedule's model, in which "large" is meant.
 
-    Returns
-    -------
-    Step
-
     Raises
     ------
-    ParameterError
-        If a value is out of range; by the step, if noise levels do not fall.
     TypeError
-        By the step, if a denoiser has no ``with_fraction`` and the variance is to be learned.
+        By the step, if the variance is learned and the denoiser has no ``with_fraction``.
 
     References
     ----------
@@ -106,19 +94,37 @@ def ancestral(rng: Any = 0, variance: str = "small", *, value_range: tuple[float
     >>> round(float(drawn.std()), 1)
     1.0
     """
-    if variance not in _VARIANCES:
-        raise ParameterError(f"variance is {variance!r}; it must be one of {', '.join(_VARIANCES)}")
-    range_width(value_range)
-    low, high = value_range
-    return _Ancestral(rng=rng, variance=variance, value_range=(float(low), float(high)))
+
+    rng: Any = 0
+    variance: str = "small"
+    _: KW_ONLY
+    value_range: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.variance not in _VARIANCES:
+            raise ParameterError(f"variance is {self.variance!r}; it must be one of {', '.join(_VARIANCES)}")
+        range_width(self.value_range)
+        low, high = self.value_range
+        object.__setattr__(self, "value_range", (float(low), float(high)))
+
+    def _mean_and_deviation(self, term: Any, t0: float, t1: float, y: Array) -> tuple[Array, Any]:
+        width = self.value_range[1] - self.value_range[0]
+        small = _small(t0, t1)
+        large = (t0 - t1) * (t0 + t1) * (1 + (width * t1) ** 2) / (1 + (width * t0) ** 2)
+        if self.variance != "learned":
+            return posterior_mean(term, t0, t1, y), math.sqrt(small if self.variance == "small" else large)
+        rate, fraction = term.rate_and_fraction(t0, y)
+        mean = y + (t1 * t1 / t0 - t0) * rate
+        return mean, np.exp((fraction * math.log(large) + (1 - fraction) * math.log(small)) / 2) if t1 else 0.0
 
 
-def ddim(eta: float = 0.0, rng: Any = 0) -> Step:
+@dataclass(frozen=True, eq=False, repr=False)
+class ddim(Noisy):
     """Step of DDIM, with any share of DDPM's noise.
 
-    y₁ = y₀ + (√(t₁² − s²) − t₀) · rate(t₀, y₀) + s z, s = η t₁ √(1 − t₁²/t₀²), z ~ N(0, I)
-
-    η = 0 is explicit Euler, η = 1 is ``ancestral(variance="small")``.
+    y₁ = y₀ + (√(t₁² − s²) − t₀) · rate(t₀, y₀) + s z, s = η t₁ √(1 − t₁²/t₀²), z ~ N(0, I). η = 0 is explicit Euler,
+    η = 1 is ``ancestral(variance="small")``.
 
     Parameters
     ----------
@@ -126,15 +132,6 @@ def ddim(eta: float = 0.0, rng: Any = 0) -> Step:
         η, 0 to 1.
     rng : int or numpy.random.Generator
         As for `ancestral`.
-
-    Returns
-    -------
-    Step
-
-    Raises
-    ------
-    ParameterError
-        If `eta` is out of range; by the step, if noise levels do not fall.
 
     References
     ----------
@@ -147,29 +144,32 @@ def ddim(eta: float = 0.0, rng: Any = 0) -> Step:
     >>> pv.evolve(flat, np.array([[8.0]]), [2.0, 1.0], step=pv.ddim())
     array([[4.]])
     """
-    if not 0 <= eta <= 1:
-        raise ParameterError(f"eta is {eta}; it must be from 0 (no noise) to 1 (all of it)")
-    return _Ddim(rng=rng, eta=eta)
+
+    eta: float = 0.0
+    rng: Any = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.eta <= 1:
+            raise ParameterError(f"eta is {self.eta}; it must be from 0 (no noise) to 1 (as much as DDPM)")
+
+    def _mean_and_deviation(self, term: Any, t0: float, t1: float, y: Array) -> tuple[Array, float]:
+        variance = self.eta * self.eta * _small(t0, t1)
+        left = math.sqrt(max(t1 * t1 - variance, 0.0))
+        return explicit_euler(term, t0, left, y), math.sqrt(variance)
 
 
-def replacement(
-    known: Array,
-    mask: Array,
-    rng: Any = 0,
-    *,
-    step: Step | None = None,
-    resample: int = 1,
-    channel_axis: int | None = None,
-) -> Step:
-    """Step that fills in what is not known: the known part is put back after each step, as noisy as the rest.
+@dataclass(frozen=True, eq=False, repr=False)
+class replacement(Random):
+    """Step that fills in unknown values: after each step it puts the known ones back, with noise of the current level.
 
-    y₁ = known + t₁ z where the mask is true, step(y₀) elsewhere. With r = `resample` > 1 it goes back up to t₀,
-    y₀ ← y₁ + √(t₀² − t₁²) z, and down again, r times down in all, so that both parts get to know each other.
+    y₁ = known + t₁ z where the mask is true, step(y₀) elsewhere. With r = `resample` > 1 it returns to t₀ by
+    y₀ ← y₁ + √(t₀² − t₁²) z and repeats the step, r times in all, which harmonises the two parts.
 
     Parameters
     ----------
     known : ndarray
-        Clean values, of the shape of the state that is evolved; what they are elsewhere does not matter.
+        Clean values, of the shape of the state; those outside the mask are ignored.
     mask : ndarray of bool
         True where values are known; of that shape, or without the channel axis.
     rng : int or numpy.random.Generator
@@ -179,16 +179,10 @@ def replacement(
     resample : int
         r ≥ 1.
     channel_axis : int, optional
-        The axis of `known` with channels, as for `evolve`; −1 in a filter.
-
-    Returns
-    -------
-    Step
+        As for `evolve`; −1 in a filter.
 
     Raises
     ------
-    ParameterError
-        If a value is out of range, or mask and known do not fit each other.
     InputError
         By the step, if `known` does not fit the state.
 
@@ -204,46 +198,12 @@ def replacement(
     >>> float(pv.evolve(standard, np.array([9.0, -4.0]), pv.karras(9, sigma_max=9.0), step=step)[0])
     3.0
     """
-    return _Replacement(rng=rng, known=known, mask=mask, step=step, resample=resample, channel_axis=channel_axis)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class _Ancestral(Noisy):
-    __name__ = "ancestral"
-
-    variance: str = "small"
-    value_range: tuple[float, float] = (0.0, 1.0)
-
-    def _mean_and_deviation(self, term: Any, t0: float, t1: float, y: Array) -> tuple[Array, Any]:
-        width = self.value_range[1] - self.value_range[0]
-        small = _small(t0, t1)
-        large = (t0 - t1) * (t0 + t1) * (1 + (width * t1) ** 2) / (1 + (width * t0) ** 2)
-        if self.variance != "learned":
-            return posterior_mean(term, t0, t1, y), math.sqrt(small if self.variance == "small" else large)
-        rate, fraction = term.rate_and_fraction(t0, y)
-        mean = y + (t1 * t1 / t0 - t0) * rate
-        return mean, np.exp((fraction * math.log(large) + (1 - fraction) * math.log(small)) / 2) if t1 else 0.0
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class _Ddim(Noisy):
-    __name__ = "ddim"
-
-    eta: float = 0.0
-
-    def _mean_and_deviation(self, term: Any, t0: float, t1: float, y: Array) -> tuple[Array, float]:
-        variance = self.eta * self.eta * _small(t0, t1)
-        left = math.sqrt(max(t1 * t1 - variance, 0.0))
-        return explicit_euler(term, t0, left, y), math.sqrt(variance)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class _Replacement(Random):
-    __name__ = "replacement"
 
     key: ClassVar[int] = 1
     known: Array
     mask: Array
+    rng: Any = 0
+    _: KW_ONLY
     step: Step | None = None
     resample: int = 1
     channel_axis: int | None = None
@@ -265,12 +225,13 @@ class _Replacement(Random):
         for name, value in {"known": known, "mask": mask, "resample": int(self.resample), "_rest": rest}.items():
             object.__setattr__(self, name, value)
 
-    def for_frames(self) -> Callable[[int], Step]:
-        own_of = self._own()
-        rest_of = for_frames(self._rest)
+    def for_frames(self) -> Callable[[int], Self]:
+        """Return the function from the number of a frame to this step with generators of its own."""
+        own_of, rest_of = super().for_frames(), for_frames(self._rest)
         return lambda number: own_of(number)._with(_rest=rest_of(number))
 
     def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
+        """Return the state at `t1`."""
         check_fall(t0, t1)
         known, mask = (as_planes(field, self.channel_axis) for field in (self.known, self.mask))
         if known.shape != y.shape:

@@ -1,4 +1,4 @@
-"""Noise schedules: how much of a picture is left at each level, and the forward process that takes it away."""
+"""Noise schedules: the share of the picture that is left at each level, and the forward process."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 
 F = TypeVar("F", bound=Callable[..., Any])
-_LARGEST_BETA = 0.999  # Of schedules whose last level would be noise alone.
+_LARGEST_BETA = 0.999  # Keeps the last level from being noise alone.
 
 
 def _printed_as_written(maker: F) -> F:
-    """Let schedules that a class method makes print as its call."""
+    """Let the schedules of a class method print as its call."""
 
     @wraps(maker)
     def make(cls: type[Schedule], *args: Any, **kwargs: Any) -> Schedule:
@@ -42,11 +42,6 @@ class Schedule(Value):
     abar : array of shape (T,)
         ᾱ, strictly decreasing, below 1; the last may be 0, which is noise alone.
 
-    Raises
-    ------
-    ParameterError
-        If `abar` is not such a table.
-
     References
     ----------
     Ho, Jain & Abbeel (2020), arXiv:2006.11239; Song et al. (2021), arXiv:2011.13456.
@@ -66,17 +61,14 @@ class Schedule(Value):
 
     def __post_init__(self) -> None:
         table = np.array(self.abar, np.float64)
-        falls = table.ndim == 1 and table.size and bool((np.diff(table, prepend=1.0) < 0).all()) and table[-1] >= 0
-        if not falls:
-            raise ParameterError(
-                "abar must be a one-dimensional table that strictly decreases, from below 1 to 0 or more"
-            )
+        if table.ndim != 1 or not table.size or not (np.diff(table, prepend=1.0) < 0).all() or not table[-1] >= 0:
+            raise ParameterError("abar must be a one-dimensional array that strictly decreases, from below 1 to ≥ 0")
         table.flags.writeable = False
         object.__setattr__(self, "abar", table)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self.abar.flags.writeable = False  # Pickles do not tell.
+        self.abar.flags.writeable = False  # Pickles do not keep the flag.
 
     def __str__(self) -> str:
         return f"Schedule({len(self)} levels, sigma {self.sigma(0):.3g} to {self.sigma(len(self) - 1):.3g})"
@@ -96,7 +88,7 @@ class Schedule(Value):
     @classmethod
     @_printed_as_written
     def linear(cls, steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
-        """Return β rising evenly, times 1000/steps: the last level stays about as noisy, somewhat noisier with few."""
+        """Return β rising evenly, times 1000/steps: the last level is about as noisy for any number of steps."""
         _check_betas(steps, beta_start, beta_end)
         return cls.from_betas(np.linspace(beta_start, beta_end, int(steps)) * (1000 / steps))
 
@@ -120,7 +112,7 @@ class Schedule(Value):
         """Return ᾱ(u) ∝ S(end/τ) − S((start + u (end − start))/τ), S(v) = 1/(1 + e⁻ᵛ), β ≤ 0.999 (Chen 2023)."""
         check_positive(tau=tau)
         if not (math.isfinite(start) and math.isfinite(end) and start < end):
-            raise ParameterError(f"start is {start} and end is {end}; they must be finite, the first the smaller one")
+            raise ParameterError(f"start is {start} and end is {end}; they must be finite, start below end")
 
         def logistic(v: Any) -> Any:
             return 1 / (1 + np.exp(-v / tau))
@@ -157,7 +149,7 @@ class Schedule(Value):
     def timestep(self, sigma: Any) -> Any:
         """Return the level t, a fraction, whose noise level is `sigma` > 0, in the units of x0."""
         levels, sigma = _noise_level(self.abar), np.asarray(sigma, np.float64)
-        inside = (levels[0] * (1 - 1e-12) <= sigma) & (sigma <= levels[-1] * (1 + 1e-12))  # Rounding is no fault.
+        inside = (levels[0] * (1 - 1e-12) <= sigma) & (sigma <= levels[-1] * (1 + 1e-12))  # Allow for rounding.
         if not inside.all():
             raise ParameterError(
                 f"sigma is {sigma}; the schedule has noise levels from {levels[0]:.6g} to {levels[-1]:.6g}, "
@@ -195,7 +187,8 @@ class Schedule(Value):
         t = np.asarray(t, np.float64)
         if not (((t >= 0) & (t <= len(self) - 1)) | (t == -1)).all():
             raise ParameterError(
-                f"t is {t}; the schedule has levels from 0 to {len(self) - 1}, fractions too, and -1 for the clean"
+                f"t is {t}; the schedule has levels from 0 to {len(self) - 1}, fractions included, "
+                "and -1, the clean picture"
             )
         return t
 
@@ -212,7 +205,7 @@ def _noise_level(abar: Array) -> Array:
 
 
 def _plain(values: Any) -> Any:
-    """Return a number as a plain float, which leaves a float32 array it meets in float32; arrays as they are."""
+    """Return a number as a float, so that a float32 array it meets stays float32; return arrays as they are."""
     return values if np.ndim(values) else float(values)
 
 
