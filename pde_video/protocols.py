@@ -1,7 +1,7 @@
-"""The five types everything else is made of, what each of them may have besides, and the one place that asks for it.
+"""The five types that everything else is made of, and protocols for their optional methods.
 
-A plain class with ``rate`` is a term; a plain function is a step or a denoiser. Whatever else one may have is a
-protocol here, and the function that looks for it stands beside it.
+A plain class with ``rate`` is a term; a plain function is a step or a denoiser. Each optional method is a protocol
+here, and `satisfies` is the only place that looks for it.
 """
 
 from __future__ import annotations
@@ -9,21 +9,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from typing import Any, Protocol, TypeAlias, TypeGuard
+from typing import Any, Protocol, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Times: TypeAlias = Sequence[float] | Array | Callable[[float], Array]
+P = TypeVar("P")
+
+
+def satisfies(thing: object, protocol: type[P]) -> TypeGuard[P]:
+    """Return whether an object has the methods that a protocol adds to its base."""
+    return all(hasattr(thing, name) for name in vars(protocol) if not name.startswith("_"))
 
 
 def has_name(thing: object) -> bool:
-    """Return whether an object has a name of its own, as the denoisers of this library have."""
+    """Return whether an object has an attribute ``name``, as the denoisers of this library have."""
     return isinstance(getattr(thing, "name", None), str)
 
 
 def name_of(thing: object) -> str:
-    """Return what a term, a step or a denoiser is called in messages."""
+    """Return the name of a term, a step or a denoiser in messages."""
     return str(getattr(thing, "name", None) or getattr(thing, "__name__", None) or type(thing).__name__)
 
 
@@ -32,17 +38,12 @@ class Term(Protocol):
 
     It may also have the methods of `Stable`, `Freezable`, `Solvable`, `AxisSolvable`, `Splittable`, `Diagonal`,
     `Fusible`, `Reaching`, `Starting` and `Aligned`, and three attributes: ``linear``, False for a nonlinear term
-    without ``frozen``; ``boundary``, its name; ``undefined_at``, the one time without a rate, to which `heun` steps as
-    `explicit_euler` does.
+    without ``frozen``; ``boundary``, its name; ``undefined_at``, a time without a rate, to which `heun` steps like
+    `explicit_euler`.
     """
 
     def rate(self, t: float, y: Array) -> Array:
         """Return dy/dt at time `t` as a new array of the shape and dtype of `y`."""
-
-
-def is_term(thing: object) -> TypeGuard[Term]:
-    """Return whether an object is a term."""
-    return hasattr(thing, "rate")
 
 
 class Stable(Term, Protocol):
@@ -52,35 +53,25 @@ class Stable(Term, Protocol):
         """Return the largest stable explicit Euler step on a grid of `ndim` axes."""
 
 
-def is_stable(term: Term) -> TypeGuard[Stable]:
-    """Return whether the term bounds explicit steps."""
-    return hasattr(term, "stable_dt")
-
-
 def bound_of(term: Term, ndim: int) -> float:
     """Return the largest stable explicit Euler step, infinity for a term without a bound."""
-    return term.stable_dt(ndim) if is_stable(term) else math.inf
+    return term.stable_dt(ndim) if satisfies(term, Stable) else math.inf
 
 
 class Freezable(Term, Protocol):
-    """A nonlinear term that is near a linear one, for semi-implicit steps and cycles."""
+    """A nonlinear term that can be linearised, for semi-implicit steps and cycles."""
 
     def frozen(self, t: float, y: Array) -> Term:
-        """Return the linear term that it is near the state `y`."""
-
-
-def is_freezable(term: Term) -> TypeGuard[Freezable]:
-    """Return whether the term says what it freezes to."""
-    return hasattr(term, "frozen")
+        """Return the linear term that approximates it near the state `y`."""
 
 
 def frozen_at(term: Term, t: float, y: Array) -> Term:
-    """Return what the term freezes to near the state `y`: the term itself, if it does not say."""
-    return term.frozen(t, y) if is_freezable(term) else term
+    """Return the term frozen at the state `y`; the term itself if it cannot be frozen."""
+    return term.frozen(t, y) if satisfies(term, Freezable) else term
 
 
 def is_linear(term: Term) -> bool:
-    """Return whether the term is linear, or at least does not say otherwise."""
+    """Return whether the term is linear, as terms are by default."""
     return bool(getattr(term, "linear", True))
 
 
@@ -91,11 +82,6 @@ class Solvable(Term, Protocol):
         """Return z with z − dt·rate(z) = y."""
 
 
-def is_solvable(term: Term) -> TypeGuard[Solvable]:
-    """Return whether the term can be solved."""
-    return hasattr(term, "solve")
-
-
 class AxisSolvable(Term, Protocol):
     """A term that can be solved along one axis alone, for `aos`."""
 
@@ -103,79 +89,54 @@ class AxisSolvable(Term, Protocol):
         """Return z with z − dt·(the part of rate along grid axis `axis`)(z) = y."""
 
 
-def is_axis_solvable(term: Term) -> TypeGuard[AxisSolvable]:
-    """Return whether the term can be solved along one axis."""
-    return hasattr(term, "solve_axis")
-
-
 class Splittable(Term, Protocol):
-    """A term that solves along all axes at once, without an array for each."""
+    """A term with a fast solve along all axes."""
 
     def solve_axes(self, t: float, y: Array, dt: float) -> Array:
         """Return the mean of solve_axis(t, y, dt, axis) over the axes."""
 
 
-def is_splittable(term: Term) -> TypeGuard[Splittable]:
-    """Return whether the term solves along all axes at once."""
-    return hasattr(term, "solve_axes")
-
-
 class Diagonal(Term, Protocol):
-    """A linear term that knows its diagonal, with which conjugate gradients are preconditioned."""
+    """A linear term with a diagonal, which preconditions conjugate gradients."""
 
     def diagonal(self, y: Array) -> Array:
-        """Return the diagonal of the operator, negated, for a state like `y`: it broadcasts to (1, *grid)."""
-
-
-def has_diagonal(term: Term) -> TypeGuard[Diagonal]:
-    """Return whether the term knows its diagonal."""
-    return hasattr(term, "diagonal")
+        """Return the diagonal of the operator, negated, for a state like `y`; it broadcasts to (1, *grid)."""
 
 
 def diagonal_of(term: Term, y: Array) -> Array:
-    """Return the diagonal of the term, negated; zero if it does not know it."""
-    return term.diagonal(y) if has_diagonal(term) else np.zeros((1,) * y.ndim)
+    """Return the diagonal of the term, negated; zero if it has none."""
+    return term.diagonal(y) if satisfies(term, Diagonal) else np.zeros((1,) * y.ndim)
 
 
 class Fusible(Term, Protocol):
     """A term that takes several explicit Euler steps in one pass."""
 
     def walk(self, dt: tuple[float, ...], ndim: int, dtype: np.dtype[Any]) -> Callable[[Array, Array], bool] | None:
-        """Return the steps `dt` as a function (y, out) that returns whether all is finite, or None where it cannot."""
+        """Return the steps `dt` as a function (y, out) that returns whether all is finite; None if it cannot."""
 
 
 def is_fusible(term: Term) -> TypeGuard[Fusible]:
-    """Return whether the term's own class has a walk: that of a base does not know what a subclass changed."""
+    """Return whether the term's own class has a walk; an inherited one may not match the rate of a subclass."""
     return "walk" in vars(type(term))
 
 
 class Reaching(Term, Protocol):
-    """A term that says how far it looks, for `spacetime`."""
+    """A term with a known reach, for `spacetime`."""
 
     def reach(self, ndim: int) -> int:
         """Return how many cells away the rate looks."""
 
 
-def has_reach(term: Term) -> TypeGuard[Reaching]:
-    """Return whether the term says how far it looks."""
-    return hasattr(term, "reach")
-
-
 class Starting(Term, Protocol):
-    """A term that has a say in the state to start from."""
+    """A term that changes the initial state."""
 
     def start(self, y: Array) -> Array:
-        """Return the state to start from, given the state `y`."""
-
-
-def has_start(term: Term) -> TypeGuard[Starting]:
-    """Return whether the term has a say in the state to start from."""
-    return hasattr(term, "start")
+        """Return the state to start from instead of `y`."""
 
 
 def start_of(term: Term, y: Array) -> Array:
-    """Return the state from which the term starts: `y`, if it does not say."""
-    return term.start(y) if has_start(term) else y
+    """Return the state from which the term starts, `y` by default."""
+    return term.start(y) if satisfies(term, Starting) else y
 
 
 class Aligned(Term, Protocol):
@@ -185,18 +146,13 @@ class Aligned(Term, Protocol):
         """Return the same term with its fields in state layout, for a state given with `shape`."""
 
 
-def has_fields(term: Term) -> TypeGuard[Aligned]:
-    """Return whether the term carries fields of the shape of the state."""
-    return hasattr(term, "aligned")
-
-
 def aligned_to(term: Term, channel_axis: int | None, shape: tuple[int, ...]) -> Term:
-    """Return the term with the fields that it may carry in state layout."""
-    return term.aligned(channel_axis, shape) if has_fields(term) else term
+    """Return the term with its fields, if any, in state layout."""
+    return term.aligned(channel_axis, shape) if satisfies(term, Aligned) else term
 
 
 def boundary_of(term: Term) -> str:
-    """Return the boundary of the term, "neumann" if it does not say."""
+    """Return the boundary of the term, "neumann" by default."""
     return getattr(term, "boundary", "neumann")
 
 
@@ -209,7 +165,7 @@ class Step(Protocol):
     """One integrator: the state at `t1` from the state `y` at `t0`.
 
     It may also be `Drawing`, and have an attribute ``stable_multiple``: how many times the term's ``stable_dt`` it may
-    span, infinity for an unconditionally stable one, by default 1.
+    span, by default 1; infinity for an unconditionally stable step.
     """
 
     def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
@@ -225,24 +181,19 @@ class Drawing(Step, Protocol):
     """A step that draws random numbers."""
 
     def for_frames(self) -> Callable[[int], Step]:
-        """Return the function from the number of a frame to the step with random numbers of its own."""
-
-
-def is_drawing(step: Step) -> TypeGuard[Drawing]:
-    """Return whether the step draws random numbers."""
-    return hasattr(step, "for_frames")
+        """Return the function from the number of a frame to a step with its own random numbers."""
 
 
 def for_frames(step: Step) -> Callable[[int], Step]:
-    """Return the function from the number of a frame to its step: `step` for all, if it draws nothing."""
-    return step.for_frames() if is_drawing(step) else lambda number: step
+    """Return the function from the number of a frame to its step; all share a step that draws nothing."""
+    return step.for_frames() if satisfies(step, Drawing) else lambda number: step
 
 
 class Denoiser(Protocol):
     """A learned or classical estimate of the clean picture behind ``y = clean + sigma * noise``.
 
     It may also have the methods of `Along` and `WithFraction`, and an attribute ``sees_several``: True for one without
-    ``along`` that makes use of several frames at once.
+    ``along`` that uses several frames at once.
     """
 
     def __call__(self, y: Array, sigma: float) -> Array:
@@ -256,11 +207,6 @@ class Along(Denoiser, Protocol):
         """Yield the estimate of every frame (H, W, C) of a stream, in order."""
 
 
-def has_along(denoiser: Denoiser) -> TypeGuard[Along]:
-    """Return whether the denoiser runs along a stream."""
-    return hasattr(denoiser, "along")
-
-
 class WithFraction(Denoiser, Protocol):
     """A denoiser with a learned variance, for `ancestral`."""
 
@@ -268,25 +214,20 @@ class WithFraction(Denoiser, Protocol):
         """Return the estimate, and where the variance lies between the smallest, 0, and the largest, 1."""
 
 
-def has_fraction(denoiser: Denoiser) -> TypeGuard[WithFraction]:
-    """Return whether the denoiser has a learned variance."""
-    return hasattr(denoiser, "with_fraction")
-
-
 def sees_several(denoiser: object) -> bool:
-    """Return whether a denoiser, or the model that it is made of, makes use of several frames at once."""
+    """Return whether a denoiser, or its model, uses several frames at once."""
     return bool(getattr(denoiser, "sees_several", False))
 
 
 class Filter(Protocol):
-    """A callable from an iterable of frames to an iterator of frames; it holds only its window."""
+    """A callable from an iterable of frames to an iterator of frames, which holds only its window."""
 
     def __call__(self, video: Any, /) -> Any:
         """Return the filtered frames."""
 
 
 class Video(Protocol):
-    """A source of frames plus what a writer must keep."""
+    """A source of frames, with the properties that a writer must keep."""
 
     size: tuple[int, int]
     dtype: np.dtype[Any]

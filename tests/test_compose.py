@@ -143,7 +143,7 @@ def test_masks_and_colour(rng):
     [
         (lambda y: pv.Sum(), "at least one term"),
         (lambda y: pv.Fidelity(y, 0.0), "weight is 0.0"),
-        (lambda y: pv.Fidelity(y, np.zeros((4, 5))), "somewhere positive"),
+        (lambda y: pv.Fidelity(y, np.zeros((4, 5))), "not 0 everywhere"),
         (lambda y: pv.Fidelity(y, np.full((4, 5), np.nan)), "weight must be finite"),
         (lambda y: pv.Fidelity(y * np.nan), "data hold NaN"),
         (lambda y: pv.Source(y * np.nan), "the source holds NaN"),
@@ -159,7 +159,7 @@ def test_masks_and_colour(rng):
         (lambda y: pv.PeronaMalik(1.0, temporal_kappa=0.0), "temporal_kappa is 0"),
         (
             lambda y: pv.evolve(pv.PeronaMalik(1.0, temporal_kappa=1.0), y, [0, 0.1]),
-            "temporal_kappa is for grids of 3 axes",
+            "temporal_kappa needs a grid of 3 axes",
         ),
     ],
 )

@@ -128,7 +128,7 @@ def test_single_precision_agrees_with_double(rng):
         (lambda: Shock(smoothing=-1.0), "smoothing is -1.0"),
         (lambda: Shock(integration=float("nan")), "integration is nan"),
         (lambda: Shock(spacing=0), "spacing is 0"),
-        (lambda: Shock().rate(0.0, np.zeros((1, 5))), "Shock has directions only on grids of 2 or 3 axes"),
+        (lambda: Shock().rate(0.0, np.zeros((1, 5))), "Shock needs a grid of 2 or 3 axes"),
     ],
 )
 def test_bad_parameters_are_named(make, message):

@@ -419,7 +419,7 @@ def test_a_constant_stays_and_nan_stays_nan(term, dtype):
         (lambda: CoherenceEnhancing(1, boundary="open"), "boundary is 'open'"),
         (
             lambda: EdgeEnhancing(1.0).rate(0.0, np.zeros((1, 5))),
-            "EdgeEnhancing has directions only on grids of 2 or 3",
+            "EdgeEnhancing needs a grid of 2 or 3 axes",
         ),
         (lambda: CoherenceEnhancing(1.0).rate(0.0, np.zeros((1, 5))), "this one has 1"),
         (lambda: FrozenTensor.of(np.ones((2, 3, 4, 4))), r"shape \(2, 3, 4, 4\)"),

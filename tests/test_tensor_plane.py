@@ -10,7 +10,7 @@ from cases import slow
 from scipy.ndimage import gaussian_filter1d
 
 from pde_video.terms.frozen_tensor import decomposed
-from pde_video.terms.plane import half_bell, rate_in_plane
+from pde_video.terms.plane import half_gaussian, rate_in_plane
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
 
 BOUNDARIES = ("neumann", "periodic", "dirichlet")
@@ -160,7 +160,7 @@ def test_half_a_bell_is_the_kernel_of_scipy(width):
     impulse = np.zeros(101)
     impulse[50] = 1.0
     bell = gaussian_filter1d(impulse, width)[50:]
-    half = half_bell(width)
+    half = half_gaussian(width)
     np.testing.assert_allclose(half, bell[: len(half)], rtol=0, atol=1e-15)
     assert not bell[len(half) :].any()
 

@@ -13,7 +13,7 @@ import pytest
 import pde_video as pv
 from pde_video.arrays.values import Value, call_repr, times_as_code
 from pde_video.denoisers.network import FORMAT, shapes
-from pde_video.protocols import is_term
+from pde_video.protocols import Term, satisfies
 
 PUBLIC = {name: getattr(pv, name) for name in pv.__all__}
 
@@ -148,7 +148,7 @@ def result(value):
     """What the value does with a small picture."""
     y = np.random.default_rng(7).random((4, 5, 1))
     state = y[..., 0][np.newaxis]
-    if is_term(value):
+    if satisfies(value, Term):
         return value.aligned(None, (4, 5)).rate(0.5, state) if isinstance(value, AS_GIVEN) else value.rate(0.5, state)
     if isinstance(value, pv.Schedule):
         return value.abar
@@ -209,7 +209,7 @@ def test_every_public_value_is_among_them():
     classes = {name for name, thing in PUBLIC.items() if isinstance(thing, type) and issubclass(thing, Value)}
     kinds = {repr(made(code)).partition("(")[0].partition(".")[0] for code in CODES}
     assert classes <= kinds | {"Network"}
-    public_terms = {name for name, thing in PUBLIC.items() if isinstance(thing, type) and is_term(thing)}
+    public_terms = {name for name, thing in PUBLIC.items() if isinstance(thing, type) and satisfies(thing, Term)}
     assert public_terms - {"Term", "Video"} <= classes
 
 

@@ -1,9 +1,9 @@
-"""Grids as the kernels want them: always three axes, and what a boundary and a spacing mean on them."""
+"""Grids as the kernels expect them: always three axes; spacing and boundary."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,7 +14,10 @@ from pde_video.protocols import Array
 BOUNDARIES = ("neumann", "periodic", "dirichlet")  # In the order of the codes in kernels.diffusion.
 
 
-def as_spacing(spacing: float | Sequence[float]) -> float | tuple[float, ...]:
+Spacing: TypeAlias = float | Sequence[float]  # One for all axes, or one for each.
+
+
+def as_spacing(spacing: Spacing) -> float | tuple[float, ...]:
     """Return `spacing` checked and frozen: a float, or a tuple of one per axis."""
     if isinstance(spacing, str):
         raise ParameterError(f"spacing is {spacing!r}; it must be a number, or one for each axis")
@@ -27,16 +30,16 @@ def as_spacing(spacing: float | Sequence[float]) -> float | tuple[float, ...]:
     return float(spacing)
 
 
-def inverse_squares(spacing: float | tuple[float, ...], ndim: int) -> tuple[float, ...]:
+def inverse_squares(spacing: Spacing, ndim: int) -> tuple[float, ...]:
     """Return 1/h² for each of `ndim` axes."""
-    per_axis = spacing if isinstance(spacing, tuple) else (spacing,) * ndim
+    per_axis = tuple(spacing) if isinstance(spacing, Sequence) else (spacing,) * ndim
     if len(per_axis) != ndim:
         raise ParameterError(f"spacing has {len(per_axis)} values {per_axis}, but the grid has {ndim} axes")
     return tuple(1.0 / h**2 for h in per_axis)
 
 
-def stable_euler_step(spacing: float | tuple[float, ...], ndim: int, largest_conductance: float) -> float:
-    """Return 1 / (2 Σ_axes g/h²), the one bound on explicit Euler steps of a diffusion with conductance ≤ g."""
+def stable_euler_step(spacing: Spacing, ndim: int, largest_conductance: float) -> float:
+    """Return 1 / (2 Σ_axes g/h²), the bound on explicit Euler steps of a diffusion with conductance ≤ g."""
     return 1.0 / (2.0 * largest_conductance * sum(inverse_squares(spacing, ndim)))
 
 
@@ -62,20 +65,24 @@ _RIM_MODES: dict[str, Any] = {"periodic": "wrap", "dirichlet": "constant"}
 
 
 def extended(y: Array, boundary: str) -> Array:
-    """Return the state (C, *grid) with a rim of one cell on every side: wrapped, or zero; none for no flux.
-
-    A kernel that lets nothing through the border of the extended grid then treats the state's border right.
-    """
+    """Return the state (C, *grid) with a border of one cell: wrapped or zero. No-flux states stay as they are."""
     if boundary == "neumann":
-        return y
+        return y  # No kernel lets anything through the border of its grid.
     return np.pad(y, [(0, 0)] + [(1, 1)] * (y.ndim - 1), mode=_RIM_MODES[boundary])
 
 
 def inner(y: Array, boundary: str) -> Array:
-    """Return the state without the rim that `extended` put around it."""
+    """Return the state without the border that `extended` added."""
     if boundary == "neumann":
         return y
     return np.ascontiguousarray(y[(slice(None), *(slice(1, -1),) * (y.ndim - 1))])
+
+
+def field_to_planes(field: Any, channel_axis: int | None, shape: tuple[int, ...], name: str) -> Array:
+    """Return a field in state layout, or raise ParameterError unless it has the shape of the state."""
+    if np.shape(field) != shape:
+        raise ParameterError(f"{name} has shape {np.shape(field)}, but the state has {shape}; they must agree")
+    return to_planes(np.asarray(field), channel_axis)
 
 
 def check_boundary(boundary: str) -> None:
@@ -87,18 +94,18 @@ def check_boundary(boundary: str) -> None:
 def as_volume(y: Array) -> Array:
     """Return the state (C, *grid) as a view (C, N0, N1, N2)."""
     if y.ndim > 4:
-        raise ParameterError(f"the grid has {y.ndim - 1} axes; 1, 2 and 3 can be diffused")
+        raise ParameterError(f"the grid has {y.ndim - 1} axes; it must have 1, 2 or 3")
     return y.reshape(y.shape[0], *(1,) * (4 - y.ndim), *y.shape[1:])
 
 
-def kernel_scale(spacing: float | tuple[float, ...], ndim: int, factor: float, dtype: np.dtype) -> Array:
-    """Return factor/h² for the three kernel axes, zero for the ones that the grid does not have."""
+def kernel_scale(spacing: Spacing, ndim: int, factor: float, dtype: np.dtype) -> Array:
+    """Return factor/h² for the three kernel axes, zero for axes that the grid does not have."""
     return np.array([0.0] * (3 - ndim) + [factor * s for s in inverse_squares(spacing, ndim)], dtype)
 
 
 def all_finite(values: Array) -> bool:
     """Return whether no value is infinite or NaN."""
-    # The sum shows what is not finite faster than a look at every value, unless it overflows by itself.
+    # The sum is the faster test; where it is not finite, it may have overflowed.
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(values.sum())) or bool(np.isfinite(values).all())
 
@@ -111,5 +118,5 @@ class _Alias:
 
 
 def unlocked(y: Array) -> Array:
-    """Return `y`, if it must not be written to as an array that kernels accept all the same: they only read it."""
+    """Return a read-only array as one that kernels accept, since they only read it; others as they are."""
     return y if y.flags.writeable else np.asarray(_Alias(y))

@@ -13,7 +13,7 @@ from pde_video.denoising.by_evolution import METHODS, PERIOD
 from pde_video.denoising.first_frames import WITHIN
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.filters.extent import EVERYTHING, Extent
-from pde_video.protocols import has_along
+from pde_video.protocols import Along, satisfies
 
 
 def extent(
@@ -29,7 +29,7 @@ def extent(
     **others: Any,
 ) -> Extent:
     """Return the extent of `denoise` with these options."""
-    if denoiser is not None and has_along(denoiser):
+    if denoiser is not None and satisfies(denoiser, Along):
         return EVERYTHING
     told = sigma not in (None, "auto") or not isinstance(noise, str) or noise_from is not None
     first = 0 if told else WITHIN

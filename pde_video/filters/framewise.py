@@ -14,7 +14,7 @@ from pde_video.filters.filter import FrozenFilter
 from pde_video.filters.frames import Frames
 from pde_video.integrators.loop import evolve, explicit_times
 from pde_video.integrators.steps import explicit_euler, heun
-from pde_video.protocols import Array, Step, has_reach, is_drawing
+from pde_video.protocols import Array, Drawing, Reaching, Step, satisfies
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +32,7 @@ class Framewise(FrozenFilter):
         def evolved(frame: Array, out: Array | None, step: Step = self.step) -> Array:
             return evolve(self.term, frame, self.times, step=step, channel_axis=-1, check=self.check, out=out)
 
-        if not is_drawing(self.step):
+        if not satisfies(self.step, Drawing):
             return frames.mapped(evolved, None if self.check else frames)
         step_of = self.step.for_frames()
         numbered = ((frame, step_of(number)) for number, frame in enumerate(frames))
@@ -41,10 +41,10 @@ class Framewise(FrozenFilter):
     @property
     def extent(self) -> Extent:
         """How far it looks: with explicit steps, as far as each of them does."""
-        if is_drawing(self.step):
+        if satisfies(self.step, Drawing):
             return Extent(before=None, cells=None)  # Random numbers are drawn by the number of the frame.
         evaluations = 1 if self.step is explicit_euler else 2 if self.step is heun else 0  # Of the rate in a step.
-        if not evaluations or not has_reach(self.term):
+        if not evaluations or not satisfies(self.term, Reaching):
             return Extent(cells=None)
         steps = len(explicit_times(self.term, self.times, 2)) - 1
         return Extent(cells=evaluations * steps * self.term.reach(2))

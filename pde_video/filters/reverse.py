@@ -20,14 +20,15 @@ from pde_video.filters.filter import FrozenFilter
 from pde_video.filters.frames import Frames
 from pde_video.integrators.loop import check_finite, evolve
 from pde_video.protocols import (
+    Along,
     Array,
     Denoiser,
+    Drawing,
     Step,
     for_frames,
-    has_along,
     has_name,
-    is_drawing,
     name_of,
+    satisfies,
     sees_several,
 )
 from pde_video.reverse_process.hooks import Hook
@@ -54,7 +55,7 @@ class ReverseProcess(FrozenFilter):
             with naming(f"frame {number}"):
                 return evolve(term, frame, self.levels, step=own, channel_axis=-1, out=out)
 
-        if not has_along(self.denoiser):
+        if not satisfies(self.denoiser, Along):
             return frames.mapped(lowered, ((number, frame, of_frame(number)) for number, frame in enumerate(frames)))
         level: Iterable[tuple[Array, Step]] = ((frame, of_frame(number)) for number, frame in enumerate(frames))
         for t0, t1 in pairwise(self.levels):
@@ -64,9 +65,9 @@ class ReverseProcess(FrozenFilter):
     @property
     def extent(self) -> Extent:
         """How far it looks: nothing is known of a denoiser that sees other frames, or of a step that draws."""
-        if has_along(self.denoiser):
+        if satisfies(self.denoiser, Along):
             return EVERYTHING
-        return Extent(before=None if is_drawing(self.step) else 0, cells=None)
+        return Extent(before=None if satisfies(self.step, Drawing) else 0, cells=None)
 
     def __repr__(self) -> str:
         options: dict[str, Any] = {} if self.step is posterior_mean else {"step": self.step}
@@ -123,7 +124,7 @@ def reverse(
         raise ParameterError(f"times are {times!r}; they must be at least two finite noise levels, each below the last")
     if levels[-1] < 0:
         raise ParameterError(f"the last noise level is {levels[-1]:g}; it must be 0 or positive")
-    alone = not has_along(denoiser)
+    alone = not satisfies(denoiser, Along)
     if alone and sees_several(denoiser):
         raise ParameterError(
             f"{name_of(denoiser)} sees several frames at once, and a stream comes frame by frame; say how many: "

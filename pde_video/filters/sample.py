@@ -20,7 +20,7 @@ from pde_video.filters.frames import Frames
 from pde_video.filters.reverse import reverse
 from pde_video.filters.synthetic_noise import gaussian_noise
 from pde_video.integrators.loop import evolve
-from pde_video.protocols import Array, Denoiser, Step, is_drawing
+from pde_video.protocols import Array, Denoiser, Drawing, Step, satisfies
 from pde_video.reverse_process.hooks import Hook
 from pde_video.reverse_process.levels import ddpm, range_width
 from pde_video.reverse_process.reverse_term import Reverse
@@ -111,7 +111,7 @@ def sample(
     term, start = Reverse(denoiser, tuple(hooks)), zero + np.float32(times[0]) * z
     if math.isinf(times[0]):  # Zero terminal SNR: there the state is the noise alone, in units of the noise.
         estimate = from_planes(term.estimate(math.inf, to_planes(z, -1)), -1)
-        if is_drawing(step):  # A step that draws forgets noise that was infinite.
+        if satisfies(step, Drawing):  # A step that draws forgets noise that was infinite.
             z = generator.standard_normal(shape, np.float32)
         times = times[1:]
         start = estimate + np.float32(times[0]) * z

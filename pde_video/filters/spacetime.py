@@ -18,7 +18,7 @@ from pde_video.filters.filter import FrozenFilter
 from pde_video.filters.frames import Frames
 from pde_video.filters.framewise import frozen_times
 from pde_video.integrators.loop import evolve, explicit_times
-from pde_video.protocols import Array, Term, boundary_of, has_reach
+from pde_video.protocols import Array, Reaching, Term, boundary_of, satisfies
 
 _BLOCK = 8  # Frames that a level hands on at a time; the frames around them are computed again.
 
@@ -102,7 +102,7 @@ def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -
     >>> bool((pv.spacetime(heat, times, cuts=[])(video) == pv.evolve(heat, video, times)).all())
     True
     """
-    if not has_reach(term):
+    if not satisfies(term, Reaching):
         raise ParameterError(f"{term} does not say how far it looks: it needs reach(ndim) to be run along a stream")
     boundary = boundary_of(term)
     if boundary != "neumann":

@@ -13,7 +13,7 @@ import numpy as np
 
 from pde_video.errors import ParameterError
 from pde_video.integrators.steps import freeze
-from pde_video.protocols import Array, is_stable
+from pde_video.protocols import Array, Stable, satisfies
 
 _MOST = 10_000  # Inner steps of a cycle; for longer cycles rounding and the search for the order outweigh the gain.
 
@@ -159,7 +159,7 @@ for _step in (fed, fsi, rkl2):
 
 def _cycle(term: Any, linear: Any, t0: float, t1: float, y: Array, reach: Any) -> tuple[int, float, float]:
     """Return the least n with reach(n) · τ_max ≥ |t1 − t0|, τ = |t1 − t0| / reach(n), and the direction of time."""
-    if not is_stable(linear):
+    if not satisfies(linear, Stable):
         raise TypeError(f"{type(term).__name__} has no stable_dt(ndim), which cycles need to choose their inner steps")
     largest = linear.stable_dt(y.ndim - 1)
     # Both reaches grow at least as n²/4, so the search starts just below the root. The slack absorbs a quotient that

@@ -15,14 +15,15 @@ from pde_video.errors import DtypeError, InputError, ParameterError, UnstableSte
 from pde_video.integrators.steps import explicit_euler
 from pde_video.protocols import (
     Array,
+    Stable,
     Step,
     Term,
     aligned_to,
     bound_of,
     is_fusible,
-    is_stable,
     multiple_of,
     name_of,
+    satisfies,
     start_of,
 )
 
@@ -275,7 +276,7 @@ def _as_times(times: Any, largest: float) -> list[float]:
 
 
 def _refuse_unstable(term: Any, step: Any, grid: list[float], largest: float) -> None:
-    if is_stable(term) and len(grid) > 1 and grid[1] < grid[0]:
+    if satisfies(term, Stable) and len(grid) > 1 and grid[1] < grid[0]:
         raise UnstableStepError(
             f"times decrease from {grid[0]:g} to {grid[-1]:g}: {term} cannot be run backwards, since "
             "noise would grow without bound; give increasing times, or check=False to run it anyway"

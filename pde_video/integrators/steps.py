@@ -8,12 +8,13 @@ from typing import Any
 
 from pde_video.protocols import (
     Array,
+    AxisSolvable,
+    Solvable,
+    Splittable,
     Term,
     frozen_at,
-    is_axis_solvable,
     is_linear,
-    is_solvable,
-    is_splittable,
+    satisfies,
     undefined_at,
 )
 
@@ -29,7 +30,7 @@ def freeze(term: Term, t: float, y: Array) -> Term:
 
 
 def _solver(term: Term) -> Callable[[float, Array, float], Array]:
-    if not is_solvable(term):
+    if not satisfies(term, Solvable):
         raise TypeError(
             f"{type(term).__name__} has no solve(t, y, dt), which this step needs; use explicit_euler or heun"
         )
@@ -207,9 +208,9 @@ def aos(term: Any, t0: float, t1: float, y: Array) -> Array:
     """
     linear, d = freeze(term, t0, y), y.ndim - 1
     dt = d * (t1 - t0)
-    if is_splittable(linear):
+    if satisfies(linear, Splittable):
         return linear.solve_axes(t0, y, dt)
-    if not is_axis_solvable(linear):
+    if not satisfies(linear, AxisSolvable):
         raise TypeError(f"{type(term).__name__} cannot be solved along one axis, which aos needs; use implicit_euler")
     total = linear.solve_axis(t0, y, dt, 0)
     for axis in range(1, d):

@@ -6,14 +6,14 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, Self, TypeGuard
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
 from pde_video.arrays.values import Value
 from pde_video.checks import check_whole
 from pde_video.errors import ParameterError
-from pde_video.protocols import Array
+from pde_video.protocols import Array, satisfies
 
 
 class Normals(Protocol):
@@ -21,10 +21,6 @@ class Normals(Protocol):
 
     def standard_normal(self, size: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Return an array of normal random numbers."""
-
-
-def _draws_normals(rng: object) -> TypeGuard[Normals]:
-    return hasattr(rng, "standard_normal")
 
 
 def _generator(seed: int, *key: int) -> np.random.Generator:
@@ -40,9 +36,9 @@ class Random(Value, ABC):
     _noise: Normals
 
     def __post_init__(self) -> None:
-        if not _draws_normals(self.rng):
+        if not satisfies(self.rng, Normals):
             check_whole(0, rng=self.rng)
-        object.__setattr__(self, "_noise", self.rng if _draws_normals(self.rng) else _generator(self.rng, self.key))
+        object.__setattr__(self, "_noise", self.rng if satisfies(self.rng, Normals) else _generator(self.rng, self.key))
 
     @abstractmethod
     def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
@@ -50,7 +46,7 @@ class Random(Value, ABC):
 
     def for_frames(self) -> Callable[[int], Self]:
         """Return the function from the number of a frame to this step with a generator of its own."""
-        if not _draws_normals(self.rng):
+        if not satisfies(self.rng, Normals):
             seed = int(self.rng)
         elif isinstance(self.rng, np.random.Generator):
             seed = int(self.rng.integers(2**63))  # From here on the frames do not depend on each other.

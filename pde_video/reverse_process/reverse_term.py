@@ -9,7 +9,7 @@ from typing import ClassVar
 from pde_video.arrays.grid import from_planes, to_planes
 from pde_video.arrays.values import Value
 from pde_video.errors import InputError, ParameterError
-from pde_video.protocols import Array, Denoiser, has_fraction
+from pde_video.protocols import Array, Denoiser, WithFraction, satisfies
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,7 +68,7 @@ class Reverse(Value):
     def rate_and_fraction(self, t: float, y: Array) -> tuple[Array, Array]:
         """Return the rate, and where a learned variance lies between the small, 0, and the large one, 1."""
         learned = self.denoiser
-        if not has_fraction(learned):
+        if not satisfies(learned, WithFraction):
             raise TypeError(
                 f"{self.denoiser} has no with_fraction(y, sigma), which a learned variance needs; take small or large"
             )

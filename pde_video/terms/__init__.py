@@ -1,1 +1,1 @@
-"""The equations: one a file, each with its rate, its stable step and its solve side by side."""
+"""The equations, one per file, each with its rate, its stable step and its solve."""

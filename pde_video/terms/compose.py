@@ -1,4 +1,4 @@
-"""Terms made of terms, and the two that only make sense beside others: a source and a pull towards data."""
+"""Sums and masked terms, and the two terms that only make sense in a sum: a source and a pull towards data."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pde_video.arrays.grid import to_planes
+from pde_video.arrays.grid import field_to_planes
 from pde_video.arrays.values import Call, Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import (
     Array,
+    Freezable,
     Term,
     aligned_to,
     bound_of,
     diagonal_of,
     frozen_at,
-    is_freezable,
     is_linear,
+    satisfies,
     start_of,
 )
 from pde_video.solvers.implicit import conjugate_gradients
@@ -32,18 +33,13 @@ class Sum(Value):
 
     dy/dt = rate₁(t, y) + rate₂(t, y) + ...
 
-    The stable step is 1 / Σ (1 / stable_dtᵢ). An implicit step solves the sum of what the parts freeze to, by conjugate
-    gradients, so every part must be symmetric: diffusions, `Fidelity` and `Source` are.
+    The stable step is 1 / Σ (1 / stable_dtᵢ). An implicit step freezes the terms and solves their sum by conjugate
+    gradients, so every term must be symmetric: diffusions, `Fidelity` and `Source` are.
 
     Parameters
     ----------
     *terms : Term
         At least one.
-
-    Raises
-    ------
-    ParameterError
-        If there is no term.
 
     Examples
     --------
@@ -81,22 +77,22 @@ class Sum(Value):
         return Sum(*(aligned_to(term, channel_axis, shape) for term in self.terms))
 
     def frozen(self, t: float, y: Array) -> Sum:
-        """Return the sum of what its terms freeze to."""
+        """Return the sum of the frozen terms."""
         return Sum(*(frozen_at(term, t, y) for term in self.terms))
 
     def start(self, y: Array) -> Array:
-        """Return the state to start from, where a term has a say in it."""
+        """Return the state from which the terms start."""
         for term in self.terms:
             y = start_of(term, y)
         return y
 
     @property
     def linear(self) -> bool:
-        """Whether all its terms are."""
+        """Whether all terms are linear."""
         return all(is_linear(term) for term in self.terms)
 
     def diagonal(self, y: Array) -> Array:
-        """Return the diagonal of the operator, negated, as far as the terms know theirs."""
+        """Return the sum of the diagonals that are known, negated."""
         return sum((diagonal_of(term, y) for term in self.terms), np.zeros((1,) * y.ndim))
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
@@ -116,12 +112,7 @@ class Source(Value):
     Parameters
     ----------
     f : ndarray, or callable t -> ndarray
-        Of the shape of the state that is evolved.
-
-    Raises
-    ------
-    ParameterError
-        If f is not finite, or has another shape than the state.
+        Finite, of the shape of the state.
 
     Examples
     --------
@@ -140,9 +131,9 @@ class Source(Value):
 
     def rate(self, t: float, y: Array) -> Array:
         """Return f(t)."""
-        field = np.asarray(self.f(t) if callable(self.f) else self.f)
+        field = self.f(t) if callable(self.f) else self.f
         if self.shape is not None:
-            field = _planes_like(field, self.channel_axis, self.shape, "the source")
+            field = field_to_planes(field, self.channel_axis, self.shape, "the source")
         return np.broadcast_to(field, y.shape).astype(y.dtype)
 
     def stable_dt(self, ndim: int) -> float:
@@ -150,7 +141,7 @@ class Source(Value):
         return math.inf
 
     def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Source:
-        """Return this term with f in state layout, for a state given with `shape`."""
+        """Return this term with f in state layout."""
         return Source(self.f, channel_axis, shape)
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
@@ -167,14 +158,9 @@ class Fidelity(Value):
     Parameters
     ----------
     data : ndarray
-        Of the shape of the state that is evolved.
+        Finite, of the shape of the state.
     weight : float or ndarray
         w > 0, per unit of time; or a field ≥ 0 of the shape of the state, not all zero.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter is out of range or of another shape than the state.
 
     References
     ----------
@@ -194,7 +180,7 @@ class Fidelity(Value):
         if np.ndim(self.weight) == 0:
             check_positive(weight=self.weight)  # type: ignore[arg-type]
         elif not np.isfinite(self.weight).all() or np.min(self.weight) < 0 or np.max(self.weight) == 0:
-            raise ParameterError("weight must be finite, nowhere negative and somewhere positive")
+            raise ParameterError("weight must be finite and ≥ 0, and not 0 everywhere")
         if not np.isfinite(self.data).all():
             raise ParameterError("data hold NaN or infinite values; give them weight 0 and any finite value instead")
 
@@ -207,11 +193,10 @@ class Fidelity(Value):
         return 2.0 / float(np.max(self.weight))
 
     def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Fidelity:
-        """Return this term with its fields in state layout, for a state given with `shape`."""
-        data = _planes_like(np.asarray(self.data), channel_axis, shape, "data")
-        weight = self.weight
+        """Return this term with its fields in state layout."""
+        data, weight = field_to_planes(self.data, channel_axis, shape, "data"), self.weight
         if np.ndim(weight):
-            weight = _planes_like(np.asarray(weight), channel_axis, shape, "weight")
+            weight = field_to_planes(weight, channel_axis, shape, "weight")
         return replace(self, data=data, weight=weight)
 
     def diagonal(self, y: Array) -> Array:
@@ -226,24 +211,19 @@ class Fidelity(Value):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Masked(Value):
-    """A term that acts only where values are not known: inpainting.
+    """A term that acts only where values are unknown: inpainting.
 
-    dy/dt = rate(t, y) where the mask is true; elsewhere y keeps the known `values`, which the term sees.
+    dy/dt = rate(t, y) where the mask is true; elsewhere y has the known `values`, from which the term fills the gaps.
 
     Parameters
     ----------
     term : Term
-        What fills the gaps.
+        The term that fills the gaps.
     mask : ndarray of bool
-        True where values are to be filled, on the grid of the state (without its channel axis). Neither all true
-        (nothing would hold the solution) nor all false.
+        True where values are to be filled, on the grid of the state (without its channel axis); neither all true nor
+        all false.
     values : ndarray
-        Of the shape of the state; only what lies outside the mask is used, and the evolution starts from it there.
-
-    Raises
-    ------
-    ParameterError
-        If mask or values do not fit, or values are not finite outside the mask.
+        Of the shape of the state, finite outside the mask; values inside it are ignored.
 
     References
     ----------
@@ -273,45 +253,41 @@ class Masked(Value):
 
     def rate(self, t: float, y: Array) -> Array:
         """Return the term's rate inside the mask and zero outside."""
-        seen = np.where(self.mask, y, self.values).astype(y.dtype)
-        return np.where(self.mask, self.term.rate(t, seen), y.dtype.type(0))
+        return np.where(self.mask, self.term.rate(t, self.start(y)), y.dtype.type(0))
 
     def start(self, y: Array) -> Array:
-        """Return the state to start from: `y` inside the mask, the known values outside."""
+        """Return `y` inside the mask, the known values outside."""
         return np.where(self.mask, y, self.values).astype(y.dtype)
 
     @property
     def linear(self) -> bool:
-        """Whether the term is."""
+        """Whether the term is linear."""
         return is_linear(self.term)
 
     def stable_dt(self, ndim: int) -> float:
-        """Return that of the term."""
+        """Return the stable step of the term."""
         return bound_of(self.term, ndim)
 
     def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Masked:
-        """Return this term with its fields in state layout, for a state given with `shape`."""
+        """Return this term with its fields in state layout."""
         grid = list(shape)
         if channel_axis is not None:
             del grid[channel_axis]
         if self.mask.shape != tuple(grid):
             raise ParameterError(f"mask has shape {self.mask.shape}, but the grid of the state is {tuple(grid)}")
-        values = _planes_like(np.asarray(self.values), channel_axis, shape, "values")
+        values = field_to_planes(self.values, channel_axis, shape, "values")
         mask = self.mask[np.newaxis]
         if not np.isfinite(np.where(mask, 0, values)).all():
             raise ParameterError("values are not finite outside the mask; add those places to the mask")
         return Masked(aligned_to(self.term, channel_axis, shape), mask, np.where(mask, 0, values))
 
     def frozen(self, t: float, y: Array) -> Masked:
-        """Return this term with what its term freezes to."""
-        if not is_freezable(self.term):
-            return self
-        seen = np.where(self.mask, y, self.values).astype(y.dtype)
-        return replace(self, term=self.term.frozen(t, seen))
+        """Return this term with its term frozen."""
+        return replace(self, term=self.term.frozen(t, self.start(y))) if satisfies(self.term, Freezable) else self
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
         """Return z with z − dt·rate(z) = y inside the mask, for a term that is affine in y, by conjugate gradients."""
-        # Known values in double precision: the operator below must be linear to the precision of the solver.
+        # In double precision, since the operator must be linear to the tolerance of the solver.
         inside, known = self.mask, np.where(self.mask, 0.0, self.values).astype(np.float64)
         offset = self.term.rate(t + dt, known)
 
@@ -322,9 +298,3 @@ class Masked(Value):
         rhs = np.where(inside, y + dt * offset, 0.0)
         z = conjugate_gradients(operator, np.where(inside, diagonal, 1.0), rhs)
         return np.where(inside, z, y).astype(y.dtype)
-
-
-def _planes_like(field: Array, channel_axis: int | None, shape: tuple[int, ...], name: str) -> Array:
-    if field.shape != shape:
-        raise ParameterError(f"{name} has shape {field.shape}, but the state has {shape}; they must agree")
-    return to_planes(field, channel_axis)

@@ -1,4 +1,4 @@
-"""The inter-frame update as an equation."""
+"""The difference of two frames as an equation."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from dataclasses import KW_ONLY, dataclass, replace
 
 import numpy as np
 
-from pde_video.arrays.grid import to_planes
+from pde_video.arrays.grid import field_to_planes
 from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
-from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 
 
@@ -18,19 +17,14 @@ class FrameDifference(Value):
     """Motion away from the previous frame (α > 0), or towards it (α < 0).
 
     dy/dt = y − previous, so that one explicit Euler step from 0 to α gives exactly F1 + α (F1 − F2).
-    With `kappa`: dy/dt = exp(−|y − previous|²/κ²) (y − previous), which leaves alone what has changed by more.
+    With `kappa`: dy/dt = exp(−|y − previous|²/κ²) (y − previous), which spares larger changes.
 
     Parameters
     ----------
     previous : ndarray
-        The frame F2, of the shape of the state that is evolved.
+        The frame F2, of the shape of the state.
     kappa : float, optional
-        κ > 0, the change that counts as motion, in units of the data. Channels share one: their squares are added.
-
-    Raises
-    ------
-    ParameterError
-        If `kappa` is out of range, or the state has another shape than `previous`.
+        κ > 0, the change that counts as motion, in units of the data. Squared differences are summed over channels.
 
     References
     ----------
@@ -61,8 +55,5 @@ class FrameDifference(Value):
         return np.exp(s2 * (-1.0 / self.kappa**2)) * difference
 
     def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> FrameDifference:
-        """Return this term with `previous` in state layout, for a state given with `shape`."""
-        previous = np.asarray(self.previous)
-        if previous.shape != shape:
-            raise ParameterError(f"previous has shape {previous.shape}, but the state has {shape}; they must agree")
-        return replace(self, previous=to_planes(previous, channel_axis))
+        """Return this term with `previous` in state layout."""
+        return replace(self, previous=field_to_planes(self.previous, channel_axis, shape, "previous"))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pde_video.arrays.grid import BOUNDARIES, as_spacing, as_volume, check_boundary, inverse_squares
+from pde_video.arrays.grid import BOUNDARIES, Spacing, as_spacing, as_volume, check_boundary, inverse_squares
 from pde_video.arrays.values import Value
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
@@ -17,29 +16,24 @@ from pde_video.solvers.implicit import conjugate_gradients
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FrozenTensor(Value):
-    """Linear diffusion by a tensor field that stays what it is.
+    """Linear diffusion with a given tensor field.
 
     ∂u/∂t = div(D ∇u) ≈ Σ_n ½ [(ρ_n(x) + ρ_n(x + e_n)) (u(x + e_n) − u(x)) + the same at −e_n], with
     D_ab / (h_a h_b) = Σ_n ρ_n e_n e_nᵀ: non-negative weights ρ_n on integer offsets e_n, three in the plane and six in
-    space. The operator is symmetric, keeps the mean unless the boundary is Dirichlet's, and has no negative weight, so
-    that no step within the bound leaves the range of the picture, however long and thin D is.
+    space. The operator is symmetric and keeps the mean, unless the boundary is Dirichlet's. As no weight is negative,
+    no step within the bound leaves the range of the picture, whatever the anisotropy of D.
 
     The weights of a pixel are scaled down where its sum of weights, or that of a pixel it is paired with, would exceed
-    2 max(tr D/h²). This never happens where D is constant; it takes a D that turns within the reach of its offsets.
+    2 max(tr D/h²). This happens only where D turns within the reach of its offsets.
 
     Parameters
     ----------
     weights : ndarray, shape (3 or 6, N0, N1, N2)
-        ρ_n ≥ 0, on the grid with leading axes of length 1 until it has three.
+        ρ_n ≥ 0; N0 is 1 in the plane.
     offsets : ndarray of int32, shape (3 or 6, 3, N0, N1, N2)
         e_n, in pixels.
     boundary : {"neumann", "periodic", "dirichlet"}
-        What becomes of pairs that leave the grid: dropped, wrapped, or paired with zero.
-
-    Raises
-    ------
-    ParameterError
-        If the shapes do not fit, a weight is negative, or the boundary is unknown.
+        Pairs that leave the grid are dropped, wrapped, or paired with zero.
 
     References
     ----------
@@ -73,7 +67,7 @@ class FrozenTensor(Value):
             raise ParameterError(f"the smallest weight is {self.weights.min()}; weights must not be negative")
 
     @classmethod
-    def of(cls, tensor: Array, *, spacing: float | Sequence[float] = 1.0, boundary: str = "neumann") -> FrozenTensor:
+    def of(cls, tensor: Array, *, spacing: Spacing = 1.0, boundary: str = "neumann") -> FrozenTensor:
         """Return the diffusion by `tensor` (axes, axes, *grid), symmetric and positive definite at every pixel."""
         check_boundary(boundary)
         tensor = np.asarray(tensor)
@@ -91,8 +85,9 @@ class FrozenTensor(Value):
                 "1e-12 of the largest"
             )
         entries = np.stack([tensor[a, b] for a in range(axes) for b in range(a, axes)]).astype(np.float64)
-        trace = sum(tensor[a, a] * s for a, s in enumerate(inverse_squares(as_spacing(spacing), axes)))
-        return decomposed(entries, as_spacing(spacing), boundary, 2.0 * float(np.max(trace)), tensor.dtype)
+        spacing = as_spacing(spacing)
+        trace = sum(tensor[a, a] * s for a, s in enumerate(inverse_squares(spacing, axes)))
+        return decomposed(entries, spacing, boundary, 2.0 * float(np.max(trace)), tensor.dtype)
 
     def rate(self, t: float, y: Array) -> Array:
         """Return div(D ∇y) for the state `y` (C, *grid): linear in `y`."""
@@ -106,16 +101,16 @@ class FrozenTensor(Value):
         return out
 
     def stable_dt(self, ndim: int) -> float:
-        """Return 1 / max over pixels of the sum of their weights: up to it, a step is a mean of pixels."""
+        """Return 1 / max over pixels of the sum of weights: up to it, a step is a mean of pixels."""
         largest = float(_totals(self.weights, self.offsets, self.boundary).max())
         return 1.0 / largest if largest > 0 else math.inf
 
     def frozen(self, t: float, y: Array) -> FrozenTensor:
-        """Return the term itself: it stands still already."""
+        """Return the term itself."""
         return self
 
     def diagonal(self, y: Array) -> Array:
-        """Return the diagonal of the operator, negated, for a state like `y`: shape (1, *grid)."""
+        """Return the diagonal of the operator, negated: shape (1, *grid)."""
         return _totals(self.weights, self.offsets, self.boundary).reshape(1, *y.shape[1:])
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
@@ -132,10 +127,8 @@ def _totals(weights: Array, offsets: Array, boundary: str) -> Array:
     return out
 
 
-def decomposed(
-    entries: Array, spacing: float | tuple[float, ...], boundary: str, cap: float, dtype: np.dtype
-) -> FrozenTensor:
-    """Decompose the field with the entries a ≤ b (n, *grid), no pixel's weights adding up to more than `cap`."""
+def decomposed(entries: Array, spacing: Spacing, boundary: str, cap: float, dtype: np.dtype) -> FrozenTensor:
+    """Return the diffusion by the tensor with entries a ≤ b (n, *grid); `cap` bounds the weights of a pixel."""
     from pde_video.kernels.anisotropic import limit, selling2, selling3
 
     axes = entries.ndim - 1

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from pde_video.arrays.grid import (
     BOUNDARIES,
+    Spacing,
     as_spacing,
     as_volume,
     check_boundary,
@@ -26,10 +27,10 @@ from pde_video.solvers.implicit import mean_over_axes, spectral_solve, tridiagon
 
 
 def narrowly_smoothed(y: Array, width: float, boundary: str) -> Array:
-    """Return the state under a bell of standard deviation `width` in pixels, made by few heat steps.
+    """Return the state blurred by a Gaussian of standard deviation `width` in pixels, by few heat steps.
 
-    A bell of variance σ² is the heat equation at t = σ²/2. At half the stable step the highest frequency is damped
-    without changing sign.
+    The Gaussian of variance σ² is the heat equation at t = σ²/2. Steps of half the stable one damp the highest
+    frequency without changing its sign.
     """
     heat, steps = Heat(boundary=boundary), smoothing_steps(width, y.ndim - 1)
     for _ in range(steps):
@@ -38,7 +39,7 @@ def narrowly_smoothed(y: Array, width: float, boundary: str) -> Array:
 
 
 def smoothing_steps(width: float, ndim: int) -> int:
-    """Return how many steps `narrowly_smoothed` takes, each of which reaches one cell further."""
+    """Return the number of steps of `narrowly_smoothed`, each of which reaches one cell further."""
     return math.ceil(width**2 / Heat().stable_dt(ndim))
 
 
@@ -46,7 +47,7 @@ def smoothing_steps(width: float, ndim: int) -> int:
 class Heat(Value):
     """Linear diffusion in 1, 2 or 3 dimensions.
 
-    ∂I/∂t = D ∇²I, with ∇² ≈ Σ_axis (I₋ − 2I + I₊) / h². After a time t an impulse is a bell of variance 2Dt per axis.
+    ∂I/∂t = D ∇²I, with ∇² ≈ Σ_axis (I₋ − 2I + I₊) / h². After a time t it is a Gaussian blur of variance 2Dt per axis.
 
     Parameters
     ----------
@@ -55,12 +56,7 @@ class Heat(Value):
     spacing : float or sequence of float
         Grid spacing h > 0, one for all axes or one for each.
     boundary : {"neumann", "periodic", "dirichlet"}
-        No flux through the border (the mean is kept), a torus, or zero just outside.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter is out of range.
+        No flux through the border (the mean is kept), periodic, or zero just outside.
 
     References
     ----------
@@ -78,7 +74,7 @@ class Heat(Value):
 
     diffusivity: float = 1.0
     _: KW_ONLY
-    spacing: float | Sequence[float] = 1.0
+    spacing: Spacing = 1.0
     boundary: str = "neumann"
 
     def __post_init__(self) -> None:
@@ -91,29 +87,29 @@ class Heat(Value):
         from pde_video.kernels.diffusion import laplacian
 
         out = np.empty_like(y)
-        scale = kernel_scale(self.spacing, y.ndim - 1, self.diffusivity, y.dtype)  # type: ignore[arg-type]
+        scale = kernel_scale(self.spacing, y.ndim - 1, self.diffusivity, y.dtype)
         laplacian(as_volume(y), as_volume(out), scale, BOUNDARIES.index(self.boundary))
         return out
 
     def walk(self, dt: tuple[float, ...], ndim: int, dtype: Any) -> Walk | None:
-        """Return explicit Euler steps of `dt` as one walk through a state; None if the boundary forbids it."""
+        """Return explicit Euler steps of `dt` as one fused walk; None for boundaries other than Neumann's."""
         if self.boundary != "neumann":
             return None
-        scale = kernel_scale(self.spacing, ndim, self.diffusivity, dtype)  # type: ignore[arg-type]
+        scale = kernel_scale(self.spacing, ndim, self.diffusivity, dtype)
         return Walk(ndim, dtype, np.tile(scale, (len(dt), 1)), dt, [0] * len(dt))
 
     def stable_dt(self, ndim: int) -> float:
-        """Return 1 / (2 D Σ 1/h²), the largest stable explicit Euler step on a grid of `ndim` axes."""
-        return stable_euler_step(self.spacing, ndim, self.diffusivity)  # type: ignore[arg-type]
+        """Return 1 / (2 D Σ 1/h²)."""
+        return stable_euler_step(self.spacing, ndim, self.diffusivity)
 
     def reach(self, ndim: int) -> int:
         """Return how many cells away the rate looks."""
         return 1
 
     def diagonal(self, y: Array) -> Array:
-        """Return the diagonal of the operator, negated, for a state like `y`: shape (1, *grid)."""
+        """Return the diagonal of the operator, negated: shape (1, *grid)."""
         total = np.zeros((1, *y.shape[1:]))
-        for axis, s in enumerate(inverse_squares(self.spacing, y.ndim - 1), start=1):  # type: ignore[arg-type]
+        for axis, s in enumerate(inverse_squares(self.spacing, y.ndim - 1), start=1):
             neighbours = np.full(y.shape[axis], 2.0)
             if self.boundary == "neumann":
                 neighbours[0] -= 1
@@ -124,18 +120,15 @@ class Heat(Value):
         return total
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
-        """Return z with z − dt·rate(z) = y, exactly, by the boundary's trigonometric transform."""
-        scale = [self.diffusivity * s for s in inverse_squares(self.spacing, y.ndim - 1)]  # type: ignore[arg-type]
+        """Return z with z − dt·rate(z) = y, exactly, by the trigonometric transform of the boundary."""
+        scale = [self.diffusivity * s for s in inverse_squares(self.spacing, y.ndim - 1)]
         return spectral_solve(y, dt, scale, self.boundary)
 
-    def solve_axis(self, t: float, y: Array, dt: float, axis: int) -> Array:
-        """Return z with z − dt·(the part of rate along grid axis `axis`)(z) = y, exactly."""
-        return self._solve_axis(y, dt, axis)
+    def solve_axis(self, t: float, y: Array, dt: float, axis: int, **where: Any) -> Array:
+        """Solve along one grid axis alone, exactly; `where` as for `tridiagonal_solve`."""
+        scale = dt * self.diffusivity * inverse_squares(self.spacing, y.ndim - 1)[axis]
+        return tridiagonal_solve(None, scale, y, axis, boundary=self.boundary, **where)
 
     def solve_axes(self, t: float, y: Array, dt: float) -> Array:
         """Return the mean of solve_axis(t, y, dt, axis) over the axes."""
-        return mean_over_axes(y, lambda axis, **where: self._solve_axis(y, dt, axis, **where))
-
-    def _solve_axis(self, y: Array, dt: float, axis: int, **where: Any) -> Array:
-        scale = dt * self.diffusivity * inverse_squares(self.spacing, y.ndim - 1)[axis]  # type: ignore[arg-type]
-        return tridiagonal_solve(None, scale, y, axis, boundary=self.boundary, **where)
+        return mean_over_axes(y, partial(self.solve_axis, t, y, dt))

@@ -1,8 +1,9 @@
-"""A diffusion whose conductances stand still: linear and symmetric, and so solvable."""
+"""Diffusion with frozen conductances: linear and symmetric, so that implicit steps can solve it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,21 +16,19 @@ from pde_video.solvers.implicit import conjugate_gradients, mean_over_axes, trid
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FrozenDiffusion(Value):
-    """dy/dt = Σ_axis scale · (g₊ (y₊ − y) − g₋ (y − y₋)), with the conductances of one moment.
+    """dy/dt = Σ_axis scale · (g₊ (y₊ − y) − g₋ (y − y₋)), with fixed conductances.
 
-    What semi-implicit steps solve and what cycles of inner steps march with.
+    Semi-implicit steps solve it; cycles take their inner steps with it.
 
     Parameters
     ----------
     faces : ndarray, shape (3, N0, N1, N2)
-        Conductances between a cell and the next one along each kernel axis, on the grid of the state extended by
-        the rim of the boundary (see `grid.extended`).
+        Conductances between a cell and the next one along each kernel axis, on the grid of the state extended for the
+        boundary (see `grid.extended`).
     scale : ndarray, shape (3,)
         1/h² for each kernel axis.
-    boundary : str
-        The boundary of the term that was frozen.
-    bound : float
-        Its largest stable explicit Euler step.
+    boundary, bound : str, float
+        The boundary and the stable explicit Euler step of the term that was frozen.
 
     Examples
     --------
@@ -54,22 +53,24 @@ class FrozenDiffusion(Value):
         return inner(out, self.boundary)
 
     def stable_dt(self, ndim: int) -> float:
-        """Return that of the term that was frozen."""
+        """Return the stable step of the term that was frozen."""
         return self.bound
 
     def frozen(self, t: float, y: Array) -> FrozenDiffusion:
-        """Return the term itself: it stands still already."""
+        """Return the term itself."""
         return self
 
     def diagonal(self, y: Array) -> Array:
-        """Return the diagonal of the operator, negated, for a state like `y`: shape (1, *grid)."""
+        """Return the diagonal of the operator, negated: shape (1, *grid)."""
         total = np.zeros((1, *extended(y, self.boundary).shape[1:]))
         ndim = y.ndim - 1
         for axis in range(ndim):
             if self.boundary == "periodic" and y.shape[axis + 1] == 1:
                 continue  # A cell that is its own neighbour.
             g = self.faces[3 - ndim + axis].reshape(total.shape)
-            total += self.scale[3 - ndim + axis] * (g + np.roll(g, 1, axis + 1))  # The last face is closed: no wrap.
+            total += self.scale[3 - ndim + axis] * (
+                g + np.roll(g, 1, axis + 1)
+            )  # The last face is closed, so nothing wraps.
         return inner(total, self.boundary)
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
@@ -84,17 +85,14 @@ class FrozenDiffusion(Value):
 
         return conjugate_gradients(operator, 1.0 + dt * self.diagonal(y), y)
 
-    def solve_axis(self, t: float, y: Array, dt: float, axis: int) -> Array:
-        """Return z with z − dt·(the part of rate along grid axis `axis`)(z) = y, by Thomas's algorithm."""
-        return self._solve_axis(y, dt, axis)
-
-    def solve_axes(self, t: float, y: Array, dt: float) -> Array:
-        """Return the mean of solve_axis(t, y, dt, axis) over the axes."""
-        return mean_over_axes(y, lambda axis, **where: self._solve_axis(y, dt, axis, **where))
-
-    def _solve_axis(self, y: Array, dt: float, axis: int, **where: Any) -> Array:
+    def solve_axis(self, t: float, y: Array, dt: float, axis: int, **where: Any) -> Array:
+        """Solve along one grid axis alone, by Thomas's algorithm; `where` as for `tridiagonal_solve`."""
         kernel_axis = 4 - y.ndim + axis
         rim = 0 if self.boundary == "neumann" else 2
         g = self.faces[kernel_axis].reshape([n + rim for n in y.shape[1:]]).astype(y.dtype, copy=False)
         scale = dt * float(self.scale[kernel_axis])
         return tridiagonal_solve(g, scale, y, axis, boundary=self.boundary, **where)
+
+    def solve_axes(self, t: float, y: Array, dt: float) -> Array:
+        """Return the mean of solve_axis(t, y, dt, axis) over the axes."""
+        return mean_over_axes(y, partial(self.solve_axis, t, y, dt))

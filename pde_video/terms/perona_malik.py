@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.grid import as_spacing, as_volume, check_boundary, extended, kernel_scale, stable_euler_step
+from pde_video.arrays.grid import (
+    Spacing,
+    as_spacing,
+    as_volume,
+    check_boundary,
+    extended,
+    kernel_scale,
+    stable_euler_step,
+)
 from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
@@ -19,15 +26,14 @@ from pde_video.terms.heat import narrowly_smoothed, smoothing_steps
 from pde_video.terms.linear import FrozenDiffusion
 from pde_video.threads import each
 
-CONDUCTANCES = (
-    "exponential",
-    "rational",
-    "charbonnier",
-    "weickert",
-    "tukey",
-    "tv",
-)
-_BAND = 64  # Rows of which one thread takes the conductances at a time.
+CONDUCTANCES = ("exponential", "rational", "charbonnier", "weickert", "tukey", "tv")
+_BAND = 64  # Rows per task of a thread.
+
+
+def check_conductance(name: str) -> None:
+    """Raise ParameterError unless `name` is that of a conductance."""
+    if name not in CONDUCTANCES:
+        raise ParameterError(f"conductance is {name!r}; it must be one of {', '.join(CONDUCTANCES)}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,7 +41,7 @@ class PeronaMalik(Value):
     """Diffusion that stops at edges, in 1, 2 or 3 dimensions.
 
     ∂I/∂t = Σ_axis ∂/∂x (g(s²) ∂I/∂x), where s, as in the scheme of 1990, is the difference across the face between
-    two neighbours divided by their distance; with channels, s² is its sum over them, so that all share one edge.
+    two neighbours divided by their distance. s² is summed over channels, so that all share one edge.
 
     ============  ================================  =======================================
     conductance   g(s²)                             note
@@ -55,20 +61,12 @@ class PeronaMalik(Value):
     conductance : str
         A name from the table.
     smoothing : float
-        Standard deviation ≥ 0, in pixels, of the bell by which the picture is smoothed before s is taken
-        (Catté et al. 1992). It is made by heat steps, so it keeps the mean and meets the border as the flux does.
-    spacing : float or sequence of float
-        Grid spacing h > 0, one for all axes or one for each.
-    boundary : {"neumann", "periodic", "dirichlet"}
-        No flux through the border (the mean is kept), a torus, or zero just outside.
-
+        Standard deviation ≥ 0, in pixels, of the Gaussian blur before s is taken (Catté et al. 1992). It is made of
+        heat steps, so it keeps the mean and has the boundary of the term.
+    spacing, boundary
+        As for `Heat`.
     temporal_kappa : float, optional
         Edge contrast between frames, for space-time arrays whose first of three axes is time. Default: `kappa`.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter is out of range.
 
     References
     ----------
@@ -88,15 +86,14 @@ class PeronaMalik(Value):
     conductance: str = "exponential"
     _: KW_ONLY
     smoothing: float = 0.0
-    spacing: float | Sequence[float] = 1.0
+    spacing: Spacing = 1.0
     boundary: str = "neumann"
     temporal_kappa: float | None = None
 
     def __post_init__(self) -> None:
         check_positive(kappa=self.kappa)
         object.__setattr__(self, "spacing", as_spacing(self.spacing))
-        if self.conductance not in CONDUCTANCES:
-            raise ParameterError(f"conductance is {self.conductance!r}; it must be one of {', '.join(CONDUCTANCES)}")
+        check_conductance(self.conductance)
         check_boundary(self.boundary)
         if self.temporal_kappa is not None:
             check_positive(temporal_kappa=self.temporal_kappa)
@@ -108,17 +105,17 @@ class PeronaMalik(Value):
         return self.frozen(t, y).rate(t, y)
 
     def stable_dt(self, ndim: int) -> float:
-        """Return 1 / (2 max(g) Σ 1/h²), the largest stable explicit Euler step on a grid of `ndim` axes."""
+        """Return 1 / (2 max(g) Σ 1/h²)."""
         kappa = min(self.kappa, self.temporal_kappa or self.kappa)
         largest = 1.0 / kappa if self.conductance == "tv" else 1.0
-        return stable_euler_step(self.spacing, ndim, largest)  # type: ignore[arg-type]
+        return stable_euler_step(self.spacing, ndim, largest)
 
     def reach(self, ndim: int) -> int:
-        """Return how many cells away the rate looks: one, and one for each smoothing step."""
+        """Return how many cells away the rate looks: one, plus one for each smoothing step."""
         return 1 + smoothing_steps(self.smoothing, ndim)
 
     def frozen(self, t: float, y: Array) -> FrozenDiffusion:
-        """Return the linear diffusion with the conductances of `y`: the semi-implicit steps solve that."""
+        """Return the linear diffusion with the conductances of `y`."""
         from pde_video.kernels.diffusion import conductances
 
         v = as_volume(extended(narrowly_smoothed(y, self.smoothing, self.boundary), self.boundary))
@@ -129,7 +126,7 @@ class PeronaMalik(Value):
         return FrozenDiffusion(faces, scale, self.boundary, self.stable_dt(y.ndim - 1))
 
     def walk(self, dt: tuple[float, ...], ndim: int, dtype: Any) -> Walk | None:
-        """Return explicit Euler steps of `dt` as one walk through a state; None if the boundary forbids it."""
+        """Return explicit Euler steps of `dt` as one fused walk; None for boundaries other than Neumann's."""
         if self.boundary != "neumann":
             return None
         scale, factor, g = self._for_kernels(ndim, dtype)
@@ -147,12 +144,12 @@ class PeronaMalik(Value):
         )
 
     def _for_kernels(self, ndim: int, dtype: np.dtype) -> tuple[Array, Array, Any]:
-        """Return 1/h² and the factor of differences along each axis, and the conductance, as the kernels want them."""
+        """Return 1/h² and the factor of differences along each axis, and the conductance."""
         from pde_video.kernels.conductance import named, unit
 
         if self.temporal_kappa is not None and ndim != 3:
-            raise ParameterError(f"temporal_kappa is for grids of 3 axes, the first of them time; this has {ndim}")
-        scale = kernel_scale(self.spacing, ndim, 1.0, np.dtype(float))  # type: ignore[arg-type]
+            raise ParameterError(f"temporal_kappa needs a grid of 3 axes, the first of them time; this one has {ndim}")
+        scale = kernel_scale(self.spacing, ndim, 1.0, np.dtype(float))
         inverse_kappa = 1.0 / np.array([self.temporal_kappa or self.kappa, self.kappa, self.kappa])
         factor = np.sqrt(scale) * inverse_kappa / unit(self.conductance)
         return scale.astype(dtype), factor.astype(dtype), named(self.conductance, inverse_kappa, dtype)

@@ -1,4 +1,4 @@
-"""The rate of tensor diffusion in a plane by one walk over the picture, in bands of rows on all threads."""
+"""The rate of tensor diffusion in a plane by one fused pass over the picture, in bands of rows on all threads."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pde_video.arrays.grid import BOUNDARIES, inverse_squares
+from pde_video.arrays.grid import BOUNDARIES, Spacing, inverse_squares
 from pde_video.protocols import Array
 from pde_video.terms.structure import smoothed
 from pde_video.threads import each, pieces
 
 EDGES, COHERENCE, _GRADIENT = 0, -1, -2  # Codes of kernels.plane.
-_FARTHEST = 256  # Longer offsets take rows from too far away for a walk to be of use.
+_FARTHEST = 256  # Rows; with longer offsets a fused pass does not pay.
 _SHORTEST_BAND = 64
 _SLACK = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-12}  # Rounding of a sum of weights, relative.
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a tensor is made from: derivatives times `gradient`, a rule of that `kind`, eigenvalues from `least` on."""
+    """How a tensor is made: derivatives times `gradient`, a rule of that `kind`, eigenvalues ≥ `least`."""
 
     kind: int
     conductance: str
@@ -32,20 +32,17 @@ class Recipe:
     integration: float
 
 
-def half_bell(width: float) -> Array:
-    """Return a sampled bell from its centre on, the whole of sum 1, as far as four times its width; [1] for none."""
+def half_gaussian(width: float) -> Array:
+    """Return a sampled Gaussian of sum 1, from its centre to four standard deviations; [1] for width 0."""
     x = np.arange(int(4 * width + 0.5) + 1)
-    bell = np.exp(-0.5 * (x / width) ** 2) if width > 0 else np.ones(1)
-    return bell / (2 * bell.sum() - bell[0])
+    half = np.exp(-0.5 * (x / width) ** 2) if width > 0 else np.ones(1)
+    return half / (2 * half.sum() - half[0])
 
 
-def rate_in_plane(
-    y: Array, recipe: Recipe, spacing: float | tuple[float, ...], boundary: str, cap: float
-) -> Array | None:
-    """Return div(D ∇y) for the state `y` (C, N1, N2), or None where this takes more than a walk.
+def rate_in_plane(y: Array, recipe: Recipe, spacing: Spacing, boundary: str, cap: float) -> Array | None:
+    """Return div(D ∇y) for the state `y` (C, N1, N2), or None where offsets are very long or J is smoothed narrowly.
 
-    That is where offsets are very long, and where J is smoothed narrowly. Around pixels whose weights add up to more
-    than `cap`, the picture is walked over twice again, with the weights limited.
+    Around pixels whose weights add up to more than `cap`, two more passes follow, with the weights limited.
     """
     if y.dtype not in _SLACK or 0 < recipe.integration < 1:
         return None
@@ -66,8 +63,8 @@ def _walked(y: Array, recipe: Recipe, scale: tuple[float, ...], boundary: int, c
 
     wide = recipe.smoothing >= 1
     source = y if wide else np.ascontiguousarray(smoothed(y, recipe.smoothing, BOUNDARIES[boundary]))
-    taps = half_bell(recipe.smoothing if wide else 0.0).astype(y.dtype)
-    mean_taps = half_bell(recipe.integration).astype(y.dtype)
+    taps = half_gaussian(recipe.smoothing if wide else 0.0).astype(y.dtype)
+    mean_taps = half_gaussian(recipe.integration).astype(y.dtype)
 
     root = [math.sqrt(s) for s in scale]
     h = [root[0] * root[0] / 2, root[0] * root[1] / 2, root[1] * root[1] / 2]
@@ -103,10 +100,8 @@ def _walked(y: Array, recipe: Recipe, scale: tuple[float, ...], boundary: int, c
     whole = pieces(n, max(_SHORTEST_BAND, 3 * reach))
     walk(whole, nothing)
     if exceeding.any():
-        # Rows whose weights are limited lie within reach of these, and what changes within reach of those: on a torus
-        # that may be anywhere.
-        torus = BOUNDARIES[boundary] == "periodic"
-        runs = [(0, n)] if torus else _runs(exceeding, apart=4 * reach)
+        # Limited weights lie within reach of these rows, and the values that change within reach of those.
+        runs = [(0, n)] if BOUNDARIES[boundary] == "periodic" else _runs(exceeding, apart=4 * reach)
         totals = np.zeros(y.shape[1:], y.dtype)
         walk(runs, nothing, totals)
         walk([(max(0, a - 2 * reach), min(n, b + 2 * reach)) for a, b in runs], totals)
@@ -114,7 +109,7 @@ def _walked(y: Array, recipe: Recipe, scale: tuple[float, ...], boundary: int, c
 
 
 def _runs(rows: Array, apart: int) -> list[tuple[int, int]]:
-    """Return (first, last + 1) of the rows that are set, as runs with more than `apart` rows between them."""
+    """Return (first, last + 1) of runs of rows that are set, with more than `apart` rows between runs."""
     found = np.flatnonzero(rows)
     breaks = np.flatnonzero(np.diff(found) > apart)
     firsts, lasts = np.r_[found[:1], found[breaks + 1]], np.r_[found[breaks], found[-1:]]

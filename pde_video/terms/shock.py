@@ -1,15 +1,14 @@
-"""Sharpening by shocks."""
+"""Sharpening by a shock filter."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from pde_video.arrays.grid import as_spacing, as_volume, inverse_squares
+from pde_video.arrays.grid import Spacing, as_spacing, as_volume, inverse_squares
 from pde_video.arrays.values import Value
 from pde_video.protocols import Array
 from pde_video.terms.structure import check_width, directions, grid_axes, smoothed, structure_tensor
@@ -17,29 +16,23 @@ from pde_video.terms.structure import check_width, directions, grid_axes, smooth
 
 @dataclass(frozen=True, repr=False)
 class Shock(Value):
-    """Coherence-enhancing shock filter: it grows bright and dark regions until they meet, in 2 or 3 dimensions.
+    """Coherence-enhancing shock filter, in 2 or 3 dimensions: bright and dark regions grow until they meet.
 
     ∂u/∂t = −sign(v_ww) |∇u|, with v = u_σ the smoothed picture and w the unit eigenvector of the largest eigenvalue of
-    the structure tensor J = K_ρ ∗ Σ_channel ∇v ∇vᵀ, across the lines of the picture. Where v_ww > 0, in the valleys,
-    the picture is eroded; where v_ww < 0, on the ridges, it is dilated. All channels share w; each has its own sign,
-    as an edge may go up in one and down in another.
+    the structure tensor J = K_ρ ∗ Σ_channel ∇v ∇vᵀ, across the lines of the picture. The picture is eroded in valleys,
+    where v_ww > 0, and dilated on ridges, where v_ww < 0. Channels share w, but each has its own sign.
 
-    |∇u| is taken upwind (Rouy & Tourin), so that values are only ever copied towards a neighbour's: no step up to
-    `stable_dt` leaves the range of the picture. The mean is not kept. Nothing flows through the border.
+    |∇u| is taken upwind (Rouy & Tourin): no step up to `stable_dt` leaves the range of the picture. The mean is not
+    kept. Nothing flows through the border.
 
     Parameters
     ----------
     smoothing : float
-        σ ≥ 0, in pixels: the width of the bell under which v is taken. Larger ignores finer detail.
+        σ ≥ 0, in pixels: the standard deviation of the Gaussian blur of v. A larger one ignores finer detail.
     integration : float
-        ρ ≥ 0, in pixels: the width over which directions are averaged.
+        ρ ≥ 0, in pixels: the standard deviation over which directions are averaged.
     spacing : float or sequence of float
-        Grid spacing h > 0, one for all axes or one for each.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter is out of range, or the grid has one axis only.
+        As for `Heat`.
 
     References
     ----------
@@ -57,7 +50,7 @@ class Shock(Value):
     _: KW_ONLY
     smoothing: float = 0.5
     integration: float = 3.0
-    spacing: float | Sequence[float] = 1.0
+    spacing: Spacing = 1.0
 
     def __post_init__(self) -> None:
         check_width(smoothing=self.smoothing, integration=self.integration)
@@ -71,7 +64,7 @@ class Shock(Value):
 
         axes = grid_axes(y, "Shock")
         v = smoothed(y, self.smoothing, "neumann")
-        _, across, _ = directions(structure_tensor(v, self.integration, self.spacing, "neumann"))  # type: ignore[arg-type]
+        _, across, _ = directions(structure_tensor(v, self.integration, self.spacing, "neumann"))
         missing = [(3 - axes, 0), *[(0, 0)] * axes]
         w = np.pad(across.astype(y.dtype), missing).reshape(3, *as_volume(y).shape[1:])
         inverse_h = np.array([0.0] * (3 - axes) + self._inverse_h(axes), y.dtype)
@@ -85,4 +78,4 @@ class Shock(Value):
         return 1.0 / sum(self._inverse_h(ndim))
 
     def _inverse_h(self, ndim: int) -> list[float]:
-        return [math.sqrt(s) for s in inverse_squares(self.spacing, ndim)]  # type: ignore[arg-type]
+        return [math.sqrt(s) for s in inverse_squares(self.spacing, ndim)]

@@ -1,4 +1,4 @@
-"""What a picture says about its own directions: smoothing, structure tensor, eigenvectors."""
+"""Directions in a picture: smoothing, structure tensor, eigenvectors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from pde_video.arrays.grid import as_volume, inverse_squares
+from pde_video.arrays.grid import Spacing, as_volume, inverse_squares
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.terms.heat import narrowly_smoothed
@@ -29,31 +29,28 @@ def grid_axes(y: Array, name: str) -> int:
     """Return the number of axes of the state `y` (C, *grid), which must be 2 or 3."""
     axes = y.ndim - 1
     if axes not in (2, 3):
-        raise ParameterError(f"{name} has directions only on grids of 2 or 3 axes; this one has {axes}")
+        raise ParameterError(f"{name} needs a grid of 2 or 3 axes; this one has {axes}")
     return axes
 
 
 def smoothed(y: Array, width: float, boundary: str) -> Array:
-    """Return the state `y` (C, *grid) under a bell of standard deviation `width` in pixels.
-
-    A wide bell is sampled. A narrow one is heat steps instead: its samples would add up to another width.
-    """
+    """Return the state `y` (C, *grid) blurred by a Gaussian of standard deviation `width` in pixels."""
     if width == 0:
         return y
-    if width >= 1:
-        from scipy.ndimage import gaussian_filter
+    if width < 1:
+        return narrowly_smoothed(y, width, boundary)  # A narrow Gaussian, sampled, would have another width.
+    from scipy.ndimage import gaussian_filter
 
-        return gaussian_filter(y, (0.0, *(width,) * (y.ndim - 1)), mode=_MODE[boundary])
-    return narrowly_smoothed(y, width, boundary)
+    return gaussian_filter(y, (0.0, *(width,) * (y.ndim - 1)), mode=_MODE[boundary])
 
 
 def padded(y: Array, boundary: str) -> Array:
-    """Return the volume of the state `y` (C, *grid) with a rim of one on the axes of the grid."""
+    """Return the state `y` (C, *grid) as a volume with a border of one cell on the axes of the grid."""
     return as_volume(np.pad(y, [(0, 0), *[(1, 1)] * (y.ndim - 1)], mode=_PAD[boundary]))  # type: ignore[call-overload]
 
 
-def derivative_stencils(spacing: float | tuple[float, ...], axes: int, dtype: np.dtype) -> Array:
-    """Return (axes, m0, 3, 3): central differences, smoothed across by 3, 10, 3 so that all directions count alike."""
+def derivative_stencils(spacing: Spacing, axes: int, dtype: np.dtype) -> Array:
+    """Return (axes, m0, 3, 3): central differences, smoothed across by 3, 10, 3, which makes them nearly isotropic."""
     stencils = []
     for axis, scale in enumerate(inverse_squares(spacing, axes)):
         stencil = np.ones(())
@@ -63,7 +60,7 @@ def derivative_stencils(spacing: float | tuple[float, ...], axes: int, dtype: np
     return np.stack(stencils).reshape(axes, *(1,) * (3 - axes), *(3,) * axes).astype(dtype)
 
 
-def structure_tensor(v: Array, integration: float, spacing: float | tuple[float, ...], boundary: str) -> Array:
+def structure_tensor(v: Array, integration: float, spacing: Spacing, boundary: str) -> Array:
     """Return J = K_ρ ∗ Σ_channel ∇v ∇vᵀ, its entries a ≤ b in order along the first axis, as (n, *grid)."""
     from pde_video.kernels.anisotropic import structure
 

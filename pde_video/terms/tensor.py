@@ -1,20 +1,19 @@
-"""Diffusion by a tensor that the picture makes: along edges and lines rather than across them."""
+"""Diffusion by a tensor made from the picture: along edges and lines rather than across them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
-from pde_video.arrays.grid import as_spacing, check_boundary, stable_euler_step
+from pde_video.arrays.grid import Spacing, as_spacing, check_boundary, stable_euler_step
 from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.terms.frozen_tensor import FrozenTensor, decomposed
-from pde_video.terms.perona_malik import CONDUCTANCES
+from pde_video.terms.perona_malik import check_conductance
 from pde_video.terms.plane import COHERENCE, EDGES, Recipe, rate_in_plane
 from pde_video.terms.structure import check_width, directions, grid_axes, smoothed, structure_tensor
 
@@ -27,76 +26,81 @@ def _check_least(name: str, value: float) -> None:
 class _TensorDiffusion(Value, ABC):
     """∂u/∂t = div(D(u) ∇u) with D = a I + b w wᵀ, a unit vector w and eigenvalues of at most `_largest`."""
 
-    spacing: float | Sequence[float]
+    smoothing: float
+    integration: float
+    spacing: Spacing
     boundary: str
+
+    def __post_init__(self) -> None:
+        check_width(smoothing=self.smoothing, integration=self.integration)
+        object.__setattr__(self, "spacing", as_spacing(self.spacing))
+        check_boundary(self.boundary)
 
     @property
     def _largest(self) -> float:
         return 1.0
 
-    @abstractmethod
     def _parts(self, y: Array) -> tuple[Array, Array, Array]:
         """Return a, b and w for the state `y` (C, *grid)."""
+        v = smoothed(y, self.smoothing, self.boundary)
+        return self._parts_of(structure_tensor(v, self.integration, self.spacing, self.boundary))
+
+    @abstractmethod
+    def _parts_of(self, tensor: Array) -> tuple[Array, Array, Array]:
+        """Return a, b and w for a structure tensor (n, *grid)."""
 
     def frozen(self, t: float, y: Array) -> FrozenTensor:
-        """Return the linear diffusion by the tensor that belongs to the state `y` (C, *grid)."""
+        """Return the linear diffusion with the tensor of the state `y` (C, *grid)."""
         axes = grid_axes(y, type(self).__name__)
         a, b, w = self._parts(y)
         entries = np.stack([(p == q) * a + b * w[p] * w[q] for p in range(axes) for q in range(p, axes)])
-        return decomposed(entries, self.spacing, self.boundary, 1.0 / self.stable_dt(axes), y.dtype)  # type: ignore[arg-type]
+        return decomposed(entries, self.spacing, self.boundary, 1.0 / self.stable_dt(axes), y.dtype)
 
     @abstractmethod
     def _recipe(self) -> Recipe:
-        """Return the same for a walk over a plane."""
+        """Return how the tensor is made, for a fused pass over a plane."""
 
     def rate(self, t: float, y: Array) -> Array:
         """Return div(D(y) ∇y) for the state `y` (C, *grid)."""
         if y.ndim == 3:
-            walked = rate_in_plane(y, self._recipe(), self.spacing, self.boundary, 1.0 / self.stable_dt(2))  # type: ignore[arg-type]
-            if walked is not None:
-                return walked
+            rate = rate_in_plane(y, self._recipe(), self.spacing, self.boundary, 1.0 / self.stable_dt(2))
+            if rate is not None:
+                return rate
         return self.frozen(t, y).rate(t, y)
 
     def stable_dt(self, ndim: int) -> float:
-        """Return 1 / (2 max(λ) Σ 1/h²): the sum of the weights of a pixel is kept to the inverse of it."""
-        return stable_euler_step(self.spacing, ndim, self._largest)  # type: ignore[arg-type]
+        """Return 1 / (2 max(λ) Σ 1/h²), whose inverse bounds the sum of weights of a pixel."""
+        return stable_euler_step(self.spacing, ndim, self._largest)
 
 
 @dataclass(frozen=True, repr=False)
 class EdgeEnhancing(_TensorDiffusion):
-    """Diffusion along edges, and across them only where they are faint, in 2 or 3 dimensions (EED).
+    """Edge-enhancing diffusion (EED) in 2 or 3 dimensions: along edges, and across them only where they are faint.
 
     ∂u/∂t = div(D ∇u), D = n nᵀ max(g(s²), least) + (I − n nᵀ), with s² = tr J, n the unit eigenvector of the largest
     eigenvalue of the structure tensor J = K_ρ ∗ Σ_channel ∇u_σ ∇u_σᵀ (for one channel and ρ = 0: s² = |∇u_σ|² and
-    n = ∇u_σ / s). Noise on an edge is smoothed along the edge, where `PeronaMalik` leaves it.
+    n = ∇u_σ / s). It smooths noise on an edge, which `PeronaMalik` leaves.
 
-    The derivatives are 3 × 3 and weighted 3, 10, 3 across, and D acts through non-negative weights (`FrozenTensor`):
-    no step up to `stable_dt` leaves the range of the picture.
+    The derivatives are 3 × 3 and weighted 3, 10, 3 across. D acts through non-negative weights (`FrozenTensor`): no
+    step up to `stable_dt` leaves the range of the picture.
 
     Parameters
     ----------
     kappa : float
         κ > 0, the edge contrast, in units of the data divided by units of `spacing`.
     smoothing : float
-        σ ≥ 0, in pixels: the width of the bell under which gradients are taken.
+        σ ≥ 0, in pixels: the standard deviation of the Gaussian blur before gradients are taken.
     integration : float
-        ρ ≥ 0, in pixels: the width over which directions are averaged. 0 follows every edge for itself.
+        ρ ≥ 0, in pixels: the standard deviation over which directions are averaged; 0 for none.
     conductance : str
-        The name of g in the table of `PeronaMalik`. The default wants about half the κ of "weickert", and keeps rings
-        round to within 2 %; "weickert" and "exponential" sharpen more, and then the grid shows: by up to 14 % where
-        edges are steeper than κ.
+        The name of g in the table of `PeronaMalik`. The default needs about half the κ of "weickert", and keeps rings
+        round to within 2 %. "weickert" and "exponential" sharpen more, but deform rings by up to 14 % where edges are
+        steeper than κ.
     least : float
         The smallest diffusivity across an edge, from 1e-6 to 1. The offsets of the weights reach up to
         √(2 / least) pixels along an edge, and should stay below its radius of curvature.
-    spacing : float or sequence of float
-        Grid spacing h > 0, one for all axes or one for each.
-    boundary : {"neumann", "periodic", "dirichlet"}
+    spacing, boundary
         As for `Heat`.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter is out of range, or the grid has one axis only.
 
     References
     ----------
@@ -106,7 +110,7 @@ class EdgeEnhancing(_TensorDiffusion):
 
     Examples
     --------
-    A noisy edge, smoothed along itself:
+    A noisy edge:
 
     >>> import numpy as np, pde_video as pv
     >>> edge = np.where(np.arange(20) < 10, 0.0, 1.0) * np.ones((20, 1))
@@ -122,17 +126,14 @@ class EdgeEnhancing(_TensorDiffusion):
     integration: float = 0.0
     conductance: str = "rational"
     least: float = 0.01
-    spacing: float | Sequence[float] = 1.0
+    spacing: Spacing = 1.0
     boundary: str = "neumann"
 
     def __post_init__(self) -> None:
         check_positive(kappa=self.kappa, least=self.least)
         _check_least("least", self.least)
-        check_width(smoothing=self.smoothing, integration=self.integration)
-        object.__setattr__(self, "spacing", as_spacing(self.spacing))
-        check_boundary(self.boundary)
-        if self.conductance not in CONDUCTANCES:
-            raise ParameterError(f"conductance is {self.conductance!r}; it must be one of {', '.join(CONDUCTANCES)}")
+        super().__post_init__()
+        check_conductance(self.conductance)
 
     @property
     def _largest(self) -> float:
@@ -144,13 +145,10 @@ class EdgeEnhancing(_TensorDiffusion):
             EDGES, self.conductance, inverse, inverse, self.least, condition, self.smoothing, self.integration
         )
 
-    def _parts(self, y: Array) -> tuple[Array, Array, Array]:
+    def _parts_of(self, tensor: Array) -> tuple[Array, Array, Array]:
         from pde_video.kernels.conductance import evaluate
 
-        v = smoothed(y, self.smoothing, self.boundary)
-        tensor = structure_tensor(v, self.integration, self.spacing, self.boundary)  # type: ignore[arg-type]
-        axes = y.ndim - 1
-        diagonal = [0, 2] if axes == 2 else [0, 3, 5]
+        diagonal = [0, 2] if len(tensor) == 3 else [0, 3, 5]
         g = evaluate(self.conductance, tensor[diagonal].sum(axis=0, dtype=np.float64), self.kappa)
         _, across, _ = directions(tensor)
         return np.ones_like(g), np.maximum(g, self.least) - 1.0, across
@@ -158,11 +156,11 @@ class EdgeEnhancing(_TensorDiffusion):
 
 @dataclass(frozen=True, repr=False)
 class CoherenceEnhancing(_TensorDiffusion):
-    """Diffusion along lines, which closes their gaps, in 2 or 3 dimensions (CED).
+    """Coherence-enhancing diffusion (CED) in 2 or 3 dimensions: along lines, which closes their gaps.
 
     ∂u/∂t = div(D ∇u), D = α I + (λ − α) w wᵀ, λ = α + (1 − α) exp(−C / (μ₁ − μ_d)²), with μ₁ and μ_d the largest and
     smallest eigenvalue of the structure tensor J = K_ρ ∗ Σ_channel ∇u_σ ∇u_σᵀ, and w the unit eigenvector of the
-    smallest: the direction in which the picture changes least. Without a direction, only α is left.
+    smallest: the direction in which the picture changes least. Where there is no direction, D = α I.
 
     D acts through non-negative weights (`FrozenTensor`): no step up to `stable_dt` leaves the range of the picture.
 
@@ -171,20 +169,11 @@ class CoherenceEnhancing(_TensorDiffusion):
     contrast : float
         C > 0: lines count from (μ₁ − μ_d)² ≈ C on; in units of (data / spacing)⁴, as μ is a squared gradient.
     alpha : float
-        α, the diffusivity without and across a direction, from 1e-6 to 1.
-    smoothing : float
-        σ ≥ 0, in pixels: the width of the bell under which gradients are taken.
-    integration : float
-        ρ ≥ 0, in pixels: the width over which directions are averaged; about that of the gaps to be closed.
-    spacing : float or sequence of float
-        Grid spacing h > 0, one for all axes or one for each.
-    boundary : {"neumann", "periodic", "dirichlet"}
+        α, the diffusivity across lines and where there are none, from 1e-6 to 1.
+    smoothing, integration
+        As for `EdgeEnhancing`; ρ should be about the length of the gaps to be closed.
+    spacing, boundary
         As for `Heat`.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter is out of range, or the grid has one axis only.
 
     References
     ----------
@@ -207,15 +196,13 @@ class CoherenceEnhancing(_TensorDiffusion):
     alpha: float = 0.001
     smoothing: float = 0.5
     integration: float = 4.0
-    spacing: float | Sequence[float] = 1.0
+    spacing: Spacing = 1.0
     boundary: str = "neumann"
 
     def __post_init__(self) -> None:
         check_positive(contrast=self.contrast, alpha=self.alpha)
         _check_least("alpha", self.alpha)
-        check_width(smoothing=self.smoothing, integration=self.integration)
-        object.__setattr__(self, "spacing", as_spacing(self.spacing))
-        check_boundary(self.boundary)
+        super().__post_init__()
 
     def _recipe(self) -> Recipe:
         gradient = self.contrast**-0.25  # J in units of √C, so that its squares are of the order of 1.
@@ -223,9 +210,7 @@ class CoherenceEnhancing(_TensorDiffusion):
             COHERENCE, "exponential", gradient, 1.0, self.alpha, 1.0 / self.alpha, self.smoothing, self.integration
         )
 
-    def _parts(self, y: Array) -> tuple[Array, Array, Array]:
-        v = smoothed(y, self.smoothing, self.boundary)
-        tensor = structure_tensor(v, self.integration, self.spacing, self.boundary)  # type: ignore[arg-type]
+    def _parts_of(self, tensor: Array) -> tuple[Array, Array, Array]:
         values, _, along = directions(tensor)
         coherence = np.maximum((values[0] - values[1]) ** 2, 1e-300)
         with np.errstate(over="ignore"):

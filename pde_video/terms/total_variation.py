@@ -1,4 +1,4 @@
-"""Total variation: the flow, and the variational denoiser with its certificate."""
+"""Total variation flow, and total variation denoising with a bound on its error."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pde_video.arrays.grid import (
+    Spacing,
     as_spacing,
     as_volume,
     check_boundary,
@@ -30,29 +31,22 @@ from pde_video.terms.linear import FrozenDiffusion
 from pde_video.threads import available, each
 
 _BETWEEN_GAPS = 10  # Iterations from one evaluation of the duality gap to the next.
-_SINGLE = 1e-5  # The smallest tolerance that single precision reaches with room to spare.
+_SINGLE = 1e-5  # The smallest tolerance for single precision.
 
 
 @dataclass(frozen=True, repr=False)
 class TotalVariation(Value):
     """Total variation flow, in 1, 2 or 3 dimensions.
 
-    ∂I/∂t = div(∇I / √(|∇I|² + ε²)), with the whole gradient at every face: the difference across it, and along it the
+    ∂I/∂t = div(∇I / √(|∇I|² + ε²)), with the full gradient at every face: the difference across it, and along it the
     mean of the central differences of its two cells. Channels share one conductance.
 
     Parameters
     ----------
     epsilon : float
         ε > 0, the gradient below which the flow is linear, in units of the data divided by units of `spacing`.
-    spacing : float or sequence of float
-        Grid spacing h > 0, one for all axes or one for each.
-    boundary : {"neumann", "periodic", "dirichlet"}
-        No flux through the border (the mean is kept), a torus, or zero just outside.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter is out of range.
+    spacing, boundary
+        As for `Heat`.
 
     References
     ----------
@@ -70,7 +64,7 @@ class TotalVariation(Value):
 
     epsilon: float
     _: KW_ONLY
-    spacing: float | Sequence[float] = 1.0
+    spacing: Spacing = 1.0
     boundary: str = "neumann"
 
     def __post_init__(self) -> None:
@@ -83,24 +77,24 @@ class TotalVariation(Value):
         return self.frozen(t, y).rate(t, y)
 
     def stable_dt(self, ndim: int) -> float:
-        """Return ε / (2 Σ 1/h²), the largest stable explicit Euler step on a grid of `ndim` axes."""
-        return stable_euler_step(self.spacing, ndim, 1.0 / self.epsilon)  # type: ignore[arg-type]
+        """Return ε / (2 Σ 1/h²)."""
+        return stable_euler_step(self.spacing, ndim, 1.0 / self.epsilon)
 
     def reach(self, ndim: int) -> int:
         """Return how many cells away the rate looks."""
         return 1
 
     def frozen(self, t: float, y: Array) -> FrozenDiffusion:
-        """Return the linear diffusion with the conductances of `y`: the semi-implicit steps solve that."""
+        """Return the linear diffusion with the conductances of `y`."""
         wide = extended(y, self.boundary)
         ndim = y.ndim - 1
-        # Gradients in units of ε, since their squares in those of the data may leave the range of the dtype.
-        squares = inverse_squares(self.spacing, ndim)  # type: ignore[arg-type]
+        # Gradients in units of ε, so that their squares do not leave the range of the dtype.
+        squares = inverse_squares(self.spacing, ndim)
         inverse = [y.dtype.type(math.sqrt(s) / self.epsilon) for s in squares]
         central = [_central_difference(wide, axis + 1) for axis in range(ndim)]
         faces = np.zeros((ndim, *wide.shape[1:]), y.dtype)
         for axis in range(ndim):
-            lower, upper = _sides(wide.ndim, axis + 1)
+            lower, upper = _sides(axis + 1)
             s2 = ((inverse[axis] * (wide[upper] - wide[lower])) ** 2).sum(axis=0)
             for other in range(ndim):
                 if other != axis:
@@ -109,17 +103,14 @@ class TotalVariation(Value):
             faces[axis][lower[1:]] = y.dtype.type(1 / self.epsilon) / np.sqrt(1 + s2)
         closed = np.zeros((3 - ndim, *faces.shape[1:]), y.dtype)
         volume = np.concatenate([closed, faces]).reshape(3, *as_volume(wide).shape[1:])
-        scale = kernel_scale(self.spacing, ndim, 1.0, y.dtype)  # type: ignore[arg-type]
+        scale = kernel_scale(self.spacing, ndim, 1.0, y.dtype)
         return FrozenDiffusion(volume, scale, self.boundary, self.stable_dt(ndim))
 
 
-def _sides(ndim: int, axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+def _sides(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Return the indices of the cells before and after each face along `axis`."""
-    whole = [slice(None)] * ndim
-    return (
-        tuple([*whole[:axis], slice(None, -1), *whole[axis + 1 :]]),
-        tuple([*whole[:axis], slice(1, None), *whole[axis + 1 :]]),
-    )
+    others = (slice(None),) * axis
+    return (*others, slice(None, -1)), (*others, slice(1, None))
 
 
 def _central_difference(y: Array, axis: int) -> Array:
@@ -130,7 +121,7 @@ def _central_difference(y: Array, axis: int) -> Array:
 
 
 class Minimizer(NamedTuple):
-    """What `tv_minimize` found, and how far from the best it can be at most."""
+    """The result of `tv_minimize`, with a bound on its distance from the minimal energy."""
 
     solution: Array
     gap: float
@@ -144,7 +135,7 @@ def tv_minimize(
     tolerance: float = 1e-4,
     iterations: int = 2000,
     channel_axis: int | None = None,
-    spacing: float | Sequence[float] = 1.0,
+    spacing: Spacing = 1.0,
 ) -> Minimizer:
     """Minimise the Rudin–Osher–Fatemi energy, by the accelerated primal–dual algorithm of Chambolle and Pock.
 
@@ -153,17 +144,17 @@ def tv_minimize(
     Parameters
     ----------
     y : ndarray of float32 or float64
-        The data: a grid of 1 to 3 axes, plus a channel axis if `channel_axis` says so.
+        The data: a grid of 1 to 3 axes, plus a channel axis if `channel_axis` is given.
     weight : float
         > 0, in units of the data times units of `spacing`.
     tolerance : float
         Stop when the duality gap, which bounds E(u) − min E, is at most this fraction of E(y).
     iterations : int
-        Give up after so many.
+        The largest number of iterations.
     channel_axis : int, optional
         The axis that holds channels.
     spacing : float or sequence of float
-        Grid spacing.
+        As for `Heat`.
 
     Returns
     -------
@@ -172,12 +163,10 @@ def tv_minimize(
 
     Raises
     ------
-    ParameterError
-        If a parameter is out of range.
     InputError, TypeError
         If `y` is empty, not finite, or neither float32 nor float64.
     SolverError
-        If the gap is not reached.
+        If the gap is still larger after `iterations`.
 
     References
     ----------
@@ -192,7 +181,7 @@ def tv_minimize(
     check_positive(weight=weight, tolerance=tolerance)
     state = as_state(y, channel_axis)
     as_volume(state)
-    # In units of the contrast, around the middle: squares of other units may leave the range of a float.
+    # Centred and in units of the contrast, so that squares do not leave the range of a float.
     middle = float(state.mean(dtype=np.float64))
     data = state.astype(np.float64) - middle
     contrast = float(np.abs(data).max())
@@ -227,8 +216,8 @@ def tv_minimize(
 class _PrimalDual:
     """The state of the iterations, cut along the first axis into bands, one for each thread.
 
-    A band overlaps its neighbours by as many slices as it makes iterations on its own: what it does not see spoils one
-    slice in each, and is then replaced. So every value is computed as without bands.
+    A band makes `alone` iterations on its own and overlaps its neighbours by as many slices. Each iteration spoils one
+    slice at a cut; then neighbours exchange the overlap. So every value is computed as without bands.
     """
 
     def __init__(self, data: Array, weight: float, inverse_h: list[float], dtype: np.dtype) -> None:
@@ -277,7 +266,7 @@ class _PrimalDual:
             energies(self.bands[b], first, stop, self.weight, self.inverse_h, shrink, sums[b])
 
         each(add, range(len(sums)))
-        # In one order, whatever the bands.
+        # Summed in the same order for any number of bands.
         primal, dual = np.concatenate([s[self._inside(b)] for b, s in enumerate(sums)]).sum(axis=0)
         return float(primal), float(dual)
 
