@@ -1,1 +1,1 @@
-"""What estimates the clean picture: adapters of models, a PDE, the shipped network."""
+"""Denoisers: adapters of models, a PDE as a denoiser, the network of the library."""

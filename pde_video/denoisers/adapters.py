@@ -1,4 +1,4 @@
-"""Models of a diffusion process as denoisers: the schedule's coordinates, and the range of the frames."""
+"""Models of a diffusion process as denoisers: levels of a schedule and the value range of the frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Range = tuple[float, float]
 
 
 def as_range(value_range: Any) -> Range:
-    """Return the two values that stand for 0 and 1 of the frames, checked."""
+    """Return the values that stand for 0 and 1 of the frames, checked."""
     range_width(value_range)
     low, high = value_range
     return float(low), float(high)
@@ -28,14 +28,14 @@ def as_range(value_range: Any) -> Range:
 
 @dataclass(frozen=True, repr=False)
 class _Predictor(Value):
-    """A denoiser made of a model that, of x_t = √ᾱ x0 + √(1 − ᾱ) ε, predicts ε, x0 or v = √ᾱ ε − √(1 − ᾱ) x0."""
+    """A denoiser made of a model that predicts ε, x0 or v = √ᾱ ε − √(1 − ᾱ) x0 from x_t = √ᾱ x0 + √(1 − ᾱ) ε."""
 
     model: Callable[[Array, float], Array]
     kind: str
     schedule: Schedule
     value_range: Range = (0.0, 1.0)
     whole_timesteps: bool = False
-    groups: ClassVar[int] = 1  # Predictions a model returns side by side in its channels.
+    groups: ClassVar[int] = 1  # Predictions in the channels of the model's output.
 
     def _call(self) -> Call:
         keywords = dict(super()._call()[2])
@@ -54,15 +54,15 @@ class _Predictor(Value):
         return self._predicted(y, sigma)[0]
 
     def _predicted(self, y: Array, sigma: float) -> list[Array]:
-        """Return the estimate, and what else the model returns."""
+        """Return the estimate, and what else the model returned."""
         y = as_frames(y, sigma, infinite=True)
         low, high = self.value_range
         sigma = float(sigma)  # A NumPy number would turn float32 frames into float64.
-        level = sigma * (high - low)  # Noise grows with the range that the frames are stretched to.
+        level = sigma * (high - low)  # In units of the model.
         t = self._timestep(level)
-        picture = 1 / math.hypot(1, level)  # √ᾱ, and √(1 − ᾱ):
-        noise = 1.0 if math.isinf(level) else level * picture
-        # At an infinite level the state is y/σ: noise of variance 1, which is all that is left of x_t.
+        picture = 1 / math.hypot(1, level)  # √ᾱ
+        noise = 1.0 if math.isinf(level) else level * picture  # √(1 − ᾱ)
+        # At an infinite level y stands for y/σ: noise of variance 1, which equals x_t.
         x_t = y if math.isinf(level) else picture * (low + (high - low) * y)
         with naming(f"{self.name} at sigma = {sigma:g}, level t = {t:g}"):
             shape = (*y.shape[:-1], self.groups * y.shape[-1])
@@ -86,7 +86,7 @@ class _Predictor(Value):
 
 @dataclass(frozen=True, repr=False)
 class _PredictorWithVariance(_Predictor):
-    """A predictor whose model also says where the variance of a step lies between the smallest and the largest."""
+    """A predictor whose model also returns where the variance of a step lies between the smallest and the largest."""
 
     groups: ClassVar[int] = 2
 
@@ -99,14 +99,14 @@ class _PredictorWithVariance(_Predictor):
 def predictor(
     model: Any, kind: str, schedule: Any, value_range: Any, whole_timesteps: bool, learned_variance: bool
 ) -> _Predictor:
-    """Return the denoiser that a model of `kind` makes, or say what does not fit."""
+    """Return the denoiser that a model of `kind` makes."""
     check_callable(model=model)
     if not isinstance(schedule, Schedule):
         raise ParameterError(f"schedule is {schedule!r}; it must be a Schedule, such as Schedule.linear()")
     if kind == "eps" and schedule.abar[-1] == 0:
         raise ParameterError(
-            "a model of the noise says nothing of the picture at the last level of this schedule, which is noise "
-            "alone (zero_terminal_snr); use from_v or from_x0 with a model trained so, or the schedule without that"
+            "the last level of this schedule is noise alone (zero_terminal_snr), where a prediction of the noise does "
+            "not give the picture; use from_v or from_x0 with a model trained so, or another schedule"
         )
     made = _PredictorWithVariance if learned_variance else _Predictor
     return made(model, kind, schedule, as_range(value_range), bool(whole_timesteps))
@@ -127,15 +127,14 @@ def from_eps(
     Parameters
     ----------
     model : callable (x_t, t) -> prediction
-        From the state of the article, float32 or float64 (H, W, C) or (T, H, W, C), and its level t, a float, to ε of
-        the same shape.
+        From x_t, float32 or float64 (H, W, C) or (T, H, W, C), and its level t, a float, to ε of the same shape.
     schedule : Schedule
-        The levels it was trained on. A σ below the first is given as t = 0, with its own ᾱ.
+        The levels that it was trained on. A σ below the first one is passed as t = 0, with its own ᾱ.
     value_range : (float, float)
-        The values that stand for 0 and 1 of the frames where the model sees them. Noise grows with them: with
-        (−1, 1) the model sees 2σ.
+        The values that stand for 0 and 1 of the frames where the model sees them. Noise is scaled alike: with (−1, 1)
+        the model sees 2σ.
     whole_timesteps : bool
-        Round t, for models that know whole levels alone. x_t still has the ᾱ that belongs to σ.
+        Round t, for models that know whole levels only. x_t still has the ᾱ of σ.
     learned_variance : bool
         The model returns 2C channels: the prediction, then v in [−1, 1]. The denoiser then also has
         ``with_fraction(y, sigma)``, which returns the estimate and f = (v + 1)/2 for `ancestral`.
@@ -148,10 +147,9 @@ def from_eps(
     Raises
     ------
     ParameterError
-        If a parameter is out of range, or the schedule ends in noise alone; on a call, if σ is above its last level.
+        If the schedule ends in noise alone; on a call, if σ is above its last level.
     InputError, SolverError
-        On a call: frames that cannot be used, or a model that fails; the error names the model, the frame and the
-        level.
+        On a call: unusable frames, or a model that fails; the error names the model, the frame and the level.
 
     References
     ----------
@@ -181,25 +179,19 @@ def from_x0(
     whole_timesteps: bool = False,
     learned_variance: bool = False,
 ) -> _Predictor:
-    """Make a denoiser of a model that predicts the clean picture at a level of a schedule.
+    """Make a denoiser of a model that predicts the clean picture.
 
     D(y, σ) = model(√ᾱ_t y, t), σ² = (1 − ᾱ_t)/ᾱ_t
 
     Parameters
     ----------
     model, schedule, value_range, whole_timesteps, learned_variance
-        As for `from_eps`; the model returns x0, in its own range.
+        As for `from_eps`, but the model returns x0, in its own range, and the schedule may end in noise alone.
 
     Returns
     -------
     Denoiser
-        A function (y, sigma) of frames in their own range, with σ in their units. If the schedule ends in noise alone
-        it also takes σ = ∞: then y is noise of variance 1.
-
-    Raises
-    ------
-    ParameterError, InputError, SolverError
-        As for `from_eps`, but a schedule that ends in noise alone is accepted.
+        As for `from_eps`. If the schedule ends in noise alone, it also takes σ = ∞ for y ~ N(0, I).
 
     References
     ----------
@@ -231,18 +223,12 @@ def from_v(
     Parameters
     ----------
     model, schedule, value_range, whole_timesteps, learned_variance
-        As for `from_eps`; the model returns v.
+        As for `from_eps`, but the model returns v, and the schedule may end in noise alone.
 
     Returns
     -------
     Denoiser
-        A function (y, sigma) of frames in their own range, with σ in their units. If the schedule ends in noise alone
-        it also takes σ = ∞: then y is noise of variance 1, and the estimate −v.
-
-    Raises
-    ------
-    ParameterError, InputError, SolverError
-        As for `from_eps`, but a schedule that ends in noise alone is accepted.
+        As for `from_eps`. If the schedule ends in noise alone, it also takes σ = ∞ for y ~ N(0, I); D is then −v.
 
     References
     ----------
@@ -250,7 +236,7 @@ def from_v(
 
     Examples
     --------
-    A model for pictures that are all 0.5, at every level down to noise alone:
+    For pictures that are all 0.5, at every level up to noise alone:
 
     >>> import numpy as np, pde_video as pv
     >>> schedule = pv.Schedule.linear().zero_terminal_snr()

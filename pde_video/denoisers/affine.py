@@ -1,4 +1,4 @@
-"""A denoiser for values in [0, 1], for values in any range."""
+"""Denoisers for values in [0, 1], applied to values in any range."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from pde_video.denoisers.planewise import Planewise
 from pde_video.protocols import Array
 
-_SPANS = (0.4, 1.6)  # Between the darkest and the brightest percent: what a denoiser for [0, 1] takes as it is.
+_SPANS = (0.4, 1.6)  # Ranges between the 1st and 99th percentile that need no scaling.
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Affine:
 
     @property
     def name(self) -> str:
-        """What it is called in reports and errors."""
+        """The name in reports and errors."""
         return self.model.name
 
     def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
@@ -43,9 +43,9 @@ class Affine:
 
 
 def fitted(model: Planewise, shown: Sequence[Array], sigma: float) -> Affine:
-    """Return the model for frames like those shown, with no more noise than it was trained with.
+    """Return the model for frames like those shown, scaled down to the noise that it was trained with.
 
-    Frames that fill a good part of [0, 1] are left as they are, others are stretched or squeezed around ½.
+    Frames whose values do not fill much of [0, 1], or exceed it, are scaled to it.
     """
     low, high = np.percentile(np.stack(shown), (1, 99))
     contrast, middle = 1.0, 0.5

@@ -1,4 +1,4 @@
-"""Frames in the layout, range, size and channels of a network."""
+"""Conversion between frames and the layout, size and channels of a network."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pde_video.checks import check_whole
 from pde_video.denoisers.adapters import Range
 from pde_video.denoisers.validation import as_estimate, as_frames, naming
-from pde_video.errors import InputError
+from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 
 LAYOUTS = ("BCHW", "BCTHW", "B(TC)HW")
@@ -28,16 +29,24 @@ class Network:
     batch: int
     groups: int
 
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ParameterError(f"layout is {self.layout!r}; it must be one of {', '.join(LAYOUTS)}")
+        channels = 1 if self.channels is None else self.channels
+        check_whole(1, multiple=self.multiple, batch=self.batch, channels=channels)
+        object.__setattr__(self, "multiple", int(self.multiple))
+        object.__setattr__(self, "batch", int(self.batch))
+
     @property
     def sees_several(self) -> bool:
-        """Whether it makes use of several frames at once."""
+        """Whether it uses several frames at once."""
         return self.layout != "BCHW"
 
     def __call__(self, x: Array, level: float) -> Array:
-        """Return what the network makes of the frames `x` at `level`."""
+        """Return the output of the network for the frames `x` at `level`."""
         video = x if x.ndim == 4 else x[np.newaxis]
         entries = self._entries(video)
-        # How many entries in a row are of the same frames, and how many frames these are.
+        # The number of consecutive entries of the same frames, and the number of these frames.
         passes, frames = (len(entries) // len(video), 1) if self.layout == "BCHW" else (len(entries), len(video))
         results = []
         for k in range(0, len(entries), self.batch):
@@ -48,16 +57,18 @@ class Network:
         return estimates if x.ndim == 4 and self.layout != "B(TC)HW" else estimates[0]
 
     def _entries(self, video: Array) -> Array:
-        """Return the video as what the network takes, all entries of all batches."""
+        """Return the video in the layout of the network, all entries of all batches."""
         _, h, w, c = video.shape
         channels = self.channels or c
         if c != channels and 1 not in (c, channels):
-            raise InputError(f"the frames have {c} channels, and it takes {channels}; convert the frames first")
+            raise InputError(
+                f"the frames have {c} channels, but the network takes {channels}; convert the frames first"
+            )
         planes = video.transpose(0, 3, 1, 2)
         planes = np.pad(planes, [(0, 0), (0, 0), (0, -h % self.multiple), (0, -w % self.multiple)], mode="reflect")
         if c == 1:
             planes = np.repeat(planes, channels, axis=1)
-        # (T, passes, channels, H, W): where it takes one channel alone, each has a pass of its own.
+        # (T, passes, channels, H, W): a network of one channel takes the channels one by one.
         passes = planes.reshape(len(planes), -1, channels, *planes.shape[2:])
         if self.layout == "BCTHW":
             return passes.transpose(1, 2, 0, 3, 4)
@@ -66,7 +77,7 @@ class Network:
         return passes.reshape(-1, channels, *planes.shape[2:])
 
     def _frames(self, out: Array, shape: tuple[int, ...]) -> Array:
-        """Return the frames (T, H, W, groups · C) of what the network made of a video of the shape (T, H, W, C)."""
+        """Return the output for a video of the shape (T, H, W, C) as frames (T, H, W, groups · C)."""
         _, h, w, c = shape
         channels = self.channels or c
         if self.layout == "BCTHW":
@@ -81,25 +92,25 @@ class Network:
         channels = entries.shape[1] // (frames[1] - frames[0] + 1 if self.layout == "B(TC)HW" else 1)
         shape = (len(entries), self.groups * channels, *entries.shape[2:])
         name = f"frame {frames[0]}" if frames[0] == frames[1] else f"frames {frames[0]} to {frames[1]}"
-        with naming(name) if several else nullcontext():  # A single one is numbered by whoever counts.
+        with naming(name) if several else nullcontext():  # The caller numbers a single frame.
             return as_estimate(self.run(entries, level), shape, entries.dtype, finite=False)
 
 
 @dataclass(frozen=True)
 class Direct:
-    """A denoiser made of a network that is one, in its own range."""
+    """A network that is a denoiser, for frames in their own range."""
 
     network: Network
     value_range: Range
 
     @property
     def name(self) -> str:
-        """What it is called in errors."""
+        """The name in errors."""
         return self.network.name
 
     @property
     def sees_several(self) -> bool:
-        """Whether it makes use of several frames at once."""
+        """Whether it uses several frames at once."""
         return self.network.sees_several
 
     def __call__(self, y: Array, sigma: float) -> Array:

@@ -1,4 +1,4 @@
-"""Denoisers from files: the one that comes with the library, and what users trained or exported."""
+"""Denoisers from files: the network of the library, and networks that users trained or exported."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from pde_video.protocols import Denoiser
 
 @cache
 def shipped() -> Network:
-    """Return the network that comes with the library; docs/learned.md tells how it was trained."""
+    """Return the network of the library; docs/learned.md describes its training."""
     data = resources.files("pde_video.denoisers").joinpath("shipped.safetensors").read_bytes()
     return made_by(Network.from_bytes(data, "the network that comes with the library"), "load_denoiser")
 
 
 def load_denoiser(path: str | Path | None = None) -> Denoiser:
-    """Read a denoiser that ``pde-video train`` or ``pde-video export`` wrote, or the one that comes with the library.
+    """Read a denoiser that ``pde-video train`` or ``pde-video export`` wrote, or the network of the library.
 
-    (y, σ) → estimate, along a stream with a state: frame by frame, from that frame and those before it.
+    (y, σ) → estimate; causal, with a state along a stream of frames.
 
     Parameters
     ----------
     path : path, optional
         A ``.safetensors`` file, which is run by compiled kernels, or an ``.onnx`` file, run by onnxruntime (extra
-        `onnx`). Neither can hold anything but numbers and, of ONNX, the operations on them. Default: the network
-        that comes with the library, which ``denoise(method="learned")`` uses.
+        `onnx`). Neither format can hold code. Default: the network of the library, which
+        ``denoise(method="learned")`` uses.
 
     Returns
     -------
@@ -39,9 +39,9 @@ def load_denoiser(path: str | Path | None = None) -> Denoiser:
     Raises
     ------
     InputError
-        If the file is not there, of another kind, or damaged.
+        If the file is missing, damaged, or of another kind.
     ParameterError
-        If onnxruntime is needed and missing.
+        If onnxruntime is needed and not installed.
 
     Examples
     --------
@@ -54,13 +54,11 @@ def load_denoiser(path: str | Path | None = None) -> Denoiser:
         return shipped()
     path = Path(path)
     if path.suffix.lower() == ".onnx":
-        if not path.exists():  # Before onnxruntime is asked for, which would not help.
+        if not path.exists():  # Checked first: installing onnxruntime would not help.
             raise InputError(f"{path} cannot be read: No such file or directory")
         from pde_video.denoisers.onnx_cell import OnnxNetwork
 
         return OnnxNetwork.load(path)
     if path.suffix.lower() == ".safetensors" or path.suffix.lower() in PICKLED:
         return Network.load(path)
-    raise InputError(
-        f"{path.name} is neither .safetensors nor .onnx; of other models make a denoiser with from_torch or from_onnx"
-    )
+    raise InputError(f"{path.name} is neither .safetensors nor .onnx; use from_torch or from_onnx for other models")

@@ -1,4 +1,4 @@
-"""Networks of other libraries as denoisers: layouts, ranges, sizes, channels and batches."""
+"""Networks of PyTorch and ONNX as denoisers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.checks import check_whole
 from pde_video.denoisers.adapters import Range, as_range, predictor
-from pde_video.denoisers.layouts import LAYOUTS, Direct, Network
+from pde_video.denoisers.layouts import Direct, Network
 from pde_video.denoisers.onnx_bytes import names_other_files
 from pde_video.denoisers.validation import check_callable, refuse_pickled
 from pde_video.errors import DtypeError, InputError, ParameterError, not_installed
@@ -40,31 +39,31 @@ def from_torch(
 ) -> Denoiser:
     """Make a denoiser of a PyTorch module (extra ``torch``).
 
-    D(y, σ) = module(y, σ) in the layout, range and channels of the module, or what `from_eps`, `from_x0` and `from_v`
-    make of its prediction.
+    D(y, σ) = module(y, σ) in the layout, range and channels of the module, or the estimate of `from_eps`, `from_x0` or
+    `from_v` from its prediction.
 
     Parameters
     ----------
     module : torch.nn.Module, or callable on tensors
         Called as module(x, level) with x in `layout` and a tensor (B,) of levels: σ in units of `value_range` for a
-        denoiser, t for the other kinds. It must return a tensor of the shape of x. It runs in evaluation mode and
-        without gradients, in the dtype of its parameters (float32 if it has none), one call at a time.
+        denoiser, t for the other kinds. It must return a tensor of the shape of x. It runs in evaluation mode without
+        gradients, in the dtype of its parameters (float32 if it has none), one call at a time.
     schedule : Schedule, optional
-        The levels it was trained on; needed unless it is a denoiser.
+        The levels it was trained on; required unless it is a denoiser.
     kind : {"denoiser", "eps", "x0", "v"}
         What it returns.
     layout : {"BCHW", "BCTHW", "B(TC)HW"}
-        Frames as entries of a batch; frames as the third axis; or frames one after another in the channels, of which
-        it returns the middle one. Filters give a denoiser one frame at a time, unless `windowed` gives it several.
+        Frames as entries of a batch; frames as the third axis; or frames stacked in the channels, of which it returns
+        the middle one. Filters pass one frame at a time; `windowed` passes several.
     value_range : (float, float)
-        The values that stand for 0 and 1 of the frames where the module sees them. Noise grows with them.
+        The values that stand for 0 and 1 of the frames where the module sees them. Noise is scaled alike.
     multiple : int
-        Height and width must be multiples of it; frames are mirrored beyond their end, and the result is cropped.
+        Pad height and width to multiples of it by reflection, and crop the result.
     channels : int, optional
-        How many it takes. Grey frames are repeated and the results averaged; for a module of one channel, colour
-        frames are treated channel by channel. Default: as many as the frames have.
+        How many it takes. Grey frames are repeated and the results averaged; a module of one channel gets the channels
+        of colour frames one by one. Default: as many as the frames have.
     batch : int
-        The largest number of entries in one call. With 1, the default, frames of a video have the bits they have alone.
+        The largest number of entries in one call. With 1 a frame has the same bits alone and in a video.
     device : optional
         Where to run; the module is moved there. Default: where its parameters are, or the CPU.
     whole_timesteps : bool
@@ -75,18 +74,16 @@ def from_torch(
     Returns
     -------
     Denoiser
-        A function (y, sigma) of frames in their own range, with σ in their units; the result has the dtype of y.
+        As for `from_eps`; the result has the dtype of y.
 
     Raises
     ------
     ImportError
         If PyTorch is not installed.
-    InputError
-        If `module` is the path of a pickled file, which can run any program when it is read.
-    ParameterError
-        If a parameter is out of range, or `schedule` does not go with `kind`.
+    InputError, ParameterError
+        If `module` is the path of a pickled file, which could run code, or `schedule` does not match `kind`.
     InputError, SolverError
-        On a call: frames that cannot be used, or a module that fails; the error names it, the frame and the level.
+        On a call: as for `from_eps`.
 
     References
     ----------
@@ -108,7 +105,7 @@ def from_torch(
     torch = _torch()
     if device is not None and isinstance(module, torch.nn.Module):
         module.to(device)
-    lock = Lock()  # Modes would be mixed up between threads; and PyTorch has threads of its own.
+    lock = Lock()  # Threads would mix up the modes of the module, and PyTorch has threads of its own.
 
     def run(entries: Array, level: float) -> Any:
         home = next(iter(module.parameters()), None) if isinstance(module, torch.nn.Module) else None
@@ -120,13 +117,12 @@ def from_torch(
             out = module(x, levels)
         if not isinstance(out, torch.Tensor):
             raise DtypeError(f"it returned a {type(out).__name__}; wrap it in a module that returns a tensor")
-        # NumPy has no bfloat16.
-        return (
-            out.cpu().float().numpy() if out.is_floating_point() and out.dtype != torch.float64 else out.cpu().numpy()
-        )
+        if out.is_floating_point() and out.dtype != torch.float64:
+            out = out.float()  # NumPy has no bfloat16.
+        return out.cpu().numpy()
 
-    options = (layout, multiple, channels, batch)
-    return _denoiser(run, name_of(module), schedule, kind, value_range, whole_timesteps, learned_variance, *options)
+    network = Network(run, name_of(module), layout, multiple, channels, batch, 2 if learned_variance else 1)
+    return _denoiser(network, schedule, kind, value_range, whole_timesteps)
 
 
 def from_onnx(
@@ -145,14 +141,13 @@ def from_onnx(
 ) -> Denoiser:
     """Make a denoiser of an ONNX file, run by onnxruntime on the CPU (extra ``onnx``).
 
-    D(y, σ) = model(y, σ) in the layout, range and channels of the model, or what `from_eps`, `from_x0` and `from_v`
-    make of its prediction, its first output.
+    D(y, σ) = model(y, σ), or the estimate of `from_eps`, `from_x0` or `from_v` from the first output of the model.
 
     Parameters
     ----------
     model : path, or onnxruntime.InferenceSession
-        It takes a picture and, where it has a second input, the level in the shape that this asks for: a number, one
-        for each entry of the batch, or a map of the picture's size.
+        It takes a picture and, if it has a second input, the level in the shape of this input: a number, one for each
+        entry of the batch, or a map of the picture's size.
     schedule, kind
         As for `from_torch`.
     inputs : sequence of str, optional
@@ -163,7 +158,7 @@ def from_onnx(
     Returns
     -------
     Denoiser
-        A function (y, sigma) of frames in their own range, with σ in their units; the result has the dtype of y.
+        As for `from_eps`; the result has the dtype of y.
 
     Raises
     ------
@@ -171,10 +166,8 @@ def from_onnx(
         If onnxruntime is not installed.
     InputError
         If the file cannot be read as ONNX.
-    ParameterError
-        If a parameter is out of range, or the inputs are not those.
     InputError, SolverError
-        On a call: frames that cannot be used, or a model that fails; the error names it, the frame and the level.
+        On a call: as for `from_eps`.
 
     References
     ----------
@@ -200,7 +193,7 @@ def from_onnx(
     nodes = [offered[n] for n in names]
     dtypes = [_onnx_dtype(node) for node in nodes]
     if kind != "denoiser" and dtypes[1:] and dtypes[1].kind == "i" and not whole_timesteps:
-        raise ParameterError(f"{name} takes whole levels alone ({nodes[1].type}); pass whole_timesteps=True")
+        raise ParameterError(f"{name} takes whole levels only ({nodes[1].type}); pass whole_timesteps=True")
 
     def run(entries: Array, level: float) -> Any:
         given = {names[0]: np.ascontiguousarray(entries, dtypes[0])}
@@ -209,37 +202,23 @@ def from_onnx(
             given[names[1]] = np.full([d if isinstance(d, int) else n for d, n in wanted], level, dtypes[1])
         return model.run([output], given)[0]
 
-    options = (layout, multiple, channels, batch)
-    return _denoiser(run, name, schedule, kind, value_range, whole_timesteps, learned_variance, *options)
+    network = Network(run, name, layout, multiple, channels, batch, 2 if learned_variance else 1)
+    return _denoiser(network, schedule, kind, value_range, whole_timesteps)
 
 
-def _denoiser(
-    run: Any,
-    name: str,
-    schedule: Any,
-    kind: str,
-    value_range: Any,
-    whole_timesteps: bool,
-    learned_variance: bool,
-    layout: str,
-    multiple: int,
-    channels: int | None,
-    batch: int,
-) -> Denoiser:
+def _denoiser(network: Network, schedule: Any, kind: str, value_range: Any, whole_timesteps: bool) -> Denoiser:
     if kind not in KINDS:
         raise ParameterError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
-    if layout not in LAYOUTS:
-        raise ParameterError(f"layout is {layout!r}; it must be one of {', '.join(LAYOUTS)}")
-    check_whole(1, multiple=multiple, batch=batch, channels=1 if channels is None else channels)
-    groups = 2 if learned_variance else 1
-    network = Network(run, name, layout, int(multiple), channels, int(batch), groups)
+    learned_variance = network.groups == 2
     if kind != "denoiser":
-        if layout == "B(TC)HW":
-            raise ParameterError(f"layout is {layout!r}, which returns one frame of many; that needs kind='denoiser'")
+        if network.layout == "B(TC)HW":
+            raise ParameterError(
+                f"layout is {network.layout!r}, which returns one frame of many; that needs kind='denoiser'"
+            )
         return predictor(network, kind, schedule, value_range, whole_timesteps, learned_variance)
     if schedule is not None or learned_variance or whole_timesteps:
         raise ParameterError(
-            "schedule, learned_variance and whole_timesteps are for models of a diffusion process; say which by kind: "
+            "schedule, learned_variance and whole_timesteps are for models of a diffusion process; give its kind: "
             "'eps', 'x0' or 'v'"
         )
     return Direct(network, as_range(value_range))
@@ -255,7 +234,7 @@ def _torch() -> Any:
 
 @contextmanager
 def _evaluating(module: Any, torch: Any) -> Iterator[None]:
-    """Put a module into evaluation mode, and every part of it back into the mode it was in."""
+    """Put a module into evaluation mode; restore the mode of every part afterwards."""
     parts = list(module.modules()) if isinstance(module, torch.nn.Module) else []
     modes = [part.training for part in parts]
     try:
@@ -268,7 +247,7 @@ def _evaluating(module: Any, torch: Any) -> Iterator[None]:
 
 
 def session(path: Any) -> Any:
-    """Return a session of onnxruntime, on as many threads as the library uses, for the model in a file."""
+    """Return an onnxruntime session for the model in a file, with as many threads as the library uses."""
     refuse_pickled(path)
     try:
         import onnxruntime
@@ -282,8 +261,8 @@ def session(path: Any) -> Any:
         raise InputError(f"{fspath(path)} cannot be read as an ONNX model: {error}") from error
     if elsewhere:
         raise InputError(
-            f"{fspath(path)} keeps numbers in other files, whose names it chooses, so they are not opened; where you "
-            "trust it, save it as one file: onnx.save(onnx.load(PATH), 'model.onnx', save_as_external_data=False)"
+            f"{fspath(path)} refers to other files, which are not opened; if you trust it, save it as one file: "
+            "onnx.save(onnx.load(PATH), 'model.onnx', save_as_external_data=False)"
         )
     try:
         return onnxruntime.InferenceSession(fspath(path), options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""A small recurrent network as a denoiser, from a file of weights and without the library that trained it."""
+"""The recurrent network of the library, run by compiled kernels from a file of weights, without PyTorch."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from pde_video.solvers.convolution import Convolution, Rows, blank, inner, sprea
 
 FORMAT = "pde_video denoiser 1"
 _CELLS = ("gru", "rnn")
-_PIXELS = 4  # Of a 2 × 2 square: the first channels of a GRU's state are running means of these.
+_PIXELS = 4  # In a 2 × 2 square; the first channels of a GRU's state are running means of them.
 
 
 def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return the name and the shape of every array that a network with this configuration consists of."""
+    """Return the names and shapes of the weights of a network with this configuration."""
     w = config["width"]
     weights: dict[str, tuple[int, ...]] = {"entry": (w, 9, 3, 3)}
     for part in ("encoder", "decoder"):
@@ -47,31 +47,30 @@ def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 class Network(Planewise):
     """A recurrent convolutional network that estimates the clean picture behind y = clean + sigma · noise.
 
-    x̂ = P + ½ σ · F((y − ½)/s, (y − P)/σ, log σ, h), s² = σ² + d², with P the picture that diffusion by cosine filters
-    makes of y: the network corrects the equation.
+    x̂ = P + ½ σ · F((y − ½)/s, (y − P)/σ, log σ, h), s² = σ² + d², with P the result of diffusion by cosine filters: the
+    network corrects the equation.
 
     F works at half the resolution on 2 × 2 pixels as four channels, one plane at a time, and carries a state h from
-    frame to frame: it looks at the frames before and at none to come. With three channels the planes are the mean and
-    the two orthonormal differences of red, green and blue, each with a state of its own; any other number of channels
-    is that many grey pictures. Frames may have any size; values are meant to lie in 0 to 1. Results are the same for
-    any number of threads.
+    frame to frame, so it is causal. With three channels the planes are the mean and the two orthonormal differences of
+    red, green and blue, each with a state of its own; other numbers of channels are treated as grey pictures. Frames
+    may have any size; values should lie in [0, 1]. Results do not depend on the number of threads.
 
     Parameters
     ----------
     config : mapping
         ``format`` ("pde_video denoiser 1"), ``cell`` ("gru" or "rnn"), ``width`` (channels inside), ``encoder`` and
-        ``decoder`` (numbers of residual blocks), ``deviation`` (d, of clean pictures).
+        ``decoder`` (numbers of residual blocks), ``deviation`` (d, the standard deviation of clean pictures).
     tensors : mapping of str to ndarray
         The weights, float32, with the names and shapes of `shapes`.
     record : mapping, optional
         How it was trained.
     name : str
-        What it is called in reports and errors.
+        The name in reports and errors.
 
     Raises
     ------
     InputError
-        If the configuration is unknown, or a tensor is missing, left over, of another shape or dtype, or not finite.
+        If the configuration is unknown, or a tensor is missing, unknown, of another shape or dtype, or not finite.
 
     References
     ----------
@@ -103,14 +102,14 @@ class Network(Planewise):
 
     @property
     def width(self) -> int:
-        """How many channels it has inside."""
+        """The number of channels inside."""
         return int(self.config["width"])
 
     @cached_property
     def _layers(self) -> dict[str, Convolution]:
         weights, w = dict(self.tensors), self.width
         for name in ("cell.gates.weight", "cell.candidate.weight", "fusion.weight"):
-            # The state lies before what is seen; beside it, from then on, lies the part of the state that is reset.
+            # The order in memory is state, input, reset state.
             if name in weights and (name, self.config["cell"]) != ("cell.candidate.weight", "gru"):
                 weights[name] = np.roll(weights[name], w, axis=1)
         layers = {name.removesuffix(".bias") for name in weights if name.endswith(".bias")}
@@ -118,18 +117,12 @@ class Network(Planewise):
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Network:
-        """Return the network in a file of format safetensors.
-
-        Raises
-        ------
-        InputError
-            If the file is none, or not that of such a network.
-        """
+        """Return the network in a safetensors file; raise InputError if it holds none."""
         path = Path(path)
         if path.suffix.lower() in PICKLED:
             raise InputError(
-                f"{path.name} holds pickled objects, which run what they say when they are read; "
-                "save the weights in format safetensors"
+                f"{path.name} holds pickled objects, which can run code when they are read; "
+                "save the weights as safetensors"
             )
         try:
             data = path.read_bytes()
@@ -143,31 +136,35 @@ class Network(Planewise):
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "network") -> Network:
-        """Return the network in the content of a file of format safetensors, with its ``config`` in the metadata."""
+        """Return the network in the content of a safetensors file, with its ``config`` in the metadata."""
         import safetensors.numpy
 
         try:
             tensors = safetensors.numpy.load(data)
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        except Exception as fault:  # Each kind of damage has a kind of its own.
-            raise InputError(f"no tensors in format safetensors: {fault}") from fault
+        except Exception as fault:  # Damaged files raise errors of many types.
+            raise InputError(f"this is no safetensors file: {fault}") from fault
         try:
             config = json.loads(header["__metadata__"]["config"])
             record = dict(json.loads(header["__metadata__"].get("record", "{}")))
         except (KeyError, ValueError, TypeError, RecursionError) as fault:
-            raise InputError("the metadata has no config and record in JSON: no network of pde_video") from fault
+            raise InputError(
+                "the metadata has no config and record in JSON; this is no network of pde_video"
+            ) from fault
         return cls(config, tensors, record, name=name)
 
     def cell(self, planes: Array, state: Array | None, sigma: float | Sequence[float]) -> tuple[Array, Array]:
-        """Return the estimate of planes (P, H, W), of float32, and the state to give along with those that follow.
+        """Return the estimate of float32 planes (P, H, W), and the state for the next ones.
 
         `sigma`, above 0, is one for all planes or one for each. The state, None at first, is an array
-        (P, ⌈H/2⌉, width, ⌈W/2⌉) of what was seen so far; what is given is not changed.
+        (P, ⌈H/2⌉, width, ⌈W/2⌉), which is not overwritten.
         """
         count, height, width = planes.shape
         shape = (count, (height + 1) // 2, self.width, (width + 1) // 2)
         if state is not None and state.shape != shape:
-            raise InputError(f"planes of shape {planes.shape} go with a state {shape}, not {state.shape}: a new size?")
+            raise InputError(
+                f"planes of shape {planes.shape} need a state {shape}, not {state.shape}; frames must keep their size"
+            )
         planes = planes.astype(np.float32, copy=False)
         estimates, states = np.empty(planes.shape, np.float32), np.empty(shape, np.float32)
         levels = np.broadcast_to(np.asarray(sigma, np.float64), count).tolist()
@@ -175,7 +172,7 @@ class Network(Planewise):
             if not 0 < one < math.inf:
                 raise ParameterError(f"sigma is {one}; a cell needs a finite number above 0")
         guides = self.guides(planes, levels)
-        for k, one in enumerate(levels):  # One after the other: they need much memory each.
+        for k, one in enumerate(levels):  # One by one, to save memory.
             before = None if state is None else state[k]
             estimates[k], states[k] = self._plane(planes[k], guides[k], before, one)
         return estimates, states
@@ -197,10 +194,10 @@ class Network(Planewise):
         return smooth[: y.shape[0], : y.shape[1]], remembered
 
     def _through(self, quarters: Array, state: Array | None, height: int, width: int) -> Array:
-        """Put the result of the head in place of the first four channels; return the new state.
+        """Replace the first four channels by the output of the head; return the new state.
 
-        `near` holds the state, what is seen, and the state after its reset, side by side; `far` what is on its way.
-        A convolution looks at the rows around its own, so what it reads is not written before all are done.
+        `near` holds the state, the input and the reset state side by side; `far` holds intermediate results. A
+        convolution reads rows around its own, so no step writes what another thread still reads.
         """
         w, gru, layers = self.width, self.config["cell"] == "gru", self._layers
         near, far = blank((3 if gru else 2) * w, height, width), blank(2 * w, height, width)
@@ -246,20 +243,20 @@ class Network(Planewise):
 
 
 def _most(record: Mapping[str, Any], otherwise: float) -> float:
-    """Return the highest noise level in the record of a training."""
+    """Return the highest noise level of the training."""
     if "settings" not in record:
         return otherwise
     try:
         most = float(record["settings"]["sigma"][1]) / 255
     except (KeyError, ValueError, TypeError, IndexError) as fault:
-        raise InputError("the record does not say with which noise the network was trained") from fault
+        raise InputError("the record does not give the noise levels of the training") from fault
     if not 0 < most < math.inf:
         raise InputError(f"the record says that the network was trained with noise up to {most}")
     return most
 
 
 def checked_config(config: Any) -> dict[str, Any]:
-    """Return the configuration of a network, or refuse it."""
+    """Return the configuration of a network, or raise InputError."""
     if not isinstance(config, Mapping) or config.get("format") != FORMAT:
         found = config.get("format") if isinstance(config, Mapping) else config
         raise InputError(f"the format is {found!r}; what can be read is {FORMAT!r}")
@@ -274,16 +271,18 @@ def checked_config(config: Any) -> dict[str, Any]:
         if not fits(config.get(key)):
             raise InputError(f"the configuration says {key} = {config.get(key)!r}; it must be {what}")
     if unknown := set(config) - set(allowed) - {"format"}:
-        raise InputError(f"the configuration has {', '.join(sorted(map(str, unknown)))}, which this version knows not")
+        raise InputError(
+            f"the configuration has {', '.join(sorted(map(str, unknown)))}, which this version does not know"
+        )
     return dict(config)
 
 
 def _checked_tensors(tensors: Mapping[str, Array], wanted: dict[str, tuple[int, ...]]) -> dict[str, Array]:
-    """Return the tensors if they are those of the configuration."""
+    """Return the tensors, or raise InputError unless they are those of the configuration."""
     if missing := sorted(wanted.keys() - tensors.keys()):
         raise InputError(f"tensors are missing: {', '.join(missing)}")
     if extra := sorted(tensors.keys() - wanted.keys()):
-        raise InputError(f"tensors that the configuration does not speak of: {', '.join(extra)}")
+        raise InputError(f"tensors that the configuration does not have: {', '.join(extra)}")
     for name, shape in wanted.items():
         found = tensors[name]
         if found.shape != shape or found.dtype != np.float32:

@@ -1,10 +1,10 @@
-"""Whether an ONNX file names other files, by its bytes alone: before a library that would open them sees it."""
+"""Whether an ONNX file refers to other files, found from its bytes before a library opens them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-# The messages of onnx.proto that hold tensors at some depth: of each, the numbers of the fields that lead there.
+# The messages of onnx.proto that lead to tensors, with the numbers of the fields on the way.
 _INSIDE = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -19,7 +19,7 @@ _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 
 
 def names_other_files(data: bytes) -> bool:
-    """Tell whether any tensor says that its numbers are elsewhere; ValueError if `data` is no such message."""
+    """Return whether any tensor has external data; raise ValueError if `data` is no ONNX model."""
     waiting = [("model", memoryview(data))]
     while waiting:
         kind, message = waiting.pop()
@@ -33,7 +33,7 @@ def names_other_files(data: bytes) -> bool:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield numbers and contents of the fields of a protobuf message: bytes, or the value of a whole number."""
+    """Yield number and content of each field of a protobuf message: bytes, or an integer."""
     place = 0
     while place < len(message):
         tag, place = _whole(message, place)

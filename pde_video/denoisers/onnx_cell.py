@@ -22,22 +22,17 @@ _INPUTS, _OUTPUTS = ["frame", "guide", "state", "sigma"], ["estimate", "next_sta
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OnnxNetwork(Planewise):
-    """One step of a causal cell in ONNX, looped over frames: (frame, guide, state, sigma) → (estimate, next_state).
+    """A causal cell in ONNX, looped over frames: (frame, guide, state, sigma) → (estimate, next_state).
 
     Parameters
     ----------
     model : onnxruntime.InferenceSession
         With inputs and outputs of these names, as `pde_video.learn.export_onnx` writes them.
     name : str
-        What it is called in reports and errors.
-
-    Raises
-    ------
-    InputError
-        If it has others.
+        The name in reports and errors.
     """
 
-    most = 60 / 255  # With which `train` trains; ONNX does not carry the record.
+    most = 60 / 255  # The limit of `train`; ONNX files have no record.
     model: Any
     name: str = "network"
     width: int = field(init=False, repr=False)
@@ -46,29 +41,21 @@ class OnnxNetwork(Planewise):
         inputs, outputs = self.model.get_inputs(), [one.name for one in self.model.get_outputs()]
         if [one.name for one in inputs] != _INPUTS or outputs != _OUTPUTS:
             raise InputError(
-                f"the model maps {[one.name for one in inputs]} to {outputs}; a cell maps {_INPUTS} to {_OUTPUTS}: "
-                "of other models make a denoiser with from_onnx"
+                f"the model maps {[one.name for one in inputs]} to {outputs}; a cell maps {_INPUTS} to {_OUTPUTS}; "
+                "use from_onnx for other models"
             )
         object.__setattr__(self, "width", int(inputs[2].shape[1]))
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> OnnxNetwork:
-        """Return the network in a file.
-
-        Raises
-        ------
-        ParameterError
-            If onnxruntime is missing.
-        InputError
-            If the file cannot be read, or holds something else.
-        """
+        """Return the network in a file; raise InputError if it holds none."""
         if importlib.util.find_spec("onnxruntime") is None:
             raise ParameterError(not_installed("an .onnx file", "onnxruntime", "onnx"))
         path = Path(path)
         return made_by(cls(session(path), path.name), "load_denoiser", str(path))
 
     def cell(self, planes: Array, state: Any, sigma: float | Sequence[float]) -> tuple[Array, Any]:
-        """Return the estimate of planes (P, H, W), and the state to give along with those that follow."""
+        """Return the estimate of planes (P, H, W), and the state for the next ones."""
         count, height, width = planes.shape
         even, guides = (
             np.pad(x, [(0, 0), (0, height % 2), (0, width % 2)], mode="edge")[:, np.newaxis]

@@ -1,4 +1,4 @@
-"""Networks that see one plane at a time, along a stream of frames with any number of channels."""
+"""Networks that process one plane at a time, along a stream of frames with any number of channels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse
 
 MIDDLE = 0.5  # Of the range of values.
-_MEAN = 1 / math.sqrt(3)  # Times the sum of three over √3: their mean.
+_MEAN = 1 / math.sqrt(3)  # Turns the sum of three over √3 into their mean.
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,15 +25,15 @@ class Planewise(Value, ABC):
     """A denoiser made of a causal cell for planes; see `Network`."""
 
     name = "network"
-    most = math.inf  # The highest noise level that the network was trained with, as far as that is known.
+    most = math.inf  # The highest noise level of the training, if known.
 
     @abstractmethod
     def cell(self, planes: Array, state: Any, sigma: float | Sequence[float]) -> tuple[Array, Any]:
-        """Return the estimate of planes (P, H, W), of float32, and the state to give along with those that follow."""
+        """Return the estimate of float32 planes (P, H, W), and the state for the next ones."""
 
     @staticmethod
     def guides(planes: Array, sigma: float | Sequence[float]) -> Array:
-        """Return what diffusion by cosine filters makes of planes (P, H, W), each with a noise level of its own."""
+        """Return planes (P, H, W) after diffusion by cosine filters, each with its own noise level."""
         levels = np.asarray(sigma, np.float32)
         levels = levels if levels.ndim == 0 else levels[:, np.newaxis, np.newaxis]
         return levels * diffuse(planes / levels, np.ones(planes.shape[1:], np.float32))
@@ -50,13 +50,14 @@ class Planewise(Value, ABC):
 
     def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
         """Yield the estimate of each frame (H, W, C) of a stream, each from that frame and those before it."""
-        sigma = _checked_sigma(sigma)
+        if not 0 <= sigma < math.inf:
+            raise ParameterError(f"sigma is {sigma!r}; it must be a finite number ≥ 0, in units of the frames")
         if sigma > self.most * (1 + 1e-6):
             raise ParameterError(
                 f"sigma is {sigma:g}; {self.name} was trained with noise up to {self.most:g}, in units of the frames: "
-                "denoise scales frames down to that, and sampling from pure noise needs a model that was trained for it"
+                "use denoise, which scales frames down to that, or for sampling a model trained with such noise"
             )
-        return self._along(frames, sigma)
+        return self._along(frames, float(sigma))
 
     def _along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
         state: Array | None = None
@@ -77,16 +78,10 @@ class Planewise(Value, ABC):
             yield from_opponent(estimate).astype(frame.dtype)
 
 
-def _checked_sigma(sigma: float) -> float:
-    if not 0 <= sigma < math.inf:
-        raise ParameterError(f"sigma is {sigma!r}; it must be a finite number of at least 0, in units of the frames")
-    return float(sigma)
-
-
 def _check_frame(frame: Array, index: int) -> None:
     if frame.ndim != 3 or not frame.size:
         raise InputError(f"frame {index} has shape {frame.shape}; it must be (H, W, C), none of them 0")
     if frame.dtype not in (np.float32, np.float64):
         raise DtypeError(f"frame {index} is of {frame.dtype}; networks work on float32 and float64, in 0 to 1")
     if not np.isfinite(frame).all():
-        raise InputError(f"frame {index} has values that are not finite: they would stay in the network's memory")
+        raise InputError(f"frame {index} has values that are not finite: they would stay in the state of the network")

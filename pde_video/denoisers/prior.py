@@ -1,4 +1,4 @@
-"""Denoisers with nothing learned: what `denoise` and `sample` take when they are given no model."""
+"""Denoisers without training: the defaults of `denoise` and `sample`."""
 
 from __future__ import annotations
 
@@ -31,12 +31,6 @@ def cosine_diffusion(y: Array, sigma: float) -> Array:
     Returns
     -------
     ndarray
-        The estimate, of the shape and dtype of `y`.
-
-    Raises
-    ------
-    ParameterError
-        If `sigma` is negative or not finite, or `y` is no frame.
 
     References
     ----------
@@ -58,30 +52,25 @@ def cosine_diffusion(y: Array, sigma: float) -> Array:
         return y
     if y.ndim == 4:
         return np.stack([cosine_diffusion(frame, sigma) for frame in y])
-    # In units of the noise, whose square may be too small for the dtype.
+    # In units of the noise, so that its square does not underflow.
     planes = opponent(y / y.dtype.type(sigma))
     return y.dtype.type(sigma) * from_opponent(diffuse(planes, np.ones(planes.shape[1:], planes.dtype)))
 
 
 @dataclass(frozen=True, repr=False)
 class SmoothPrior(Value):
-    """The exact denoiser of smooth Gaussian clouds, in space and time alike.
+    """The exact denoiser for a Gaussian prior of smooth clouds, in space and time.
 
     Prior ∝ exp(−‖(1/length² − ∇²)^(3/2) (x − mean)‖²/2γ), so D(y, σ) = mean + (1 + σ²/γ (1/length² − ∇²)³)⁻¹
-    (y − mean): one implicit Euler step of a diffusion of sixth order, exact in the cosines of the grid.
+    (y − mean): one implicit Euler step of a diffusion of sixth order, exact in the cosine basis of the grid.
 
     Parameters
     ----------
     mean, deviation : float
-        Of the values, in units of the frames. The deviation > 0, in the root mean square over a video, gives γ; towards
-        the borders, the first and the last frame among them, values vary more than inside.
+        Mean and standard deviation > 0 of the values, in units of the frames. The latter, a root mean square over the
+        video, determines γ; values vary more towards the borders, the first and the last frame.
     length : float
-        Distance in pixels and frames, > 0, beyond which values know little of each other.
-
-    Raises
-    ------
-    ParameterError
-        If `deviation` or `length` is out of range.
+        Correlation length in pixels and frames, > 0.
 
     References
     ----------
@@ -102,7 +91,7 @@ class SmoothPrior(Value):
         check_positive(deviation=self.deviation, length=self.length)
 
     def variances(self, grid: tuple[int, ...]) -> Array:
-        """Return the variance of each cosine of a grid, γ/(λ + 1/length²)³; their mean is the deviation squared."""
+        """Return the variance of each cosine of a grid, γ/(λ + 1/length²)³; their mean is the squared deviation."""
         return _variances(grid, self.deviation, self.length)
 
     def __call__(self, y: Array, sigma: float) -> Array:

@@ -1,4 +1,4 @@
-"""What a denoiser is given and what a model returns, checked, so that an error says which model, frame and level."""
+"""Checks of frames and of model outputs, with errors that name the model, the frame and the level."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_callable(**models: Any) -> None:
 
 
 def as_frames(y: Any, sigma: float, *, infinite: bool = False) -> Array:
-    """Return `y` as a frame (H, W, C) or frames (T, H, W, C) of floats, or say why neither it nor `sigma` will do."""
+    """Return `y` as a frame (H, W, C) or frames (T, H, W, C) of floats; check `y` and `sigma`."""
     if np.ndim(sigma) or not (0 <= sigma < np.inf or (infinite and sigma == np.inf)):
         raise ParameterError(f"sigma is {sigma}; it must be one number, the noise level: 0 or more, and finite")
     y = np.asarray(y)
@@ -39,7 +39,7 @@ def as_frames(y: Any, sigma: float, *, infinite: bool = False) -> Array:
 
 
 def as_estimate(result: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, finite: bool = True) -> Array:
-    """Return what a model returned as an array of `dtype`, or say what is wrong with it."""
+    """Return the output of a model as an array of `dtype`, checked."""
     if not isinstance(result, np.ndarray):
         raise DtypeError(f"it returned a {type(result).__name__}; it must return a NumPy array of floats")
     if result.dtype.kind != "f":
@@ -52,10 +52,10 @@ def as_estimate(result: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, fi
 
 
 def refuse_pickled(path: str | PathLike[str]) -> None:
-    """Raise InputError for a file that is a pickle by its name: reading it could run any program."""
+    """Raise InputError for a file with the suffix of a pickle: reading it could run any program."""
     if Path(path).suffix.lower() in PICKLED:
         raise InputError(
-            f"{fspath(path)} is a pickled file, which can run any program when it is read, so it is not; where you "
+            f"{fspath(path)} is a pickled file, which could run any program when it is read, so it is refused; if you "
             "trust it, convert it once: safetensors.torch.save_file(torch.load(PATH, weights_only=True), "
             "'model.safetensors'), or torch.onnx.export(module, inputs, 'model.onnx')"
         )
@@ -69,7 +69,7 @@ def _first_bad(frames: Array) -> str:
 
 @contextmanager
 def naming(where: str) -> Iterator[None]:
-    """Let every error inside say `where`; those of a model itself become SolverError."""
+    """Prefix every error inside with `where`; errors of a model itself become SolverError."""
     try:
         yield
     except (InputError, ParameterError, SolverError) as error:

@@ -1,4 +1,4 @@
-"""Denoisers that look at neighbouring frames, or remember those before, along a stream or an array."""
+"""Denoisers that use neighbouring frames, or a state, along a stream or an array."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import count
 from typing import Any
 
@@ -22,20 +22,21 @@ PADS = ("repeat", "reflect")
 
 
 class _Along(Value, ABC):
-    """What denoisers that work along a stream share: on an array they do what they do on a stream."""
+    """Base of denoisers along a stream: an array is treated as a stream."""
 
     @abstractmethod
     def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
         """Yield the estimate of every frame (H, W, C), in order."""
 
     def __call__(self, y: Array, sigma: float) -> Array:
+        """Return the estimate of a frame (H, W, C) or frames (T, H, W, C)."""
         y = as_frames(y, sigma)
         estimates = list(self.along(y if y.ndim == 4 else [y], sigma))
         return np.stack(estimates) if y.ndim == 4 else estimates[0]
 
 
 def _numbered(frames: Iterable[Array], sigma: float) -> Iterator[tuple[int, Array]]:
-    """Yield number and frame, each checked, and all of one shape."""
+    """Yield number and frame, checked, all of the same shape."""
     shape = None
     for k, frame in enumerate(frames):
         with naming(f"frame {k}"):
@@ -47,70 +48,24 @@ def _numbered(frames: Iterable[Array], sigma: float) -> Iterator[tuple[int, Arra
 
 
 @dataclass(frozen=True, repr=False)
-class _Windowed(_Along):
-    __name__ = "windowed"
+class windowed(_Along):
+    """Denoiser made of a model that estimates the middle frame of a window of frames.
 
-    model: Callable[[Array, float], Array]
-    before: int = 2
-    after: int = 2
-    pad: str = "repeat"
-
-    def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
-        source = _numbered(frames, sigma)
-        held: deque[Array] = deque(maxlen=self.before + 1 + self.after)  # The last of them is frame `given` - 1.
-        given, more = 0, True
-        for k in count():
-            furthest = max(k + self.after, self.before - k if self.pad == "reflect" else 0)
-            while more and given <= furthest:
-                more = (following := next(source, None)) is not None
-                if following is not None:
-                    held.append(following[1])
-                    given += 1
-            if k >= given:
-                return
-            places = [self._place(j, given) for j in range(k - self.before, k + self.after + 1)]
-            window = np.stack([held[j - given] for j in places])  # Negative: counted from the last one held.
-            with naming(f"frame {k} at sigma = {sigma:g}: {name_of(self.model)}"):
-                estimate = as_estimate(self.model(window, sigma), window.shape[1:], window.dtype)
-            yield estimate
-
-    def _place(self, j: int, given: int) -> int:
-        """Return the frame that stands for frame j, which may be before the first or after the last."""
-        last = given - 1
-        if self.pad == "repeat" or last == 0:
-            return min(max(j, 0), last)
-        j %= 2 * last
-        return min(j, 2 * last - j)
-
-
-def windowed(
-    model: Callable[[Array, float], Array], before: int = 2, after: int = 2, *, pad: str = "repeat"
-) -> _Windowed:
-    """Make a denoiser of a model that estimates the middle frame of a window of frames.
-
-    D(y, σ)_k = model((y_{k−before}, …, y_{k+after}), σ)
+    D(y, σ)_k = model((y_{k−before}, …, y_{k+after}), σ), the same along a stream and on an array (T, H, W, C).
 
     Parameters
     ----------
     model : callable (window, sigma) -> estimate
-        From frames (before + 1 + after, H, W, C) to the estimate (H, W, C) of the frame with `before` others before it.
+        From frames (before + 1 + after, H, W, C) to the estimate (H, W, C) of the one after the first `before`.
     before, after : int
         How many frames it sees on either side, ≥ 0.
     pad : {"repeat", "reflect"}
-        What stands for the frames before the first and after the last: these again, or their neighbours mirrored.
-
-    Returns
-    -------
-    Denoiser
-        With ``along(frames, sigma)``, an iterator of estimates over an iterable of frames, which holds no more frames
-        than a window. On an array (T, H, W, C) it gives the same bits; a frame (H, W, C) is a stream of one.
+        Frames before the first and after the last: repeat these, or mirror their neighbours.
 
     Raises
     ------
-    ParameterError
-        If a parameter is out of range.
     InputError, SolverError
-        On a call: frames that do not fit, or a model that fails; the error names the model, the frame and σ.
+        On a call: as for `from_eps`.
 
     References
     ----------
@@ -123,60 +78,67 @@ def windowed(
     >>> mean(np.arange(4.0).reshape(4, 1, 1, 1), 0.1).ravel().round(2)
     array([0.33, 1.  , 2.  , 2.67])
     """
-    check_callable(model=model)
-    check_whole(0, before=before, after=after)
-    if pad not in PADS:
-        raise ParameterError(f"pad is {pad!r}; it must be one of {', '.join(PADS)}")
-    return _Windowed(model, int(before), int(after), pad)
+
+    model: Callable[[Array, float], Array]
+    before: int = 2
+    after: int = 2
+    _: KW_ONLY
+    pad: str = "repeat"
+
+    def __post_init__(self) -> None:
+        check_callable(model=self.model)
+        check_whole(0, before=self.before, after=self.after)
+        object.__setattr__(self, "before", int(self.before))
+        object.__setattr__(self, "after", int(self.after))
+        if self.pad not in PADS:
+            raise ParameterError(f"pad is {self.pad!r}; it must be one of {', '.join(PADS)}")
+
+    def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
+        """Yield the estimate of every frame (H, W, C), in order; hold no more frames than a window."""
+        source = _numbered(frames, sigma)
+        held: deque[Array] = deque(maxlen=self.before + 1 + self.after)  # The last one is frame given − 1.
+        given, more = 0, True
+        for k in count():
+            furthest = max(k + self.after, self.before - k if self.pad == "reflect" else 0)
+            while more and given <= furthest:
+                more = (following := next(source, None)) is not None
+                if following is not None:
+                    held.append(following[1])
+                    given += 1
+            if k >= given:
+                return
+            places = [self._place(j, given) for j in range(k - self.before, k + self.after + 1)]
+            window = np.stack([held[j - given] for j in places])  # Negative indices count from the last frame.
+            with naming(f"frame {k} at sigma = {sigma:g}: {name_of(self.model)}"):
+                estimate = as_estimate(self.model(window, sigma), window.shape[1:], window.dtype)
+            yield estimate
+
+    def _place(self, j: int, given: int) -> int:
+        """Return the number of the frame at place j, which may be before the first or after the last."""
+        last = given - 1
+        if self.pad == "repeat" or last == 0:
+            return min(max(j, 0), last)
+        j %= 2 * last
+        return min(j, 2 * last - j)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class _Recurrent(_Along):
-    __name__ = "recurrent"
+class recurrent(_Along):
+    """Denoiser made of a cell that carries a state from frame to frame.
 
-    cell: Callable[[Array, Any, float], tuple[Array, Any]]
-    start: Any = None
-
-    def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
-        state = deepcopy(self.start)  # A cell may write to its state.
-        for k, frame in _numbered(frames, sigma):
-            with naming(f"frame {k} at sigma = {sigma:g}: {name_of(self.cell)}"):
-                estimate, state = _pair(self.cell(frame, state, sigma))
-                estimate = as_estimate(estimate, frame.shape, frame.dtype)
-            yield estimate
-
-
-def _pair(result: Any) -> tuple[Any, Any]:
-    if not (isinstance(result, tuple) and len(result) == 2):
-        raise InputError(f"it returned a {type(result).__name__}; it must return a pair: the estimate and the state")
-    return result
-
-
-def recurrent(cell: Callable[[Array, Any, float], tuple[Array, Any]], start: Any = None) -> _Recurrent:
-    """Make a denoiser of a cell that carries a state from frame to frame.
-
-    (D(y, σ)_k, h_k) = cell(y_k, h_{k−1}, σ)
+    (D(y, σ)_k, h_k) = cell(y_k, h_{k−1}, σ), the same along a stream and on an array (T, H, W, C).
 
     Parameters
     ----------
     cell : callable (frame, state, sigma) -> (estimate, state)
-        From a frame (H, W, C) to its estimate of the same shape, and to the state that the next frame is given. The
-        state may be anything.
+        From a frame (H, W, C) to its estimate, and to the state for the next frame, which may be any object.
     start : object, optional
-        The state at the first frame, of which every stream has a copy. Default: None.
-
-    Returns
-    -------
-    Denoiser
-        With ``along(frames, sigma)``, an iterator of estimates over an iterable of frames, which holds one frame and
-        one state. On an array (T, H, W, C) it gives the same bits; a frame (H, W, C) is a stream of one.
+        The state at the first frame; every stream gets a copy.
 
     Raises
     ------
-    ParameterError
-        If `cell` cannot be called.
     InputError, SolverError
-        On a call: frames that do not fit, or a cell that fails; the error names the cell, the frame and σ.
+        On a call: as for `from_eps`.
 
     References
     ----------
@@ -191,5 +153,23 @@ def recurrent(cell: Callable[[Array, Any, float], tuple[Array, Any]], start: Any
     >>> pv.recurrent(halved)(np.array([0.0, 4.0, 4.0]).reshape(3, 1, 1, 1), 0.1).ravel()
     array([0., 2., 3.])
     """
-    check_callable(cell=cell)
-    return _Recurrent(cell, start)
+
+    cell: Callable[[Array, Any, float], tuple[Array, Any]]
+    start: Any = None
+
+    def __post_init__(self) -> None:
+        check_callable(cell=self.cell)
+
+    def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
+        """Yield the estimate of every frame (H, W, C), in order."""
+        state = deepcopy(self.start)  # A cell may write to its state.
+        for k, frame in _numbered(frames, sigma):
+            with naming(f"frame {k} at sigma = {sigma:g}: {name_of(self.cell)}"):
+                result = self.cell(frame, state, sigma)
+                if not (isinstance(result, tuple) and len(result) == 2):
+                    raise InputError(
+                        f"it returned a {type(result).__name__}; it must return a pair: the estimate and the state"
+                    )
+                state = result[1]
+                estimate = as_estimate(result[0], frame.shape, frame.dtype)
+            yield estimate
