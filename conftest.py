@@ -1,9 +1,11 @@
-"""What all of the tests' processes share, and what cannot be collected without PyTorch."""
+"""What all of the tests' processes share, the names in examples, and what cannot be collected without PyTorch."""
 
 import gc
 import os
 from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent
 
@@ -14,6 +16,15 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / "pde_video" / "kernels" / "_
 os.environ.setdefault("PDE_VIDEO_NUM_THREADS", "1")
 
 collect_ignore_glob = [] if find_spec("torch") else ["pde_video/learn/[a-z]*.py"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _names_in_examples(doctest_namespace):
+    import numpy as np
+
+    import pde_video as pv
+
+    doctest_namespace.update(np=np, pv=pv)
 
 
 def pytest_collection_finish():

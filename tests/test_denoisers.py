@@ -65,8 +65,8 @@ def test_without_noise_an_equation_does_nothing(rng, step):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "give one of gamma"),
-        ({"gamma": 1.0, "time": float}, "give one of gamma"),
+        ({}, "give either gamma"),
+        ({"gamma": 1.0, "time": float}, "give either gamma"),
         ({"gamma": -1.0}, "gamma is -1.0; it must be positive"),
         ({"gamma": True}, "must be a number"),
     ],

@@ -1,4 +1,4 @@
-"""Colours as planes whose noise is independent and equally strong."""
+"""Colour planes with independent noise of equal strength."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pde_video.protocols import Array
 
 
 def opponent(frame: Array) -> Array:
-    """Return planes (C, H, W); of red, green and blue, their orthonormal mean and differences, equally noisy."""
+    """Return planes (C, H, W); for red, green and blue, their orthonormal mean and differences."""
     planes = np.ascontiguousarray(np.moveaxis(frame, -1, 0))
     if len(planes) != 3:
         return planes
@@ -20,7 +20,7 @@ def opponent(frame: Array) -> Array:
 
 
 def from_opponent(planes: Array) -> Array:
-    """Return the frame (H, W, C) whose `opponent` the planes are."""
+    """Return the frame (H, W, C) from its `opponent` planes."""
     if len(planes) == 3:
         a, b, c = (planes.dtype.type(1 / math.sqrt(n)) for n in (3, 2, 6))
         mean, across, along = a * planes[0], b * planes[1], c * planes[2]

@@ -1,4 +1,4 @@
-"""Values of any dtype to floating point and back: once on the way in, once on the way out."""
+"""Conversion of frames of any dtype to floating point and back."""
 
 from __future__ import annotations
 
@@ -10,29 +10,23 @@ from pde_video.errors import DtypeError, InputError
 from pde_video.protocols import Array
 
 _EXACT = ("uint8", "uint16", "int8", "int16", "float16", "float32", "float64")
-_COMPILED = ("float32", "float64")  # What the kernels round; the rest is rare.
+_COMPILED = ("float32", "float64")  # The dtypes that the kernels round.
 
 
 def scale_of(dtype: np.dtype[Any]) -> float:
-    """Return what 1.0 in floating point stands for: the largest integer, or 1 for floats. Refuse other dtypes."""
+    """Return the value that 1.0 stands for: the largest integer, or 1 for floats; raise DtypeError for other dtypes."""
     if dtype.name not in _EXACT:
-        raise DtypeError(
-            f"frames have dtype {dtype}; allowed are {', '.join(_EXACT)}: convert them first, "
-            "for example with frames.astype(np.float32)"
-        )
+        raise DtypeError(f"frames have dtype {dtype}; convert them to one of {', '.join(_EXACT)}, as by frames.astype")
     return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
 
 
 def as_float(frame: Array, work_dtype: Any, scale: float) -> Array:
-    """Return frame / scale as (H, W, C), always a copy: the caller's frame is never written to.
-
-    In memory it is (C, H, W), the layout of a state, so that the loop need not turn it.
-    """
-    from pde_video.kernels import rounding  # Here, so that opening a file does not load the compiler.
+    """Return frame / scale as (H, W, C), always a copy; in memory it is (C, H, W), the layout of a state."""
+    from pde_video.kernels import rounding  # Here, so that opening a file does not import numba.
 
     frame = frame[..., np.newaxis] if frame.ndim == 2 else frame
     planes = np.empty((frame.shape[2], *frame.shape[:2]), work_dtype)
-    if work_dtype == np.float32 and frame.dtype.name != "float16":  # Numba has none.
+    if work_dtype == np.float32 and frame.dtype.name != "float16":  # Numba does not support float16.
         rounding.to_planes(_pixels(frame), planes.reshape(len(planes), -1), np.float32(scale))
     else:
         planes[...] = np.moveaxis(frame, -1, 0)  # The scale of floats is 1.
@@ -40,7 +34,7 @@ def as_float(frame: Array, work_dtype: Any, scale: float) -> Array:
 
 
 def as_dtype(frame: Array, dtype: np.dtype[Any], scale: float, report: dict[str, Any]) -> Array:
-    """Return frame · scale in `dtype`, C-contiguous; integers are rounded and saturated, which `report` counts."""
+    """Return frame · scale in `dtype`, C-contiguous; integers are rounded and saturated, and `report` counts these."""
     if dtype.kind == "f":
         return np.ascontiguousarray(frame, dtype)
     from pde_video.kernels import rounding
@@ -63,6 +57,6 @@ def as_dtype(frame: Array, dtype: np.dtype[Any], scale: float, report: dict[str,
 
 
 def _pixels(frame: Array) -> Array:
-    """Return the values of a frame one after the other, as kernels take them: in the machine's bytes, and writeable."""
+    """Return the values of a frame as a writeable one-dimensional array in native byte order, as kernels take them."""
     frame = np.ascontiguousarray(frame, frame.dtype.newbyteorder("="))
     return (frame if frame.flags.writeable else frame.copy()).reshape(-1)

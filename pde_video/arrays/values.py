@@ -1,4 +1,4 @@
-"""Values: frozen objects that print as the call that makes them and compare by what they hold, arrays included."""
+"""Values: frozen objects that print as the call that makes them and compare by content, arrays included."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pde_video.protocols import Array, Times
 
 Call: TypeAlias = tuple[str, Sequence[Any], Mapping[str, Any]]
 V = TypeVar("V", bound="Value")
-_FEW = 8  # Numbers of an array that messages show.
+_FEW = 8  # The largest number of array elements in messages.
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -22,8 +22,7 @@ class Value:
     """Base of frozen dataclasses, which are declared with ``repr=False``, and with ``eq=False`` where they hold arrays.
 
     The repr is the call, without arguments that have their default, from which ``eval`` makes an equal value; str
-    leaves out the numbers of large arrays. A class whose objects a function makes has the function's name as
-    ``__name__``.
+    leaves out the numbers of large arrays.
     """
 
     def _call(self) -> Call:
@@ -32,7 +31,7 @@ class Value:
             return vars(self)["_made"]
         given = [(f.name, getattr(self, f.name), f.default) for f in fields(self) if f.repr]
         keywords = {name: value for name, value, default in given if default is MISSING or not _same(value, default)}
-        return getattr(self, "__name__", type(self).__name__), (), keywords
+        return type(self).__name__, (), keywords
 
     def __repr__(self) -> str:
         return _called(*self._call(), short=False)
@@ -50,18 +49,18 @@ class Value:
 
 
 def made_by(value: V, name: str, *args: Any, **kwargs: Any) -> V:
-    """Return `value`, which from then on prints as ``name(*args, **kwargs)``."""
+    """Return `value`, which from now on prints as ``name(*args, **kwargs)``."""
     object.__setattr__(value, "_made", (name, args, kwargs))
     return value
 
 
 def call_repr(name: str, *args: Any, **kwargs: Any) -> str:
-    """Return the call ``name(*args, **kwargs)`` as text that makes equal arguments, given the public names and np."""
+    """Return the call ``name(*args, **kwargs)`` as text that ``eval`` reads, given the public names and np."""
     return _called(name, args, kwargs, short=False)
 
 
 class Code(str):
-    """Text that stands in a call as it is."""
+    """Text that stands in a call without quotes."""
 
     __slots__ = ()
 
@@ -70,7 +69,7 @@ class Code(str):
 
 
 def times_as_code(times: Times) -> Code:
-    """Return times as an argument for `call_repr`: ``uniform(…)`` where that gives the same bits, or a list."""
+    """Return times as an argument for `call_repr`: ``uniform(…)`` if that gives the same bits, else a list."""
     if callable(times):
         return Code(_written(times, short=False))
     grid = np.asarray(times, float).tolist()
@@ -112,7 +111,7 @@ def _array(array: Array, short: bool) -> str:
         return f"np.empty({array.shape}, dtype={array.dtype.str!r})"
     dtype = array.dtype
     numbers = _written(array.tolist(), short)
-    if dtype in (np.float64, np.int64, np.bool_) and dtype.isnative:  # Which NumPy takes by itself.
+    if dtype in (np.float64, np.int64, np.bool_) and dtype.isnative:  # The dtypes that NumPy infers.
         return f"np.array({numbers})"
     return f"np.array({numbers}, dtype={dtype.name if dtype.isnative else dtype.str!r})"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from pde_video.arrays.values import Call, Value
+from pde_video.arrays.values import Value
 from pde_video.denoisers.validation import as_estimate, as_frames, check_callable, naming
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array, name_of, sees_several
@@ -30,17 +30,24 @@ def as_range(value_range: Any) -> Range:
 class _Predictor(Value):
     """A denoiser made of a model that predicts ε, x0 or v = √ᾱ ε − √(1 − ᾱ) x0 from x_t = √ᾱ x0 + √(1 − ᾱ) ε."""
 
+    kind: ClassVar[str]
     model: Callable[[Array, float], Array]
-    kind: str
     schedule: Schedule
+    _: KW_ONLY
     value_range: Range = (0.0, 1.0)
     whole_timesteps: bool = False
-    groups: ClassVar[int] = 1  # Predictions in the channels of the model's output.
+    learned_variance: bool = False
 
-    def _call(self) -> Call:
-        keywords = dict(super()._call()[2])
-        learned = {"learned_variance": True} if self.groups == 2 else {}
-        return f"from_{keywords.pop('kind')}", (), keywords | learned
+    def __post_init__(self) -> None:
+        check_callable(model=self.model)
+        if not isinstance(self.schedule, Schedule):
+            raise ParameterError(f"schedule is {self.schedule!r}; it must be a Schedule, such as Schedule.linear()")
+        if self.kind == "eps" and self.schedule.abar[-1] == 0:
+            raise ParameterError(
+                "the last level of this schedule is noise alone (zero_terminal_snr), where the noise does not give the "
+                "picture; use from_v or from_x0 with a model trained so, or another schedule"
+            )
+        object.__setattr__(self, "value_range", as_range(self.value_range))
 
     @property
     def name(self) -> str:
@@ -52,6 +59,17 @@ class _Predictor(Value):
 
     def __call__(self, y: Array, sigma: float) -> Array:
         return self._predicted(y, sigma)[0]
+
+    @property
+    def with_fraction(self) -> Callable[[Array, float], tuple[Array, Array]]:
+        """The function to the estimate and f, where the variance is exp(f log large + (1 − f) log small)."""
+        if not self.learned_variance:
+            raise AttributeError("the model has no learned variance")  # So that the denoiser has no such method.
+        return self._with_fraction
+
+    def _with_fraction(self, y: Array, sigma: float) -> tuple[Array, Array]:
+        estimate, v = self._predicted(y, sigma)
+        return estimate, (v + 1) / 2
 
     def _predicted(self, y: Array, sigma: float) -> list[Array]:
         """Return the estimate, and what else the model returned."""
@@ -65,8 +83,9 @@ class _Predictor(Value):
         # At an infinite level y stands for y/σ: noise of variance 1, which equals x_t.
         x_t = y if math.isinf(level) else picture * (low + (high - low) * y)
         with naming(f"{self.name} at sigma = {sigma:g}, level t = {t:g}"):
-            shape = (*y.shape[:-1], self.groups * y.shape[-1])
-            predicted, *rest = np.split(as_estimate(self.model(x_t, t), shape, y.dtype), self.groups, axis=-1)
+            groups = 2 if self.learned_variance else 1
+            shape = (*y.shape[:-1], groups * y.shape[-1])
+            predicted, *rest = np.split(as_estimate(self.model(x_t, t), shape, y.dtype), groups, axis=-1)
         if self.kind == "eps":
             return [y - sigma * predicted, *rest]
         x0 = predicted if self.kind == "x0" else picture * x_t - noise * predicted
@@ -84,43 +103,8 @@ class _Predictor(Value):
         return float(round(t)) if self.whole_timesteps else t
 
 
-@dataclass(frozen=True, repr=False)
-class _PredictorWithVariance(_Predictor):
-    """A predictor whose model also returns where the variance of a step lies between the smallest and the largest."""
-
-    groups: ClassVar[int] = 2
-
-    def with_fraction(self, y: Array, sigma: float) -> tuple[Array, Array]:
-        """Return the estimate, and the fraction f: the variance is exp(f log large + (1 − f) log small)."""
-        estimate, v = self._predicted(y, sigma)
-        return estimate, (v + 1) / 2
-
-
-def predictor(
-    model: Any, kind: str, schedule: Any, value_range: Any, whole_timesteps: bool, learned_variance: bool
-) -> _Predictor:
-    """Return the denoiser that a model of `kind` makes."""
-    check_callable(model=model)
-    if not isinstance(schedule, Schedule):
-        raise ParameterError(f"schedule is {schedule!r}; it must be a Schedule, such as Schedule.linear()")
-    if kind == "eps" and schedule.abar[-1] == 0:
-        raise ParameterError(
-            "the last level of this schedule is noise alone (zero_terminal_snr), where a prediction of the noise does "
-            "not give the picture; use from_v or from_x0 with a model trained so, or another schedule"
-        )
-    made = _PredictorWithVariance if learned_variance else _Predictor
-    return made(model, kind, schedule, as_range(value_range), bool(whole_timesteps))
-
-
-def from_eps(
-    model: Callable[[Array, float], Array],
-    schedule: Schedule,
-    *,
-    value_range: Range = (0.0, 1.0),
-    whole_timesteps: bool = False,
-    learned_variance: bool = False,
-) -> _Predictor:
-    """Make a denoiser of a model that predicts the noise.
+class from_eps(_Predictor):
+    """Denoiser made of a model that predicts the noise.
 
     D(y, σ) = y − σ · model(x_t, t), x_t = √ᾱ_t y = √ᾱ_t x0 + √(1 − ᾱ_t) ε, σ² = (1 − ᾱ_t)/ᾱ_t
 
@@ -139,11 +123,6 @@ def from_eps(
         The model returns 2C channels: the prediction, then v in [−1, 1]. The denoiser then also has
         ``with_fraction(y, sigma)``, which returns the estimate and f = (v + 1)/2 for `ancestral`.
 
-    Returns
-    -------
-    Denoiser
-        A function (y, sigma) of frames in their own range, with σ in their units.
-
     Raises
     ------
     ParameterError
@@ -159,7 +138,6 @@ def from_eps(
     --------
     For pictures that are all 0.5, x_t − √ᾱ_t · 0.5 is noise:
 
-    >>> import numpy as np, pde_video as pv
     >>> schedule = pv.Schedule.linear()
     >>> def model(x, t):
     ...     a = schedule.alpha_bar(t)
@@ -168,30 +146,20 @@ def from_eps(
     >>> denoiser(np.array([[[0.0], [1.0]]]), 0.3).ravel().round(12)
     array([0.5, 0.5])
     """
-    return predictor(model, "eps", schedule, value_range, whole_timesteps, learned_variance)
+
+    kind = "eps"
 
 
-def from_x0(
-    model: Callable[[Array, float], Array],
-    schedule: Schedule,
-    *,
-    value_range: Range = (0.0, 1.0),
-    whole_timesteps: bool = False,
-    learned_variance: bool = False,
-) -> _Predictor:
-    """Make a denoiser of a model that predicts the clean picture.
+class from_x0(_Predictor):
+    """Denoiser made of a model that predicts the clean picture.
 
     D(y, σ) = model(√ᾱ_t y, t), σ² = (1 − ᾱ_t)/ᾱ_t
 
     Parameters
     ----------
     model, schedule, value_range, whole_timesteps, learned_variance
-        As for `from_eps`, but the model returns x0, in its own range, and the schedule may end in noise alone.
-
-    Returns
-    -------
-    Denoiser
-        As for `from_eps`. If the schedule ends in noise alone, it also takes σ = ∞ for y ~ N(0, I).
+        As for `from_eps`, but the model returns x0, in its own range. The schedule may end in noise alone: the denoiser
+        then takes σ = ∞ for y ~ N(0, I).
 
     References
     ----------
@@ -199,36 +167,25 @@ def from_x0(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> schedule = pv.Schedule.cosine()
     >>> denoiser = pv.from_x0(lambda x, t: x / schedule.alpha_bar(t) ** 0.5, schedule, value_range=(-1, 1))
     >>> denoiser(np.array([[[0.0], [1.0]]]), 0.3).ravel().round(12)
     array([0., 1.])
     """
-    return predictor(model, "x0", schedule, value_range, whole_timesteps, learned_variance)
+
+    kind = "x0"
 
 
-def from_v(
-    model: Callable[[Array, float], Array],
-    schedule: Schedule,
-    *,
-    value_range: Range = (0.0, 1.0),
-    whole_timesteps: bool = False,
-    learned_variance: bool = False,
-) -> _Predictor:
-    """Make a denoiser of a model that predicts v = √ᾱ_t ε − √(1 − ᾱ_t) x0.
+class from_v(_Predictor):
+    """Denoiser made of a model that predicts v = √ᾱ_t ε − √(1 − ᾱ_t) x0.
 
     D(y, σ) = √ᾱ_t x_t − √(1 − ᾱ_t) · model(x_t, t), x_t = √ᾱ_t y, σ² = (1 − ᾱ_t)/ᾱ_t
 
     Parameters
     ----------
     model, schedule, value_range, whole_timesteps, learned_variance
-        As for `from_eps`, but the model returns v, and the schedule may end in noise alone.
-
-    Returns
-    -------
-    Denoiser
-        As for `from_eps`. If the schedule ends in noise alone, it also takes σ = ∞ for y ~ N(0, I); D is then −v.
+        As for `from_eps`, but the model returns v. The schedule may end in noise alone: the denoiser then takes σ = ∞
+        for y ~ N(0, I), where D is −v.
 
     References
     ----------
@@ -238,7 +195,6 @@ def from_v(
     --------
     For pictures that are all 0.5, at every level up to noise alone:
 
-    >>> import numpy as np, pde_video as pv
     >>> schedule = pv.Schedule.linear().zero_terminal_snr()
     >>> def model(x, t):
     ...     a = schedule.alpha_bar(t)
@@ -247,4 +203,8 @@ def from_v(
     >>> [denoiser(np.array([[[0.0], [1.0]]]), sigma).ravel().round(12).tolist() for sigma in (1.0, np.inf)]
     [[0.5, 0.5], [0.5, 0.5]]
     """
-    return predictor(model, "v", schedule, value_range, whole_timesteps, learned_variance)
+
+    kind = "v"
+
+
+PREDICTORS = {one.kind: one for one in (from_eps, from_x0, from_v)}

@@ -61,9 +61,7 @@ class Network:
         _, h, w, c = video.shape
         channels = self.channels or c
         if c != channels and 1 not in (c, channels):
-            raise InputError(
-                f"the frames have {c} channels, but the network takes {channels}; convert the frames first"
-            )
+            raise InputError(f"the frames have {c} channels, but the network takes {channels}; convert them first")
         planes = video.transpose(0, 3, 1, 2)
         planes = np.pad(planes, [(0, 0), (0, 0), (0, -h % self.multiple), (0, -w % self.multiple)], mode="reflect")
         if c == 1:

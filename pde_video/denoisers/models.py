@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.denoisers.adapters import Range, as_range, predictor
+from pde_video.denoisers.adapters import PREDICTORS, Range, as_range
 from pde_video.denoisers.layouts import Direct, Network
 from pde_video.denoisers.onnx_bytes import names_other_files
 from pde_video.denoisers.validation import check_callable, refuse_pickled
@@ -20,7 +20,7 @@ from pde_video.protocols import Array, Denoiser, name_of
 from pde_video.reverse_process.schedules import Schedule
 from pde_video.threads import num_threads
 
-KINDS = ("denoiser", "eps", "x0", "v")
+KINDS = ("denoiser", *PREDICTORS)
 
 
 def from_torch(
@@ -91,7 +91,6 @@ def from_torch(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> def smoother(x, sigma):
     ...     return (x + x.roll(1, -1)) / 2
     >>> denoiser = pv.from_torch(smoother)  # doctest: +SKIP
@@ -102,7 +101,10 @@ def from_torch(
         refuse_pickled(module)
         raise ParameterError(f"module is the path {fspath(module)!r}; build the module and load its weights first")
     check_callable(module=module)
-    torch = _torch()
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(not_installed("from_torch", "torch", "torch")) from error
     if device is not None and isinstance(module, torch.nn.Module):
         module.to(device)
     lock = Lock()  # Threads would mix up the modes of the module, and PyTorch has threads of its own.
@@ -175,7 +177,6 @@ def from_onnx(
 
     Examples
     --------
-    >>> import pde_video as pv
     >>> denoiser = pv.from_onnx("model.onnx", multiple=8)  # doctest: +SKIP
     """
     name = "an ONNX session"
@@ -186,9 +187,7 @@ def from_onnx(
     offered = {node.name: node for node in model.get_inputs()}
     names = list(offered) if inputs is None else list(inputs)
     if not (1 <= len(names) <= 2 and set(names) <= set(offered) and len(set(names)) == len(names)):
-        raise ParameterError(
-            f"inputs are {names}; they must be the picture and perhaps the level, of those of {name}: {list(offered)}"
-        )
+        raise ParameterError(f"inputs are {names}; they must be one or two of those of {name}: {list(offered)}")
     output = model.get_outputs()[0].name
     nodes = [offered[n] for n in names]
     dtypes = [_onnx_dtype(node) for node in nodes]
@@ -210,26 +209,17 @@ def _denoiser(network: Network, schedule: Any, kind: str, value_range: Any, whol
     if kind not in KINDS:
         raise ParameterError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
     learned_variance = network.groups == 2
-    if kind != "denoiser":
-        if network.layout == "B(TC)HW":
+    if kind == "denoiser":
+        if schedule is not None or learned_variance or whole_timesteps:
             raise ParameterError(
-                f"layout is {network.layout!r}, which returns one frame of many; that needs kind='denoiser'"
+                "schedule, learned_variance and whole_timesteps are for models of a diffusion process; give its kind: "
+                "'eps', 'x0' or 'v'"
             )
-        return predictor(network, kind, schedule, value_range, whole_timesteps, learned_variance)
-    if schedule is not None or learned_variance or whole_timesteps:
-        raise ParameterError(
-            "schedule, learned_variance and whole_timesteps are for models of a diffusion process; give its kind: "
-            "'eps', 'x0' or 'v'"
-        )
-    return Direct(network, as_range(value_range))
-
-
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(not_installed("from_torch", "torch", "torch")) from error
-    return torch
+        return Direct(network, as_range(value_range))
+    if network.layout == "B(TC)HW":
+        raise ParameterError("layout is 'B(TC)HW', which returns one frame of many; that needs kind='denoiser'")
+    options = {"value_range": value_range, "whole_timesteps": whole_timesteps, "learned_variance": learned_variance}
+    return PREDICTORS[kind](network, schedule, **options)
 
 
 @contextmanager

@@ -80,7 +80,6 @@ class Network(Planewise):
 
     Examples
     --------
-    >>> import numpy as np
     >>> config = {"format": FORMAT, "cell": "gru", "width": 4, "encoder": 0, "decoder": 0, "deviation": 0.25}
     >>> network = Network(config, {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()})
     >>> noisy = np.random.default_rng(0).normal(0.5, 0.1, (16, 16, 1))
@@ -120,10 +119,7 @@ class Network(Planewise):
         """Return the network in a safetensors file; raise InputError if it holds none."""
         path = Path(path)
         if path.suffix.lower() in PICKLED:
-            raise InputError(
-                f"{path.name} holds pickled objects, which can run code when they are read; "
-                "save the weights as safetensors"
-            )
+            raise InputError(f"{path.name} is pickled, so reading it could run code; save the weights as safetensors")
         try:
             data = path.read_bytes()
         except OSError as fault:
@@ -148,9 +144,7 @@ class Network(Planewise):
             config = json.loads(header["__metadata__"]["config"])
             record = dict(json.loads(header["__metadata__"].get("record", "{}")))
         except (KeyError, ValueError, TypeError, RecursionError) as fault:
-            raise InputError(
-                "the metadata has no config and record in JSON; this is no network of pde_video"
-            ) from fault
+            raise InputError("no network of pde_video: the metadata has no config and record in JSON") from fault
         return cls(config, tensors, record, name=name)
 
     def cell(self, planes: Array, state: Array | None, sigma: float | Sequence[float]) -> tuple[Array, Array]:
@@ -163,7 +157,7 @@ class Network(Planewise):
         shape = (count, (height + 1) // 2, self.width, (width + 1) // 2)
         if state is not None and state.shape != shape:
             raise InputError(
-                f"planes of shape {planes.shape} need a state {shape}, not {state.shape}; frames must keep their size"
+                f"frames must keep their size: planes {planes.shape} need a state {shape}, not {state.shape}"
             )
         planes = planes.astype(np.float32, copy=False)
         estimates, states = np.empty(planes.shape, np.float32), np.empty(shape, np.float32)
@@ -271,9 +265,7 @@ def checked_config(config: Any) -> dict[str, Any]:
         if not fits(config.get(key)):
             raise InputError(f"the configuration says {key} = {config.get(key)!r}; it must be {what}")
     if unknown := set(config) - set(allowed) - {"format"}:
-        raise InputError(
-            f"the configuration has {', '.join(sorted(map(str, unknown)))}, which this version does not know"
-        )
+        raise InputError(f"the configuration has {', '.join(sorted(map(str, unknown)))}, unknown to this version")
     return dict(config)
 
 

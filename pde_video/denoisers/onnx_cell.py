@@ -40,10 +40,8 @@ class OnnxNetwork(Planewise):
     def __post_init__(self) -> None:
         inputs, outputs = self.model.get_inputs(), [one.name for one in self.model.get_outputs()]
         if [one.name for one in inputs] != _INPUTS or outputs != _OUTPUTS:
-            raise InputError(
-                f"the model maps {[one.name for one in inputs]} to {outputs}; a cell maps {_INPUTS} to {_OUTPUTS}; "
-                "use from_onnx for other models"
-            )
+            found = f"{[one.name for one in inputs]} to {outputs}"
+            raise InputError(f"the model maps {found}, not {_INPUTS} to {_OUTPUTS}; use from_onnx for other models")
         object.__setattr__(self, "width", int(inputs[2].shape[1]))
 
     @classmethod

@@ -50,7 +50,6 @@ class as_denoiser(Value):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> denoiser = pv.as_denoiser(pv.Heat(), gamma=0.01)
     >>> y = np.array([[[0.0], [1.0]]])
     >>> denoiser(y, 0.1).ravel().round(3)  # τ = 1: the difference is divided by 1 + 2τ.
@@ -65,9 +64,7 @@ class as_denoiser(Value):
 
     def __post_init__(self) -> None:
         if (self.gamma is None) == (self.time is None):
-            raise ParameterError(
-                "give either gamma, the mean squared difference of neighbours, or time, a function of σ"
-            )
+            raise ParameterError("give either gamma, a mean squared difference of neighbours, or time, a function of σ")
         if self.gamma is not None:
             check_positive(gamma=self.gamma)
         if not (satisfies(self.term, Term) or callable(self.term)):

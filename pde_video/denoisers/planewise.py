@@ -65,7 +65,14 @@ class Planewise(Value, ABC):
             np.array(n, np.float32)[:, np.newaxis, np.newaxis] for n in ((_MEAN, 1, 1), (0, MIDDLE, MIDDLE))
         )
         for index, frame in enumerate(frames):
-            _check_frame(frame, index)
+            if frame.ndim != 3 or not frame.size:
+                raise InputError(f"frame {index} has shape {frame.shape}; it must be (H, W, C), none of them 0")
+            if frame.dtype not in (np.float32, np.float64):
+                raise DtypeError(f"frame {index} is of {frame.dtype}; networks take float32 and float64, in 0 to 1")
+            if not np.isfinite(frame).all():
+                raise InputError(
+                    f"frame {index} has values that are not finite: they would stay in the network's state"
+                )
             if not sigma:
                 yield frame.copy()
                 continue
@@ -76,12 +83,3 @@ class Planewise(Value, ABC):
             else:
                 estimate, state = self.cell(planes, state, sigma)
             yield from_opponent(estimate).astype(frame.dtype)
-
-
-def _check_frame(frame: Array, index: int) -> None:
-    if frame.ndim != 3 or not frame.size:
-        raise InputError(f"frame {index} has shape {frame.shape}; it must be (H, W, C), none of them 0")
-    if frame.dtype not in (np.float32, np.float64):
-        raise DtypeError(f"frame {index} is of {frame.dtype}; networks work on float32 and float64, in 0 to 1")
-    if not np.isfinite(frame).all():
-        raise InputError(f"frame {index} has values that are not finite: they would stay in the state of the network")

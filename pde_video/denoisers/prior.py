@@ -39,7 +39,6 @@ def cosine_diffusion(y: Array, sigma: float) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> noisy = np.random.default_rng(0).normal(0.5, 0.1, (64, 64, 1))
     >>> bool(cosine_diffusion(noisy, 0.1).std() < 0.03)
     True
@@ -78,7 +77,6 @@ class SmoothPrior(Value):
 
     Examples
     --------
-    >>> import numpy as np
     >>> SmoothPrior(mean=0.5)(np.full((4, 4, 1), 0.5), 0.3)[0, 0]
     array([0.5])
     """

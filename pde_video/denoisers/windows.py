@@ -73,7 +73,6 @@ class windowed(_Along):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> mean = pv.windowed(lambda window, sigma: window.mean(axis=0), before=1, after=1)
     >>> mean(np.arange(4.0).reshape(4, 1, 1, 1), 0.1).ravel().round(2)
     array([0.33, 1.  , 2.  , 2.67])
@@ -146,7 +145,6 @@ class recurrent(_Along):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> def halved(frame, state, sigma):
     ...     estimate = frame if state is None else (frame + state) / 2
     ...     return estimate, estimate
@@ -167,9 +165,7 @@ class recurrent(_Along):
             with naming(f"frame {k} at sigma = {sigma:g}: {name_of(self.cell)}"):
                 result = self.cell(frame, state, sigma)
                 if not (isinstance(result, tuple) and len(result) == 2):
-                    raise InputError(
-                        f"it returned a {type(result).__name__}; it must return a pair: the estimate and the state"
-                    )
+                    raise InputError(f"it returned a {type(result).__name__}; it must return a pair (estimate, state)")
                 state = result[1]
                 estimate = as_estimate(result[0], frame.shape, frame.dtype)
             yield estimate

@@ -49,7 +49,6 @@ def fed(term: Any, t0: float, t1: float, y: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> impulse = np.zeros(7); impulse[3] = 1
     >>> pv.evolve(pv.Heat(), impulse, [0, 1.0], step=pv.fed).round(3)  # n = 2: a box of 5
     array([0. , 0.2, 0.2, 0.2, 0.2, 0.2, 0. ])
@@ -90,7 +89,6 @@ def fsi(term: Any, t0: float, t1: float, y: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> impulse = np.zeros(7); impulse[3] = 1
     >>> pv.evolve(pv.Heat(), impulse, [0, 1.0], step=pv.fsi).round(3)
     array([0. , 0.2, 0.2, 0.2, 0.2, 0.2, 0. ])
@@ -131,7 +129,6 @@ def rkl2(term: Any, t0: float, t1: float, y: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.evolve(pv.Heat(), np.array([0.0, 1.0]), [0, 1.0], step=pv.rkl2).round(3)
     array([0.267, 0.733])
     """
@@ -167,8 +164,8 @@ def _cycle(term: Any, linear: Any, t0: float, t1: float, y: Array, reach: Any) -
     wanted = abs(t1 - t0) / largest * (1 - 1e-12)
     if wanted > reach(_MOST):
         raise ParameterError(
-            f"a cycle from {t0:g} to {t1:g} would take over {_MOST} inner steps of at most {largest:g}; give more "
-            "times between them, or step=implicit_euler"
+            f"a cycle from {t0:g} to {t1:g} would take over {_MOST} inner steps; give more times between them, or "
+            "step=implicit_euler"
         )
     n = max(1, int(math.sqrt(3 * wanted)) - 2)
     while reach(n) < wanted:

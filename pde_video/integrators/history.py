@@ -37,7 +37,6 @@ class History:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> history = pv.History()
     >>> _ = pv.evolve(pv.Heat(), np.array([0.0, 1.0, 0.0]), [0, 0.25, 0.5], callback=history)
     >>> history.maximum
@@ -141,7 +140,6 @@ def certificate(history: History, *, tolerance: float | None = None) -> Certific
     --------
     Crank–Nicolson above its limit violates the extremum principle:
 
-    >>> import numpy as np, pde_video as pv
     >>> history = pv.History()
     >>> impulse = np.zeros(9); impulse[4] = 1
     >>> _ = pv.evolve(pv.Heat(), impulse, [0, 10.0], step=pv.crank_nicolson, callback=history)

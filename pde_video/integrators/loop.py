@@ -78,8 +78,6 @@ def evolution(
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import pde_video as pv
     >>> for t, state in pv.evolution(pv.Heat(), np.array([0.0, 1.0]), [0, 0.25, 0.5]):
     ...     print(t, state)
     0.0 [0. 1.]
@@ -146,8 +144,6 @@ def evolve(
     --------
     The stability limit of the heat equation on a plane is dt = 1/4:
 
-    >>> import numpy as np
-    >>> import pde_video as pv
     >>> noise = np.random.default_rng(0).normal(size=(64, 64))
     >>> smooth = pv.evolve(pv.Heat(), noise, pv.uniform(25.0, dt=0.25))
     >>> bool(abs(smooth.mean() - noise.mean()) < 1e-12)
@@ -228,8 +224,8 @@ def as_floats(y: Array, channel_axis: int | None) -> Array:
     y = y.astype(y.dtype.newbyteorder("="), copy=False)
     if y.dtype not in (np.float32, np.float64):
         raise DtypeError(
-            f"the state has dtype {y.dtype}; evolve works on float32 or float64: convert it with "
-            "y.astype(np.float32), or lift the term to video of any dtype with framewise"
+            f"the state has dtype {y.dtype}; evolve takes float32 or float64: convert it with y.astype(np.float32), or "
+            "use framewise, which takes video of any dtype"
         )
     if channel_axis is not None and not -y.ndim <= channel_axis < y.ndim:
         raise ParameterError(f"channel_axis is {channel_axis}, but the state has {y.ndim} axes")

@@ -23,17 +23,13 @@ def freeze(term: Term, t: float, y: Array) -> Term:
     """Return the linear term that `term` is frozen to near the state `y`: itself, if it is linear."""
     linear = frozen_at(term, t, y)
     if not is_linear(linear):
-        raise TypeError(
-            f"{term} is nonlinear and has no frozen(t, y), which this step needs; use explicit_euler or heun"
-        )
+        raise TypeError(f"{term} is nonlinear and has no frozen(t, y); use explicit_euler or heun")
     return linear
 
 
 def _solver(term: Term) -> Callable[[float, Array, float], Array]:
     if not satisfies(term, Solvable):
-        raise TypeError(
-            f"{type(term).__name__} has no solve(t, y, dt), which this step needs; use explicit_euler or heun"
-        )
+        raise TypeError(f"{type(term).__name__} has no solve(t, y, dt); use explicit_euler or heun")
     return term.solve
 
 
@@ -63,7 +59,6 @@ def explicit_euler(term: Any, t0: float, t1: float, y: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.evolve(pv.FrameDifference(np.array([1.0])), np.array([3.0]), [0, 0.5], step=pv.explicit_euler)
     array([4.])
     """
@@ -102,7 +97,6 @@ def implicit_euler(term: Any, t0: float, t1: float, y: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.evolve(pv.Heat(), np.array([0.0, 1.0]), [0, 100.0], step=pv.implicit_euler).round(2)
     array([0.5, 0.5])
     """
@@ -135,7 +129,6 @@ def crank_nicolson(term: Any, t0: float, t1: float, y: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.evolve(pv.Heat(), np.array([0.0, 1.0]), [0, 100.0], step=pv.crank_nicolson).round(2)
     array([0.99, 0.01])
     """
@@ -163,7 +156,6 @@ def heun(term: Any, t0: float, t1: float, y: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.evolve(pv.Heat(), np.array([0.0, 1.0]), [0, 0.25], step=pv.heun)
     array([0.1875, 0.8125])
     """
@@ -201,7 +193,6 @@ def aos(term: Any, t0: float, t1: float, y: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> stripe = np.tile([0.0, 1.0], (4, 4))
     >>> pv.evolve(pv.Heat(), stripe, [0, 1e6], step=pv.aos)[0, :2].round(2)
     array([0.25, 0.75])

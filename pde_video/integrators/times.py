@@ -60,7 +60,7 @@ def uniform(t_end: float, dt: float | None = None, *, steps: int | None = None) 
         return _Uniform(t_end)
     if not (math.isfinite(dt) and dt > 0):
         raise ParameterError(f"dt is {dt}; it must be a positive, finite step")
-    return np.linspace(0.0, t_end, _number_of_steps(t_end, dt) + 1)
+    return _Uniform(t_end)(dt)
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,18 +70,13 @@ class _Uniform(Value):
     t_end: float
 
     def __call__(self, largest: float) -> Array:
-        return np.linspace(0.0, self.t_end, _number_of_steps(self.t_end, largest) + 1)
+        number = self.t_end / largest * (1 - 1e-12)  # The slack absorbs a quotient that was rounded up.
+        if number > _MOST_STEPS:
+            raise ParameterError(
+                f"t_end = {self.t_end:g} takes {number:.2g} steps of {largest:g}, more than {_MOST_STEPS:,}; take "
+                "longer steps (implicit_euler allows them) or a shorter time"
+            )
+        return np.linspace(0.0, self.t_end, max(1, math.ceil(number)) + 1)
 
     def _call(self) -> Call:
         return "uniform", (self.t_end,), {}
-
-
-def _number_of_steps(t_end: float, dt: float) -> int:
-    # The slack absorbs a quotient that was rounded up.
-    number = t_end / dt * (1 - 1e-12)
-    if number > _MOST_STEPS:
-        raise ParameterError(
-            f"t_end = {t_end:g} takes {number:.2g} steps of {dt:g}, more than {_MOST_STEPS:,}; take longer steps "
-            "(implicit_euler allows them) or a shorter time"
-        )
-    return max(1, math.ceil(number))

@@ -34,7 +34,6 @@ class clip_estimate(Value):
 
     Examples
     --------
-    >>> import numpy as np
     >>> clip_estimate()(np.array([-0.5, 0.5, 1.5]), np.zeros(3), 1.0)
     array([0. , 0.5, 1. ])
     """
@@ -69,7 +68,6 @@ class dynamic_threshold(Value):
 
     Examples
     --------
-    >>> import numpy as np
     >>> dynamic_threshold(1.0)(np.array([0.0, 0.5, 1.5]), np.zeros(3), 1.0)
     array([0.25, 0.5 , 1.  ])
     """
@@ -126,7 +124,6 @@ class data_consistency(Value):
 
     Examples
     --------
-    >>> import numpy as np
     >>> mean_is_one = data_consistency(np.array([1.0]), lambda z: z.mean(keepdims=True), lambda v: np.full(4, v / 4))
     >>> mean_is_one(np.array([0.0, 0.0, 1.0, 1.0]), np.zeros(4), 0.5)
     array([0.5, 0.5, 1.5, 1.5])
@@ -207,7 +204,6 @@ class guidance(Value):
 
     Examples
     --------
-    >>> import numpy as np
     >>> guidance(lambda y, sigma: 1 - y)(np.zeros(2), np.zeros(2), 0.5)
     array([0.25, 0.25])
     """
@@ -242,7 +238,6 @@ class classifier_free(Value):
 
     Examples
     --------
-    >>> import numpy as np
     >>> both = classifier_free(lambda y, sigma: y + 1, lambda y, sigma: y, scale=3)
     >>> both(np.zeros(2), 0.5)
     array([3., 3.])

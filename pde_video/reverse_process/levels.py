@@ -51,7 +51,6 @@ def ddpm(
 
     Examples
     --------
-    >>> import pde_video as pv
     >>> ddpm(pv.Schedule.linear(), 4).round(3)
     array([1.57407e+02, 9.48900e+00, 1.46200e+00, 1.00000e-02, 0.00000e+00])
     >>> ddpm(pv.Schedule.linear(), 3, start=25 / 255, value_range=(-1, 1)).round(3)
@@ -112,7 +111,6 @@ def range_width(value_range: tuple[float, float]) -> float:
     low, high = (float(v) for v in value_range) if np.shape(value_range) == (2,) else (math.nan, math.nan)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ParameterError(
-            f"value_range is {value_range!r}; it must be the two values, the lower first, that stand for 0 and 1 of "
-            "the frames where the model sees them, such as (-1, 1)"
+            f"value_range is {value_range!r}; it must be the model's values for 0 and 1 of the frames, such as (-1, 1)"
         )
     return float(high - low)

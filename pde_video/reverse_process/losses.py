@@ -52,7 +52,6 @@ def simple_loss(noise: Array, predicted: Array) -> float:
 
     Examples
     --------
-    >>> import numpy as np
     >>> simple_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
     2.0
     """
@@ -135,7 +134,6 @@ def variational_bound(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> grey = np.full((8, 8, 1), 128, np.uint8)
     >>> knows = lambda y, sigma: np.full_like(y, 128 / 255)
     >>> bound = pv.variational_bound(grey, knows, pv.Schedule.linear())

@@ -83,6 +83,4 @@ class Noisy(Random):
 def check_fall(t0: float, t1: float) -> None:
     """Raise ParameterError unless the noise level falls, at most to 0."""
     if not t0 > t1 >= 0:
-        raise ParameterError(
-            f"a step from {t0:g} to {t1:g}: noise levels must fall, and not below 0; see karras and ddpm"
-        )
+        raise ParameterError(f"a step from {t0:g} to {t1:g}; noise levels must fall, at most to 0: see karras and ddpm")

@@ -43,7 +43,6 @@ class Reverse(Value):
     --------
     For data from N(0, I) the best estimate is y/(1 + σ²); noise of variance 1 + σ² becomes data:
 
-    >>> import numpy as np, pde_video as pv
     >>> noise = 26**0.5 * np.random.default_rng(0).standard_normal((100, 100))
     >>> standard = Reverse(lambda y, sigma: y / (1 + sigma**2))
     >>> round(float(pv.evolve(standard, noise, pv.karras(40, sigma_max=5.0), step=pv.heun).std()), 2)
@@ -63,32 +62,28 @@ class Reverse(Value):
 
     def estimate(self, t: float, y: Array) -> Array:
         """Return the denoiser's estimate after the hooks, for the state `y` (C, *grid) at the noise level `t`."""
-        return self._hooked(t, y, self.denoiser)
+        seen = _frames(t, y)
+        return self._hooked(t, seen, self.denoiser(seen, t))
 
     def rate_and_fraction(self, t: float, y: Array) -> tuple[Array, Array]:
         """Return the rate, and where a learned variance lies between the small, 0, and the large one, 1."""
-        learned = self.denoiser
-        if not satisfies(learned, WithFraction):
-            raise TypeError(
-                f"{self.denoiser} has no with_fraction(y, sigma), which a learned variance needs; take small or large"
-            )
-        fractions: list[Array] = []
+        if not satisfies(self.denoiser, WithFraction):
+            raise TypeError(f"{self.denoiser} has no with_fraction(y, sigma), which variance='learned' needs")
+        seen = _frames(t, y)
+        estimate, fraction = self.denoiser.with_fraction(seen, t)
+        fraction = _as_state(fraction, seen, "with_fraction")
+        return (y - self._hooked(t, seen, estimate)) / t, fraction
 
-        def denoiser(y: Array, sigma: float) -> Array:
-            estimate, fraction = learned.with_fraction(y, sigma)
-            fractions.append(_as_state(fraction, y, "with_fraction"))
-            return estimate
-
-        return (y - self._hooked(t, y, denoiser)) / t, fractions[0]
-
-    def _hooked(self, t: float, y: Array, denoiser: Denoiser) -> Array:
-        if not t > 0:
-            raise ParameterError(f"the noise level is {t}; the reverse process needs one above 0")
-        seen = from_planes(y, -1)
-        estimate = denoiser(seen, t)
+    def _hooked(self, t: float, seen: Array, estimate: Array) -> Array:
         for hook in self.hooks:
             estimate = hook(estimate, seen, t)
         return _as_state(estimate, seen, "the denoiser")
+
+
+def _frames(t: float, y: Array) -> Array:
+    if not t > 0:
+        raise ParameterError(f"the noise level is {t}; the reverse process needs one above 0")
+    return from_planes(y, -1)
 
 
 def _as_state(estimate: Array, seen: Array, name: str) -> Array:

@@ -47,7 +47,6 @@ def posterior_mean(term: Any, t0: float, t1: float, y: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> flat = pv.Reverse(lambda y, sigma: 0 * y)
     >>> pv.evolve(flat, np.array([[8.0]]), [2.0, 1.0], step=pv.posterior_mean)
     array([[2.]])
@@ -87,7 +86,6 @@ class ancestral(Noisy):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> standard = pv.Reverse(lambda y, sigma: y / (1 + sigma**2))
     >>> noise = 10.0 * np.random.default_rng(0).standard_normal((100, 100))
     >>> drawn = pv.evolve(standard, noise, pv.karras(40, sigma_max=10.0), step=pv.ancestral(1, "large"))
@@ -139,7 +137,6 @@ class ddim(Noisy):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> flat = pv.Reverse(lambda y, sigma: 0 * y)
     >>> pv.evolve(flat, np.array([[8.0]]), [2.0, 1.0], step=pv.ddim())
     array([[4.]])
@@ -192,7 +189,6 @@ class replacement(Random):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> standard, known = pv.Reverse(lambda y, sigma: y / (1 + sigma**2)), np.array([3.0, 0.0])
     >>> step = pv.replacement(known, np.array([True, False]), rng=0)
     >>> float(pv.evolve(standard, np.array([9.0, -4.0]), pv.karras(9, sigma_max=9.0), step=step)[0])

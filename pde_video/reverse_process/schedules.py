@@ -151,10 +151,8 @@ class Schedule(Value):
         levels, sigma = _noise_level(self.abar), np.asarray(sigma, np.float64)
         inside = (levels[0] * (1 - 1e-12) <= sigma) & (sigma <= levels[-1] * (1 + 1e-12))  # Allow for rounding.
         if not inside.all():
-            raise ParameterError(
-                f"sigma is {sigma}; the schedule has noise levels from {levels[0]:.6g} to {levels[-1]:.6g}, "
-                "in the units that the model sees"
-            )
+            found = f"{levels[0]:.6g} to {levels[-1]:.6g}, in the units that the model sees"
+            raise ParameterError(f"sigma is {sigma}; the schedule has noise levels from {found}")
         return _plain(np.interp(np.log(sigma), np.log(levels), np.arange(len(levels), dtype=float)))
 
     def add_noise(self, x0: Array, t: Any, noise: Array) -> Array:
@@ -186,10 +184,7 @@ class Schedule(Value):
     def _checked(self, t: Any) -> Array:
         t = np.asarray(t, np.float64)
         if not (((t >= 0) & (t <= len(self) - 1)) | (t == -1)).all():
-            raise ParameterError(
-                f"t is {t}; the schedule has levels from 0 to {len(self) - 1}, fractions included, "
-                "and -1, the clean picture"
-            )
+            raise ParameterError(f"t is {t}; levels go from 0 to {len(self) - 1}, and -1 is the clean picture")
         return t
 
     def _interpolated(self, t: Array) -> Array:

@@ -43,7 +43,6 @@ class Sum(Value):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> noisy = np.array([0.0, 1.0, 0.0, 1.0])
     >>> model = pv.Sum(pv.Heat(), pv.Fidelity(noisy, weight=1.0))
     >>> pv.evolve(model, noisy, [0, 1e6], step=pv.implicit_euler).round(3)  # (I − ∇²)⁻¹ noisy
@@ -116,7 +115,6 @@ class Source(Value):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.evolve(pv.Source(lambda t: np.array([1.0, 2 * t])), np.zeros(2), pv.uniform(1.0, steps=2), step=pv.heun)
     array([1., 1.])
     """
@@ -168,7 +166,6 @@ class Fidelity(Value):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.evolve(pv.Fidelity(np.array([4.0]), weight=0.5), np.array([0.0]), [0, 1.0])
     array([2.])
     """
@@ -231,7 +228,6 @@ class Masked(Value):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> damaged = np.array([0.0, 0.0, 0.0, 3.0])
     >>> gap = pv.Masked(pv.Heat(), np.array([False, True, True, False]), damaged)
     >>> pv.evolve(gap, damaged, [0, 1e9], step=pv.implicit_euler).round(6)

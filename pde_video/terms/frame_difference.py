@@ -32,7 +32,6 @@ class FrameDifference(Value):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> now, before = np.array([0.5, 0.75]), np.array([0.5, 0.25])
     >>> pv.evolve(pv.FrameDifference(before), now, [0, -0.5])
     array([0.5, 0.5])

@@ -44,7 +44,6 @@ class FrozenTensor(Value):
     --------
     An isotropic tensor gives the heat equation:
 
-    >>> import numpy as np, pde_video as pv
     >>> from pde_video.terms.frozen_tensor import FrozenTensor
     >>> identity = np.eye(2)[:, :, None, None] * np.ones((4, 5))
     >>> y = np.random.default_rng(0).random((1, 4, 5))
@@ -61,7 +60,7 @@ class FrozenTensor(Value):
         w, e = np.shape(self.weights), np.shape(self.offsets)
         if len(w) != 4 or w[0] not in (3, 6) or e != (w[0], 3, *w[1:]):
             raise ParameterError(
-                f"weights have shape {w} and offsets {e}; they must be (n, N0, N1, N2) and (n, 3, N0, N1, N2), n 3 or 6"
+                f"weights have shape {w}, offsets {e}; they must be (3 or 6, *grid), (3 or 6, 3, *grid)"
             )
         if (self.weights < 0).any():
             raise ParameterError(f"the smallest weight is {self.weights.min()}; weights must not be negative")
@@ -80,10 +79,7 @@ class FrozenTensor(Value):
             raise ParameterError("tensor is not symmetric; take (D + Dᵀ) / 2")
         values = np.linalg.eigvalsh(fields)
         if not (values[..., 0] > 1e-12 * values[..., -1]).all():
-            raise ParameterError(
-                f"tensor has an eigenvalue of {values.min():.3g}; at every pixel all must be positive, and above "
-                "1e-12 of the largest"
-            )
+            raise ParameterError(f"tensor has an eigenvalue of {values.min():.3g}; all must be positive")
         entries = np.stack([tensor[a, b] for a in range(axes) for b in range(a, axes)]).astype(np.float64)
         spacing = as_spacing(spacing)
         trace = sum(tensor[a, a] * s for a, s in enumerate(inverse_squares(spacing, axes)))
@@ -104,10 +100,6 @@ class FrozenTensor(Value):
         """Return 1 / max over pixels of the sum of weights: up to it, a step is a mean of pixels."""
         largest = float(_totals(self.weights, self.offsets, self.boundary).max())
         return 1.0 / largest if largest > 0 else math.inf
-
-    def frozen(self, t: float, y: Array) -> FrozenTensor:
-        """Return the term itself."""
-        return self
 
     def diagonal(self, y: Array) -> Array:
         """Return the diagonal of the operator, negated: shape (1, *grid)."""

@@ -64,7 +64,6 @@ class Heat(Value):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.Heat().stable_dt(2)
     0.25
     >>> impulse = np.zeros(5); impulse[2] = 1

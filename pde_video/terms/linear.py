@@ -32,7 +32,6 @@ class FrozenDiffusion(Value):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> frozen = pv.PeronaMalik(1.0, "tukey").frozen(0.0, np.array([[0.0, 0.0, 5.0]]))
     >>> frozen.rate(0.0, np.array([[1.0, 0.0, 9.0]]))
     array([[-1.,  1.,  0.]])
@@ -55,10 +54,6 @@ class FrozenDiffusion(Value):
     def stable_dt(self, ndim: int) -> float:
         """Return the stable step of the term that was frozen."""
         return self.bound
-
-    def frozen(self, t: float, y: Array) -> FrozenDiffusion:
-        """Return the term itself."""
-        return self
 
     def diagonal(self, y: Array) -> Array:
         """Return the diagonal of the operator, negated: shape (1, *grid)."""

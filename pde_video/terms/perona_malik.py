@@ -76,7 +76,6 @@ class PeronaMalik(Value):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> step_edge = np.array([0.0, 0.1, 0.0, 1.0, 1.0])
     >>> pv.evolve(pv.PeronaMalik(0.2, "tukey"), step_edge, pv.uniform(10.0)).round(3)
     array([0.033, 0.033, 0.033, 1.   , 1.   ])

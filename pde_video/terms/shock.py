@@ -41,7 +41,6 @@ class Shock(Value):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> blurred = np.tile(1 / (1 + np.exp(-np.arange(-3.5, 4.0))), (8, 1))
     >>> pv.evolve(pv.Shock(), blurred, pv.uniform(10.0))[4].round(2)
     array([0.03, 0.03, 0.03, 0.03, 0.97, 0.97, 0.97, 0.97])

@@ -112,7 +112,6 @@ class EdgeEnhancing(_TensorDiffusion):
     --------
     A noisy edge:
 
-    >>> import numpy as np, pde_video as pv
     >>> edge = np.where(np.arange(20) < 10, 0.0, 1.0) * np.ones((20, 1))
     >>> noisy = edge + np.random.default_rng(0).normal(0, 0.1, edge.shape)
     >>> smooth = pv.evolve(pv.EdgeEnhancing(0.05), noisy, pv.uniform(5.0))
@@ -184,7 +183,6 @@ class CoherenceEnhancing(_TensorDiffusion):
     --------
     A line with a gap:
 
-    >>> import numpy as np, pde_video as pv
     >>> line = np.zeros((15, 25)); line[7] = 1.0; line[7, 11:14] = 0.0
     >>> closed = pv.evolve(pv.CoherenceEnhancing(1e-9), line, pv.uniform(10.0))
     >>> closed[7, 10:15].round(2)

@@ -55,7 +55,6 @@ class TotalVariation(Value):
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> step_edge = np.array([0.0, 0.0, 0.0, 1.0, 1.0])
     >>> flow = pv.TotalVariation(epsilon=1e-3)
     >>> pv.evolve(flow, step_edge, pv.uniform(0.3)).round(2)  # each side moves by t / its length
@@ -174,7 +173,6 @@ def tv_minimize(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.tv_minimize(np.array([0.0, 0.0, 1.0, 1.0]), 0.25, tolerance=1e-7).solution.round(3)
     array([0.125, 0.125, 0.875, 0.875])
     """
