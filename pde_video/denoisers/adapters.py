@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,17 +13,8 @@ from pde_video.arrays.values import Value
 from pde_video.denoisers.validation import as_estimate, as_frames, check_callable, naming
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array, name_of, sees_several
-from pde_video.reverse_process.levels import range_width
+from pde_video.reverse_process.levels import Range, as_range
 from pde_video.reverse_process.schedules import Schedule
-
-Range = tuple[float, float]
-
-
-def as_range(value_range: Any) -> Range:
-    """Return the values that stand for 0 and 1 of the frames, checked."""
-    range_width(value_range)
-    low, high = value_range
-    return float(low), float(high)
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pde_video.checks import check_whole
-from pde_video.denoisers.adapters import Range
 from pde_video.denoisers.validation import as_estimate, as_frames, naming
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
+from pde_video.reverse_process.levels import Range
 
 LAYOUTS = ("BCHW", "BCTHW", "B(TC)HW")
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.denoisers.adapters import PREDICTORS, Range, as_range
+from pde_video.denoisers.adapters import PREDICTORS
 from pde_video.denoisers.layouts import Direct, Network
 from pde_video.denoisers.onnx_bytes import names_other_files
 from pde_video.denoisers.validation import check_callable, refuse_pickled
 from pde_video.errors import DtypeError, InputError, ParameterError, not_installed
 from pde_video.protocols import Array, Denoiser, name_of
+from pde_video.reverse_process.levels import Range, as_range
 from pde_video.reverse_process.schedules import Schedule
 from pde_video.threads import num_threads
 
@@ -80,10 +81,8 @@ def from_torch(
     ------
     ImportError
         If PyTorch is not installed.
-    InputError, ParameterError
-        If `module` is the path of a pickled file, which could run code, or `schedule` does not match `kind`.
-    InputError, SolverError
-        On a call: as for `from_eps`.
+    InputError
+        If `module` is the path of a pickled file, which could run code; on a call, as for `from_eps`.
 
     References
     ----------
@@ -167,9 +166,7 @@ def from_onnx(
     ImportError
         If onnxruntime is not installed.
     InputError
-        If the file cannot be read as ONNX.
-    InputError, SolverError
-        On a call: as for `from_eps`.
+        If the file cannot be read as ONNX; on a call, as for `from_eps`.
 
     References
     ----------

@@ -67,11 +67,6 @@ class Network(Planewise):
     name : str
         The name in reports and errors.
 
-    Raises
-    ------
-    InputError
-        If the configuration is unknown, or a tensor is missing, unknown, of another shape or dtype, or not finite.
-
     References
     ----------
     T. Karras, M. Aittala, T. Aila, S. Laine, Elucidating the design space of diffusion-based generative models, 2022,

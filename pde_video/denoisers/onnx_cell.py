@@ -22,18 +22,10 @@ _INPUTS, _OUTPUTS = ["frame", "guide", "state", "sigma"], ["estimate", "next_sta
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OnnxNetwork(Planewise):
-    """A causal cell in ONNX, looped over frames: (frame, guide, state, sigma) → (estimate, next_state).
-
-    Parameters
-    ----------
-    model : onnxruntime.InferenceSession
-        With inputs and outputs of these names, as `pde_video.learn.export_onnx` writes them.
-    name : str
-        The name in reports and errors.
-    """
+    """A causal cell in ONNX, looped over frames: (frame, guide, state, sigma) → (estimate, next_state)."""
 
     most = 60 / 255  # The limit of `train`; ONNX files have no record.
-    model: Any
+    model: Any  # A session with inputs and outputs of these names, as pde_video.learn.export_onnx writes them.
     name: str = "network"
     width: int = field(init=False, repr=False)
 

@@ -62,11 +62,6 @@ class windowed(_Along):
     pad : {"repeat", "reflect"}
         Frames before the first and after the last: repeat these, or mirror their neighbours.
 
-    Raises
-    ------
-    InputError, SolverError
-        On a call: as for `from_eps`.
-
     References
     ----------
     Tassano, Delon & Veit (2020), FastDVDnet, arXiv:1907.01361.
@@ -133,11 +128,6 @@ class recurrent(_Along):
         From a frame (H, W, C) to its estimate, and to the state for the next frame, which may be any object.
     start : object, optional
         The state at the first frame; every stream gets a copy.
-
-    Raises
-    ------
-    InputError, SolverError
-        On a call: as for `from_eps`.
 
     References
     ----------

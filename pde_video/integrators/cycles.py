@@ -78,11 +78,6 @@ def fsi(term: Any, t0: float, t1: float, y: Array) -> Array:
     -------
     ndarray
 
-    Raises
-    ------
-    TypeError, ParameterError
-        As for `fed`.
-
     References
     ----------
     Hafner, Ochs, Weickert, Reißel & Grewenig (2016), doi:10.1007/978-3-319-45886-1_8.
@@ -117,11 +112,6 @@ def rkl2(term: Any, t0: float, t1: float, y: Array) -> Array:
     Returns
     -------
     ndarray
-
-    Raises
-    ------
-    TypeError, ParameterError
-        As for `fed`.
 
     References
     ----------

@@ -118,7 +118,7 @@ def certificate(history: History, *, tolerance: float | None = None) -> Certific
     Parameters
     ----------
     history : History
-        The callback of an evolution.
+        The callback of an evolution, with at least one state.
     tolerance : float, optional
         Violation per step that counts as rounding, ≥ 0, relative to the largest magnitude of the data. Default: 32
         times the precision of the state's dtype.
@@ -126,11 +126,6 @@ def certificate(history: History, *, tolerance: float | None = None) -> Certific
     Returns
     -------
     Certificate
-
-    Raises
-    ------
-    ParameterError
-        If nothing was recorded.
 
     References
     ----------

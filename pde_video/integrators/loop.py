@@ -131,11 +131,6 @@ def evolve(
     ndarray
         The final state, of the shape and dtype of `y`; `out` if that was given.
 
-    Raises
-    ------
-    UnstableStepError, InputError, ParameterError, TypeError
-        As for `evolution`; ParameterError also if `out` does not fit.
-
     References
     ----------
     Perona & Malik (1990), doi:10.1109/34.56205.

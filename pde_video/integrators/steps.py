@@ -118,11 +118,6 @@ def crank_nicolson(term: Any, t0: float, t1: float, y: Array) -> Array:
     -------
     ndarray
 
-    Raises
-    ------
-    TypeError, SolverError
-        As for `implicit_euler`.
-
     References
     ----------
     Crank & Nicolson (1947), doi:10.1017/S0305004100023197.

@@ -35,11 +35,6 @@ def uniform(t_end: float, dt: float | None = None, *, steps: int | None = None) 
     -------
     ndarray of shape (n + 1,), or a function of the largest stable step that returns one.
 
-    Raises
-    ------
-    ParameterError
-        If `dt` and `steps` are both given, or more than 10 million steps are needed.
-
     Examples
     --------
     >>> uniform(1.0, dt=0.25)

@@ -101,9 +101,9 @@ class data_consistency(Value):
     observed : ndarray
         b: of the shape that `operator` returns, or with a mask of the shape (H, W, C) or (T, H, W, C) of estimates.
     operator, adjoint : callable (ndarray) -> ndarray
-        z ↦ A z on pictures and v ↦ Aᵀ v back, with ⟨A z, v⟩ = ⟨z, Aᵀ v⟩. Left out with a mask.
+        z ↦ A z on pictures and v ↦ Aᵀ v back, with ⟨A z, v⟩ = ⟨z, Aᵀ v⟩.
     mask : ndarray of bool
-        True where `observed` is known, instead of an operator; its shape broadcasts to that of the estimate.
+        True where `observed` is known, instead of operator and adjoint; its shape broadcasts to that of the estimate.
     noise : float
         s ≥ 0, the standard deviation of the observations, in units of the frames; with 0 they are kept exactly.
     spread : float
@@ -113,8 +113,6 @@ class data_consistency(Value):
 
     Raises
     ------
-    ParameterError
-        If not exactly one of mask and operator with adjoint is given.
     SolverError, InputError
         By the hook, if the conjugate gradients do not converge, or shapes do not fit.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,13 +12,15 @@ from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.reverse_process.schedules import Schedule
 
+Range: TypeAlias = tuple[float, float]
+
 
 def ddpm(
     schedule: Schedule,
     steps: int | None = None,
     *,
     start: float | None = None,
-    value_range: tuple[float, float] = (0, 1),
+    value_range: Range = (0, 1),
 ) -> Array:
     """Noise levels of a schedule from high to low, then 0: the times of a `Reverse` process.
 
@@ -30,8 +33,8 @@ def ddpm(
     steps : int, optional
         The number of levels visited, 1 to the schedule's own number. Default: every level.
     start : float, optional
-        The noise level of a noisy picture, > 0, in units of the frames: start there, without adding noise. Default: the
-        last level.
+        The noise level of a noisy picture, one of the schedule's, in units of the frames: start there, without adding
+        noise. Default: the last level.
     value_range : (float, float)
         What 0 and 1 of the frames are in the units of the schedule's model; (−1, 1) makes noise twice as large there.
 
@@ -39,11 +42,6 @@ def ddpm(
     -------
     ndarray of shape (steps + 1,)
         Decreasing, in units of the frames. A schedule with zero terminal SNR starts at infinity, for `sample` alone.
-
-    Raises
-    ------
-    ParameterError
-        If the schedule has no such noise level as `start`.
 
     References
     ----------
@@ -106,7 +104,7 @@ def karras(steps: int, *, sigma_min: float = 0.002, sigma_max: float = 80.0, rho
     return np.concatenate([[sigma_max], roots[1:] ** rho, [0.0]])
 
 
-def range_width(value_range: tuple[float, float]) -> float:
+def range_width(value_range: Range) -> float:
     """Return the length of one unit of the frames in units of a model."""
     low, high = (float(v) for v in value_range) if np.shape(value_range) == (2,) else (math.nan, math.nan)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -114,3 +112,10 @@ def range_width(value_range: tuple[float, float]) -> float:
             f"value_range is {value_range!r}; it must be the model's values for 0 and 1 of the frames, such as (-1, 1)"
         )
     return float(high - low)
+
+
+def as_range(value_range: Any) -> Range:
+    """Return the values that stand for 0 and 1 of the frames, checked."""
+    range_width(value_range)
+    low, high = value_range
+    return float(low), float(high)

@@ -123,11 +123,6 @@ def variational_bound(
     -------
     Bound
 
-    Raises
-    ------
-    TypeError
-        If the picture is not uint8.
-
     References
     ----------
     Ho, Jain & Abbeel (2020), arXiv:2006.11239, (5) and (13).

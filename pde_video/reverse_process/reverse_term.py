@@ -30,11 +30,6 @@ class Reverse(Value):
     hooks : sequence of callable (estimate, y, sigma) -> estimate
         Applied to each estimate, in order: `clip_estimate`, `data_consistency`, `guidance`, …
 
-    Raises
-    ------
-    ParameterError, InputError
-        By its methods, if the noise level is not above 0, or the denoiser or a hook changes the shape.
-
     References
     ----------
     Song, Meng & Ermon (2021), arXiv:2010.02502; Karras et al. (2022), arXiv:2206.00364.

@@ -14,7 +14,7 @@ from pde_video.checks import check_whole
 from pde_video.errors import InputError, ParameterError
 from pde_video.integrators.steps import explicit_euler
 from pde_video.protocols import Array, Step, for_frames
-from pde_video.reverse_process.levels import range_width
+from pde_video.reverse_process.levels import Range, as_range
 from pde_video.reverse_process.random_steps import Noisy, Random, check_fall
 
 _VARIANCES = ("small", "large", "learned")
@@ -96,15 +96,13 @@ class ancestral(Noisy):
     rng: Any = 0
     variance: str = "small"
     _: KW_ONLY
-    value_range: tuple[float, float] = (0.0, 1.0)
+    value_range: Range = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.variance not in _VARIANCES:
             raise ParameterError(f"variance is {self.variance!r}; it must be one of {', '.join(_VARIANCES)}")
-        range_width(self.value_range)
-        low, high = self.value_range
-        object.__setattr__(self, "value_range", (float(low), float(high)))
+        object.__setattr__(self, "value_range", as_range(self.value_range))
 
     def _mean_and_deviation(self, term: Any, t0: float, t1: float, y: Array) -> tuple[Array, Any]:
         width = self.value_range[1] - self.value_range[0]
@@ -177,11 +175,6 @@ class replacement(Random):
         r ≥ 1.
     channel_axis : int, optional
         As for `evolve`; −1 in a filter.
-
-    Raises
-    ------
-    InputError
-        By the step, if `known` does not fit the state.
 
     References
     ----------

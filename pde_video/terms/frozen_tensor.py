@@ -26,15 +26,6 @@ class FrozenTensor(Value):
     The weights of a pixel are scaled down where its sum of weights, or that of a pixel it is paired with, would exceed
     2 max(tr D/h²). This happens only where D turns within the reach of its offsets.
 
-    Parameters
-    ----------
-    weights : ndarray, shape (3 or 6, N0, N1, N2)
-        ρ_n ≥ 0; N0 is 1 in the plane.
-    offsets : ndarray of int32, shape (3 or 6, 3, N0, N1, N2)
-        e_n, in pixels.
-    boundary : {"neumann", "periodic", "dirichlet"}
-        Pairs that leave the grid are dropped, wrapped, or paired with zero.
-
     References
     ----------
     Fehrenbach & Mirebeau (2014), Sparse non-negative stencils for anisotropic diffusion,
@@ -51,9 +42,11 @@ class FrozenTensor(Value):
     True
     """
 
-    weights: Array
-    offsets: Array
-    boundary: str = "neumann"
+    weights: Array  # (3 or 6, N0, N1, N2), ρ_n ≥ 0; N0 is 1 in the plane.
+    offsets: Array  # (3 or 6, 3, N0, N1, N2) of int32, e_n in pixels.
+    boundary: str = (
+        "neumann"  # Pairs that leave the grid are dropped, wrapped ("periodic") or paired with 0 ("dirichlet").
+    )
 
     def __post_init__(self) -> None:
         check_boundary(self.boundary)

@@ -20,16 +20,6 @@ class FrozenDiffusion(Value):
 
     Semi-implicit steps solve it; cycles take their inner steps with it.
 
-    Parameters
-    ----------
-    faces : ndarray, shape (3, N0, N1, N2)
-        Conductances between a cell and the next one along each kernel axis, on the grid of the state extended for the
-        boundary (see `grid.extended`).
-    scale : ndarray, shape (3,)
-        1/h² for each kernel axis.
-    boundary, bound : str, float
-        The boundary and the stable explicit Euler step of the term that was frozen.
-
     Examples
     --------
     >>> frozen = pv.PeronaMalik(1.0, "tukey").frozen(0.0, np.array([[0.0, 0.0, 5.0]]))
@@ -37,10 +27,10 @@ class FrozenDiffusion(Value):
     array([[-1.,  1.,  0.]])
     """
 
-    faces: Array
-    scale: Array
+    faces: Array  # (3, N0, N1, N2), after each cell along each kernel axis, on the grid with its border (`extended`).
+    scale: Array  # (3,), 1/h² for each kernel axis.
     boundary: str
-    bound: float
+    bound: float  # The stable explicit Euler step of the term that was frozen.
 
     def rate(self, t: float, y: Array) -> Array:
         """Return div(g ∇y) for the state `y` (C, *grid)."""

@@ -26,7 +26,14 @@ from pde_video.terms.heat import narrowly_smoothed, smoothing_steps
 from pde_video.terms.linear import FrozenDiffusion
 from pde_video.threads import each
 
-CONDUCTANCES = ("exponential", "rational", "charbonnier", "weickert", "tukey", "tv")
+CONDUCTANCES = (
+    "exponential",
+    "rational",
+    "charbonnier",
+    "weickert",
+    "tukey",
+    "tv",
+)
 _BAND = 64  # Rows per task of a thread.
 
 

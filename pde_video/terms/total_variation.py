@@ -162,8 +162,6 @@ def tv_minimize(
 
     Raises
     ------
-    InputError, TypeError
-        If `y` is empty, not finite, or neither float32 nor float64.
     SolverError
         If the gap is still larger after `iterations`.
 
