@@ -69,9 +69,7 @@ class Network(Planewise):
 
     References
     ----------
-    T. Karras, M. Aittala, T. Aila, S. Laine, Elucidating the design space of diffusion-based generative models, 2022,
-    arXiv:2206.00364 (the scaling). N. Ballas, L. Yao, C. Pal, A. Courville, Delving deeper into convolutional networks
-    for learning video representations, 2016, arXiv:1511.06432 (the cell).
+    Karras et al. (2022), arXiv:2206.00364, for the scaling; Ballas et al. (2016), arXiv:1511.06432, for the cell.
 
     Examples
     --------

@@ -54,8 +54,7 @@ def explicit_euler(term: Any, t0: float, t1: float, y: Array) -> Array:
 
     References
     ----------
-    Hundsdorfer & Verwer (2003), Numerical Solution of Time-Dependent Advection-Diffusion-Reaction Equations,
-    doi:10.1007/978-3-662-09017-6.
+    Hundsdorfer & Verwer (2003), doi:10.1007/978-3-662-09017-6.
 
     Examples
     --------

@@ -28,8 +28,7 @@ class FrozenTensor(Value):
 
     References
     ----------
-    Fehrenbach & Mirebeau (2014), Sparse non-negative stencils for anisotropic diffusion,
-    doi:10.1007/s10851-013-0446-3.
+    Fehrenbach & Mirebeau (2014), doi:10.1007/s10851-013-0446-3.
 
     Examples
     --------

@@ -105,8 +105,7 @@ class EdgeEnhancing(_TensorDiffusion):
     References
     ----------
     Weickert (1998), Anisotropic Diffusion in Image Processing, Teubner. Fehrenbach & Mirebeau (2014),
-    doi:10.1007/s10851-013-0446-3, for the weights. Weickert & Scharr (2002), doi:10.1006/jvci.2001.0495, for the
-    derivatives.
+    doi:10.1007/s10851-013-0446-3, for the weights. Weickert & Scharr (2002), doi:10.1006/jvci.2001.0495 (derivatives).
 
     Examples
     --------
