@@ -396,7 +396,7 @@ def test_adapters_refuse_bad_parameters():
     for options, words in (
         ({"model": "net.onnx"}, "model is 'net.onnx'; it must be a function"),
         ({"schedule": None}, "schedule is None; it must be a Schedule"),
-        ({"value_range": (1, -1)}, r"value_range is \(1, -1\); it must be the two values"),
+        ({"value_range": (1, -1)}, r"value_range is \(1, -1\); it must be the model's values for 0 and 1"),
         ({"value_range": 255}, "value_range is 255"),
         ({"value_range": (0, np.inf)}, "value_range is"),
     ):

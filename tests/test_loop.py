@@ -172,7 +172,7 @@ def test_no_time_gives_a_copy(rng):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.complex64, bool, object, np.float16])
 def test_other_dtypes_are_refused(dtype):
-    with pytest.raises(TypeError, match="evolve works on float32 or float64"):
+    with pytest.raises(TypeError, match="evolve takes float32 or float64"):
         pv.evolve(pv.Heat(), np.zeros((3, 3), dtype), [0, 0.1])
 
 

@@ -94,6 +94,7 @@ class _Predictor(Value):
         return float(round(t)) if self.whole_timesteps else t
 
 
+@dataclass(frozen=True, repr=False)
 class from_eps(_Predictor):
     """Denoiser made of a model that predicts the noise.
 
@@ -141,6 +142,7 @@ class from_eps(_Predictor):
     kind = "eps"
 
 
+@dataclass(frozen=True, repr=False)
 class from_x0(_Predictor):
     """Denoiser made of a model that predicts the clean picture.
 
@@ -167,6 +169,7 @@ class from_x0(_Predictor):
     kind = "x0"
 
 
+@dataclass(frozen=True, repr=False)
 class from_v(_Predictor):
     """Denoiser made of a model that predicts v = √ᾱ_t ε − √(1 − ᾱ_t) x0.
 
