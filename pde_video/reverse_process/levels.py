@@ -109,8 +109,8 @@ def range_width(value_range: Range) -> float:
     low, high = (float(v) for v in value_range) if np.shape(value_range) == (2,) else (math.nan, math.nan)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ParameterError(
-            f"value_range is {value_range!r}; it must be the model's values for 0 and 1 of the frames, lower first, such "
-            "as (-1, 1)"
+            f"value_range is {value_range!r}; it must be the model's values for 0 and 1 of the frames, lower first, as "
+            "in (-1, 1)"
         )
     return float(high - low)
 
