@@ -1,4 +1,4 @@
-"""Tensors into files that are whole or not there."""
+"""Tensors into files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pde_video.video.outputs import whole
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str], force: bool) -> None:
-    """Write tensors in format safetensors; refuse, without `force`, what has come to be there in the meantime."""
+    """Write tensors as safetensors, completely or not at all; an existing file only with `force`."""
     with whole(path, force) as part:
         part.touch()
-        mode = part.stat().st_mode & 0o777  # As the umask has it; safetensors lets nobody else read what it writes.
+        mode = part.stat().st_mode & 0o777  # By the umask; safetensors would make the file readable by its owner only.
         save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata)
         part.chmod(mode)
