@@ -82,7 +82,9 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
             "stream_index": stream.index,
             "video_streams": len(videos),
             "other_streams": [s.type for s in container.streams if s.index != stream.index],
-            "side_data": _not_written(first),
+            "side_data": [
+                said for kind, said in _NOT_WRITTEN.items() if first and first.side_data.get(kind) is not None
+            ],
             "warnings": _warnings(first, videos, stream),
             "comment": comment.partition(MARK)[0].strip(),
             "made": found_in(comment),
@@ -105,10 +107,6 @@ def _check_end_of_gif(path: Path) -> None:
         file.seek(max(0, path.stat().st_size - _LOOKED_AT))
         if not file.read().rstrip(b"\0").endswith(b";"):
             raise InputError(f"{path}: the file does not end as a GIF does; it is cut off")
-
-
-def _not_written(frame: Any) -> list[str]:
-    return [said for kind, said in _NOT_WRITTEN.items() if frame is not None and frame.side_data.get(kind) is not None]
 
 
 def _declared(stream: Any) -> int:

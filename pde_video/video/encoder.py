@@ -28,6 +28,7 @@ _COUNTING = (".avi", ".gif")  # One frame per tick from 0 on, without timestamps
 _MILLISECONDS = (".mkv", ".webm")
 _QUICKTIME = (".mp4", ".m4v", ".mov")
 _MOST_TICKS = 2**31  # Per second.
+_MUXERS = {".mkv": "matroska", ".m4v": "mp4"}  # Of the other endings, the name is the ending.
 
 
 def write_container(target: Target, frames: Iterator[Array], temporary: Path) -> int:
@@ -51,7 +52,8 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
     count, previous, uneven, close, moment = 0, -1, False, False, Fraction(0)
     coarse = target.suffix in _MILLISECONDS
     with contextlib.ExitStack() as stack:
-        container = stack.enter_context(av.open(f"file:{temporary}", "w", format=_muxer(target.suffix)))
+        muxer = _MUXERS.get(target.suffix, target.suffix[1:])
+        container = stack.enter_context(av.open(f"file:{temporary}", "w", format=muxer))
         stream = _video_stream(container, target, form, base)
         companions = _companions(target, container, stream)
         if companions is not None:
@@ -148,10 +150,6 @@ def _moment(target: Target, index: int) -> Fraction:
     shown = stamps[min(index, len(stamps) - 1)] - origin + max(0, index - len(stamps) + 1) / target.rate
     rounds = tick is not None and (1 / target.rate / tick).denominator != 1 and target.suffix not in _MILLISECONDS
     return by_rate if rounds and tick is not None and abs(shown - by_rate) <= tick else shown
-
-
-def _muxer(suffix: str) -> str:
-    return {".mkv": "matroska", ".m4v": "mp4"}.get(suffix, suffix[1:])
 
 
 def _picture(frame: Array, form: Form) -> Any:
