@@ -142,7 +142,7 @@ def _run(method: Method, clean: Array, noisy: Array) -> tuple[Array, dict[str, A
     if method.ours:
         method.run(noisy[:_FIRST])  # Loads the compiled kernels.
         return _timed(method, noisy)
-    sigma = method.white * math.sqrt(float(np.mean(np.square(noisy - clean, dtype=np.float64))))
+    sigma = method.white * math.sqrt(_error(clean, noisy))
     strengths = sorted({min(factor * sigma, method.most) for factor in method.factors})
     if not method.slow:
         _timed(method, _middle(noisy), strengths[0])  # Imports and loads.
@@ -174,12 +174,12 @@ def processor_time() -> float:
 
 
 def _error(clean: Array, video: Array) -> float:
+    """Return the mean squared error."""
     return float(np.mean(np.square(video - clean, dtype=np.float64)))
 
 
 def _middle(video: Array) -> Array:
-    height, width = video.shape[1:3]
-    top, left = max(0, (height - _MIDDLE) // 2), max(0, (width - _MIDDLE) // 2)
+    top, left = (max(0, (n - _MIDDLE) // 2) for n in video.shape[1:3])
     return np.ascontiguousarray(video[:, top : top + _MIDDLE, left : left + _MIDDLE])
 
 

@@ -1,4 +1,4 @@
-"""Checks of a checkpoint before training is resumed: the same settings and clips, and undamaged tensors."""
+"""Files of models and checkpoints. A checkpoint must have the same settings and clips, and undamaged tensors."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pde_video.errors import InputError, ParameterError
+from pde_video.video.outputs import whole
 
 _ELSE = "or move the file away to start again"
 
@@ -76,3 +78,12 @@ def _check_tensors(path: Path, net: nn.Module, done: int, tensors: Mapping[str, 
             raise InputError(f"{path}: {name} has values that are not finite; restore it, {_ELSE}")
         if (name.endswith(".step") and found != done) or (name.endswith(".exp_avg_sq") and found.min() < 0):
             raise InputError(f"{path}: {name} has values that training cannot produce; restore it, {_ELSE}")
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str], force: bool) -> None:
+    """Write tensors as safetensors, completely or not at all; an existing file only with `force`."""
+    with whole(path, force) as part:
+        part.touch()
+        mode = part.stat().st_mode & 0o777  # By the umask; safetensors would make the file readable by its owner only.
+        save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata)
+        part.chmod(mode)

@@ -21,7 +21,6 @@ from pde_video.errors import InputError, ParameterError, SolverError
 from pde_video.learn import checkpoints
 from pde_video.learn.footage import Footage, check_size, pieces
 from pde_video.learn.model import SpatioTemporal
-from pde_video.learn.writing import write_tensors
 from pde_video.protocols import Array
 from pde_video.video.outputs import check_output
 
@@ -129,7 +128,7 @@ class _Run:
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
         about = {"settings": _text(self.settings), "clips": json.dumps(self.clips), "done": str(self.done)}
-        write_tensors(path, tensors, about, force=True)
+        checkpoints.write_tensors(path, tensors, about, force=True)
         self.kept = self.done
 
     def resumed(self, path: Path) -> None:
@@ -237,7 +236,9 @@ def train(
             "psnr": psnr,
             "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         }
-        write_tensors(output, run.average, {"config": json.dumps(settings.config), "record": json.dumps(record)}, force)
+        checkpoints.write_tensors(
+            output, run.average, {"config": json.dumps(settings.config), "record": json.dumps(record)}, force
+        )
     except (KeyboardInterrupt, SystemExit, OSError):  # SIGTERM; a full disk, or an output created meanwhile.
         if run.between and run.done > run.kept:
             run.saved(checkpoint)

@@ -13,8 +13,8 @@ from typing import Any
 import av
 from av.bitstream import BitStreamFilterContext
 
-from pde_video.video.opening import opened, reason
 from pde_video.video.source import FileVideo
+from pde_video.video.untrusted import opened, reason
 
 _COPIED = ("audio", "subtitle", "attachment")
 # Tags about the encoding of the old file.

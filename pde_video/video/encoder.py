@@ -18,10 +18,10 @@ from pde_video.video.codecs import Form, choose
 from pde_video.video.colour_tags import FULL, LIMITED, UNKNOWN, tag_number
 from pde_video.video.containers import GREY_MARK, WAITING
 from pde_video.video.copying import Companions
-from pde_video.video.opening import reason
 from pde_video.video.overlap import behind
 from pde_video.video.provenance import MARK
 from pde_video.video.source import Target
+from pde_video.video.untrusted import reason
 from pde_video.video.yuv_planes import from_rgb
 
 _COUNTING = (".avi", ".gif")  # One frame per tick from 0 on, without timestamps.
@@ -115,9 +115,9 @@ def _companions(target: Target, container: Any, stream: Any) -> Companions | Non
 
 
 def _comment(container: Any, target: Target, form: Form) -> None:
-    marks = [GREY_MARK + " "] if target.channels == 1 and not form.pixel.startswith("gray") else []
-    said = target.details.get("comment")
-    container.metadata["comment"] = "".join([f"{said} " if said else "", *marks, MARK, target.made])
+    grey = GREY_MARK if target.channels == 1 and not form.pixel.startswith("gray") else None
+    said = filter(None, [target.details.get("comment"), grey, MARK + target.made])
+    container.metadata["comment"] = " ".join(said)
 
 
 def _time_base(target: Target) -> Fraction:

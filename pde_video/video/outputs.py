@@ -25,8 +25,7 @@ def check_output(path: Path, force: bool) -> None:
         raise OutputError(errno.EISDIR, f"{path} is a folder; name a file in it")
     if path.is_dir() and not (path / "zarr.json").is_file():  # All of it would be replaced.
         raise OutputError(errno.EISDIR, f"{path} is a folder that holds no zarr array; name another, or remove it")
-    existing = _existing(path)
-    if existing and not force:
+    if not force and (existing := _existing(path)):
         raise FileExistsError(
             errno.EEXIST, "the output exists; pass --force (force=True) to overwrite", str(existing[0])
         )

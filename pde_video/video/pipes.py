@@ -25,16 +25,12 @@ from pde_video.video import y4m
 from pde_video.video.outputs import reported
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge
+from pde_video.video.yuv_planes import PACKED
 
 DASH = "-"
 INPUT, OUTPUT = Path("standard input"), Path("standard output")  # Their names in messages.
 _NOTHING = f"{INPUT}: nothing came; the program before in the pipe may have failed"
-_LAYOUTS: dict[str, tuple[Any, int]] = {
-    "gray": (np.uint8, 1),
-    "gray16le": ("<u2", 1),
-    "rgb24": (np.uint8, 3),
-    "rgb48le": ("<u2", 3),
-}
+_LAYOUTS = {PACKED[size, channels]: (f"<u{size}", channels) for channels in (1, 3) for size in (1, 2)}
 _RAW = re.compile(r"(\d{1,9})x(\d{1,9}):(\w+)(?::(\d{1,9}(?:/\d{1,9}|\.\d{1,9})?))?", re.ASCII)
 
 
@@ -152,9 +148,9 @@ def write_standard(target: Target, frames: Iterator[Array], raw: bool) -> int:
 
 
 def _raw_pieces(target: Target, frames: Iterator[Array]) -> Iterator[bytes]:
-    kinds = {(np.dtype(dtype).newbyteorder("="), channels): name for name, (dtype, channels) in _LAYOUTS.items()}
-    layout = kinds.get((target.first.dtype.newbyteorder("="), target.channels))
-    if layout is None:
+    dtype = target.first.dtype
+    layout = PACKED.get((dtype.itemsize, target.channels))
+    if dtype.kind != "u" or layout not in _LAYOUTS:
         raise ParameterError(
             f"raw frames are {', '.join(_LAYOUTS)}; these are {target.first.dtype} with {target.channels} channels: "
             "write .tiff or .npy, which hold them as they are"

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -147,6 +146,7 @@ def count_frames(path: Path) -> int:
 
 def described(header: Header, name: Path, decode: Any, count: int | None = None) -> FileVideo:
     """Return the video with this header."""
+    wide, high = map(int, header.aspect.split(":"))  # Of a pixel.
     interlaced = header.interlacing in ("t", "b", "m")
     warnings = ["the video is interlaced: deinterlace it first, with ffmpeg: -vf bwdif"]
     return FileVideo(
@@ -163,18 +163,12 @@ def described(header: Header, name: Path, decode: Any, count: int | None = None)
             "bits": header.bits,
             "matrix": UNKNOWN,
             "range": FULL if header.full else LIMITED,
-            "aspect": _aspect(header.aspect),
+            "aspect": Fraction(wide, high) if wide and high and wide != high else None,
             "time_base": 1 / header.rate if header.rate else None,
             "y4m": header,
             **({"warnings": warnings} if interlaced else {}),
         },
     )
-
-
-def _aspect(said: str) -> Fraction | None:
-    """Return the width of a pixel divided by its height, if it is known and not 1."""
-    wide, high = map(int, said.split(":"))
-    return Fraction(wide, high) if wide and high and wide != high else None
 
 
 def decoded(file: BinaryIO, header: Header, video: FileVideo) -> Decoded:
@@ -247,11 +241,10 @@ def pieces(target: Target, frames: Iterator[Array]) -> Iterator[bytes]:
     header = header_for(target)
     if target.encoding.lossless and header.kind != "mono":
         raise ParameterError("y4m keeps colours as YUV, which rounds them; raw frames, .mkv or .tiff are lossless")
-    return map(partial(_piece, header=header), itertools.count(), frames)
-
-
-def _piece(index: int, frame: Array, *, header: Header) -> bytes:
-    return b"".join([b"" if index else header.line(), _FRAME, b"\n", *_content(frame, header)])
+    lines = itertools.chain([header.line()], itertools.repeat(b""))
+    return (
+        b"".join([line, _FRAME, b"\n", *_content(frame, header)]) for line, frame in zip(lines, frames, strict=False)
+    )
 
 
 def header_for(target: Target) -> Header:
