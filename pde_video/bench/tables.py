@@ -182,11 +182,9 @@ def as_json(benchmark: Benchmark) -> str:
     return json.dumps(everything, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
 
-_LATEX = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "±": r"$\pm$", "σ": r"$\sigma$", "×": r"$\times$", "–": "--"}
-
-
-def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+_LATEX = str.maketrans(
+    {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "±": r"$\pm$", "σ": r"$\sigma$", "×": r"$\times$", "–": "--"}
+)
 
 
 def latex(benchmark: Benchmark) -> str:
@@ -194,8 +192,7 @@ def latex(benchmark: Benchmark) -> str:
     parts = [f"% {line}" for line in (*_HOW, *benchmark.notes, *_facts(benchmark))]
     for title, header, lines in _sections(benchmark):
         columns = "".join("l" if name in ("clip", "method") else "r" for name in header)
-        body = [" & ".join(map(_escaped, line)) + r" \\" for line in lines]
-        head = " & ".join(map(_escaped, header)) + r" \\"
+        head, *body = (" & ".join(cell.translate(_LATEX) for cell in line) + r" \\" for line in [header, *lines])
         parts += ["", f"% {title}", rf"\begin{{tabular}}{{{columns}}}", r"\hline", head, r"\hline", *body]
         parts += [r"\hline", r"\end{tabular}"]
     return "\n".join(parts) + "\n"

@@ -79,11 +79,3 @@ def write_npy(target: Target, frames: Iterator[Array], temporary: Path) -> int:
         if file.tell() != start:
             raise RuntimeError("the NumPy header changed its length")
     return count
-
-
-def count_rows(path: Path) -> int:
-    """Return the number of frames in a file just written."""
-    array, missing = _mapped(path)
-    if missing:
-        raise InputError(missing)
-    return len(array)

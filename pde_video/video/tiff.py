@@ -291,11 +291,3 @@ def _description(target: Target, facts: dict[str, Any], count: int) -> bytes | N
     if ("tiff" in facts and axis not in "IQ") or {"interval", "unit", "spacing"} & set(facts):
         return shaped_text(axis, count, shape, facts).encode()
     return None
-
-
-def count_pages(path: Path) -> int:
-    """Return the number of pages in a file just written."""
-    pages, fault = _directories(path)
-    if fault:
-        raise InputError(fault)
-    return pages

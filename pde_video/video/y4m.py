@@ -112,36 +112,21 @@ def parsed(line: bytes, name: object, most_pixels: int) -> Header:
 def read_y4m(path: Path, choice: Choice) -> FileVideo:
     """Return a y4m file as a video."""
     with path.open("rb") as file:
-        header, frames = _counted(file, path, choice)
+        line = file.readline(_LONGEST)
+        header, word, size = parsed(line, path, choice.max_pixels), _FRAME + b"\n", path.stat().st_size
+        starts = range(len(line), size, len(word) + header.nbytes)
+        found, rest = divmod(size - len(line), starts.step)
+        if not found:
+            raise InputError(f"{path}: the file ends in the middle of frame 0")
+        # The number of frames follows from the size if no frame has parameters.
+        plain = rest == 0 and all(file.seek(start) and file.read(len(word)) == word for start in starts)
 
     def decode(video: FileVideo) -> Decoded:
         with path.open("rb") as file:
             file.readline()
             yield from decoded(file, header, video)
 
-    return described(header, path, decode, frames)
-
-
-def _counted(file: BinaryIO, path: Path, choice: Choice) -> tuple[Header, int | None]:
-    """Return the header, and the number of frames if it follows from the size: if no frame has parameters."""
-    line = file.readline(_LONGEST)
-    header = parsed(line, path, choice.max_pixels)
-    word, size = _FRAME + b"\n", path.stat().st_size
-    starts = range(len(line), size, len(word) + header.nbytes)
-    found, rest = divmod(size - len(line), starts.step)
-    if not found:
-        raise InputError(f"{path}: the file ends in the middle of frame 0")
-    plain = rest == 0 and all(file.seek(start) and file.read(len(word)) == word for start in starts)
-    return header, found if plain else None
-
-
-def count_frames(path: Path) -> int:
-    """Return the number of frames in a file just written."""
-    with path.open("rb") as file:
-        count = _counted(file, path, Choice())[1]
-    if count is None:
-        raise InputError(f"{path}: the file ends in the middle of a frame")
-    return count
+    return described(header, path, decode, found if plain else None)
 
 
 def described(header: Header, name: Path, decode: Any, count: int | None = None) -> FileVideo:
