@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 import pde_video as pv
-from benchmarks.measuring import interleaved, machine, median, spread, table
+from benchmarks.measuring import interleaved, machine, median, spread
 from benchmarks.quality import real_clips
 from pde_video.bench.added_noise import Noise
+from pde_video.bench.tables import table
 from pde_video.denoising import along_motion
 from pde_video.denoising.along_motion import PASSES
 from pde_video.denoising.denoise import PRESETS

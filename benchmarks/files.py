@@ -9,7 +9,6 @@ costs, and is steadier where other programs run as well; that of the clock also 
 from __future__ import annotations
 
 import importlib.util
-import re
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -20,6 +19,8 @@ import imageio_ffmpeg
 
 import pde_video as pv
 from benchmarks import measuring
+from pde_video.bench.ffmpeg import version
+from pde_video.bench.tables import table
 from pde_video.video.codecs import H264
 
 PLAIN = "ffmpeg, plain transcode"
@@ -74,7 +75,7 @@ def measure(clip: Path, repeats: int) -> dict:
         "processor_seconds": busy,
         "ratio": ratios(seconds),
         "processor_ratio": ratios(busy),
-        "machine": measuring.machine("pde-video", "numpy", "numba", "av", "imageio-ffmpeg") | {"ffmpeg": _ffmpeg()},
+        "machine": measuring.machine("pde-video", "numpy", "numba", "av", "imageio-ffmpeg") | {"ffmpeg": version()},
     }
 
 
@@ -83,12 +84,6 @@ def ratios(taken: dict[str, list[float]]) -> dict[str, float]:
     return {
         name: measuring.median(s / p for s, p in zip(times, taken[PLAIN], strict=True)) for name, times in taken.items()
     }
-
-
-def _ffmpeg() -> str:
-    said = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-version"], capture_output=True, text=True, check=True)
-    found = re.match(r"ffmpeg version (\S+)", said.stdout)
-    return found[1] if found else "unknown"
 
 
 def main() -> None:
@@ -112,7 +107,7 @@ def main() -> None:
     settings = ", ".join(f"{name} {value}" for name, value in options.items())
     text = f"{figures['clip']}, {width} × {height}, {figures['frames']} frames, {codec} ({settings})\n\n"
     header = ["way", "seconds", "from, to", "frames/s", "ratio", "ratio of processor time"]
-    measuring.report(text + measuring.table(header, rows), figures, arguments.json)
+    measuring.report(text + table(header, rows), figures, arguments.json)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import numpy as np
 import pde_video as pv
 from benchmarks import measuring
 from benchmarks.files import default_clip
+from pde_video.bench.tables import table
 from pde_video.threads import each
 
 FRAMES, HEIGHT, WIDTH = 64, 720, 1280
@@ -172,7 +173,7 @@ def main() -> None:
     header = ["", "time of a step over that of", "median", "smallest to largest", "goal"]
     size_header = ["frame", *(f"{n} steps, ns per pixel and step" for n in STEPS)]
     size_rows = sizes()
-    text = f"{measuring.table(header, rows)}\n\n{measuring.table(size_header, size_rows)}"
+    text = f"{table(header, rows)}\n\n{table(size_header, size_rows)}"
     figures = {
         "machine": measuring.machine("pde-video", "numpy", "numba", "scipy"),
         "ratios": [dict(zip(header, cells, strict=True)) for cells in rows],

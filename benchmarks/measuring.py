@@ -1,4 +1,4 @@
-"""Interleaved measurements, and their tables: what `files` and `peers` share."""
+"""Interleaved measurements and their report, shared by the benchmarks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from pde_video.bench.measuring import processor_time
+from pde_video.tools.doctor import processor
+
 
 def interleaved(runs: dict[str, Callable[[], object]], repeats: int) -> tuple[dict[str, list[float]], ...]:
     """Return the seconds of every run, by the clock and of all processors together, of its child processes as well.
@@ -23,16 +26,11 @@ def interleaved(runs: dict[str, Callable[[], object]], repeats: int) -> tuple[di
     busy: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
-            begun, used = time.perf_counter(), _busy()
+            begun, used = time.perf_counter(), processor_time()
             run()
             wall[name].append(time.perf_counter() - begun)
-            busy[name].append(_busy() - used)
+            busy[name].append(processor_time() - used)
     return wall, busy
-
-
-def _busy() -> float:
-    children = os.times()  # By the hundredth of a second, but these run for seconds.
-    return time.process_time() + children.children_user + children.children_system
 
 
 def median(times: Iterable[float]) -> float:
@@ -44,17 +42,12 @@ def spread(times: list[float], unit: float) -> str:
     return f"{min(times) / unit:.3g} to {max(times) / unit:.3g}"
 
 
-def table(header: list[str], rows: Iterable[list[str]]) -> str:
-    lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def machine(*packages: str) -> dict[str, Any]:
     """Return what the figures depend on."""
     import pde_video as pv
 
     return {
-        "processor": _processor(),
+        "processor": processor()["cpu"],
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "threads": pv.num_threads() if hasattr(pv, "num_threads") else None,
@@ -68,13 +61,6 @@ def version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def parser(description: str) -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ import numpy as np
 import pde_video as pv
 from benchmarks import measuring
 from benchmarks.quality import real_clips
+from pde_video.bench.tables import table
 from pde_video.denoising.along_motion import PASSES, Noise, Picture, flow, prepared
 from pde_video.motion import optical_flow
 from pde_video.motion.averaging import edged, halved, warped
@@ -114,11 +115,11 @@ def main() -> None:
         figures[f"{clip.name}, seconds"] = least
         height, width = pictures[0].levels[0].shape
         seconds.append([f"{clip.name}, {height} × {width}", *(f"{1e3 * time:.2f}" for time in least.values())])
-    text = measuring.table(["clip", "k", *ways], rows)
-    text += "\n\n" + measuring.table(["ms for", "pyramid of a frame", *list(ways)[1:]], seconds)
+    text = table(["clip", "k", *ways], rows)
+    text += "\n\n" + table(["ms for", "pyramid of a frame", *list(ways)[1:]], seconds)
     figures["without"] = {name: float(np.mean(found)) for name, found in pieces.items()}
     mean = [[name, f"{value:.2f}"] for name, value in figures["without"].items()]
-    text += "\n\n" + measuring.table(["without", "mean difference, clipped"], mean)
+    text += "\n\n" + table(["without", "mean difference, clipped"], mean)
     packages = ("numpy", "numba", "opencv-contrib-python-headless", "opencv-python-headless")
     figures["machine"] = measuring.machine(*(name for name in packages if measuring.version(name)))
     measuring.report(text, figures, arguments.json)

@@ -18,6 +18,7 @@ import numpy as np
 
 import pde_video as pv
 from benchmarks import measuring
+from pde_video.bench.tables import table
 
 HEIGHT, WIDTH, THREADS = 720, 1280, 2
 STEPS, DT, KAPPA = 8, 0.2, 0.05
@@ -320,7 +321,7 @@ def main() -> None:
     }
     header = ["peer", "ours", "ms a step: peer (CPUs used)", "ours, video", "ours, one frame"]
     header += ["ratio, video", "ratio, one frame", "goal", "what differs"]
-    measuring.report(measuring.table(header, [cells(row) for row in rows]), figures, arguments.json)
+    measuring.report(table(header, [cells(row) for row in rows]), figures, arguments.json)
 
 
 if __name__ == "__main__":

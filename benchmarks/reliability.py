@@ -18,6 +18,7 @@ import numpy as np
 
 import pde_video as pv
 from benchmarks import measuring
+from pde_video.bench.tables import table
 
 WAYS = {
     "no filter": "()",
@@ -112,10 +113,10 @@ def main() -> None:
         "stream": stream,
     }
     rows = [[name, *(f"{value:.0f}" for value in values)] for name, values in memory.items()]
-    text = measuring.table(["1080 × 1920 in colour, peak MB", *(f"{n} frames" for n in lengths)], rows)
+    text = table(["1080 × 1920 in colour, peak MB", *(f"{n} frames" for n in lengths)], rows)
     text += f"\n\ntwenty commands at once on a cold cache: {different} different output(s)\n\n"
     rows = [[f"{count:,.0f}", f"{resident:.1f}", f"{descriptors:.0f}"] for count, resident, descriptors in stream]
-    text += measuring.table(["frames so far", "MB", "descriptors"], rows)
+    text += table(["frames so far", "MB", "descriptors"], rows)
     measuring.report(text, figures, arguments.json)
     grows = [name for name, (short, long) in memory.items() if long > short + 100]
     if grows or different != 1 or stream[-1][1] > stream[1][1] + 20 or stream[-1][2] > stream[1][2]:

@@ -92,7 +92,7 @@ def test_a_clip_is_the_frames_asked_for_in_grey_and_hashed(tmp_path):
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
-        ({"frames": (4, 9)}, "frames or fewer"),
+        ({"frames": (4, 9)}, "at most 6 frames"),
         ({"frames": (3, 4)}, "two frames"),
         ({"frames": (-1, 4)}, "START"),
         ({"scale": 0.0, "frames": (0, 4)}, "scale"),

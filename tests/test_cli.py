@@ -303,15 +303,17 @@ def test_demo_writes_its_files_and_tells_the_gain(call, tmp_path, monkeypatch):
         "pde-video-demo/picture.png",
         "pde-video-demo/side_by_side.mp4",
     ]
-    facts = dict(line.split(maxsplit=1) for line in out.splitlines())
+    facts = dict(re.split("  +", line, maxsplit=1) for line in out.splitlines())
+    assert "cuts" not in facts  # There are none.
     gain, unit = facts["gain"].split()
     assert float(gain) >= 6
     assert unit == "dB"
     noisy, denoised = (len(list(pv.read(tmp_path / "pde-video-demo" / f"{n}.mp4"))) for n in ("noisy", "denoised"))
     assert noisy == denoised == 48
     (panels,) = pv.read(tmp_path / "pde-video-demo" / "picture.png")
-    assert panels.shape == (240, 3 * 320, 3)
-    assert float(facts["whiteness"]) > 0.95
+    assert panels.shape == (16 + 240, 3 * 320, 3)
+    assert float(facts["whiteness of what was removed (1: pure noise)"]) > 0.95
+    assert re.fullmatch(r"\d+, \d+, 96, 96", facts["place enlarged (top, left, height, width)"])
 
 
 @pytest.mark.parametrize(

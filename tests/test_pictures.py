@@ -14,10 +14,11 @@ from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
 from pde_video.tools.demo import demonstrate
-from pde_video.tools.pictures import compare_files, enlarged, most_textured, side_by_side
+from pde_video.tools.pictures import compare_files, enlarged, labelled, most_textured, side_by_side
 from pde_video.video.files import write_together
 from pde_video.video.overlap import all_behind
 
+BAND = 16  # Height of a label.
 LAGS = [d for d in itertools.product((-1, 0, 1), range(-3, 4), range(-3, 4)) if any(d)]
 
 
@@ -197,6 +198,17 @@ def test_enlarged_of_equal_pictures_is_grey(rng):
     assert (sheet[:, 48:] == 128).all()
 
 
+@pytest.mark.parametrize(("dtype", "white"), [("uint8", 255), ("uint16", 65535), ("float32", 1.0)])
+@pytest.mark.parametrize("channels", [(), (3,), (4,)])
+def test_a_label_is_a_band_above_with_its_own_text(rng, dtype, white, channels):
+    picture = (100 * rng.random((20, 60, *channels))).astype(dtype)
+    clean, noisy = labelled(picture, "clean"), labelled(picture, "noisy")
+    assert (clean.shape, clean.dtype) == ((BAND + 20, 60, *channels), dtype)
+    assert np.array_equal(clean[BAND:], picture)
+    assert set(np.unique(clean[:BAND])) == {0, white}
+    assert not np.array_equal(clean[:BAND], noisy[:BAND])
+
+
 def test_write_together_gives_each_file_its_column(rng, tmp_path):
     video = rng.integers(0, 255, (7, 10, 12), np.uint8)
     rows = ([frame, 255 - frame, frame if number == 3 else None] for number, frame in enumerate(video))
@@ -309,26 +321,26 @@ def test_demo_decodes_once_and_writes_what_it_measured(clip, tmp_path, monkeypat
     assert figures["psnr_denoised"] == pytest.approx(pv.psnr(clean, denoised), abs=1e-9)
     assert figures["whiteness"] == pv.whiteness(noisy, denoised)
     (picture,) = pv.read(figures["files"]["picture"])
-    assert np.array_equal(picture, np.concatenate([clean[3], noisy[3], denoised[3]], axis=1))
+    assert np.array_equal(picture[BAND:], np.concatenate([clean[3], noisy[3], denoised[3]], axis=1))
     together = list(pv.read(figures["files"]["side_by_side"]))
     assert len(together) == 7
     assert together[0].shape == (62, 3 * 83 + 2 * 2 + 1, 3)
     (crop,) = pv.read(figures["files"]["crop"])
     top, left, height, width = figures["crop_place"]
     assert (height, width) == (61, 83)
-    assert np.array_equal(crop[:244:4, :332:4], clean[3, top : top + height, left : left + width])
+    assert np.array_equal(crop[BAND : BAND + 244 : 4, :332:4], clean[3, top : top + height, left : left + width])
 
 
 def test_demo_shows_the_place_it_is_told(clip, tmp_path):
     figures = demonstrate(clip, 20.0, tmp_path / "out", place=(10, 20, 30, 40))
     (crop,) = pv.read(figures["files"]["crop"])
-    assert crop.shape == (2 * 120 + 8, 3 * 160 + 2 * 8, 3)
+    assert crop.shape == (2 * (BAND + 120) + 8, 3 * 160 + 2 * 8, 3)
     clean = np.stack(list(pv.read(clip)))[3, 10:40, 20:60]
     noisy = pv.gaussian_noise(np.stack(list(pv.read(clip))), 20.0, rng=0)[3, 10:40, 20:60]
-    assert np.array_equal(crop[:120:4, 168:328:4], noisy)
+    assert np.array_equal(crop[BAND : BAND + 120 : 4, 168:328:4], noisy)
     added = (noisy.astype(float) - clean).mean(axis=2)
     expected = np.clip(np.rint(128 + figures["crop_gain"] * added), 0, 255)
-    assert np.array_equal(crop[128::4, :160:4, 0], expected)
+    assert np.array_equal(crop[2 * BAND + 128 :: 4, :160:4, 0], expected)
 
 
 def test_a_place_outside_the_frame_leaves_nothing(clip, tmp_path):

@@ -1,4 +1,4 @@
-"""Clips, noise, methods of this library and of others, what is left of the noise, and tables of it."""
+"""Comparison of denoisers: clips, noise, methods of this library and of others, measurements and tables."""
 
 from pde_video.bench.measuring import Benchmark, Row, run
 

@@ -1,4 +1,4 @@
-"""The noise that is put on clean clips."""
+"""Noise that is added to clean clips."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ READOUT = 0.01  # Standard deviation of the Gaussian part of Poisson–Gaussian 
 
 @dataclass(frozen=True)
 class Noise:
-    """Gaussian noise of deviation `level` of 255, or Poisson–Gaussian noise with `level` photons for white.
+    """Gaussian noise of standard deviation `level`/255, or Poisson–Gaussian noise with `level` photons for white.
 
-    With ``clipped``, the noisy values are rounded and cut to 8 bits, as cameras and files do.
+    With ``clipped``, noisy values are rounded to 8 bits, as in files.
     """
 
     kind: str
@@ -32,12 +32,12 @@ class Noise:
 
     @property
     def label(self) -> str:
-        """What a heading says."""
+        """The name in headings."""
         law = f"σ = {self.level:g}" if self.kind == "gaussian" else f"Poisson–Gaussian, peak {self.level:g}"
         return law + ", clipped to 8 bits" * self.clipped
 
     def on(self, clean: Array, seed: int) -> Array:
-        """Return the noisy clip, from a generator of its own, so that clips do not depend on each other."""
+        """Return the noisy clip; each has its own generator, so that clips do not depend on each other."""
         values, rng = clean.astype(np.float64), np.random.default_rng(seed)
         if self.kind == "gaussian":
             values = gaussian_noise(values, self.level / 255, rng=rng)

@@ -1,4 +1,4 @@
-"""Clean clips: which frames of a file, how large, of what content."""
+"""Clean clips for the comparison."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pde_video.video.files import read
 
 @dataclass(frozen=True)
 class Clip:
-    """A clean video (T, H, W) or (T, H, W, C), float32 in [0, 1], and what was done to get it."""
+    """A clean video (T, H, W) or (T, H, W, C), float32 in [0, 1], and how it was made."""
 
     name: str
     frames: Array
@@ -37,7 +37,7 @@ class Clip:
 def load(
     path: str | Path | None = None, *, frames: tuple[int, int] = (0, 16), scale: float = 1.0, gray: bool = False
 ) -> Clip:
-    """Return frames START to END − 1 of a file, or of the made-up moving scene, reduced by area averaging."""
+    """Return frames START to END − 1 of a file, or of the synthetic scene, reduced by area averaging."""
     start, end = frames
     if not 0 <= start <= end - 2:
         raise ParameterError(f"frames are {start}:{end}; they must be START:END with 0 ≤ START and at least two frames")
@@ -46,14 +46,12 @@ def load(
     name = "moving scene" if path is None else Path(path).stem
     found = list(islice(moving_scene() if path is None else read(path), start, end))
     if len(found) < end - start:
-        raise ParameterError(f"{path or name} has {start + len(found)} frames or fewer; {start}:{end} were asked for")
+        raise ParameterError(f"{path or name} has at most {start + len(found)} frames; {start}:{end} were asked for")
     video = np.stack(found)
     whole = scale_of(video.dtype)
     values = video.astype(np.float64) / whole
     if not (values.min() >= 0 and values.max() <= 1):
-        raise InputError(
-            f"{path or name}: clean values must be in [0, 1]; they are in {values.min()} to {values.max()}"
-        )
+        raise InputError(f"{path or name}: values are in [{values.min()}, {values.max()}]; they must be in [0, 1]")
     made = f"frames {start}–{end - 1}"
     if gray and video.ndim == 4:
         values, made = to_gray(values), made + ", grey (luma of BT.601)"
@@ -63,7 +61,7 @@ def load(
 
 
 def load_all(paths: Sequence[str | Path | None], **kwargs: Any) -> list[Clip]:
-    """Return what `load` makes of each path, under names that differ."""
+    """Load each path; clips of one name are numbered."""
     clips: dict[str, Clip] = {}
     for path in paths:
         clip = load(path, **kwargs)
@@ -74,14 +72,14 @@ def load_all(paths: Sequence[str | Path | None], **kwargs: Any) -> list[Clip]:
 
 
 def reduced(video: Array, scale: float) -> Array:
-    """Return the means of the video over cells of 1/scale × 1/scale pixels, cut ones counted by their area."""
+    """Return the video reduced by `scale`: means over cells of pixels, weighted by area."""
     down, across = (_overlaps(n, max(1, round(n * scale))) for n in video.shape[1:3])
     columns = np.moveaxis(np.tensordot(video, across, (2, 1)), -1, 2)
     return np.moveaxis(np.tensordot(columns, down, (1, 1)), -1, 1)
 
 
 def _overlaps(pixels: int, cells: int) -> Array:
-    """Return the part of each cell (a row) that each pixel (a column) covers."""
+    """Return a matrix: the share of each cell (row) that each pixel (column) covers."""
     edges = np.linspace(0, pixels, cells + 1)[:, np.newaxis]
     left = np.arange(pixels)
     covered = np.minimum(edges[1:], left + 1) - np.maximum(edges[:-1], left)

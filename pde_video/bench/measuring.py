@@ -1,4 +1,4 @@
-"""Every method on every clip with every noise, one after the other."""
+"""Measurement of every method on every clip with every noise."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from pde_video.metrics.quality import psnr, ssim
 from pde_video.protocols import Array
 from pde_video.tools.doctor import examine
 
-_MIDDLE = 128  # Side in pixels of the part on which the strength of a slow peer is chosen.
-_FIRST = 4  # Frames of the calls that load and compile.
+_MIDDLE = 128  # Side in pixels of the part on which the strength of a slow method is chosen.
+_FIRST = 4  # Frames of a call that loads and compiles.
 MEASURES = ("psnr", "ssim", "warped_error", "vmaf", "ms_per_frame", "processor_ms_per_frame")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a method made of a clip; None is what could not be measured or has no meaning."""
+    """The measurements of a method on a clip; None where one is impossible or has no meaning."""
 
     noise: str
     clip: str
@@ -46,7 +46,7 @@ class Row:
 
 @dataclass
 class Benchmark:
-    """All rows, the seconds of first calls by method, what a reader must know, and what the figures depend on."""
+    """All rows, the seconds of first calls by method, notes for the reader, and the conditions of the measurement."""
 
     rows: list[Row] = field(default_factory=list)
     first_calls: dict[str, float] = field(default_factory=dict)
@@ -63,7 +63,7 @@ def run(
     wanted: Callable[[Method, Noise], bool] = lambda method, noise: True,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Benchmark:
-    """Return the benchmark; a peer that is missing or fails is left out and named in the notes."""
+    """Return the benchmark; methods of others that are missing or fail are named in the notes."""
     absent = {method.name: reason for method in methods if (reason := method.missing())}
     present = [method for method in methods if method.name not in absent]
     found = Benchmark(notes=[f"{name}: not measured, {reason}" for name, reason in absent.items()])
@@ -95,11 +95,12 @@ def run(
 
 
 def _short(fault: Exception) -> str:
+    """Return the message of an error as one short line."""
     return " ".join(str(fault).split())[:200] or type(fault).__name__
 
 
 class _Metrics:
-    """The metrics that this installation has; what it lacks is said once in `notes`."""
+    """The metrics that are installed; those that are missing are named once in `notes`."""
 
     def __init__(self, notes: list[str]) -> None:
         reason = ffmpeg.lacks("libvmaf")
@@ -108,7 +109,7 @@ class _Metrics:
             notes.append(f"VMAF: not measured, {reason}")
 
     def against(self, clip: Clip) -> Callable[[Array], dict[str, Any]]:
-        """Return what measures a video against a clean clip, whose motion is found once."""
+        """Return a function that measures a video against a clean clip, whose motion is estimated once."""
         motion = Motion(clip.frames)
 
         def measured(video: Array) -> dict[str, Any]:
@@ -125,7 +126,7 @@ class _Metrics:
     def _vmaf_of(self, clip: Clip, video: Array) -> float | None:
         try:
             return ffmpeg.vmaf(clip.frames, video)
-        except RuntimeError as fault:  # It does not take the smallest frames.
+        except RuntimeError as fault:  # VMAF refuses very small frames.
             note = f"VMAF: failed on {clip.name}: {_short(fault)}"
             if note not in self._notes:
                 self._notes.append(note)
@@ -137,11 +138,11 @@ def _finite(value: Any) -> float | None:
 
 
 def _run(method: Method, clean: Array, noisy: Array) -> tuple[Array, dict[str, Any]]:
-    """Return the result, with its times and the strength that came nearest to the truth."""
+    """Return the result, its times, and the strength with the least error."""
     if method.ours:
-        method.run(noisy[:_FIRST])  # Loads what is compiled.
+        method.run(noisy[:_FIRST])  # Loads the compiled kernels.
         return _timed(method, noisy)
-    sigma = method.white * math.sqrt(float(np.mean(np.square(noisy - clean, dtype=np.float64))))
+    sigma = method.white * math.sqrt(_error(clean, noisy))
     strengths = sorted({min(factor * sigma, method.most) for factor in method.factors})
     if not method.slow:
         _timed(method, _middle(noisy), strengths[0])  # Imports and loads.
@@ -155,27 +156,30 @@ def _run(method: Method, clean: Array, noisy: Array) -> tuple[Array, dict[str, A
 
 
 def _timed(method: Method, video: Array, *strength: float) -> tuple[Array, dict[str, Any]]:
-    used, begun = _processor_time(), time.perf_counter()
+    used, begun = processor_time(), time.perf_counter()
     result = np.asarray(method.run(video, *strength), np.float32)
-    taken, busy = time.perf_counter() - begun, _processor_time() - used
+    taken, busy = time.perf_counter() - begun, processor_time() - used
     if result.shape != video.shape or not np.isfinite(result).all():
-        raise RuntimeError(f"the result, of shape {result.shape}, is not finite or not like the video {video.shape}")
+        raise RuntimeError(
+            f"the result has shape {result.shape} or values that are not finite; the video is {video.shape}"
+        )
     per_frame = 1000 / len(video)
     return result, {"ms_per_frame": per_frame * taken, "processor_ms_per_frame": per_frame * busy}
 
 
-def _processor_time() -> float:
+def processor_time() -> float:
+    """Return the seconds of all processors together, child processes included."""
     times = os.times()
     return time.process_time() + times.children_user + times.children_system
 
 
 def _error(clean: Array, video: Array) -> float:
+    """Return the mean squared error."""
     return float(np.mean(np.square(video - clean, dtype=np.float64)))
 
 
 def _middle(video: Array) -> Array:
-    height, width = video.shape[1:3]
-    top, left = max(0, (height - _MIDDLE) // 2), max(0, (width - _MIDDLE) // 2)
+    top, left = (max(0, (n - _MIDDLE) // 2) for n in video.shape[1:3])
     return np.ascontiguousarray(video[:, top : top + _MIDDLE, left : left + _MIDDLE])
 
 

@@ -1,4 +1,4 @@
-"""What is compared: callables from a noisy video, float32 (T, H, W) or (T, H, W, C) in [0, 1], to a clean one."""
+"""The denoisers that are compared; each maps a noisy video, float32 in [0, 1], to a clean one."""
 
 from __future__ import annotations
 
@@ -36,21 +36,20 @@ OURS = "pde-video"
 
 @dataclass(frozen=True)
 class Method:
-    """A denoiser under its name.
+    """A denoiser: ``run(video)`` for this library, which estimates the noise, and ``run(video, strength)`` for others.
 
-    ``run(video)`` for the methods of this library, which are told nothing; ``run(video, strength)`` for others, where
     `strength` is each of ``factors`` times the true root-mean-square noise, in units in which white is ``white``.
     """
 
     name: str
-    package: str  # As it is installed, for its version.
+    package: str  # The name under which it is installed.
     run: Callable[..., Array]
     factors: tuple[float, ...] = ()
     parameter: str = ""
     white: float = 1.0
-    most: float = math.inf  # The largest strength that it takes.
-    slow: bool = False  # So slow that its strength is chosen on the middle of the frames alone.
-    module: str = ""  # What must be there to import, if not the package's own name.
+    most: float = math.inf  # The largest strength that it accepts.
+    slow: bool = False  # Choose the strength on the middle of the frames only.
+    module: str = ""  # The module to import, where it is not called like the package.
 
     @property
     def ours(self) -> bool:
@@ -58,7 +57,7 @@ class Method:
         return self.package == OURS
 
     def missing(self) -> str | None:
-        """Say what is not there, or None."""
+        """Return what is missing, or None."""
         if isinstance(self.run, ffmpeg.Filter):
             return self.run.missing()
         if not self.ours and importlib.util.find_spec(self.module or self.package) is None:
@@ -66,7 +65,7 @@ class Method:
         return None
 
     def version(self) -> str:
-        """Return the version of the package that runs."""
+        """Return the version of the package."""
         if isinstance(self.run, ffmpeg.Filter):
             return ffmpeg.version()
         try:
@@ -76,7 +75,7 @@ class Method:
 
 
 def _spacetime(video: Array) -> Array:
-    # Contrast and time did best, of a few, on the clips of docs/benchmark.md at σ = 20.
+    # The best contrast and time of a few, on the clips of docs/benchmark.md at σ = 20.
     sigma = estimate_sigma(video[:5])
     if sigma == 0:
         return video
@@ -99,7 +98,7 @@ def _ffmpeg(name: str, text: str, factors: tuple[float, ...], parameter: str, **
 
 _SKIMAGE: dict[str, Any] = {"package": "scikit-image", "module": "skimage"}
 _ATADENOISE = ":".join(f"{plane}a={{0}}:{plane}b=5" for plane in range(3))
-# What follows the names of ffmpeg's filters is what did best at σ = 20 among their options.
+# Options of ffmpeg's filters are those with the best results at σ = 20.
 METHODS: list[Method] = [
     *_ours(),
     _ffmpeg("hqdn3d", "hqdn3d={0}", (1.0, 1.5, 2.0, 2.5, 3.0), "strength", white=255),
@@ -125,7 +124,7 @@ METHODS: list[Method] = [
 
 
 def chosen(names: list[str]) -> list[Method]:
-    """Return the methods in whose names a word begins with one of `names`, in whatever case; all, if there are none."""
+    """Return the methods with a word that begins with one of `names`, in any case; without names, all."""
 
     def named(method: Method, name: str) -> bool:
         return re.search(rf"\b{re.escape(name)}", method.name, re.IGNORECASE) is not None
@@ -133,12 +132,12 @@ def chosen(names: list[str]) -> list[Method]:
     unknown = [name for name in names if not any(named(method, name) for method in METHODS)]
     if unknown:
         known = "; ".join(method.name for method in METHODS)
-        raise ParameterError(f"there is no method {', '.join(unknown)}; there are: {known}")
+        raise ParameterError(f"there is no method {', '.join(unknown)}; choose from: {known}")
     return [method for method in METHODS if not names or any(named(method, name) for name in names)]
 
 
 def first_call(method: Method, video: Array) -> float:
-    """Return the seconds of the first call in a fresh process with nothing compiled yet."""
+    """Return the seconds of the first call in a new process without compiled kernels."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "video.npy")
         np.save(path, video)
@@ -149,7 +148,7 @@ def first_call(method: Method, video: Array) -> float:
 
 
 def time_call(name: str, path: str) -> None:
-    """Print the seconds that a method of this library takes for the video in a file."""
+    """Print the seconds that a method takes for the video in a file."""
     method, video = next(method for method in METHODS if method.name == name), np.load(path)
     begun = time.perf_counter()
     method.run(video)

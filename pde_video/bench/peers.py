@@ -1,4 +1,4 @@
-"""Denoisers of other libraries, each at a strength: (noisy video in [0, 1], strength) -> denoised video."""
+"""Denoisers of other libraries: (noisy video in [0, 1], strength) -> denoised video."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def nl_means(video: Array, h: float) -> Array:
 
 
 def opencv(video: Array, h: float) -> Array:
-    """Non-local means over five frames, of 8 bits; at the ends the clip is mirrored."""
+    """Non-local means over five 8-bit frames; the clip is mirrored at its ends."""
     import cv2
 
     def denoised(planes: Array) -> Array:

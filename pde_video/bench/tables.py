@@ -1,4 +1,4 @@
-"""A benchmark as Markdown, CSV, JSON or LaTeX."""
+"""Tables of a benchmark as Markdown, CSV, JSON or LaTeX."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from pde_video.bench.added_noise import READOUT
 from pde_video.bench.measuring import MEASURES, Benchmark, Row
-from pde_video.errors import OutputError, ParameterError
-from pde_video.video.outputs import check_output, whole
+from pde_video.errors import ParameterError
+from pde_video.video.outputs import check_output, reported, whole
 
 _HEADINGS = ("PSNR, dB", "SSIM", "warped error", "VMAF", "ms/frame", "processor ms/frame")
 _DIGITS = (2, 4, 2, 1, 1, 1)
 _HOW = (
-    "How well denoisers restore clips to which noise was added: this library's and others'. For anyone who chooses a "
+    "Quality and speed of denoisers on clips with added noise: this library's and others'. For anyone who chooses a "
     "method.",
     "PSNR and SSIM are means over the frames. Warped error is the root-mean-square difference, of 255, between a "
     "frame and the next one warped along the motion of the clean clip, where both show the same; compare it with the "
@@ -36,11 +36,11 @@ _HOW = (
     "Means are over the clips, ± the standard deviation between them. BM3D: Dabov et al. (2007), "
     "doi:10.1109/TIP.2007.901238; BM4D: Maggioni et al. (2013), doi:10.1109/TIP.2012.2210725.",
 )
-Cell = tuple[float | None, float | None]  # A value and its deviation.
+Cell = tuple[float | None, float | None]  # A mean and its standard deviation.
 
 
 def means(rows: list[Row]) -> dict[tuple[str, str], dict[str, Cell]]:
-    """Return mean and deviation over the clips by (noise, method); None where a clip has no value."""
+    """Return mean and standard deviation over the clips by (noise, method); None where a clip has no value."""
     groups: dict[tuple[str, str], list[Row]] = {}
     clips = {row.clip for row in rows}
     for row in rows:
@@ -60,7 +60,7 @@ def _spread(values: list[float]) -> Cell:
 
 
 def where_peers_win(benchmark: Benchmark) -> list[str]:
-    """Say for each noise which peers have a better mean PSNR than every method of this library."""
+    """Return a line for each noise with the peers whose mean PSNR is above that of every method of this library."""
     kinds = {row.method: row.kind for row in benchmark.rows}
     found, lines = means(benchmark.rows), []
     for noise in benchmark.facts["noise"]:
@@ -86,30 +86,29 @@ def where_peers_win(benchmark: Benchmark) -> list[str]:
     return lines
 
 
-def _shown(value: float | None, deviation: float | None, digits: int) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.{digits}f}" + (f" ± {deviation:.{digits}f}" if deviation is not None else "")
+def _shown(cells: Mapping[str, Cell]) -> list[str]:
+    """Return the measures as text, with deviations where there are any."""
+    texts = []
+    for name, digits in zip(MEASURES, _DIGITS, strict=True):
+        numbers = [f"{number:.{digits}f}" for number in cells[name] if number is not None]
+        texts.append(" ± ".join(numbers) or "–")
+    return texts
 
 
 def _sections(benchmark: Benchmark) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Return a title, a header and lines of text for each table: per noise the means, then the rows."""
+    """Return a title, a header and rows of text for each table."""
     clips = list(benchmark.facts["clips"])
     every = means(benchmark.rows)
     sections = []
     for noise in benchmark.facts["noise"]:
         rows = [row for row in benchmark.rows if row.noise == noise]
         methods = list(dict.fromkeys(row.method for row in rows))
-        cells = [every[noise, method] for method in methods]
-        lines = [
-            [method, *(_shown(*cell[name], digits) for name, digits in zip(MEASURES, _DIGITS, strict=True))]
-            for method, cell in zip(methods, cells, strict=True)
-        ]
+        lines = [[method, *_shown(every[noise, method])] for method in methods]
         sections.append((f"{noise}: mean of {len(clips)} clip{'s' * (len(clips) > 1)}", ["method", *_HEADINGS], lines))
-        single = []
-        for row in rows:
-            values = [_shown(getattr(row, name), None, digits) for name, digits in zip(MEASURES, _DIGITS, strict=True)]
-            single.append([row.clip, row.method, *values, row.strength or "–"])
+        cells = [{name: (getattr(row, name), None) for name in MEASURES} for row in rows]
+        single = [
+            [row.clip, row.method, *_shown(cell), row.strength or "–"] for row, cell in zip(rows, cells, strict=True)
+        ]
         sections.append((f"{noise}: each clip", ["clip", "method", *_HEADINGS, "strength"], single))
     if benchmark.first_calls:
         calls = [[name, f"{seconds:.1f}"] for name, seconds in benchmark.first_calls.items()]
@@ -131,22 +130,26 @@ def _facts(benchmark: Benchmark) -> list[str]:
     return lines
 
 
+def table(header: list[str], rows: Iterable[list[str]], left: int = 1) -> str:
+    """Return a table in Markdown; all columns but the first `left` are aligned to the right."""
+    lines = [header, ["---"] * left + ["--:"] * (len(header) - left), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def markdown(benchmark: Benchmark) -> str:
-    """Return the page: how, where peers win, what is missing, the tables, and what they depend on."""
+    """Return the page: how it is measured, where peers win, what is missing, tables, and conditions."""
     parts = ["# Benchmark", *_HOW]
     for title, items in (("Where peers win", where_peers_win(benchmark)), ("Methods left out", benchmark.notes)):
         if items:
             parts += [f"## {title}", "\n".join(f"- {item}" for item in items)]
     for title, header, lines in _sections(benchmark):
-        left = sum(name in ("clip", "method") for name in header)
-        rule = ["---"] * left + ["--:"] * (len(header) - left)
-        parts += [f"## {title}", "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *lines])]
+        parts += [f"## {title}", table(header, lines, sum(name in ("clip", "method") for name in header))]
     parts += ["## Conditions", "\n".join(f"- {line}" for line in _facts(benchmark))]
     return "\n\n".join(parts) + "\n"
 
 
 def comma_separated(benchmark: Benchmark) -> str:
-    """Return a line for each row, then the means and deviations over the clips, as clips “mean” and “deviation”."""
+    """Return a line for each row, then means and deviations over the clips, as clips “mean” and “deviation”."""
     facts, text = benchmark.facts, io.StringIO()
     kinds = {row.method: row.kind for row in benchmark.rows}
     fixed = {"seed": facts["seed"], "pde_video": facts["pde-video"]}
@@ -166,7 +169,7 @@ def comma_separated(benchmark: Benchmark) -> str:
 
 
 def as_json(benchmark: Benchmark) -> str:
-    """Return everything; what could not be measured is null."""
+    """Return all results; what could not be measured is null."""
     averages = [
         {
             "noise": noise,
@@ -179,20 +182,17 @@ def as_json(benchmark: Benchmark) -> str:
     return json.dumps(everything, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
 
-_LATEX = {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "±": r"$\pm$", "σ": r"$\sigma$", "×": r"$\times$", "–": "--"}
-
-
-def _escaped(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+_LATEX = str.maketrans(
+    {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "±": r"$\pm$", "σ": r"$\sigma$", "×": r"$\times$", "–": "--"}
+)
 
 
 def latex(benchmark: Benchmark) -> str:
-    """Return a tabular for each table, which needs no package; facts and notes are comments above."""
+    """Return a tabular for each table, which needs no package; conditions and notes are comments above."""
     parts = [f"% {line}" for line in (*_HOW, *benchmark.notes, *_facts(benchmark))]
     for title, header, lines in _sections(benchmark):
         columns = "".join("l" if name in ("clip", "method") else "r" for name in header)
-        body = [" & ".join(map(_escaped, line)) + r" \\" for line in lines]
-        head = " & ".join(map(_escaped, header)) + r" \\"
+        head, *body = (" & ".join(cell.translate(_LATEX) for cell in line) + r" \\" for line in [header, *lines])
         parts += ["", f"% {title}", rf"\begin{{tabular}}{{{columns}}}", r"\hline", head, r"\hline", *body]
         parts += [r"\hline", r"\end{tabular}"]
     return "\n".join(parts) + "\n"
@@ -207,9 +207,9 @@ _FORMATS: dict[str, Callable[[Benchmark], str]] = {
 
 
 def format_of(path: Path) -> Callable[[Benchmark], str]:
-    """Return what makes the text of a file from a benchmark, by the ending of its name."""
+    """Return the function that formats a benchmark for a file, by its ending."""
     if path.suffix.lower() not in _FORMATS:
-        raise ParameterError(f"{path}: a table ends in one of {', '.join(_FORMATS)}, not in {path.suffix!r}")
+        raise ParameterError(f"{path} ends in {path.suffix!r}; a table ends in one of {', '.join(_FORMATS)}")
     return _FORMATS[path.suffix.lower()]
 
 
@@ -223,12 +223,7 @@ def check(paths: Sequence[Path], force: bool) -> None:
 
 
 def write(benchmark: Benchmark, paths: Sequence[Path], force: bool) -> None:
-    """Write the benchmark to each file, whole or not at all."""
+    """Write the benchmark to each file, completely or not at all."""
     for path in paths:
-        try:
-            with whole(path, force) as temporary:
-                temporary.write_text(format_of(path)(benchmark), encoding="utf-8")
-        except OSError as fault:
-            if isinstance(fault, FileExistsError):
-                raise
-            raise OutputError(fault.errno, f"{path} could not be written: {fault.strerror or fault}") from fault
+        with reported(path), whole(path, force) as temporary:
+            temporary.write_text(format_of(path)(benchmark), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How steady a result is along the motion of the clean clip."""
+"""Temporal consistency along the motion of the clean clip."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pde_video.protocols import Array
 
 
 class Motion:
-    """Where each pixel of frame k goes in frame k + 1 of a clean clip, and which stay in sight.
+    """The flow from each frame of a clean clip to the next, and which pixels stay visible.
 
     `using` has ``optical_flow``, ``warp`` and ``occluded`` like the module `pde_video.motion.optical_flow`.
     """
@@ -28,10 +28,9 @@ class Motion:
             self._steps.append((forward, ~using.occluded(forward, backward)))
 
     def warped_error(self, video: Array) -> float:
-        """Return the root of the mean of (frame k − frame k + 1 warped to k)² over what stays in sight, of 255.
+        """Return the root mean square of frame k − (frame k + 1 warped to k) over visible pixels, of 255.
 
-        Noise and flicker raise it; the clip's own, from changes of light and the error of the flow, is the mark:
-        far below it, details that move have been blurred away.
+        Noise and flicker raise it. Far below the clean clip's own error, moving details are blurred.
         """
         squares = [
             np.square(np.subtract(first, self._warp(second, flow), dtype=np.float64))[seen].ravel()

@@ -49,11 +49,10 @@ def demo(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Add noise to CLIP (default: a made-up moving scene), denoise it, and tell how much was won.
+    """Add noise to CLIP (default: a synthetic moving scene), denoise it, and measure the gain.
 
-    Writes the noisy and the denoised video, clean, noisy and denoised side by side, and two pictures of the middle
-    frame: one of the same three, one of a place enlarged, below them the noise added, what was taken away, and the
-    error that is left.
+    Writes the noisy and the denoised video, clean, noisy and denoised side by side, and two labelled pictures of the
+    middle frame: the same three, and a place enlarged with the noise added, what was removed, and the error left.
 
     \b
     Example: pde-video demo

@@ -76,6 +76,20 @@ def one_of(*names: str) -> Callable[..., list[str]]:
     return lambda context, param, incomplete: [name for name in names if name.startswith(incomplete)]
 
 
+_LABELS = {
+    "psnr_noisy": "PSNR of noisy",
+    "psnr_denoised": "PSNR of denoised",
+    "whiteness": "whiteness of what was removed (1: pure noise)",
+    "fixed": "fixed share of the noise",
+    "saturated": "values clipped to the range",
+    "latency": "look-ahead in frames",
+    "sigma": "noise level (sigma)",
+    "sigma_added": "noise level added",
+    "crop_place": "place enlarged (top, left, height, width)",
+    "crop_gain": "differences amplified by",
+}
+
+
 def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:
     """Print figures under their names, or as JSON."""
     if as_json:
@@ -86,8 +100,14 @@ def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:
     flat = {name: value for name, value in facts.items() if name != "files"} | facts.get("files", {})
     if isinstance(flat.get("made"), dict):
         flat["made"] = flat["made"].get("command") or "by this library"
-    width = max(map(len, flat))
-    for name, value in flat.items():
+    lines = {_LABELS.get(name, name.replace("_", " ")): (name, value) for name, value in flat.items() if value != []}
+    width = max(map(len, lines))
+    for label, (name, value) in lines.items():
         unit = " dB" if name == "gain" or name.startswith("psnr") else ""
-        text = f"{value:.4g}" if isinstance(value, float) else "unknown" if value is None else value
-        click.echo(f"{name.replace('_', ' '):<{width}}  {text}{unit}", err=err)
+        click.echo(f"{label:<{width}}  {_text(value)}{unit}", err=err)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    return f"{value:.4g}" if isinstance(value, float) else "unknown" if value is None else str(value)

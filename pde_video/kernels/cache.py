@@ -151,7 +151,11 @@ class _Tally:
             return  # The timer of a kernel that is long done.
         self._announced = True
         folder = writable_place()
-        where = f"once; cached in {folder}" if folder else "in every process: no folder to cache them in can be written"
+        where = (
+            f"once; cached in {folder}; pde-video warmup compiles all kernels at once"
+            if folder
+            else "in every process: no folder to cache them in can be written"
+        )
         _log.info("compiling kernels for this machine (%s) ...", where)
 
 

@@ -1,4 +1,4 @@
-"""Training of a spatio-temporal denoiser by PyTorch (extra `torch`); what it makes needs no PyTorch to run."""
+"""Training of the spatio-temporal denoiser with PyTorch (extra `torch`); the trained model runs without it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pde_video.errors import ParameterError, not_installed
 
-_VALIDATED = 16  # Frames of a clip that are kept for validation.
+_VALIDATED = 16  # Frames of a clip for validation.
 
 
 def train_on_files(
@@ -24,42 +24,23 @@ def train_on_files(
     seed: int = 0,
     **options: Any,
 ) -> dict[str, Any]:
-    """Train a denoiser on clips in files, in grey, and write it; return its record.
+    """Train a denoiser on clean clips and pictures in files, in grey, and write it; return its record.
 
-    As `pde_video.learn.training.train`, whose options it passes on. Without `validation`, the last 16 frames of each
-    clip that has twice as many are not trained on, and measured at the end.
-
-    Parameters
-    ----------
-    clips : sequence of path
-        Clean clips, and pictures.
-    output : path
-        Where to write the model, a ``.safetensors`` file.
-    validation : sequence of path
-        Clips on whose first 16 frames the result is measured.
-    steps, width, cell, size, seed
-        Steps to train for, channels inside the network, "gru" or "rnn", side of the pieces in pixels, and the seed.
-
-    Returns
-    -------
-    dict
-        The record.
+    `options` are those of `pde_video.learn.training.train`; the other parameters are described in its `Settings`. The
+    result is measured on the first 16 frames of the clips `validation`; by default on the last 16 frames of each clip
+    that has twice as many, which are then not trained on.
 
     Raises
     ------
     ParameterError, InputError, FileExistsError
         If PyTorch is missing, a clip cannot be used, or the output exists.
 
-    References
-    ----------
-    Karras et al. (2022), arXiv:2206.00364.
-
     Examples
     --------
     >>> train_on_files(["clip.mp4"], "model.safetensors")  # doctest: +SKIP
     """
     if Path(output).suffix != ".safetensors":
-        raise ParameterError(f"{output} must end in .safetensors: that is what the weights are written as")
+        raise ParameterError(f"{output}: the name of a model must end in .safetensors")
     _need_torch()
     from pde_video.learn.footage import Footage, load
     from pde_video.learn.training import Settings, train

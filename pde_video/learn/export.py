@@ -1,4 +1,4 @@
-"""A trained network as ONNX: one step of the causal cell, looped over frames by whoever runs it."""
+"""Export of a trained network to ONNX: one step of the causal cell, to be called for each frame."""
 
 from __future__ import annotations
 
@@ -20,22 +20,14 @@ from pde_video.video.outputs import check_output, whole
 def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -> None:
     """Write a model as ONNX: (frame, guide, state, sigma) → (estimate, next_state), one frame of a stream.
 
-    Frames and guides (what `cosine_diffusion` makes of them) are planes (N, 1, H, W), H and W even; the state is
-    (N, width, H/2, W/2), zeros before the first frame; sigma is (N,). `load_denoiser` runs it.
-
-    Parameters
-    ----------
-    model : path
-        A ``.safetensors`` file that `train` wrote.
-    output : path
-        Where to write it, ``.onnx``.
-    force : bool
-        Overwrite the output.
+    `model` is a ``.safetensors`` file that `train` wrote, `output` ends in ``.onnx``. Frames and guides (their
+    `cosine_diffusion`) are planes (N, 1, H, W), H and W even; the state is (N, width, H/2, W/2), zeros before the first
+    frame; sigma is (N,). `load_denoiser` runs it.
 
     Raises
     ------
     ParameterError, InputError, FileExistsError
-        If the output does not end in .onnx or exists, or the model is none of ours.
+        If the output does not end in .onnx or exists, or the model is not of this library.
 
     Examples
     --------
@@ -43,7 +35,7 @@ def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -
     """
     output = Path(output)
     if output.suffix != ".onnx":
-        raise ParameterError(f"{output} must end in .onnx")
+        raise ParameterError(f"{output}: the name of an ONNX model must end in .onnx")
     check_output(output, force)
     net = load_model(model)
     width, n, side = net.config["width"], 2, 16
@@ -69,8 +61,8 @@ def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -
 
 
 def load_model(path: str | Path) -> SpatioTemporal:
-    """Return the PyTorch network of a model's file."""
-    network = Network.load(path)  # Which checks all there is to check.
+    """Return the network in a model's file for PyTorch."""
+    network = Network.load(path)  # Checks the file.
     net = SpatioTemporal(dict(network.config))
     net.load_state_dict(load_file(path))
     return net
@@ -78,7 +70,7 @@ def load_model(path: str | Path) -> SpatioTemporal:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Keep PyTorch from warning of parts of its own."""
+    """Silence warnings of PyTorch about its own parts."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""What a denoiser is trained on: pieces of clean clips, changed at random in every way that keeps them likely."""
+"""Training data: pieces of clean clips with random augmentation."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from pde_video.filters.conversion import to_gray
 from pde_video.protocols import Array
 from pde_video.video.files import read
 
-_STILL, _SPEED = 0.3, 1.0  # Share of pictures that stay where they are; deviation of the others' velocity, in pixels.
+_STILL, _SPEED = 0.3, 1.0  # Share of pictures at rest; standard deviation of the others' velocity in pixels.
 
 
 @dataclass(frozen=True, eq=False)
 class Footage:
-    """Clean grey frames (T, H, W), float32 in [0, 1]; a single one stands for a picture to be moved about."""
+    """Clean grey frames (T, H, W), float32 in [0, 1]; a single one is a picture, which is moved."""
 
     name: str
     frames: Array
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.frames.min()) and np.isfinite(self.frames.max())):
-            raise InputError(f"{self.name}: values are NaN or infinite; they must be in [0, 1]: mend the clip")
+            raise InputError(f"{self.name}: values are NaN or infinite; they must be in [0, 1]: correct the clip")
 
     def described(self) -> str:
-        """Return what tells it from other clips."""
+        """Return a text that identifies it."""
         count, height, width = self.frames.shape
         digest = hashlib.sha256(np.ascontiguousarray(self.frames, np.float32).data).hexdigest()[:16]
         return f"{self.name}: {count} frames of {height} × {width}, SHA-256 {digest}"
@@ -40,38 +40,38 @@ class Footage:
 
 def load(path: str | Path, start: int = 0, end: int | None = None) -> Footage:
     """Return frames START to END − 1 of a clip, in grey."""
-    values, shape = bytearray(), None  # Which grows in place: a list of frames would be there twice once it is stacked.
+    values, shape = bytearray(), None  # Grows in place; a stacked list of frames would need twice the memory.
     for frame in islice(read(path), start, end):
         grey = _grey(frame, path)
         if shape not in (None, grey.shape):
-            raise InputError(f"{path}: frames of {shape} and of {grey.shape}; all of a clip must have one size")
+            raise InputError(f"{path}: frames of {shape} and of {grey.shape}; all frames of a clip must have one size")
         shape = grey.shape
         values += grey.tobytes()
     if shape is None:
-        raise InputError(f"{path}: there are no frames from {start} on; a clip needs at least one")
+        raise InputError(f"{path}: there is no frame from {start} on; a clip needs at least one")
     return Footage(Path(path).name, np.frombuffer(values, np.float32).reshape(-1, *shape))
 
 
 def _grey(frame: Array, path: str | Path) -> Array:
     values = frame / np.float32(scale_of(frame.dtype))
     low, high = values.min(), values.max()
-    if not (low >= 0 and high <= 1):  # Which NaN is neither.
-        raise InputError(f"{path}: values must be in [0, 1]; they are in {low} to {high}: scale or mend the clip")
+    if not (low >= 0 and high <= 1):  # True for NaN.
+        raise InputError(f"{path}: values must be in [0, 1]; they are in [{low}, {high}]: scale or correct the clip")
     return (to_gray(values[np.newaxis])[0] if values.ndim == 3 else values).astype(np.float32)
 
 
 def pieces(footage: Sequence[Footage], rng: np.random.Generator, *, batch: int, frames: int, size: int) -> Array:
-    """Return pieces (batch, frames, size, size) of clips at random, mirrored, inverted, reversed, halved or not."""
+    """Return random pieces (batch, frames, size, size), each mirrored, inverted, reversed or halved at random."""
     check_size(footage, size)
     moving = [one.frames for one in footage if len(one.frames) > 1]
     still = [one.frames for one in footage if len(one.frames) == 1]
-    kinds = [kind for kind in (moving, still) if kind]  # As many pieces of one kind as of the other.
+    kinds = [kind for kind in (moving, still) if kind]  # Equally many pieces of both kinds.
     chosen = [kinds[k % len(kinds)] for k in range(batch)]
     return np.stack([_piece(kind[rng.integers(len(kind))], rng, frames, size) for kind in chosen])
 
 
 def check_size(footage: Sequence[Footage], size: int) -> None:
-    """Raise ParameterError if there is nothing, or a clip too small to take pieces from."""
+    """Raise ParameterError if there is no clip, or one smaller than a piece."""
     if not footage:
         raise ParameterError("there is no clip to train on; give at least one")
     for clip in footage:
@@ -84,12 +84,9 @@ def _piece(video: Array, rng: np.random.Generator, frames: int, size: int) -> Ar
     found = _window(video, rng, frames, size * factor)
     if factor == 2:
         found = found.reshape(frames, size, 2, size, 2).mean(axis=(2, 4))
-    if rng.random() < 0.5:
-        found = found[::-1]
-    if rng.random() < 0.5:
-        found = found[:, ::-1]
-    if rng.random() < 0.5:
-        found = found[:, :, ::-1]
+    for axis in range(3):
+        if rng.random() < 0.5:
+            found = np.flip(found, axis)
     if rng.random() < 0.5:
         found = found.transpose(0, 2, 1)
     contrast, middle = math.exp(rng.uniform(math.log(0.3), math.log(1.25))), 0.5 + rng.uniform(-0.15, 0.15)
@@ -99,7 +96,7 @@ def _piece(video: Array, rng: np.random.Generator, frames: int, size: int) -> Ar
 
 
 def _window(video: Array, rng: np.random.Generator, frames: int, side: int) -> Array:
-    """Return consecutive frames (or every other one) of a place; of a still picture, a place that moves."""
+    """Return consecutive frames (or every second one) of a place; of a still picture, a moving place."""
     length, height, width = video.shape
     if length == 1:
         path = np.arange(frames)[:, None] * rng.normal(0, _SPEED, 2) * (rng.random() > _STILL)

@@ -1,4 +1,4 @@
-"""The spatio-temporal denoiser in PyTorch: what `pde_video.denoisers.network` runs without it."""
+"""The spatio-temporal denoiser in PyTorch; `pde_video.denoisers.network` runs it without PyTorch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Block(nn.Module):
         self.first, self.second = _conv(width, width), _conv(width, width)
 
     def forward(self, e: Tensor) -> Tensor:
-        """Return what it is called for."""
+        """Return e + second(relu(first(e)))."""
         return e + self.second(functional.relu(self.first(e)))
 
 
@@ -33,16 +33,16 @@ class Cell(nn.Module):
         self.width = width
         if kind == "gru":
             self.gates = _conv(2 * width, 2 * width)
-            nn.init.constant_(self.gates.bias[:width], -1.0)  # type: ignore[index]  # A memory of some frames to begin with.
+            nn.init.constant_(self.gates.bias[:width], -1.0)  # type: ignore[index]  # Begins with a memory of some frames.
         self.candidate = _conv(2 * width, width)
 
     def driven(self, e: Tensor) -> tuple[Tensor, ...]:
-        """Return what the encoded frames alone give to the gates and the candidate: of all frames at once."""
+        """Return the contribution of encoded frames, of all at once, to the gates and the candidate."""
         parts = (self.gates, self.candidate) if hasattr(self, "gates") else (self.candidate,)
         return tuple(functional.conv2d(e, part.weight[:, : self.width], part.bias, padding=1) for part in parts)
 
     def forward(self, u: Tensor, driven: tuple[Tensor, ...], h: Tensor) -> Tensor:
-        """Return the next state; of a GRU, the first channels are a running mean of the frames themselves."""
+        """Return the next state; the first channels of a GRU are a running mean of the frames."""
         *gates, candidate = driven
         if not gates:
             return torch.tanh(candidate + self._of_state(self.candidate, h))
@@ -55,9 +55,9 @@ class Cell(nn.Module):
 
 
 class SpatioTemporal(nn.Module):
-    """D(y, σ) = P + ½ σ F((y − ½)/s, (y − P)/σ, log σ), s² = σ² + d², with P what `cosine_diffusion` makes of y.
+    """D(y, σ) = P + ½ σ F((y − ½)/s, (y − P)/σ, log σ), s² = σ² + d², with P = `cosine_diffusion`(y).
 
-    F is a spatial encoder, a recurrent one, their fusion, and a decoder, whose last layer is zero before training.
+    F has a spatial and a recurrent encoder, their fusion, and a decoder, whose last layer is zero before training.
     `forward` takes videos (N, T, H, W) of values in [0, 1], H and W even, P of the same shape, and one σ for each.
     """
 
@@ -75,7 +75,7 @@ class SpatioTemporal(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, video: Tensor, guide: Tensor, sigma: Tensor) -> Tensor:
-        """Return the estimates of all frames, from a state of zeros on."""
+        """Return the estimates of all frames, beginning with a state of zeros."""
         n, frames = video.shape[:2]
         planes, guides, levels = *(x.flatten(0, 1)[:, None] for x in (video, guide)), sigma.repeat_interleave(frames)
         u, e = self._encoded(planes, guides, levels)

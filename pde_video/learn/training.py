@@ -1,4 +1,4 @@
-"""Training: clean pieces of clips, noise of any level on them, and a network that is to take it away."""
+"""Training on clean pieces of clips with noise of random level."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ from pde_video.errors import InputError, ParameterError, SolverError
 from pde_video.learn import checkpoints
 from pde_video.learn.footage import Footage, check_size, pieces
 from pde_video.learn.model import SpatioTemporal
-from pde_video.learn.writing import write_tensors
 from pde_video.protocols import Array
 from pde_video.video.outputs import check_output
 
-WARM = 50  # Steps over which the rate rises.
-LEVELS = (10, 25, 50)  # Noise of the validation, of 255.
+WARM = 50  # Steps over which the learning rate rises.
+LEVELS = (10, 25, 50)  # Noise levels of the validation, of 255.
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and on what a network is trained. Noise levels are of 255, and drawn log-uniformly."""
+    """Length of the training, data and network. Noise levels are of 255 and drawn log-uniformly."""
 
     steps: int = 1500
     batch: int = 4
@@ -39,7 +38,7 @@ class Settings:
     size: int = 64
     sigma: tuple[float, float] = (4.0, 60.0)
     rate: float = 2e-3
-    decay: float = 0.999  # Of the moving average of the weights, once it has run for a while.
+    decay: float = 0.999  # Of the moving average of the weights, after its first steps.
     seed: int = 0
     cell: str = "gru"
     width: int = 32
@@ -49,7 +48,7 @@ class Settings:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Return the configuration of the network, as its file has it."""
+        """Return the configuration of the network as in its file."""
         names = ("cell", "width", "encoder", "decoder", "deviation")
         return {"format": FORMAT, **{name: getattr(self, name) for name in names}}
 
@@ -57,7 +56,7 @@ class Settings:
         check_whole(1, steps=self.steps, batch=self.batch, frames=self.frames, size=self.size)
         check_whole(0, seed=self.seed)
         if self.size % 4:
-            raise ParameterError(f"size is {self.size}; pieces are halved twice, so it must be a multiple of 4")
+            raise ParameterError(f"size is {self.size}; it must be a multiple of 4, since pieces are halved twice")
         if not 0 < self.sigma[0] <= self.sigma[1] < math.inf:
             raise ParameterError(f"sigma is {self.sigma}; it must be (lowest, highest) of 255, both above 0")
         checked_config(self.config)
@@ -66,19 +65,19 @@ class Settings:
 
 
 class _Run:
-    """A network under way: its weights, their moving average, and what the optimiser remembers."""
+    """The state of a training: weights, their moving average, and the optimiser."""
 
     def __init__(self, settings: Settings, footage: Sequence[Footage]) -> None:
         torch.manual_seed(settings.seed)
         self.footage, self.clips = footage, [one.described() for one in footage]
         self.settings, self.done = settings, 0
-        self.kept, self.between = 0, True  # The step of the last checkpoint; whether weights and `done` go together.
+        self.kept, self.between = 0, True  # Step of the last checkpoint; whether weights and `done` agree.
         self.net = SpatioTemporal(settings.config)
         self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.net.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=1e-4)
 
     def step(self) -> float:
-        """Take a step; what is drawn depends on the seed and the step's number alone, so a run can be resumed."""
+        """Take a step; its random numbers depend on the seed and its number only, so a run can be resumed."""
         settings = self.settings
         rng = np.random.default_rng([settings.seed, self.done])
         clean = pieces(self.footage, rng, batch=settings.batch, frames=settings.frames, size=settings.size)
@@ -103,17 +102,19 @@ class _Run:
         return loss.item()
 
     def _check(self, what: str, value: Tensor) -> None:
-        """Stop before what is not finite comes into a checkpoint."""
+        """Raise before a value that is not finite enters a checkpoint."""
         if not torch.isfinite(value).all():
             raise SolverError(
-                f"the {what} is not finite at step {self.done}: the training does not go on from there; "
-                f"train anew with a rate lower than {self.settings.rate}"
+                f"the {what} is not finite at step {self.done}, so the training stops; "
+                f"start again with a rate below {self.settings.rate}"
             )
 
     def _loss(self, clean: Tensor, noisy: Tensor, guide: Tensor, sigma: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=_has_bfloat16()):  # Nearly twice as fast, and as good.
+        with torch.autocast(
+            "cpu", torch.bfloat16, enabled=_has_bfloat16()
+        ):  # Nearly twice as fast at the same quality.
             estimate = self.net(noisy, guide, sigma)
-        # Errors grow with σ, more slowly than it: with this weight none of the levels counts for nothing.
+        # Errors grow with σ, but more slowly. With this weight every level counts.
         return (sigma[:, None, None, None] ** -1.5 * (estimate - clean) ** 2).mean()
 
     def _share_of_rate(self) -> float:
@@ -121,17 +122,17 @@ class _Run:
         return min(1.0, (self.done + 1) / WARM) * (0.01 + 0.99 * falling)
 
     def saved(self, path: Path) -> None:
-        """Write all that is needed to go on, at once or not at all."""
+        """Write a checkpoint, completely or not at all."""
         tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
         about = {"settings": _text(self.settings), "clips": json.dumps(self.clips), "done": str(self.done)}
-        write_tensors(path, tensors, about, force=True)
+        checkpoints.write_tensors(path, tensors, about, force=True)
         self.kept = self.done
 
     def resumed(self, path: Path) -> None:
-        """Go on from what `saved` wrote."""
+        """Restore the state from a checkpoint that `saved` wrote."""
         self.done, found = checkpoints.read(path, self.net, self.settings.steps, _text(self.settings), self.clips)
         self.kept = self.done
         self.net.load_state_dict(found["net"])
@@ -157,30 +158,30 @@ def train(
 ) -> dict[str, Any]:
     """Train a denoiser and write it, with its record; return the record.
 
-    min Σ ‖D(x + σ n, σ) − x‖² / σ^1.5, with x from the footage, n white noise, σ of any level; AdamW, the rate falling
-    as a half cosine; what is written is the moving average of the weights. Every `every` steps, and when it is
-    interrupted, a checkpoint ``OUTPUT.checkpoint`` is written, from which ``resume`` goes on to the same end.
+    min Σ ‖D(x + σ n, σ) − x‖² / σ^1.5, with x from the footage, n white noise, σ random; AdamW, with the rate falling
+    as a half cosine. The moving average of the weights is written. A checkpoint ``OUTPUT.checkpoint`` is written every
+    `every` steps and when the training is interrupted; ``resume`` continues from it to the same result.
 
     Parameters
     ----------
     footage : sequence of Footage
-        What to train on: `load` makes it of clips.
+        Training data; `load` reads it from clips.
     output : path
-        Where to write the model, a ``.safetensors`` file.
+        The model, a ``.safetensors`` file.
     validation : sequence of Footage
-        Frames whose PSNR, denoised, is measured at the end.
+        Frames for the PSNR at the end.
     settings : Settings, optional
-        Length, sizes, noise levels, seed, and the configuration of the network.
+        Length, sizes, noise levels, seed and network.
     resume : bool
-        Go on from the checkpoint.
+        Continue from the checkpoint.
     force : bool
         Overwrite the output.
     every : int
         Steps from one checkpoint to the next.
     progress : callable, optional
-        Wraps the steps, to show how far it is, as tqdm does.
+        Wraps the steps to show progress, as tqdm does.
     tell : callable, optional
-        Is told the mean loss at every checkpoint.
+        Receives the mean loss as text at every checkpoint.
 
     Returns
     -------
@@ -190,9 +191,9 @@ def train(
     Raises
     ------
     ParameterError, InputError, FileExistsError
-        If something is out of range, the checkpoint does not fit, or the output exists.
+        If a parameter is out of range, the checkpoint does not fit, or the output exists.
     SolverError
-        If the loss grows beyond all bounds; the last checkpoint stays.
+        If the loss is not finite; the last checkpoint is kept.
 
     References
     ----------
@@ -206,17 +207,17 @@ def train(
     settings = settings or Settings()
     output, checkpoint = Path(output), Path(f"{output}.checkpoint")
     if output.suffix != ".safetensors":
-        raise ParameterError(f"{output} must end in .safetensors: the weights are written as such")
+        raise ParameterError(f"{output}: the name of a model must end in .safetensors")
     check_output(output, force)
     check_size(footage, settings.size)
     check_whole(1, every=every)
     run = _Run(settings, footage)
     if resume:
         if not checkpoint.exists():
-            raise InputError(f"there is no {checkpoint} to resume from; leave resume out to begin")
+            raise InputError(f"there is no {checkpoint} to resume from; start without resume")
         run.resumed(checkpoint)
     elif checkpoint.exists() and not force:
-        raise FileExistsError(f"{checkpoint} is there, of a run that was not finished: resume it, or force a new one")
+        raise FileExistsError(f"{checkpoint} of an unfinished run exists; resume it, or start again with force")
     steps: Iterable[int] = range(run.done, settings.steps)
     losses: list[float] = []
     try:
@@ -235,8 +236,10 @@ def train(
             "psnr": psnr,
             "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         }
-        write_tensors(output, run.average, {"config": json.dumps(settings.config), "record": json.dumps(record)}, force)
-    except (KeyboardInterrupt, SystemExit, OSError):  # SIGTERM; a full disk, or an output that has come to be.
+        checkpoints.write_tensors(
+            output, run.average, {"config": json.dumps(settings.config), "record": json.dumps(record)}, force
+        )
+    except (KeyboardInterrupt, SystemExit, OSError):  # SIGTERM; a full disk, or an output created meanwhile.
         if run.between and run.done > run.kept:
             run.saved(checkpoint)
         raise
@@ -245,7 +248,7 @@ def train(
 
 
 def validated(net: SpatioTemporal, footage: Sequence[Footage]) -> dict[str, float]:
-    """Return the PSNR in dB of denoised frames, the mean over clips, for each noise level, and the mean of these."""
+    """Return the PSNR in dB of denoised frames for each noise level, means over clips, and the mean over levels."""
     found: dict[str, float] = {}
     net.eval()
     for level in LEVELS:
@@ -256,12 +259,12 @@ def validated(net: SpatioTemporal, footage: Sequence[Footage]) -> dict[str, floa
 
 
 def _has_bfloat16() -> bool:
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # Of PyTorch from 2.9 on.
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # From PyTorch 2.9 on.
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def guided(noisy: Array, sigma: Array) -> Array:
-    """Return what the PDE makes of videos (N, T, H, W): the guide of the network."""
+    """Return the guides of the network for videos (N, T, H, W): the results of the PDE."""
     return np.stack([Planewise.guides(video, float(level)) for video, level in zip(noisy, sigma, strict=True)])
 
 
@@ -271,7 +274,7 @@ def _psnr(net: SpatioTemporal, clean: Array, sigma: float, seed: int) -> float:
     _, height, width = clean.shape
     level, state = torch.tensor([sigma]), torch.zeros(1, net.config["width"], height // 2, width // 2)
     errors = []
-    with torch.inference_mode():  # Frame by frame: all at once would take gigabytes.
+    with torch.inference_mode():  # Frame by frame, to save memory.
         for frame, wanted in zip(noisy, clean, strict=True):
             guide = Planewise.guides(frame[None], sigma)[None]
             estimate, state = net.step(torch.from_numpy(frame)[None, None], torch.from_numpy(guide), state, level)

@@ -1,1 +1,1 @@
-"""Tools: the demo, pictures to judge by, plots for teaching, the state of an installation."""
+"""The demo, comparison pictures, plots for teaching, and the state of an installation."""

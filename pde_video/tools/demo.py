@@ -1,4 +1,4 @@
-"""A scene or a clip with known truth, noise on it, and how much of it goes."""
+"""The demo: noise is added to a clean clip and removed again, and the result is measured."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from pde_video.filters.synthetic_noise import gaussian_noise
 from pde_video.metrics.quality import Psnr
 from pde_video.metrics.whiteness import Whiteness
 from pde_video.protocols import Array
-from pde_video.tools.pictures import Place, Progress, cut, enlarged, most_textured, side_by_side
+from pde_video.tools.pictures import Place, Progress, cut, enlarged, labelled, most_textured, side_by_side
 from pde_video.video.files import read, write_together
 from pde_video.video.outputs import check_distinct, check_output
+
+_PANELS = ("clean", "noisy", "denoised")
+_DIFFERENCES = {"noise added": (1, 0), "removed": (1, 2), "error left": (2, 0)}
 
 
 def moving_scene(frames: int = 48, height: int = 240, width: int = 320) -> Generator[Array, None, None]:
@@ -43,17 +46,10 @@ def _paint(picture: Array, cover: Array, colour: tuple[float, float, float]) -> 
 
 
 def _kept(frames: Iterable[Array], aside: deque[Array]) -> Iterator[Array]:
-    """Pass frames on, and put each aside as well, for who needs it beside what is made of it."""
+    """Yield the frames, and append each to `aside`."""
     for frame in frames:
         aside.append(frame)
         yield frame
-
-
-def _as_bytes(picture: Array) -> Array:
-    """Return what a PNG can hold of a picture: floats in [0, 1] as 8 bits."""
-    if picture.dtype.kind != "f":
-        return picture
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 
 def demonstrate(
@@ -68,12 +64,11 @@ def demonstrate(
     force: bool = False,
     progress: Progress = lambda frames, count: frames,
 ) -> dict[str, Any]:
-    """Write a noisy and a denoised video, these beside the clean one, and two pictures, and return the figures.
+    """Write a noisy and a denoised video, both beside the clean one, and two pictures; return the figures.
 
-    The clip is decoded and denoised once, and the denoiser is told nothing. Figures are taken on the frames
-    themselves, before the videos are compressed. `picture` is the middle frame, clean, noisy and denoised. `crop` is a
-    place of it enlarged (`pictures.enlarged`): below clean, noisy and denoised, what was added (noisy − clean), what
-    was taken away (noisy − denoised), and what is wrong (denoised − clean).
+    The denoiser estimates the noise. Figures are of the frames before the videos are compressed. ``picture.png`` is the
+    middle frame: clean, noisy and denoised. ``crop.png`` is a place of it, enlarged; below, the noise added
+    (noisy − clean), what was removed (noisy − denoised), and the error left (denoised − clean).
     """
     video = read(clip) if clip is not None else None
     suffix = ".mp4" if video is None or video.dtype == np.uint8 else ".npy"
@@ -102,17 +97,20 @@ def demonstrate(
             whiteness.add(noisy, denoised)
             picture, crop = None, None
             if number == 0 and place is not None:
-                cut(clean, place)  # Refused here, rather than after half of the video.
+                cut(clean, place)  # Checked here, not in the middle of the video.
             if number == (count or 1) // 2:
-                picture = _as_bytes(np.concatenate([clean, noisy, denoised], axis=1))
-                report["crop_place"] = place or most_textured(clean)
-                panels = [cut(frame, report["crop_place"]) for frame in (clean, noisy, denoised)]
-                crop, report["crop_gain"] = enlarged(panels, [(1, 0), (1, 2), (2, 0)])
+                frames = dict(zip(_PANELS, (clean, noisy, denoised), strict=True))
+                picture = np.concatenate([labelled(frame, name) for name, frame in frames.items()], axis=1)
+                if picture.dtype.kind == "f":  # PNG holds integers.
+                    picture = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+                report["crop_place"] = shown = place or most_textured(clean)
+                panels = [cut(frame, shown) for frame in frames.values()]
+                crop, report["crop_gain"] = enlarged(panels, [*_DIFFERENCES.values()], [*_PANELS, *_DIFFERENCES])
             yield [noisy, denoised, side_by_side(clean, noisy, denoised), picture, crop]
 
     with closing(iter(video) if video is not None else moving_scene()) as source:
         stream = rows(source)
-        first = next(stream)  # Parameters are refused here, before anything is written.
+        first = next(stream)  # Parameters are checked here, before anything is written.
         folder.mkdir(parents=True, exist_ok=True)
         (frames, *_) = write_together(list(paths.values()), chain([first], stream), like=video, force=force)
     return {

@@ -1,4 +1,4 @@
-"""The state of an installation: what is there, what is compiled, and how fast it is beside copying memory."""
+"""The state of an installation: versions, compiled kernels, and speed relative to a copy of memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,7 @@ _FRAMES = (16, 720, 1280)  # Float32: 59 MB, more than the caches of most machin
 
 
 def warm_up() -> dict[str, Any]:
-    """Compile the kernels that are not on disk yet; say how many, how long it took, and where they are.
-
-    Each is compiled for float32, and those that are compiled for each conductance for the ones that are most used.
-    """
+    """Compile the kernels that are not cached yet, for float32 and the common conductances; return a report."""
     from pde_video.kernels.cache import tally, writable_place
 
     compiled, loaded, begun = tally.compiled, tally.loaded, time.perf_counter()
@@ -55,7 +53,7 @@ def warm_up() -> dict[str, Any]:
 
 
 def _exercises() -> list[Callable[[], object]]:
-    """Return calls of public functions that together use every kernel, with just the signatures that they use."""
+    """Return calls of public functions that together use every kernel."""
     rng = np.random.default_rng(0)
     grey, colour = (rng.random((3, 24, 32, *channels), np.float32) for channels in ((), (3,)))
     terms: list[Any] = [Heat(), TotalVariation(0.1), EdgeEnhancing(0.1), CoherenceEnhancing(0.1), Shock()]
@@ -63,7 +61,7 @@ def _exercises() -> list[Callable[[], object]]:
     calls: list[Callable[[], object]] = []
 
     def add(function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
-        calls.append(lambda: function(*args, **kwargs))
+        calls.append(partial(function, *args, **kwargs))
 
     for video in (grey, colour):
         for method in METHODS:
@@ -92,8 +90,8 @@ def _exercises() -> list[Callable[[], object]]:
             add(framewise(Heat(), [0.0, 0.2]), (video * 255).astype(dtype))
     for video in (grey, colour):
         add(spacetime(PeronaMalik(0.1, "rational"), uniform(0.3), cuts=[]), video)
-    for way in (Stabiliser(0.1, 0.0).forward, Stabiliser(0.1, 0.0).inverse):
-        add(way, grey[0])
+    add(Stabiliser(0.1, 0.0).forward, grey[0])
+    add(Stabiliser(0.1, 0.0).inverse, grey[0])
     for cell in ("gru", "rnn"):
         config = {"format": FORMAT, "cell": cell, "width": 8, "encoder": 1, "decoder": 1, "deviation": 0.25}
         weights = {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
@@ -110,31 +108,27 @@ def _through_planes(frame: Array, pixel: str) -> None:
 
 
 def examine() -> dict[str, Any]:
-    """Return versions, processor, threads and the cache, in the order in which they are worth reading."""
+    """Return versions, processor, threads and the cache."""
     from pde_video.kernels.cache import writable_place
 
-    facts: dict[str, Any] = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        facts[name] = _version(name)
-        if name == "av":
-            facts["ffmpeg"] = _ffmpeg()
+    chosen = os.environ.get("PDE_VIDEO_NUM_THREADS")
     return {
-        **facts,
+        "python": platform.python_version(),
+        **{name: _imported(name, lambda module: str(module.__version__)) for name in _PACKAGES},
+        "ffmpeg": _imported("av", _ffmpeg),
         "system": platform.platform(),
-        **_processor(),
+        **processor(),
         "threads": num_threads(),
-        "threads_from": "PDE_VIDEO_NUM_THREADS"
-        if os.environ.get("PDE_VIDEO_NUM_THREADS")
-        else "the CPUs that this process may use",
+        "threads_from": "PDE_VIDEO_NUM_THREADS" if chosen else "the CPUs that this process may use",
         "cache": _named(writable_place()),
     }
 
 
 def measure(seconds: float = 10.0) -> dict[str, float]:
-    """Return how fast arrays are copied, in GB/s, and what a step takes in units of such a copy: medians.
+    """Return the median speed of a copy in GB/s, and the median times of steps divided by that of a copy.
 
-    A copy and a step read and write every value once, and both use every thread, so 1 is the speed of memory; where
-    steps are fused, a value passes through memory once for many of them.
+    Both read and write every value once with all threads, so 1 is the speed of memory. Fused steps can be faster: a
+    value passes through memory once for several steps.
     """
     video = np.random.default_rng(0).random(_FRAMES, np.float32)
     out = np.empty_like(video)
@@ -146,13 +140,13 @@ def measure(seconds: float = 10.0) -> dict[str, float]:
     for name, term in (("heat", Heat()), ("perona_malik", PeronaMalik(0.1, "rational"))):
         for steps in (1, 8):
             times = 0.2 * np.arange(steps + 1)
-            runs[f"{name}_{steps}"] = (steps, _evolution(term, times, video, out))
+            runs[f"{name}_{steps}"] = (steps, partial(framewise(term, times, explicit_euler), video, out=out))
     for _, run in runs.values():
-        run()  # Kernels are loaded, memory is touched.
+        run()  # Loads kernels and touches memory.
     taken: dict[str, list[float]] = {name: [] for name in runs}
     end = time.perf_counter() + seconds
     while not taken["copy"] or time.perf_counter() < end:
-        for name, (steps, run) in runs.items():  # In turn, so that what disturbs one disturbs all.
+        for name, (steps, run) in runs.items():  # In turn, so that a disturbance affects all.
             begun = time.perf_counter()
             run()
             taken[name].append((time.perf_counter() - begun) / steps)
@@ -161,30 +155,21 @@ def measure(seconds: float = 10.0) -> dict[str, float]:
     return {"copy_gb_per_s": 2 * video.nbytes / copy / 1e9, **ratios}
 
 
-def _evolution(term: Any, times: Array, video: Array, out: Array) -> Callable[[], object]:
-    run = framewise(term, times, explicit_euler)
-    return lambda: run(video, out=out)
-
-
-def _version(name: str) -> str:
+def _imported(name: str, fact: Callable[[Any], str]) -> str:
+    """Return a fact about a package, or why there is none; any fault of a broken installation is reported."""
     try:
-        return str(importlib.import_module(name).__version__)
-    except Exception as fault:  # A broken installation is what a doctor is for.
-        return f"cannot be imported: {fault}"
-
-
-def _ffmpeg() -> str:
-    try:
-        import av
-
-        codec = ".".join(map(str, av.library_versions["libavcodec"]))
-        return f"{getattr(av, 'ffmpeg_version_info', 'unknown')} (libavcodec {codec})"
+        return fact(importlib.import_module(name))
     except Exception as fault:
         return f"cannot be imported: {fault}"
 
 
-def _processor() -> dict[str, Any]:
-    """Return the name of the CPU, what LLVM calls it, and the width in bits of its widest vectors."""
+def _ffmpeg(av: Any) -> str:
+    codec = ".".join(map(str, av.library_versions["libavcodec"]))
+    return f"{getattr(av, 'ffmpeg_version_info', 'unknown')} (libavcodec {codec})"
+
+
+def processor() -> dict[str, Any]:
+    """Return the name of the CPU, LLVM's name for it, and the bits of its widest vectors."""
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features()
@@ -194,7 +179,7 @@ def _processor() -> dict[str, Any]:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
-        pass  # Not Linux, or a processor without a name there.
+        pass  # Not Linux, or a processor without a name.
     return {
         "cpu": f"{name} ({llvm.get_host_cpu_name()})",
         "simd_bits": max((width for feature, width in widths.items() if features.get(feature)), default=0),
@@ -202,4 +187,4 @@ def _processor() -> dict[str, Any]:
 
 
 def _named(folder: Path | None) -> str:
-    return str(folder) if folder else "none: no folder can be written, so every process compiles anew"
+    return str(folder) if folder else "none: no folder is writable, so every process compiles again"

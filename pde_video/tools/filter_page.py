@@ -53,7 +53,7 @@ def _value(one: Declared) -> Iterator[str]:
 
 
 def _looked(extent: Extent) -> str:
-    """Return what a result depends on, in words."""
+    """Return in words what a result depends on."""
     sides = [(extent.before, "before"), (extent.after, "after")]
     told = [f"{'all frames' if n is None else f'{n} frames'} {side} it" for n, side in sides if n != 0]
     cells = (

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def plot_scale_space(term: Term, y: Array, times: Sequence[float], *, step: Step = explicit_euler) -> Figure:
-    """Strip of states of a picture, one at each time.
+    """Plot the states of a picture at several times side by side.
 
-    y(t) with dy/dt = rate(t, y), in grey, all on the range of the first state. Between two shown times as many equal
-    steps are taken as stability asks; a step function that is stable at any length takes one.
+    y(t) with dy/dt = rate(t, y), in grey, on the range of the first state. Between two times the fewest stable steps of
+    equal length are taken.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def plot_scale_space(term: Term, y: Array, times: Sequence[float], *, step: Step
     ['t = 0', 't = 1', 't = 8']
     """
     if np.ndim(y) != 2:
-        raise ParameterError(f"y has shape {np.shape(y)}; a strip is drawn of a picture (H, W)")
+        raise ParameterError(f"y has shape {np.shape(y)}; give a picture (H, W)")
     shown = np.asarray(() if callable(times) else times, dtype=float)
     if shown.ndim != 1 or shown.size == 0 or not np.isfinite(shown).all() or not (np.diff(shown) > 0).all():
         raise ParameterError(f"times is {times!r}; give the times to show as increasing numbers, at least one")
@@ -89,10 +89,10 @@ def plot_scale_space(term: Term, y: Array, times: Sequence[float], *, step: Step
 
 
 def plot_history(history: History) -> Figure:
-    """Energy, entropy and extrema over time.
+    """Plot energy, entropy and extrema over time.
 
-    ½ Σ y²/N and −Σ p ln p, p = y / Σ y, which a diffusion lowers and raises, and min y, mean y, max y, which it
-    draws together.
+    The energy ½ Σ y²/N falls in a diffusion, the entropy −Σ p ln p, p = y / Σ y, rises, and min y and max y approach
+    mean y.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def plot_history(history: History) -> Figure:
 def plot_order(
     steps: Sequence[float], errors: Sequence[float] | Mapping[str, Sequence[float]], *, xlabel: str = "step dt"
 ) -> Figure:
-    """Error over step, both on logarithmic axes, with the fitted order in the legend.
+    """Plot errors over steps on logarithmic axes, with the fitted order in the legend.
 
     error ≈ C dtᵖ; p is the slope of the least-squares line through (ln dt, ln error), drawn dashed.
 
@@ -182,7 +182,7 @@ def plot_order(
     """
     dt = np.asarray(steps, dtype=float)
     if dt.ndim != 1 or not (np.isfinite(dt) & (dt > 0)).all() or len(np.unique(dt)) < 2:
-        raise ParameterError(f"steps is {steps!r}; an order is fitted to at least two different numbers above 0")
+        raise ParameterError(f"steps is {steps!r}; give at least two different numbers above 0")
     named = errors if isinstance(errors, Mapping) else {"error": errors}
     if not named:
         raise ParameterError("errors is an empty mapping; give at least one scheme")
@@ -190,7 +190,7 @@ def plot_order(
     for name, values in named.items():
         curves[name] = np.asarray(values, dtype=float)
         if curves[name].shape != dt.shape or not (np.isfinite(curves[name]) & (curves[name] > 0)).all():
-            raise ParameterError(f"the errors {name!r} are {values!r}; there must be {len(dt)} numbers above 0")
+            raise ParameterError(f"errors of {name!r} are {values!r}; give {len(dt)} numbers above 0")
 
     figure = _figure(4.8, 3.6)
     axes = figure.subplots()
@@ -205,9 +205,9 @@ def plot_order(
 
 
 def plot_conductances(kappa: float = 1.0) -> Figure:
-    """Curves of all conductances g(s²) and of their fluxes g(s²)·s.
+    """Plot all conductances g(s²) and their fluxes g(s²)·s.
 
-    Where the flux falls, diffusion runs backwards and steepens. The formulas are in the table of `PeronaMalik`.
+    Where the flux falls, diffusion runs backwards and steepens edges. `PeronaMalik` has the formulas.
 
     Parameters
     ----------

@@ -62,16 +62,19 @@ def _from_imagej(text: str, page: Any) -> Described:
     counts["C"] = 1 if counts["C"] == page.samplesperpixel else counts["C"]
     leading = {axis: count for axis, count in counts.items() if count > 1}
     leading = leading or {"I": _whole(said.get("images"))}
-    facts: dict[str, Any] = {"imagej": {key: text for key, text in said.items() if key not in _COUNTS}}
-    if unit := said.get("unit"):
-        facts["unit"] = _NAMES.get(unit, unit)
-        if sides := resolution_of(page):
-            facts["pixel_size"] = [length / pixels for pixels, length in sides]
-    if spacing := positive(said.get("spacing")):
-        facts["spacing"] = float(spacing)
-    if interval := _interval(said):
-        facts["interval"] = interval
+    unit, sides = said.get("unit"), resolution_of(page)
+    facts = _known(
+        imagej={key: text for key, text in said.items() if key not in _COUNTS},
+        unit=unit and _NAMES.get(unit, unit),
+        pixel_size=[length / pixels for pixels, length in sides] if unit and sides else None,
+        spacing=_float(said.get("spacing")),
+        interval=_interval(said),
+    )
     return Described("imagej", leading, facts)
+
+
+def _known(**facts: Any) -> dict[str, Any]:
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def resolution_of(page: Any) -> list[list[int]] | None:
@@ -106,24 +109,23 @@ def _from_ome(text: str, samples: int, where: str) -> Described:
         if data.get("IFD") is not None and data.get("IFD") != data.get(f"First{along}", data.get("IFD")):
             raise InputError(f"{where}: the pages are not in the order of the frames; save the file in order")
     leading = leading or {"T" if said.get("SizeT") else "I": 1}
-    facts: dict[str, Any] = {}
-    sizes = [positive(said.get(f"PhysicalSize{axis}")) for axis in "XYZ"]
-    units = [said.get(f"PhysicalSize{axis}Unit", _MICRON) for axis in "XYZ"]
-    if sizes[0] and sizes[1] and units[0] == units[1]:
-        facts.update(unit=_NAMES.get(units[0], units[0]), pixel_size=[float(sizes[0]), float(sizes[1])])
-    if sizes[2] and units[2] == units[0]:
-        facts.update(unit=_NAMES.get(units[2], units[2]), spacing=float(sizes[2]))
+    x, y, z = (_float(said.get(f"PhysicalSize{axis}")) for axis in "XYZ")
+    unit, *others = (said.get(f"PhysicalSize{axis}Unit", _MICRON) for axis in "XYZ")
+    sides, spacing = [x, y] if x and y and others[0] == unit else None, z if others[1] == unit else None
     interval = positive(said.get("TimeIncrement"))
     per_second = _PER_SECOND.get(said.get("TimeIncrementUnit", "s"))
-    if interval and per_second:
-        facts["interval"] = interval / per_second
     lost = {
         "the description of OME": root.findtext("{*}Image/{*}Description") or root.findtext("{*}Description"),
         "the names of channels": [one for one in pixels[0].findall("{*}Channel") if one.get("Name")],
         "the times of planes (DeltaT)": [one for one in pixels[0].findall("{*}Plane") if one.get("DeltaT")],
     }
-    if any(lost.values()):
-        facts["not_kept"] = [name for name, value in lost.items() if value]
+    facts = _known(
+        unit=_NAMES.get(unit, unit) if sides or spacing else None,
+        pixel_size=sides,
+        spacing=spacing,
+        interval=interval / per_second if interval and per_second else None,
+        not_kept=[name for name, value in lost.items() if value],
+    )
     return Described("ome", leading, facts)
 
 
@@ -137,16 +139,13 @@ def _from_shaped(text: str, page: Any) -> Described:
     lengths, axes = shape[: len(shape) - len(page.shape)], said.get("axes")
     if not isinstance(axes, str) or len(axes) != len(shape):
         axes = "TZC"[: len(lengths)] if len(lengths) > 1 else "I" * len(lengths)
-    facts: dict[str, Any] = {}
-    if isinstance(said.get("unit"), str):
-        facts["unit"] = said["unit"]
-    if spacing := positive(said.get("spacing")):
-        facts["spacing"] = float(spacing)
-    sides = said.get("pixel_size")
-    if isinstance(sides, list) and len(sides) == 2 and all(positive(side) for side in sides):
-        facts["pixel_size"] = sides
-    if interval := _interval(said):
-        facts["interval"] = interval
+    unit, sides = said.get("unit"), said.get("pixel_size")
+    facts = _known(
+        unit=unit if isinstance(unit, str) else None,
+        spacing=_float(said.get("spacing")),
+        pixel_size=sides if isinstance(sides, list) and len(sides) == 2 and all(map(positive, sides)) else None,
+        interval=_interval(said),
+    )
     leading = {axis: n for axis, n in zip(axes, lengths, strict=False) if n > 1}
     leading = leading or dict(zip(axes, lengths, strict=False)) or {"I": 1}
     return Described("shaped", leading, facts)
@@ -170,6 +169,10 @@ def positive(value: Any) -> Fraction | None:
     except (ValueError, ZeroDivisionError):
         return None
     return number if number and Fraction(1, 10**9) < number < 10**9 else None
+
+
+def _float(value: Any) -> float | None:
+    return float(number) if (number := positive(value)) else None
 
 
 def fits_imagej(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:

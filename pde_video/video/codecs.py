@@ -11,7 +11,7 @@ import numpy as np
 from pde_video.errors import ParameterError
 from pde_video.video.colour_tags import FULL, UNKNOWN, tag_number
 from pde_video.video.source import Target
-from pde_video.video.yuv_planes import known_matrix
+from pde_video.video.yuv_planes import PACKED, known_matrix
 
 H264 = ("libx264", {"crf": "16", "preset": "medium"})
 _HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format's clock can count.
@@ -81,7 +81,7 @@ def choose(target: Target) -> Form:
     encoder = "ffv1" if codec == "ffv1" else _LOSSY[codec].encoder if codec in _LOSSY else "gif"
     if encoder not in av.codecs_available:
         raise ParameterError(f"this build of FFmpeg cannot write {codec}; choose another codec")
-    layout = {(8, 1): "gray", (8, 3): "rgb24", (16, 1): "gray16le", (16, 3): "rgb48le"}[dtype.itemsize * 8, channels]
+    layout = PACKED[dtype.itemsize, channels]
     if codec == "gif":
         return Form(layout, "gif", "gray" if channels == 1 else "pal8", {})
     if codec == "ffv1":

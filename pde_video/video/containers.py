@@ -20,10 +20,10 @@ from pde_video.video import yuv_planes
 from pde_video.video.checksums import is_whole
 from pde_video.video.colour_tags import FULL, tag_name
 from pde_video.video.extents import cut_off
-from pde_video.video.opening import opened, reason
 from pde_video.video.overlap import ahead
 from pde_video.video.provenance import MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo
+from pde_video.video.untrusted import opened, reason
 
 av.logging.set_level(None)  # Faults are raised, not printed.
 
@@ -57,7 +57,7 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
             raise InputError(f"{path}: the video stream has no size or pixel format; the file may be cut off")
         pixel = codec.format
         first = _first_frame(container, stream)
-        comment = _comment(container)
+        comment = next((value for key, value in container.metadata.items() if key.lower() == "comment"), "")
         marked = GREY_MARK in comment and tag_name("range", int(codec.color_range)) == FULL
         grey = pixel.name.startswith("gray") or (marked and _is_neutral(first))
         alpha = any(c.is_alpha for c in pixel.components) and path.suffix.lower() != ".gif"
@@ -82,7 +82,9 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
             "stream_index": stream.index,
             "video_streams": len(videos),
             "other_streams": [s.type for s in container.streams if s.index != stream.index],
-            "side_data": _not_written(first),
+            "side_data": [
+                said for kind, said in _NOT_WRITTEN.items() if first and first.side_data.get(kind) is not None
+            ],
             "warnings": _warnings(first, videos, stream),
             "comment": comment.partition(MARK)[0].strip(),
             "made": found_in(comment),
@@ -105,10 +107,6 @@ def _check_end_of_gif(path: Path) -> None:
         file.seek(max(0, path.stat().st_size - _LOOKED_AT))
         if not file.read().rstrip(b"\0").endswith(b";"):
             raise InputError(f"{path}: the file does not end as a GIF does; it is cut off")
-
-
-def _not_written(frame: Any) -> list[str]:
-    return [said for kind, said in _NOT_WRITTEN.items() if frame is not None and frame.side_data.get(kind) is not None]
 
 
 def _declared(stream: Any) -> int:
@@ -149,21 +147,12 @@ def _video_stream(container: Any, path: Path, choice: Choice) -> tuple[Any, list
 
 def _warnings(first: Any, videos: list[Any], chosen: Any) -> list[str]:
     """Return warnings about a readable file."""
-    found = []
-    if len(videos) > 1:
-        found.append(
-            f"the file has {len(videos)} video streams; this is number {videos.index(chosen)}, counted from 0"
-            " (--stream, stream=, chooses another)"
-        )
-    if first is not None and first.interlaced_frame:
-        found.append(
-            "the video is interlaced: filters treat the two fields of a frame as one picture; deinterlace first"
-        )
-    return found
-
-
-def _comment(container: Any) -> str:
-    return next((value for key, value in container.metadata.items() if key.lower() == "comment"), "")
+    several = (
+        f"the file has {len(videos)} video streams; this is number {videos.index(chosen)}, counted from 0"
+        " (--stream, stream=, chooses another)"
+    )
+    interlaced = "the video is interlaced: filters treat the two fields of a frame as one picture; deinterlace first"
+    return [several] * (len(videos) > 1) + [interlaced] * (first is not None and first.interlaced_frame)
 
 
 def _first_frame(container: Any, stream: Any) -> Any:
@@ -203,10 +192,7 @@ def _decode(video: FileVideo, end: Fraction | None) -> Decoded:
 
 def _decoded(video: FileVideo) -> Iterator[tuple[Array, Fraction]]:
     """Yield frames and their timestamps."""
-    layout = (
-        {1: "gray", 3: "rgb24", 4: "rgba"} if video.dtype == np.uint8 else {1: "gray16le", 3: "rgb48le", 4: "rgba64le"}
-    )
-    target = layout[video.channels]
+    target = yuv_planes.PACKED[video.dtype.itemsize, video.channels]
     with opened(video.path, video.choice.max_pixels) as container:
         for index, frame in enumerate(_frames(container, video)):
             pixels = _to_array(frame, target)
@@ -294,7 +280,6 @@ def count_frames(path: Path) -> int:
         declared = _declared(stream)
         packets = sum(packet.size > 0 for packet in container.demux(stream))
     _check_declared(path, declared, packets)
-    fault = cut_off(path)
-    if fault:
+    if fault := cut_off(path):
         raise InputError(f"{path}: {fault}")
     return packets

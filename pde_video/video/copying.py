@@ -13,8 +13,8 @@ from typing import Any
 import av
 from av.bitstream import BitStreamFilterContext
 
-from pde_video.video.opening import opened, reason
 from pde_video.video.source import FileVideo
+from pde_video.video.untrusted import opened, reason
 
 _COPIED = ("audio", "subtitle", "attachment")
 # Tags about the encoding of the old file.
@@ -66,7 +66,9 @@ class Companions:
                 if not _takes(self._output.format.name, template):
                     self.refused.append(f"{label}: {self._output.format.name} does not hold it")
                     return
-                self._streams[stream.index] = _added(self._output, template, stream)
+                self._streams[stream.index] = added = self._output.add_stream_from_template(template)
+                _tag(added, stream)
+                added.disposition = stream.disposition
             if template is not sample:
                 self._filters[stream.index] = BitStreamFilterContext(_UNFRAMING, stream)
 
@@ -211,13 +213,6 @@ def _takes(muxer: str, stream: Any) -> bool:
     except (av.error.FFmpegError, ValueError):
         return False
     return True
-
-
-def _added(output: Any, template: Any, stream: Any) -> Any:
-    added = output.add_stream_from_template(template)
-    _tag(added, stream)
-    added.disposition = stream.disposition
-    return added
 
 
 def _tag(added: Any, stream: Any) -> None:

@@ -18,16 +18,17 @@ from pde_video.video.codecs import Form, choose
 from pde_video.video.colour_tags import FULL, LIMITED, UNKNOWN, tag_number
 from pde_video.video.containers import GREY_MARK, WAITING
 from pde_video.video.copying import Companions
-from pde_video.video.opening import reason
 from pde_video.video.overlap import behind
 from pde_video.video.provenance import MARK
 from pde_video.video.source import Target
+from pde_video.video.untrusted import reason
 from pde_video.video.yuv_planes import from_rgb
 
 _COUNTING = (".avi", ".gif")  # One frame per tick from 0 on, without timestamps.
 _MILLISECONDS = (".mkv", ".webm")
 _QUICKTIME = (".mp4", ".m4v", ".mov")
 _MOST_TICKS = 2**31  # Per second.
+_MUXERS = {".mkv": "matroska", ".m4v": "mp4"}  # Of the other endings, the name is the ending.
 
 
 def write_container(target: Target, frames: Iterator[Array], temporary: Path) -> int:
@@ -51,7 +52,8 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
     count, previous, uneven, close, moment = 0, -1, False, False, Fraction(0)
     coarse = target.suffix in _MILLISECONDS
     with contextlib.ExitStack() as stack:
-        container = stack.enter_context(av.open(f"file:{temporary}", "w", format=_muxer(target.suffix)))
+        muxer = _MUXERS.get(target.suffix, target.suffix[1:])
+        container = stack.enter_context(av.open(f"file:{temporary}", "w", format=muxer))
         stream = _video_stream(container, target, form, base)
         companions = _companions(target, container, stream)
         if companions is not None:
@@ -113,9 +115,9 @@ def _companions(target: Target, container: Any, stream: Any) -> Companions | Non
 
 
 def _comment(container: Any, target: Target, form: Form) -> None:
-    marks = [GREY_MARK + " "] if target.channels == 1 and not form.pixel.startswith("gray") else []
-    said = target.details.get("comment")
-    container.metadata["comment"] = "".join([f"{said} " if said else "", *marks, MARK, target.made])
+    grey = GREY_MARK if target.channels == 1 and not form.pixel.startswith("gray") else None
+    said = filter(None, [target.details.get("comment"), grey, MARK + target.made])
+    container.metadata["comment"] = " ".join(said)
 
 
 def _time_base(target: Target) -> Fraction:
@@ -148,10 +150,6 @@ def _moment(target: Target, index: int) -> Fraction:
     shown = stamps[min(index, len(stamps) - 1)] - origin + max(0, index - len(stamps) + 1) / target.rate
     rounds = tick is not None and (1 / target.rate / tick).denominator != 1 and target.suffix not in _MILLISECONDS
     return by_rate if rounds and tick is not None and abs(shown - by_rate) <= tick else shown
-
-
-def _muxer(suffix: str) -> str:
-    return {".mkv": "matroska", ".m4v": "mp4"}.get(suffix, suffix[1:])
 
 
 def _picture(frame: Array, form: Form) -> Any:

@@ -18,7 +18,7 @@ from pde_video.protocols import Array
 from pde_video.video import containers, npy, pipes, provenance, stills
 from pde_video.video.formats import Format, Output, checked_output, format_of
 from pde_video.video.omitted import tell_omitted
-from pde_video.video.outputs import check_output, whole
+from pde_video.video.outputs import check_output, reported, whole
 from pde_video.video.overlap import all_behind
 from pde_video.video.source import MOST_PIXELS, FileVideo, Seconds, Target, choice_of
 
@@ -37,8 +37,6 @@ def read(
     raw: str | None = None,
 ) -> FileVideo:
     """Open a video file; its frames are decoded one by one, when iterated over.
-
-    frames = iter(read(path))
 
     Parameters
     ----------
@@ -125,8 +123,6 @@ def write(
 ) -> int:
     """Write frames to a file, completely or not at all: under a temporary name, which is renamed at the end.
 
-    file = frame 0, frame 1, ...
-
     Parameters
     ----------
     path : path
@@ -203,7 +199,7 @@ def write_checked(
         )
     if output.format is not None:
         with whole(output.path, output.force) as temporary:
-            return _fill(temporary, output, output.format, frames, like, made, report)
+            return _fill(temporary, output.format, like, *_target(output, frames, like, made, report))
     target, stream = _target(output, frames, like, made, report)
     count = pipes.write_standard(target, stream, output.raw)
     tell_omitted(target, like, ("rate",))
@@ -222,8 +218,11 @@ def write_together(
     outputs = [checked_output(path, force=force) for path in paths]
 
     def consumer(temporary: Path, output: Output) -> Callable[[Iterator[Array | None]], int]:
-        known = format_of(output.path)
-        return lambda column: _fill(temporary, output, known, (frame for frame in column if frame is not None), like)
+        def consume(column: Iterator[Array | None]) -> int:
+            frames = (frame for frame in column if frame is not None)
+            return _fill(temporary, format_of(output.path), like, *_target(output, frames, like))
+
+        return consume
 
     with contextlib.ExitStack() as stack:
         temporaries = [stack.enter_context(whole(path, force)) for path in paths]
@@ -233,30 +232,18 @@ def write_together(
     return counts
 
 
-def _fill(
-    temporary: Path,
-    output: Output,
-    known: Format,
-    frames: Iterable[Array],
-    like: FileVideo | None,
-    made: dict[str, Any] | None = None,
-    report: dict[str, Any] | None = None,
-) -> int:
+def _fill(temporary: Path, known: Format, like: FileVideo | None, target: Target, frames: Iterator[Array]) -> int:
     """Write the frames to `temporary`, and count what was written; return the number of frames."""
-    path, (target, stream) = output.path, _target(output, frames, like, made, report)
     try:
-        written = known.write(target, stream, temporary)
-        found = known.count(temporary)
-    except OSError as fault:
-        if isinstance(fault, FileNotFoundError | OutputError):
-            raise
-        raise OutputError(fault.errno, f"{path} could not be written: {fault.strerror or fault}") from fault
+        with reported(target.path):
+            written = known.write(target, frames, temporary)
+            found = known.count(temporary)
     except InputError as fault:
         if temporary.exists() and str(temporary) in str(fault):
-            raise OutputError(errno.EIO, f"{path} could not be read again after writing: {fault}") from fault
+            raise OutputError(errno.EIO, f"{target.path} could not be read again after writing: {fault}") from fault
         raise
     if found != written:
-        raise OutputError(errno.EIO, f"{path}: {written} frames were written, but {found} are in the file")
+        raise OutputError(errno.EIO, f"{target.path}: {written} frames were written, but {found} are in the file")
     tell_omitted(target, like, known.holds)
     return written
 
@@ -265,8 +252,8 @@ def _target(
     output: Output,
     frames: Iterable[Array],
     like: FileVideo | None,
-    made: dict[str, Any] | None,
-    report: dict[str, Any] | None,
+    made: dict[str, Any] | None = None,
+    report: dict[str, Any] | None = None,
 ) -> tuple[Target, Iterator[Array]]:
     """Return what a writer needs to know besides the frames, and the frames, checked to be alike."""
     count = len(frames) if isinstance(frames, np.ndarray) else like.count if like else None

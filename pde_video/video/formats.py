@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pde_video.checks import check_path
-from pde_video.errors import ParameterError
+from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video import containers, encoder, npy, pipes, stills, tiff, y4m, zarrays
 from pde_video.video.outputs import check_distinct, check_output
@@ -30,6 +31,18 @@ class Format:
     holds: Collection[str] = ()  # What of a source it keeps besides the frames, by the keys of `omitted`.
 
 
+def _counted(read: Callable[[Path, Choice], FileVideo]) -> Callable[[Path], int]:
+    """Return a function that counts the frames of a file just written by opening it."""
+
+    def count(path: Path) -> int:
+        video = read(path, Choice(max_pixels=sys.maxsize))
+        if video.count is None:
+            raise InputError(f"{path}: the file is cut off")
+        return video.count
+
+    return count
+
+
 _FORMATS = (
     Format(
         containers.SUFFIXES,
@@ -39,10 +52,10 @@ _FORMATS = (
         ("rate", "times", "streams", "side_data", "comment"),
     ),
     Format(stills.SUFFIXES, stills.read_stills, stills.write_stills, stills.count_frames, stills.HOLDS),
-    Format(tiff.SUFFIXES, tiff.read_tiff, tiff.write_tiff, tiff.count_pages, ("rate", *tiff.HOLDS)),
-    Format(npy.SUFFIXES, npy.read_npy, npy.write_npy, npy.count_rows),
+    Format(tiff.SUFFIXES, tiff.read_tiff, tiff.write_tiff, _counted(tiff.read_tiff), ("rate", *tiff.HOLDS)),
+    Format(npy.SUFFIXES, npy.read_npy, npy.write_npy, _counted(npy.read_npy)),
     Format(zarrays.SUFFIXES, zarrays.read_zarr, zarrays.write_zarr, zarrays.count_frames, ("rate",)),
-    Format(y4m.SUFFIXES, y4m.read_y4m, y4m.write_y4m, y4m.count_frames, ("rate",)),
+    Format(y4m.SUFFIXES, y4m.read_y4m, y4m.write_y4m, _counted(y4m.read_y4m), ("rate",)),
 )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video.source import Choice, Decoded, FileVideo, Target
+from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, untrusted
 
 SUFFIXES: tuple[str, ...] = (".npy",)
@@ -32,9 +32,8 @@ def read_npy(path: Path, choice: Choice) -> FileVideo:
 
     if missing and not (choice.keep_partial and len(array)):
         raise InputError(missing)
-    channels = 1 if array.ndim == 3 else array.shape[3]
-    size = (array.shape[1], array.shape[2])
-    return FileVideo(path, size, channels, array.dtype, decode, count=None if missing else len(array))
+    count = None if missing else len(array)
+    return FileVideo(path, *size_and_channels(array.shape[1:]), array.dtype, decode, count=count)
 
 
 def _mapped(path: Path) -> tuple[Array, str | None]:
@@ -80,11 +79,3 @@ def write_npy(target: Target, frames: Iterator[Array], temporary: Path) -> int:
         if file.tell() != start:
             raise RuntimeError("the NumPy header changed its length")
     return count
-
-
-def count_rows(path: Path) -> int:
-    """Return the number of frames in a file just written."""
-    array, missing = _mapped(path)
-    if missing:
-        raise InputError(missing)
-    return len(array)

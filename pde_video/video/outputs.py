@@ -25,8 +25,7 @@ def check_output(path: Path, force: bool) -> None:
         raise OutputError(errno.EISDIR, f"{path} is a folder; name a file in it")
     if path.is_dir() and not (path / "zarr.json").is_file():  # All of it would be replaced.
         raise OutputError(errno.EISDIR, f"{path} is a folder that holds no zarr array; name another, or remove it")
-    existing = _existing(path)
-    if existing and not force:
+    if not force and (existing := _existing(path)):
         raise FileExistsError(
             errno.EEXIST, "the output exists; pass --force (force=True) to overwrite", str(existing[0])
         )
@@ -43,7 +42,7 @@ def check_distinct(source: Path, target: Path) -> None:
 
 
 def _existing(path: Path) -> list[Path]:
-    return stills.members(path) if stills.is_pattern(path) else [path] if os.path.lexists(path) else []
+    return list(stills.numbered(path).values()) if stills.is_pattern(path) else [path] if os.path.lexists(path) else []
 
 
 @contextlib.contextmanager
@@ -78,6 +77,17 @@ def whole(path: Path, force: bool) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def reported(name: object) -> Iterator[None]:
+    """Raise OutputError, with the reason, for an error while `name` is written."""
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError, OutputError):
+        raise
+    except OSError as fault:
+        raise OutputError(fault.errno, f"{name} could not be written: {fault.strerror or fault}") from fault
+
+
 class _Checked(io.FileIO):
     def fileno(self) -> int:
         raise io.UnsupportedOperation("NumPy's tofile does not report a disk that is full at the last flush")
@@ -103,9 +113,10 @@ def _to_disk(path: Path) -> None:
     except OSError:
         return  # Not every system can open a folder.
     try:
-        os.fsync(descriptor)
-    except OSError as fault:
+        with reported(path):
+            os.fsync(descriptor)
+    except OutputError as fault:
         if fault.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):  # Not every file system supports it.
-            raise OutputError(fault.errno, f"{path} could not be written: {fault.strerror}") from fault
+            raise
     finally:
         os.close(descriptor)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import math
 import os
 import re
 import sys
@@ -21,18 +22,15 @@ import numpy as np
 from pde_video.errors import InputError, OutputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video import y4m
-from pde_video.video.source import Choice, Decoded, FileVideo, Target
+from pde_video.video.outputs import reported
+from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge
+from pde_video.video.yuv_planes import PACKED
 
 DASH = "-"
 INPUT, OUTPUT = Path("standard input"), Path("standard output")  # Their names in messages.
 _NOTHING = f"{INPUT}: nothing came; the program before in the pipe may have failed"
-_LAYOUTS: dict[str, tuple[Any, int]] = {
-    "gray": (np.uint8, 1),
-    "gray16le": ("<u2", 1),
-    "rgb24": (np.uint8, 3),
-    "rgb48le": ("<u2", 3),
-}
+_LAYOUTS = {PACKED[size, channels]: (f"<u{size}", channels) for channels in (1, 3) for size in (1, 2)}
 _RAW = re.compile(r"(\d{1,9})x(\d{1,9}):(\w+)(?::(\d{1,9}(?:/\d{1,9}|\.\d{1,9})?))?", re.ASCII)
 
 
@@ -46,12 +44,10 @@ def read_standard(choice: Choice, raw: str | None) -> FileVideo:
     layout = None if raw is None else _raw(raw, choice)
     file = _standard_input()
     if layout is not None:
-        height, width, (dtype, channels), rate = layout
-        nbytes = height * width * channels * np.dtype(dtype).itemsize
-        shape = (height, width) if channels == 1 else (height, width, channels)
-        frames: Any = partial(_decoded_raw, file, nbytes=nbytes, shape=shape, dtype=np.dtype(dtype))
-        video = FileVideo(INPUT, (height, width), channels, np.dtype(dtype).newbyteorder("="), frames, rate=rate)
-        video.details = {"codec": "rawvideo", "bits": 8 * np.dtype(dtype).itemsize}
+        shape, dtype, rate = layout
+        frames: Any = partial(_decoded_raw, file, shape=shape, dtype=dtype)
+        video = FileVideo(INPUT, *size_and_channels(shape), dtype.newbyteorder("="), frames, rate=rate)
+        video.details = {"codec": "rawvideo", "bits": 8 * dtype.itemsize}
     else:
         start = file.readline(1024)
         if not start:
@@ -89,8 +85,8 @@ def _once(decode: Any) -> Any:
     return first_time
 
 
-def _raw(text: str, choice: Choice) -> tuple[int, int, tuple[Any, int], Fraction | None]:
-    """Return height, width, layout and rate of such as 640x480:gray16le:30000/1001, or refuse it."""
+def _raw(text: str, choice: Choice) -> tuple[tuple[int, ...], np.dtype[Any], Fraction | None]:
+    """Return shape and dtype of frames, and rate, of such as 640x480:gray16le:30000/1001, or refuse it."""
     match = _RAW.fullmatch(text)
     if match is None or match[3] not in _LAYOUTS or not int(match[1]) * int(match[2]):
         raise ParameterError(
@@ -103,11 +99,13 @@ def _raw(text: str, choice: Choice) -> tuple[int, int, tuple[Any, int], Fraction
         rate = Fraction(0)
     if rate == 0:
         raise ParameterError(f"raw frames are described as {text!r}; the rate must be positive")
-    refuse_huge(INPUT, (int(match[2]), int(match[1])), choice.max_pixels)
-    return int(match[2]), int(match[1]), _LAYOUTS[match[3]], rate
+    size, (dtype, channels) = (int(match[2]), int(match[1])), _LAYOUTS[match[3]]
+    refuse_huge(INPUT, size, choice.max_pixels)
+    return size if channels == 1 else (*size, channels), np.dtype(dtype), rate
 
 
-def _decoded_raw(file: BinaryIO, video: FileVideo, *, nbytes: int, shape: tuple[int, ...], dtype: Any) -> Decoded:
+def _decoded_raw(file: BinaryIO, video: FileVideo, *, shape: tuple[int, ...], dtype: Any) -> Decoded:
+    nbytes = math.prod(shape) * dtype.itemsize
     for index in itertools.count():
         time = index / video.rate if video.rate else None
         if video.choice.is_past(index, time):
@@ -135,27 +133,24 @@ def write_standard(target: Target, frames: Iterator[Array], raw: bool) -> int:
         sys.stdout.flush()  # Text printed before comes first.
     count = 0
     for piece in pieces:
+        rest = memoryview(piece)
         try:
-            _put(piece)
-        except BrokenPipeError:
+            with reported(OUTPUT):
+                while rest:
+                    rest = rest[os.write(1, rest) :]
+        except OutputError as fault:
+            if fault.errno != errno.EPIPE:
+                raise
             target.told["closed_early"] = True  # By a reader that needs no more, such as head.
             break
-        except OSError as fault:
-            raise OutputError(fault.errno, f"{OUTPUT} could not be written: {fault.strerror}") from fault
         count += 1
     return count
 
 
-def _put(piece: bytes) -> None:
-    rest = memoryview(piece)
-    while rest:
-        rest = rest[os.write(1, rest) :]
-
-
 def _raw_pieces(target: Target, frames: Iterator[Array]) -> Iterator[bytes]:
-    kinds = {(np.dtype(dtype).newbyteorder("="), channels): name for name, (dtype, channels) in _LAYOUTS.items()}
-    layout = kinds.get((target.first.dtype.newbyteorder("="), target.channels))
-    if layout is None:
+    dtype = target.first.dtype
+    layout = PACKED.get((dtype.itemsize, target.channels))
+    if dtype.kind != "u" or layout not in _LAYOUTS:
         raise ParameterError(
             f"raw frames are {', '.join(_LAYOUTS)}; these are {target.first.dtype} with {target.channels} channels: "
             "write .tiff or .npy, which hold them as they are"

@@ -134,14 +134,7 @@ class FileVideo:
         return self
 
     def __iter__(self) -> Generator[Array, None, None]:
-        return self._chosen()
-
-    def _chosen(self) -> Generator[Array, None, None]:
-        """Yield the frames that are wanted.
-
-        `decode` yields all frames up to the last of them, with times where there are any, and may yield None in place
-        of a frame that is not wanted.
-        """
+        """Yield the frames that are wanted; `decode` yields all up to the last of them, None for unwanted ones."""
         begun: Fraction | None = None
         given = 0
         with contextlib.closing(self.decode(self)) as decoded:
@@ -170,6 +163,11 @@ class FileVideo:
             if not (any_frame and self.choice.keep_partial):
                 raise
             self.lost = str(fault)
+
+
+def size_and_channels(shape: Sequence[int]) -> tuple[tuple[int, int], int]:
+    """Return (H, W) and the number of channels for the shape (H, W) or (H, W, C) of a frame."""
+    return (shape[0], shape[1]), shape[2] if len(shape) == 3 else 1
 
 
 @dataclass(frozen=True)
@@ -203,12 +201,12 @@ class Target:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
-        return self.first.shape[0], self.first.shape[1]
+        return size_and_channels(self.first.shape)[0]
 
     @property
     def channels(self) -> int:
         """1 for frames (H, W), C for frames (H, W, C)."""
-        return 1 if self.first.ndim == 2 else self.first.shape[2]
+        return size_and_channels(self.first.shape)[1]
 
     @property
     def details(self) -> dict[str, Any]:

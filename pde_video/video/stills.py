@@ -19,7 +19,7 @@ from PIL import ImageOps, JpegImagePlugin, PngImagePlugin
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video.provenance import MARK, found_in
-from pde_video.video.source import Choice, Decoded, FileVideo, Target
+from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, untrusted
 
 SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg")
@@ -39,12 +39,8 @@ def is_pattern(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and len(_NUMBER.findall(path.name)) == 1 and not path.exists()
 
 
-def members(pattern: Path) -> list[Path]:
-    """Return the files of a numbered sequence in the order of their numbers, which may start anywhere."""
-    return list(_numbered(pattern).values())
-
-
-def _numbered(pattern: Path) -> dict[int, Path]:
+def numbered(pattern: Path) -> dict[int, Path]:
+    """Return the files of a numbered sequence by their numbers, in order, which may start anywhere."""
     head, tail = (re.escape(part) for part in re.split(r"%0?\d*d", pattern.name))
     name = re.compile(f"{head}([0-9]+){tail}")
     found = {}
@@ -57,7 +53,7 @@ def _numbered(pattern: Path) -> dict[int, Path]:
 
 def _without_gap(pattern: Path) -> tuple[list[Path], str | None]:
     """Return the files before the first missing number, and an error message if there is one."""
-    found = _numbered(pattern)
+    found = numbered(pattern)
     paths = [path for index, (number, path) in enumerate(found.items()) if number == min(found) + index]
     if len(paths) == len(found):
         return paths, None
@@ -90,8 +86,8 @@ def read_stills(path: Path, choice: Choice) -> FileVideo:
         if gap and not choice.is_past(len(paths), None):
             raise InputError(gap)
 
-    channels, count = 1 if first.ndim == 2 else first.shape[2], None if gap else len(paths)
-    return FileVideo(path, first.shape[:2], channels, first.dtype, decode, count=count, details=details)
+    count = None if gap else len(paths)
+    return FileVideo(path, *size_and_channels(first.shape), first.dtype, decode, count=count, details=details)
 
 
 def _picture(path: Path, choice: Choice, details: dict[str, Any] | None = None) -> Array:
@@ -221,9 +217,8 @@ def _wide_png(frame: Array) -> bytes:
     codec: Any = av.CodecContext.create("png", "w")
     codec.height, codec.width = frame.shape[0], frame.shape[1]
     codec.pix_fmt, codec.time_base = f"{layout}be", Fraction(1, 25)
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=f"{layout}le").reformat(
-        format=f"{layout}be"
-    )
+    native = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=f"{layout}le")
+    picture = native.reformat(format=f"{layout}be")
     picture.pts = 0
     return b"".join(bytes(packet) for packet in [*codec.encode(picture), *codec.encode()])
 

@@ -238,13 +238,11 @@ def write_tiff(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     facts, resolution = _kept(target)
     head = _head(target, facts)
     options: dict[str, Any] = {"photometric": photometric, "metadata": None, "contiguous": False, **resolution}
-    count, text = 0, _description(target, facts, _MANY)
-    if not text and facts.get("description"):
-        head["description"] = facts["description"].encode()
-    elif text:
-        head["description"] = text
-        if facts.get("description"):
-            target.omit("description")
+    count, text, free = 0, _description(target, facts, _MANY), facts.get("description", "")
+    if text or free:
+        head["description"] = text or free.encode()
+    if text and free:
+        target.omit("description")
     with checked_file(temporary) as sink, tifffile.TiffWriter(sink, bigtiff=big) as file:
         for count, frame in enumerate(frames, 1):
             planar = None if frame.ndim == 2 else "contig"
@@ -285,8 +283,7 @@ def _kept(target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _description(target: Target, facts: dict[str, Any], count: int) -> bytes | None:
     """Return the description of `count` frames, in the format of the name or the source."""
-    axis = str(facts.get("axes", "T"))[0]
-    shape, dtype = target.first.shape, target.first.dtype
+    axis, shape, dtype = str(facts.get("axes", "T"))[0], target.first.shape, target.first.dtype
     if Path(target.path.stem).suffix.lower() == ".ome":
         return ome_text(axis, count, target.first, facts).encode()
     if facts.get("tiff") == "imagej" and fits_imagej(shape, dtype):
@@ -294,11 +291,3 @@ def _description(target: Target, facts: dict[str, Any], count: int) -> bytes | N
     if ("tiff" in facts and axis not in "IQ") or {"interval", "unit", "spacing"} & set(facts):
         return shaped_text(axis, count, shape, facts).encode()
     return None
-
-
-def count_pages(path: Path) -> int:
-    """Return the number of pages in a file just written."""
-    pages, fault = _directories(path)
-    if fault:
-        raise InputError(fault)
-    return pages

@@ -1,13 +1,24 @@
-"""Guards for data that may be damaged or malicious."""
+"""Guards for data that may be damaged or malicious.
+
+Untrusted containers are opened with local files only, no playlists, and a bounded frame size.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
 
 from pde_video.errors import InputError
+from pde_video.video.source import MOST_PIXELS
 
+# None of these opens another file unless told to. Playlists (HLS, DASH, concat) do, and are left out.
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,mpegvideo,asf,flv,mxf,ogg"
+_ADDED = 2**16  # Pixels.
 _SAMPLES = 4  # Per pixel; further samples count as further pixels.
 
 
@@ -31,3 +42,30 @@ def refuse_huge(name: object, shape: Sequence[int], most_pixels: int) -> None:
             f"{name}: a frame of {' × '.join(map(str, shape))} is larger than the {most_pixels} pixels that are "
             "allowed; if you trust the file, pass a larger max_pixels"
         )
+
+
+def opened(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
+    """Return an open container whose decoders refuse larger frames, or raise InputError."""
+    # Decoders count their own padding, so their limit is looser; the size in the header is compared exactly.
+    decoder = {"max_pixels": str(min(2 * most_pixels + _ADDED, 2**31 - 1))}
+    closed = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, **decoder}
+    try:
+        # With the prefix, names such as `a:b` and `http://...` are those of local files.
+        container: Any = av.open(f"file:{path}", options=closed)
+    except (av.error.FFmpegError, ValueError) as fault:
+        raise InputError(f"{path}: not a video that can be read ({reason(fault)})") from fault
+    for stream in container.streams.video:
+        if stream.codec_context is None:  # An unknown codec.
+            continue
+        stream.codec_context.options = decoder
+        try:
+            refuse_huge(path, (stream.height, stream.width), most_pixels)
+        except InputError:
+            container.close()
+            raise
+    return container
+
+
+def reason(fault: Exception) -> str:
+    """Return FFmpeg's description of an error."""
+    return getattr(fault, "strerror", None) or str(fault)

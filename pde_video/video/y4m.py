@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -113,40 +112,26 @@ def parsed(line: bytes, name: object, most_pixels: int) -> Header:
 def read_y4m(path: Path, choice: Choice) -> FileVideo:
     """Return a y4m file as a video."""
     with path.open("rb") as file:
-        header, frames = _counted(file, path, choice)
+        line = file.readline(_LONGEST)
+        header, word, size = parsed(line, path, choice.max_pixels), _FRAME + b"\n", path.stat().st_size
+        starts = range(len(line), size, len(word) + header.nbytes)
+        found, rest = divmod(size - len(line), starts.step)
+        if not found:
+            raise InputError(f"{path}: the file ends in the middle of frame 0")
+        # The number of frames follows from the size if no frame has parameters.
+        plain = rest == 0 and all(file.seek(start) and file.read(len(word)) == word for start in starts)
 
     def decode(video: FileVideo) -> Decoded:
         with path.open("rb") as file:
             file.readline()
             yield from decoded(file, header, video)
 
-    return described(header, path, decode, frames)
-
-
-def _counted(file: BinaryIO, path: Path, choice: Choice) -> tuple[Header, int | None]:
-    """Return the header, and the number of frames if it follows from the size: if no frame has parameters."""
-    line = file.readline(_LONGEST)
-    header = parsed(line, path, choice.max_pixels)
-    word, size = _FRAME + b"\n", path.stat().st_size
-    starts = range(len(line), size, len(word) + header.nbytes)
-    found, rest = divmod(size - len(line), starts.step)
-    if not found:
-        raise InputError(f"{path}: the file ends in the middle of frame 0")
-    plain = rest == 0 and all(file.seek(start) and file.read(len(word)) == word for start in starts)
-    return header, found if plain else None
-
-
-def count_frames(path: Path) -> int:
-    """Return the number of frames in a file just written."""
-    with path.open("rb") as file:
-        count = _counted(file, path, Choice())[1]
-    if count is None:
-        raise InputError(f"{path}: the file ends in the middle of a frame")
-    return count
+    return described(header, path, decode, found if plain else None)
 
 
 def described(header: Header, name: Path, decode: Any, count: int | None = None) -> FileVideo:
     """Return the video with this header."""
+    wide, high = map(int, header.aspect.split(":"))  # Of a pixel.
     interlaced = header.interlacing in ("t", "b", "m")
     warnings = ["the video is interlaced: deinterlace it first, with ffmpeg: -vf bwdif"]
     return FileVideo(
@@ -163,18 +148,12 @@ def described(header: Header, name: Path, decode: Any, count: int | None = None)
             "bits": header.bits,
             "matrix": UNKNOWN,
             "range": FULL if header.full else LIMITED,
-            "aspect": _aspect(header.aspect),
+            "aspect": Fraction(wide, high) if wide and high and wide != high else None,
             "time_base": 1 / header.rate if header.rate else None,
             "y4m": header,
             **({"warnings": warnings} if interlaced else {}),
         },
     )
-
-
-def _aspect(said: str) -> Fraction | None:
-    """Return the width of a pixel divided by its height, if it is known and not 1."""
-    wide, high = map(int, said.split(":"))
-    return Fraction(wide, high) if wide and high and wide != high else None
 
 
 def decoded(file: BinaryIO, header: Header, video: FileVideo) -> Decoded:
@@ -247,11 +226,10 @@ def pieces(target: Target, frames: Iterator[Array]) -> Iterator[bytes]:
     header = header_for(target)
     if target.encoding.lossless and header.kind != "mono":
         raise ParameterError("y4m keeps colours as YUV, which rounds them; raw frames, .mkv or .tiff are lossless")
-    return map(partial(_piece, header=header), itertools.count(), frames)
-
-
-def _piece(index: int, frame: Array, *, header: Header) -> bytes:
-    return b"".join([b"" if index else header.line(), _FRAME, b"\n", *_content(frame, header)])
+    lines = itertools.chain([header.line()], itertools.repeat(b""))
+    return (
+        b"".join([line, _FRAME, b"\n", *_content(frame, header)]) for line, frame in zip(lines, frames, strict=False)
+    )
 
 
 def header_for(target: Target) -> Header:

@@ -15,6 +15,8 @@ from pde_video.kernels.yuv import rgb_to_yuv, yuv_to_rgb
 from pde_video.protocols import Array
 from pde_video.video.colour_tags import FULL, LIMITED, tag_number
 
+# FFmpeg's formats of packed pixels, by bytes per value and channels.
+PACKED = {(1, 1): "gray", (1, 3): "rgb24", (1, 4): "rgba", (2, 1): "gray16le", (2, 3): "rgb48le", (2, 4): "rgba64le"}
 _BT709, _BT601 = 1, 5
 # Weights of red and blue in luma, by the numbers of matrices in ITU-T H.273.
 _SHARES = {

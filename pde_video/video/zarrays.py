@@ -14,7 +14,7 @@ import numpy as np
 from pde_video.errors import InputError, ParameterError, not_installed
 from pde_video.protocols import Array
 from pde_video.video.calibration import positive
-from pde_video.video.source import Choice, Decoded, FileVideo, Target
+from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, untrusted
 
 SUFFIXES: tuple[str, ...] = (".zarr",)
@@ -33,8 +33,7 @@ def read_zarr(path: Path, choice: Choice) -> FileVideo:
     if isinstance(made := array.attrs.get("pde_video"), dict):
         details["made"] = made
     rate = positive(array.attrs.get("frames_per_second"))
-    channels = 1 if array.ndim == 3 else array.shape[3]
-    size = (array.shape[1], array.shape[2])
+    size, channels = size_and_channels(array.shape[1:])
     return FileVideo(path, size, channels, array.dtype, _decode, rate, count=array.shape[0], details=details)
 
 
