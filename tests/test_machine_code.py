@@ -164,7 +164,7 @@ KERNELS = [
         (PLANE, WINDOW, conductance.named("exponential", (1, 1, 1), np.float32), ONE, 0, 8, PLANE),
         vector_loops=3,
     ),
-    Hot(motion_averages.astray, (MOTION, MOTION, 0, 8, MASK)),
+    Hot(motion_averages.inconsistent, (MOTION, MOTION, 0, 8, MASK)),
     Hot(motion_averages.halved, (PLANES, 0, 4, PLANES)),
     Hot(motion_averages.warped, (EDGED, MOTION, SHARP, 0, 8, PLANES), vector_loops=2),
     Hot(convolve.convolve, IN_LAYER, vector_loops=3),
