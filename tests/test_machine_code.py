@@ -21,8 +21,8 @@ from pde_video.kernels import (
     dct_shrinkage,
     diffusion,
     flow,
+    linear_systems,
     motion_averages,
-    spectral,
     tensor_plane,
 )
 from pde_video.kernels.fused import march
@@ -146,7 +146,7 @@ KERNELS = [
     Hot(diffusion.divergence, (VOLUME, FACES, VOLUME, SCALE)),
     Hot(solve_columns, (FLAT, FLAT, FLAT, NUMBERS, False, SIZES), vector_loops=4),
     Hot(solve_rows, (FLAT, FLAT, FLAT, NUMBERS, False, SIZES), vector_loops=3),
-    Hot(spectral.divide_by_sums, (VOLUME[0], ROW, ROW)),
+    Hot(linear_systems.divide_by_sums, (VOLUME[0], ROW, ROW)),
     Hot(chambolle_pock.iterate, (FIELD, np.ones((3, 4), np.float32), ONE, SCALE), vector_loops=8),
     Hot(
         chambolle_pock.energies,
