@@ -1,4 +1,4 @@
-"""Checks of parameters and of frames, before any work is done."""
+"""Checks of parameters and frames before any work is done."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One pool of threads for the whole library.
 
-Kernels release the interpreter's lock, so threads run them side by side. Work is cut into pieces that do not depend
-on each other, and each piece is computed alike whoever does it: results are the same for any number of threads.
+Kernels release the interpreter lock, so threads run them in parallel. Work is cut into independent pieces, each
+computed in the same way on any thread: results are the same for any number of threads.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any, TypeVar
 from pde_video.errors import ParameterError
 
 _VARIABLE = "PDE_VIDEO_NUM_THREADS"
-_MOST = 1024  # Threads: a number above is a mistake.
-_SPARE = 1  # Items that `ordered` has under way beyond one for each thread: more would only add to its latency.
+_MOST = 1024  # A greater number of threads is a mistake.
+_SPARE = 1  # Items that `ordered` has in progress beyond one for each thread: more would only add latency.
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class _State:
-    """The number of threads asked for, and the pool once it is needed."""
+    """The requested number of threads, and the pool once it is needed."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -34,7 +34,7 @@ class _State:
         self.here = threading.local()  # .working is set in the pool's own threads.
 
     def forget_pool(self) -> None:
-        """In a forked child the pool's threads do not exist, and the lock may have been held."""
+        """Start afresh in a forked child, where the pool's threads do not exist and the lock may be held."""
         self.lock, self.pool, self.here = threading.Lock(), None, threading.local()
 
 
@@ -46,8 +46,8 @@ if hasattr(os, "register_at_fork"):
 def num_threads() -> int:
     """Return how many threads the library uses.
 
-    The number set by `set_num_threads`, else the environment's PDE_VIDEO_NUM_THREADS, else one for each CPU that
-    this process may use.
+    The number set by `set_num_threads`, else the environment variable PDE_VIDEO_NUM_THREADS, else the number of CPUs
+    available to this process.
 
     Returns
     -------
@@ -70,12 +70,12 @@ def num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Set how many threads the library uses, from now on, in this process. Results do not depend on it.
+    """Set how many threads the library uses in this process. Results do not depend on it.
 
     Parameters
     ----------
     n : int
-        At least 1; with 1, everything runs in the thread that calls.
+        At least 1; with 1, everything runs in the calling thread.
 
     Raises
     ------
@@ -94,13 +94,13 @@ def set_num_threads(n: int) -> None:
     with _state.lock:
         old, _state.pool, _state.asked = _state.pool, None, asked
     if old is not None:
-        old.shutdown(wait=False)  # What it has begun, it finishes.
+        old.shutdown(wait=False)  # It finishes what it has begun.
 
 
 def each(function: Callable[[Item], object], items: Iterable[Item]) -> None:
     """Call `function` on every item, on all threads; the caller works too, so a busy pool cannot block it."""
     items = list(items)
-    if _alone() or len(items) < 2:
+    if available() == 1 or len(items) < 2:
         for item in items:
             function(item)
         return
@@ -124,8 +124,8 @@ def each(function: Callable[[Item], object], items: Iterable[Item]) -> None:
     try:
         work()
     finally:
-        stopped.set()  # Whatever ended the work here, an interrupt between two items too.
-        # A helper that has not begun is not needed any more; one that has may still be writing.
+        stopped.set()  # Also after an interrupt between two items.
+        # Helpers that have not begun are no longer needed; others may still be writing.
         failures = [helper.exception() for helper in helpers if not helper.cancel()]
     for failure in failures:
         if failure is not None:
@@ -133,40 +133,36 @@ def each(function: Callable[[Item], object], items: Iterable[Item]) -> None:
 
 
 def ordered(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield function(item) for every item, in order, with a few items under way on other threads.
+    """Yield function(item) for every item, in order, with a few items in progress on other threads.
 
-    Items are drawn in the thread of the consumer, as it asks.
+    Items are drawn in the thread of the consumer, when it asks for the next result.
     """
-    if _alone():
+    if available() == 1:
         yield from map(function, items)
         return
     remaining, ahead = iter(items), num_threads() + _SPARE
-    under_way: deque[Future[Result]] = deque()
+    in_progress: deque[Future[Result]] = deque()
     try:
         while True:
-            under_way.extend(_submit(function, item) for item in islice(remaining, ahead - len(under_way)))
-            if not under_way:
+            in_progress.extend(_submit(function, item) for item in islice(remaining, ahead - len(in_progress)))
+            if not in_progress:
                 return
-            yield under_way.popleft().result()
+            yield in_progress.popleft().result()
     finally:
-        for future in under_way:
+        for future in in_progress:
             if not future.cancel():
-                future.exception()  # It may be writing to an array of the caller's: wait.
+                future.exception()  # Wait, as it may be writing to an array of the caller.
 
 
 def available() -> int:
-    """Return how many threads a call from here may use: one in the pool's own threads, which share already."""
+    """Return how many threads a call from this thread may use: one in the threads of the pool."""
     return 1 if getattr(_state.here, "working", False) else num_threads()
 
 
 def pieces(length: int, at_least: int) -> list[tuple[int, int]]:
-    """Return `length` cut into one range for each thread that `each` would use here, none below `at_least`."""
+    """Return `length` cut into one range for each thread that is available, each of at least `at_least`."""
     n = max(1, min(available(), length // at_least))
     return [(length * k // n, length * (k + 1) // n) for k in range(n)]
-
-
-def _alone() -> bool:
-    return available() == 1
 
 
 def _submit(function: Callable[..., Result], *args: Any) -> Future[Result]:
@@ -175,10 +171,10 @@ def _submit(function: Callable[..., Result], *args: Any) -> Future[Result]:
             _state.pool = ThreadPoolExecutor(num_threads(), "pde_video", initializer=_mark_as_working)
         try:
             return _state.pool.submit(function, *args)
-        except BaseException:  # An interrupt may fall between the start of a thread and the pool's knowing of it:
-            _state.pool.shutdown(
-                wait=False
-            )  # at exit nobody would tell that thread to stop, and all would wait for it.
+        except BaseException:
+            # An interrupt may come before the pool has recorded a thread it started: without a shutdown, that thread
+            # would never be told to stop, and the process would wait for it at exit.
+            _state.pool.shutdown(wait=False)
             _state.pool = None
             raise
 

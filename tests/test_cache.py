@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -223,6 +224,35 @@ def test_a_disk_that_fills_up_is_no_error(call):
         cache._write_whole = full
     """
     assert call(textwrap.dedent(code) + USE + SAY) == "20 2 0"
+
+
+@pytest.mark.parametrize(
+    "fault", ["pickle.PicklingError('no')", "TypeError('cannot pickle')", "RecursionError()", "MemoryError()"]
+)
+def test_a_kernel_that_cannot_be_serialised_runs_and_says_so_on_the_log(call, tmp_path, fault):
+    code = f"""
+        import logging, pickle, sys, types
+        logging.basicConfig(level="INFO", stream=sys.stdout, format="%(levelname)s %(message)s")
+        from pde_video.kernels import cache
+        def broken(payload):
+            raise {fault}
+        cache.serialize = types.SimpleNamespace(dumps=broken)  # Numba itself uses the real one.
+    """
+    *lines, result = call(textwrap.dedent(code) + USE + SAY).splitlines()
+    assert result == "20 2 0"
+    assert len([line for line in lines if re.match(r"INFO (inner|outer)\S* is not cached", line)]) == 2, lines
+    assert not compiled_files(tmp_path)
+
+
+def test_whatever_goes_wrong_while_writing_a_kernel_it_runs(call, tmp_path):
+    code = """
+        from pde_video.kernels import cache
+        def broken(path, content):
+            raise UnicodeEncodeError("ascii", "", 0, 1, "no such character in a path")
+        cache._write_whole = broken
+    """
+    assert call(textwrap.dedent(code) + USE + SAY) == "20 2 0"
+    assert not compiled_files(tmp_path)
 
 
 def test_compilation_can_be_switched_off_as_numba_says(call):

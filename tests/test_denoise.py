@@ -101,7 +101,7 @@ def test_estimated_noise_is_the_noise(sigma, shape):
 def test_noise_of_nothing_is_an_error_and_of_one_pixel_is_none():
     with pytest.raises(pv.InputError, match="no frame"):
         pv.estimate_sigma([])
-    with pytest.raises(pv.InputError, match="a frame has shape"):
+    with pytest.raises(pv.InputError, match="frame 0 has shape"):
         pv.estimate_sigma([np.zeros(5)])
     assert pv.estimate_sigma(np.ones((3, 1, 1))) == 0
 

@@ -83,8 +83,8 @@ def test_what_cannot_be_measured_is_refused(estimate):
     for bad, error, message in (
         ([], pv.InputError, "the video is empty"),
         (np.zeros((0, 4, 4)), pv.InputError, "the video is empty"),
-        ([np.zeros(5)], pv.InputError, r"a frame has shape \(5,\)"),
-        (np.zeros((2, 0, 4)), pv.InputError, r"a frame has shape \(0, 4\)"),
+        ([np.zeros(5)], pv.InputError, r"frame 0 has shape \(5,\)"),
+        (np.zeros((2, 0, 4)), pv.InputError, r"frame 0 has shape \(0, 4\)"),
         ([np.zeros((4, 4)), np.full((4, 4), np.nan)], pv.InputError, "frame 1 holds NaN"),
         (np.full((1, 4, 4), np.inf), pv.InputError, "frame 0 holds NaN or infinite"),
         (np.zeros((1, 4, 4), complex), TypeError, "dtype complex128"),

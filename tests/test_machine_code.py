@@ -21,8 +21,8 @@ from pde_video.kernels import (
     dct_shrinkage,
     diffusion,
     flow,
+    linear_systems,
     motion_averages,
-    spectral,
     tensor_plane,
 )
 from pde_video.kernels.fused import march
@@ -146,7 +146,7 @@ KERNELS = [
     Hot(diffusion.divergence, (VOLUME, FACES, VOLUME, SCALE)),
     Hot(solve_columns, (FLAT, FLAT, FLAT, NUMBERS, False, SIZES), vector_loops=4),
     Hot(solve_rows, (FLAT, FLAT, FLAT, NUMBERS, False, SIZES), vector_loops=3),
-    Hot(spectral.divide_by_sums, (VOLUME[0], ROW, ROW)),
+    Hot(linear_systems.divide_by_sums, (VOLUME[0], ROW, ROW)),
     Hot(chambolle_pock.iterate, (FIELD, np.ones((3, 4), np.float32), ONE, SCALE), vector_loops=8),
     Hot(
         chambolle_pock.energies,
@@ -164,7 +164,7 @@ KERNELS = [
         (PLANE, WINDOW, conductance.named("exponential", (1, 1, 1), np.float32), ONE, 0, 8, PLANE),
         vector_loops=3,
     ),
-    Hot(motion_averages.astray, (MOTION, MOTION, 0, 8, MASK)),
+    Hot(motion_averages.inconsistent, (MOTION, MOTION, 0, 8, MASK)),
     Hot(motion_averages.halved, (PLANES, 0, 4, PLANES)),
     Hot(motion_averages.warped, (EDGED, MOTION, SHARP, 0, 8, PLANES), vector_loops=2),
     Hot(convolve.convolve, IN_LAYER, vector_loops=3),

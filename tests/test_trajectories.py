@@ -10,16 +10,16 @@ from pde_video.kernels import motion_averages as kernels
 from pde_video.motion import averaging
 from pde_video.motion.averaging import (
     EXACT,
-    Seen,
-    astray,
+    GuidedFrame,
     averaged,
+    blended,
     doubled,
-    edged,
+    guided_frame,
     halved,
-    seen,
-    settled,
-    toward,
+    inconsistent,
+    padded,
     warped,
+    zero_where_static,
 )
 
 SHARP = -0.75
@@ -70,7 +70,7 @@ def some_flow(shape, rng, dtype=np.float64):
 def test_warps_are_those_of_keys(shape, dtype, rng):
     planes, flow = rng.random((2, *shape)).astype(dtype), some_flow(shape, rng, dtype)
     for a in (EXACT, SHARP):
-        out = warped(edged(planes), flow, a)
+        out = warped(padded(planes), flow, a)
         wanted = [keys(plane, flow, a) for plane in planes]
         np.testing.assert_allclose(out, wanted, atol=1e-12 if dtype == np.float64 else 5e-5)
     assert out.dtype == dtype
@@ -80,13 +80,13 @@ def test_warps_are_those_of_keys(shape, dtype, rng):
 def test_warps_by_a_flow_of_half_the_size(shape, rng):
     planes, flow = rng.random((2, *shape)), some_flow(half(shape), rng)
     wide = np.stack([2 * twice(plane, *shape) for plane in flow])
-    np.testing.assert_allclose(warped(edged(planes), flow), [keys(plane, wide, SHARP) for plane in planes], atol=1e-10)
+    np.testing.assert_allclose(warped(padded(planes), flow), [keys(plane, wide, SHARP) for plane in planes], atol=1e-10)
 
 
 def test_a_sharp_warp_keeps_more_of_the_finest_detail():
     stripes = np.cos(np.pi * np.arange(32) / 2) * np.ones((8, 1))
     flow = np.stack([np.zeros((8, 32)), np.full((8, 32), 0.5)])
-    soft, sharp = (np.ptp(warped(edged(stripes[np.newaxis]), flow, a)[0, :, 8:-8]) for a in (EXACT, SHARP))
+    soft, sharp = (np.ptp(warped(padded(stripes[np.newaxis]), flow, a)[0, :, 8:-8]) for a in (EXACT, SHARP))
     assert soft < sharp < np.ptp(stripes)
 
 
@@ -132,7 +132,7 @@ def pair(shape, rng, channels=3, dtype=np.float64, coarse=False):
     for _ in range(2):
         planes = rng.normal(size=(channels, *shape)).astype(dtype)
         size = half(shape) if coarse else shape
-        frames.append(seen(planes, (0.3 * rng.normal(size=(channels, *size))).astype(dtype)))
+        frames.append(guided_frame(planes, (0.3 * rng.normal(size=(channels, *size))).astype(dtype)))
     return (*frames, some_flow(frames[0].guide.shape[1:], rng, dtype))
 
 
@@ -140,9 +140,9 @@ def pair(shape, rng, channels=3, dtype=np.float64, coarse=False):
 def test_what_is_kept_of_a_frame(coarse, rng):
     here, _, _ = pair((21, 30), rng, coarse=coarse)
     pad = ((0, 0), (2, 2), (2, 2))
-    np.testing.assert_array_equal(here.edged, np.pad(here.planes, pad, mode="edge"))
-    np.testing.assert_array_equal(here.edged_guide, np.pad(here.guide, pad, mode="edge"))
-    np.testing.assert_array_equal(here.coarse, here.guide[0] if coarse else halved(here.guide)[0])
+    np.testing.assert_array_equal(here.padded, np.pad(here.planes, pad, mode="edge"))
+    np.testing.assert_array_equal(here.padded_guide, np.pad(here.guide, pad, mode="edge"))
+    np.testing.assert_array_equal(here.luma, here.guide[0] if coarse else halved(here.guide)[0])
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -228,7 +228,7 @@ def test_a_step_toward_another_frame(rng):
     share = rng.random((14, 19))
     before = here.planes.copy()
     moved = np.stack([keys(plane, flow, SHARP) for plane in there.planes])
-    out = toward(here.planes, there.edged, flow, share)
+    out = blended(here.planes, there.padded, flow, share)
     np.testing.assert_allclose(out, before + share * (moved - before), atol=1e-12)
     np.testing.assert_array_equal(here.planes, before)
 
@@ -240,7 +240,7 @@ def test_flows_that_do_not_lead_back(rng):
     there = np.stack([keys(plane, flow, EXACT) for plane in back])
     apart = ((flow + there) ** 2).sum(axis=0) - 0.01 * ((flow**2).sum(axis=0) + (there**2).sum(axis=0))
     assert np.abs(apart - 0.5).min() > 1e-6
-    out = astray(flow, back)
+    out = inconsistent(flow, back)
     np.testing.assert_array_equal(out, apart > 0.5)
     assert 0.2 < out.mean() < 0.8
 
@@ -254,7 +254,7 @@ def test_settled_where_standing_still_explains_as_much(rng):
     flow = 0.05 * rng.normal(size=(2, 64, 96))
     flow[1, :, 48:] += 2
     before = flow.copy()
-    assert settled(flow, first, second) is flow
+    assert zero_where_static(flow, first, second) is flow
     assert not flow[:, :, :20].any()
     np.testing.assert_array_equal(flow[:, :, 72:92], before[:, :, 72:92])
 
@@ -276,7 +276,7 @@ def test_settled_is_decided_for_blocks_of_four(shape, rng):
     limit = 1.1 * off + 0.003
     assert np.abs(still - limit).min() > 1e-9
     where = np.kron(still <= limit, np.ones((4, 4)))[: shape[0], : shape[1]] > 0
-    np.testing.assert_array_equal(settled(flow.copy(), first, second), np.where(where, 0, flow))
+    np.testing.assert_array_equal(zero_where_static(flow.copy(), first, second), np.where(where, 0, flow))
 
 
 def test_threads_change_nothing(threads, rng):
@@ -289,12 +289,12 @@ def test_threads_change_nothing(threads, rng):
         return [
             g,
             *averaged(here, [(there, flow, g)]),
-            astray(flow, back),
-            settled(flow.copy(), here.coarse, there.coarse),
+            inconsistent(flow, back),
+            zero_where_static(flow.copy(), here.luma, there.luma),
             halved(here.planes),
             doubled(flow[0], 203, 66),
-            warped(here.edged, flow),
-            toward(here.planes, there.edged, flow, g),
+            warped(here.padded, flow),
+            blended(here.planes, there.padded, flow, g),
         ]
 
     results = []
@@ -311,12 +311,12 @@ def test_nothing_beyond_a_plane_is_read(rng):
     for shape in SHAPES:
         planes = rng.random((3, *shape))
         planes[[0, 2]] = np.nan
-        out = warped(edged(planes), some_flow(shape, rng))
+        out = warped(padded(planes), some_flow(shape, rng))
         assert np.isfinite(out[1]).all()
-    assert isinstance(seen(planes, planes), Seen)
+    assert isinstance(guided_frame(planes, planes), GuidedFrame)
 
 
 def test_a_place_that_is_no_number_is_no_index(rng):
     planes = rng.random((1, 20, 30), np.float32)
-    out = warped(edged(planes), np.full((2, 20, 30), np.nan, np.float32))
+    out = warped(padded(planes), np.full((2, 20, 30), np.nan, np.float32))
     np.testing.assert_array_equal(out, np.broadcast_to(planes[:, :1, :1], planes.shape))

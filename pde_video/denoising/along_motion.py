@@ -14,7 +14,15 @@ from pde_video.arrays.colours import from_opponent, opponent
 from pde_video.estimate import is_scene_cut
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters.frames import Frames
-from pde_video.motion.averaging import Seen, astray, averaged, conductance, halved, seen, settled
+from pde_video.motion.averaging import (
+    GuidedFrame,
+    averaged,
+    conductance,
+    guided_frame,
+    halved,
+    inconsistent,
+    zero_where_static,
+)
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse, shrink
@@ -68,7 +76,7 @@ class Picture(NamedTuple):
     """A frame on its way: as it came, (H, W, C), and what its neighbours need of it, with noise of variance 1."""
 
     frame: Array
-    seen: Seen
+    guided: GuidedFrame
     levels: list[Array]  # The pyramid on which motion is seen.
     scene: int = 0
     original: int = 0  # The number of the first of equal frames in a row: their noise is one, and counts once.
@@ -100,18 +108,18 @@ def prepared(frame: Array, noise: Noise, step: int = 2) -> Picture:
 
 
 def _pictured(frame: Array, planes: Array, guide: Array) -> Picture:
-    here = seen(planes, guide)
-    return Picture(frame, here, pyramid(here.coarse))
+    here = guided_frame(planes, guide)
+    return Picture(frame, here, pyramid(here.luma))
 
 
 def finished(picture: Picture, planes: Array, noise: Noise) -> Array:
     """Return the denoised planes as a frame like the one that came: by what has changed, so that nothing else does."""
     model = noise.model
     if model.slope:  # The unbiased inverse takes means of noise: where nothing was averaged, there is nothing to undo.
-        same = (planes == picture.seen.planes).all(axis=0)[..., np.newaxis]
+        same = (planes == picture.guided.planes).all(axis=0)[..., np.newaxis]
         return np.where(same, picture.frame, model.inverse(noise.frame(planes)))
     deviation = picture.frame.dtype.type(model.readout)
-    return picture.frame + deviation * noise.frame(planes - picture.seen.planes)
+    return picture.frame + deviation * noise.frame(planes - picture.guided.planes)
 
 
 def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Picture]:
@@ -120,7 +128,7 @@ def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Pi
     report["cuts"] = cuts
     previous: Picture | None = None
     for index, picture in enumerate(pictures):
-        if previous is not None and is_scene_cut(previous.seen.coarse, picture.seen.coarse, sigma=0.5):
+        if previous is not None and is_scene_cut(previous.guided.luma, picture.guided.luma, sigma=0.5):
             cuts.append(index)
         again = previous is not None and np.array_equal(previous.frame, picture.frame)
         previous = picture._replace(scene=len(cuts), original=previous.original if again and previous else index)
@@ -155,7 +163,7 @@ def _linked(window: tuple[int, list[Picture]], smoothness: float) -> Picture:
 def flow(here: Picture, there: Picture, smoothness: float) -> Array:
     """Return the motion from one picture to another, 0 where nothing speaks for it."""
     found = flow_between(here.levels, there.levels, smoothness)
-    return settled(found, here.levels[0], there.levels[0])
+    return zero_where_static(found, here.levels[0], there.levels[0])
 
 
 def _denoised(window: tuple[int, list[Picture]], look: Pass, fixed: float) -> tuple[Picture, Array]:
@@ -163,15 +171,15 @@ def _denoised(window: tuple[int, list[Picture]], look: Pass, fixed: float) -> tu
     at, pictures = window
     here = pictures[at]
 
-    def along() -> Iterator[tuple[Seen, Array, Array]]:
+    def along() -> Iterator[tuple[GuidedFrame, Array, Array]]:
         known = {here.original}
         for k, there in enumerate(pictures):
             if there.original not in known:
                 known.add(there.original)
                 w, back = here.links[at - k - 1] if k < at else reversed(there.links[k - at - 1])
-                yield there.seen, w, conductance(here.seen, there.seen, w, astray(w, back), look.contrast)
+                yield there.guided, w, conductance(here.guided, there.guided, w, inconsistent(w, back), look.contrast)
 
-    mean, left = averaged(here.seen, along())
+    mean, left = averaged(here.guided, along())
     return here, diffuse(mean, remaining(left, fixed), step=look.step)
 
 
@@ -186,6 +194,6 @@ def remaining(left: Array, fixed: float) -> Array:
 def _guided(result: tuple[Picture, Array]) -> Picture:
     """Return a picture whose guide is what was made of it."""
     picture, planes = result
-    return _pictured(picture.frame, picture.seen.planes, planes)._replace(
+    return _pictured(picture.frame, picture.guided.planes, planes)._replace(
         scene=picture.scene, original=picture.original
     )

@@ -1,4 +1,4 @@
-"""Parameters that nobody should have to guess."""
+"""Estimates of parameters: noise, contrast, stopping time, scene cuts."""
 
 from pde_video.estimate.contrast import estimate_kappa
 from pde_video.estimate.noise import estimate_noise, estimate_poisson_gaussian, estimate_sigma

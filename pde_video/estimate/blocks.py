@@ -1,4 +1,4 @@
-"""Mean, noise energy and structure of small blocks: what every noise estimate is made from."""
+"""Mean, noise energy and structure of small blocks, from which noise is estimated."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pde_video.errors import DtypeError, InputError
 from pde_video.protocols import Array
 
 _HAAR = np.array([1.0, 1.0]) / math.sqrt(2.0)
-# Daubechies' wavelet with two vanishing moments: blind to slopes, which Haar's is not.
+# Daubechies' wavelet with two vanishing moments, which are zero on slopes; Haar's is not.
 _DB2 = (np.array([1.0, 3.0, 3.0, 1.0]) + np.sqrt(3.0) * np.array([1.0, 1.0, -1.0, -1.0])) / math.sqrt(32.0)
 _SIDE = 8  # Coefficients along the side of a block, which then spans 16 pixels.
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """What was measured on the blocks of all frames and channels, each a flat array.
+    """Measurements on the blocks of all frames and channels, each a flat array.
 
-    The three come from different bands of one orthonormal transform. White noise is independent there, so that
-    choosing blocks by `structure` does not bias `energy`.
+    They come from different bands of one orthonormal transform, in which white noise is independent: choosing blocks by
+    `structure` does not bias `energy`.
     """
 
     mean: Array
-    energy: Array  # Mean square of the finest diagonal detail: σ² where there is noise alone.
-    structure: Array  # Energy of everything between that and a plane: `bands` · σ² where there is noise alone.
+    energy: Array  # Mean square of the finest diagonal detail: σ² for pure noise.
+    structure: Array  # Energy of the other bands without a fitted plane: `bands` · σ² for pure noise.
     bands: int
     count: int  # Coefficients in a block.
 
@@ -45,22 +45,22 @@ def measure_still(frames: Sequence[Array]) -> Blocks:
     """Return mean and temporal variance of every block of a recording in which nothing moves.
 
     The variance is half the mean square of the differences of consecutive frames, which a slow drift hardly changes;
-    differences of repeated frames do not count.
+    repeated frames do not count.
     """
     if len(frames) < 2:
-        raise InputError("one frame has no variance in time; a still recording needs at least two frames")
+        raise InputError("there is only one frame; with still=True, the noise is estimated from at least two")
     total, energy, changes = frames[0].astype(np.float64), np.zeros(frames[0].shape), 0
     for before, after in pairwise(frames):
         squares = np.square((after - before).astype(np.float64)) / 2
         total, energy, changes = total + after, energy + squares, changes + bool(squares.any())
     sides, count = _sides(total.shape[0], total.shape[1]), max(changes, 1)
-    mean, variance = _block_means(total / len(frames), sides).ravel(), _block_means(energy / count, sides).ravel()
+    mean, variance = (_tiles(y, sides).mean((1, 3)).ravel() for y in (total / len(frames), energy / count))
     return _without_constant_blocks(Blocks(mean, variance, np.zeros_like(mean), 1, sides[0] * sides[1] * count))
 
 
 def _without_constant_blocks(blocks: Blocks) -> Blocks:
     varying = blocks.energy + blocks.structure > 0
-    # Bars, borders and burnt-out skies hold no noise to measure; a picture that is mostly so has none at all.
+    # Bars, borders and overexposed skies hold no noise to measure; a picture that is mostly constant has no noise.
     if 2 * np.count_nonzero(varying) < varying.size:
         return blocks
     mean, energy, structure = blocks.mean[varying], blocks.energy[varying], blocks.structure[varying]
@@ -68,7 +68,7 @@ def _without_constant_blocks(blocks: Blocks) -> Blocks:
 
 
 def as_frames(video: Any) -> list[Array]:
-    """Return the frames as (H, W, C) of float, or say what is wrong with them."""
+    """Return the frames as floats (H, W, C), checked."""
     frames = [_as_frame(np.asarray(frame), k) for k, frame in enumerate(video)]
     if not frames:
         raise InputError("the video is empty: it has no frame")
@@ -76,9 +76,9 @@ def as_frames(video: Any) -> list[Array]:
 
 
 def saturation(frames: Iterable[Array], pile: float = 4.0) -> tuple[float, float]:
-    """Return the values at which the data are cut off below and above, −∞ and ∞ where they are not.
+    """Return the values at which the data are clipped below and above, −∞ and ∞ where they are not.
 
-    Cut-off values pile up: the extreme value is then more than `pile` times as frequent as the one next to it.
+    Data count as clipped where the extreme value is more than `pile` times as frequent as the next one.
     """
     values = np.concatenate([np.ravel(frame) for frame in frames])
     low, high = values.min(), values.max()
@@ -90,10 +90,10 @@ def saturation(frames: Iterable[Array], pile: float = 4.0) -> tuple[float, float
 def remaining_deviation(distance: Array) -> Array:
     """Return the standard deviation of max(z, 0) for z ~ N(μ, 1), as a function of the mean of max(z, 0)."""
     mu = np.linspace(-4.0, 6.0, 1001)
-    below = np.array([math.erfc(-m / math.sqrt(2)) / 2 for m in mu])  # scipy.special takes longer to be loaded.
-    bell = np.exp(-(mu**2) / 2) / math.sqrt(2 * math.pi)
-    mean = mu * below + bell
-    variance = (1 + mu**2) * below + mu * bell - mean**2
+    above = np.array([math.erfc(-m / math.sqrt(2)) / 2 for m in mu])  # P(z > 0); scipy.special takes long to import.
+    density = np.exp(-(mu**2) / 2) / math.sqrt(2 * math.pi)
+    mean = mu * above + density
+    variance = (1 + mu**2) * above + mu * density - mean**2
     return np.interp(distance, mean, np.sqrt(variance))
 
 
@@ -104,22 +104,22 @@ def _piled_up(values: Array, extreme: float, neighbour: float, pile: float) -> b
 
 def _as_frame(frame: Array, index: int) -> Array:
     if frame.ndim not in (2, 3) or frame.size == 0:
-        raise InputError(f"a frame has shape {frame.shape}; a frame is (H, W) or (H, W, C), none of them 0")
+        raise InputError(f"frame {index} has shape {frame.shape}; it must be (H, W) or (H, W, C), none of them 0")
     if frame.dtype.kind not in "iuf":
-        raise DtypeError(f"frames have dtype {frame.dtype}; parameters are estimated on integers and floats")
+        raise DtypeError(f"frame {index} has dtype {frame.dtype}; it must hold integers or floats")
     if frame.dtype.kind == "f" and not np.isfinite(frame).all():
         raise InputError(f"frame {index} holds NaN or infinite values; replace them first")
     exact = frame.dtype.itemsize <= 2 or frame.dtype == np.float32
-    if frame.dtype == np.float32:  # In units so small or so large, squares would leave the range of single precision.
+    if frame.dtype == np.float32:  # Squares of much smaller or larger values leave the range of single precision.
         exact = frame.max() == frame.min() or 1e-12 < float(np.abs(frame).max()) < 1e12
-    # In one order, in which sums round alike: a stream hands out frames in another layout than an array.
+    # In C order, so that sums round alike for the frames of a stream and of an array, whose layouts differ.
     return np.atleast_3d(frame).astype(np.float32 if exact else np.float64, order="C", copy=False)
 
 
 def _measured(frame: Array) -> tuple[Array, Array, Array, int, int]:
     bands = [frame]
     for axis in (0, 1):
-        if frame.shape[axis] > 1:  # Along a side of one pixel there is nothing to compare.
+        if frame.shape[axis] > 1:
             bands = [half for band in bands for half in _halves(band, axis)]
     if len(bands) == 1:
         zero = np.zeros(frame.size)
@@ -127,10 +127,10 @@ def _measured(frame: Array) -> tuple[Array, Array, Array, int, int]:
     coarse, *middle, detail = bands
     sides = _sides(*detail.shape[:2])
     # An orthonormal average is √2 times the mean along each axis that was halved.
-    mean = _block_means(coarse, sides) / math.sqrt(len(bands))
-    # The taps add up to zero only after rounding: what is left of a constant is not noise.
+    mean = _tiles(coarse, sides).mean((1, 3)) / math.sqrt(len(bands))
+    # The taps add up to zero only up to rounding: what remains of a constant is not noise.
     rounding = (8 * np.finfo(frame.dtype).eps * np.abs(frame).max()) ** 2
-    energies = [_block_means(band**2, sides) for band in (detail, *middle, _off_plane(coarse, sides))]
+    energies = [_tiles(band**2, sides).mean((1, 3)) for band in (detail, *middle, _off_plane(coarse, sides))]
     energy, *others = (np.where(band > rounding, band, 0).ravel() for band in energies)
     return mean.ravel(), energy, np.sum(others, axis=0), len(others), sides[0] * sides[1]
 
@@ -152,12 +152,9 @@ def _sides(height: int, width: int) -> tuple[int, int]:
 
 
 def _tiles(y: Array, sides: tuple[int, int]) -> Array:
+    """Return a view (rows, height, columns, width, channels) of whole blocks of a given height and width."""
     rows, columns = (n // side for n, side in zip(y.shape, sides, strict=False))
     return y[: rows * sides[0], : columns * sides[1]].reshape(rows, sides[0], columns, sides[1], -1)
-
-
-def _block_means(y: Array, sides: tuple[int, int]) -> Array:
-    return _tiles(y, sides).mean((1, 3))
 
 
 def _off_plane(y: Array, sides: tuple[int, int]) -> Array:

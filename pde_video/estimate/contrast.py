@@ -1,4 +1,4 @@
-"""How strong an edge has to be."""
+"""Estimates of the contrast κ that separates edges from noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KAPPA_METHODS = ("mad", "quantile", "noise")
 
 
 def estimate_kappa(video: Any, *, method: str = "mad", multiple: float = 0.2) -> float:
-    """Contrast κ that tells edges from noise, for `PeronaMalik`.
+    """Contrast κ that separates edges from noise, for `PeronaMalik`.
 
     ========  ===========================================  ==========================================
     method    κ                                            after
@@ -26,7 +26,7 @@ def estimate_kappa(video: Any, *, method: str = "mad", multiple: float = 0.2) ->
     noise     multiple · σ √C                              the noise of a picture of C channels
     ========  ===========================================  ==========================================
 
-    ∇u are the differences to the next pixel along rows and columns, and |∇u|² their squares added over both and
+    ∇u are the differences to the next pixel along rows and columns, and |∇u|² the sum of their squares over both and
     over channels.
 
     Parameters

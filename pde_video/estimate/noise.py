@@ -1,4 +1,4 @@
-"""How much noise there is."""
+"""Estimates of the noise of a video."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ import numpy as np
 from pde_video.estimate.blocks import Blocks, as_frames, measure, measure_still, remaining_deviation, saturation
 from pde_video.protocols import Array
 
-_ROUNDS = 12  # Fixed-point rounds; the estimates settle in about six.
-_PILE_OF_COUNTS = 1.5  # Photons come in coarse steps, which make a pile of cut-off values less tall.
+_ROUNDS = 12  # Fixed-point iterations; about six suffice.
+_PILE_OF_COUNTS = 1.5  # Photon counts are coarse, so that clipped values pile up less.
 
 
 def estimate_sigma(video: Any, *, still: bool = False) -> float:
     """Standard deviation of additive Gaussian noise.
 
-    σ² = mean of d² over the flat blocks, with d the finest diagonal coefficients of Daubechies' wavelet db2.
-
-    White noise keeps its deviation there. A block of 8 × 8 coefficients (16 × 16 pixels of one channel) is flat if
-    its other bands hold no more than noise does; at least the flattest tenth of the blocks is used, and blocks that
-    are still far above the median are left out. Where the data are cut off, at 0 and 255 for example, less noise is
-    left: the part is that of a cut-off normal distribution with the block's mean, and the estimate is divided by it.
+    σ² = mean of d² over the flat blocks, with d the finest diagonal coefficients of Daubechies' wavelet db2, in which
+    white noise keeps its standard deviation. A block of 8 × 8 coefficients (16 × 16 pixels of one channel) is flat if
+    its other bands have no more energy than noise; at least the flattest tenth of the blocks is used, and blocks far
+    above the median are left out. Where the data are clipped, at 0 and 255 for example, less noise is left: the
+    estimate is divided by the share that a clipped normal distribution with the block's mean keeps.
 
     Parameters
     ----------
     video : array (T, H, W) or (T, H, W, C), or sequence of frames
-        Of integers or floats. A frame of a single row or column is compared along its length; a single pixel has
-        no noise. One frame is enough; five make it surer.
+        Of integers or floats. One frame suffices; five are more accurate. Frames of a single row or column use
+        differences along their length; the estimate of a single pixel is 0.
     still : bool
-        Whether nothing moves in it, as in a dark recording or one of a flat field: σ² is then the temporal variance
-        of the pixels, half the mean square of the differences of consecutive frames, over blocks of 8 × 8 pixels. At
-        least two frames. Noise that neighbouring pixels share counts; what is the same in every frame does not.
+        Whether nothing moves, as in a dark recording or a flat field. Then σ² is the temporal variance of the pixels,
+        half the mean square of the differences of consecutive frames, over blocks of 8 × 8 pixels, of at least two
+        frames. This includes spatially correlated noise, but not what is the same in every frame.
 
     Returns
     -------
     float
-        In units of the input, finite, ≥ 0. Fine grain that was in the picture before counts as noise; noise that
-        neighbouring pixels share, as after compression, is underestimated.
+        In units of the input, finite, ≥ 0. Fine texture counts as noise; spatially correlated noise, as after
+        compression, is underestimated.
 
     Raises
     ------
@@ -49,9 +48,9 @@ def estimate_sigma(video: Any, *, still: bool = False) -> float:
 
     References
     ----------
-    Donoho & Johnstone (1994), doi:10.1093/biomet/81.3.425. Immerkær (1996), doi:10.1006/cviu.1996.0060. For data
-    that are cut off: Foi (2009), doi:10.1016/j.sigpro.2009.04.035. Of still recordings: Janesick (2007), Photon
-    Transfer, doi:10.1117/3.725073.
+    Donoho & Johnstone (1994), doi:10.1093/biomet/81.3.425. Immerkær (1996), doi:10.1006/cviu.1996.0060. For clipped
+    data: Foi (2009), doi:10.1016/j.sigpro.2009.04.035. For still recordings: Janesick (2007), Photon Transfer,
+    doi:10.1117/3.725073.
 
     Examples
     --------
@@ -65,12 +64,12 @@ def estimate_sigma(video: Any, *, still: bool = False) -> float:
 
 
 def estimate_poisson_gaussian(video: Any, *, still: bool = False) -> tuple[float, float]:
-    """Straight line on which the variance of the noise depends on the brightness.
+    """Variance of Poisson-Gaussian noise as a linear function of brightness.
 
-    variance = slope · mean + offset, fitted to the blocks of `estimate_sigma` that are flat, by weighted least
-    squares in which a block far off the line does not count, with the same allowance for values that are cut off; at
-    black, whole photons are not taken for such. A camera that counts photons has a gain of `slope`
-    per photon, and a read-out noise whose variance is `offset`, less `slope` times its black level.
+    variance = slope · mean + offset, fitted to the flat blocks of `estimate_sigma` by weighted least squares without
+    outliers, with the same correction for clipped values; counts of zero photons do not count as clipped. For a camera
+    that counts photons, `slope` is the gain per photon, and `offset` the variance of the read-out noise less `slope`
+    times the black level.
 
     Parameters
     ----------
@@ -84,7 +83,7 @@ def estimate_poisson_gaussian(video: Any, *, still: bool = False) -> tuple[float
     slope : float
         ≥ 0, in units of the input. 0 if brightness does not vary or noise does not grow with it.
     offset : float
-        In squared units of the input; below 0 where black is not at 0.
+        In squared units of the input; negative if the black level is positive.
 
     Raises
     ------
@@ -104,18 +103,15 @@ def estimate_poisson_gaussian(video: Any, *, still: bool = False) -> tuple[float
     >>> abs(slope - 0.5) < 0.05, abs(offset) < 5
     (True, True)
     """
-    frames = as_frames(video)
-    blocks = _blocks(frames, still)
-    return _photon_line(frames, blocks, _deviation(blocks, *saturation(frames)) ** 2)
+    return _variances(video, still)[2]
 
 
 def estimate_noise(video: Any, *, still: bool = False) -> tuple[float, float]:
-    """Noise that grows with brightness, if the video shows such, or else the same noise everywhere.
+    """Variance of Poisson-Gaussian noise if it grows with brightness, otherwise of Gaussian noise.
 
-    variance = slope · mean + offset as by `estimate_poisson_gaussian`, if the line then has a variance at the mean
-    of the bright blocks (95th percentile) more than 1.5 + 5/√blocks times that of the dark ones (5th), and is not
-    below 0 there; otherwise slope = 0 and offset = σ² of `estimate_sigma`. Either is what a `Stabiliser` takes,
-    unless there is no noise.
+    variance = slope · mean + offset as by `estimate_poisson_gaussian`, if the variance of bright blocks (95th
+    percentile) is more than 1.5 + 5/√blocks times that of dark ones (5th), and the latter is not negative; otherwise
+    slope = 0 and offset = σ² of `estimate_sigma`. Both are parameters of a `Stabiliser`, unless there is no noise.
 
     Parameters
     ----------
@@ -148,12 +144,9 @@ def estimate_noise(video: Any, *, still: bool = False) -> tuple[float, float]:
     >>> estimate_noise(rng.normal(light, 10.0))[0], round(estimate_noise(rng.poisson(light))[0], 1)
     (0.0, 1.0)
     """
-    frames = as_frames(video)
-    blocks = _blocks(frames, still)
-    constant = _deviation(blocks, *saturation(frames)) ** 2
-    slope, offset = _photon_line(frames, blocks, constant)
+    blocks, constant, (slope, offset) = _variances(video, still)
     dark, bright = slope * np.quantile(blocks.mean, (0.05, 0.95)) + offset
-    # Photons have no negative variance; grain that compression left where it is bright only makes such lines.
+    # Photon noise has no negative variance; texture that compression left in bright regions only gives such lines.
     if slope == 0 or dark < -0.02 * bright or bright <= (1.5 + 5 / math.sqrt(blocks.mean.size)) * dark:
         return 0.0, constant
     return slope, offset
@@ -163,8 +156,16 @@ def _blocks(frames: list[Array], still: bool) -> Blocks:
     return measure_still(frames) if still else measure(frames)
 
 
+def _variances(video: Any, still: bool) -> tuple[Blocks, float, tuple[float, float]]:
+    """Return the blocks, the variance of Gaussian noise, and the slope and offset of Poisson-Gaussian noise."""
+    frames = as_frames(video)
+    blocks = _blocks(frames, still)
+    constant = _deviation(blocks, *saturation(frames)) ** 2
+    return blocks, constant, _photon_line(frames, blocks, constant)
+
+
 def _deviation(blocks: Blocks, low: float, high: float) -> float:
-    """Return σ of Gaussian noise in data that are cut off at `low` and `high`."""
+    """Return σ of Gaussian noise in data clipped at `low` and `high`."""
     variance = float(np.median(blocks.energy))
     for _ in range(_ROUNDS):
         if variance == 0:
@@ -185,7 +186,7 @@ def _photon_line(frames: list[Array], blocks: Blocks, constant: float) -> tuple[
         slope, offset = _fitted_line(blocks, constant, -math.inf, high)
         quantum = min(float(frame[frame > low].min(initial=np.inf)) for frame in frames) - low
         if abs(slope / quantum - 1) < 0.2 and abs(slope * low + offset) < 0.5 * quantum**2:
-            return slope, offset  # Photons, counted one by one: that there are none below black cuts nothing off.
+            return slope, offset  # Photon counts: the lowest is zero photons, not a clipped value.
     return _fitted_line(blocks, constant, low, high)
 
 
@@ -198,7 +199,7 @@ def _fitted_line(blocks: Blocks, constant: float, low: float, high: float) -> tu
         inside = left > 0.8
         energy, relative = blocks.energy / left, blocks.structure / variance
         flat = np.zeros_like(inside)
-        for k in range(16):  # The flattest of every brightness, or all would come from one wall.
+        for k in range(16):  # The flattest of every brightness, not all from one region.
             here = inside & (bins == k)
             if here.any():
                 flat |= here & (relative <= max(_flat_limit(blocks, 1.0), _flattest(relative[here])))
@@ -212,13 +213,13 @@ def _fitted_line(blocks: Blocks, constant: float, low: float, high: float) -> tu
 
 
 def _left_of_noise(mean: Array, sigma: float | Array, low: float, high: float) -> Array:
-    """Return what part of the variance σ² is left where values below `low` and above `high` are cut off."""
+    """Return the share of the variance σ² that is left by clipping at `low` and `high`."""
     below, above = (remaining_deviation(np.maximum(d, 0) / sigma) for d in (mean - low, high - mean))
     return np.maximum(below * above, 1e-3) ** 2
 
 
 def _flat_limit(blocks: Blocks, variance: float) -> float:
-    # One standard deviation above what noise alone has in the other bands: five out of six flat blocks pass.
+    # One standard deviation above the energy of pure noise in the other bands: five out of six flat blocks pass.
     return blocks.bands * variance * (1 + math.sqrt(2 / (blocks.bands * blocks.count)))
 
 

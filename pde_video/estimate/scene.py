@@ -1,4 +1,4 @@
-"""Where one scene ends and the next begins."""
+"""Detection of scene cuts."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pde_video.protocols import Array
 def is_scene_cut(before: Array, after: Array, *, sigma: float = 0.0) -> bool:
     """Tell whether two consecutive frames belong to different scenes.
 
-    corr(coarse(before), coarse(after)) < 0.5 on means over blocks of a sixteenth of the frame: motion and noise leave
-    most of the coarse picture in place, a cut does not. Frames of one flat colour are cut off where their level
-    differs by more than the deviation of the other frame.
+    A cut is where corr(coarse(before), coarse(after)) < 0.5, for means over 16 × 16 blocks: motion and noise leave most
+    of the coarse picture in place, a cut does not. If one frame is constant, a cut is where the levels differ by more
+    than the standard deviation of the other frame.
 
     Parameters
     ----------
     before, after : ndarray, shape (H, W) or (H, W, C)
         Frames of the same shape.
     sigma : float
-        ≥ 0: standard deviation of white noise in them. Where it explains how most of the means differ, there is no cut.
+        ≥ 0: standard deviation of white noise in them. If it explains the differences of most means, there is no cut.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def is_scene_cut(before: Array, after: Array, *, sigma: float = 0.0) -> bool:
     if before.shape != after.shape:
         raise InputError(f"shapes differ: {before.shape} and {after.shape}")
     a, b = (_coarse(frame) for frame in (before, after))
-    values = before.size / a.size  # In a mean, whose differences have a deviation of σ √(2 / values).
+    values = before.size / a.size  # Differences of means have a standard deviation of σ √(2 / values).
     if sigma and np.median(np.abs(a - b)) <= 2 * sigma * math.sqrt(2 / values):
         return False
     difference = a.mean() - b.mean()

@@ -1,4 +1,4 @@
-"""Noise that grows with brightness made the same everywhere, and undone without bias."""
+"""Variance stabilisation of Poisson-Gaussian noise, and its unbiased inverse."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from pde_video.errors import DtypeError, ParameterError
 from pde_video.protocols import Array
 
-_ENOUGH = 100.0  # Variance, in photons², from which the series is right to 4e-5 photons.
-_ENTRIES = 2048  # Of the table below that: linear interpolation is right to 2e-5 photons.
+_ENOUGH = 100.0  # Variance, in photons², from which the series is accurate to 4e-5 photons.
+_ENTRIES = 2048  # Of the table used below that: linear interpolation is accurate to 2e-5 photons.
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class Stabiliser:
 
         f(y) = (2 / slope) (√max(slope · y + 3/8 slope² + offset, 0) − √(3/8 slope² + readout²)),
 
-    whose noise has a standard deviation of 1 (for λ or readout²/slope² above 4, to 3 %). The constant makes
-    f(black) = 0, and f(y) → y / readout as slope → 0; at slope = 0 that is f.
+    whose noise has a standard deviation of 1 (to 3 %, for λ or readout²/slope² above 4). The constant makes
+    f(black) = 0, and f(y) → y / readout as slope → 0; at slope = 0, f(y) = (y − black) / readout.
 
-    Inverse: E[f(y)] ↦ x, and not the algebraic f(y) ↦ y, since a denoiser returns means of f(y): what is averaged
-    after f and brought back has the right mean intensity. Where the variance is below 100 slope², it is interpolated
-    in a table of sums over Poisson's law of integrals over the normal law, right to 5e-5 slope; above, with v = E[f]
-    and u = slope v²/4 + v √(3/8 slope² + readout²) + slope/4, it is x = black + u + slope³ readout² / (8 variance²),
-    right to 4e-5 slope. Both increase. What is below E[f] of no light, as it may be where there is read-out noise,
-    goes on along the tangent to below black: cutting it off would brighten what is dark.
+    The inverse is E[f(y)] ↦ x, not the algebraic f(y) ↦ y, since a denoiser returns means of f(y): their inverse has
+    the right mean intensity. Where the variance is below 100 slope², it is interpolated in a table of Poisson sums of
+    Gaussian integrals, accurate to 5e-5 slope; above, with v = E[f] and
+    u = slope v²/4 + v √(3/8 slope² + readout²) + slope/4, it is x = black + u + slope³ readout² / (8 variance²),
+    accurate to 4e-5 slope. Both increase. Values below E[f] of no light, which read-out noise produces, continue along
+    the tangent to below black: clipping them would brighten dark regions.
 
     Parameters
     ----------
@@ -73,13 +73,13 @@ class Stabiliser:
             if not math.isfinite(value):
                 raise ParameterError(f"{name} is {value}; it must be finite")
         if self.slope < 0:
-            raise ParameterError(f"slope is {self.slope}; it must be ≥ 0: noise does not shrink with light")
+            raise ParameterError(f"slope is {self.slope}; it must be ≥ 0")
         if self.slope == 0 and self.offset <= 0:
-            raise ParameterError(f"offset is {self.offset} and slope 0; without noise there is nothing to stabilise")
+            raise ParameterError(f"offset is {self.offset} and slope 0; noise-free data need no Stabiliser")
         if self.black is not None and self.slope * self.black + self.offset < 0:
             raise ParameterError(
-                f"black is {self.black}; with slope {self.slope} and offset {self.offset} the variance there is below "
-                f"0: it must be at least {-self.offset / self.slope if self.slope else -math.inf}, or None"
+                f"black is {self.black}, where slope {self.slope} and offset {self.offset} give a negative variance; "
+                f"it must be at least {-self.offset / self.slope if self.slope else -math.inf}, or None"
             )
 
     @property
@@ -95,7 +95,7 @@ class Stabiliser:
         if self.slope == 0:  # Squares of a small deviation would vanish in single precision.
             return (frame - frame.dtype.type(self._black)) / frame.dtype.type(self.readout)
         lowest = -(self._ground**2) / self.slope
-        lowest = lowest if lowest > -1e30 else -math.inf  # Beyond single precision it would warn, and cut off nothing.
+        lowest = lowest if lowest > -1e30 else -math.inf  # Single precision would overflow, and it clips nothing.
         return _on_values(stabilise, frame, self._black, self.slope, self._ground, lowest)
 
     def inverse(self, frame: Array) -> Array:
@@ -108,7 +108,7 @@ class Stabiliser:
         parameters: list[Any] = [self._black, self.slope, self._ground, self.readout]
         if self.readout**2 < _ENOUGH * self.slope**2:
             first, step, photons = _unbiased(self.readout / self.slope)
-            # The last entry joins the series, so that there is no step down.
+            # The last entry lies on the series, so that the inverse increases there too.
             top = first + (_ENTRIES - 1) * step
             parameters += [self._black + self.slope * photons, first, 1 / step, top]
         else:
@@ -132,10 +132,10 @@ def _check(frame: Array) -> None:
 
 
 def _on_values(function: Callable[..., None], frame: Array, *parameters: Any) -> Array:
-    # Frames are often (C, H, W) in memory: they are taken as they lie.
-    lies_well = frame.flags.c_contiguous or (frame.ndim == 3 and np.moveaxis(frame, -1, 0).flags.c_contiguous)
-    if not (lies_well and frame.flags.writeable and frame.dtype.isnative):
-        frame = frame.astype(frame.dtype.newbyteorder("="), order="K" if lies_well else "C")
+    # Frames are often (C, H, W) in memory: their layout is kept.
+    contiguous = frame.flags.c_contiguous or (frame.ndim == 3 and np.moveaxis(frame, -1, 0).flags.c_contiguous)
+    if not (contiguous and frame.flags.writeable and frame.dtype.isnative):
+        frame = frame.astype(frame.dtype.newbyteorder("="), order="K" if contiguous else "C")
     out, kind = np.empty_like(frame), frame.dtype.type
     function(frame.ravel("K"), *(kind(p) if np.ndim(p) == 0 else p.astype(kind) for p in parameters), out.ravel("K"))
     return out
@@ -143,7 +143,7 @@ def _on_values(function: Callable[..., None], frame: Array, *parameters: Any) ->
 
 @functools.lru_cache(maxsize=16)
 def _unbiased(readout: float) -> tuple[float, float, Array]:
-    """Return the first of equally spaced values of E[f], their spacing, and the photons λ that each stands for."""
+    """Return the first of equally spaced values of E[f], their spacing, and the photons λ of each."""
     most = _ENOUGH - readout**2
     light = most * np.linspace(0, 1, _ENTRIES) ** 2
     stabilised = _expected(light, readout)
@@ -156,7 +156,7 @@ def _unbiased(readout: float) -> tuple[float, float, Array]:
 
 
 def _expected(light: Array, readout: float) -> Array:
-    """Return E[f] in units of photons: a sum over Poisson's law of what each number of photons gives on average."""
+    """Return E[f] in units of photons: the Poisson sum of the mean of f for each number of photons."""
     counts = np.arange(light.max() + 12 * math.sqrt(light.max()) + 25)
     log_factorial = np.cumsum(np.log(np.maximum(counts, 1)))
     chance = np.exp(counts * np.log(np.maximum(light, 1e-300))[:, None] - light[:, None] - log_factorial)
@@ -172,11 +172,11 @@ def _over_readout(counts: Array, readout: float) -> Array:
 
     if readout == 0:
         return transformed(counts)
-    # From where the root begins, z = low + w², which leaves nothing that is not smooth, and the trapezium rule exact.
+    # With z = low + w², where the root begins at low, the integrand is smooth and the trapezoidal rule accurate.
     low = np.maximum(-(counts + shift) / readout, -9.0)
     step = np.sqrt(9.0 - low)[:, None] / 160
     w = step * np.arange(1, 161)
     z = low[:, None] + w**2
     density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
-    cut_off = np.array([math.erfc(-edge / math.sqrt(2)) / 2 for edge in low]) * transformed(np.array(-shift))
-    return cut_off + (2 * w * step * density * transformed(counts[:, None] + readout * z)).sum(1)
+    clipped = np.array([math.erfc(-edge / math.sqrt(2)) / 2 for edge in low]) * transformed(np.array(-shift))
+    return clipped + (2 * w * step * density * transformed(counts[:, None] + readout * z)).sum(1)

@@ -1,4 +1,4 @@
-"""When to stop."""
+"""Estimates of the stopping time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pde_video.integrators.loop import evolution
 from pde_video.integrators.steps import explicit_euler
 from pde_video.protocols import Array, Step
 
-_PROBE = 0.1  # ε in units of σ: far above the rounding of float32, far below what changes the diffusion.
-_REFERENCE = 1.5  # Pixels by which the picture is smoothed to guess how far above white a white pixel was.
+_PROBE = 0.1  # ε in units of σ: far above rounding in float32, too small to change the diffusion.
+_REFERENCE = 1.5  # Pixels by which the picture is smoothed to estimate how far above white a clipped pixel was.
 
 
 @dataclass(frozen=True)
 class StoppingTime:
-    """A time to stop at, and the curve whose lowest point it is.
+    """A stopping time, and the curve of which it is the minimum.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class StoppingTime:
         Every time of the evolution.
     values : ndarray
         The criterion at these times: an estimate of the mean squared error in squared units of the data for
-        ``"sure"`` (up to a constant, if values are cut off), a correlation in [0, 1] for ``"decorrelation"``.
+        ``"sure"`` (up to a constant, if values are clipped), a correlation in [0, 1] for ``"decorrelation"``.
     criterion : {"sure", "decorrelation"}
-        Which one it was.
+        The criterion used.
     """
 
     time: float
@@ -51,17 +51,17 @@ def stopping_time(
     channel_axis: int | None = None,
     rng: int | np.random.Generator = 0,
 ) -> StoppingTime:
-    """Time at which a diffused picture is nearest to the clean one, which nobody has seen.
+    """Estimate the time at which a diffused picture is nearest to the unknown clean one.
 
-    If σ is known, the smallest unbiased estimate of the mean squared error (Stein; Ramani et al.), with u(t) the
-    evolution of y, v(t) that of y + ε b, b = ±1 at random, ε = σ/10, all along the evolution:
+    If σ is known, minimises an unbiased estimate of the mean squared error (Stein; Ramani et al.), with u(t) the
+    evolution of y, v(t) that of y + ε b, random b = ±1, and ε = σ/10:
 
         SURE(t) = ‖y − u‖²/N − σ² + 2σ²/(N ε) · b·(v − u)
 
-    Values that are cut off (255 that would have been more) carry another noise. They are left out of the last
-    term, and 2/N · Σ (y − E z) u is added over them, where z ≥ y is what a normal distribution around the smoothed
-    picture would have had there. Without σ, the time at which what was removed resembles least what is left
-    (Mrázek & Navara): the smallest |corr(y − u, u)|.
+    Clipped values (255 for anything above) carry other noise. They are left out of the last term, and
+    2/N · Σ (y − E z) u is added over them, where z ≥ y are the unclipped values under a normal distribution around the
+    smoothed picture. Without σ, minimises |corr(y − u, u)|, the correlation of what was removed with what is left
+    (Mrázek & Navara).
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def stopping_time(
         weight, unit = 2 * free * sign / probe, noisy.dtype.type(sigma or 1.0)
 
         def error(u: Array, v: Array) -> float:
-            # Squared in units of σ: in those of the data a square may leave the range of the dtype.
+            # Squared in units of σ, as squares in those of the data may leave the range of the dtype.
             near = _mean(((noisy - u) / unit) ** 2) - 2 * _mean((surplus / unit) * (u / unit))
             return float(unit) ** 2 * near + sigma**2 * (_mean(weight * (v - u)) - 1)
 
@@ -130,7 +130,7 @@ def stopping_time(
 
 
 def _censoring(noisy: Array, sigma: float, channel_axis: int | None) -> tuple[Array, Array]:
-    """Return 1 where a value is not cut off, and E z − y where it is."""
+    """Return 1 where a value is not clipped, and E z − y where it is."""
     free, surplus = np.ones_like(noisy), np.zeros_like(noisy)
     low, high = saturation([noisy])
     for limit, side in ((low, -1), (high, 1)):
@@ -142,7 +142,7 @@ def _censoring(noisy: Array, sigma: float, channel_axis: int | None) -> tuple[Ar
         axes = [a for a in range(noisy.ndim) if channel_axis is None or a != channel_axis % noisy.ndim]
         cut = noisy == limit
         distance = side * (limit - gaussian_filter(noisy, _REFERENCE, axes=axes)[cut].astype(np.float64)) / sigma
-        distance = np.minimum(distance, 100.0)  # Beyond, it is zero in any precision that matters.
+        distance = np.minimum(distance, 100.0)  # Beyond, the surplus is negligible.
         # E n for n ~ N(0, 1) above d is exp(−d²/2) / (√(2π) P(n > d)).
         above = np.exp(-(distance**2) / 2 - log_ndtr(-distance)) / math.sqrt(2 * math.pi)
         free[cut], surplus[cut] = 0, side * sigma * (above - distance)
@@ -154,7 +154,7 @@ def _mean(y: Array) -> float:
 
 
 def _correlation(a: Array, b: Array) -> float:
-    """Return |corr(a, b)|; 1 where one of them does not vary, as then nothing was removed or nothing is left."""
+    """Return |corr(a, b)|, or 1 if one of them is constant: then nothing was removed, or nothing is left."""
     a, b = (x - _mean(x) for x in (a.astype(np.float64), b.astype(np.float64)))
     norms = math.sqrt(float(np.sum(a * a))) * math.sqrt(float(np.sum(b * b)))
     return abs(float(np.sum(a * b))) / norms if norms > 0 else 1.0

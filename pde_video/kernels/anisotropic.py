@@ -1,10 +1,10 @@
 """Structure tensors, their eigenvectors, and diffusion by a tensor with non-negative weights.
 
 A tensor D is written as Σ_k ρ_k e_k e_kᵀ with ρ_k ≥ 0 and integer offsets e_k (Selling 1874; Fehrenbach & Mirebeau
-2014), so that div(D ∇u) becomes differences between a pixel and the ones at ±e_k. Every pair of pixels exchanges
-what one loses and the other gains: the operator is symmetric, keeps the sum, and has no negative weight.
+2014), so that div(D ∇u) becomes differences between a pixel and the ones at ±e_k. In every pair
+of pixels one gains what the other loses: the operator is symmetric, keeps the sum, and has no negative weight.
 
-Eigenvectors and decompositions are worked out in double precision whatever the picture is in.
+Eigenvectors and decompositions are computed in double precision, whatever the dtype of the picture.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import math
 
 import numpy as np
 
-from pde_video.kernels.diffusion import DIRICHLET, PERIODIC
 from pde_video.kernels.jit import kernel
+from pde_video.kernels.rows import DIRICHLET, PERIODIC
 
 _HALF = np.float32(0.5)  # A Python literal would widen single precision.
 _UNITS = 2.0**50  # A tensor of trace 1 in integers: all steps of the reduction are then exact.
@@ -149,7 +149,7 @@ def selling2(tensor, weights, offsets):
 
 @kernel
 def _reduce3(p, v, a, b):
-    """One reduction where p[a, b] < 0: v_a changes its sign and is added to the two vectors that are not v_b."""
+    """One reduction where p[a, b] < 0: v_a is added to the two vectors other than v_b, and changes its sign."""
     c = 0
     while c in (a, b):
         c += 1
@@ -167,7 +167,7 @@ def _reduce3(p, v, a, b):
 
 @kernel
 def _negative(p):
-    """The place of a negative entry above the diagonal, or (-1, -1)."""
+    """The indices of a negative entry above the diagonal, or (-1, -1)."""
     for a in range(3):
         for b in range(a + 1, 4):
             if p[a, b] < 0:
@@ -222,7 +222,10 @@ def selling3(tensor, weights, offsets):
 
 @kernel
 def _moved(x, e, n, boundary):
-    """The index x + e on an axis of `n`, wrapped if the grid is periodic; -1 outside."""
+    """The index x + e on an axis of `n`, wrapped if the grid is periodic; -1 outside.
+
+    The loops below call it for each axis, as a helper that returns all three indices is a tenth slower.
+    """
     y = x + e
     if 0 <= y < n:
         return y
@@ -231,10 +234,10 @@ def _moved(x, e, n, boundary):
 
 @kernel
 def tensor_divergence(y, weights, offsets, out, boundary):
-    """out = Σ over pairs (x, x ± e_n) of ½ ρ_n(x) · (other − own), given to the one and taken from the other.
+    """out = Σ over pairs (x, x ± e_n) of ½ ρ_n(x) · (other − own), added to one pixel and subtracted from the other.
 
-    A pair that leaves the grid is dropped, wrapped, or (Dirichlet) has a zero for its other value and the whole
-    weight, as the pixel outside has none to give.
+    A pair that leaves the grid is dropped, wrapped, or (Dirichlet) has the other value 0 and the whole weight, as the
+    pixel outside adds none.
     """
     channels, n0, n1, n2 = y.shape
     out[:] = 0
@@ -259,7 +262,7 @@ def tensor_divergence(y, weights, offsets, out, boundary):
 
 @kernel
 def totals(weights, offsets, out, boundary):
-    """out = the sum of the weights of all pairs that a pixel is in: minus the diagonal of `tensor_divergence`."""
+    """out = Σ of the weights of all pairs of a pixel: minus the diagonal of `tensor_divergence`."""
     n0, n1, n2 = out.shape
     out[:] = 0
     for k in range(n0):

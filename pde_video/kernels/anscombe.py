@@ -1,4 +1,4 @@
-"""Square roots that give photon noise the same deviation everywhere, and the way back."""
+"""The generalised Anscombe transform, which makes the deviation of photon noise constant, and its inverse."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def stabilise(values, black, slope, ground, lowest, out):
 def unstabilise(values, black, slope, ground, readout, table, first, density, top, out):
     """Write the mean intensity whose stabilised mean is each value.
 
-    Below `top` it lies between two entries of `table`, which are 1/density apart and begin at `first`, or on the line
-    through the first two; above it is the series black + u + slope³ readout² / (8 variance²), whose
+    Below `top` it is interpolated in `table`, whose entries stand for values from `first` on, 1/density apart, or
+    extrapolated through the first two; above, it is the series black + u + slope³ readout² / (8 variance²), where
     u = slope v²/4 + ground v + slope/4 is Anscombe's asymptotic inverse.
     """
     quarter, least = slope / 4, readout * readout

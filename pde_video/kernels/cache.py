@@ -1,11 +1,10 @@
-"""Compiled kernels on disk: one file for each kernel and signature, in a folder named after all their sources.
+"""Compiled kernels on disk: one file for each kernel and signature, in a folder named by a digest of their sources.
 
-Why not Numba's own cache. It names an entry after the one file that defines a function, so that a kernel which inlines
-another one from elsewhere goes stale unnoticed; processes that start together on a cold cache can write each other's
-index; and a damaged file stops the program. Here the folder's name is a digest of every file of `pde_video.kernels` and
-of the versions that compile them, each file is written whole under a temporary name and carries its checksum, and a
-file that cannot be read or written is a file that is not there. Numba sees an object with the methods of its own
-cache; nothing of it is replaced.
+Numba's own cache does not suffice: it names an entry after the one file that defines a function, so that a kernel goes
+stale unnoticed when another one that it inlines changes; processes that start together on a cold cache can overwrite
+each other's index; and a damaged file stops the program. Here the digest covers every file of `pde_video.kernels` and
+the versions that compile them, each file is written under a temporary name, renamed and checked by its checksum, and a
+file that cannot be read or written only costs a compilation. `KernelCache` has the interface of Numba's cache.
 """
 
 from __future__ import annotations
@@ -36,34 +35,34 @@ from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
 
 _log = logging.getLogger(__name__)
-_PATIENCE = 1.0  # Seconds of compilation after which it is worth a word.
-_KEPT = 8  # Folders, the present one included, that may stay: they may belong to other environments.
+_PATIENCE = 1.0  # Seconds of compilation after which it is logged.
+_KEPT = 8  # Folders that are kept, as they may belong to other environments; the present one is one of them.
 _HERE = Path(__file__).parent
 
 
 def digest(folder: Path) -> str:
-    """Return what names the kernels of `folder`: their sources, and the versions that compile them.
+    """Return a digest of the sources in `folder` and of the versions that compile them.
 
-    NumPy's among these, since kernels hold constants that it computed.
+    NumPy is one of these, since kernels hold constants that it computed.
     """
     total = hashlib.sha256(f"{sys.version} {numba.__version__} {llvmlite.__version__} {np.__version__}".encode())
     for path in sorted(folder.rglob("*.py")):
-        if path.stem.isidentifier():  # An editor's lock file is no module.
+        if path.stem.isidentifier():  # Not an editor's lock file.
             content = path.read_bytes()
             total.update(f"{path.relative_to(folder).as_posix()} {len(content)} ".encode() + content)
     return total.hexdigest()[:20]
 
 
-# Taken when the first kernel is defined: what is edited later, this process does not run either.
+# Computed when the first kernel is defined: this process does not run what is edited later.
 _NAME = f"pde_video-kernels-{digest(_HERE)}"
 
 
 @functools.cache
 def places() -> list[Path]:
-    """Return the folders to look in, best first: NUMBA_CACHE_DIR, or else that of the package and that of the user.
+    """Return the folders to search, in order: NUMBA_CACHE_DIR, or else the package's and the user's.
 
-    All are read and the first that can be written is: an image warmed up by root serves a user who may only read it.
-    Where none can be written, a temporary folder comes last.
+    All are read, so that a cache filled by root serves users who may not write it. The first writable one is written;
+    if there is none, a temporary folder is appended.
     """
     chosen = getattr(numba.config, "CACHE_DIR", "")  # NUMBA_CACHE_DIR
     if chosen:
@@ -84,19 +83,19 @@ def _users_cache() -> Path | None:
 
 
 def _own_temporary() -> Path:
-    """Return a temporary folder that only this user can write: what is read from it is executed."""
+    """Return a temporary folder that only this user can write, as its content is executed."""
     user = os.getuid() if hasattr(os, "getuid") else "user"
     folder = Path(tempfile.gettempdir(), f"pde_video-{user}")
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     facts = folder.lstat()
     if not stat.S_ISDIR(facts.st_mode) or (user != "user" and (facts.st_uid != user or facts.st_mode & 0o022)):
-        raise PermissionError(f"{folder} belongs to somebody else")
+        raise PermissionError(f"{folder} can be written by other users; it must belong to this user alone")
     return folder
 
 
 def writable_place() -> Path | None:
-    """Return the folder that compiled kernels are written to, or None if there is none."""
+    """Return the folder that compiled kernels are written to, or None if none is writable."""
     return next(filter(_is_writable, places()), None)
 
 
@@ -109,11 +108,11 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _make(folder: Path) -> None:
-    """Make `folder`, and remove the oldest of its kind beside it if there are many."""
+    """Make `folder`, and remove the oldest such folders beside it."""
     if folder.is_dir():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(OSError):  # Another process may be at it too.
+    with contextlib.suppress(OSError):  # Another process may remove them too.
         others = [p for p in folder.parent.iterdir() if re.fullmatch(r"pde_video-kernels-[0-9a-f]{20}", p.name)]
         others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         for path in others[_KEPT:]:
@@ -121,25 +120,25 @@ def _make(folder: Path) -> None:
 
 
 class _Tally:
-    """What this process has compiled and loaded so far; and a word on the log if compilation takes long."""
+    """How many kernels this process has compiled and loaded; logs a line if compilation takes long."""
 
     def __init__(self) -> None:
         self.compiled = self.loaded = 0
         self.seconds = 0.0
-        self._begun: list[float] = []  # More than one where compiling a kernel asks for another one.
+        self._begun: list[float] = []  # Nested where a kernel calls another one.
         self._announced = False
 
     def begin(self) -> None:
-        """Compilation of a kernel begins."""
+        """Record that a compilation begins."""
         self._begun.append(time.perf_counter())
         if len(self._begun) == 1 and not self._announced and _log.isEnabledFor(logging.INFO):
-            # Nobody can say beforehand how long it takes, and many short ones are long too.
+            # The time is not known beforehand, and many short compilations add up.
             timer = threading.Timer(max(0.0, _PATIENCE - self.seconds), self._announce)
             timer.daemon = True
             timer.start()
 
     def end(self) -> None:
-        """It is done."""
+        """Record that a compilation has ended."""
         self.compiled += 1
         begun = self._begun.pop() if self._begun else time.perf_counter()
         if not self._begun:
@@ -148,13 +147,13 @@ class _Tally:
     def _announce(self) -> None:
         now = self.seconds + (time.perf_counter() - self._begun[0] if self._begun else 0.0)
         if now < 0.9 * _PATIENCE or self._announced:
-            return  # The timer of a kernel that is long done.
+            return  # The timer of a compilation that has ended.
         self._announced = True
         folder = writable_place()
         where = (
             f"once; cached in {folder}; pde-video warmup compiles all kernels at once"
             if folder
-            else "in every process: no folder to cache them in can be written"
+            else "in every process, as no cache folder can be written"
         )
         _log.info("compiling kernels for this machine (%s) ...", where)
 
@@ -163,7 +162,7 @@ tally = _Tally()
 
 
 class KernelCache(_Cache):
-    """The cache of one kernel, as its Numba dispatcher wants it."""
+    """The cache of one kernel, with the interface that its Numba dispatcher calls."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -172,20 +171,20 @@ class KernelCache(_Cache):
 
     @property
     def cache_path(self) -> str | None:
-        """The folder written to."""
+        """The folder that is written."""
         folder = writable_place()
         return None if folder is None else str(folder)
 
     def enable(self) -> None:
-        """Use the disk from now on."""
+        """Read and write files from now on."""
         self._enabled = True
 
     def disable(self) -> None:
-        """Do not use the disk from now on."""
+        """Read and write no files from now on."""
         self._enabled = False
 
     def flush(self) -> None:
-        """Forget the kernel's files, for a compilation afresh."""
+        """Remove the kernel's files, so that it is compiled again."""
         for folder in places():
             for path in folder.glob(f"{self._name}-*"):
                 with contextlib.suppress(OSError):
@@ -206,8 +205,8 @@ class KernelCache(_Cache):
                     result = CompileResult._rebuild(target, *reduced)
                 except OSError:
                     continue
-                except Exception as fault:  # Whatever a damaged file does to pickle and to LLVM.
-                    _log.info("%s is damaged (%s): compiling anew", folder / name, fault)
+                except Exception as fault:  # A damaged file can raise anything in pickle and in LLVM.
+                    _log.info("%s is damaged (%s): compiling again", folder / name, fault)
                     continue
                 tally.loaded += 1
                 return result
@@ -216,12 +215,17 @@ class KernelCache(_Cache):
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        """Write the compiled kernel for a signature, where that can be done."""
+        """Write the compiled kernel for a signature; a kernel that cannot be written runs all the same."""
         tally.end()
         if not self._enabled or result.lifted or result.library.has_dynamic_globals:
             return
-        name = self._file(signature, result.target_context)
-        payload = serialize.dumps((_needs(result), result._reduce()))
+        try:
+            payload = serialize.dumps((_needs(result), result._reduce()))
+            self._write(self._file(signature, result.target_context), payload)
+        except Exception as fault:  # Serialisation raises many types: PicklingError, TypeError, RecursionError, ...
+            _log.info("%s is not cached, and is compiled in every process: %r", self._name, fault)
+
+    def _write(self, name: str, payload: bytes) -> None:
         for folder in places():
             try:
                 _make(folder)
@@ -232,20 +236,21 @@ class KernelCache(_Cache):
 
     def _file(self, signature: Any, target: Any) -> str:
         options = [getattr(numba.config, name, None) for name in ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT")]
-        key = repr((signature, target.codegen().magic_tuple(), options, _identity(self._function)))  # And processor.
+        processor = target.codegen().magic_tuple()
+        key = repr((signature, processor, options, _identity(self._function)))
         return f"{self._name}-{hashlib.sha256(key.encode()).hexdigest()[:20]}.nbc"
 
 
 def _needs(result: Any) -> list[str]:
-    """Return the functions that compiled code calls and does not hold."""
+    """Return the external functions that compiled code calls."""
     functions = result.library._final_module.functions
     return [f.name for f in functions if f.is_declaration and not f.name.startswith("llvm.")]
 
 
 def _prepare(target: Any, needs: list[str]) -> None:
-    """Make what compiled code calls findable, without loading all of Numba's compiler, a quarter of a second, if it is.
+    """Make the functions that compiled code calls known to LLVM, which would abort the process at an unknown name.
 
-    Numba's runtime is enough for all kernels of today. LLVM would end the process over a name that it cannot find.
+    Numba's runtime suffices for all present kernels; `refresh` loads the whole compiler, for a quarter of a second.
     """
     rtsys.initialize(target)
     if any(llvmlite.binding.address_of_symbol(name) is None for name in needs):
@@ -253,15 +258,15 @@ def _prepare(target: Any, needs: list[str]) -> None:
 
 
 def _identity(function: Callable[..., Any]) -> tuple[Any, ...]:
-    """Return what tells apart functions of the same sources: the place, and what was enclosed."""
+    """Return what distinguishes functions of the same sources: where they are defined, and what they enclose."""
     enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
     inner = [_identity(thing.py_func) if hasattr(thing, "py_func") else repr(thing) for thing in enclosed]
     return (function.__module__, function.__qualname__, function.__code__.co_firstlineno, *inner)
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name and rename, so that no process ever reads half a file."""
-    temporary = path.with_name(f"{path.name}.{os.urandom(8).hex()}")  # By mkstemp nobody else could read it.
+    """Write under a temporary name and rename, so that no process reads an incomplete file."""
+    temporary = path.with_name(f"{path.name}.{os.urandom(8).hex()}")  # mkstemp's are unreadable for other users.
     try:
         with open(temporary, "xb") as file:
             file.write(content)

@@ -1,8 +1,8 @@
-"""The primal-dual iterations of Chambolle and Pock for total variation, many of them in one walk along the first axis.
+"""The primal-dual iterations of Chambolle and Pock for total variation, many in one pass along the first axis.
 
-A field is (fields, C, N0, N1, N2): the data, u, its extrapolation, and one dual variable for each axis. When
-iteration s has done slice i of the first axis, iteration s + 1 can do slice i − 1: all values it needs are there, and
-those that it overwrites are needed no more. So the walk works in place, on few slices at a time.
+The arrays are one field (fields, C, N0, N1, N2): the data, u, its extrapolation, and a dual variable for each axis.
+Once iteration s has computed slice i of the first axis, iteration s + 1 can compute slice i − 1: its input is complete,
+and what it overwrites is no longer needed. So the pass works in place, on few slices at a time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pde_video.kernels.jit import kernel
 
 DATA, U, LEADING, DUAL = 0, 1, 2, 3
 _LANES = 16
-_HALF = np.float32(0.5)  # Of both precisions: it is exact, and widens no loop.
+_HALF = np.float32(0.5)  # Exact in both precisions, and widens no loop.
 
 
 @kernel
@@ -23,12 +23,6 @@ def _ascend(p, before, after, step, squares):
     for j in range(before.shape[0]):
         p[j] += step * (after[j] - before[j])
         squares[j] += p[j] * p[j]
-
-
-@kernel
-def _shrink_to(weight, squares):
-    for j in range(squares.shape[0]):
-        squares[j] = weight / max(weight, math.sqrt(squares[j]))
 
 
 @kernel
@@ -53,7 +47,7 @@ def _descend(u, leading, total, keep, take, theta):
 
 @kernel
 def _add_inflow(total, x, c, k, i, inverse_h):
-    """total += div p on a row; faces at the end of an axis are closed."""
+    """total += div p on a row, with no flux through the edges."""
     inside = total.shape[0] - 1
     p = x[DUAL + 2, c, k, i, :inside]
     _add(total[:inside], p, inverse_h[2])
@@ -81,7 +75,8 @@ def _iterate_slice(x, k, step, weight, inverse_h, row):
                 _ascend(x[DUAL + 1, c, k, i], here, x[LEADING, c, k, i + 1], sigma * inverse_h[1], row)
             if k < n0 - 1:
                 _ascend(x[DUAL, c, k, i], here, x[LEADING, c, k + 1, i], sigma * inverse_h[0], row)
-        _shrink_to(weight, row)
+        for j in range(row.shape[0]):  # The factor that projects p to |p| ≤ weight.
+            row[j] = weight / max(weight, math.sqrt(row[j]))
         for c in range(channels):
             _scale(x[DUAL + 2, c, k, i], row)
             if i < n1 - 1:
@@ -119,14 +114,14 @@ def _descend_along_inflow(u, leading, data, before2, p2, p0, above, inverse_h, k
 
 @kernel
 def _iterate_row(x, k, step, weight, inverse_h, row):
-    """What `_iterate_slice` does, on a plane without channels: fewer passes over a row."""
+    """As `_iterate_slice`, for a plane of one channel, in fewer passes over a row."""
     sigma, keep, take, theta = step
     n0 = x.shape[2]
     leading, p0, p2 = x[LEADING, 0, k, 0], x[DUAL, 0, k, 0], x[DUAL + 2, 0, k, 0]
     below = x[LEADING, 0, min(k + 1, n0 - 1), 0]
     _ascend_and_shrink(p2, p0, leading, below, sigma * inverse_h[2], sigma * inverse_h[0], weight)
     row[1:] = p2
-    above = x[DUAL, 0, k - 1, 0] if k > 0 else x[DUAL + 1, 0, 0, 0]  # Zeros: there is no axis in the middle.
+    above = x[DUAL, 0, k - 1, 0] if k > 0 else x[DUAL + 1, 0, 0, 0]  # Zeros, as the middle axis is unused.
     _descend_along_inflow(
         x[U, 0, k, 0], leading, x[DATA, 0, k, 0], row[:-1], p2, p0, above, inverse_h, keep, take, theta
     )
@@ -148,7 +143,7 @@ def iterate(x, steps, weight, inverse_h):
 
 @kernel
 def _sum(values):
-    lanes = np.zeros(_LANES)  # In double precision; one sum would wait for every addition.
+    lanes = np.zeros(_LANES)  # In double precision; a single sum would wait for every addition.
     whole = values.shape[0] - values.shape[0] % _LANES
     for start in range(np.uint64(0), np.uint64(whole), np.uint64(_LANES)):
         for j in range(np.uint64(_LANES)):
@@ -166,30 +161,10 @@ def _add_squared_difference(squares, before, after, scale):
 
 
 @kernel
-def _lengths(squares, weight):
-    for j in range(squares.shape[0]):
-        squares[j] = weight * math.sqrt(squares[j])
-
-
-@kernel
-def _distances(u, data, primal):
-    for j in range(u.shape[0]):
-        difference = u[j] - data[j]
-        primal[j] = _HALF * (difference * difference)
-
-
-@kernel
-def _bounds(inflow, data, shrink):
-    for j in range(data.shape[0]):
-        flow = shrink * inflow[j]
-        inflow[j] = -flow * (data[j] + _HALF * flow)
-
-
-@kernel
 def energies(x, first, stop, weight, inverse_h, shrink, sums):
     """sums[k] = Σ over slice k of ½ (u − data)² + weight |∇u|, and of −data·div p − ½ (div p)², with p times `shrink`.
 
-    Sums are in double precision. A `shrink` just below 1 makes up for the rounding of the projection of p.
+    Sums are in double precision. A `shrink` just below 1 compensates for the rounding of the projection of p.
     """
     _, channels, n0, n1, n2 = x.shape
     squares, row = np.empty(n2, x.dtype), np.empty(n2, x.dtype)
@@ -204,13 +179,18 @@ def energies(x, first, stop, weight, inverse_h, shrink, sums):
                     _add_squared_difference(squares, u, x[U, c, k, i + 1], inverse_h[1])
                 if k < n0 - 1:
                     _add_squared_difference(squares, u, x[U, c, k + 1, i], inverse_h[0])
-                _distances(u, data, row)
+                for j in range(n2):
+                    difference = u[j] - data[j]
+                    row[j] = _HALF * (difference * difference)
                 primal += _sum(row)
                 row[:] = 0
                 _add_inflow(row, x, c, k, i, inverse_h)
-                _bounds(row, data, shrink)
+                for j in range(n2):
+                    flow = shrink * row[j]
+                    row[j] = -flow * (data[j] + _HALF * flow)
                 dual += _sum(row)
-            _lengths(squares, weight)
+            for j in range(n2):
+                squares[j] = weight * math.sqrt(squares[j])
             primal += _sum(squares)
         sums[k, 0] = primal
         sums[k, 1] = dual

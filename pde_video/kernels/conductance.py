@@ -16,40 +16,32 @@ from numba.extending import overload
 from pde_video.kernels.jit import kernel
 
 
-class Exponential(NamedTuple):
-    """1/κ along each axis of the volume, as in every class below."""
-
-    inverse_kappa: tuple[Any, Any, Any]
+class _Conductance(NamedTuple):
+    inverse_kappa: tuple[Any, Any, Any]  # 1/κ along each axis of the volume.
 
 
-class Rational(NamedTuple):
-    """As `Exponential`."""
-
-    inverse_kappa: tuple[Any, Any, Any]
+class Exponential(_Conductance):
+    """g = exp(−s²)."""
 
 
-class Charbonnier(NamedTuple):
-    """As `Exponential`."""
-
-    inverse_kappa: tuple[Any, Any, Any]
+class Rational(_Conductance):
+    """g = 1 / (1 + s²)."""
 
 
-class Weickert(NamedTuple):
-    """As `Exponential`."""
-
-    inverse_kappa: tuple[Any, Any, Any]
+class Charbonnier(_Conductance):
+    """g = 1 / √(1 + s²)."""
 
 
-class Tukey(NamedTuple):
-    """As `Exponential`."""
-
-    inverse_kappa: tuple[Any, Any, Any]
+class Weickert(_Conductance):
+    """g = 1 − exp(−3.31488 / s⁸)."""
 
 
-class TotalVariation(NamedTuple):
-    """As `Exponential`."""
+class Tukey(_Conductance):
+    """g = max(1 − s², 0)²."""
 
-    inverse_kappa: tuple[Any, Any, Any]
+
+class TotalVariation(_Conductance):
+    """g = 1 / (κ √(1 + s²))."""
 
 
 _BY_NAME: dict[str, Callable[..., Any]] = {
@@ -64,18 +56,18 @@ NAMES = tuple(_BY_NAME)
 
 
 def named(name: str, inverse_kappa: Any, dtype: Any) -> Any:
-    """Return the conductance that the library calls `name`, for kernels on arrays of `dtype`."""
+    """Return the conductance called `name`, for kernels on arrays of `dtype`."""
     real = np.dtype(dtype).type
     return _BY_NAME[name](tuple(real(k) for k in inverse_kappa))
 
 
 def unit(name: str) -> float:
-    """Return the unit of s, in κ, that spares the polynomial of the exponential a multiplication."""
+    """Return the unit of s in κ, chosen so that the polynomial of the exponential needs no scaling."""
     return 4.0 if name == "exponential" else 1.0
 
 
-# p with p(x)¹⁶ ≈ e^{−16x} on [0, 1], lowest power first: the minimax fit of degree 4 with p(0) = 1, weighted by what
-# four squarings make of an error. It is within 2e-7, and in single precision within 1e-6 (the tests scan it).
+# p with p(x)¹⁶ ≈ e^{−16x} on [0, 1], lowest power first: the minimax fit of degree 4 with p(0) = 1 of the error after
+# four squarings, at most 2e-7, and 1e-6 in single precision (the tests scan it).
 _P0, _P1, _P2 = np.float32(1.0), np.float32(-0.9999979174812085), np.float32(0.4998984169725573)
 _P3, _P4 = np.float32(-0.16536689562382054), np.float32(0.03587684484271793)
 

@@ -1,7 +1,7 @@
-"""Convolutions of many channels with many, and what a recurrent network does between them.
+"""Convolutions between many channels, and the activations and gates of a recurrent network.
 
-Channels lie row by row, (rows, channels, columns), with a border of zeros: one row above and below, one column before
-and at least one behind. All that one row of a result needs lies together, and no loop asks where the picture ends.
+Arrays are (rows, channels, columns), padded with zeros: one row above and below, one column before and at least one
+after. Everything that a row of the result needs is close together, and no loop tests for the edges of the picture.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from numba.extending import intrinsic
 
 from pde_video.kernels.jit import kernel
 
-TILE = 16  # Columns that are summed together,
-BLOCK = 8  # and output channels: their sums stay in registers.
+TILE, BLOCK = 16, 8  # Columns and output channels that are summed together: the sums stay in registers.
 _ITEM = 4  # Bytes of a float32.
-_BEYOND = np.float32(9.0)  # Where tanh is 1 to half a unit in the last place.
+_BEYOND = np.float32(9.0)  # From here on, tanh is 1 to half a unit in the last place.
 _HALF, _ONE = np.float32(0.5), np.float32(1)
 # The 13th convergent of Lambert's continued fraction tanh x = x/(1 + x²/(3 + x²/(5 + …))): numerator, denominator.
 _N1, _N2, _N3 = np.float32(0.14666666666666667), np.float32(0.0052173913043478265), np.float32(6.625258799171843e-05)
@@ -31,8 +30,8 @@ _D4, _D5, _D6 = np.float32(5.2304674730304e-06), np.float32(1.51938052956584e-08
 def _sum_places(typing_context, source, places, count, weights, bias, to, stride):
     """to[b, j] = bias[b] + Σ_k weights[k, b] · source[places[k] + j], for a block of channels and a tile of columns.
 
-    All but the count are addresses; places are distances in items, the stride is one in bytes. Sums go from the bias
-    on in the order of the places, each product rounded, so they are the same wherever a tile begins.
+    All arguments but the count and the stride are addresses; places are offsets in items, the stride is in bytes. Sums
+    start with the bias and follow the order of the places, so that they are the same wherever a tile begins.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> None:
@@ -82,8 +81,8 @@ def _sum_places(typing_context, source, places, count, weights, bias, to, stride
 def convolve(source, channel, places, weights, bias, out, to, count, width, rows, added, rectified):
     """out[i, to + o, j] = [out +] bias[o] + Σ_k weights[o, k] · source[places[k] from (i, channel, j)], [above 0].
 
-    For `count` channels o, i from `rows`[0] to `rows`[1] and j < `width`; `weights` are (blocks, places, BLOCK),
-    `bias` (blocks, BLOCK), both filled up with zeros.
+    For o < `count`, rows[0] ≤ i < rows[1] and j < `width`; `weights` are (blocks, places, BLOCK) and `bias` is
+    (blocks, BLOCK), both padded with zeros. [...] apply if `added` or `rectified`.
     """
     zero = source.dtype.type(0)
     tiles = (width + TILE - 1) // TILE
@@ -113,7 +112,7 @@ def convolve(source, channel, places, weights, bias, out, to, count, width, rows
 
 @kernel
 def _tanh(x):
-    """The hyperbolic tangent to 4e-7, with multiplications, additions and a division alone, so that loops vectorise."""
+    """The hyperbolic tangent to 4e-7, by multiplications, additions and one division, so that loops vectorise."""
     y = _BEYOND if x > _BEYOND else (-_BEYOND if x < -_BEYOND else x)  # NaN stays.
     t = y * y
     numerator = _ONE + t * (_N1 + t * (_N2 + t * (_N3 + t * (_N4 + t * (_N5 + t * _N6)))))
@@ -128,7 +127,7 @@ def _sigmoid(x):
 
 @kernel
 def tanh(source, channel, out, to, count, width, rows):
-    """out = tanh(source), for `count` channels from `channel` and `to` on."""
+    """out = tanh(source), for `count` channels, from `channel` of the source and `to` of the result on."""
     for i in range(rows[0] + 1, rows[1] + 1):
         for c in range(count):
             x, y = source[i, channel + c, 1 : 1 + width], out[i, to + c, 1 : 1 + width]
@@ -157,7 +156,7 @@ def gated(gate, channel, source, start, out, to, count, width, rows, added, rect
 
 @kernel
 def blended(gate, channel, source, start, out, to, count, width, rows):
-    """out = (1 − z) · out + z · source, z = sigmoid(gate), for `count` channels from each place on."""
+    """out = (1 − z) · out + z · source, z = sigmoid(gate), for `count` channels from `channel`, `start` and `to` on."""
     for i in range(rows[0] + 1, rows[1] + 1):
         for c in range(count):
             g, x = gate[i, channel + c, 1 : 1 + width], source[i, start + c, 1 : 1 + width]

@@ -1,9 +1,9 @@
 """Shrinkage of the cosine coefficients of all 8 × 8 windows, many windows side by side.
 
-Windows start at every `step`-th row and column. A strip of windows is worked on in chunks of at most 128 pixels: the
-columns of the chunk are transformed where they lie, next to each other; then pixels that are `step` apart are brought
-together, so that neighbouring windows lie next to each other for the transform of their rows and for the shrinkage.
-Rows of all buffers are `_WIDE` apart, a constant: thus a compiler sees that they do not overlap.
+Windows start at every `step`-th row and column. A strip of windows is processed in chunks of 128 pixels: first the
+columns of the chunk are transformed in place; then pixels that are `step` apart are gathered, so that neighbouring
+windows are contiguous for the transform of their rows and for the shrinkage. The rows of all buffers are `_WIDE` apart,
+a constant, which shows the compiler that they do not overlap.
 """
 
 from __future__ import annotations
@@ -13,29 +13,32 @@ import math
 import numpy as np
 
 from pde_video.kernels.jit import kernel
+from pde_video.kernels.rows import NEUMANN, inside
 
 _SIDE = np.uint64(8)
-_CHUNK = np.uint64(128)  # Pixels between the first columns of two chunks; a multiple of every step.
+_CHUNK = 128  # Pixels between the first columns of two chunks; a multiple of every step.
 _WIDE = np.uint64(136)  # Pixels that the windows of a chunk reach over, at most.
-_ONE, _ZERO = np.uint64(1), np.uint64(0)
+_ZERO, _ONE, _FOUR = np.uint64(0), np.uint64(1), np.uint64(4)
 # √(1/8), and ½ cos(kπ/16) for k = 1..7.
 CONSTANTS = np.array([math.sqrt(0.125)] + [0.5 * math.cos(k * math.pi / 16) for k in range(1, 8)])
+
+
+@kernel
+def _rows_from(base):
+    """The offsets of eight consecutive rows of a buffer."""
+    second, fourth = base + _WIDE + _WIDE, base + _FOUR * _WIDE
+    sixth = fourth + _WIDE + _WIDE
+    return base, base + _WIDE, second, second + _WIDE, fourth, fourth + _WIDE, sixth, sixth + _WIDE
 
 
 @kernel
 def _forward(b, base, n, c):
     """Transform eight rows of a buffer, in place: coefficient k of a column goes to row k.
 
-    In sums and differences only: of equal values, every coefficient but the first is exactly 0.
+    It uses sums and differences only: for a constant column, every coefficient but the first is exactly 0.
     """
     a, c1, c2, c3, c5, c6, c7 = c[0], c[1], c[2], c[3], c[5], c[6], c[7]
-    r0, r1, r2, r3 = base, base + _WIDE, base + np.uint64(2) * _WIDE, base + np.uint64(3) * _WIDE
-    r4, r5, r6, r7 = (
-        base + np.uint64(4) * _WIDE,
-        base + np.uint64(5) * _WIDE,
-        base + np.uint64(6) * _WIDE,
-        base + np.uint64(7) * _WIDE,
-    )
+    r0, r1, r2, r3, r4, r5, r6, r7 = _rows_from(base)
     for i in range(n):
         s0, s1, s2, s3 = b[r0 + i] + b[r7 + i], b[r1 + i] + b[r6 + i], b[r2 + i] + b[r5 + i], b[r3 + i] + b[r4 + i]
         d0, d1, d2, d3 = b[r0 + i] - b[r7 + i], b[r1 + i] - b[r6 + i], b[r2 + i] - b[r5 + i], b[r3 + i] - b[r4 + i]
@@ -54,13 +57,7 @@ def _forward(b, base, n, c):
 def _backward(b, base, n, c):
     """Undo `_forward`: its transpose."""
     a, c1, c2, c3, c5, c6, c7 = c[0], c[1], c[2], c[3], c[5], c[6], c[7]
-    r0, r1, r2, r3 = base, base + _WIDE, base + np.uint64(2) * _WIDE, base + np.uint64(3) * _WIDE
-    r4, r5, r6, r7 = (
-        base + np.uint64(4) * _WIDE,
-        base + np.uint64(5) * _WIDE,
-        base + np.uint64(6) * _WIDE,
-        base + np.uint64(7) * _WIDE,
-    )
+    r0, r1, r2, r3, r4, r5, r6, r7 = _rows_from(base)
     for i in range(n):
         x1, x3, x5, x7 = b[r1 + i], b[r3 + i], b[r5 + i], b[r7 + i]
         t0, t1 = (b[r0 + i] + b[r4 + i]) * a, (b[r0 + i] - b[r4 + i]) * a
@@ -77,31 +74,24 @@ def _backward(b, base, n, c):
 
 
 @kernel
-def _folded(i, n):
-    """Reflect an index at the edges of n values, as often as it takes: … 1 0 | 0 1 … n−1 | n−1 n−2 …"""
-    i = i % (2 * n)
-    return i if i < n else 2 * n - 1 - i
-
-
-@kernel
 def _load(plane, top, left, pixels, b):
     """Copy eight rows of a plane, from (top, left) on, reflected at its edges."""
     height, width = plane.shape
-    inside = left >= 0 and left + pixels <= width
+    contained = left >= 0 and left + pixels <= width
     for k in range(8):
-        row, at = plane[_folded(top + k, height)], np.uint64(k) * _WIDE
-        if inside:
+        row, at = plane[inside(top + k, height, NEUMANN)], np.uint64(k) * _WIDE
+        if contained:
             part = row[left : left + pixels]
             for x in range(np.uint64(pixels)):
                 b[at + x] = part[x]
         else:
             for x in range(pixels):
-                b[at + np.uint64(x)] = row[_folded(left + x, width)]
+                b[at + np.uint64(x)] = row[inside(left + x, width, NEUMANN)]
 
 
 @kernel
 def _transform(b, step, lanes, pixels, c, apart, z):
-    """Make of the pixels `b` the coefficients `z` of all windows: row 8 k + l holds coefficient (k, l)."""
+    """Transform the pixels `b` to the coefficients `z` of all windows: row 8 k + l holds coefficient (k, l)."""
     _forward(b, _ZERO, _WIDE, c)
     gap = _WIDE // step
     for k in range(_SIDE):
@@ -117,7 +107,7 @@ def _transform(b, step, lanes, pixels, c, apart, z):
 
 @kernel
 def _variances(b, step, lanes, pixels, v):
-    """Put the mean of each window's pixels into `v`, never 0: a coefficient of 0 is divided by its square plus this."""
+    """v = the mean over each window, kept above 0: coefficients are divided by their square plus this."""
     for k in range(_ONE, _SIDE):
         for x in range(pixels):
             b[x] += b[k * _WIDE + x]
@@ -131,7 +121,7 @@ def _variances(b, step, lanes, pixels, v):
 
 @kernel
 def _cut(z, lanes, v, threshold, kept):
-    """Keep of z what shrinkage takes away: coefficients within `threshold` deviations, the first excepted."""
+    """Leave in z what hard shrinkage removes: coefficients below `threshold` standard deviations, except the first."""
     zero, one = z.dtype.type(0), z.dtype.type(1)
     squared = threshold * threshold
     for i in range(lanes):
@@ -147,7 +137,7 @@ def _cut(z, lanes, v, threshold, kept):
 
 @kernel
 def _attenuate(z, pilot, lanes, v, kept):
-    """Keep of z what shrinkage takes away: v / (p² + v) of it, p being the pilot's coefficient, the first excepted."""
+    """Leave in z what Wiener shrinkage removes: z v / (p² + v), p the pilot's coefficient, except for the first."""
     zero, one = z.dtype.type(0), z.dtype.type(1)
     for i in range(lanes):
         z[i] = zero
@@ -163,12 +153,11 @@ def _attenuate(z, pilot, lanes, v, kept):
 
 @kernel
 def _back(z, step, lanes, pixels, c, weight, window, apart, b, weights):
-    """Make of coefficients the weighted pixels `b` of the chunk, and the sums of the weights in one row of it."""
+    """Transform coefficients back: weighted pixels `b` of the chunk, and the sums of the weights along a row."""
     zero = z.dtype.type(0)
     gap = _WIDE // step
-    for phase in range(step):
-        for i in range(gap):
-            apart[phase * gap + i] = zero
+    for i in range(_WIDE):
+        apart[i] = zero
     for q in range(_SIDE):
         at, share = q % step * gap + q // step, window[q]
         for i in range(lanes):
@@ -192,35 +181,31 @@ def _back(z, step, lanes, pixels, c, weight, window, apart, b, weights):
 
 @kernel
 def shrink(plane, pilot, guided, variance, threshold, step, window, constants, first, last, out):
-    """out = plane − Σ weighted (what shrinkage takes from each window) / Σ weights, for rows first ≤ r < last.
+    """out = plane − Σ weight · (what shrinkage removes from each window) / Σ weights, for rows first ≤ r < last.
 
-    Without a pilot, coefficients within `threshold` deviations of the noise go; with one (`guided`), each is
-    multiplied by p² / (p² + v). A window weighs 1 / (v · what is left of its noise), times `window` for the pixel's
-    place in it.
+    Without a pilot, coefficients below `threshold` standard deviations are removed; with one (`guided`), each is
+    multiplied by p² / (p² + v). The weight is 1 / (v · the share of the noise that is left) of the window times
+    `window` at the pixel.
     """
     width = plane.shape[1]
-    before, jump = 8 - step, np.uint64(step)  # Windows begin this far outside, so all pixels are in equally many.
+    before, jump = 8 - step, np.uint64(step)  # Windows begin this far outside, so that every pixel is in equally many.
     across = (width + 7 - step) // step + 1
-    b, p, v8 = (
-        np.empty(_SIDE * _WIDE, plane.dtype),
-        np.empty(_SIDE * _WIDE, plane.dtype),
-        np.empty(_SIDE * _WIDE, plane.dtype),
-    )
-    z, y = np.empty(_SIDE * _SIDE * _WIDE, plane.dtype), np.empty(_SIDE * _SIDE * _WIDE, plane.dtype)
+    strip, windows = _SIDE * _WIDE, _SIDE * _SIDE * _WIDE
+    b, p, v8 = np.empty(strip, plane.dtype), np.empty(strip, plane.dtype), np.empty(strip, plane.dtype)
+    z, y = np.empty(windows, plane.dtype), np.empty(windows, plane.dtype)
     apart, weights = np.empty(_WIDE, plane.dtype), np.empty(_WIDE, plane.dtype)
     v, kept, weight = np.empty(_WIDE, plane.dtype), np.empty(_WIDE, plane.dtype), np.empty(_WIDE, plane.dtype)
     room = across * step + 16
     taken, total = np.zeros((8, room), plane.dtype), np.zeros((8, room), plane.dtype)
     one = plane.dtype.type(1)
-    at_once = 128 // step
+    at_once = _CHUNK // step
     top = first // step * step - before
     while top < last:
         for begin in range(0, across, at_once):
             n = min(at_once, across - begin)
             lanes, pixels, left = np.uint64(n), n * step + 8 - step, begin * step - before
             wide = np.uint64(pixels)
-            for x in range(_SIDE * _WIDE):
-                b[x] = plane.dtype.type(0)
+            b[:] = 0
             _load(variance, top, left, pixels, v8)
             _variances(v8, jump, lanes, wide, v)
             _load(plane, top, left, pixels, b)
@@ -249,7 +234,6 @@ def shrink(plane, pilot, guided, variance, threshold, step, window, constants, f
                 source, target = plane[r], out[r]
                 for x in range(width):
                     target[x] = source[x] - a[x] / t[x]
-            for x in range(room):
-                taken[slot, x] = plane.dtype.type(0)
-                total[slot, x] = plane.dtype.type(0)
+            taken[slot] = 0
+            total[slot] = 0
         top += step

@@ -1,10 +1,10 @@
 """Second differences, conductances and divergences on rows.
 
-Boundaries are rims: a missing neighbour row is another row (the row itself for zero flux), and rows are padded
+At a boundary, another row takes the place of the missing neighbour (the row itself for zero flux), and rows are padded
 by one value at either end, so that the loops along a row have no branch.
 
-The sum over axes is formed innermost axis first, two neighbours at a time. Sums of two commute exactly, so flips
-and quarter turns of a picture commute exactly with these kernels.
+The sum over axes starts with the innermost axis and adds two neighbours at a time. As a + b = b + a holds exactly,
+these kernels commute exactly with flips and quarter turns of a picture.
 """
 
 from __future__ import annotations
@@ -13,29 +13,14 @@ import numpy as np
 
 from pde_video.kernels.conductance import conduct
 from pde_video.kernels.jit import kernel
-
-NEUMANN, PERIODIC, DIRICHLET = 0, 1, 2
-
-
-@kernel
-def _neighbour(i, n, boundary):
-    """The index that stands for `i` when that lies just outside [0, n), or -1 for a row of zeros."""
-    if 0 <= i < n:
-        return i
-    if boundary == NEUMANN:
-        return min(max(i, 0), n - 1)
-    if boundary == PERIODIC:
-        return i % n
-    return -1
+from pde_video.kernels.rows import DIRICHLET, NEUMANN, fill_rim, inside
 
 
 @kernel
 def _pad(padded, row, boundary):
     n = row.shape[0]
     padded[1 : n + 1] = row
-    first, last = _neighbour(-1, n, boundary), _neighbour(n, n, boundary)
-    padded[0] = row[first] if first >= 0 else 0
-    padded[n + 1] = row[last] if last >= 0 else 0
+    fill_rim(padded, 1, n, 1, boundary)
 
 
 @kernel
@@ -58,12 +43,12 @@ def laplacian(y, out, scale, boundary):
                 _pad(padded, row, boundary)
                 _add_second_difference(total, padded[:-2], row, padded[2:], scale[2])
                 if n1 > 1 or boundary == DIRICHLET:
-                    a, b = _neighbour(i - 1, n1, boundary), _neighbour(i + 1, n1, boundary)
+                    a, b = inside(i - 1, n1, boundary), inside(i + 1, n1, boundary)
                     before = y[c, k, a] if a >= 0 else zeros
                     after = y[c, k, b] if b >= 0 else zeros
                     _add_second_difference(total, before, row, after, scale[1])
                 if n0 > 1 or boundary == DIRICHLET:
-                    a, b = _neighbour(k - 1, n0, boundary), _neighbour(k + 1, n0, boundary)
+                    a, b = inside(k - 1, n0, boundary), inside(k + 1, n0, boundary)
                     before = y[c, a, i] if a >= 0 else zeros
                     after = y[c, b, i] if b >= 0 else zeros
                     _add_second_difference(total, before, row, after, scale[0])
@@ -80,10 +65,8 @@ def _add_square(total, a, b, factor):
 def conductances(v, faces, factor, g, first, stop):
     """faces[axis, k, i, j] = g(Σ_channel (factor[axis] · (v_after − v))²): one conductance for all channels.
 
-    `factor` is 1/(hκ) along each axis, in the unit of the conductance `g`.
-
-    The face stands between a cell and the next one along the axis; the last face of an axis is closed. Rows from
-    `first` to below `stop` of every plane are done.
+    `factor` is 1/(hκ) along each axis, in the unit of the conductance `g`. A face lies between a cell and the next one
+    along the axis; the last face of an axis is closed. Computes the rows first ≤ i < stop of every plane.
     """
     channels, n0, n1, n2 = v.shape
     for k in range(n0):
@@ -113,7 +96,7 @@ def _add_flux_difference(total, before, row, after, g_before, g_after, scale):
 
 @kernel
 def divergence(y, faces, out, scale):
-    """out = Σ_axis scale[axis] · (flux through the face after − flux through the face before), zero at the rim."""
+    """out = Σ_axis scale[axis] · (flux through the face after − flux through the face before), no flux at the edges."""
     channels, n0, n1, n2 = y.shape
     closed = np.zeros(n2, y.dtype)
     g_padded = np.zeros(n2 + 1, y.dtype)

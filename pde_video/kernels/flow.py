@@ -1,4 +1,4 @@
-"""Optical flow of one level of a pyramid: data terms gathered over windows, flow diffused between them."""
+"""Optical flow on one level of a pyramid: data terms smoothed over a window, diffusion of the flow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pde_video.kernels.jit import kernel
 
 @kernel
 def _warp(second, u, v, out, known):
-    """out = second at (i + u, j + v), linear between pixels; known = whether that place is inside the frame."""
+    """out = second at (i + u, j + v), interpolated linearly; known = 1 where that is inside the frame."""
     height, width = second.shape
     zero, one = second.dtype.type(0), second.dtype.type(1)
     bottom, right = second.dtype.type(height - 1), second.dtype.type(width - 1)
@@ -33,10 +33,10 @@ def _warp(second, u, v, out, known):
 
 
 @kernel
-def _products(first, warped, known, u, v, inverse_contrast, j):
-    """Put the tensor of the linearised brightness constancy, and its right side, into j: 11, 12, 22, 13, 23.
+def _products(first, warped, known, u, v, inverse_c, j):
+    """j = the tensor of the linearised brightness constancy and its right side: 11, 12, 22, 13, 23.
 
-    Weighted by 1/√(1 + r²/c²) with the residual r: an L1 norm, rounded at c, of what does not match.
+    Weighted by 1/√(1 + r²/c²) with the residual r: an L1 norm of the residual, smoothed at c.
     """
     height, width = first.shape
     half, one = first.dtype.type(0.5), first.dtype.type(1)
@@ -57,7 +57,7 @@ def _products(first, warped, known, u, v, inverse_contrast, j):
         for k in range(width):
             gy = half * half * ((down1[k] + down2[k]) - (up1[k] + up2[k]))
             r = b[k] - a[k]
-            w = inside[k] / math.sqrt(one + (r * inverse_contrast) * (r * inverse_contrast))
+            w = inside[k] / math.sqrt(one + (r * inverse_c) * (r * inverse_c))
             c = r - gy * ui[k] - gx[k] * vi[k]
             j0[k] = w * gy * gy
             j1[k] = w * gy * gx[k]
@@ -68,7 +68,7 @@ def _products(first, warped, known, u, v, inverse_contrast, j):
 
 @kernel
 def _smooth(plane, weights, lines):
-    """Smooth a plane in place, rows and columns, edges replicated; `lines` has room for the rows in use."""
+    """Smooth a plane in place along rows and columns with replicated edges; `lines` is a ring buffer of rows."""
     height, width = plane.shape
     reach = weights.shape[0] // 2
     n = 2 * reach + 1
@@ -102,7 +102,7 @@ def _smooth(plane, weights, lines):
 
 @kernel
 def _normalise(j, floor):
-    """Divide the tensors by their trace, above `floor`: strong edges do not count more than what is clearly seen."""
+    """Divide the tensors by trace + floor, so that strong edges count no more than other clear structure."""
     height, width = j.shape[1:]
     one = j.dtype.type(1)
     for i in range(height):
@@ -117,8 +117,8 @@ def _normalise(j, floor):
 
 
 @kernel
-def _diffusivity(u, v, alpha, inverse_contrast, d):
-    """d = ½ α / √(1 + |∇w|²/λ²): flow diffuses less where it is torn; half of it belongs to each side of a face."""
+def _diffusivity(u, v, alpha, inverse_lambda2, d):
+    """d = ½ α / √(1 + |∇w|²/λ²): less diffusion at discontinuities of the flow; faces add the halves of both sides."""
     height, width = u.shape
     one, half = u.dtype.type(1), u.dtype.type(0.5)
     for i in range(height):
@@ -129,7 +129,7 @@ def _diffusivity(u, v, alpha, inverse_contrast, d):
         for k in range(1, width - 1):
             s = (c[k] - a[k]) * (c[k] - a[k]) + (b[k + 1] - b[k - 1]) * (b[k + 1] - b[k - 1])
             t = (g[k] - e[k]) * (g[k] - e[k]) + (f[k + 1] - f[k - 1]) * (f[k + 1] - f[k - 1])
-            target[k] = half * alpha / math.sqrt(one + (s + t) * inverse_contrast)
+            target[k] = half * alpha / math.sqrt(one + (s + t) * inverse_lambda2)
         target[0], target[width - 1] = target[min(1, width - 1)], target[max(width - 2, 0)]
         if width < 3:
             for k in range(width):
@@ -169,8 +169,11 @@ def _sweep(j, d, u, v, omega, p, q):
 
 
 @kernel
-def refine(first, second, flow, warps, sweeps, alpha, contrast, floor, tear, weights):
-    """Improve the flow from `first` to `second`, in place: `warps` times linearise and diffuse."""
+def refine(first, second, flow, warps, sweeps, alpha, c, floor, lambda_, weights):
+    """Improve the flow from `first` to `second` in place: linearise, then diffuse by `sweeps`, `warps` times.
+
+    α is the smoothness, c the scale of the residual, λ that of |∇w|, and `floor` is added to the trace of the tensors.
+    """
     height, width = first.shape
     warped, known = np.empty((2, height, width), first.dtype)
     before = np.empty((2, height, width), first.dtype)
@@ -180,17 +183,15 @@ def refine(first, second, flow, warps, sweeps, alpha, contrast, floor, tear, wei
     u, v = flow[0], flow[1]
     for _ in range(warps):
         _warp(second, u, v, warped, known)
-        _products(first, warped, known, u, v, first.dtype.type(1) / contrast, j)
+        _products(first, warped, known, u, v, first.dtype.type(1) / c, j)
         for m in range(5):
             _smooth(j[m], weights, lines)
         _normalise(j, floor)
-        _diffusivity(u, v, alpha, first.dtype.type(1) / (tear * tear), d)
-        for m in range(2):
-            before[m] = flow[m]
+        _diffusivity(u, v, alpha, first.dtype.type(1) / (lambda_ * lambda_), d)
+        before[:] = flow
         a, b = flow, before
         for k in range(sweeps):
             _sweep(j, d, a[0], a[1], first.dtype.type((4 * k + 2) / (2 * k + 3)), b[0], b[1])
             a, b = b, a
         if sweeps % 2:
-            for m in range(2):
-                flow[m] = before[m]
+            flow[:] = before

@@ -1,11 +1,11 @@
-"""Many explicit steps in one walk through the array.
+"""Many explicit steps in one pass over the array.
 
-A state is walked along its first grid axis, slab by slab: rows of a picture, frames of a volume. As soon as slab i of
-the input is there, slab i − 1 of the first step can be computed, then slab i − 2 of the second, and so on: three slabs
-of each level are all that is kept, so the array passes through the cache once for any number of steps.
+The pass goes along the first grid axis, slab by slab: rows of a picture, frames of a volume. As soon as slab i of the
+input is loaded, slab i − 1 of the first step can be computed, then slab i − 2 of the second, and so on: three slabs of
+each level are kept, and the array passes through the cache once for any number of steps.
 
-Levels live in one flat buffer, in rows that begin at a multiple of a cache line and have a margin for the value beyond
-either end. Offsets are unsigned: Numba then needs no test for negative indices, and the loops vectorise.
+Levels are kept in one flat buffer, in rows that begin at a multiple of a cache line and have a margin for the value
+beyond either end. Offsets are unsigned: Numba then needs no test for negative indices, and the loops vectorise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pde_video.kernels.jit import kernel
 from pde_video.kernels.memory import ask_for, write_out
 
 _MARGIN = 16  # Values before and after a row: a cache line of single precision.
-_PAGE = 1024  # Rows apart by a multiple of 4 KiB would share a place in the cache.
+_PAGE = 1024  # Rows at a distance that is a multiple of 4 KiB would compete for the same cache set.
 _ONE = np.uint64(1)
 
 
@@ -25,24 +25,19 @@ _ONE = np.uint64(1)
 def _heat_row(f, r, above, below, before, after, into, to, n, st, sm, sx, dt):
     """into[to] = row r of f after a step of the heat equation.
 
-    Its neighbours are above and below in its slab, before and after across slabs, and a value beyond either end. In a
-    slab of one row, that is its own neighbour.
+    Its neighbours are the rows above and below in its slab, the rows before and after in the next slabs, and a value
+    beyond either end. The row of a slab of one row is above and below itself.
     """
     r, above, below, to = np.uint64(r), np.uint64(above), np.uint64(below), np.uint64(to)
     before, after = np.uint64(before), np.uint64(after)
-    if above == below:
-        for j in range(n):
-            twice = f[r + j] + f[r + j]
-            total = sx * ((f[r + j - _ONE] + f[r + j + _ONE]) - twice)
-            total += st * ((f[before + j] + f[after + j]) - twice)
-            into[to + j] = f[r + j] + dt * total
-    else:
-        for j in range(n):
-            twice = f[r + j] + f[r + j]
-            total = sx * ((f[r + j - _ONE] + f[r + j + _ONE]) - twice)
+    single = above == below
+    for j in range(n):
+        twice = f[r + j] + f[r + j]
+        total = sx * ((f[r + j - _ONE] + f[r + j + _ONE]) - twice)
+        if not single:
             total += sm * ((f[above + j] + f[below + j]) - twice)
-            total += st * ((f[before + j] + f[after + j]) - twice)
-            into[to + j] = f[r + j] + dt * total
+        total += st * ((f[before + j] + f[after + j]) - twice)
+        into[to + j] = f[r + j] + dt * total
 
 
 @kernel
@@ -64,7 +59,7 @@ def _bare_heat_row(f, r, above, below, before, after, into, to, n, st, sm, sx, d
 def _flux_row(f, r, ahead, seen, to, n, factor, g, inverse_kappa):
     """f[to] = g(s²) times the difference between row r and the row `ahead` of it.
 
-    s is the same difference in units of κ, in the rows that lie `seen` before these.
+    s is the same difference in units of κ, at the offset `seen` from these rows.
     """
     r, to, ahead, seen = np.uint64(r), np.uint64(to), np.uint64(r + ahead), np.uint64(seen)
     if seen == 0:
@@ -80,7 +75,7 @@ def _flux_row(f, r, ahead, seen, to, n, factor, g, inverse_kappa):
 
 @kernel
 def _shared_row(f, r, ahead, to, stride, channels, n, factor, g, inverse_kappa):
-    """f[to] = g(s²) between row r and the one `ahead`, with s² the sum over channels that lie `stride` apart."""
+    """f[to] = g(s²) between row r and the one `ahead`, s² summed over channels at a distance of `stride`."""
     to = np.uint64(to)
     for c in range(channels):
         a, b = np.uint64(r + ahead + c * stride), np.uint64(r + c * stride)
@@ -109,24 +104,16 @@ def _flux_rows(f, r, ahead, seen, to, shared, stride, channels, n, factor, g, in
 def _finish_row(f, r, along, over, under, ahead, seen, flux, to, n, st, sm, sx, dt, factor, g, inverse_kappa):
     """f[to] = row r plus dt times the sum over axes of flux after minus flux before; f[flux] goes to the next slab.
 
-    The fluxes along the row and to the rows above and below are given; the one to the next slab is computed.
+    The fluxes along the row and to the rows above and below are given; that to the next slab is computed.
     """
-    flat, ahead, seen = over == under, np.uint64(r + ahead), np.uint64(seen)
+    single, ahead, seen = over == under, np.uint64(r + ahead), np.uint64(seen)
     r, along, over, under = np.uint64(r), np.uint64(along), np.uint64(over), np.uint64(under)
     flux, to = np.uint64(flux), np.uint64(to)
-    if flat and seen == 0:
+    if single and seen == 0:  # The common case has its own loop, which loads each value once.
         for j in range(n):
             d = f[ahead + j] - f[r + j]
             s = d * factor
             q = conductance(g, s * s, inverse_kappa) * d
-            total = sx * (f[along + j] - f[along + j - _ONE])
-            total += st * (q - f[flux + j])
-            f[to + j] = f[r + j] + dt * total
-            f[flux + j] = q
-    elif flat:
-        for j in range(n):
-            s = (f[ahead + seen + j] - f[r + seen + j]) * factor
-            q = conductance(g, s * s, inverse_kappa) * (f[ahead + j] - f[r + j])
             total = sx * (f[along + j] - f[along + j - _ONE])
             total += st * (q - f[flux + j])
             f[to + j] = f[r + j] + dt * total
@@ -136,7 +123,8 @@ def _finish_row(f, r, along, over, under, ahead, seen, flux, to, n, st, sm, sx, 
             s = (f[ahead + seen + j] - f[r + seen + j]) * factor
             q = conductance(g, s * s, inverse_kappa) * (f[ahead + j] - f[r + j])
             total = sx * (f[along + j] - f[along + j - _ONE])
-            total += sm * (f[under + j] - f[over + j])
+            if not single:
+                total += sm * (f[under + j] - f[over + j])
             total += st * (q - f[flux + j])
             f[to + j] = f[r + j] + dt * total
             f[flux + j] = q
@@ -145,13 +133,13 @@ def _finish_row(f, r, along, over, under, ahead, seen, flux, to, n, st, sm, sx, 
 @kernel
 def _finish_shared_row(f, r, along, over, under, ahead, flux, to, n, st, sm, sx, dt, shared):
     """As `_finish_row`, with the conductance to the next slab given in the row `shared`."""
-    flat, ahead, h = over == under, np.uint64(r + ahead), np.uint64(shared)
+    single, ahead, h = over == under, np.uint64(r + ahead), np.uint64(shared)
     r, along, over, under = np.uint64(r), np.uint64(along), np.uint64(over), np.uint64(under)
     flux, to = np.uint64(flux), np.uint64(to)
     for j in range(n):
         q = f[h + j] * (f[ahead + j] - f[r + j])
         total = sx * (f[along + j] - f[along + j - _ONE])
-        if not flat:
+        if not single:
             total += sm * (f[under + j] - f[over + j])
         total += st * (q - f[flux + j])
         f[to + j] = f[r + j] + dt * total
@@ -160,9 +148,18 @@ def _finish_shared_row(f, r, along, over, under, ahead, flux, to, n, st, sm, sx,
 
 @kernel
 def _copy_in(f, to, row):
-    to = np.uint64(to)
+    """Copy a row in and replicate its ends."""
+    first = np.uint64(to)
     for j in range(np.uint64(row.shape[0])):
-        f[to + j] = row[j]
+        f[first + j] = row[j]
+    _replicate_ends(f, to, row.shape[0])
+
+
+@kernel
+def _replicate_ends(f, r, n):
+    """Fill the margins of a row with its ends, so that nothing flows across them."""
+    f[r - 1] = f[r]
+    f[r + n] = f[r + n - 1]
 
 
 @kernel
@@ -175,23 +172,8 @@ def _is_finite(f, r, n):
 
 
 @kernel
-def _copy_out(f, r, row):
-    """Copy a row out, and return whether it is finite."""
-    r = np.uint64(r)
-    write_out(row, f, r)
-    return _is_finite(f, r, np.uint64(row.shape[0]))
-
-
-@kernel
-def _close(f, r, n):
-    """Fill the margins of a row with its ends, so that nothing flows across them."""
-    f[r - 1] = f[r]
-    f[r + n] = f[r + n - 1]
-
-
-@kernel
 def _one_heat_step(y, out, box, scale, dt):
-    """March a single stage of the heat equation, straight from the one array to the other."""
+    """Compute a single stage of the heat equation directly from one array to the other."""
     channels, slabs, rows, width = y.shape
     source, result, n, finite = y.reshape(y.size), out.reshape(out.size), np.uint64(width), True
     n0, n1, m0, m1 = box
@@ -211,17 +193,17 @@ def _one_heat_step(y, out, box, scale, dt):
 def march(y, out, box, scale, dt, back, factor, g):
     """Write the state after all stages to `out` within a box, from `y` (channels, slabs, rows, width).
 
-    Stage q multiplies by scale[q] and dt[q]. It is a step of the heat equation where back[q] is 0. Else it is one of
-    the stage back[q] before it, with conductances `g` that the stage just before it is asked for: the same stage, or
-    the same picture smoothed. `factor` is 1/(hκ) along each axis. The box is first slab, last, first row, last; the
-    stages reach as far around it as they must. Return whether the result is finite.
+    Stage q has the scale scale[q] and the step dt[q]. It is a step of the heat equation if back[q] is 0; otherwise a
+    step from the state back[q] stages before, whose conductances `g` are those of the preceding stage: the same state,
+    or the same state smoothed. `factor` is 1/(hκ) along each axis. The box is (first slab, last, first row, last);
+    stages also compute the surroundings of it that later ones need. Return whether the result is finite.
     """
     if dt.shape[0] == 1 and back[0] == 0:
         return _one_heat_step(y, out, box, scale, dt)
     channels, slabs, rows, width = y.shape
     stages, n = dt.shape[0], np.uint64(width)
     n0, n1, m0, m1 = box
-    depth = 4  # Slabs that a level keeps: a power of two, so that a mask finds the place of one.
+    depth = 4  # Slabs kept of a level: a power of two, so that a mask gives the slot of a slab.
     for q in range(stages):
         while depth < back[q] + 2:
             depth *= 2
@@ -233,8 +215,8 @@ def march(y, out, box, scale, dt, back, factor, g):
     row = channels * stride
     slab = (high - low) * row
     level = depth * slab
-    # Levels 0 to stages − 1, a slab of fluxes to the next slab for each stage, and rows: fluxes along the row, fluxes
-    # to the row above and to the one below, those of the last level, and one for a conductance.
+    # Levels 0 to stages − 1, for each stage a slab of fluxes to the next slab, and rows: the fluxes along the row, to
+    # the row above and to the row below, the last level, and a conductance.
     f = np.zeros(stages * (level + slab) + 4 * row + stride + 4 * _MARGIN, y.dtype)
     origin = 2 * _MARGIN - (f.ctypes.data // f.itemsize) % _MARGIN
     fluxes = origin + stages * level
@@ -242,7 +224,7 @@ def march(y, out, box, scale, dt, back, factor, g):
     ups = along + row
     last = ups + 2 * row
     shared = last + row
-    finite, beside = True, np.int64(1)  # A literal would be a type of its own, to be compiled once more.
+    finite, beside = True, np.int64(1)  # A literal has a type of its own: one more compilation.
     for head in range(max(0, n0 - stages), n1 + stages):
         if head < min(slabs, n1 + stages):
             for m in range(low, high):
@@ -251,7 +233,6 @@ def march(y, out, box, scale, dt, back, factor, g):
                     if head + 1 < min(slabs, n1 + stages):
                         ask_for(y[c, head + 1, m], 0, 1 if rows > 1 else stages + 1)
                     _copy_in(f, to, y[c, head, m])
-                    _close(f, to, width)
         for q in range(stages):
             k, reach = head - q - 1, stages - q - 1
             start, stop = max(0, n0 - reach), min(slabs, n1 + reach)
@@ -263,7 +244,7 @@ def march(y, out, box, scale, dt, back, factor, g):
             source, target = origin + q * level + (k & mask) * slab, origin + (q + 1) * level + (k & mask) * slab
             before = ((max(k - 1, 0) & mask) - (k & mask)) * slab
             after = ((min(k + 1, slabs - 1) & mask) - (k & mask)) * slab
-            seen = max(back[q] - 1, 0) * level  # From the stage that is stepped to the one that g sees.
+            seen = max(back[q] - 1, 0) * level  # From the state that is stepped to the one that g depends on.
             first, st, sm, sx = max(0, m0 - reach), scale[q, 0], scale[q, 1], scale[q, 2]
             for m in range(first, min(rows, m1 + reach)):
                 r, to = source - seen + (m - low) * row, target + (m - low) * row
@@ -299,25 +280,12 @@ def march(y, out, box, scale, dt, back, factor, g):
                     else:
                         _shared_row(f, r + seen, after, shared, stride, channels, n, factor[0], g, kappas[0])
                         for c in range(0, row, stride):
-                            _finish_shared_row(
-                                f,
-                                r + c,
-                                along + c,
-                                over + c,
-                                under + c,
-                                after,
-                                flux + c,
-                                to + c,
-                                n,
-                                st,
-                                sm,
-                                sx,
-                                dt[q],
-                                shared,
-                            )
+                            x, a, up, down, into = r + c, along + c, over + c, under + c, to + c
+                            _finish_shared_row(f, x, a, up, down, after, flux + c, into, n, st, sm, sx, dt[q], shared)
                 for c in range(channels):
                     if q == stages - 1:
-                        finite &= _copy_out(f, to + c * stride, out[c, k, m])
+                        write_out(out[c, k, m], f, np.uint64(to + c * stride))
+                        finite &= _is_finite(f, to + c * stride, n)
                     else:
-                        _close(f, to + c * stride, width)
+                        _replicate_ends(f, to + c * stride, width)
     return finite

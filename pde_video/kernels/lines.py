@@ -1,10 +1,10 @@
-"""Thomas's algorithm on blocks of lines side by side: what an AOS step consists of.
+"""The tridiagonal solves of an AOS step: Thomas's algorithm on blocks of parallel lines.
 
-Loops run across the lines, where there is no recursion. The coefficients of a block stay in the second cache between
-the way down and the way up. No line looks at another, so it does not matter who solves which.
+Loops run across the lines, where there is no recursion. The coefficients of a block stay in the second-level cache
+between elimination and back substitution. Lines are independent, so the result does not depend on the threads.
 
-Blocks are flat arrays of rows that are LANES apart: as that number is known when the loops are compiled, they need no
-check that a row and the one before it are not the same.
+Blocks are flat arrays of rows that are LANES apart: as that is a constant, the compiler needs no check that a row and
+the one before it do not overlap.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ZERO, ONE, TWO = np.uint64(0), np.uint64(1), np.uint64(2)
 
 @kernel
 def _pivots(g, start, along, numbers, n, m, ratio, inverse, q):
-    """Eliminate downwards: inverse_i = 1/p_i and ratio_i = g_i/p_i, with p_i = q_i + g_i.
+    """The pivots of the elimination: inverse_i = 1/p_i and ratio_i = g_i/p_i, with p_i = q_i + g_i.
 
     The face after cell i is g[start + i·along], times the inner or the outer factor. As q_i = 1 + ratio_{i-1} q_{i-1}
     is a sum of positive numbers, nothing cancels, however large g is.
@@ -52,7 +52,7 @@ def _down(z, n, m, ratio):
 
 @kernel
 def _down_from(y, start, along, n, m, ratio, z):
-    """The same, with z_i from y[start + i·along]."""
+    """As `_down`, with z_i from y[start + i·along]."""
     for j in range(m):
         z[j] = y[start + j]
     for i in range(ONE, n):
@@ -88,11 +88,11 @@ def _put(z, n, m, weight, out, start, along):
 def solve_columns(y, out, g, numbers, uniform, sizes):
     """Solve z_i − g_i (z_{i+1} − z_i) + g_{i-1} (z_i − z_{i-1}) = y_i along lines side by side, values outside 0.
 
-    Arrays are flat. `numbers` are 1, the factor of the inner faces, that of the first and the last one, and the weight
-    w: `out` becomes (out + z)·w, or z if w is 0. `sizes`, unsigned, are the cells of a line; the first line and one
-    past the last; the channels, and how far they are apart; where line 0 begins in `y`, and how far its cells are
-    apart; where its faces (after the cells) begin in `g`, and how far they are apart. If `uniform`, g is the same for
-    all lines, and holds it for LANES of them.
+    Arrays are flat. `numbers` are 1, the factor of the inner faces, that of the first and the last face, and a weight
+    w: `out` becomes (out + z)·w, or z if w is 0. `sizes`, unsigned, are: the cells of a line; the first line and one
+    past the last; the number of channels and their stride; the start of line 0 in `y` and the stride of its cells; the
+    start of its faces (after the cells) in `g` and their stride. If `uniform`, g is the same for all lines and is given
+    for LANES of them.
     """
     n, first, stop, channels, apart, y_start, y_along, g_start, g_along = sizes
     size = n * LANES
@@ -111,20 +111,16 @@ def solve_columns(y, out, g, numbers, uniform, sizes):
 
 @kernel
 def solve_rows(y, out, g, numbers, uniform, sizes):
-    """Solve as `solve_columns` does, but along contiguous lines, and `out` becomes z.
-
-    In `sizes`, instead of how far cells and faces are apart stands how far their lines are. If `uniform`, g is as for
-    `solve_columns`.
-    """
+    """As `solve_columns` for contiguous lines, with `out` = z; `sizes` hold the strides of lines, not of cells."""
     n, first, stop, channels, apart, y_start, y_line, g_start, g_line = sizes
     size = n * LANES
     ratio, inverse = np.empty(size, y.dtype), np.empty(size, y.dtype)
     z, q = np.empty(size + LANES, y.dtype), np.empty(LANES, y.dtype)
-    before = ONE if numbers[2] > 0 else ZERO  # Only then is there a face in front of the first cell.
+    before = ONE if numbers[2] > 0 else ZERO  # Only then is there a face before the first cell.
     for line in range(first, stop, LANES):
         m = min(LANES, stop - line)
         if not uniform:
-            # The block has room for the faces until the cells come.
+            # The block holds the faces until the cells are loaded.
             transpose(g, g_start + line * g_line - before, g_line, m, n + before, z, (ONE - before) * LANES, LANES)
             _pivots(z, LANES, LANES, numbers, n, m, ratio, inverse, q)
         elif line == first:

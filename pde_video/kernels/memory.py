@@ -1,4 +1,4 @@
-"""Rows that come from memory and go to it: asked for ahead of time, and written past the cache."""
+"""Rows read from memory and written to it: prefetched, and written without going through the cache."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numba.extending import intrinsic
 
 from pde_video.kernels.jit import kernel
 
-_VECTOR, _LINE = 16, 64  # Bytes that are stored together, and bytes of a cache line.
+_VECTOR, _LINE = 16, 64  # Bytes of a store, and of a cache line.
 _LOW_BITS = np.uint64(_VECTOR - 1)
 
 
 @intrinsic
 def _store_past_cache(typing_context, to, source, count):
-    """Copy `count` vectors between two addresses; the first is a multiple of a vector.
+    """Copy `count` vectors to an address that is a multiple of a vector, from any address.
 
-    Such stores are not ordered with others, but whoever reads the array took a lock after the kernel, which is.
+    These stores are not ordered with others, but a reader of the array takes a lock after the kernel, which is ordered.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> None:
@@ -37,7 +37,7 @@ def _store_past_cache(typing_context, to, source, count):
 
 @intrinsic
 def _ask_for(typing_context, address, count):
-    """Ask for `count` cache lines from an address on, which nothing needs to lie at."""
+    """Prefetch `count` cache lines from an address on, which need not be valid."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> None:
         address, count = arguments
@@ -55,7 +55,7 @@ def _ask_for(typing_context, address, count):
 
 @kernel
 def ask_for(row, part, parts):
-    """Begin to load a part of a row that is going to be read soon: all at once would wait for itself."""
+    """Prefetch one of the parts of a row that is read soon; all parts at once would stall."""
     if row.strides[0] == row.itemsize:
         lines = row.shape[0] * row.itemsize // _LINE + 1
         first, last = lines * part // parts, lines * (part + 1) // parts
@@ -64,7 +64,7 @@ def ask_for(row, part, parts):
 
 @kernel
 def write_out(row, f, r):
-    """Copy values of `f` from place `r` on to a row that nothing is going to read soon."""
+    """Copy values of `f` from offset `r` on to a row that is not read soon."""
     to, n, first = np.uint64(row.ctypes.data), np.uint64(row.shape[0]), np.uint64(0)
     if row.strides[0] == row.itemsize and to & _LOW_BITS == 0:
         vectors = n * np.uint64(row.itemsize) // np.uint64(_VECTOR)

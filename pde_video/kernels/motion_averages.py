@@ -1,7 +1,7 @@
-"""Along the motion: the squares of differences, and the flux from another frame.
+"""Squared differences and averages between frames along the motion.
 
-Planes (C, H, W) of the other frame come with `EDGE` rows and columns more on each side. A flow (2, h, w) of rows and
-columns, in its own pixels, belongs to planes of its own size or to planes twice as large.
+Planes (C, H, W) of the other frame are padded by `EDGE` rows and columns on each side. A flow (2, h, w) of rows and
+columns, in its own pixels, belongs to planes of its own size or of twice its size.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pde_video.kernels.jit import kernel
 
 _ZERO, _ONE, _TWO, _THREE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
 _1, _2, _3 = np.float32(1), np.float32(2), np.float32(3)  # Python literals would widen single precision.
-EDGE = 2  # What bicubic interpolation reaches beyond the outermost pixels.
+EDGE = 2  # How far bicubic interpolation reaches beyond the outermost pixels.
 
 
 @kernel
 def _fill_row(plane, twice, i, out):
-    """Put row i of a plane into `out`: as it is or, if `twice`, of the plane interpolated to twice its size."""
+    """out = row i of a plane or, if `twice`, of the plane interpolated to twice its size."""
     width = out.shape[0]
     if not twice:
         for j in range(width):
@@ -40,7 +40,7 @@ def _fill_row(plane, twice, i, out):
 
 @kernel
 def _locate(rows, columns, i, height, width, factor, y, x):
-    """Turn displacements of row i into places within the frame: whole parts to `y` and `x`, the rest stays."""
+    """Replace displacements of row i by positions clipped to the frame: whole parts in `y`, `x`, fractions in place."""
     zero, bottom, right = rows.dtype.type(0), rows.dtype.type(height - 1), rows.dtype.type(width - 1)
     for j in range(width):
         place = rows.dtype.type(i) + factor * rows[j]
@@ -55,7 +55,7 @@ def _locate(rows, columns, i, height, width, factor, y, x):
 
 @kernel
 def _cubic(t, a):
-    """Weights of the four neighbours at −1, 0, 1, 2 from a place t between 0 and 1, after Keys."""
+    """Keys's weights of the four neighbours at −1, 0, 1, 2 for a position t in [0, 1]."""
     s = _1 - t
     second = ((a + _2) * t - (a + _3)) * t * t + _1
     third = ((a + _2) * s - (a + _3)) * s * s + _1
@@ -64,7 +64,7 @@ def _cubic(t, a):
 
 @kernel
 def _between(flat, p, stride, s, t, a):
-    """Interpolate a flat plane at s rows and t columns beyond the second of four, which begin at p."""
+    """Interpolate a flat plane between 4 × 4 pixels from p on, s rows and t columns after the second."""
     v0, v1, v2, v3 = _cubic(s, a)
     h0, h1, h2, h3 = _cubic(t, a)
     q, r = p + stride, p + _TWO * stride
@@ -78,11 +78,11 @@ def _between(flat, p, stride, s, t, a):
 
 @kernel
 def _sample(plane, y, x, rows, columns, a, out):
-    """out = plane (with its edge) between pixels: at y + rows, x + columns."""
+    """out = the padded plane, interpolated at y + rows, x + columns."""
     stride, n = np.uint64(plane.shape[1]), np.uint64(out.shape[0])
     flat = plane.ravel()
     begin = _ZERO
-    while begin < n:  # Runs that lie side by side where they come from too: their loop needs no gathering.
+    while begin < n:  # Runs that are contiguous in the source too: their loop needs no gathering.
         end, row, shift = begin + _ONE, y[begin], x[begin] - np.int32(begin)
         while end < n and y[end] == row and x[end] - np.int32(end) == shift:
             end += _ONE
@@ -119,8 +119,8 @@ def gather(here, there, flow, conductance, a, first, last, total, weights, squar
     """total += g (there(x + w) − here), weights += g, squares += g², in rows first ≤ r < last."""
     channels, height, width = here.shape
     twice = flow.shape[1] != height or flow.shape[2] != width
-    coarse = conductance.shape[0] != height or conductance.shape[1] != width
     factor = flow.dtype.type(2 if twice else 1)
+    coarse = conductance.shape[0] != height or conductance.shape[1] != width
     rows, columns, value = np.empty(width, here.dtype), np.empty(width, here.dtype), np.empty(width, here.dtype)
     g, y, x = np.empty(width, here.dtype), np.empty(width, np.int32), np.empty(width, np.int32)
     for i in range(first, last):
@@ -164,15 +164,15 @@ def smoothed(plane, weights, scale, first, last, out):
 
 @kernel
 def smoothed_conductance(squares, weights, g, scale, first, last, out):
-    """out = g(scale · squares smoothed), in rows first ≤ r < last."""
+    """out = g(scale · the squares smoothed), in rows first ≤ r < last."""
     smoothed(squares, weights, scale, first, last, out)
     for i in range(first, last):
         conduct(out[i], g, 2)
 
 
 @kernel
-def astray(flow, there, first, last, out):
-    """out = whether |w + w'|² > 0.01 (|w|² + |w'|²) + 0.5: there, w' = the flow back at x + w does not lead back."""
+def inconsistent(flow, there, first, last, out):
+    """out = whether |w + w'|² > 0.01 (|w|² + |w'|²) + 0.5, where `there` is w', the backward flow at x + w."""
     share, least = flow.dtype.type(0.01), flow.dtype.type(0.5)
     for i in range(first, last):
         a, b, c, d, target = flow[0, i], flow[1, i], there[0, i], there[1, i], out[i]
@@ -184,7 +184,7 @@ def astray(flow, there, first, last, out):
 
 @kernel
 def close(conductance, where, first, last):
-    """Put 0 where the flow is astray, with `where` of the same size or half of it."""
+    """Set the conductance to 0 in the mask `where`, of the same size or half of it."""
     times = 1 if where.shape == conductance.shape else 2
     zero = conductance.dtype.type(0)
     for i in range(first, last):
@@ -199,7 +199,7 @@ def close(conductance, where, first, last):
 
 @kernel
 def halved(planes, first, last, out):
-    """out = means over 2 × 2 pixels, of which the last row or column may be there once only; rows first ≤ r < last."""
+    """out = means over 2 × 2 pixels, an odd last row or column counted twice, in rows first ≤ r < last."""
     channels, height, width = planes.shape
     quarter = planes.dtype.type(0.25)
     whole = width // 2

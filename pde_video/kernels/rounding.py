@@ -1,7 +1,7 @@
 """Integers to floating-point planes and back, each in one pass over a frame.
 
-Pixels are one row of interleaved channels, planes are one row for each channel. Where there are three channels, all
-three are done in one loop, which the compiler turns into wide loads and shuffles.
+Pixels are one row of interleaved channels, planes one row for each channel. Three channels are converted in one loop,
+written out because the compiler turns it into wide loads and shuffles.
 """
 
 from __future__ import annotations
@@ -38,10 +38,7 @@ def _rounded(value, scale, low, high):
 
 @kernel
 def round_values(values, out, scale, low, high):
-    """Put values · scale into `out`, rounded, a half to even, and saturated.
-
-    Returns how many were saturated, and how many are NaN or infinite.
-    """
+    """out = values · scale, rounded to even and saturated; return how many were saturated, and how many not finite."""
     saturated, infinite = 0, 0
     for j in range(out.shape[0]):
         out[j], beyond, bad = _rounded(values[j], scale, low, high)
@@ -52,7 +49,7 @@ def round_values(values, out, scale, low, high):
 
 @kernel
 def round_planes(planes, out, scale, low, high):
-    """Do the same with planes[c, j], and put them into `out` as pixels."""
+    """As `round_values`, with planes[c, j] as the values and interleaved pixels as `out`."""
     channels, n = planes.shape
     saturated, infinite = 0, 0
     if channels == 3:

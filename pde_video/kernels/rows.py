@@ -1,20 +1,21 @@
 """Weighted sums of rows, and rims of rows, in flat arrays addressed by offsets.
 
-A slice made per row costs as much as a hundred values of the row; an offset costs nothing. Offsets are unsigned, as
-a signed one would be tested for being negative at every value.
+A slice costs as much as a hundred values of its row; an offset costs nothing. Offsets are unsigned, as a signed one
+would be tested for being negative at every value.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pde_video.kernels.diffusion import NEUMANN, PERIODIC
 from pde_video.kernels.jit import kernel
+
+NEUMANN, PERIODIC, DIRICHLET = 0, 1, 2
 
 
 @kernel
 def inside(i, n, boundary):
-    """The index in [0, n) that stands for `i`: mirrored (no flux), wrapped, or -1 for a zero."""
+    """The index in [0, n) that a boundary maps `i` to: mirrored (no flux), wrapped, or -1 for the value zero."""
     if 0 <= i < n:
         return i
     if boundary == PERIODIC:
@@ -72,8 +73,8 @@ def _add(a, p, w, out, o, n):
 def weighted(a, places, m, whole, taps, out, o, n):
     """out[o + j] = taps[0] a[here + j] + Σ_k taps[k] (a[before_k + j] + a[after_k + j]) for j < n and k = 1 … m.
 
-    `places` are the offsets from the first to the last, that of here in the middle; -1 is a row of zeros, and
-    `whole` says that there is none.
+    `places` are the offsets of the 2 m + 1 rows, here in the middle; -1 is a row of zeros, of which there is none if
+    `whole`. Loops take several rows at a time, which saves loads and stores of the sum.
     """
     o, n, k = np.uint64(o), np.uint64(n), 1
     if whole and m >= 4:

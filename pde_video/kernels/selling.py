@@ -1,23 +1,24 @@
-"""Selling's reduction for many pixels side by side, and the exchange along the long offsets that it finds.
+"""Selling's reduction of many pixels at a time, and the exchange along the long offsets that it finds.
 
-Offsets are packed into one number, row · PACK + column: the reduction only adds them and changes their signs. It is a
-whole number in the precision of the weights, in which every one that occurs is exact.
+`anisotropic` reduces one tensor after the other in exact integers, for volumes and as the reference. Here, offsets are
+packed into one number, row · PACK + column, as the reduction only adds them and changes their signs: a whole number in
+the precision of the weights, which represents all that occur exactly.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pde_video.kernels.diffusion import DIRICHLET, PERIODIC
 from pde_video.kernels.jit import kernel
+from pde_video.kernels.rows import DIRICHLET, PERIODIC
 
 PACK, _SHIFT, _HALF_PACK = 4096, 12, 2048  # Offsets reach below 2048 pixels.
-LANES = 16  # Values that one instruction works on, at most.
+LANES = 16  # The most values that one instruction processes.
 
 
 @kernel
 def _reduce_once(p0, p1, p2, e0, e1, e2, start, n, zero):
-    """One reduction wherever a p is negative (never two are); return how many there were."""
+    """One reduction of each superbase with a negative p (at most one is); return how many there were."""
     count = 0
     for k in range(n):
         x = start + k
@@ -40,10 +41,10 @@ def _reduce_once(p0, p1, p2, e0, e1, e2, start, n, zero):
 
 @kernel
 def reduce_row(p, e, start, n, most, zero):
-    """Reduce the `n` superbases from `start` on, in at most `most` steps: p then are weights, e offsets.
+    """Reduce the `n` superbases from `start` on in at most `most` steps, to weights p and offsets e.
 
-    p (3, size) begins as D₂₂ + D₁₂, D₁₁ + D₁₂ and −D₁₂, e as the offsets (0, 1), (−1, 0) and (1, −1). The rest of a
-    group of LANES is overwritten.
+    p (3, size) starts as D₂₂ + D₁₂, D₁₁ + D₁₂ and −D₁₂, e as the offsets (0, 1), (−1, 0) and (1, −1). The last group of
+    LANES is filled up with zeros.
     """
     padded = (n + LANES - 1) // LANES * LANES
     for m in range(3):
@@ -58,9 +59,9 @@ def reduce_row(p, e, start, n, most, zero):
 
 @kernel
 def find_pixels(excess, begin, end, columns, count, zero):
-    """List the columns of a part of a row whose excess is not ≤ 0, from place `count` on; return the next place.
+    """List the columns of a part of a row whose excess is not ≤ 0, from entry `count` on; return the next entry.
 
-    Every column is written and most are overwritten: no branch has to be guessed.
+    Every column is written, and most are overwritten: there is no branch to mispredict.
     """
     for j in range(np.uint64(begin), np.uint64(end)):
         columns[count] = j
@@ -70,7 +71,7 @@ def find_pixels(excess, begin, end, columns, count, zero):
 
 @kernel
 def superbases(a, b, c, columns, p, e, begin, end):
-    """Begin the reduction of the pixels listed from `begin` to `end`, of the entries 11, 12 and 22 in a, b and c."""
+    """Write the initial superbases of the pixels listed from `begin` to `end`; a, b, c are the entries 11, 12, 22."""
     for x in range(np.uint64(begin), np.uint64(end)):
         j = np.uint64(columns[x])
         p[0, x], p[1, x], p[2, x] = c[j] + b[j], a[j] + b[j], -b[j]
@@ -79,7 +80,7 @@ def superbases(a, b, c, columns, p, e, begin, end):
 
 @kernel
 def _exchange_anywhere(y, out, sums, i, j, w, e1, e2, first, last, boundary):
-    """The exchange of a pixel with the two at ±(e1, e2), in the rows from `first` to `last` alone."""
+    """The exchange of a pixel with the two at ±(e1, e2), written to the rows first ≤ i < last only."""
     channels, n1, n2 = y.shape
     ring, row, here = sums.shape[0], i % n1, first <= i < last
     k0, l0, k1, l1 = i - e1, j - e2, i + e1, j + e2
@@ -110,10 +111,10 @@ def _exchange_anywhere(y, out, sums, i, j, w, e1, e2, first, last, boundary):
 
 @kernel
 def exchange(y, flat_y, out, flat_out, sums, flat_sums, i, columns, p, e, start, n, first, last, reach, boundary):
-    """Give and take along the offsets of the `n` listed pixels of row `i`, in the rows from `first` to `last`.
+    """Exchange along the offsets of the `n` listed pixels of row `i`, written to the rows first ≤ i < last.
 
-    out (C, N1, N2) receives what each pixel gains, sums (a ring of rows) the weights of the pairs it is in. Away from
-    the borders this needs no tests, and places are sums of offsets.
+    Adds what each pixel gains to `out` (C, N1, N2), and the weights of its pairs to `sums`, a ring of rows. Away from
+    the borders this needs no tests, and positions are sums of offsets.
     """
     channels, n1, n2 = y.shape
     ring, plane = sums.shape[0], n1 * n2
@@ -129,7 +130,7 @@ def exchange(y, flat_y, out, flat_out, sums, flat_sums, i, columns, p, e, start,
             rows = (packed + _HALF_PACK) >> _SHIFT
             aside = packed - rows * PACK
             if w <= 0 or abs(rows) > reach or abs(aside) > reach:
-                continue  # Rounding alone makes longer offsets, of a weight that is nothing.
+                continue  # Only rounding makes longer offsets, with negligible weights.
             if not within:
                 _exchange_anywhere(y, out, sums, i, j, w, rows, aside, first, last, boundary)
                 continue
@@ -166,7 +167,7 @@ def _largest(totals, i, j, e1, e2, boundary):
 
 @kernel
 def limit_compact(w, i, totals, cap, boundary):
-    """Limit the weights w (offset, column) of row `i` on (1, 0), (0, 1), (1, 1) and (1, −1), as `tensor.limit` does."""
+    """Limit the weights w (offset, column) of row `i` on (1, 0), (0, 1), (1, 1) and (1, −1), as `anisotropic.limit`."""
     n1, n2 = totals.shape
     found = 0
     for k in range(i - 1, i + 2):
@@ -184,7 +185,7 @@ def limit_compact(w, i, totals, cap, boundary):
 
 @kernel
 def limit_listed(columns, p, e, start, n, i, totals, cap, boundary):
-    """Limit the weights of the `n` listed pixels of row `i` in the same way."""
+    """As `limit_compact`, for the weights of the `n` listed pixels of row `i`."""
     for x in range(start, start + n):
         for m in range(3):
             packed = np.int64(e[m, x])

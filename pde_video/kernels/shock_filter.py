@@ -1,4 +1,4 @@
-"""Second derivatives along a direction, and the upwind gradient of dilations and erosions."""
+"""Second derivatives along a direction, and the upwind gradient of dilation and erosion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ZERO, _HALF = np.float32(0), np.float32(0.5)  # Python literals would widen sin
 
 @kernel
 def second_along(v, w, inverse_h, out):
-    """out = Σ_ab w_a w_b ∂²v/∂x_a∂x_b by central differences; a step that leaves the grid stays where it is.
+    """out = Σ_ab w_a w_b ∂²v/∂x_a∂x_b by central differences, with edges replicated.
 
     The directions `w` (3, *volume) and the steps 1/h belong to the three axes of the volume.
     """
@@ -39,7 +39,7 @@ def second_along(v, w, inverse_h, out):
 
 @kernel
 def shock(u, curvature, inverse_h, out):
-    """out = −sign(curvature) |∇u|, with each axis counted by its steeper step towards where the values come from."""
+    """out = −sign(curvature) |∇u|, with the steeper of the two upwind differences along each axis."""
     channels, n0, n1, n2 = u.shape
     for c in range(channels):
         for k in range(n0):

@@ -1,12 +1,11 @@
-"""Diffusion of a plane by the tensor that it makes itself, in one walk down the rows.
+"""Diffusion of a plane by the structure tensor of itself, in one pass down the rows.
 
-Everything between the picture and its rate stays in rings of a few rows: smoothed rows v, rows of the structure tensor
-J, rows of weights. Where |D₁₂| ≤ min(D₁₁, D₂₂), Selling's offsets are (1, 0), (0, 1) and (1, ±1), and the rate is a sum
-over the eight neighbours; the other pixels are listed and exchange along their own offsets once the rows they reach
-have been written.
+Everything between the picture and its rate stays in ring buffers of a few rows: smoothed rows v, rows of the structure
+tensor J, rows of weights. Where |D₁₂| ≤ min(D₁₁, D₂₂), Selling's offsets are (1, 0), (0, 1) and (1, ±1), and the rate
+is a sum over the eight neighbours; the other pixels are listed, and exchange along their own offsets once the rows they
+reach have been written.
 
-A band of rows is computed from the rows around it as if the others were not there: the result does not depend on
-how a picture is cut into bands.
+The result does not depend on how a picture is cut into bands of rows: a band computes everything it needs itself.
 """
 
 from __future__ import annotations
@@ -14,11 +13,9 @@ from __future__ import annotations
 import numpy as np
 
 from pde_video.kernels.conductance import conductance
-from pde_video.kernels.diffusion import DIRICHLET, PERIODIC
 from pde_video.kernels.jit import kernel
 from pde_video.kernels.plane_rows import (
     across_edges,
-    add_products,
     along_lines,
     compact_weights,
     differences,
@@ -29,7 +26,7 @@ from pde_video.kernels.plane_rows import (
     rational_weights,
     trace,
 )
-from pde_video.kernels.rows import fill_rim, inside, weighted
+from pde_video.kernels.rows import DIRICHLET, PERIODIC, fill_rim, inside, weighted
 from pde_video.kernels.selling import LANES, exchange, find_pixels, limit_compact, limit_listed, reduce_row, superbases
 
 _RIM = 16  # Unused values before each row of a ring that has rims: more than a rim of one, and rows stay aligned.
@@ -67,9 +64,9 @@ def _one_pixel(y, w, out, sums, i, j, boundary):
 
 @kernel
 def _places(r, m, n1, boundary, ring, step, offset, zeros, places):
-    """Write where the rows r − m … r + m lie in a ring of rows `step` long; return whether none is missing.
+    """Write the offsets of the rows r − m … r + m in a ring of rows of length `step`; return whether none is missing.
 
-    Missing rows are at `zeros`. On the torus rows are not wrapped: the ring holds what is beyond the border.
+    Missing rows are at `zeros`. Rows of a periodic grid are not wrapped: the ring holds those beyond the border.
     """
     whole = True
     for k in range(-m, m + 1):
@@ -98,7 +95,7 @@ def _smooth_row(flat, taps, ring, c, r, n1, n2, slots, strip, places, along, bou
 
 @kernel
 def _differences_row(ring, c, r, n1, n2, slots, places, stencil, down, across, boundary):
-    """Write row `r` of channel c's differences along columns, and of its weighted sum along columns, with a rim."""
+    """Write row `r` of the differences and of the weighted sums of channel `c` along columns, with a rim."""
     pitch = n2 + 2 * _RIM
     base = c * (slots + 1) * pitch + _RIM - 1
     _places(r, 1, n1, boundary, slots, pitch, base, base + slots * pitch, places)
@@ -119,7 +116,7 @@ def _integrated_row(flat, r, n1, n2, slots, taps, strip, places, along, mean, bo
 
 @kernel
 def _listed(rational, excess, down, across, a, b, c, rule, stencil, n2, columns, p, e, start):
-    """List the pixels of a row that need longer offsets, from `start` on; return their number."""
+    """List the pixels of a row that need longer offsets, from `start` on; return how many there are."""
     h, steep, flat, zero = rule
     count = start
     for begin in range(0, n2, _BLOCK):
@@ -169,17 +166,17 @@ def plane_rate(
     y, source, out, sums, totals, exceeding, first, last, taps, mean_taps, stencil, h, kind, conducts, rule, limits,
     boundary, constants,
 ):  # fmt: skip
-    """Write rows `first` to `last` of div(D ∇y); say which have a sum of weights above the cap in `exceeding` (N1).
+    """Write the rows first ≤ i < last of div(D ∇y), and mark rows with a sum of weights above the cap in `exceeding`.
 
-    `sums` is a ring of at least 2 · far + 2 rows, or of N1: then it holds all sums in the end. Where `totals`, such
-    sums of all rows, are above the cap, weights are limited by them; an empty array limits none.
+    `sums` is a ring of at least 2 · far + 2 rows; with N1 rows it holds all sums in the end. `totals` are such sums of
+    all rows, by which weights above the cap are limited; an empty array limits none.
 
-    D belongs to `source` (C, N1, N2, as y) smoothed by `taps`, and its structure tensor smoothed by `mean_taps` (each
-    half a symmetric kernel, from its centre on). The derivatives are taken with the weights `stencil`: 3 and 10 along
-    rows, 3 and 10 along columns, times a scale. `kind` is 0 (D is edge-enhancing), -1 (D is coherence-enhancing), both
-    with the conductance `conducts`, or -2: the rational conductance along the gradient of one channel, for which `rule`
-    holds what `rational_weights` wants. h = ½ / (h_a h_b) for the entries 11, 12, 22. `limits` are 1/κ, the smallest
-    eigenvalue, the cap, and the length that no offset exceeds.
+    D is that of `source` (C, N1, N2), smoothed by `taps`, and of its structure tensor, smoothed by `mean_taps`: the
+    halves of symmetric kernels, from their centres on. `stencil` holds the weights of the derivatives: 3 and 10 along
+    rows, 3 and 10 along columns, times a scale. `kind` is 0 (edge-enhancing), -1 (coherence-enhancing), both with the
+    conductance `conducts`, or -2 for the rational conductance of the gradient of one channel, where `rule` holds the
+    numbers of `rational_weights`. h = ½ / (h_a h_b) for the entries 11, 12, 22. `limits` are 1/κ, the smallest
+    eigenvalue, the cap, and the greatest length of an offset.
     """
     channels, n1, n2 = y.shape
     zero, one, tiny, half, nothing, per_unit = constants
@@ -218,10 +215,7 @@ def plane_rate(
                     _differences_row(ring, k, next_j, n1, n2, 4, places, stencil, down, across, boundary)
                     if rational:
                         continue
-                    if k == 0:
-                        products(down, across, tensor, o, o + n, o + n + n, stencil[0], stencil[1], n)
-                    else:
-                        add_products(down, across, tensor, o, o + n, o + n + n, stencil[0], stencil[1], n)
+                    products(down, across, tensor, o, o + n, o + n + n, stencil[0], stencil[1], n, k > 0)
                 next_j += 1
             q0 = np.uint64((s % 4) * 4) * pitch
             q1, q2, q3 = q0 + pitch, q0 + pitch + pitch, q0 + pitch + pitch + pitch

@@ -1,6 +1,6 @@
-"""Rows to columns by square tiles: the one place where vector instructions are spelled out.
+"""Transposition by square tiles, in explicit vector instructions.
 
-Compilers move the values of a transposition one at a time, for four times the cost.
+Compilers move the values of a transposition one at a time, at four times the cost.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Luma and chroma to red, green and blue, and back.
 
-A chroma sample belongs to a block of pixels, which all get its value; on the way back it is the mean of its block. So
-levels return exactly, up to the rounding of red, green and blue. FFmpeg's scaler interpolates chroma and rounds luma,
-and is off by up to 3 levels of 255, or 11 of 4095.
+All pixels of a block get its chroma sample; in the other direction, the sample is the mean over the block. So levels
+return exactly, up to the rounding of red, green and blue. FFmpeg's scaler interpolates chroma and rounds luma, and is
+off by up to 3 levels of 255, or 11 of 4095.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pde_video.kernels.jit import kernel
 
 @kernel
 def yuv_to_rgb(luma, blue, red, rgb, factors, low, middle, top, across, down, spread, parts):
-    """Fill `rgb` (H, 3 W); `factors` are of luma, and of red in R and G and blue in G and B.
+    """Fill `rgb` (H, 3 W); `factors` are those of luma, of red chroma in R and G, and of blue chroma in G and B.
 
-    `across` and `down` are the pixels of a block, 1 or 2. The buffers are `spread` (3, W + 1), for what a row's chroma
-    adds to each colour, and `parts` (3, W), for its colours one by one, since simple loops vectorise.
+    A block has `across` × `down` pixels, each 1 or 2. The buffers are `spread` (3, W + 1) for what a row's chroma adds
+    to each colour, and `parts` (3, W) for its colours as planes, since simple loops vectorise.
     """
     height, width = rgb.shape[0], rgb.shape[1] // 3
     scale, half, zero = factors[0], np.float32(0.5), np.float32(0.0)
@@ -60,8 +60,8 @@ def _spread(blues, reds, spread, factors, middle, length, across):
 def rgb_to_yuv(rgb, luma, blue, red, weights, low, middle, top, across, down, parts, sums):
     """Fill `luma`, `blue` and `red` from `rgb` (H, 3 W); `weights` (3, 3) are those of R, G and B in each of them.
 
-    `parts` and `sums` (3, W) are buffers for a row's colours, and for their sums over the rows of a block. Blocks at
-    the far edge repeat their pixels.
+    `parts` and `sums` (3, W) are buffers for a row's colours, and for their sums over the rows of a block. Incomplete
+    blocks repeat their pixels.
     """
     height, width = rgb.shape[0], rgb.shape[1] // 3
     zero, start = np.float32(0.0), low + np.float32(0.5)

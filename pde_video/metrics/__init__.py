@@ -1,1 +1,1 @@
-"""How good a result is: PSNR, SSIM, whiteness of what was removed."""
+"""Quality of a result: PSNR, SSIM, whiteness of the residual."""

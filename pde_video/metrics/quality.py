@@ -1,4 +1,4 @@
-"""How near two videos are."""
+"""PSNR, SSIM and whiteness of videos and streams."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def mean_squared_error(reference: Array, other: Array) -> float:
 def psnr(reference: Array, other: Array, *, peak: float | None = None) -> float:
     """Peak signal-to-noise ratio, in dB.
 
-    PSNR = 10 log₁₀ (peak² / mean (reference − other)²), the mean taken over everything given.
+    PSNR = 10 log₁₀ (peak² / mean (reference − other)²), with the mean over all values.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def psnr(reference: Array, other: Array, *, peak: float | None = None) -> float:
 
 
 def peak_value(reference: Array, other: Array) -> float:
-    """Return the value that stands for white, which both must agree on."""
+    """Return the largest value of the common dtype, 1 for floats."""
     if reference.dtype != other.dtype:
         raise InputError(f"dtypes differ: {reference.dtype} and {other.dtype}; convert one, so that ranges agree")
     return 1.0 if reference.dtype.kind == "f" else float(np.iinfo(reference.dtype).max)
@@ -119,16 +119,16 @@ def ssim(reference: Array, other: Array, *, peak: float | None = None) -> float:
 
 
 def whiteness(noisy: Iterable[Array], denoised: Iterable[Array]) -> float:
-    """How much of what a denoiser took away is like white noise: 1 if all, near 0 if it is a smooth picture.
+    """Whiteness of what a denoiser removed: 1 for white noise, near 0 for a smooth picture.
 
-    whiteness = 1 / (1 + Σ (ρ_d² − 1/n_d)), at most 1, with ρ_d the correlation of the residual r = noisy − denoised
-    with itself at the lag d, a mean of n_d products r(p) r(p + d) over that of r(p)², and the sum over all d ≠ 0 within
+    whiteness = 1 / (1 + Σ (ρ_d² − 1/n_d)), at most 1, with ρ_d the autocorrelation of the residual r = noisy − denoised
+    at the lag d, the mean of n_d products r(p) r(p + d) divided by that of r(p)², and the sum over all d ≠ 0 within
     ±3 pixels and ±1 frame.
 
-    With all lags this is (mean S)² / mean S² of the power spectrum S: the share of the frequencies that r fills. What
-    a filter leaves of the noise, at low frequencies say, is missing there; what it takes of the picture, edges and
-    texture, stands out. The mean is not subtracted, as noise has none. For N values of white noise the sum is 0 with a
-    standard deviation of 24/N (14/N for a single frame), and somewhat more if their deviation varies.
+    With all lags this is (mean S)² / mean S² of the power spectrum S, the share of the frequencies that r fills: noise
+    that a filter leaves is missing there, and edges and texture that it removes stand out. The mean is not subtracted,
+    as noise has none. For N values of white noise, the sum has mean 0 and standard deviation 24/N (14/N for a single
+    frame), somewhat more if the noise level varies.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def whiteness(noisy: Iterable[Array], denoised: Iterable[Array]) -> float:
     Returns
     -------
     float
-        In (0, 1]; NaN where nothing was taken away.
+        In (0, 1]; NaN if nothing was removed.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def whiteness(noisy: Iterable[Array], denoised: Iterable[Array]) -> float:
 
 
 class Psnr:
-    """PSNR of a whole stream: of the mean squared error over all its frames.
+    """PSNR of a stream, from the mean squared error over all frames.
 
     PSNR = 10 log₁₀ (peak² / mean over frames of the mean squared error)
 
@@ -183,20 +183,20 @@ class Psnr:
         self._squares, self._frames, self._peak = 0.0, 0, 1.0
 
     def add(self, expected: Array, actual: Array) -> None:
-        """Measure one frame against its reference."""
+        """Add one frame and its reference."""
         self._squares += mean_squared_error(expected, actual)
         self._peak = peak_value(expected, actual)
         self._frames += 1
 
     def watch(self, reference: Iterable[Array], other: Iterable[Array]) -> Iterator[Array]:
-        """Yield the frames of `other`, measuring them against those of `reference` as they pass."""
+        """Yield the frames of `other`, and add them with those of `reference`."""
         for expected, actual in _paired(reference, other):
             self.add(expected, actual)
             yield actual
 
     @property
     def value(self) -> float:
-        """PSNR of what has passed, in dB."""
+        """PSNR of the frames so far, in dB."""
         if self._squares == 0:
             return math.inf
         return 10 * math.log10(self._peak**2 * self._frames / self._squares)
@@ -211,7 +211,7 @@ def _paired(reference: Iterable[Array], other: Iterable[Array]) -> Iterator[tupl
 
 
 class Comparison:
-    """What `compare` measures, of a stream that goes on to somebody else.
+    """The figures of `compare` for a stream, whose frames are passed on.
 
     Examples
     --------
@@ -228,7 +228,7 @@ class Comparison:
         self._similarities: list[float] = []
 
     def watch(self, reference: Iterable[Array], other: Iterable[Array]) -> Iterator[tuple[Array, Array]]:
-        """Yield the frames of both, measured as they pass."""
+        """Yield pairs of frames of both, and add them."""
         for expected, actual in _paired(reference, other):
             self._psnr.add(expected, actual)
             self._similarities.append(ssim(expected, actual))
@@ -236,7 +236,7 @@ class Comparison:
             yield expected, actual
 
     def figures(self) -> dict[str, float | int]:
-        """Return the figures of what has passed."""
+        """Return the figures of the frames so far."""
         if not self._similarities:
             raise InputError("there is no frame to compare")
         return {
@@ -250,8 +250,8 @@ class Comparison:
 def compare(reference: Iterable[Array], other: Iterable[Array]) -> dict[str, float | int]:
     """PSNR and SSIM of a video against its reference, and whiteness of the difference, in one pass.
 
-    PSNR is that of the mean squared error over all frames; SSIM is the mean of the frames' values; `whiteness` is that
-    of reference − other: with a noisy video as reference and a denoised one, of what was taken away.
+    PSNR is that of the mean squared error over all frames, SSIM the mean over the frames, and `whiteness` that of
+    reference − other: for a noisy reference and a denoised video, of what was removed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whether what a filter took away looks like noise."""
+"""Whether the residual of a filter is white noise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REACH = 3  # Pixels, up and down, left and right.
 
 
 class Whiteness:
-    """`whiteness` of a stream: each frame goes in once, and two frames' worth of sums are kept.
+    """`whiteness` of a stream, from sums of the size of two frames.
 
     Examples
     --------
@@ -29,12 +29,12 @@ class Whiteness:
         self._frames = 0
         self._shape: tuple[int, ...] = ()
         self._last: Array | None = None
-        # Sums over frames and channels, as functions of frequency: Fourier turns lagged products into plain ones.
+        # Sums over frames and channels of power spectra and cross spectra, the transforms of lagged products.
         self._within: Array = np.zeros(1)
         self._across: Array = np.zeros(1, np.complex128)
 
     def add(self, noisy: Array, denoised: Array) -> None:
-        """Take in one frame of each."""
+        """Add one frame of each."""
         from scipy import fft
 
         if noisy.shape != denoised.shape or noisy.ndim not in (2, 3) or self._shape not in ((), noisy.shape):
@@ -52,7 +52,7 @@ class Whiteness:
 
     @property
     def value(self) -> float:
-        """Whiteness of what has passed; NaN if that is nothing, or all zero."""
+        """Whiteness of the frames so far; NaN if there is none, or all residuals are 0."""
         if not self._within.any():
             return math.nan
         height, width, channels = np.atleast_3d(np.empty(self._shape)).shape
@@ -64,7 +64,7 @@ class Whiteness:
         for sums, frames, times in ((self._within, self._frames, 1), (self._across, self._frames - 1, 2)):
             count = (pairs * frames).astype(float)
             if frames == self._frames:
-                count[_REACH, _REACH] = 0  # No lag at all.
+                count[_REACH, _REACH] = 0  # Lag 0.
             used = count > 0
             if used.any():
                 correlation = self._lagged(sums)[used] / (count[used] * variance)
@@ -72,14 +72,14 @@ class Whiteness:
         return 1 / (1 + max(excess, 0.0))
 
     def _padded(self) -> tuple[int, int]:
-        """Return a size at which no lag reaches around the frame."""
+        """Return a transform size at which no lag wraps around."""
         from scipy import fft
 
         height, width = (fft.next_fast_len(n + _REACH, real=True) for n in self._shape[:2])
         return height, width
 
     def _lagged(self, sums: Array) -> Array:
-        """Return Σ r(p) r(p + lag) for all lags within reach, the one of no pixels in the middle."""
+        """Return Σ r(p) r(p + lag) for all lags within reach, lag 0 in the middle."""
         from scipy import fft
 
         lags = np.arange(-_REACH, _REACH + 1)

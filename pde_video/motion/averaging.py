@@ -1,10 +1,10 @@
-"""Diffusion along trajectories: every frame takes in what the frames around it show of the same thing."""
+"""Diffusion along motion trajectories: a frame is averaged with its neighbours, warped to it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,58 +13,58 @@ from pde_video.kernels.conductance import named, unit
 from pde_video.protocols import Array
 from pde_video.threads import each, pieces
 
-_ROWS = 32  # The least that is worth a thread.
-# Keys's parameter of cubic interpolation: exact for polynomials of degree 2, and what keeps more of the finest detail.
+_ROWS = 32  # The fewest rows that are worth a thread.
+# Keys's parameter of cubic interpolation: exact for polynomials of degree 2, and one that keeps finer detail.
 EXACT, _SHARP = -0.5, -0.75
 # Binomial weights over which squared differences are averaged: as wide in pixels of the frame at half its size.
 _FINE = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
 _COARSE = np.array([1, 4, 6, 4, 1]) / 16
 
 
-class Seen(NamedTuple):
-    """A frame as its neighbours need it: planes (C, H, W), the same with an edge, and its guide."""
+class GuidedFrame(NamedTuple):
+    """What the averages need of a frame: planes (C, H, W), its guide, and both with padding."""
 
     planes: Array
-    edged: Array
+    padded: Array
     guide: Array  # (C, H, W), or half the size.
-    edged_guide: Array
-    coarse: Array  # The light of the guide, (H, W), at half the size, on which motion is seen.
+    padded_guide: Array
+    luma: Array  # Of the guide, (H, W), at half the size: motion is estimated on it.
 
 
-def seen(planes: Array, guide: Array) -> Seen:
-    """Return a frame with its guide, a picture of it with less noise, of the same or half the size."""
+def guided_frame(planes: Array, guide: Array) -> GuidedFrame:
+    """Return a frame with its guide, a less noisy version of it of the same or half the size."""
     coarse = guide if guide.shape != planes.shape else halved(guide)
-    channels = len(coarse)  # One, or those of a colour, of which the first is the mean: otherwise all, as noisy as one.
-    light = coarse[0] if channels in (1, 3) else coarse.mean(axis=0) * coarse.dtype.type(math.sqrt(channels))
-    return Seen(planes, edged(planes), guide, edged(guide), light)
+    channels = len(coarse)  # One or three: luma comes first. Otherwise, the mean of all, scaled to the noise of one.
+    luma = coarse[0] if channels in (1, 3) else coarse.mean(axis=0) * coarse.dtype.type(math.sqrt(channels))
+    return GuidedFrame(planes, padded(planes), guide, padded(guide), luma)
+
+
+def _by_rows(kernel: Callable[..., None], out: Array, *arguments: Any) -> Array:
+    """Fill `out` with a kernel that takes `arguments`, a range of rows and `out`, on all threads."""
+    each(lambda rows: kernel(*arguments, *rows, out), pieces(out.shape[-2], _ROWS))
+    return out
 
 
 def halved(planes: Array) -> Array:
     """Return planes of half the size: means over 2 × 2 pixels."""
     channels, height, width = planes.shape
-    out = np.empty((channels, (height + 1) // 2, (width + 1) // 2), planes.dtype)
-    each(lambda rows: kernels.halved(planes, *rows, out), pieces(out.shape[1], _ROWS))
-    return out
+    return _by_rows(kernels.halved, np.empty((channels, (height + 1) // 2, (width + 1) // 2), planes.dtype), planes)
 
 
 def doubled(plane: Array, height: int, width: int) -> Array:
     """Return a plane (h, w) interpolated to twice the size."""
-    out = np.empty((height, width), plane.dtype)
-    each(lambda rows: kernels.doubled(plane, *rows, out), pieces(height, _ROWS))
-    return out
+    return _by_rows(kernels.doubled, np.empty((height, width), plane.dtype), plane)
 
 
-def warped(edged: Array, flow: Array, cubic: float = _SHARP) -> Array:
-    """Return planes (C, H, W), given with their edge, at x + w."""
-    channels, height, width = edged.shape
-    out = np.empty((channels, height - 2 * kernels.EDGE, width - 2 * kernels.EDGE), edged.dtype)
-    a = out.dtype.type(cubic)
-    each(lambda rows: kernels.warped(edged, flow, a, *rows, out), pieces(out.shape[1], _ROWS))
-    return out
+def warped(planes: Array, flow: Array, cubic: float = _SHARP) -> Array:
+    """Return planes (C, H, W), given with their padding, at x + w."""
+    channels, height, width = planes.shape
+    out = np.empty((channels, height - 2 * kernels.EDGE, width - 2 * kernels.EDGE), planes.dtype)
+    return _by_rows(kernels.warped, out, planes, flow, out.dtype.type(cubic))
 
 
-def toward(planes: Array, other: Array, flow: Array, share: Array) -> Array:
-    """Return u + share (other(x + w) − u), with another frame's planes given with their edge."""
+def blended(planes: Array, other: Array, flow: Array, share: Array) -> Array:
+    """Return u + share (other(x + w) − u), with the planes of the other frame given with their padding."""
     out, unused = planes.copy(), np.zeros((2, *planes.shape[1:]), planes.dtype)
     a = out.dtype.type(_SHARP)
     each(
@@ -74,20 +74,20 @@ def toward(planes: Array, other: Array, flow: Array, share: Array) -> Array:
     return out
 
 
-def settled(flow: Array, first: Array, second: Array) -> Array:
-    """Put 0, in place, where standing still explains two pictures (H, W) about as well as the flow between them does.
+def zero_where_static(flow: Array, first: Array, second: Array) -> Array:
+    """Set the flow between two pictures (H, W) to 0, in place, where no motion explains them about as well.
 
-    Noise lets the flow of what stands still tremble, and each interpolation costs some of the finest detail.
+    Noise makes the flow of static parts jitter, and each interpolation loses some of the finest detail.
     """
-    here, there = first[np.newaxis], edged(second[np.newaxis])
-    off, still = (_around(_squares(here, there, w)) for w in (flow, np.zeros_like(flow)))
+    here, there = first[np.newaxis], padded(second[np.newaxis])
+    moving, static = (_local_means(_squares(here, there, w)) for w in (flow, np.zeros_like(flow)))
     height, width = first.shape
-    where = (still <= 1.1 * off + 0.003).repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
+    where = (static <= 1.1 * moving + 0.003).repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
     flow[:, where] = 0
     return flow
 
 
-def _around(squares: Array) -> Array:
+def _local_means(squares: Array) -> Array:
     """Return means over about 20 pixels, one for every 4 × 4."""
     coarse = halved(halved(squares[np.newaxis]))[0]
     out = np.empty_like(coarse)
@@ -96,47 +96,43 @@ def _around(squares: Array) -> Array:
 
 
 def _squares(here: Array, there: Array, flow: Array) -> Array:
-    """Return (there(x + w) − here)², averaged over channels; `there` has its edge."""
+    """Return (there(x + w) − here)², averaged over channels; `there` has its padding."""
     out = np.empty(here.shape[1:], here.dtype)
-    a = out.dtype.type(_SHARP)
-    each(lambda rows: kernels.squared_differences(here, there, flow, a, *rows, out), pieces(len(out), _ROWS))
-    return out
+    return _by_rows(kernels.squared_differences, out, here, there, flow, out.dtype.type(_SHARP))
 
 
-def conductance(here: Seen, there: Seen, flow: Array, lost: Array | None, kappa: float) -> Array:
-    """Return g(|there(x + w) − here|²) on the grid of the guides, of squares averaged over channels and nearby.
+def conductance(here: GuidedFrame, there: GuidedFrame, flow: Array, excluded: Array | None, kappa: float) -> Array:
+    """Return g(|there(x + w) − here|²) on the grid of the guides, of squares averaged over channels and nearby pixels.
 
-    Where the motion is known to be `lost`, 0.
+    It is 0 in the mask `excluded`, where the flow is known to be wrong.
     """
-    squares = _squares(here.guide, there.edged_guide, flow)
-    out, real, bands = np.empty_like(squares), squares.dtype.type, pieces(len(squares), _ROWS)
-    weights = (_FINE if here.guide.shape == here.planes.shape else _COARSE).astype(out.dtype)
-    g = named("exponential", (1.0, 1.0, 1.0), out.dtype)
-    scale = real((1 / (kappa * unit("exponential"))) ** 2)
-    each(lambda rows: kernels.smoothed_conductance(squares, weights, g, scale, *rows, out), bands)
-    if lost is not None:
-        each(lambda rows: kernels.close(out, lost, *rows), bands)
+    squares = _squares(here.guide, there.padded_guide, flow)
+    weights = (_FINE if here.guide.shape == here.planes.shape else _COARSE).astype(squares.dtype)
+    g = named("exponential", (1.0, 1.0, 1.0), squares.dtype)
+    scale = squares.dtype.type((1 / (kappa * unit("exponential"))) ** 2)
+    out = _by_rows(kernels.smoothed_conductance, np.empty_like(squares), squares, weights, g, scale)
+    if excluded is not None:
+        each(lambda rows: kernels.close(out, excluded, *rows), pieces(len(out), _ROWS))
     return out
 
 
-def astray(flow: Array, back: Array) -> Array:
-    """Tell where the flow `back` does not lead back: |w + w'(x + w)|² > 0.01 (|w|² + |w'(x + w)|²) + 0.5."""
-    there, out = warped(edged(back), flow, EXACT), np.empty(flow.shape[1:], np.bool_)
-    each(lambda rows: kernels.astray(flow, there, *rows, out), pieces(len(out), _ROWS))
-    return out
+def inconsistent(flow: Array, back: Array) -> Array:
+    """Tell where the backward flow does not lead back: |w + w'(x + w)|² > 0.01 (|w|² + |w'(x + w)|²) + 0.5."""
+    there = warped(padded(back), flow, EXACT)
+    return _by_rows(kernels.inconsistent, np.empty(flow.shape[1:], np.bool_), flow, there)
 
 
-def averaged(here: Seen, others: Iterable[tuple[Seen, Array, Array]]) -> tuple[Array, Array]:
-    """Return u + Σ g (u_k(x + w_k) − u) / (1 + Σ g), and the share of the noise's variance that is left, (H, W).
+def averaged(here: GuidedFrame, others: Iterable[tuple[GuidedFrame, Array, Array]]) -> tuple[Array, Array]:
+    """Return u + Σ g (u_k(x + w_k) − u) / (1 + Σ g), and the share of the noise variance that is left, (H, W).
 
-    The explicit step of the diffusion between a frame and `others`, each with flow and conductance, that is as long
-    as keeps every weight from becoming negative.
+    This is an explicit step of the diffusion between a frame and `others`, each with its flow and conductance, of the
+    largest size at which no weight is negative.
     """
     total = np.zeros_like(here.planes)
     weights, squares = np.ones((2, *here.planes.shape[1:]), total.dtype)
     a, bands = total.dtype.type(_SHARP), pieces(total.shape[1], _ROWS)
     for there, flow, g in others:
-        args = here.planes, there.edged, flow, g, a
+        args = here.planes, there.padded, flow, g, a
         each(lambda rows, args=args: kernels.gather(*args, *rows, total, weights, squares), bands)  # type: ignore[misc]
     total /= weights
     total += here.planes
@@ -145,8 +141,8 @@ def averaged(here: Seen, others: Iterable[tuple[Seen, Array, Array]]) -> tuple[A
     return total, squares
 
 
-def edged(planes: Array) -> Array:
-    """Return planes with the rows and columns at their edges repeated."""
+def padded(planes: Array) -> Array:
+    """Return planes padded by replicating their edges."""
     edge = kernels.EDGE
     channels, height, width = planes.shape
     out = np.empty((channels, height + 2 * edge, width + 2 * edge), planes.dtype)

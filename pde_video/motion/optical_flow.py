@@ -1,4 +1,4 @@
-"""What moved where between two frames."""
+"""Optical flow: the motion between two frames."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ import numpy as np
 from pde_video.arrays.grid import all_finite
 from pde_video.errors import InputError, ParameterError
 from pde_video.kernels import flow as kernels
-from pde_video.motion.averaging import EXACT, astray, doubled, edged, halved, warped
+from pde_video.motion.averaging import EXACT, doubled, halved, inconsistent, padded, warped
 from pde_video.protocols import Array
 
-_COARSEST = 8  # Sides in pixels, at least, of the coarsest level.
+_COARSEST = 8  # The shortest side of the coarsest level, at least, in pixels.
 _WARPS, _SWEEPS = 2, 10  # On every level: linearisations, and steps of diffusion after each.
-_RELAXED = 0.7  # Factor of the smoothness from level to level: motion of coarse parts is far above the noise.
-_TORN = 0.02  # Difference of flow across two pixels, in pixels, above which it is taken for an edge.
-_MISMATCH = 0.4  # Difference in brightness, in units of `noise`, above which it counts only linearly.
-_FLOOR = 0.1  # Squared gradient, in the same units, below which nothing is seen.
-_WINDOW = np.array([1, 4, 6, 4, 1]) / 16  # Over which, along rows and columns, the data terms are gathered.
+_RELAXED = 0.7  # Factor of the smoothness per level: the motion of large structures is far above the noise.
+_LAMBDA = 0.02  # Difference of the flow across two pixels, in pixels, above which it counts as a discontinuity.
+_C = 0.4  # Residual, in units of `noise`, above which it is penalised linearly.
+_FLOOR = 0.1  # Squared gradient, in the same units, below which there is no structure.
+_WINDOW = np.array([1, 4, 6, 4, 1]) / 16  # Weights, along rows and columns, that smooth the data terms.
 
 
 def optical_flow(first: Array, second: Array, *, noise: float | None = None, smoothness: float = 5.0) -> Array:
     """Dense optical flow: second(x + w(x)) ≈ first(x).
 
     w minimises Σ Ψ(second(x + w) − first(x)) + smoothness · Ψ(|∇w|), Ψ(s) = c² √(1 + s²/c²): from coarse to fine,
-    the data term is linearised, gathered over 5 × 5 pixels and divided by its trace, and the flow diffuses, less
-    where it is torn, by accelerated steps (fast semi-iterative) towards the linear equation's solution.
+    the data term is linearised, smoothed over 5 × 5 pixels and divided by its trace, and the flow diffuses, less
+    across its discontinuities, by accelerated (fast semi-iterative) steps towards the solution of the linear equation.
 
     Parameters
     ----------
     first, second : ndarray, shape (H, W) or (H, W, C)
-        Frames of the same shape, best with little noise. Of channels, the mean counts.
+        Frames of the same shape, best with little noise. The mean over the channels is used.
     noise : float, optional
-        > 0, in units of the frames: differences that noise or change of light makes, twice as large ones are clearly
-        seen. Default: a quarter of the standard deviation of `first`.
+        > 0, in units of the frames: the size of differences due to noise or changes of light. Default: a quarter of
+        the standard deviation of `first`.
     smoothness : float
-        > 0: weight of the smoothness of the flow. About 20 for frames that noise is left in.
+        > 0: weight of the smoothness of the flow; about 20 for noisy frames.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def optical_flow(first: Array, second: Array, *, noise: float | None = None, smo
     InputError
         If shapes differ or are not those of frames, or values are not finite.
     ParameterError
-        If `noise` or `smoothness` is out of range, or out of all proportion to the frames.
+        If `noise` or `smoothness` is out of range, or single precision overflows for such frames.
 
     References
     ----------
@@ -80,7 +80,8 @@ def optical_flow(first: Array, second: Array, *, noise: float | None = None, smo
         flow = flow_between(pyramid(a / np.float32(unit)), pyramid(b / np.float32(unit)), smoothness)
     if not all_finite(flow):
         raise ParameterError(
-            f"noise is {unit:g} and smoothness {smoothness:g}; single precision cannot hold what they make of frames"
+            f"noise is {unit:g} and smoothness {smoothness:g}; with these frames, single precision overflows: "
+            "give a noise in units of the frames"
         )
     return flow
 
@@ -92,20 +93,13 @@ def flow_between(first: list[Array], second: list[Array], smoothness: float) -> 
         shape = first[level].shape
         if flow.shape[1:] != shape:
             flow = np.stack([doubled(plane, *shape) for plane in flow]) * np.float32(2)
-        kernels.refine(
-            first[level],
-            second[level],
-            flow,
-            _WARPS,
-            _SWEEPS,
-            *np.array([smoothness * _RELAXED**level, _MISMATCH, _FLOOR, _TORN], np.float32),
-            _WINDOW.astype(np.float32),
-        )
+        numbers = np.array([smoothness * _RELAXED**level, _C, _FLOOR, _LAMBDA], np.float32)
+        kernels.refine(first[level], second[level], flow, _WARPS, _SWEEPS, *numbers, _WINDOW.astype(np.float32))
     return flow
 
 
 def pyramid(picture: Array) -> list[Array]:
-    """Return a picture (H, W), and the same of half the size again and again."""
+    """Return a picture (H, W) and versions of it, each of half the size of the one before."""
     levels = [np.ascontiguousarray(picture, np.float32)]
     while min(levels[-1].shape) >= 2 * _COARSEST:
         levels.append(halved(levels[-1][np.newaxis])[0])
@@ -113,10 +107,10 @@ def pyramid(picture: Array) -> list[Array]:
 
 
 def warp(frame: Array, flow: Array) -> Array:
-    """Return the frame as seen along a flow: out(x) = frame(x + w(x)).
+    """Return the frame warped by a flow: out(x) = frame(x + w(x)).
 
-    Between pixels by Keys's cubic convolution, which is exact for polynomials of degree 2; beyond the edges, the value
-    at the edge.
+    Interpolates between pixels by Keys's cubic convolution, which is exact for polynomials of degree 2, and replicates
+    the edges.
 
     Parameters
     ----------
@@ -151,12 +145,12 @@ def warp(frame: Array, flow: Array) -> Array:
         )
     _check_flow(flow, frame.shape[:2], "flow")
     planes = np.ascontiguousarray(np.moveaxis(np.atleast_3d(frame), -1, 0))
-    moved = warped(edged(planes), np.ascontiguousarray(flow, planes.dtype), EXACT)
+    moved = warped(padded(planes), np.ascontiguousarray(flow, planes.dtype), EXACT)
     return np.moveaxis(moved, 0, -1).reshape(frame.shape)
 
 
 def occluded(forward: Array, backward: Array) -> Array:
-    """Tell where a frame shows what the other does not: the flow there does not lead back to where it began.
+    """Tell where a frame shows what is occluded in the other: the flow and the flow back are inconsistent.
 
     |w + w'(x + w)|² > 0.01 (|w|² + |w'(x + w)|²) + 0.5, or x + w lies outside the frame.
 
@@ -191,7 +185,7 @@ def occluded(forward: Array, backward: Array) -> Array:
     forward, backward = (np.ascontiguousarray(flow, np.float32) for flow in (forward, backward))
     rows, columns = np.indices(shape, np.float32) + forward
     inside = (rows >= 0) & (rows <= shape[0] - 1) & (columns >= 0) & (columns <= shape[1] - 1)
-    return np.asarray(astray(forward, backward) | ~inside)
+    return np.asarray(inconsistent(forward, backward) | ~inside)
 
 
 def _gray(frame: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Convolutions of many channels with many: how weights and channels lie, and what rows a thread takes."""
+"""Convolutions between many channels: the layout of weights and channels, and the rows of each thread."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ Rows = tuple[int, int]
 
 
 def blank(channels: int, height: int, width: int) -> Array:
-    """Return channels of zeros with their border, (height + 2, channels, columns)."""
+    """Return channels of zeros with their padding, (height + 2, channels, columns)."""
     lines = -(-(width + 2) // TILE) + 1  # The last tile reads one column too many on either side,
-    lines += 1 - lines % 2  # and with an odd number of lines, channels do not share the same sets of the cache.
+    lines += 1 - lines % 2  # and with an odd number of lines, channels do not compete for the same cache sets.
     return np.zeros((height + 2, channels, lines * TILE), np.float32)
 
 
 def inner(channels: Array, width: int) -> Array:
-    """Return a view of channels without their border."""
+    """Return a view of channels without their padding."""
     return channels[1:-1, :, 1 : 1 + width]
 
 
 def spread(function: Callable[[Rows], object], height: int) -> None:
-    """Call `function` on bands of rows, on all threads; return when all is done."""
+    """Call `function` on bands of rows, on all threads."""
     each(function, [(first, min(first + _BAND, height)) for first in range(0, height, _BAND)])
 
 
 @lru_cache(maxsize=256)
 def _places(side: int, inputs: int, channels: int, columns: int) -> Array:
-    """Return the distances of what a sum takes in from row i, channel 0, column j of a bordered array."""
+    """Return the offsets of the summed values from row i, channel 0, column j of a padded array."""
     c, dy, dx = np.ogrid[:inputs, :side, :side]
     edge = 1 - side // 2
     return (((dy + edge) * channels + c) * columns + dx + edge).astype(np.int64).ravel()
@@ -44,9 +44,9 @@ def _places(side: int, inputs: int, channels: int, columns: int) -> Array:
 
 @dataclass(frozen=True)
 class Convolution:
-    """out[o] = bias[o] + Σ_c weight[o, c] ⋆ source[c]: a cross-correlation, 3 × 3 or 1 × 1, with zeros around.
+    """out[o] = bias[o] + Σ_c weight[o, c] ⋆ source[c]: a cross-correlation, 3 × 3 or 1 × 1, zero-padded.
 
-    A sum goes from its bias on, input by input, from left to right and from top to bottom, whoever computes it.
+    A sum starts with its bias, then adds the inputs one by one, from left to right and from top to bottom.
     """
 
     weights: Array  # (blocks, inputs · side², BLOCK)
@@ -69,6 +69,6 @@ class Convolution:
         self, source: Array, channel: int, out: Array, to: int, width: int, rows: Rows,
         *, added: bool = False, rectified: bool = False,
     ) -> None:  # fmt: skip
-        """Write the rows of the result to the channels of `out` from `to` on, or add them; keep what is positive."""
+        """Write the rows of the result to the channels of `out` from `to` on; `added` to it, `rectified`: max(·, 0)."""
         places = _places(self.side, self.inputs, *source.shape[1:])
         convolve(source, channel, places, self.weights, self.bias, out, to, self.outputs, width, rows, added, rectified)

@@ -1,4 +1,4 @@
-"""Many explicit steps at once, on all threads: which boxes of a state go through `kernels.march`."""
+"""Many explicit steps at once, on all threads: cuts a state into boxes for `kernels.fused.march`."""
 
 from __future__ import annotations
 
@@ -11,43 +11,26 @@ from pde_video.arrays.grid import as_volume, unlocked
 from pde_video.protocols import Array
 from pde_video.threads import each, pieces
 
-_HALO_COST = 8  # A box is at least so many times as thick as what is computed beside it, for it, by others too.
+_HALO_COST = 8  # The least ratio of the thickness of a box to its halo, which its neighbours compute too.
 _AT_ONCE = {2: 32, 3: 12}  # Stages of a picture or a volume in one call: more take memory, and cannot be interrupted.
-_ROWS = 48  # Rows of a volume that are walked through all frames together: their levels stay in the cache.
+_ROWS = 48  # Rows of a volume in a box: their levels stay in the cache.
 
 Box = tuple[int, int, int, int]  # First slab, last, first row, last.
 
 
 class Walk:
-    """Stages of explicit steps for states of so many axes, as `kernels.march.march` takes them.
+    """Stages of explicit steps for states of `ndim` axes, as `kernels.fused.march` takes them.
 
-    Parameters
-    ----------
-    ndim : int
-        Grid axes, 1 to 3.
-    dtype : dtype
-        Of the states.
-    scale : ndarray, shape (stages, 3)
-        Of each stage and axis of a volume, as the next two.
-    dt : sequence of float
-        Of each stage.
-    back : sequence of int
-        Of each stage: 0 for the heat equation, else how many stages before it the state is that it steps.
-    factor, g : ndarray of shape (3,) and a conductance, or None
-        What differences are multiplied by before they are squared, and what becomes of the squares.
+    `scale` (stages, 3), `dt` and `back` belong to the stages; `back` is 0 for the heat equation, otherwise it tells how
+    many stages before it the state is that the stage steps. `factor` (3,) multiplies differences before they are
+    squared, and `g` is the conductance of the squares.
     """
 
     def __init__(
-        self,
-        ndim: int,
-        dtype: Any,
-        scale: Array,
-        dt: Sequence[float],
-        back: Sequence[int],
-        factor: Array | None = None,
-        g: Any = None,
-    ) -> None:
-        # A picture is walked row by row: its rows are the slabs.
+        self, ndim: int, dtype: Any, scale: Array, dt: Sequence[float], back: Sequence[int],
+        factor: Array | None = None, g: Any = None,
+    ) -> None:  # fmt: skip
+        # The slabs of a picture are its rows.
         order = [0, 1, 2] if ndim == 3 else [1, 0, 2]
         factor = np.ones(3) if factor is None else factor
         self._g = None if g is None else type(g)(tuple(g.inverse_kappa[axis] for axis in order))
@@ -61,14 +44,14 @@ class Walk:
         """Write the state after all stages of `y` (C, *grid) to `out`, and return whether it is finite."""
         from pde_video.kernels.fused import march
 
-        if not (y.flags.c_contiguous and out.flags.c_contiguous):  # The kernel is compiled for contiguous arrays alone.
+        if not (y.flags.c_contiguous and out.flags.c_contiguous):  # The kernel takes contiguous arrays only.
             planes = np.empty(out.shape, out.dtype)
             finite = self(np.ascontiguousarray(y), planes)
-            for channel, plane in zip(out, planes, strict=True):  # One by one is four times as fast as at once.
+            for channel, plane in zip(out, planes, strict=True):  # Four times as fast as all at once.
                 channel[...] = plane
             return finite
         source, results = unlocked(_as_slabs(y)), []
-        between = [np.empty_like(source) for _ in self._parts[1:3]]  # Two arrays, by turns.
+        between = [np.empty_like(source) for _ in self._parts[1:3]]  # Two arrays that take turns.
         for i, part in enumerate(self._parts):
             target = _as_slabs(out) if i == len(self._parts) - 1 else between[i % len(between)]
             scale, dt, back = self._scale[part], self._dt[part], self._back[part]
@@ -89,7 +72,7 @@ def _as_slabs(y: Array) -> Array:
 
 
 def _boxes(slabs: int, rows: int, stages: int) -> list[Box]:
-    """Cut pictures for threads, volumes for the cache."""
+    """Return the boxes of a picture, one for each thread, or of a volume, which fit the cache."""
     if rows == 1:
         return [(*piece, 0, 1) for piece in pieces(slabs, _HALO_COST * stages)]
     parts = max(1, rows // max(_ROWS, 2 * stages))

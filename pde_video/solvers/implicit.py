@@ -15,15 +15,15 @@ from pde_video.protocols import Array
 from pde_video.threads import available, each
 
 _log = logging.getLogger(__name__)
-_COARSEST = 1e-6  # The largest relative residual that is still called a solution.
+_COARSEST = 1e-6  # The largest relative residual that counts as a solution.
 _ROWS = 256  # Rows of a transform that one thread divides at a time.
 _PIECE = 1 << 17  # Values of a vector that one thread takes at a time.
 _BAND = 128  # Lines that one thread takes at a time.
-_LONG = 4096  # Cells of a line: blocks of longer ones would not stay in a cache.
+_LONG = 4096  # The longest lines, in cells, that are solved in blocks: blocks of longer ones exceed the cache.
 
 
 def eigenvalues(n: int, boundary: str) -> Array:
-    """Return those of the second difference on `n` points, in the order of the boundary's transform.
+    """Return the eigenvalues of the second difference on `n` points, in the order of the boundary's transform.
 
     λ_k = −4 sin²(θ_k / 2), θ = πk/n (Neumann, DCT-II), 2πk/n (periodic, FFT), π(k+1)/(n+1) (Dirichlet, DST-I).
     """
@@ -48,8 +48,8 @@ def spectral_solve(y: Array, dt: float, scale: Sequence[float], boundary: str) -
 
 
 def _divided(modes: Array, y: Array, dt: float, scale: Sequence[float], boundary: str) -> Array:
-    """Divide the transform of `y` by 1 − dt Σ scale·λ, in place: the symbol is made as it is used."""
-    from pde_video.kernels.spectral import divide_by_sums
+    """Divide the transform of `y` by 1 − dt Σ scale·λ, in place and without an array of the divisors."""
+    from pde_video.kernels.linear_systems import divide_by_sums
 
     parts = [-dt * s * eigenvalues(n, boundary) for s, n in zip(scale, y.shape[1:], strict=True)]
     columns = parts[-1][: modes.shape[-1]]
@@ -73,26 +73,19 @@ def conjugate_gradients(
     tolerance: float = 1e-10,
     iterations: int | None = None,
 ) -> Array:
-    """Return z with operator(z) = rhs, to ‖operator(z) − rhs‖ ≤ tolerance·‖rhs‖, in the dtype of `rhs`.
+    """Return z with ‖operator(z) − rhs‖ ≤ tolerance·‖rhs‖, in the dtype of `rhs`, or raise SolverError.
 
-    Where rounding does not allow that, as for steps above 10⁵, to 64 times the rounding of the operator, but not beyond
-    a residual of 1e-6.
-
-    For a symmetric positive operator on states (C, *grid) that treats channels alike. Jacobi-preconditioned, in
-    double precision, starting from rhs / diagonal.
-
-    Raises
-    ------
-    SolverError
-        If the residual is not reached.
+    Where rounding does not allow that, as for steps above 10⁵, the tolerance is 64 times the rounding error of the
+    operator, at most 1e-6. The operator is symmetric and positive on states (C, *grid), the same for all channels.
+    Jacobi-preconditioned, in double precision, starting from rhs / diagonal.
     """
     if iterations is None:
-        iterations = 2000 + int(20 * math.sqrt(float(np.max(diagonal))))  # They grow with the root of the condition.
+        iterations = 2000 + int(20 * math.sqrt(float(np.max(diagonal))))  # Grows like the root of the condition.
     rhs_double = np.ascontiguousarray(rhs, np.float64)
-    # What rounding leaves of a residual however long one iterates: relative to ‖operator‖ ‖z‖, with ‖z‖ ≤ ‖rhs‖. There
-    # is an end to that, since a bound that grows with the step would at last accept anything.
+    # Rounding limits the residual relative to ‖operator‖ ‖z‖, with ‖z‖ ≤ ‖rhs‖. The limit grows with the step, so it is
+    # capped: otherwise it would accept anything in the end.
     tolerance = max(tolerance, min(64 * np.finfo(np.float64).eps * float(np.max(diagonal)), _COARSEST))
-    # A tenth of the tolerance, as the residual that the recursion carries along drifts from the true one.
+    # A tenth of the tolerance, as the residual of the recursion drifts from the true one.
     z = _iterated(operator, diagonal, rhs_double, 0.1 * tolerance, iterations)
     norm = math.sqrt(_dot(rhs_double, rhs_double))
     difference = operator(z) - rhs_double
@@ -110,8 +103,8 @@ def conjugate_gradients(
 def _iterated(
     operator: Callable[[Array], Array], diagonal: Array, rhs: Array, tolerance: float, iterations: int
 ) -> Array:
-    """Return the iterate of conjugate gradients whose residual, as the recursion knows it, is within the tolerance."""
-    from pde_video.kernels.krylov import advance, redirect
+    """Return the first iterate of conjugate gradients whose recursive residual is within the tolerance."""
+    from pde_video.kernels.linear_systems import advance, redirect
 
     inverse = np.ascontiguousarray(np.broadcast_to(1.0 / diagonal, rhs.shape))
     z = rhs * inverse  # Of the size of the solution, at small and at large steps.
@@ -140,8 +133,8 @@ def _iterated(
 
 
 def _dot(a: Array, b: Array) -> float:
-    """Return Σ a·b, summed in one order whatever the threads."""
-    from pde_video.kernels.krylov import product
+    """Return Σ a·b, summed in the same order for any number of threads."""
+    from pde_video.kernels.linear_systems import product
 
     first, second = _pieces(a), _pieces(b)
     sums = np.empty(len(first))
@@ -173,27 +166,17 @@ def tridiagonal_solve(
 ) -> Array:
     """Return z with z_i − s g_i (z_{i+1} − z_i) + s g_{i-1} (z_i − z_{i−1}) = y_i along a grid axis.
 
-    Parameters
-    ----------
-    g : ndarray, or None
-        Conductances ≥ 0 of the faces after the cells of the grid with its rim (see `grid.extended`); None if all are 1.
-    scale : float
-        s, dt/h².
-    y : ndarray, (C, *grid)
-        Right-hand sides, one for each channel.
-    axis : int
-        The grid axis.
-    boundary : str
-        What is outside: nothing, the other end of the line, or zeros.
-    out : ndarray, optional
-        Receives the result.
-    weight : float
-        If not 0, what becomes of `out` is (out + z) · weight.
+    s = dt/h² is the `scale`, g ≥ 0 the conductances of the faces after the cells of the padded grid (see
+    `grid.extended`), None if all are 1, and `y` (C, *grid) the right-hand sides. `out` receives the result; with a
+    `weight` other than 0, it becomes (out + z) · weight.
     """
     out = np.empty_like(y) if out is None else out
     n = y.shape[axis + 1]
     if boundary == "periodic" or n > _LONG:
-        z = _constant(scale, y, axis, boundary) if g is None else _in_double(g, scale, y, axis, boundary)
+        if g is None:
+            z = spectral_solve(y, 1.0, [scale if a == axis else 0.0 for a in range(y.ndim - 1)], boundary)
+        else:
+            z = _in_double(g, scale, y, axis, boundary)
         out[...] = (out + z) * y.dtype.type(weight) if weight else z
         return out
     _by_blocks(g, scale, y, axis, boundary, out, weight)
@@ -218,7 +201,7 @@ def _by_blocks(g: Array | None, scale: float, y: Array, axis: int, boundary: str
         g_steps = _steps(wide.shape)
         g_start = sum((w - m) // 2 * step for w, m, step in zip(wide.shape, shape, g_steps, strict=True))
         g_apart = g_steps[across] if along == 2 else g_steps[along]
-    # At 1e30 a line is its mean already, to any precision.
+    # From 1e30 on, the solution is the mean of the line, to any precision.
     inner = y.dtype.type(min(scale, 1e30))
     numbers = (y.dtype.type(1), inner, inner if boundary == "dirichlet" else y.dtype.type(0), y.dtype.type(weight))
     kernel = solve_rows if along == 2 else solve_columns
@@ -235,17 +218,13 @@ def _by_blocks(g: Array | None, scale: float, y: Array, axis: int, boundary: str
 
 
 def _steps(shape: tuple[int, ...]) -> list[int]:
-    """Return how many values apart neighbours are along each axis; strides tell it wrong for axes of length 1."""
+    """Return the strides of a contiguous array in values; `ndarray.strides` is arbitrary for axes of length 1."""
     return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
 
-def _constant(scale: float, y: Array, axis: int, boundary: str) -> Array:
-    return spectral_solve(y, 1.0, [scale if a == axis else 0.0 for a in range(y.ndim - 1)], boundary)
-
-
 def _in_double(g: Array, scale: float, y: Array, axis: int, boundary: str) -> Array:
-    """Solve line by line of memory, for the torus (whose correction loses digits) and for lines that fill no block."""
-    from pde_video.kernels.tridiagonal import thomas
+    """Solve in double precision: periodic lines, whose correction loses digits, and lines too long for blocks."""
+    from pde_video.kernels.linear_systems import thomas
 
     ndim, n = y.ndim - 1, y.shape[axis + 1]
     if boundary == "neumann":
@@ -258,7 +237,7 @@ def _in_double(g: Array, scale: float, y: Array, axis: int, boundary: str) -> Ar
     first, inside, last = faces[0], faces[1:-1], faces[-1]
     periodic = boundary == "periodic"
     if periodic and n > 2:
-        # Sherman and Morrison: the matrix is a tridiagonal one minus g₀ (e_0 + e_n)(e_0 + e_n)ᵀ at its corners.
+        # Sherman–Morrison: the matrix is a tridiagonal one minus g₀ (e_0 + e_n)(e_0 + e_n)ᵀ at its corners.
         corner, first, last = first, 2 * first, 2 * last
         ends = np.zeros((n, faces.shape[1]))
         ends[0] = ends[-1] = 1.0
