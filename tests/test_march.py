@@ -145,6 +145,16 @@ def test_values_that_are_not_finite_are_refused_as_in_the_plain_loop():
     assert not np.isfinite(pv.evolve(pv.Heat(), y, [0, 0.25, 0.5], check=False)).all()
 
 
+def test_a_value_that_is_infinite_but_not_nan_is_refused_too():
+    y = np.zeros((20, 20), np.float32)
+    y[3, 4], y[3, 5] = 3e38, -3e38
+    result = pv.evolve(pv.Heat(), y, [0, 0.25], check=False)
+    assert np.isinf(result).any()
+    assert not np.isnan(result).any()
+    with pytest.raises(pv.ParameterError, match="became NaN or infinite"):
+        pv.evolve(pv.Heat(), y, [0, 0.25])
+
+
 def test_exponential_is_within_its_stated_error():
     from pde_video.kernels.conductance import evaluate
 

@@ -84,6 +84,12 @@ def test_lines_that_would_fill_no_block_are_solved_too(rng):
     np.testing.assert_allclose(found, along_lines(constant, y, 0, 3.0, "neumann"), rtol=0, atol=1e-13)
 
 
+def test_long_lines_between_zeros_are_solved_too(rng):
+    y, g = rng.random((1, 5000)), rng.random(5002)
+    expected = along_lines(g, y, 0, 3.0, "dirichlet")
+    np.testing.assert_allclose(tridiagonal_solve(g, 3.0, y, 0, boundary="dirichlet"), expected, rtol=0, atol=1e-13)
+
+
 @pytest.mark.parametrize("dt", [1.0, 1e3, 1e6, 1e9, 1e15, 1e37])
 @pytest.mark.parametrize("term", [pv.Heat(), pv.PeronaMalik(5.0)], ids=["heat", "perona-malik"])
 def test_aos_in_single_precision_keeps_mean_and_extrema_at_any_step(dt, term, rng):
