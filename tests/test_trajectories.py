@@ -148,7 +148,7 @@ def test_what_is_kept_of_a_frame(coarse, rng):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_the_light_of_channels_has_the_noise_of_one(channels, rng):
     noise = rng.normal(size=(channels, 60, 70))
-    assert seen(rng.random((channels, 120, 140)), noise).coarse.std() == pytest.approx(1, rel=0.05)
+    assert guided_frame(rng.random((channels, 120, 140)), noise).luma.std() == pytest.approx(1, rel=0.05)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
