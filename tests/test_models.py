@@ -188,7 +188,7 @@ def test_grey_and_colour(torch, rng, layout, batch):
     of_colour = pv.from_torch(greys, channels=1, **options)(colour, 0.1)
     np.testing.assert_allclose(of_colour, 2 * colour + np.roll(colour, 1, 2), rtol=1e-6)
     np.testing.assert_allclose(pv.from_torch(colours, channels=3, **options)(colour, 0.1), colour * weight.numpy())
-    with pytest.raises(pv.InputError, match="the frames have 2 channels, and it takes 3"):
+    with pytest.raises(pv.InputError, match="the frames have 2 channels, but the network takes 3"):
         pv.from_torch(colours, channels=3, **options)(colour[..., :2], 0.1)
 
 
@@ -379,7 +379,7 @@ def test_whole_levels_for_onnx(onnx, tmp_path):
         onnx.helper.make_node("Add", ["zero", "level"], ["out"]),
     ]
     path = save(onnx, tmp_path / "m.onnx", nodes, [("x", np.float32, PICTURE), ("t", np.int64, ())])
-    with pytest.raises(pv.ParameterError, match=r"m.onnx takes whole levels alone .*whole_timesteps=True"):
+    with pytest.raises(pv.ParameterError, match=r"m.onnx takes whole levels only .*whole_timesteps=True"):
         pv.from_onnx(path, LINEAR, "x0")
     sigma = LINEAR.sigma(31.9)
     levels = pv.from_onnx(path, LINEAR, "x0", whole_timesteps=True)(np.zeros((2, 2, 1)), sigma)
