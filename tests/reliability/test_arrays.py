@@ -278,11 +278,11 @@ def test_bool_int64_complex_and_object_are_a_type_error_that_says_what_to_do(tmp
     video = np.zeros(SHAPE, dtype)
     for name in ("denoise", "framewise", "spacetime"):
         for given in (video, iter(video)):
-            with pytest.raises(TypeError, match=r"dtype .*; allowed are uint8.*astype"):
+            with pytest.raises(TypeError, match=r"dtype .*; convert them to one of uint8.*astype"):
                 list(FILTERS[name](given))
     if np.dtype(dtype).kind in "biuc":
         np.save(tmp_path / "v.npy", video)
-        with pytest.raises(TypeError, match="allowed are uint8"):
+        with pytest.raises(TypeError, match="convert them to one of uint8"):
             pv.run(tmp_path / "v.npy", tmp_path / "out.npy", pv.denoise)
         assert not (tmp_path / "out.npy").exists()
 

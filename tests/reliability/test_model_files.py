@@ -114,7 +114,7 @@ def test_an_onnx_model_with_external_paths_is_refused_and_nothing_is_run(tmp_pat
     path = folder / "model.onnx"
     path.write_bytes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
     for maker in (pv.from_onnx, pv.load_denoiser):
-        with pytest.raises(pv.InputError, match=r"model\.onnx keeps numbers in other files"):
+        with pytest.raises(pv.InputError, match=r"model\.onnx refers to other files"):
             maker(path)
 
 
