@@ -114,13 +114,13 @@ def parts(clips: list[Any]) -> str:
     def found(flow: Any, back: Any) -> Any:
         return np.zeros(flow.shape[1:], np.bool_)
 
-    def trembling(flow: Any, first: Any, second: Any) -> Any:
+    def jittering(flow: Any, first: Any, second: Any) -> Any:
         return flow
 
     changes: dict[str, dict[str, Any]] = {
         "`balanced`": {},
-        "without the occlusion test (forward and backward flow)": {"astray": found},
-        "without the stillness test": {"settled": trembling},
+        "without the occlusion test (forward and backward flow)": {"inconsistent": found},
+        "without the stillness test": {"zero_where_static": jittering},
         "without flow": {"flow_between": still},
         **{f"radius {n}": {"arguments": {"radius": n}} for n in (0, 1, 2, 4, 8)},
         "`fast`": {"arguments": {"preset": "fast"}},

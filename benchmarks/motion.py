@@ -22,7 +22,7 @@ from benchmarks.quality import real_clips
 from pde_video.bench.tables import table
 from pde_video.denoising.along_motion import PASSES, Noise, Picture, flow, prepared
 from pde_video.motion import optical_flow
-from pde_video.motion.averaging import edged, halved, warped
+from pde_video.motion.averaging import halved, padded, warped
 from pde_video.motion.optical_flow import flow_between, pyramid
 
 SIGMA = 20 / 255
@@ -36,8 +36,8 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "a second linearisation": {"_WARPS": 1},
     "more smoothness on fine levels": {"_RELAXED": 1.0},
     "windows": {"_WINDOW": np.ones(1)},
-    "the robust data term": {"_MISMATCH": 1e6},
-    "flow edges": {"_TORN": 1e6},
+    "the robust data term": {"_C": 1e6},
+    "flow edges": {"_LAMBDA": 1e6},
 }
 
 Flow = Callable[[Picture, Picture], np.ndarray]
@@ -47,7 +47,7 @@ def still(here: Picture, there: Picture) -> np.ndarray:
     return np.zeros((2, *here.levels[0].shape), np.float32)
 
 
-def unsettled(here: Picture, there: Picture) -> np.ndarray:
+def raw(here: Picture, there: Picture) -> np.ndarray:
     return flow_between(here.levels, there.levels, SMOOTHNESS)
 
 
@@ -56,7 +56,7 @@ def built(here: Picture, there: Picture) -> np.ndarray:
     return flow_between(pyramid(here.levels[0]), pyramid(there.levels[0]), SMOOTHNESS)
 
 
-def settled(here: Picture, there: Picture) -> np.ndarray:
+def without_static(here: Picture, there: Picture) -> np.ndarray:
     return flow(here, there, SMOOTHNESS)
 
 
@@ -81,7 +81,7 @@ def quality(clean: list[np.ndarray], pictures: list[Picture], distance: int, fin
     """Return PSNR in dB and the mean absolute difference, cut off at σ, in percent of σ."""
     squares, differences = [], []
     for t in range(len(clean) - distance):
-        back = warped(edged(clean[t + distance]), find(pictures[t], pictures[t + distance]))
+        back = warped(padded(clean[t + distance]), find(pictures[t], pictures[t + distance]))
         off = np.abs(back - clean[t]).astype(np.float64)
         squares.append((off**2).mean())
         differences.append(np.minimum(off / SIGMA, 1).mean())
@@ -91,7 +91,7 @@ def quality(clean: list[np.ndarray], pictures: list[Picture], distance: int, fin
 def main() -> None:
     arguments = measuring.parser("The optical flow against OpenCV's DIS.").parse_args()
     pv.set_num_threads(1)
-    ways: dict[str, Flow] = {"no motion": still, "flow": unsettled, "flow, stillness test": settled, "DIS": dis()}
+    ways: dict[str, Flow] = {"no motion": still, "flow": raw, "flow, stillness test": without_static, "DIS": dis()}
     rows, seconds, figures = [], [], {}
     pieces: dict[str, list[float]] = {name: [] for name in WITHOUT}
     for clip in real_clips():

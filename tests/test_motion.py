@@ -314,7 +314,7 @@ def test_bad_inputs_are_refused():
 @pytest.mark.parametrize("settings", [{"noise": 1e-50}, {"smoothness": 1e-50}, {"smoothness": 1e38}], ids=str)
 def test_what_single_precision_cannot_hold_is_refused(settings, rng):
     first, second = rng.random((2, 40, 50))
-    with pytest.raises(pv.ParameterError, match="single precision cannot hold"):
+    with pytest.raises(pv.ParameterError, match="the range of single precision"):
         pv.optical_flow(first, second, **settings)
-    with pytest.raises(pv.ParameterError, match="single precision cannot hold"):
+    with pytest.raises(pv.ParameterError, match="the range of single precision"):
         pv.optical_flow(1e-30 * first, 1e10 * second)

@@ -146,7 +146,7 @@ def test_what_is_kept_of_a_frame(coarse, rng):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_the_light_of_channels_has_the_noise_of_one(channels, rng):
+def test_the_luma_of_channels_has_the_noise_of_one(channels, rng):
     noise = rng.normal(size=(channels, 60, 70))
     assert guided_frame(rng.random((channels, 120, 140)), noise).luma.std() == pytest.approx(1, rel=0.05)
 
@@ -245,7 +245,7 @@ def test_flows_that_do_not_lead_back(rng):
     assert 0.2 < out.mean() < 0.8
 
 
-def test_settled_where_standing_still_explains_as_much(rng):
+def test_the_flow_is_zero_where_no_motion_explains_as_much(rng):
     """The left half stands still, the right moves by two pixels; a flow that trembles is stilled on the left alone."""
     large = ndimage.gaussian_filter(rng.normal(size=(64, 100)), 1.5)
     large /= large.std()
@@ -260,7 +260,7 @@ def test_settled_where_standing_still_explains_as_much(rng):
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (37, 41)], ids=str)
-def test_settled_is_decided_for_blocks_of_four(shape, rng):
+def test_static_parts_are_found_in_blocks_of_four(shape, rng):
     first, second, flow = rng.normal(size=shape), rng.normal(size=shape), rng.normal(0, 0.3, (2, *shape))
     second[:, : shape[1] // 2] = first[:, : shape[1] // 2]
 

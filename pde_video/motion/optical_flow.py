@@ -48,7 +48,7 @@ def optical_flow(first: Array, second: Array, *, noise: float | None = None, smo
     InputError
         If shapes differ or are not those of frames, or values are not finite.
     ParameterError
-        If `noise` or `smoothness` is out of range, or single precision overflows for such frames.
+        If `noise` or `smoothness` is out of range, or leaves the range of single precision with these frames.
 
     References
     ----------
@@ -80,8 +80,8 @@ def optical_flow(first: Array, second: Array, *, noise: float | None = None, smo
         flow = flow_between(pyramid(a / np.float32(unit)), pyramid(b / np.float32(unit)), smoothness)
     if not all_finite(flow):
         raise ParameterError(
-            f"noise is {unit:g} and smoothness {smoothness:g}; with these frames, single precision overflows: "
-            "give a noise in units of the frames"
+            f"noise is {unit:g} and smoothness {smoothness:g}; with these frames, that leaves the range of single "
+            "precision; choose values nearer to the defaults (noise None, smoothness 5)"
         )
     return flow
 
