@@ -187,4 +187,4 @@ def processor() -> dict[str, Any]:
 
 
 def _named(folder: Path | None) -> str:
-    return str(folder) if folder else "none: no folder is writable, so every process compiles again"
+    return str(folder) if folder else "none: no folder can be written, so every process compiles again"
