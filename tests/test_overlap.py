@@ -14,7 +14,7 @@ import pytest
 
 import pde_video as pv
 from pde_video.video import encoder
-from pde_video.video.overlap import ahead, behind
+from pde_video.video.overlap import _Channel, ahead, behind
 
 ROOM = 3
 LONG = 30  # Seconds after which a thread that should have come has not: no test waits for them when all is well.
@@ -50,6 +50,18 @@ def test_ahead_draws_while_the_consumer_is_busy_but_not_too_far():
         assert len(drawn) <= item + 1 + ROOM + 1  # Taken, waiting, and one in hand.
         assert reached.wait(LONG)  # Comes while the first item is held: the source runs on its own.
     assert drawn == list(range(50))
+
+
+def test_a_full_queue_makes_its_producer_wait_until_an_item_is_taken():
+    channel = _Channel(ROOM)
+    assert all(channel.put(item) for item in range(ROOM))
+    one_more = threading.Thread(target=channel.put, args=(ROOM,), daemon=True)
+    one_more.start()
+    one_more.join(0.2)
+    assert one_more.is_alive()
+    assert next(iter(channel)) == 0
+    one_more.join(LONG)
+    assert not one_more.is_alive()
 
 
 def test_ahead_raises_behind_the_items_that_came_first():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import pde_video as pv
+from pde_video.video.containers import _check_declared, _decode
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 12
 LOSSLESS = {"level": "3", "slicecrc": "1"}
@@ -131,6 +132,19 @@ def test_cut_on_a_packet_boundary(tmp_path, suffix):
     path.write_bytes(path.read_bytes()[: position + (0 if suffix == "mkv" else size)])
     with pytest.raises(pv.InputError, match=r"declares|cannot be decoded|damaged"):
         load(path)
+
+
+def test_frames_that_are_declared_and_not_there_are_missed_from_the_first_on(tmp_path):
+    _check_declared(tmp_path, 5, 5)
+    with pytest.raises(pv.InputError, match="declares 5 frames, but holds 4"):
+        _check_declared(tmp_path, 5, 4)
+
+
+def test_an_end_that_is_declared_and_not_reached_is_missed_from_two_frames_on(tmp_path):
+    video = pv.read(make(tmp_path / "v.mkv", noise(10)))  # At 25 frames a second, so the last begins at 9/25.
+    assert len(list(_decode(video, Fraction(11, 25)))) == 10
+    with pytest.raises(pv.InputError, match="last frame that could be decoded is at"):
+        list(_decode(video, Fraction(11, 25) + Fraction(1, 100)))
 
 
 def test_mp4_without_moov(tmp_path):

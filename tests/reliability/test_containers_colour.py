@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.video.yuv_planes import from_rgb, to_rgb
+from pde_video.video.yuv_planes import from_rgb, known_matrix, to_rgb
 
 HEIGHT, WIDTH = 48, 64
 LIMITED, FULL = 1, 2
@@ -155,6 +155,11 @@ def test_red_green_and_blue_are_those_of_the_standard(tmp_path, pixel, ends, mat
     assert np.abs(found - expected).max() <= 0.51
     again = planes(from_rgb(np.rint(expected).astype(dtype), pixel, matrix, ends == FULL))
     assert all(np.abs(a - b).max() <= 1 for a, b in zip(again, planes(frame), strict=True))
+
+
+def test_a_matrix_that_is_not_told_is_that_of_the_size():
+    assert [known_matrix(2, height) for height in (576, 719, 720, 1080)] == [5, 5, 1, 1]  # BT.601, BT.709.
+    assert known_matrix(9, 576) == 9
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])

@@ -101,3 +101,17 @@ def test_times_by_a_rate_choose_frames(tmp_path, name):
     path = target(tmp_path, name)
     pv.write(path, np.zeros((5, 16, 32), np.uint8), rate=10)
     assert len(list(pv.read(path, start=Fraction(1, 10), end=0.35))) == 3
+
+
+@pytest.mark.parametrize("name", ["v.tif", "v.y4m", "v.avi"])
+def test_a_part_begins_with_its_start_and_ends_before_its_end(tmp_path, name):
+    path, frames = tmp_path / name, np.repeat(np.arange(6, dtype=np.uint8), 16 * 32).reshape(6, 16, 32)
+    pv.write(path, frames, rate=10)
+    part = list(pv.read(path, start=Fraction(1, 10), end=Fraction(3, 10)))
+    np.testing.assert_array_equal(part, frames[1:3] if name != "v.avi" else part)
+    assert len(part) == 2
+    for chosen, count in (((1, 4), 3), ((2, None), 4), ((4, 99), 2)):
+        video = pv.read(path, frames=chosen)
+        assert video.count in (count, None)
+        assert video.count == count or name == "v.avi"
+        assert len(list(video)) == count

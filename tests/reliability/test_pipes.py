@@ -19,6 +19,7 @@ import pytest
 import pde_video as pv
 from pde_video.jobs.again import verify
 from pde_video.video import formats
+from pde_video.video.y4m import count_frames
 
 HEIGHT, WIDTH, FRAMES = 13, 21, 4
 HALVED = {"420": (2, 2), "422": (1, 2), "444": (1, 1)}
@@ -177,6 +178,27 @@ def test_a_file_of_y4m_is_read_and_written_as_others(tmp_path, pipe_in):
     assert pv.run(tmp_path / "in.y4m", tmp_path / "out.y4m")["frames"] == FRAMES
     assert parsed((tmp_path / "out.y4m").read_bytes())[0]["C"] == "420p10"
     assert pv.run(tmp_path / "in.y4m", tmp_path / "out.mkv")["frames"] == FRAMES
+
+
+@pytest.mark.parametrize("bits", [9, 10, 12, 14])
+def test_every_grey_level_of_y4m_becomes_the_nearest_of_16_bits(tmp_path, bits):
+    levels, top = np.arange(2**bits), 2**bits - 1
+    path = tmp_path / "v.y4m"
+    head = f"YUV4MPEG2 W{len(levels) // 8} H8 F25:1 Ip A4:3 Cmono{bits} XCOLORRANGE=FULL\nFRAME\n"
+    path.write_bytes(head.encode() + levels.astype("<u2").tobytes())
+    video = pv.read(path)
+    np.testing.assert_array_equal(next(iter(video)).ravel(), np.rint(levels * 65535 / top))
+    assert video.details["aspect"] == Fraction(4, 3)
+
+
+def test_a_y4m_file_that_ends_in_the_middle_of_a_frame_has_no_number_of_frames(tmp_path):
+    path = tmp_path / "v.y4m"
+    pv.write(path, np.zeros((3, 16, 24), np.uint8), rate=25)
+    assert (pv.read(path).count, count_frames(path)) == (3, 3)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert pv.read(path).count is None
+    with pytest.raises(pv.InputError, match="in the middle of a frame"):
+        count_frames(path)
 
 
 def test_interlaced_y4m_warns_and_stays_marked(pipe_in, capfdbinary):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from fractions import Fraction
 from itertools import islice
 
@@ -12,6 +13,7 @@ import pytest
 import tifffile
 
 import pde_video as pv
+from pde_video.video import tiff
 
 FRAMES, HEIGHT, WIDTH = 7, 20, 30
 SIZES = {"PhysicalSizeX": 0.325, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 0.25, "PhysicalSizeYUnit": "µm"}
@@ -89,6 +91,23 @@ def test_an_ome_stack_keeps_axes_and_calibration(tmp_path, axes, source, target)
     assert (read.details["unit"], read.details["spacing"]) == ("µm", 2.5)
     assert read.details["pixel_size"] == [0.325, 0.25]
     assert np.array_equal(np.stack(list(read)), video)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_colour_ome_stack_has_frames_of_three_channels(tmp_path, dtype, rng):
+    video = rng.integers(0, 256, (4, 16, 24, 3)).astype(dtype)
+    pv.write(tmp_path / "a.ome.tif", video)
+    read = pv.read(tmp_path / "a.ome.tif")
+    assert (read.count, read.channels) == (4, 3)
+    np.testing.assert_array_equal(list(read), video)
+
+
+@pytest.mark.parametrize(("room", "version"), [(0, 42), (1, 43)])
+def test_a_stack_that_may_outgrow_32_bits_with_twice_its_frames_has_64(tmp_path, monkeypatch, room, version):
+    video = stack("uint16")
+    monkeypatch.setattr(tiff, "_CLASSIC_LIMIT", 2 * video.nbytes - room)
+    pv.write(tmp_path / "a.tif", video)
+    assert int.from_bytes((tmp_path / "a.tif").read_bytes()[2:4], sys.byteorder) == version
 
 
 def test_an_ome_description_is_the_same_for_the_same_frames(tmp_path):
