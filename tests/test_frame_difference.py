@@ -77,9 +77,13 @@ def test_extrapolate_continues_the_last_change(rng):
         (lambda v: pv.frame_difference(v, float("nan")), pv.ParameterError, "alpha is nan"),
         (lambda v: pv.frame_difference(v, 1.0, kappa=0), pv.ParameterError, "kappa is 0"),
         (lambda v: pv.extrapolate(v, alpha=float("inf")), pv.ParameterError, "alpha is inf"),
-        (lambda v: pv.extrapolate(v, frames=-1), pv.ParameterError, "frames to append is -1"),
+        (
+            lambda v: pv.extrapolate(v, frames=-1),
+            pv.ParameterError,
+            "frames is -1; it must be a whole",
+        ),
         (lambda v: pv.extrapolate(v[:1]), pv.InputError, "one frame; two are needed"),
-        (lambda v: pv.video_diffusion(v, 1.0, 1.5), pv.ParameterError, r"frames to append is 1\.5"),
+        (lambda v: pv.video_diffusion(v, 1.0, 1.5), pv.ParameterError, r"num_iterations is 1\.5"),
     ],
 )
 def test_bad_input_is_named(call, error, message):

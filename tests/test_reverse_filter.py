@@ -186,7 +186,7 @@ def test_means_beat_samples_and_lose_nothing_to_the_equation_alone(real_frames, 
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"denoiser": heat()}, "give one"),
+        ({"preset": "fast", "denoiser": heat()}, "leave out one"),
         ({"method": "tv", "denoiser": heat()}, "give one"),
         ({"method": "ddpm", "denoiser": 3}, r"\(y, sigma\)"),
         ({"method": "ddpm", "steps": 0}, "steps is 0"),

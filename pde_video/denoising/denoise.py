@@ -22,7 +22,6 @@ from pde_video.filters.filter import video_filter
 from pde_video.filters.frames import Frames
 from pde_video.protocols import Array, Denoiser
 from pde_video.reverse_process.hooks import Hook
-from pde_video.video.files import read
 
 PRESETS = ("fast", *PASSES)
 NOISES = ("auto", "gaussian", "poisson-gaussian")
@@ -183,6 +182,8 @@ def _measured_elsewhere(noise_from: Any, sigma: Any, noise: Any) -> Any:
         return noise
     if sigma is not None or noise != "auto":
         raise ParameterError("noise_from, and sigma or noise, both say how much noise there is; give one of them")
+    from pde_video.video.files import read  # Here, so that arrays are denoised without codecs.
+
     return measure_noise(read(noise_from) if isinstance(noise_from, str | Path) else noise_from, still=True)
 
 
