@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cases import marked_slow
 from oracles import CONDUCTANCES, frozen_matrix, perona_malik_rate
 from scipy import ndimage
 from scipy.sparse import eye_array
@@ -15,10 +16,11 @@ from pde_video.terms.heat import narrowly_smoothed
 SHAPES = [(1, 23), (1, 14, 17), (3, 14, 17), (2, 5, 6, 7), (1, 1, 1), (1, 1, 9), (1, 9, 1)]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("conductance", CONDUCTANCES)
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-6), (np.float64, 1e-13)])
-def test_explicit_steps_agree_with_numpy(shape, conductance, dtype, tolerance, rng):
+# Each conductance is compiled into the fused steps, for each dtype: half of them in the fast tests.
+FUSED = marked_slow(CONDUCTANCES, "charbonnier", "weickert", "tukey")
+
+
+def two_steps_are_those_of_numpy(shape, conductance, dtype, tolerance, rng):
     y = rng.random(shape).astype(dtype)
     spacing = (1.0, 2.0, 0.5)[: len(shape) - 1]
     term = pv.PeronaMalik(0.3, conductance, spacing=spacing)
@@ -29,6 +31,18 @@ def test_explicit_steps_agree_with_numpy(shape, conductance, dtype, tolerance, r
         theirs = theirs + dt * perona_malik_rate(theirs, 0.3, conductance, spacing)
     assert ours.dtype == dtype
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("conductance", CONDUCTANCES)
+def test_explicit_steps_agree_with_numpy(shape, conductance, rng):
+    two_steps_are_those_of_numpy(shape, conductance, np.float64, 1e-13, rng)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("conductance", FUSED)
+def test_explicit_steps_in_single_precision_agree_with_numpy(shape, conductance, rng):
+    two_steps_are_those_of_numpy(shape, conductance, np.float32, 1e-6, rng)
 
 
 def test_the_table_covers_every_conductance():
@@ -102,7 +116,7 @@ def test_explicit_steps_keep_mean_and_extrema_up_to_the_bound(conductance, rng):
         previous = state
 
 
-@pytest.mark.parametrize("conductance", CONDUCTANCES)
+@pytest.mark.parametrize("conductance", FUSED)
 def test_flips_and_quarter_turns_commute_exactly(conductance, rng):
     y = rng.random((12, 12, 3)).astype(np.float32)
     term = pv.PeronaMalik(0.2, conductance, smoothing=0.7)

@@ -228,9 +228,9 @@ def test_clips_without_noise_come_back(name, clean):
 def test_a_report_of_another_video_is_forgotten(rng):
     report = {}
     for _ in range(2):
-        pv.denoise(np.repeat(rng.random((2, 32, 32)), 2, axis=0), report=report, sigma=0.01)
+        pv.denoise(np.repeat(rng.random((2, 32, 32), np.float32), 2, axis=0), report=report, sigma=0.01)
         assert report["cuts"] == [2]
-    pv.denoise(rng.random((3, 32, 32)), report=report, noise=(0.1, 0.0))
+    pv.denoise(rng.random((3, 32, 32), np.float32), report=report, noise=(0.1, 0.0))
     assert "sigma" not in report
 
 
