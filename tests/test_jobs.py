@@ -253,7 +253,7 @@ def test_verify_finds_one_frame_too_few_or_too_many(clip, tmp_path, frames):
 def test_videos_are_identical_in_frames_and_in_times(tmp_path, rng):
     frames = rng.integers(0, 256, (4, 16, 24), np.uint8)
     for name, video, rate in (("a", frames, 25), ("b", frames, 25), ("c", frames, 24), ("d", frames[:3], 25)):
-        pv.write(tmp_path / f"{name}.mkv", video, fps=rate, lossless=True)
+        pv.write(tmp_path / f"{name}.mkv", video, rate=rate, lossless=True)
     assert [_identical(tmp_path / "a.mkv", tmp_path / f"{name}.mkv") for name in "bcd"] == [True, False, False]
 
 
