@@ -310,7 +310,7 @@ def test_an_estimate_that_does_not_fit_is_refused(arguments, message):
         ({"video": "clip.mp4"}, TypeError, "give an array"),
         ({"video": []}, pv.InputError, "no frame"),
         ({"video": np.full((2, 4, 4), np.nan)}, pv.InputError, "frame 0 holds NaN"),
-        ({"video": np.ones((1, 4, 4)), "still": True}, pv.InputError, "at least two frames"),
+        ({"video": np.ones((1, 4, 4)), "still": True}, pv.InputError, "only one frame"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(arguments, error, message):

@@ -172,7 +172,7 @@ def test_the_mean_intensity_is_kept_with_the_noise_as_estimated(name, readout, p
         ((math.nan, 1.0), "slope is nan"),
         ((1.0, math.inf), "offset is inf"),
         ((1.0, 1.0, math.nan), "black is nan"),
-        ((2.0, -10.0, 4.0), "black is 4.0; .* at least 5.0"),
+        ((2.0, -10.0, 4.0), "black is 4.0, .* at least 5.0"),
     ],
 )
 def test_parameters_that_are_no_noise_are_refused(parameters, message):
