@@ -253,15 +253,15 @@ DEEP = "[" * 100000 + "]" * 100000
 NAN = np.full(8, np.nan, np.float32)
 DAMAGE = {
     "no settings": ({}, {"settings": None}, "no settings"),
-    "no clips": ({}, {"clips": None}, "which clips"),
-    "clips too deep": ({}, {"clips": DEEP}, "which clips"),
-    "clips that are none": ({}, {"clips": "[1, {}]"}, "which clips"),
-    "no number": ({}, {"done": None}, "None steps are done"),
-    "too many": ({}, {"done": "13"}, "'13' steps are done.*0 to 12"),
-    "less than none": ({}, {"done": "-1"}, "'-1' steps are done"),
-    "half a step": ({}, {"done": "5.5"}, r"'5\.5' steps are done"),
-    "another number": ({}, {"done": "6"}, "step has values that no training"),
-    "endless": ({}, {"done": "9" * 5000}, "steps are done"),
+    "no clips": ({}, {"clips": None}, "does not name the clips"),
+    "clips too deep": ({}, {"clips": DEEP}, "does not name the clips"),
+    "clips that are none": ({}, {"clips": "[1, {}]"}, "does not name the clips"),
+    "no number": ({}, {"done": None}, "steps done is None"),
+    "too many": ({}, {"done": "13"}, "steps done is '13'.*0 to 12"),
+    "less than none": ({}, {"done": "-1"}, "steps done is '-1'"),
+    "half a step": ({}, {"done": "5.5"}, r"steps done is '5\.5'"),
+    "another number": ({}, {"done": "6"}, "step has values that training cannot"),
+    "endless": ({}, {"done": "9" * 5000}, "steps done is"),
     "none done": ({}, {"done": "0"}, "left over: optimiser"),
     "a missing tensor": ({"net.head.bias": None}, {}, "missing.* net.head.bias"),
     "no average": ({"average.head.bias": None}, {}, "missing.* average.head.bias"),
@@ -345,7 +345,7 @@ def test_footage_with_wrong_values_is_refused(bad, channels, tmp_path):
         with pytest.raises(pv.InputError, match="made up: values are NaN or infinite"):
             Footage("made up", video.reshape(5, 8, -1))
     assert load(tmp_path / "clip.npy", end=3).frames.shape == (3, 8, 8)
-    with pytest.raises(pv.InputError, match="no frames from 5"):
+    with pytest.raises(pv.InputError, match="no frame from 5"):
         load(tmp_path / "clip.npy", start=5)
 
 
