@@ -185,7 +185,7 @@ def test_what_is_not_finite_stops_the_training_and_the_last_checkpoint_stays(wha
 
     with monkeypatch.context() as patch:
         patch.setattr(of, name, spoiled)
-        with pytest.raises(pv.SolverError, match=rf"the {what} is not finite at step 6: .*lower than 0.002"):
+        with pytest.raises(pv.SolverError, match=rf"the {what} is not finite at step 6.*rate below 0.002"):
             train([footage()], path, settings=settings, every=4)
     assert not path.exists()
     assert resumed(path, settings) == list(range(4, 12))
@@ -193,7 +193,7 @@ def test_what_is_not_finite_stops_the_training_and_the_last_checkpoint_stays(wha
 
 @pytest.mark.parametrize("rate", [1e20, 1e38, 1e39])
 def test_a_rate_far_too_high_leaves_nothing_that_is_not_finite(rate, tmp_path):
-    with pytest.raises(pv.SolverError, match=r"is not finite at step .* lower than"):
+    with pytest.raises(pv.SolverError, match=r"is not finite at step .* rate below"):
         train([footage()], tmp_path / "m.safetensors", settings=Settings(steps=60, rate=rate, **SMALL), every=1)
     for path in tmp_path.iterdir():
         with safe_open(path, "np") as file:
