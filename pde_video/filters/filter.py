@@ -176,9 +176,11 @@ def video_filter(
 
 def as_filter(a_filter: Any) -> Any:
     """Return a filter as a value, if it is one of this library or a ``functools.partial`` of one; else as it is."""
-    if isinstance(a_filter, functools.partial) and isinstance(a_filter.func, VideoFilter) and not a_filter.args:
-        return a_filter.func(**a_filter.keywords)
-    return a_filter
+    if not isinstance(a_filter, functools.partial) or not isinstance(a_filter.func, VideoFilter) or a_filter.args:
+        return a_filter
+    if {"report", "out"} & a_filter.keywords.keys():  # These belong to a call, not to a filter.
+        return a_filter
+    return a_filter.func(**a_filter.keywords)
 
 
 @runtime_checkable
