@@ -31,6 +31,17 @@ def check_whole(at_least: int, **values: float) -> None:
             raise ParameterError(f"{name} is {value!r}; it must be a whole number of at least {at_least}")
 
 
+def check_denoiser(denoiser: Any) -> None:
+    """Raise ParameterError unless `denoiser` can be called with frames and a noise level."""
+    if not callable(denoiser):
+        raise ParameterError(f"the denoiser is {denoiser!r}; it must be a function (y, sigma) -> estimate")
+    if any(base.__module__.startswith("torch.nn.") for base in type(denoiser).__mro__):
+        raise ParameterError(
+            f"the denoiser is the PyTorch module {type(denoiser).__name__}, which takes tensors; make a denoiser: "
+            "from_torch(module), with its schedule and kind if it predicts noise"
+        )
+
+
 def check_path(remedy: str, **values: Any) -> None:
     """Raise DtypeError, with what to do instead, unless every value is a path."""
     for name, value in values.items():

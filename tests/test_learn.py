@@ -412,7 +412,7 @@ def test_the_command_trains_and_the_model_denoises(tmp_path):
             [sys.executable, "-m", "pde_video", *arguments], cwd=tmp_path, capture_output=True, text=True
         )
 
-    made = run("train", "clip.avi", "-o", "m.safetensors", "--steps", "2", "--width", "8", "--json")
+    made = run("train", "clip.avi", "-o", "m.safetensors", "--steps", "2", "--width", "8", "--threads", "1", "--json")
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["psnr_mean"] > 0
     used = run("denoise", "clip.avi", "out.avi", "--model", "m.safetensors", "--sigma", "10", "--json")

@@ -77,6 +77,18 @@ def test_the_score_passes_through_torch(torch, kind, value_range, sigma):
     check_score(denoiser, sigma, (2, 2, 2, 3))
 
 
+def test_a_module_is_no_denoiser_and_from_torch_makes_one(torch):
+    video, module = np.full((1, 8, 8), 0.5), torch.nn.Identity()
+    for use in (
+        lambda: pv.denoise(video, sigma=0.1, denoiser=module),
+        lambda: pv.reverse(module, [0.1, 0.0]),
+        lambda: pv.sample((1, 8, 8, 1), module),
+    ):
+        with pytest.raises(pv.ParameterError, match=r"PyTorch module Identity.*from_torch\(module\)"):
+            use()
+    assert pv.denoise(video, sigma=0.1, denoiser=pv.from_torch(lambda x, sigma: x)).shape == video.shape
+
+
 @pytest.mark.parametrize("sigma", [0.02, 0.15, 1.0])
 @pytest.mark.parametrize("value_range", [(0, 1), (-1, 1)])
 def test_the_score_passes_through_onnx(onnx, tmp_path, value_range, sigma):

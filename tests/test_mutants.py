@@ -45,6 +45,7 @@ def test_killed_is_told_from_survived(tmp_path):
     library, tests = tmp_path / "pde_video", tmp_path / "tests"
     library.mkdir()
     tests.mkdir()
+    (library / "__init__.py").write_text("")
     (library / "half.py").write_text("def half(x):\n    return x / 2\n")
     (tests / "test_half.py").write_text(
         "from pde_video.half import half\n\n\ndef test_half():\n    assert half(6) == 3\n"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -55,7 +57,7 @@ class FilterCommand(click.Command):
 
 
 class _Plain(click.ParamType):
-    """A number, a whole number, a pair of numbers A,B, or text, whichever of them an option takes and a text is."""
+    """A plain value of one of several kinds: the first that a text can be read as."""
 
     def __init__(self, kinds: tuple[str, ...]) -> None:
         self.name = "number" if set(kinds) <= {"number", "whole number"} else "text"
@@ -63,20 +65,25 @@ class _Plain(click.ParamType):
 
     def convert(self, value: Any, param: Any, context: Any) -> Any:
         """Return the plain value."""
-        readers: dict[str, Any] = {
-            "whole number": int,
-            "number": float,
-            "pair of numbers": lambda text: [float(part) for part in text.split(",", 1)] if "," in text else int(""),
-            "text": lambda text: text if "," not in text or "pair of numbers" not in self._kinds else int(""),
-            "file": str,
-        }
-        for kind, reader in readers.items():
+        for kind, reader in _READERS.items():
             if kind in self._kinds:
-                try:
+                with contextlib.suppress(ValueError):
                     return reader(value)
-                except ValueError:
-                    continue
         self.fail(f"{value!r} is not a {' or '.join(self._kinds)}", param, context)
+
+
+def _pair(text: str) -> list[float]:
+    one, other = text.split(",")
+    return [float(one), float(other)]
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "pair of numbers": _pair,
+    "whole number": int,
+    "number": float,
+    "text": str,
+    "file": str,
+}
 
 
 def _click_option(one: Declared) -> click.Option:

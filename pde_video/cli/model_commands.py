@@ -63,6 +63,7 @@ def sample(
 @click.option("--width", type=click.IntRange(min=4), default=32, show_default=True, help="Channels inside the network.")
 @click.option("--cell", type=click.Choice(["gru", "rnn"]), default="gru", show_default=True, help="What remembers.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Use N threads; 1 is best on a busy machine.")
 @click.option("--resume", is_flag=True, help="Go on from MODEL.checkpoint, which an interrupted run leaves.")
 @force_option
 @json_option
@@ -74,6 +75,7 @@ def train(
     width: int,
     cell: str,
     seed: int,
+    threads: int | None,
     resume: bool,
     force: bool,
     as_json: bool,
@@ -94,6 +96,7 @@ def train(
         width=width,
         cell=cell,
         seed=seed,
+        threads=threads,
         resume=resume,
         force=force,
         progress=shown_progress,

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pde_video.checks import check_whole
+from pde_video.checks import check_denoiser
 from pde_video.denoisers.loading import load_denoiser
 from pde_video.denoising.along_motion import PASSES, Noise, along_motion, passes_of
 from pde_video.denoising.by_denoiser import METHODS as BY_DENOISER
 from pde_video.denoising.by_denoiser import lowered
 from pde_video.denoising.by_evolution import METHODS, evolved
-from pde_video.denoising.first_frames import check_noise, measure_noise, noise_of
+from pde_video.denoising.first_frames import NOISES, check_noise, measure_noise, noise_of
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.reach import extent
 from pde_video.denoising.recursive import recursive
@@ -24,7 +24,6 @@ from pde_video.protocols import Array, Denoiser
 from pde_video.reverse_process.hooks import Hook
 
 PRESETS = ("fast", *PASSES)
-NOISES = ("auto", "gaussian", "poisson-gaussian")
 
 
 def _noise(value: Any) -> Any:
@@ -188,10 +187,6 @@ def _measured_elsewhere(noise_from: Any, sigma: Any, noise: Any) -> Any:
 
 
 def _check(preset: str | None, noise: Any, radius: int | None, causal: bool, method: str | None) -> None:
-    if preset is not None and preset not in PRESETS:
-        raise ParameterError(f"preset is {preset!r}; it must be one of {', '.join(PRESETS)}")
-    if method is not None and method not in (*METHODS, *BY_DENOISER):
-        raise ParameterError(f"method is {method!r}; it must be one of {', '.join((*METHODS, *BY_DENOISER))}")
     other_noise = noise not in ("auto", "gaussian") and not isinstance(noise, NoiseEstimate)
     if method is not None and (preset is not None or radius is not None or causal or other_noise):
         raise ParameterError(
@@ -203,10 +198,8 @@ def _check(preset: str | None, noise: Any, radius: int | None, causal: bool, met
             f"method {method!r} is for Gaussian noise, and the noise given grows with brightness (slope "
             f"{noise.slope:g}); give a preset, or what measure_noise(video, noise='gaussian') returns"
         )
-    if radius is not None:
-        check_whole(0, radius=radius)
-        if preset == "fast":
-            raise ParameterError("the preset 'fast' goes from frame to frame and has no radius; take another preset")
+    if radius is not None and preset == "fast":
+        raise ParameterError("the preset 'fast' goes from frame to frame and has no radius; take another preset")
 
 
 def _check_denoiser(method: str | None, denoiser: Denoiser | None, steps: int | None, hooks: Sequence[Hook]) -> None:
@@ -214,12 +207,10 @@ def _check_denoiser(method: str | None, denoiser: Denoiser | None, steps: int | 
         raise ParameterError(f"hooks are for the methods {' and '.join(BY_DENOISER)}; give one, or no hooks")
     if denoiser is not None and method not in BY_DENOISER:
         raise ParameterError(f"a denoiser is for the methods {' and '.join(BY_DENOISER)}; give one, or no denoiser")
-    if denoiser is not None and not callable(denoiser):
-        raise ParameterError(f"denoiser is {denoiser!r}; it must be a function (y, sigma) -> estimate")
-    if steps is not None:
-        check_whole(1, steps=steps)
-        if method not in BY_DENOISER:
-            raise ParameterError(f"steps are for the methods {' and '.join(BY_DENOISER)}; give one, or no steps")
+    if denoiser is not None:
+        check_denoiser(denoiser)
+    if steps is not None and method not in BY_DENOISER:
+        raise ParameterError(f"steps are for the methods {' and '.join(BY_DENOISER)}; give one, or no steps")
 
 
 def _report(report: dict[str, Any], estimate: NoiseEstimate) -> None:

@@ -19,8 +19,8 @@ from pde_video.filters.lift import lifted
 from pde_video.motion.averaging import halved
 from pde_video.protocols import Array
 
-_FRAMES = 5  # From which noise is measured: the first that are not one flat colour,
-WITHIN = 40  # among so many, since films fade in from black.
+NOISES = ("auto", "gaussian", "poisson-gaussian")
+_FRAMES = 5  # From which noise is measured: the first that are not one flat colour.
 _STILL_FRAMES = 16  # From which it is measured where nothing moves.
 _UNEVEN = 0.2  # What deviations may differ by chance, and by texture that seems to be noise at half the size.
 _FAINT = 0.1  # Noise is not taken to be less than this part of that in the other planes.
@@ -104,7 +104,7 @@ def check_noise(sigma: Any, noise: Any) -> float | None:
     if sigma is not None and not (math.isfinite(sigma) and sigma >= 0):
         raise ParameterError(f"sigma is {sigma}; it must be 0 or a positive, finite standard deviation")
     if isinstance(noise, str):
-        if noise not in ("auto", "gaussian", "poisson-gaussian"):
+        if noise not in NOISES:
             raise ParameterError(
                 f"noise is {noise!r}; it must be 'auto', 'gaussian', 'poisson-gaussian', a pair (slope, offset), or "
                 "what measure_noise returns"
@@ -154,13 +154,7 @@ def noise_of(
 
 def first_frames(frames: Frames) -> list[Array]:
     """Return the first five frames that are not one flat colour; of none such, the first five."""
-    ahead = _FRAMES
-    while True:
-        head = frames.peek(ahead)
-        lively = [frame for frame in head if frame.min() < frame.max()][:_FRAMES]
-        if len(lively) == _FRAMES or len(head) < ahead or ahead >= WITHIN:
-            return lively or head[:_FRAMES]
-        ahead = min(2 * ahead, WITHIN)
+    return frames.lively(_FRAMES) or frames.peek(_FRAMES)
 
 
 def _variance(shown: list[Array], noise: Any, still: bool, unit: float) -> NoiseEstimate:

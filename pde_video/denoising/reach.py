@@ -10,9 +10,9 @@ from typing import Any
 
 from pde_video.denoising.along_motion import passes_of
 from pde_video.denoising.by_evolution import METHODS, PERIOD
-from pde_video.denoising.first_frames import WITHIN
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.filters.extent import EVERYTHING, Extent
+from pde_video.filters.frames import WITHIN
 from pde_video.protocols import Along, satisfies
 
 

@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
+import numpy as np
+
 from pde_video.errors import ParameterError, UnstableStepError
 from pde_video.estimate import estimate_kappa
 from pde_video.filters.declarations import Option
 from pde_video.filters.extent import Extent
 from pde_video.filters.filter import FrozenFilter, VideoFilter
-from pde_video.filters.frames import Frames
+from pde_video.filters.frames import WITHIN, Frames
 from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime as along_time
 from pde_video.integrators import cycles, steps
@@ -31,7 +33,6 @@ STEPS: dict[str, Any] = {
     "rkl2": cycles.rkl2,
 }
 _LARGE_STEPS = 5  # Of integrators that no bound keeps from taking one: AOS and cycles want several.
-_WITHIN = 40  # Frames among which to look for one that is not of one flat colour: films fade in from black.
 
 # What every equation has besides its own options, in its signature and in its docstring.
 _EVOLUTION = """\
@@ -98,7 +99,7 @@ def equation(
                 return evolution(options).extent
             if options.get("conductance") == "tv":  # Its stable step depends on kappa.
                 return unknown(options.get("spacetime", False))
-            return Extent(first=_WITHIN).then(evolution(options | {"kappa": 1.0}).extent)
+            return Extent(first=WITHIN).then(evolution(options | {"kappa": 1.0}).extent)
 
         for name in ("__name__", "__qualname__", "__module__"):
             setattr(evolved, name, getattr(term_of, name))
@@ -134,24 +135,22 @@ def evolving(
 
 def unknown(spacetime: bool) -> Extent:
     """Return the extent of an evolution whose number of steps is estimated."""
-    return Extent(None, None, 1, None, _WITHIN) if spacetime else Extent(cells=None, first=_WITHIN)
+    return Extent(None, None, 1, None, WITHIN) if spacetime else Extent(cells=None, first=WITHIN)
 
 
 def estimated_contrast(frames: Frames) -> float:
     """Return the contrast of the first frame that is not flat, 0 if there is none."""
-    ahead = 1
-    while not (lively := [frame for frame in frames.peek(ahead) if frame.min() < frame.max()]):
-        if ahead == _WITHIN or len(frames.peek(ahead)) < ahead:
-            return 0.0
-        ahead = min(2 * ahead, _WITHIN)
+    lively = frames.lively(1)
+    if not lively:
+        return 0.0
     # Where most of a picture is flat, a drawing say, the median of its contrasts is 0, and its edges are the few above.
-    return estimate_kappa(lively[:1]) or estimate_kappa(lively[:1], method="quantile") or _largest(lively[0])
+    return estimate_kappa(lively) or estimate_kappa(lively, method="quantile") or 0.1 * float(np.ptp(lively[0]))
 
 
 def tell_unchanged(frames: Frames, remedy: str) -> None:
     """Warn that a video is left as it is, since nothing was seen in it."""
     frames.report.setdefault("warnings", []).append(
-        f"the first frames (of which {_WITHIN} are looked at) are of one flat colour, so nothing was changed; {remedy}"
+        f"the first frames (of which {WITHIN} are looked at) are of one flat colour, so nothing was changed; {remedy}"
     )
 
 
@@ -162,10 +161,6 @@ def _contrast(frames: Frames, kappa: float | None) -> float:
     if contrast == 0:
         tell_unchanged(frames, "kappa (--kappa) tells what is an edge")
     return contrast
-
-
-def _largest(frame: Array) -> float:
-    return 0.1 * float(frame.max() - frame.min())
 
 
 def _documented(term_of: Callable[..., Any], steps: Sequence[str], spacetime: bool) -> str:

@@ -11,6 +11,7 @@ from pde_video.errors import InputError
 from pde_video.protocols import Array
 from pde_video.threads import ordered
 
+WITHIN = 40  # Frames among which to look for one that is not of one flat colour: films fade in from black.
 _LARGE = 2**18  # Values in a frame that keep a thread busy.
 
 
@@ -71,6 +72,16 @@ class Frames:
                 _refuse_infinite(frame, number)
         self._frames = chain(head, self._frames)
         return head
+
+    def lively(self, n: int, within: int = WITHIN) -> list[Array]:
+        """Return, as `peek` does, the first `n` frames that are not flat, of at most `within` frames looked at."""
+        ahead = n
+        while True:
+            head = self.peek(ahead)
+            found = [frame for frame in head if frame.min() < frame.max()][:n]
+            if len(found) == n or len(head) < ahead or ahead >= within:
+                return found
+            ahead = min(2 * ahead, within)
 
     def numbered(self) -> Iterator[tuple[int, Array]]:
         """Yield the frames as they are, with their numbers: not to be written to, and finite or not."""

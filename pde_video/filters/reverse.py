@@ -13,6 +13,7 @@ import numpy as np
 
 from pde_video.arrays.grid import from_planes, to_planes
 from pde_video.arrays.values import call_repr, times_as_code
+from pde_video.checks import check_denoiser
 from pde_video.denoisers.validation import as_estimate, naming
 from pde_video.errors import ParameterError
 from pde_video.filters.extent import EVERYTHING, Extent
@@ -119,6 +120,7 @@ def reverse(
     >>> bool(np.std(means(noisy)) < 0.05)
     True
     """
+    check_denoiser(denoiser)
     levels = np.asarray(times, float)
     if levels.ndim != 1 or len(levels) < 2 or not (np.isfinite(levels).all() and (np.diff(levels) < 0).all()):
         raise ParameterError(f"times are {times!r}; they must be at least two finite noise levels, each below the last")

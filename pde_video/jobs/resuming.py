@@ -30,7 +30,7 @@ from pde_video.video.files import read, write, write_checked
 from pde_video.video.formats import Output
 from pde_video.video.outputs import whole
 from pde_video.video.pipes import is_standard
-from pde_video.video.provenance import as_text, fingerprint, plain
+from pde_video.video.provenance import as_text, plain
 from pde_video.video.source import FileVideo
 
 _NOTES = "notes.json"
@@ -64,7 +64,7 @@ def run_resumable(
     same = {key: plan.made[key] for key in ("recipe", "files", "reading", "nan")}  # Segments are not encoded yet.
     report = run_in_segments(plan, same, progress)
     if sidecar:
-        write_sidecar(job, report, fingerprint(Path(job.source)) if Path(job.source).exists() else None, force)
+        write_sidecar(job, report, plan.made.get("sha256"), force)
     return report
 
 

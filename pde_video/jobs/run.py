@@ -107,15 +107,10 @@ class Plan:
     def facts(self) -> dict[str, Any]:
         """Return what the output's metadata say before anything is known of the frames."""
         source = self.video.path
-        known = "sha256" in self.made  # Large files are not read once more.
-        return {
-            "input": source.name,
-            "sha256": fingerprint(source)
-            if not known and source.exists()
-            else None,  # Standard input has no such file.
-            "filters": [_name(one) for one in self.filters],
-            **self.made,
-        }
+        facts = {"input": source.name, "sha256": None, "filters": [_name(one) for one in self.filters], **self.made}
+        if "sha256" not in self.made and source.exists():  # Standard input has no such file.
+            facts["sha256"] = fingerprint(source)
+        return facts
 
 
 def prepared(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pde_video.errors import ParameterError, not_installed
+from pde_video.threads import set_num_threads
 
 _VALIDATED = 16  # Frames of a clip for validation.
 
@@ -22,13 +23,15 @@ def train_on_files(
     cell: str = "gru",
     size: int = 64,
     seed: int = 0,
+    threads: int | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Train a denoiser on clean clips and pictures in files, in grey, and write it; return its record.
 
     `options` are those of `pde_video.learn.training.train`; the other parameters are described in its `Settings`. The
     result is measured on the first 16 frames of the clips `validation`; by default on the last 16 frames of each clip
-    that has twice as many, which are then not trained on.
+    that has twice as many, which are then not trained on. `threads` are those of PyTorch and of this library; with one,
+    a busy machine trains two to three times as fast.
 
     Raises
     ------
@@ -47,6 +50,11 @@ def train_on_files(
     from pde_video.video.outputs import check_output
 
     check_output(Path(output), bool(options.get("force")))
+    if threads is not None:
+        import torch
+
+        set_num_threads(threads)
+        torch.set_num_threads(threads)
     settings = Settings(steps=steps, width=width, cell=cell, size=size, seed=seed)
     footage = [load(clip) for clip in clips]
     held = [load(clip, end=_VALIDATED) for clip in validation]

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pde_video.arrays.grid import from_planes, to_planes
 from pde_video.arrays.values import Value
+from pde_video.checks import check_denoiser
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array, Denoiser, WithFraction, satisfies
 
@@ -49,6 +50,7 @@ class Reverse(Value):
     undefined_at: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
+        check_denoiser(self.denoiser)
         object.__setattr__(self, "hooks", tuple(self.hooks))
 
     def rate(self, t: float, y: Array) -> Array:
