@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / "pde_video" / "kernels" / "__pycache__"))
 os.environ.setdefault("PDE_VIDEO_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's.
 
 collect_ignore_glob = [] if find_spec("torch") else ["pde_video/learn/[a-z]*.py"]
 
