@@ -8,6 +8,7 @@ from cases import CLIPS, slow
 from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
+from pde_video.denoising import by_evolution
 
 
 @pytest.mark.parametrize("name", CLIPS)
@@ -49,13 +50,33 @@ def test_denoise_stops_within_a_tenth_of_a_decibel_of_the_best(name, method, sig
 def test_the_time_follows_the_scene():
     y, x = np.mgrid[:96, :96]
     smooth, busy = np.sin(x / 30) * np.sin(y / 30), np.sin(x * 1.3) * np.sin(y * 0.9)
-    clean = np.stack([smooth] * 25 + [busy] * 2)
+    clean = np.stack([smooth] * 25 + [busy])
     noisy = clean + np.random.default_rng(0).normal(0, 0.2, clean.shape)
     report, report_smooth = {}, {}
     denoised = pv.denoise(noisy, method="perona-malik", report=report)
     first = pv.denoise(noisy[:25], method="perona-malik", report=report_smooth)
     np.testing.assert_array_equal(first, denoised[:25])
     assert report["time"] < report_smooth["time"] / 2
+
+
+def test_the_time_is_that_of_the_least_estimated_error(rng):
+    frame = np.sin(np.arange(48) / 9) + rng.normal(0, 0.3, (40, 48))
+    report = {}
+    found = pv.denoise(frame[np.newaxis], method="heat", sigma=0.3, report=report)[0]
+    estimated = pv.stopping_time(pv.Heat(), frame, pv.uniform(4.0, dt=0.05), sigma=0.3)
+    assert 0.05 < report["time"] == estimated.time < 3.9
+    np.testing.assert_array_equal(
+        found, pv.evolve(pv.Heat(), frame, estimated.times[estimated.times <= estimated.time])
+    )
+
+
+def test_the_time_is_chosen_in_the_middle_of_the_frame_and_of_its_quarters():
+    places = np.stack(np.meshgrid(np.arange(400), np.arange(640), indexing="ij"), axis=-1)
+    middles = {tuple(patch.reshape(-1, 2).mean(axis=0) + 0.5) for patch in by_evolution._patches(places)}
+    assert middles == {(200, 320), (100, 160), (100, 480), (300, 160), (300, 480)}
+    assert all(patch.shape[:2] == (160, 160) for patch in by_evolution._patches(places))
+    [whole] = by_evolution._patches(places[:100, :90])
+    assert whole.shape[:2] == (100, 90)
 
 
 def test_sigma_given_is_sigma_used():
