@@ -85,6 +85,8 @@ def test_sigma_given_is_sigma_used():
     pv.denoise(video, sigma=10.0, method="perona-malik", report=report)
     assert report["sigma"] == pytest.approx(10.0)
     assert report["kappa"] == pytest.approx(2.0)
+    pv.denoise(np.repeat(video[..., np.newaxis], 3, axis=3), sigma=10.0, method="perona-malik", report=report)
+    assert report["kappa"] == pytest.approx(2.0 * np.sqrt(3))  # Of the squares of three channels.
     report_float = {}
     pv.denoise(video / np.float32(255), sigma=10.0 / 255, method="perona-malik", report=report_float)
     assert report_float["kappa"] == pytest.approx(2.0 / 255)

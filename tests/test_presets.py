@@ -269,6 +269,12 @@ def test_a_fixed_pattern_is_seen_on_a_flat_ground(rng):
     assert report["fixed"] == pytest.approx(0.65**2 / (1 + 0.65**2), abs=0.1)
 
 
+@pytest.mark.parametrize(("share", "told"), [(0.04, 0.0), (0.16, 0.16)])
+def test_a_fixed_share_is_told_where_it_is_more_than_an_error_of_estimation(share, told, rng):
+    fixed, new = rng.normal(0, 5, (128, 128)), rng.normal(0, 5, (6, 128, 128))
+    assert pv.measure_noise(np.sqrt(share) * fixed + np.sqrt(1 - share) * new).fixed == pytest.approx(told, abs=0.03)
+
+
 @pytest.mark.parametrize("name", CLIPS)
 def test_independent_noise_is_no_fixed_pattern(name, clean):
     report = {}
