@@ -9,15 +9,10 @@ from itertools import zip_longest
 import numpy as np
 
 from pde_video.errors import InputError
-from pde_video.metrics.whiteness import Whiteness
 from pde_video.protocols import Array
 
-
-def mean_squared_error(reference: Array, other: Array) -> float:
-    """Return the mean of (reference − other)², in double precision."""
-    if reference.shape != other.shape:
-        raise InputError(f"shapes differ: {reference.shape} and {other.shape}")
-    return float(np.mean((np.asarray(reference, np.float64) - np.asarray(other, np.float64)) ** 2))
+_REACH = 3  # Pixels up, down, left and right in which whiteness looks at correlations.
+_LAGS = np.arange(-_REACH, _REACH + 1)
 
 
 def psnr(reference: Array, other: Array, *, peak: float | None = None) -> float:
@@ -48,15 +43,15 @@ def psnr(reference: Array, other: Array, *, peak: float | None = None) -> float:
 
     Examples
     --------
-    >>> import numpy as np
     >>> round(psnr(np.zeros((4, 4)), np.full((4, 4), 0.1)), 6)
     20.0
     """
-    mse = mean_squared_error(reference, other)
-    return math.inf if mse == 0 else 10 * math.log10((peak or peak_value(reference, other)) ** 2 / mse)
+    meter = Psnr(peak)
+    meter.add(reference, other)
+    return meter.value
 
 
-def peak_value(reference: Array, other: Array) -> float:
+def _peak_value(reference: Array, other: Array) -> float:
     """Return the largest value of the common dtype, 1 for floats."""
     if reference.dtype != other.dtype:
         raise InputError(f"dtypes differ: {reference.dtype} and {other.dtype}; convert one, so that ranges agree")
@@ -93,7 +88,6 @@ def ssim(reference: Array, other: Array, *, peak: float | None = None) -> float:
 
     Examples
     --------
-    >>> import numpy as np
     >>> frame = np.linspace(0, 1, 400).reshape(20, 20)
     >>> float(ssim(frame, frame))
     1.0
@@ -102,7 +96,7 @@ def ssim(reference: Array, other: Array, *, peak: float | None = None) -> float:
 
     if reference.shape != other.shape or reference.ndim not in (2, 3):
         raise InputError(f"shapes are {reference.shape} and {other.shape}; two equal (H, W) or (H, W, C) are needed")
-    peak = peak or peak_value(reference, other)
+    peak = peak or _peak_value(reference, other)
     x, y = (np.atleast_3d(frame).astype(np.float64) for frame in (reference, other))
 
     def window(z: Array) -> Array:
@@ -125,10 +119,9 @@ def whiteness(noisy: Iterable[Array], denoised: Iterable[Array]) -> float:
     at the lag d, the mean of n_d products r(p) r(p + d) divided by that of r(p)², and the sum over all d ≠ 0 within
     ±3 pixels and ±1 frame.
 
-    With all lags this is (mean S)² / mean S² of the power spectrum S, the share of the frequencies that r fills: noise
-    that a filter leaves is missing there, and edges and texture that it removes stand out. The mean is not subtracted,
-    as noise has none. For N values of white noise, the sum has mean 0 and standard deviation 24/N (14/N for a single
-    frame), somewhat more if the noise level varies.
+    With all lags this is (mean S)² / mean S² of the power spectrum S, the share of frequencies that r fills. No mean is
+    subtracted, as noise has none. For N values of white noise, the sum has mean 0 and standard deviation 24/N (14/N for
+    a single frame), somewhat more if the noise level varies.
 
     Parameters
     ----------
@@ -152,47 +145,32 @@ def whiteness(noisy: Iterable[Array], denoised: Iterable[Array]) -> float:
 
     Examples
     --------
-    >>> import numpy as np
     >>> noise = np.random.default_rng(0).normal(size=(4, 64, 64))
     >>> pairs = noise + np.roll(noise, 1, axis=2)  # ρ is ½ at two lags: 1 / (1 + 2/4)
     >>> round(whiteness(noise, 0 * noise), 1), round(whiteness(pairs, 0 * pairs), 1)
     (1.0, 0.7)
     """
-    meter, frames = Whiteness(), 0
-    for frames, (before, after) in enumerate(_paired(noisy, denoised), 1):
+    meter = Whiteness()
+    for before, after in _paired(noisy, denoised):
         meter.add(before, after)
-    if not frames:
+    if not meter.frames:
         raise InputError("there is no frame to measure")
     return meter.value
 
 
 class Psnr:
-    """PSNR of a stream, from the mean squared error over all frames.
+    """PSNR of a stream: 10 log₁₀ (peak² / mean over frames of the mean squared error)."""
 
-    PSNR = 10 log₁₀ (peak² / mean over frames of the mean squared error)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> meter = Psnr()
-    >>> list(meter.watch([np.zeros((2, 2))], [np.full((2, 2), 0.1)]))[0].mean().round(3), round(meter.value, 6)
-    (np.float64(0.1), 20.0)
-    """
-
-    def __init__(self) -> None:
-        self._squares, self._frames, self._peak = 0.0, 0, 1.0
+    def __init__(self, peak: float | None = None) -> None:
+        self._given, self._peak, self._squares, self._frames = peak, 1.0, 0.0, 0
 
     def add(self, expected: Array, actual: Array) -> None:
         """Add one frame and its reference."""
-        self._squares += mean_squared_error(expected, actual)
-        self._peak = peak_value(expected, actual)
+        if expected.shape != actual.shape:
+            raise InputError(f"shapes differ: {expected.shape} and {actual.shape}")
+        self._peak = self._given or _peak_value(expected, actual)
+        self._squares += float(np.mean((expected.astype(np.float64) - actual.astype(np.float64)) ** 2))
         self._frames += 1
-
-    def watch(self, reference: Iterable[Array], other: Iterable[Array]) -> Iterator[Array]:
-        """Yield the frames of `other`, and add them with those of `reference`."""
-        for expected, actual in _paired(reference, other):
-            self.add(expected, actual)
-            yield actual
 
     @property
     def value(self) -> float:
@@ -200,6 +178,63 @@ class Psnr:
         if self._squares == 0:
             return math.inf
         return 10 * math.log10(self._peak**2 * self._frames / self._squares)
+
+
+class Whiteness:
+    """`whiteness` of a stream, from sums of the size of two frames."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._shape: tuple[int, ...] = ()
+        self._size: list[int] = []  # Of the transforms.
+        self._last: Array | None = None
+        # Sums over frames and channels of power spectra and cross spectra, the transforms of lagged products.
+        self._within: Array = np.zeros(1)
+        self._across: Array = np.zeros(1, np.complex128)
+
+    def add(self, noisy: Array, denoised: Array) -> None:
+        """Add one frame of each."""
+        from scipy import fft
+
+        if noisy.shape != denoised.shape or noisy.ndim not in (2, 3) or self._shape not in ((), noisy.shape):
+            raise InputError(
+                f"shapes are {noisy.shape} and {denoised.shape}; frames (H, W) or (H, W, C) of one shape are needed"
+            )
+        self._shape = noisy.shape
+        self._size = [fft.next_fast_len(n + _REACH, real=True) for n in noisy.shape[:2]]  # No lag wraps around.
+        residual = np.moveaxis(np.atleast_3d(noisy.astype(np.float64) - denoised), 2, 0)
+        spectrum = fft.rfft2(residual, self._size)
+        self._within = self._within + (spectrum.real**2 + spectrum.imag**2).sum(axis=0)
+        if self._last is not None:
+            self._across = self._across + (self._last.conj() * spectrum).sum(axis=0)
+        self._last = spectrum
+        self.frames += 1
+
+    @property
+    def value(self) -> float:
+        """Whiteness of the frames so far; NaN if there is none, or all residuals are 0."""
+        if not self._within.any():
+            return math.nan
+        height, width, channels = np.atleast_3d(np.empty(self._shape)).shape
+        down, across = (np.maximum(size - np.abs(_LAGS), 0) for size in (height, width))
+        pairs = channels * np.outer(down, across)
+        variance = self._lagged(self._within)[_REACH, _REACH] / (pairs[_REACH, _REACH] * self.frames)
+        excess = 0.0
+        for sums, frames, times in ((self._within, self.frames, 1), (self._across, self.frames - 1, 2)):
+            count = (pairs * frames).astype(float)
+            if frames == self.frames:
+                count[_REACH, _REACH] = 0  # Lag 0.
+            used = count > 0
+            if used.any():
+                correlation = self._lagged(sums)[used] / (count[used] * variance)
+                excess += times * float((correlation**2 - 1 / count[used]).sum())
+        return 1 / (1 + max(excess, 0.0))
+
+    def _lagged(self, sums: Array) -> Array:
+        """Return Σ r(p) r(p + lag) for all lags within reach, lag 0 in the middle."""
+        from scipy import fft
+
+        return fft.irfft2(sums, self._size)[np.ix_(_LAGS, _LAGS)]
 
 
 def _paired(reference: Iterable[Array], other: Iterable[Array]) -> Iterator[tuple[Array, Array]]:
@@ -211,17 +246,7 @@ def _paired(reference: Iterable[Array], other: Iterable[Array]) -> Iterator[tupl
 
 
 class Comparison:
-    """The figures of `compare` for a stream, whose frames are passed on.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> meter = Comparison()
-    >>> len(list(meter.watch(np.zeros((3, 8, 8)), np.full((3, 8, 8), 0.1))))
-    3
-    >>> round(meter.figures()["psnr"], 6)
-    20.0
-    """
+    """The figures of `compare` for a stream, whose frames are passed on."""
 
     def __init__(self) -> None:
         self._psnr, self._whiteness = Psnr(), Whiteness()
@@ -274,7 +299,6 @@ def compare(reference: Iterable[Array], other: Iterable[Array]) -> dict[str, flo
 
     Examples
     --------
-    >>> import numpy as np
     >>> video = np.random.default_rng(0).random((2, 16, 16))
     >>> compare(video, video)
     {'psnr': inf, 'ssim': 1.0, 'whiteness': nan, 'frames': 2}
