@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -16,11 +16,20 @@ from pde_video.protocols import Array
 
 def check_positive(**values: float) -> None:
     """Raise ParameterError unless every value is a positive finite number."""
+    _check_numbers(values, lambda value: value > 0, "positive and finite")
+
+
+def check_width(**values: float) -> None:
+    """Raise ParameterError unless every value is zero or a positive finite number."""
+    _check_numbers(values, lambda value: value >= 0, "0 (none) or a positive width in pixels")
+
+
+def _check_numbers(values: dict[str, float], allowed: Callable[[float], bool], needed: str) -> None:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
             raise ParameterError(f"{name} is {value!r}; it must be a number")
-        if not (math.isfinite(value) and value > 0):
-            raise ParameterError(f"{name} is {value}; it must be positive and finite")
+        if not (math.isfinite(value) and allowed(value)):
+            raise ParameterError(f"{name} is {value}; it must be {needed}")
 
 
 def check_whole(at_least: int, **values: float) -> None:

@@ -9,7 +9,7 @@ import pytest
 from cases import slow
 from scipy.ndimage import gaussian_filter1d
 
-from pde_video.terms.frozen_tensor import decomposed
+from pde_video.terms.frozen import decomposed
 from pde_video.terms.plane import half_gaussian, rate_in_plane
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
 
@@ -43,7 +43,7 @@ def picture(shape, rng, dtype):
 
 
 def walked(term, y):
-    rate = rate_in_plane(y, term._recipe(), term.spacing, term.boundary, 1 / term.stable_dt(2))
+    rate = rate_in_plane(y, term, term._recipe(), 1 / term.stable_dt(2))
     assert rate is not None
     return rate
 
@@ -102,7 +102,7 @@ def test_the_walk_limits_weights_that_meet_in_a_pixel(boundary, dtype, threads, 
     rates = []
     for n in (1, 3):
         threads(n)
-        rates.append(rate_in_plane(y, term._recipe(), 1.0, boundary, cap))
+        rates.append(rate_in_plane(y, term, term._recipe(), cap))
     np.testing.assert_allclose(rates[0], limited.rate(0.0, y), rtol=0, atol=TOLERANCE[dtype])
     np.testing.assert_array_equal(*rates)
     z, rounding = y + rates[0] / dtype(cap), 1e-6 if dtype is np.float32 else 1e-14
@@ -122,7 +122,7 @@ def test_where_one_pixel_is_above_the_cap_only_its_neighbourhood_is_walked_again
     changed = (limited.weights != free.weights).any(axis=(0, 1, 3))
     assert 0 < changed.mean() < 0.2
     np.testing.assert_allclose(
-        rate_in_plane(y, term._recipe(), 1.0, boundary, cap), limited.rate(0.0, y), rtol=0, atol=TOLERANCE[dtype]
+        rate_in_plane(y, term, term._recipe(), cap), limited.rate(0.0, y), rtol=0, atol=TOLERANCE[dtype]
     )
 
 
@@ -138,7 +138,7 @@ def test_limits_change_rates_ten_rows_from_the_pixels_above_the_cap(boundary):
     above = np.flatnonzero((free.diagonal(y)[0] > cap)[100:300].any(axis=1))
     changed = np.flatnonzero((limited.rate(0.0, y) != free.rate(0.0, y))[0, 100:300].any(axis=1))
     assert above.min() - changed.min() >= 10
-    rate = rate_in_plane(y, term._recipe(), 1.0, boundary, cap)
+    rate = rate_in_plane(y, term, term._recipe(), cap)
     np.testing.assert_allclose(rate, limited.rate(0.0, y), rtol=0, atol=1e-9)
 
 
@@ -168,7 +168,7 @@ def test_half_a_bell_is_the_kernel_of_scipy(width):
 def test_what_takes_more_than_a_walk_is_left_to_the_general_kernels(rng):
     y = picture((1, 12, 13), rng, np.float64)
     for term in (EdgeEnhancing(0.1, integration=0.5), CoherenceEnhancing(1e-4, alpha=1e-6)):
-        assert rate_in_plane(y, term._recipe(), 1.0, "neumann", 4.0) is None
+        assert rate_in_plane(y, term, term._recipe(), 4.0) is None
         np.testing.assert_array_equal(term.rate(0.0, y), term.frozen(0.0, y).rate(0.0, y))
 
 

@@ -25,7 +25,7 @@ def blocks(section: str) -> dict[str, str]:
 
 
 def changed(source: str, change: str) -> str:
-    """Return a file with the lines marked + put in, before the line that follows them."""
+    """Return a file without the lines marked -, and with those marked + before the line that follows them."""
     lines, added = source.splitlines(), []
     at = 0
     for line in change.splitlines():
@@ -33,6 +33,9 @@ def changed(source: str, change: str) -> str:
             at = len(lines)
         elif line.startswith("+"):
             added.append(line[1:])
+        elif line.startswith("-"):
+            at = lines.index(line[1:], at)
+            del lines[at]
         else:
             found = lines.index(line[1:], at)
             lines[found:found] = added

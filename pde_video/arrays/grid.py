@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
@@ -36,11 +37,6 @@ def inverse_squares(spacing: Spacing, ndim: int) -> tuple[float, ...]:
     if len(per_axis) != ndim:
         raise ParameterError(f"spacing has {len(per_axis)} values {per_axis}, but the grid has {ndim} axes")
     return tuple(1.0 / h**2 for h in per_axis)
-
-
-def stable_euler_step(spacing: Spacing, ndim: int, largest_conductance: float) -> float:
-    """Return 1 / (2 Σ_axes g/h²), the bound on explicit Euler steps of a diffusion with conductance ≤ g."""
-    return 1.0 / (2.0 * largest_conductance * sum(inverse_squares(spacing, ndim)))
 
 
 def as_planes(y: Array, channel_axis: int | None) -> Array:
@@ -85,10 +81,20 @@ def field_to_planes(field: Any, channel_axis: int | None, shape: tuple[int, ...]
     return to_planes(np.asarray(field), channel_axis)
 
 
-def check_boundary(boundary: str) -> None:
-    """Raise ParameterError unless `boundary` is a known one."""
-    if boundary not in BOUNDARIES:
-        raise ParameterError(f"boundary is {boundary!r}; it must be one of {', '.join(BOUNDARIES)}")
+class OnGrid(Value):
+    """Base of the dataclasses that act on a grid: their spacing is frozen, their boundary checked."""
+
+    spacing: Spacing
+    boundary: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "spacing", as_spacing(self.spacing))
+        if self.boundary not in BOUNDARIES:
+            raise ParameterError(f"boundary is {self.boundary!r}; it must be one of {', '.join(BOUNDARIES)}")
+
+    def _stable_step(self, ndim: int, largest: float) -> float:
+        """Return 1 / (2 Σ_axes g/h²), the bound on explicit Euler steps of a diffusion with conductances ≤ g."""
+        return 1.0 / (2.0 * largest * sum(inverse_squares(self.spacing, ndim)))
 
 
 def as_volume(y: Array) -> Array:

@@ -12,18 +12,7 @@ from pde_video.arrays.grid import field_to_planes
 from pde_video.arrays.values import Call, Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
-from pde_video.protocols import (
-    Array,
-    Freezable,
-    Term,
-    aligned_to,
-    bound_of,
-    diagonal_of,
-    frozen_at,
-    is_linear,
-    satisfies,
-    start_of,
-)
+from pde_video.protocols import Array, Term, aligned_to, bound_of, diagonal_of, frozen_at, is_linear, start_of
 from pde_video.solvers.implicit import conjugate_gradients
 
 
@@ -96,10 +85,7 @@ class Sum(Value):
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
         """Return z with z − dt·rate(z) = y, for terms that are affine in y."""
-        offset = self.rate(t + dt, np.zeros_like(y, np.float64))
-        return conjugate_gradients(
-            lambda z: z - dt * (self.rate(t + dt, z) - offset), 1.0 + dt * self.diagonal(y), y + dt * offset
-        ).astype(y.dtype)
+        return _solved(self, self.diagonal(y), t, y, dt)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -253,7 +239,7 @@ class Masked(Value):
 
     def start(self, y: Array) -> Array:
         """Return `y` inside the mask, the known values outside."""
-        return np.where(self.mask, y, self.values).astype(y.dtype)
+        return np.where(self.mask, y, self.values).astype(y.dtype, copy=False)
 
     @property
     def linear(self) -> bool:
@@ -279,18 +265,18 @@ class Masked(Value):
 
     def frozen(self, t: float, y: Array) -> Masked:
         """Return this term with its term frozen."""
-        return replace(self, term=self.term.frozen(t, self.start(y))) if satisfies(self.term, Freezable) else self
+        return replace(self, term=frozen_at(self.term, t, self.start(y)))
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
         """Return z with z − dt·rate(z) = y inside the mask, for a term that is affine in y, by conjugate gradients."""
-        # In double precision, since the operator must be linear to the tolerance of the solver.
-        inside, known = self.mask, np.where(self.mask, 0.0, self.values).astype(np.float64)
-        offset = self.term.rate(t + dt, known)
+        unknown = np.where(self.mask, y, y.dtype.type(0))
+        z = _solved(self, np.where(self.mask, diagonal_of(self.term, y), 0.0), t, unknown, dt)
+        return np.where(self.mask, z, y)
 
-        def operator(z: Array) -> Array:
-            return z - dt * np.where(inside, self.term.rate(t + dt, np.where(inside, z, known)) - offset, 0.0)
 
-        diagonal = 1.0 + dt * diagonal_of(self.term, y)
-        rhs = np.where(inside, y + dt * offset, 0.0)
-        z = conjugate_gradients(operator, np.where(inside, diagonal, 1.0), rhs)
-        return np.where(inside, z, y).astype(y.dtype)
+def _solved(term: Term, diagonal: Array, t: float, y: Array, dt: float) -> Array:
+    """Return z with z − dt·rate(z) = y for a term that is affine in y, by conjugate gradients."""
+    # In double precision, since the operator must be linear to the tolerance of the solver.
+    offset = term.rate(t + dt, np.zeros_like(y, np.float64))
+    z = conjugate_gradients(lambda z: z - dt * (term.rate(t + dt, z) - offset), 1.0 + dt * diagonal, y + dt * offset)
+    return z.astype(y.dtype)

@@ -9,17 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.grid import (
-    BOUNDARIES,
-    Spacing,
-    as_spacing,
-    as_volume,
-    check_boundary,
-    inverse_squares,
-    kernel_scale,
-    stable_euler_step,
-)
-from pde_video.arrays.values import Value
+from pde_video.arrays.grid import BOUNDARIES, OnGrid, Spacing, as_volume, inverse_squares, kernel_scale
 from pde_video.checks import check_positive
 from pde_video.protocols import Array
 from pde_video.solvers.fused_steps import Walk
@@ -27,11 +17,9 @@ from pde_video.solvers.implicit import mean_over_axes, spectral_solve, tridiagon
 
 
 def narrowly_smoothed(y: Array, width: float, boundary: str) -> Array:
-    """Return the state blurred by a Gaussian of standard deviation `width` in pixels, by few heat steps.
-
-    The Gaussian of variance σ² is the heat equation at t = σ²/2. Steps of half the stable one damp the highest
-    frequency without changing its sign.
-    """
+    """Return the state blurred by a Gaussian of standard deviation `width` in pixels, by few heat steps."""
+    # The Gaussian of variance σ² is the heat equation at t = σ²/2. Steps of half the stable one damp the highest
+    # frequency without changing its sign.
     heat, steps = Heat(boundary=boundary), smoothing_steps(width, y.ndim - 1)
     for _ in range(steps):
         y = y + (width**2 / 2 / steps) * heat.rate(0.0, y)
@@ -44,7 +32,7 @@ def smoothing_steps(width: float, ndim: int) -> int:
 
 
 @dataclass(frozen=True, repr=False)
-class Heat(Value):
+class Heat(OnGrid):
     """Linear diffusion in 1, 2 or 3 dimensions.
 
     ∂I/∂t = D ∇²I, with ∇² ≈ Σ_axis (I₋ − 2I + I₊) / h². After a time t it is a Gaussian blur of variance 2Dt per axis.
@@ -78,8 +66,7 @@ class Heat(Value):
 
     def __post_init__(self) -> None:
         check_positive(diffusivity=self.diffusivity)
-        object.__setattr__(self, "spacing", as_spacing(self.spacing))
-        check_boundary(self.boundary)
+        super().__post_init__()
 
     def rate(self, t: float, y: Array) -> Array:
         """Return D ∇²y for the state `y` (C, *grid)."""
@@ -99,7 +86,7 @@ class Heat(Value):
 
     def stable_dt(self, ndim: int) -> float:
         """Return 1 / (2 D Σ 1/h²)."""
-        return stable_euler_step(self.spacing, ndim, self.diffusivity)
+        return self._stable_step(ndim, self.diffusivity)
 
     def reach(self, ndim: int) -> int:
         """Return how many cells away the rate looks."""

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.grid import (
-    Spacing,
-    as_spacing,
-    as_volume,
-    check_boundary,
-    extended,
-    kernel_scale,
-    stable_euler_step,
-)
-from pde_video.arrays.values import Value
-from pde_video.checks import check_positive
+from pde_video.arrays.grid import OnGrid, Spacing, as_volume, extended, kernel_scale
+from pde_video.checks import check_positive, check_width
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.solvers.fused_steps import Walk
+from pde_video.terms.frozen import FrozenDiffusion
 from pde_video.terms.heat import narrowly_smoothed, smoothing_steps
-from pde_video.terms.linear import FrozenDiffusion
 from pde_video.threads import each
 
-CONDUCTANCES = (
-    "exponential",
-    "rational",
-    "charbonnier",
-    "weickert",
-    "tukey",
-    "tv",
-)
+CONDUCTANCES = ("exponential", "rational", "charbonnier", "weickert", "tukey", "tv")
 _BAND = 64  # Rows per task of a thread.
 
 
@@ -44,7 +27,7 @@ def check_conductance(name: str) -> None:
 
 
 @dataclass(frozen=True, repr=False)
-class PeronaMalik(Value):
+class PeronaMalik(OnGrid):
     """Diffusion that stops at edges, in 1, 2 or 3 dimensions.
 
     ∂I/∂t = Σ_axis ∂/∂x (g(s²) ∂I/∂x), where s, as in the scheme of 1990, is the difference across the face between
@@ -98,13 +81,11 @@ class PeronaMalik(Value):
 
     def __post_init__(self) -> None:
         check_positive(kappa=self.kappa)
-        object.__setattr__(self, "spacing", as_spacing(self.spacing))
         check_conductance(self.conductance)
-        check_boundary(self.boundary)
+        super().__post_init__()
         if self.temporal_kappa is not None:
             check_positive(temporal_kappa=self.temporal_kappa)
-        if not (math.isfinite(self.smoothing) and self.smoothing >= 0):
-            raise ParameterError(f"smoothing is {self.smoothing}; it must be 0 (none) or a positive width in pixels")
+        check_width(smoothing=self.smoothing)
 
     def rate(self, t: float, y: Array) -> Array:
         """Return div(g ∇y) for the state `y` (C, *grid), with g taken from `y`."""
@@ -114,7 +95,7 @@ class PeronaMalik(Value):
         """Return 1 / (2 max(g) Σ 1/h²)."""
         kappa = min(self.kappa, self.temporal_kappa or self.kappa)
         largest = 1.0 / kappa if self.conductance == "tv" else 1.0
-        return stable_euler_step(self.spacing, ndim, largest)
+        return self._stable_step(ndim, largest)
 
     def reach(self, ndim: int) -> int:
         """Return how many cells away the rate looks: one, plus one for each smoothing step."""
@@ -139,15 +120,10 @@ class PeronaMalik(Value):
         before = smoothing_steps(self.smoothing, ndim)
         smoothing = [self.smoothing**2 / 2 / before] * before if before else []
         pixels = kernel_scale(1.0, ndim, 1.0, dtype)
-        return Walk(
-            ndim,
-            dtype,
-            np.stack(([pixels] * before + [scale]) * len(dt)),
-            [tau for step in dt for tau in (*smoothing, step)],
-            ([0] * before + [before + 1]) * len(dt),
-            factor,
-            g,
-        )
+        scales = np.stack(([pixels] * before + [scale]) * len(dt))
+        steps = [tau for step in dt for tau in (*smoothing, step)]
+        back = ([0] * before + [before + 1]) * len(dt)
+        return Walk(ndim, dtype, scales, steps, back, factor, g)
 
     def _for_kernels(self, ndim: int, dtype: np.dtype) -> tuple[Array, Array, Any]:
         """Return 1/h² and the factor of differences along each axis, and the conductance."""

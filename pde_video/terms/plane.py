@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.grid import BOUNDARIES, Spacing, inverse_squares
+from pde_video.arrays.grid import BOUNDARIES, inverse_squares
 from pde_video.protocols import Array
 from pde_video.terms.structure import smoothed
 from pde_video.threads import each, pieces
@@ -20,16 +21,14 @@ _SLACK = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-12}  # Rounding o
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a tensor is made: derivatives times `gradient`, a rule of that `kind`, eigenvalues ≥ `least`."""
+    """How a tensor is made: derivatives times `gradient`, a rule of a `kind`, eigenvalues from `least` to `largest`."""
 
     kind: int
     conductance: str
     gradient: float
     inverse_kappa: float
     least: float
-    condition: float
-    smoothing: float
-    integration: float
+    largest: float
 
 
 def half_gaussian(width: float) -> Array:
@@ -39,43 +38,31 @@ def half_gaussian(width: float) -> Array:
     return half / (2 * half.sum() - half[0])
 
 
-def rate_in_plane(y: Array, recipe: Recipe, spacing: Spacing, boundary: str, cap: float) -> Array | None:
-    """Return div(D ∇y) for the state `y` (C, N1, N2), or None where offsets are very long or J is smoothed narrowly.
-
-    Around pixels whose weights add up to more than `cap`, two more passes follow, with the weights limited.
-    """
-    if y.dtype not in _SLACK or 0 < recipe.integration < 1:
-        return None
-    scale = inverse_squares(spacing, 2)
-    reach = math.ceil(math.sqrt(2 * recipe.condition * max(scale) / min(scale))) + 1
-    if reach > _FARTHEST:
-        return None
-    y = np.require(y, requirements=["C", "W"])
-    return _walked(y, recipe, scale, BOUNDARIES.index(boundary), cap, reach)
-
-
-def _walked(y: Array, recipe: Recipe, scale: tuple[float, ...], boundary: int, cap: float, reach: int) -> Array:
+def rate_in_plane(y: Array, term: Any, recipe: Recipe, cap: float) -> Array | None:
+    """Return the rate of `term` for the state `y` (C, N1, N2); None for very long offsets or a narrowly smoothed J."""
     from pde_video.kernels.conductance import named, unit
     from pde_video.kernels.tensor_plane import plane_rate
+
+    scale = inverse_squares(term.spacing, 2)
+    condition = max(1.0 / recipe.least, recipe.largest)
+    reach = math.ceil(math.sqrt(2 * condition * max(scale) / min(scale))) + 1
+    if y.dtype not in _SLACK or 0 < term.integration < 1 or reach > _FARTHEST:
+        return None
+    y = np.require(y, requirements=["C", "W"])
 
     def numbers(*values: float) -> tuple[np.floating, ...]:
         return tuple(y.dtype.type(v) for v in values)
 
-    wide = recipe.smoothing >= 1
-    source = y if wide else np.ascontiguousarray(smoothed(y, recipe.smoothing, BOUNDARIES[boundary]))
-    taps = half_gaussian(recipe.smoothing if wide else 0.0).astype(y.dtype)
-    mean_taps = half_gaussian(recipe.integration).astype(y.dtype)
+    wide = term.smoothing >= 1
+    source = y if wide else np.ascontiguousarray(smoothed(y, term.smoothing, term.boundary))
+    taps = half_gaussian(term.smoothing if wide else 0.0).astype(y.dtype)
+    mean_taps = half_gaussian(term.integration).astype(y.dtype)
 
     root = [math.sqrt(s) for s in scale]
     h = [root[0] * root[0] / 2, root[0] * root[1] / 2, root[1] * root[1] / 2]
     kind, factor = recipe.kind, recipe.gradient / 32
-    if (
-        kind == EDGES
-        and recipe.conductance == "rational"
-        and recipe.integration == 0
-        and len(y) == 1
-        and scale[0] == scale[1]
-    ):
+    one_gradient = term.integration == 0 and len(y) == 1  # J = ∇u ∇uᵀ, so that no eigenvector is needed.
+    if kind == EDGES and recipe.conductance == "rational" and one_gradient and scale[0] == scale[1]:
         kind, factor = _GRADIENT, factor * math.sqrt(h[0])
     stencil = numbers(*(w * factor * r for r in root for w in (3, 10)))
     rest = 1 - recipe.least
@@ -92,16 +79,16 @@ def _walked(y: Array, recipe: Recipe, scale: tuple[float, ...], boundary: int, c
             ring = np.empty((2 * reach + 2, y.shape[2]), y.dtype) if sums is None else sums
             plane_rate(
                 y, source, out, ring, totals, exceeding, *part, taps, mean_taps, stencil, halves, kind, conducts, rule,
-                limits, boundary, constants,
+                limits, BOUNDARIES.index(term.boundary), constants,
             )  # fmt: skip
 
         each(band, rows)
 
-    whole = pieces(n, max(_SHORTEST_BAND, 3 * reach))
-    walk(whole, nothing)
+    walk(pieces(n, max(_SHORTEST_BAND, 3 * reach)), nothing)
     if exceeding.any():
-        # Limited weights lie within reach of these rows, and the values that change within reach of those.
-        runs = [(0, n)] if BOUNDARIES[boundary] == "periodic" else _runs(exceeding, apart=4 * reach)
+        # Two more passes limit weights that add up to more than `cap`. Limited weights lie within reach of these rows,
+        # and the values that change within reach of those.
+        runs = [(0, n)] if term.boundary == "periodic" else _runs(exceeding, apart=4 * reach)
         totals = np.zeros(y.shape[1:], y.dtype)
         walk(runs, nothing, totals)
         walk([(max(0, a - 2 * reach), min(n, b + 2 * reach)) for a, b in runs], totals)

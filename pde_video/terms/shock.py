@@ -10,8 +10,9 @@ import numpy as np
 
 from pde_video.arrays.grid import Spacing, as_spacing, as_volume, inverse_squares
 from pde_video.arrays.values import Value
+from pde_video.checks import check_width
 from pde_video.protocols import Array
-from pde_video.terms.structure import check_width, directions, grid_axes, smoothed, structure_tensor
+from pde_video.terms.structure import directions, grid_axes, smoothed, structure_tensor
 
 
 @dataclass(frozen=True, repr=False)

@@ -16,15 +16,6 @@ _MODE = {"neumann": "reflect", "periodic": "grid-wrap", "dirichlet": "constant"}
 _DERIVATIVE, _ACROSS = (-0.5, 0.0, 0.5), (3 / 16, 10 / 16, 3 / 16)
 
 
-def check_width(**values: float) -> None:
-    """Raise ParameterError unless every value is zero or a positive finite number."""
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-            raise ParameterError(f"{name} is {value!r}; it must be a number")
-        if not (math.isfinite(value) and value >= 0):
-            raise ParameterError(f"{name} is {value}; it must be 0 (none) or a positive width in pixels")
-
-
 def grid_axes(y: Array, name: str) -> int:
     """Return the number of axes of the state `y` (C, *grid), which must be 2 or 3."""
     axes = y.ndim - 1
@@ -44,11 +35,6 @@ def smoothed(y: Array, width: float, boundary: str) -> Array:
     return gaussian_filter(y, (0.0, *(width,) * (y.ndim - 1)), mode=_MODE[boundary])
 
 
-def padded(y: Array, boundary: str) -> Array:
-    """Return the state `y` (C, *grid) as a volume with a border of one cell on the axes of the grid."""
-    return as_volume(np.pad(y, [(0, 0), *[(1, 1)] * (y.ndim - 1)], mode=_PAD[boundary]))  # type: ignore[call-overload]
-
-
 def derivative_stencils(spacing: Spacing, axes: int, dtype: np.dtype) -> Array:
     """Return (axes, m0, 3, 3): central differences, smoothed across by 3, 10, 3, which makes them nearly isotropic."""
     stencils = []
@@ -66,7 +52,8 @@ def structure_tensor(v: Array, integration: float, spacing: Spacing, boundary: s
 
     axes = v.ndim - 1
     out = np.empty((axes * (axes + 1) // 2, *v.shape[1:]), v.dtype)
-    structure(padded(v, boundary), derivative_stencils(spacing, axes, v.dtype), as_volume(out))
+    padded = np.pad(v, [(0, 0), *[(1, 1)] * axes], mode=_PAD[boundary])  # type: ignore[call-overload]
+    structure(as_volume(padded), derivative_stencils(spacing, axes, v.dtype), as_volume(out))
     return smoothed(out, integration, boundary)
 
 

@@ -7,15 +7,14 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
-from pde_video.arrays.grid import Spacing, as_spacing, check_boundary, stable_euler_step
-from pde_video.arrays.values import Value
-from pde_video.checks import check_positive
+from pde_video.arrays.grid import OnGrid, Spacing
+from pde_video.checks import check_positive, check_width
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
-from pde_video.terms.frozen_tensor import FrozenTensor, decomposed
+from pde_video.terms.frozen import FrozenTensor, decomposed
 from pde_video.terms.perona_malik import check_conductance
 from pde_video.terms.plane import COHERENCE, EDGES, Recipe, rate_in_plane
-from pde_video.terms.structure import check_width, directions, grid_axes, smoothed, structure_tensor
+from pde_video.terms.structure import directions, grid_axes, smoothed, structure_tensor
 
 
 def _check_least(name: str, value: float) -> None:
@@ -23,22 +22,15 @@ def _check_least(name: str, value: float) -> None:
         raise ParameterError(f"{name} is {value}; it must be in [1e-6, 1], as offsets grow with its inverse root")
 
 
-class _TensorDiffusion(Value, ABC):
-    """∂u/∂t = div(D(u) ∇u) with D = a I + b w wᵀ, a unit vector w and eigenvalues of at most `_largest`."""
+class _TensorDiffusion(OnGrid, ABC):
+    """∂u/∂t = div(D(u) ∇u) with D = a I + b w wᵀ, a unit vector w."""
 
     smoothing: float
     integration: float
-    spacing: Spacing
-    boundary: str
 
     def __post_init__(self) -> None:
         check_width(smoothing=self.smoothing, integration=self.integration)
-        object.__setattr__(self, "spacing", as_spacing(self.spacing))
-        check_boundary(self.boundary)
-
-    @property
-    def _largest(self) -> float:
-        return 1.0
+        super().__post_init__()
 
     def _parts(self, y: Array) -> tuple[Array, Array, Array]:
         """Return a, b and w for the state `y` (C, *grid)."""
@@ -58,19 +50,19 @@ class _TensorDiffusion(Value, ABC):
 
     @abstractmethod
     def _recipe(self) -> Recipe:
-        """Return how the tensor is made, for a fused pass over a plane."""
+        """Return how the tensor is made."""
 
     def rate(self, t: float, y: Array) -> Array:
         """Return div(D(y) ∇y) for the state `y` (C, *grid)."""
         if y.ndim == 3:
-            rate = rate_in_plane(y, self._recipe(), self.spacing, self.boundary, 1.0 / self.stable_dt(2))
+            rate = rate_in_plane(y, self, self._recipe(), 1.0 / self.stable_dt(2))
             if rate is not None:
                 return rate
         return self.frozen(t, y).rate(t, y)
 
     def stable_dt(self, ndim: int) -> float:
         """Return 1 / (2 max(λ) Σ 1/h²), whose inverse bounds the sum of weights of a pixel."""
-        return stable_euler_step(self.spacing, ndim, self._largest)
+        return self._stable_step(ndim, self._recipe().largest)
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,15 +125,10 @@ class EdgeEnhancing(_TensorDiffusion):
         super().__post_init__()
         check_conductance(self.conductance)
 
-    @property
-    def _largest(self) -> float:
-        return max(1.0, 1.0 / self.kappa) if self.conductance == "tv" else 1.0
-
     def _recipe(self) -> Recipe:
-        inverse, condition = 1.0 / self.kappa, max(1.0 / self.least, self._largest)
-        return Recipe(
-            EDGES, self.conductance, inverse, inverse, self.least, condition, self.smoothing, self.integration
-        )
+        inverse = 1.0 / self.kappa
+        largest = max(1.0, inverse) if self.conductance == "tv" else 1.0
+        return Recipe(EDGES, self.conductance, inverse, inverse, self.least, largest)
 
     def _parts_of(self, tensor: Array) -> tuple[Array, Array, Array]:
         from pde_video.kernels.conductance import evaluate
@@ -203,9 +190,7 @@ class CoherenceEnhancing(_TensorDiffusion):
 
     def _recipe(self) -> Recipe:
         gradient = self.contrast**-0.25  # J in units of √C, so that its squares are of the order of 1.
-        return Recipe(
-            COHERENCE, "exponential", gradient, 1.0, self.alpha, 1.0 / self.alpha, self.smoothing, self.integration
-        )
+        return Recipe(COHERENCE, "exponential", gradient, 1.0, self.alpha, 1.0)
 
     def _parts_of(self, tensor: Array) -> tuple[Array, Array, Array]:
         values, _, along = directions(tensor)

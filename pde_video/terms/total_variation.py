@@ -12,22 +12,20 @@ from typing import NamedTuple
 import numpy as np
 
 from pde_video.arrays.grid import (
+    OnGrid,
     Spacing,
     as_spacing,
     as_volume,
-    check_boundary,
     extended,
     from_planes,
     inverse_squares,
     kernel_scale,
-    stable_euler_step,
 )
-from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.errors import SolverError
 from pde_video.integrators.loop import as_state
 from pde_video.protocols import Array
-from pde_video.terms.linear import FrozenDiffusion
+from pde_video.terms.frozen import FrozenDiffusion
 from pde_video.threads import available, each
 
 _BETWEEN_GAPS = 10  # Iterations from one evaluation of the duality gap to the next.
@@ -35,7 +33,7 @@ _SINGLE = 1e-5  # The smallest tolerance for single precision.
 
 
 @dataclass(frozen=True, repr=False)
-class TotalVariation(Value):
+class TotalVariation(OnGrid):
     """Total variation flow, in 1, 2 or 3 dimensions.
 
     ∂I/∂t = div(∇I / √(|∇I|² + ε²)), with the full gradient at every face: the difference across it, and along it the
@@ -68,8 +66,7 @@ class TotalVariation(Value):
 
     def __post_init__(self) -> None:
         check_positive(epsilon=self.epsilon)
-        object.__setattr__(self, "spacing", as_spacing(self.spacing))
-        check_boundary(self.boundary)
+        super().__post_init__()
 
     def rate(self, t: float, y: Array) -> Array:
         """Return div(g ∇y) for the state `y` (C, *grid), with g taken from `y`."""
@@ -77,7 +74,7 @@ class TotalVariation(Value):
 
     def stable_dt(self, ndim: int) -> float:
         """Return ε / (2 Σ 1/h²)."""
-        return stable_euler_step(self.spacing, ndim, 1.0 / self.epsilon)
+        return self._stable_step(ndim, 1.0 / self.epsilon)
 
     def reach(self, ndim: int) -> int:
         """Return how many cells away the rate looks."""
@@ -88,8 +85,7 @@ class TotalVariation(Value):
         wide = extended(y, self.boundary)
         ndim = y.ndim - 1
         # Gradients in units of ε, so that their squares do not leave the range of the dtype.
-        squares = inverse_squares(self.spacing, ndim)
-        inverse = [y.dtype.type(math.sqrt(s) / self.epsilon) for s in squares]
+        inverse = [y.dtype.type(math.sqrt(s) / self.epsilon) for s in inverse_squares(self.spacing, ndim)]
         central = [_central_difference(wide, axis + 1) for axis in range(ndim)]
         faces = np.zeros((ndim, *wide.shape[1:]), y.dtype)
         for axis in range(ndim):
@@ -113,10 +109,8 @@ def _sides(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
 
 
 def _central_difference(y: Array, axis: int) -> Array:
-    padded = np.pad(y, [(1, 1) if a == axis else (0, 0) for a in range(y.ndim)], mode="edge")
-    n = y.shape[axis]
-    after, before = (np.take(padded, range(start, start + n), axis) for start in (2, 0))
-    return (after - before) / 2
+    cells = np.arange(y.shape[axis])
+    return (np.take(y, cells + 1, axis, mode="clip") - np.take(y, cells - 1, axis, mode="clip")) / 2
 
 
 class Minimizer(NamedTuple):
@@ -225,25 +219,22 @@ class _PrimalDual:
         self.grid, self.dtype, self.weight, self.inverse_h = grid, dtype, dtype.type(weight), np.array(scale, dtype)
         count = max(1, min(available(), n // 16))
         self.alone = next(k for k in (10, 5, 2, 1) if count == 1 or n // count >= 8 * k or k == 1)
-        self.edges = [n * b // count for b in range(count + 1)]
         volume = data.reshape(channels, n, *others)
-        self.bands, self.starts = [], []
-        for first, stop in pairwise(self.edges):
+        self.bands, self.own = [], []  # Of each band, what does not belong to its neighbours.
+        for first, stop in pairwise(n * b // count for b in range(count + 1)):
             start, end = max(0, first - self.alone), min(n, stop + self.alone)
             x = np.zeros((6, channels, end - start, *others), dtype)
             x[:3] = volume[:, start:end]
             self.bands.append(x)
-            self.starts.append(start)
+            self.own.append(slice(first - start, stop - start))
 
     def iterate(self, steps: Sequence[tuple[float, ...]]) -> None:
         for done in range(0, len(steps), self.alone):
             some = np.array(steps[done : done + self.alone], self.dtype)
             each(partial(self._iterate, some), self.bands)
-            for b, edge in enumerate(self.edges[1:-1]):
-                (x, start), (after, start_after) = zip(self.bands[b : b + 2], self.starts[b : b + 2], strict=True)
-                end = start + x.shape[2]
-                x[1:, :, edge - start :] = after[1:, :, edge - start_after : end - start_after]
-                after[1:, :, : edge - start_after] = x[1:, :, start_after - start : edge - start]
+            for (x, own), (after, its) in pairwise(zip(self.bands, self.own, strict=True)):
+                x[1:, :, own.stop :] = after[1:, :, its.start : its.start + x.shape[2] - own.stop]
+                after[1:, :, : its.start] = x[1:, :, own.stop - its.start : own.stop]
 
     def _iterate(self, steps: Array, x: Array) -> None:
         from pde_video.kernels.chambolle_pock import iterate
@@ -258,18 +249,15 @@ class _PrimalDual:
         shrink = self.dtype.type(1.0 - 4.0 * np.finfo(self.dtype).eps)
 
         def add(b: int) -> None:
-            first, stop = (self.edges[b + end] - self.starts[b] for end in (0, 1))
-            energies(self.bands[b], first, stop, self.weight, self.inverse_h, shrink, sums[b])
+            own = self.own[b]
+            energies(self.bands[b], own.start, own.stop, self.weight, self.inverse_h, shrink, sums[b])
 
         each(add, range(len(sums)))
         # Summed in the same order for any number of bands.
-        primal, dual = np.concatenate([s[self._inside(b)] for b, s in enumerate(sums)]).sum(axis=0)
+        primal, dual = np.concatenate([s[own] for s, own in zip(sums, self.own, strict=True)]).sum(axis=0)
         return float(primal), float(dual)
 
     def solution(self) -> Array:
         """Return u, (C, *grid), in double precision."""
-        u = np.concatenate([x[1][:, self._inside(b)] for b, x in enumerate(self.bands)], axis=1)
+        u = np.concatenate([x[1][:, own] for x, own in zip(self.bands, self.own, strict=True)], axis=1)
         return u.reshape(len(u), *self.grid).astype(np.float64)
-
-    def _inside(self, b: int) -> slice:
-        return slice(self.edges[b] - self.starts[b], self.edges[b + 1] - self.starts[b])
