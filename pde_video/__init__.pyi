@@ -63,12 +63,12 @@ from pde_video.integrators.history import History as History
 from pde_video.integrators.history import certificate as certificate
 from pde_video.integrators.loop import evolution as evolution
 from pde_video.integrators.loop import evolve as evolve
+from pde_video.integrators.loop import uniform as uniform
 from pde_video.integrators.steps import aos as aos
 from pde_video.integrators.steps import crank_nicolson as crank_nicolson
 from pde_video.integrators.steps import explicit_euler as explicit_euler
 from pde_video.integrators.steps import heun as heun
 from pde_video.integrators.steps import implicit_euler as implicit_euler
-from pde_video.integrators.times import uniform as uniform
 from pde_video.jobs.run import run as run
 from pde_video.metrics.quality import compare as compare
 from pde_video.metrics.quality import psnr as psnr

@@ -23,11 +23,6 @@ def satisfies(thing: object, protocol: type[P]) -> TypeGuard[P]:
     return all(hasattr(thing, name) for name in vars(protocol) if not name.startswith("_"))
 
 
-def has_name(thing: object) -> bool:
-    """Return whether an object has an attribute ``name``, as the denoisers of this library have."""
-    return isinstance(getattr(thing, "name", None), str)
-
-
 def name_of(thing: object) -> str:
     """Return the name of a term, a step or a denoiser in messages."""
     return str(getattr(thing, "name", None) or getattr(thing, "__name__", None) or type(thing).__name__)
@@ -149,11 +144,6 @@ class Aligned(Term, Protocol):
 def aligned_to(term: Term, channel_axis: int | None, shape: tuple[int, ...]) -> Term:
     """Return the term with its fields, if any, in state layout."""
     return term.aligned(channel_axis, shape) if satisfies(term, Aligned) else term
-
-
-def boundary_of(term: Term) -> str:
-    """Return the boundary of the term, "neumann" by default."""
-    return getattr(term, "boundary", "neumann")
 
 
 def undefined_at(term: Term) -> float | None:

@@ -10,7 +10,7 @@ import pytest
 from cases import marked_slow
 
 import pde_video as pv
-from pde_video.estimate import is_scene_cut
+from pde_video.estimate.scene import is_scene_cut
 
 TERMS = {
     "heat": pv.Heat(0.8, spacing=(2.0, 1.0, 1.0)),

@@ -25,9 +25,9 @@ from pde_video.denoising.by_denoiser import METHODS as BY_DENOISER
 from pde_video.denoising.by_evolution import METHODS as ALONE
 from pde_video.denoising.denoise import PRESETS, denoise
 from pde_video.errors import ParameterError
-from pde_video.estimate import estimate_sigma
+from pde_video.estimate.noise import estimate_sigma
 from pde_video.filters.spacetime import spacetime
-from pde_video.integrators.times import uniform
+from pde_video.integrators.loop import uniform
 from pde_video.protocols import Array
 from pde_video.terms.perona_malik import PeronaMalik
 

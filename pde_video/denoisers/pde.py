@@ -12,9 +12,8 @@ import numpy as np
 from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
-from pde_video.integrators.loop import evolve
+from pde_video.integrators.loop import evolve, uniform
 from pde_video.integrators.steps import implicit_euler
-from pde_video.integrators.times import uniform
 from pde_video.protocols import Array, Step, Term, multiple_of, satisfies
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pde_video.arrays.colours import from_opponent, opponent
-from pde_video.estimate import is_scene_cut
+from pde_video.estimate.scene import is_scene_cut
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters.frames import Frames
 from pde_video.motion.averaging import (

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.estimate import stopping_time
+from pde_video.estimate.stopping import stopping_time
 from pde_video.filters.frames import Frames
-from pde_video.integrators.loop import evolve
-from pde_video.integrators.times import uniform
+from pde_video.integrators.loop import evolve, uniform
 from pde_video.protocols import Array, Times
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik

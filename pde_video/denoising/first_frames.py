@@ -12,7 +12,8 @@ import numpy as np
 from pde_video.arrays.colours import opponent
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.errors import ParameterError
-from pde_video.estimate import estimate_noise, estimate_poisson_gaussian, estimate_sigma, is_scene_cut
+from pde_video.estimate.noise import estimate_noise, estimate_poisson_gaussian, estimate_sigma
+from pde_video.estimate.scene import is_scene_cut
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import lifted

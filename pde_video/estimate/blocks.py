@@ -42,15 +42,11 @@ def measure(frames: Iterable[Array]) -> Blocks:
 
 
 def measure_still(frames: Sequence[Array]) -> Blocks:
-    """Return mean and temporal variance of every block of a recording in which nothing moves.
-
-    The variance is half the mean square of the differences of consecutive frames, which a slow drift hardly changes;
-    repeated frames do not count.
-    """
+    """Return mean and temporal variance of every block of a recording in which nothing moves but frames may repeat."""
     if len(frames) < 2:
         raise InputError("there is only one frame; with still=True, the noise is estimated from at least two")
     total, energy, changes = frames[0].astype(np.float64), np.zeros(frames[0].shape), 0
-    for before, after in pairwise(frames):
+    for before, after in pairwise(frames):  # Their differences hardly change with a slow drift.
         squares = np.square((after - before).astype(np.float64)) / 2
         total, energy, changes = total + after, energy + squares, changes + bool(squares.any())
     sides, count = _sides(total.shape[0], total.shape[1]), max(changes, 1)
@@ -127,11 +123,13 @@ def _measured(frame: Array) -> tuple[Array, Array, Array, int, int]:
     coarse, *middle, detail = bands
     sides = _sides(*detail.shape[:2])
     # An orthonormal average is √2 times the mean along each axis that was halved.
-    mean = _tiles(coarse, sides).mean((1, 3)) / math.sqrt(len(bands))
+    tiles = _tiles(coarse, sides)
+    mean = tiles.mean((1, 3)) / math.sqrt(len(bands))
     # The taps add up to zero only up to rounding: what remains of a constant is not noise.
     rounding = (8 * np.finfo(frame.dtype).eps * np.abs(frame).max()) ** 2
-    energies = [_tiles(band**2, sides).mean((1, 3)) for band in (detail, *middle, _off_plane(coarse, sides))]
-    energy, *others = (np.where(band > rounding, band, 0).ravel() for band in energies)
+    squares = [*(_tiles(band**2, sides) for band in (detail, *middle)), _off_plane(tiles) ** 2]
+    energies = [square.mean((1, 3)) for square in squares]
+    energy, *others = (np.where(energy > rounding, energy, 0).ravel() for energy in energies)
     return mean.ravel(), energy, np.sum(others, axis=0), len(others), sides[0] * sides[1]
 
 
@@ -157,14 +155,12 @@ def _tiles(y: Array, sides: tuple[int, int]) -> Array:
     return y[: rows * sides[0], : columns * sides[1]].reshape(rows, sides[0], columns, sides[1], -1)
 
 
-def _off_plane(y: Array, sides: tuple[int, int]) -> Array:
-    """Return the deviation from the plane fitted to each block, whole blocks only."""
-    tiles = _tiles(y, sides)
+def _off_plane(tiles: Array) -> Array:
+    """Return the deviation from the plane fitted to each block."""
     tiles = tiles - tiles.mean((1, 3), keepdims=True)
     for axis in (1, 3):
-        ramp = np.arange(tiles.shape[axis], dtype=y.dtype) - (tiles.shape[axis] - 1) / 2
-        ramp = ramp.reshape([-1 if a == axis else 1 for a in range(5)]).astype(y.dtype)
+        ramp = np.arange(tiles.shape[axis], dtype=tiles.dtype) - (tiles.shape[axis] - 1) / 2
+        ramp = ramp.reshape([-1 if a == axis else 1 for a in range(5)]).astype(tiles.dtype)
         slope = (tiles * ramp).mean((1, 3), keepdims=True) / max(float(np.mean(ramp**2)), 1e-9)
-        tiles = tiles - slope.astype(y.dtype) * ramp
-    rows, height, columns, width, channels = tiles.shape
-    return tiles.reshape(rows * height, columns * width, channels)
+        tiles = tiles - slope.astype(tiles.dtype) * ramp
+    return tiles

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.estimate.blocks import as_frames
 from pde_video.estimate.noise import estimate_sigma
@@ -56,15 +57,13 @@ def estimate_kappa(video: Any, *, method: str = "mad", multiple: float = 0.2) ->
 
     Examples
     --------
-    >>> import numpy as np
     >>> slopes = np.array([[[0.0, 1.0, 3.0, 6.0, 6.0]]])
     >>> round(estimate_kappa(slopes), 4), round(estimate_kappa(slopes, method="quantile"), 1)
     (1.4826, 2.7)
     """
     if method not in KAPPA_METHODS:
         raise ParameterError(f"method is {method!r}; it must be one of {', '.join(KAPPA_METHODS)}")
-    if not (math.isfinite(multiple) and multiple > 0):
-        raise ParameterError(f"multiple is {multiple}; it must be positive and finite")
+    check_positive(multiple=multiple)
     frames = as_frames(video)
     if method == "noise":
         return multiple * estimate_sigma(frames) * math.sqrt(frames[0].shape[2])

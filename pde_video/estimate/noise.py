@@ -29,9 +29,8 @@ def estimate_sigma(video: Any, *, still: bool = False) -> float:
         Of integers or floats. One frame suffices; five are more accurate. Frames of a single row or column use
         differences along their length; the estimate of a single pixel is 0.
     still : bool
-        Whether nothing moves, as in a dark recording or a flat field. Then σ² is the temporal variance of the pixels,
-        half the mean square of the differences of consecutive frames, over blocks of 8 × 8 pixels, of at least two
-        frames. This includes spatially correlated noise, but not what is the same in every frame.
+        Whether nothing moves, as in a dark recording or a flat field. Then σ² is half the mean square of differences of
+        consecutive frames, at least two: with spatially correlated noise, but not what is the same in every frame.
 
     Returns
     -------
@@ -54,13 +53,13 @@ def estimate_sigma(video: Any, *, still: bool = False) -> float:
 
     Examples
     --------
-    >>> import numpy as np
     >>> noise = np.random.default_rng(0).normal(100, 5, (4, 64, 64))
     >>> abs(estimate_sigma(noise) - 5) < 0.2
     True
     """
     frames = as_frames(video)
-    return _deviation(_blocks(frames, still), *saturation(frames))
+    blocks = measure_still(frames) if still else measure(frames)
+    return _deviation(blocks, *saturation(frames))
 
 
 def estimate_poisson_gaussian(video: Any, *, still: bool = False) -> tuple[float, float]:
@@ -73,10 +72,8 @@ def estimate_poisson_gaussian(video: Any, *, still: bool = False) -> tuple[float
 
     Parameters
     ----------
-    video : array (T, H, W) or (T, H, W, C), or sequence of frames
-        Of integers or floats, linear in the light received.
-    still : bool
-        As for `estimate_sigma`.
+    video, still
+        As for `estimate_sigma`; the values are linear in the light received.
 
     Returns
     -------
@@ -96,7 +93,6 @@ def estimate_poisson_gaussian(video: Any, *, still: bool = False) -> tuple[float
 
     Examples
     --------
-    >>> import numpy as np
     >>> light = np.linspace(20, 200, 256) * np.ones((4, 256, 1))
     >>> counts = 0.5 * np.random.default_rng(0).poisson(light / 0.5)
     >>> slope, offset = estimate_poisson_gaussian(counts)
@@ -115,9 +111,7 @@ def estimate_noise(video: Any, *, still: bool = False) -> tuple[float, float]:
 
     Parameters
     ----------
-    video : array (T, H, W) or (T, H, W, C), or sequence of frames
-        Of integers or floats.
-    still : bool
+    video, still
         As for `estimate_sigma`.
 
     Returns
@@ -138,7 +132,6 @@ def estimate_noise(video: Any, *, still: bool = False) -> tuple[float, float]:
 
     Examples
     --------
-    >>> import numpy as np
     >>> light = np.linspace(20, 200, 256) * np.ones((4, 256, 1))
     >>> rng = np.random.default_rng(0)
     >>> estimate_noise(rng.normal(light, 10.0))[0], round(estimate_noise(rng.poisson(light))[0], 1)
@@ -152,14 +145,10 @@ def estimate_noise(video: Any, *, still: bool = False) -> tuple[float, float]:
     return slope, offset
 
 
-def _blocks(frames: list[Array], still: bool) -> Blocks:
-    return measure_still(frames) if still else measure(frames)
-
-
 def _variances(video: Any, still: bool) -> tuple[Blocks, float, tuple[float, float]]:
     """Return the blocks, the variance of Gaussian noise, and the slope and offset of Poisson-Gaussian noise."""
     frames = as_frames(video)
-    blocks = _blocks(frames, still)
+    blocks = measure_still(frames) if still else measure(frames)
     constant = _deviation(blocks, *saturation(frames)) ** 2
     return blocks, constant, _photon_line(frames, blocks, constant)
 
@@ -207,7 +196,9 @@ def _fitted_line(blocks: Blocks, constant: float, low: float, high: float) -> tu
         used = flat & near if np.count_nonzero(flat & near) >= 8 else flat
         if np.count_nonzero(used) < 2 or np.ptp(blocks.mean[used]) == 0:
             break
-        fitted = _line(blocks.mean[used], energy[used], 1 / variance[used])
+        weight = 1 / variance[used]
+        line = np.stack([blocks.mean[used], np.ones_like(weight)], axis=1)
+        fitted = np.linalg.lstsq(line * weight[:, None], energy[used] * weight, rcond=None)[0].tolist()
         slope, offset = fitted if fitted[0] > 0 else (0.0, float(np.median(energy[used])))
     return slope, offset
 
@@ -224,8 +215,8 @@ def _flat_limit(blocks: Blocks, variance: float) -> float:
 
 
 def _flattest(structure: Array) -> float:
-    wanted = max(structure.size / 10, min(structure.size / 5, 40))
-    return float(np.partition(structure, max(1, round(wanted)) - 1)[max(1, round(wanted)) - 1])
+    last = max(1, round(max(structure.size / 10, min(structure.size / 5, 40)))) - 1
+    return float(np.partition(structure, last)[last])
 
 
 def _typical(energy: Array, count: int) -> float:
@@ -233,9 +224,3 @@ def _typical(energy: Array, count: int) -> float:
     median = np.median(energy) / (1 - 2 / (9 * count)) ** 3  # Of a chi-square distribution, after Wilson and Hilferty.
     kept = energy[energy <= median * (1 + 3 * math.sqrt(2 / count))]
     return float(kept.mean()) if kept.size else float(median)
-
-
-def _line(x: Array, y: Array, weight: Array) -> tuple[float, float]:
-    columns = np.stack([x, np.ones_like(x)], axis=1) * weight[:, None]
-    slope, offset = np.linalg.lstsq(columns, y * weight, rcond=None)[0]
-    return float(slope), float(offset)

@@ -56,7 +56,6 @@ class Stabiliser:
 
     Examples
     --------
-    >>> import numpy as np
     >>> stabiliser = Stabiliser(0.1, 0.0)
     >>> counts = 0.1 * np.random.default_rng(0).poisson(3.0, 200_000)
     >>> mean = stabiliser.forward(counts).mean(keepdims=True)  # A perfect denoiser of a uniform picture.

@@ -73,9 +73,7 @@ def stopping_time(
         As for `evolve`: the times to choose from, and the steps taken.
     sigma : float, optional
         Standard deviation of the noise, ≥ 0, in units of `noisy`. Default: unknown.
-    step : Step
-        The integrator, as for `evolve`.
-    channel_axis : int, optional
+    step, channel_axis
         As for `evolve`.
     rng : int or numpy.random.Generator
         Seed or generator for b.
@@ -98,7 +96,6 @@ def stopping_time(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> clean = np.add.outer(np.sin(np.arange(64) / 9), np.cos(np.arange(64) / 9))
     >>> noisy = clean + np.random.default_rng(0).normal(0, 0.5, clean.shape)
     >>> found = stopping_time(pv.Heat(), noisy, pv.uniform(20.0), sigma=0.5)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from pde_video.errors import ParameterError, UnstableStepError
-from pde_video.estimate import estimate_kappa
+from pde_video.estimate.contrast import estimate_kappa
 from pde_video.filters.declarations import Option
 from pde_video.filters.extent import Extent
 from pde_video.filters.filter import FrozenFilter, VideoFilter
@@ -19,7 +19,7 @@ from pde_video.filters.frames import WITHIN, Frames
 from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime as along_time
 from pde_video.integrators import cycles, steps
-from pde_video.integrators.times import uniform
+from pde_video.integrators.loop import uniform
 from pde_video.protocols import Array, bound_of, multiple_of
 
 STEPS: dict[str, Any] = {

@@ -12,7 +12,7 @@ from pde_video.arrays.values import call_repr, times_as_code
 from pde_video.filters.extent import Extent
 from pde_video.filters.filter import FrozenFilter
 from pde_video.filters.frames import Frames
-from pde_video.integrators.loop import evolve, explicit_times
+from pde_video.integrators.loop import checked_times, evolve
 from pde_video.integrators.steps import explicit_euler, heun
 from pde_video.protocols import Array, Drawing, Reaching, Step, satisfies
 
@@ -46,7 +46,7 @@ class Framewise(FrozenFilter):
         evaluations = 1 if self.step is explicit_euler else 2 if self.step is heun else 0  # Of the rate in a step.
         if not evaluations or not satisfies(self.term, Reaching):
             return Extent(cells=None)
-        steps = len(explicit_times(self.term, self.times, 2)) - 1
+        steps = len(checked_times(self.term, self.times, 2)) - 1
         return Extent(cells=evaluations * steps * self.term.reach(2))
 
     def __repr__(self) -> str:

@@ -20,18 +20,7 @@ from pde_video.filters.extent import EVERYTHING, Extent
 from pde_video.filters.filter import FrozenFilter
 from pde_video.filters.frames import Frames
 from pde_video.integrators.loop import check_finite, evolve
-from pde_video.protocols import (
-    Along,
-    Array,
-    Denoiser,
-    Drawing,
-    Step,
-    for_frames,
-    has_name,
-    name_of,
-    satisfies,
-    sees_several,
-)
+from pde_video.protocols import Along, Array, Denoiser, Drawing, Step, for_frames, name_of, satisfies, sees_several
 from pde_video.reverse_process.hooks import Hook
 from pde_video.reverse_process.reverse_term import Reverse
 from pde_video.reverse_process.samplers import posterior_mean
@@ -142,7 +131,7 @@ class _Checked:
     denoiser: Denoiser
 
     def __call__(self, y: Array, sigma: float) -> Array:
-        named = has_name(self.denoiser)  # Those of this library say it themselves.
+        named = isinstance(getattr(self.denoiser, "name", None), str)  # Those of this library say it themselves.
         with contextlib.nullcontext() if named else naming(f"{name_of(self.denoiser)} at sigma = {sigma:g}"):
             return as_estimate(self.denoiser(y, sigma), y.shape, y.dtype)
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from pde_video.arrays.values import call_repr, times_as_code
 from pde_video.errors import ParameterError
-from pde_video.estimate import is_scene_cut
+from pde_video.estimate.scene import is_scene_cut
 from pde_video.filters.extent import Extent
 from pde_video.filters.filter import FrozenFilter
 from pde_video.filters.frames import Frames
 from pde_video.filters.framewise import frozen_times
-from pde_video.integrators.loop import evolve, explicit_times
-from pde_video.protocols import Array, Reaching, Term, boundary_of, satisfies
+from pde_video.integrators.loop import checked_times, evolve
+from pde_video.protocols import Array, Reaching, Term, satisfies
 
 _BLOCK = 8  # Frames that a level hands on at a time; the frames around them are computed again.
 
@@ -33,7 +33,7 @@ class Spacetime(FrozenFilter):
 
     def apply(self, frames: Frames) -> Iterable[Array]:
         """Return the evolved frames."""
-        grid = explicit_times(self.term, self.times, 3)
+        grid = checked_times(self.term, self.times, 3)
 
         def evolved() -> Iterator[Array]:
             for _, scene in groupby(_numbered(frames, self.cuts), key=itemgetter(0)):
@@ -47,7 +47,7 @@ class Spacetime(FrozenFilter):
     @property
     def extent(self) -> Extent:
         """How far it looks: as far as each of its steps does, in time and in space."""
-        reach = (len(explicit_times(self.term, self.times, 3)) - 1) * self.term.reach(3)
+        reach = (len(checked_times(self.term, self.times, 3)) - 1) * self.term.reach(3)
         if not isinstance(self.cuts, str):  # Numbers of frames in the whole video.
             return Extent(None, reach, 1, reach)
         return Extent(reach, reach, 1, None)  # Whether a scene is cut, all of a frame tells.
@@ -104,7 +104,7 @@ def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -
     """
     if not satisfies(term, Reaching):
         raise ParameterError(f"{term} does not say how far it looks: it needs reach(ndim) to be run along a stream")
-    boundary = boundary_of(term)
+    boundary = getattr(term, "boundary", "neumann")
     if boundary != "neumann":
         raise ParameterError(
             f"{term} has the boundary {boundary!r}; along a stream, which does not know its last frame when it "

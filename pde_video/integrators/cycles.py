@@ -1,12 +1,9 @@
-"""Integrators that take one long explicit cycle of inner steps, some of them far above the stability bound.
-
-The interval from t0 to t1 is one cycle, with frozen conductances and as few inner steps as span it. A cycle of n inner
-steps costs n rates and reaches about n²/3 stable steps far.
-"""
+"""Integrators that take one cycle of explicit inner steps, some far above the bound, with frozen conductances."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,11 +50,10 @@ def fed(term: Any, t0: float, t1: float, y: Array) -> Array:
     >>> pv.evolve(pv.Heat(), impulse, [0, 1.0], step=pv.fed).round(3)  # n = 2: a box of 5
     array([0. , 0.2, 0.2, 0.2, 0.2, 0.2, 0. ])
     """
-    linear = freeze(term, t0, y)
-    n, tau, direction = _cycle(term, linear, t0, t1, y, lambda n: n * (n + 1) / 3)
-    t = t0
+    linear, n = _cycle(term, t0, t1, y, _box_reach)
+    t, tau = t0, (t1 - t0) / _box_reach(n)
     for i in _leja(n):
-        dt = direction * tau / (2 * math.cos(math.pi * (2 * i + 1) / (4 * n + 2)) ** 2)
+        dt = tau / (2 * math.cos(math.pi * (2 * i + 1) / (4 * n + 2)) ** 2)
         y = y + dt * linear.rate(t, y)
         t += dt
     return y
@@ -88,13 +84,12 @@ def fsi(term: Any, t0: float, t1: float, y: Array) -> Array:
     >>> pv.evolve(pv.Heat(), impulse, [0, 1.0], step=pv.fsi).round(3)
     array([0. , 0.2, 0.2, 0.2, 0.2, 0.2, 0. ])
     """
-    linear = freeze(term, t0, y)
-    n, tau, direction = _cycle(term, linear, t0, t1, y, lambda n: n * (n + 1) / 3)
-    before = y
+    linear, n = _cycle(term, t0, t1, y, _box_reach)
+    before, tau = y, (t1 - t0) / _box_reach(n)
     for k in range(n):
         alpha = (4 * k + 2) / (2 * k + 3)
-        t = t0 + direction * tau * k * (k + 1) / 3  # k inner steps reach as far as a cycle of length k.
-        before, y = y, alpha * (y + (direction * tau) * linear.rate(t, y)) + (1 - alpha) * before
+        t = t0 + tau * k * (k + 1) / 3  # k inner steps reach as far as a cycle of length k.
+        before, y = y, alpha * (y + tau * linear.rate(t, y)) + (1 - alpha) * before
     return y
 
 
@@ -122,8 +117,7 @@ def rkl2(term: Any, t0: float, t1: float, y: Array) -> Array:
     >>> pv.evolve(pv.Heat(), np.array([0.0, 1.0]), [0, 1.0], step=pv.rkl2).round(3)
     array([0.267, 0.733])
     """
-    linear = freeze(term, t0, y)
-    s, _, _ = _cycle(term, linear, t0, t1, y, lambda s: (s * s + s - 2) / 4)
+    linear, s = _cycle(term, t0, t1, y, lambda s: (s * s + s - 2) / 4)
     s = max(3, s + 1 - s % 2)
     dt = t1 - t0
     b = [1 / 3, 1 / 3] + [(j * j + j - 2) / (2 * j * (j + 1)) for j in range(2, s + 1)]
@@ -144,14 +138,18 @@ for _step in (fed, fsi, rkl2):
     _step.stable_multiple = math.inf  # type: ignore[attr-defined]
 
 
-def _cycle(term: Any, linear: Any, t0: float, t1: float, y: Array, reach: Any) -> tuple[int, float, float]:
-    """Return the least n with reach(n) · τ_max ≥ |t1 − t0|, τ = |t1 − t0| / reach(n), and the direction of time."""
+def _box_reach(n: int) -> float:
+    return n * (n + 1) / 3
+
+
+def _cycle(term: Any, t0: float, t1: float, y: Array, reach: Callable[[int], float]) -> tuple[Any, int]:
+    """Return the term frozen at `y`, and the least n with reach(n) · τ_max ≥ |t1 − t0|."""
+    linear = freeze(term, t0, y)
     if not satisfies(linear, Stable):
         raise TypeError(f"{type(term).__name__} has no stable_dt(ndim), which cycles need to choose their inner steps")
-    largest = linear.stable_dt(y.ndim - 1)
     # Both reaches grow at least as n²/4, so the search starts just below the root. The slack absorbs a quotient that
     # was rounded up.
-    wanted = abs(t1 - t0) / largest * (1 - 1e-12)
+    wanted = abs(t1 - t0) / linear.stable_dt(y.ndim - 1) * (1 - 1e-12)
     if wanted > reach(_MOST):
         raise ParameterError(
             f"a cycle from {t0:g} to {t1:g} would take over {_MOST} inner steps; give more times between them, or "
@@ -160,7 +158,7 @@ def _cycle(term: Any, linear: Any, t0: float, t1: float, y: Array, reach: Any) -
     n = max(1, int(math.sqrt(3 * wanted)) - 2)
     while reach(n) < wanted:
         n += 1
-    return n, abs(t1 - t0) / reach(n) if reach(n) else 0.0, math.copysign(1.0, t1 - t0)
+    return linear, n
 
 
 def _leja(n: int) -> list[int]:

@@ -103,10 +103,7 @@ class Certificate:
 
     @property
     def holds(self) -> bool:
-        """Whether the mean, the extrema, the energy and, for values ≥ 0, the entropy held.
-
-        The gradient energy does not count: linear diffusion lowers it, edge-enhancing diffusion need not.
-        """
+        """Whether all held but for the gradient energy, which edge-enhancing diffusion need not lower."""
         return self.mean_kept and self.extrema_kept and self.energy_decreasing and self.entropy_increasing is not False
 
 

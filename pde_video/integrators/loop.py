@@ -1,9 +1,10 @@
-"""The one loop: y ← step(term, t0, t1, y) for (t0, t1) in pairwise(times)."""
+"""The one loop, y ← step(term, t0, t1, y) for (t0, t1) in pairwise(times), and its times."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.grid import all_finite, as_planes, from_planes, to_planes
+from pde_video.arrays.values import Call, Value
+from pde_video.checks import check_whole
 from pde_video.errors import DtypeError, InputError, ParameterError, UnstableStepError
 from pde_video.integrators.steps import explicit_euler
 from pde_video.protocols import (
@@ -28,6 +31,7 @@ from pde_video.protocols import (
 )
 
 _ROUNDING = 1e-6  # Relative excess over the bound that counts as rounding.
+_MOST_STEPS = 10_000_000  # More would take days, and their times alone would fill the memory.
 
 
 def evolution(
@@ -87,7 +91,7 @@ def evolution(
     state = as_state(y, channel_axis, check)
     term = aligned_to(term, channel_axis, np.shape(y))
     state = start_of(term, state)
-    grid = _checked_times(term, step, times, state.ndim - 1, check)
+    grid = checked_times(term, times, state.ndim - 1, step, check)
 
     def states() -> Iterator[tuple[float, Array]]:
         z = state
@@ -198,7 +202,7 @@ def _marched(term: Any, y: Array, times: Any, channel_axis: int | None, check: b
 
 @lru_cache(maxsize=64)  # All frames of a video use the same walk.
 def _walk(term: Any, times: Any, ndim: int, dtype: np.dtype[Any], check: bool) -> Any:
-    grid = _checked_times(term, explicit_euler, times, ndim, check)
+    grid = checked_times(term, times, ndim, check=check)
     if len(grid) < 2 or not 1 <= ndim <= 3:
         return None
     return term.walk(tuple(np.diff(grid).tolist()), ndim, dtype)
@@ -238,17 +242,28 @@ def check_finite(y: Array, t0: float, t1: float) -> None:
         )
 
 
-def explicit_times(term: Any, times: Any, ndim: int) -> list[float]:
-    """Return the checked times of explicit Euler steps of `term` on a grid of `ndim` axes."""
-    return _checked_times(term, explicit_euler, times, ndim, True)
-
-
-def _checked_times(term: Any, step: Any, times: Any, ndim: int, check: bool) -> list[float]:
+def checked_times(term: Any, times: Any, ndim: int, step: Any = explicit_euler, check: bool = True) -> list[float]:
+    """Return the times of steps of `term` on a grid of `ndim` axes, or raise the error that says why they cannot be."""
     largest = _largest_step(term, step, ndim)
-    grid = _as_times(times, largest)
-    if check:
-        _refuse_unstable(term, step, grid, largest)
-    return grid
+    grid = np.asarray(times(largest) if callable(times) else times, dtype=float)
+    if grid.ndim != 1 or grid.size == 0 or not np.isfinite(grid).all():
+        raise ParameterError("times must be a one-dimensional sequence of finite numbers, at least one")
+    differences = np.diff(grid)
+    if not ((differences > 0).all() or (differences < 0).all()):
+        raise ParameterError("times must be strictly increasing or strictly decreasing")
+    if check and satisfies(term, Stable) and (differences < 0).any():
+        raise UnstableStepError(
+            f"times decrease from {grid[0]:g} to {grid[-1]:g}: {term} cannot be run backwards, since "
+            "noise would grow without bound; give increasing times, or check=False to run it anyway"
+        )
+    longest = np.abs(differences).max(initial=0.0)
+    if check and longest > largest * (1 + _ROUNDING):
+        raise UnstableStepError(
+            f"a step of {longest:.6g} is above {largest:.6g}, the largest stable one for {name_of(step)} with "
+            f"{term}; take steps of at most that (uniform(t_end) does), or step=implicit_euler, "
+            "or check=False to run it anyway"
+        )
+    return grid.tolist()
 
 
 def _largest_step(term: Any, step: Any, ndim: int) -> float:
@@ -256,26 +271,60 @@ def _largest_step(term: Any, step: Any, ndim: int) -> float:
     return math.inf if math.isinf(multiple) else multiple * bound_of(term, ndim)
 
 
-def _as_times(times: Any, largest: float) -> list[float]:
-    grid = np.asarray(times(largest) if callable(times) else times, dtype=float)
-    if grid.ndim != 1 or grid.size == 0 or not np.isfinite(grid).all():
-        raise ParameterError("times must be a one-dimensional sequence of finite numbers, at least one")
-    differences = np.diff(grid)
-    if not ((differences > 0).all() or (differences < 0).all()):
-        raise ParameterError("times must be strictly increasing or strictly decreasing")
-    return grid.tolist()
+def uniform(t_end: float, dt: float | None = None, *, steps: int | None = None) -> Array | Callable[[float], Array]:
+    """Equal steps from 0 to `t_end`.
+
+    t_k = k · t_end / n, with n the smallest number of steps that are no longer than `dt`.
+
+    Parameters
+    ----------
+    t_end : float
+        Final time, > 0, in units of grid spacing² / diffusivity.
+    dt : float, optional
+        Longest step, > 0: dt = 0.255 up to 10 gives 40 steps of 0.25. Default: the largest step that is stable for the
+        term and the step function; the result is then a rule, which `evolve` applies, instead of an array.
+    steps : int, optional
+        The number of steps, ≥ 1, instead of `dt`.
+
+    Returns
+    -------
+    ndarray of shape (n + 1,), or a function of the largest stable step that returns one.
+
+    Examples
+    --------
+    >>> uniform(1.0, dt=0.25)
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    >>> uniform(1.0, steps=2)
+    array([0. , 0.5, 1. ])
+    >>> uniform(1.0)(0.3)
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    """
+    if not (math.isfinite(t_end) and t_end > 0):
+        raise ParameterError(f"t_end is {t_end}; it must be a positive, finite time")
+    if dt is not None and steps is not None:
+        raise ParameterError("dt and steps are both given; leave one out")
+    if steps is not None:
+        check_whole(1, steps=steps)
+        return np.linspace(0.0, t_end, int(steps) + 1)
+    if dt is not None and not (math.isfinite(dt) and dt > 0):
+        raise ParameterError(f"dt is {dt}; it must be a positive, finite step")
+    return _Uniform(t_end) if dt is None else _Uniform(t_end)(dt)
 
 
-def _refuse_unstable(term: Any, step: Any, grid: list[float], largest: float) -> None:
-    if satisfies(term, Stable) and len(grid) > 1 and grid[1] < grid[0]:
-        raise UnstableStepError(
-            f"times decrease from {grid[0]:g} to {grid[-1]:g}: {term} cannot be run backwards, since "
-            "noise would grow without bound; give increasing times, or check=False to run it anyway"
-        )
-    longest = max((abs(t1 - t0) for t0, t1 in pairwise(grid)), default=0.0)
-    if longest > largest * (1 + _ROUNDING):
-        raise UnstableStepError(
-            f"a step of {longest:.6g} is above {largest:.6g}, the largest stable one for {name_of(step)} with "
-            f"{term}; take steps of at most that (uniform(t_end) does), or step=implicit_euler, "
-            "or check=False to run it anyway"
-        )
+@dataclass(frozen=True, repr=False)
+class _Uniform(Value):
+    """The rule that makes equal steps of the largest stable step."""
+
+    t_end: float
+
+    def __call__(self, largest: float) -> Array:
+        number = self.t_end / largest * (1 - 1e-12)  # The slack absorbs a quotient that was rounded up.
+        if number > _MOST_STEPS:
+            raise ParameterError(
+                f"t_end = {self.t_end:g} takes {number:.2g} steps of {largest:g}, more than {_MOST_STEPS:,}; take "
+                "longer steps (implicit_euler allows them) or a shorter time"
+            )
+        return np.linspace(0.0, self.t_end, max(1, math.ceil(number)) + 1)
+
+    def _call(self) -> Call:
+        return "uniform", (self.t_end,), {}

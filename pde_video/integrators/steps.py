@@ -197,9 +197,7 @@ def aos(term: Any, t0: float, t1: float, y: Array) -> Array:
         return linear.solve_axes(t0, y, dt)
     if not satisfies(linear, AxisSolvable):
         raise TypeError(f"{type(term).__name__} cannot be solved along one axis, which aos needs; use implicit_euler")
-    total = linear.solve_axis(t0, y, dt, 0)
-    for axis in range(1, d):
-        total = total + linear.solve_axis(t0, y, dt, axis)
+    total: Any = sum(linear.solve_axis(t0, y, dt, axis) for axis in range(d))
     return total / d
 
 

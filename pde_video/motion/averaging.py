@@ -66,19 +66,14 @@ def warped(planes: Array, flow: Array, cubic: float = _SHARP) -> Array:
 def blended(planes: Array, other: Array, flow: Array, share: Array) -> Array:
     """Return u + share (other(x + w) − u), with the planes of the other frame given with their padding."""
     out, unused = planes.copy(), np.zeros((2, *planes.shape[1:]), planes.dtype)
-    a = out.dtype.type(_SHARP)
-    each(
-        lambda rows: kernels.gather(planes, other, flow, share, a, *rows, out, *unused),
-        pieces(planes.shape[1], _ROWS),
-    )
+    a, bands = out.dtype.type(_SHARP), pieces(planes.shape[1], _ROWS)
+    each(lambda rows: kernels.gather(planes, other, flow, share, a, *rows, out, *unused), bands)
     return out
 
 
 def zero_where_static(flow: Array, first: Array, second: Array) -> Array:
-    """Set the flow between two pictures (H, W) to 0, in place, where no motion explains them about as well.
-
-    Noise makes the flow of static parts jitter, and each interpolation loses some of the finest detail.
-    """
+    """Set the flow between two pictures (H, W) to 0, in place, where no motion explains them about as well."""
+    # Noise makes the flow of static parts jitter, and each interpolation loses some of the finest detail.
     here, there = first[np.newaxis], padded(second[np.newaxis])
     moving, static = (_local_means(_squares(here, there, w)) for w in (flow, np.zeros_like(flow)))
     height, width = first.shape
@@ -102,16 +97,13 @@ def _squares(here: Array, there: Array, flow: Array) -> Array:
 
 
 def conductance(here: GuidedFrame, there: GuidedFrame, flow: Array, excluded: Array | None, kappa: float) -> Array:
-    """Return g(|there(x + w) − here|²) on the grid of the guides, of squares averaged over channels and nearby pixels.
-
-    It is 0 in the mask `excluded`, where the flow is known to be wrong.
-    """
+    """Return g(|there(x + w) − here|²) on the grid of the guides, squares being means over channels and neighbours."""
     squares = _squares(here.guide, there.padded_guide, flow)
     weights = (_FINE if here.guide.shape == here.planes.shape else _COARSE).astype(squares.dtype)
     g = named("exponential", (1.0, 1.0, 1.0), squares.dtype)
     scale = squares.dtype.type((1 / (kappa * unit("exponential"))) ** 2)
     out = _by_rows(kernels.smoothed_conductance, np.empty_like(squares), squares, weights, g, scale)
-    if excluded is not None:
+    if excluded is not None:  # Where the flow is known to be wrong.
         each(lambda rows: kernels.close(out, excluded, *rows), pieces(len(out), _ROWS))
     return out
 

@@ -58,7 +58,6 @@ def optical_flow(first: Array, second: Array, *, noise: float | None = None, smo
 
     Examples
     --------
-    >>> import numpy as np
     >>> rows, columns = np.mgrid[:48, :64]
     >>> def waves(shift):
     ...     return np.sin((columns - shift) / 4) * np.cos(rows / 5)
@@ -135,7 +134,6 @@ def warp(frame: Array, flow: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> warp(np.arange(12.0).reshape(3, 4), np.stack([np.zeros((3, 4)), np.full((3, 4), 0.5)]))[0].tolist()
     [0.4375, 1.5, 2.5625, 3.0]
     """
@@ -174,7 +172,6 @@ def occluded(forward: Array, backward: Array) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> right = np.stack([np.zeros((4, 6)), np.ones((4, 6))])
     >>> occluded(right, -right)[0].tolist()
     [False, False, False, False, False, True]

@@ -21,9 +21,8 @@ from pde_video.denoising.denoise import PRESETS, denoise
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime
-from pde_video.integrators.loop import evolve
+from pde_video.integrators.loop import evolve, uniform
 from pde_video.integrators.steps import aos, explicit_euler, implicit_euler
-from pde_video.integrators.times import uniform
 from pde_video.motion.optical_flow import warp
 from pde_video.protocols import Array
 from pde_video.terms.heat import Heat
