@@ -23,8 +23,7 @@ _SIDE = 8  # Coefficients along the side of a block, which then spans 16 pixels.
 class Blocks:
     """Measurements on the blocks of all frames and channels, each a flat array.
 
-    They come from different bands of one orthonormal transform, in which white noise is independent: choosing blocks by
-    `structure` does not bias `energy`.
+    White noise is independent in the bands they come from: choosing blocks by `structure` does not bias `energy`.
     """
 
     mean: Array
@@ -65,7 +64,19 @@ def _without_constant_blocks(blocks: Blocks) -> Blocks:
 
 def as_frames(video: Any) -> list[Array]:
     """Return the frames as floats (H, W, C), checked."""
-    frames = [_as_frame(np.asarray(frame), k) for k, frame in enumerate(video)]
+    frames = []
+    for index, frame in enumerate(map(np.asarray, video)):
+        if frame.ndim not in (2, 3) or frame.size == 0:
+            raise InputError(f"frame {index} has shape {frame.shape}; it must be (H, W) or (H, W, C), none of them 0")
+        if frame.dtype.kind not in "iuf":
+            raise DtypeError(f"frame {index} has dtype {frame.dtype}; it must hold integers or floats")
+        if frame.dtype.kind == "f" and not np.isfinite(frame).all():
+            raise InputError(f"frame {index} holds NaN or infinite values; replace them first")
+        exact = frame.dtype.itemsize <= 2 or frame.dtype == np.float32
+        if frame.dtype == np.float32:  # Squares of much smaller or larger values leave the range of single precision.
+            exact = frame.max() == frame.min() or 1e-12 < float(np.abs(frame).max()) < 1e12
+        # In C order, so that sums round alike for the frames of a stream and of an array, whose layouts differ.
+        frames.append(np.atleast_3d(frame).astype(np.float32 if exact else np.float64, order="C", copy=False))
     if not frames:
         raise InputError("the video is empty: it has no frame")
     return frames
@@ -96,20 +107,6 @@ def remaining_deviation(distance: Array) -> Array:
 def _piled_up(values: Array, extreme: float, neighbour: float, pile: float) -> bool:
     count = np.count_nonzero(values == extreme)
     return bool(count >= 8 and np.isfinite(neighbour) and count > pile * np.count_nonzero(values == neighbour))
-
-
-def _as_frame(frame: Array, index: int) -> Array:
-    if frame.ndim not in (2, 3) or frame.size == 0:
-        raise InputError(f"frame {index} has shape {frame.shape}; it must be (H, W) or (H, W, C), none of them 0")
-    if frame.dtype.kind not in "iuf":
-        raise DtypeError(f"frame {index} has dtype {frame.dtype}; it must hold integers or floats")
-    if frame.dtype.kind == "f" and not np.isfinite(frame).all():
-        raise InputError(f"frame {index} holds NaN or infinite values; replace them first")
-    exact = frame.dtype.itemsize <= 2 or frame.dtype == np.float32
-    if frame.dtype == np.float32:  # Squares of much smaller or larger values leave the range of single precision.
-        exact = frame.max() == frame.min() or 1e-12 < float(np.abs(frame).max()) < 1e12
-    # In C order, so that sums round alike for the frames of a stream and of an array, whose layouts differ.
-    return np.atleast_3d(frame).astype(np.float32 if exact else np.float64, order="C", copy=False)
 
 
 def _measured(frame: Array) -> tuple[Array, Array, Array, int, int]:

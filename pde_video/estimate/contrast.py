@@ -27,8 +27,7 @@ def estimate_kappa(video: Any, *, method: str = "mad", multiple: float = 0.2) ->
     noise     multiple · σ √C                              the noise of a picture of C channels
     ========  ===========================================  ==========================================
 
-    ∇u are the differences to the next pixel along rows and columns, and |∇u|² the sum of their squares over both and
-    over channels.
+    ∇u are the differences to the next pixel along rows and columns; |∇u|² sums their squares, also over channels.
 
     Parameters
     ----------

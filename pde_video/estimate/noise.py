@@ -35,8 +35,7 @@ def estimate_sigma(video: Any, *, still: bool = False) -> float:
     Returns
     -------
     float
-        In units of the input, finite, ≥ 0. Fine texture counts as noise; spatially correlated noise, as after
-        compression, is underestimated.
+        In units of the input, finite, ≥ 0. Fine texture counts as noise; correlated noise is underestimated.
 
     Raises
     ------

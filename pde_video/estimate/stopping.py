@@ -60,8 +60,7 @@ def stopping_time(
 
     Clipped values (255 for anything above) carry other noise. They are left out of the last term, and
     2/N · Σ (y − E z) u is added over them, where z ≥ y are the unclipped values under a normal distribution around the
-    smoothed picture. Without σ, minimises |corr(y − u, u)|, the correlation of what was removed with what is left
-    (Mrázek & Navara).
+    smoothed picture. Without σ, minimises |corr(y − u, u)|, of what was removed with what is left (Mrázek & Navara).
 
     Parameters
     ----------

@@ -147,8 +147,7 @@ def _cycle(term: Any, t0: float, t1: float, y: Array, reach: Callable[[int], flo
     linear = freeze(term, t0, y)
     if not satisfies(linear, Stable):
         raise TypeError(f"{type(term).__name__} has no stable_dt(ndim), which cycles need to choose their inner steps")
-    # Both reaches grow at least as n²/4, so the search starts just below the root. The slack absorbs a quotient that
-    # was rounded up.
+    # Reaches grow at least as n²/4: the search starts below the root. The slack absorbs a quotient rounded up.
     wanted = abs(t1 - t0) / linear.stable_dt(y.ndim - 1) * (1 - 1e-12)
     if wanted > reach(_MOST):
         raise ParameterError(

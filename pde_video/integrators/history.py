@@ -90,8 +90,7 @@ class Certificate:
     mean_kept, extrema_kept, energy_decreasing, entropy_increasing, gradient_decreasing : bool
         Whether the property held at every step; ``entropy_increasing`` is None where values are negative.
     worst : dict
-        For each property the largest violation (0 if none), in units of the data (squared for the energy, nats for the
-        entropy).
+        For each property the largest violation, 0 if none, in units of the data (energies: squared; entropy: nats).
     """
 
     mean_kept: bool
@@ -117,8 +116,7 @@ def certificate(history: History, *, tolerance: float | None = None) -> Certific
     history : History
         The callback of an evolution, with at least one state.
     tolerance : float, optional
-        Violation per step that counts as rounding, ≥ 0, relative to the largest magnitude of the data. Default: 32
-        times the precision of the state's dtype.
+        Violation per step that counts as rounding, ≥ 0, relative to the largest magnitude. Default: 32 roundings.
 
     Returns
     -------

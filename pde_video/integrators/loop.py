@@ -127,8 +127,7 @@ def evolve(
     callback : callable (t, state), optional
         Called at every time, the initial one included.
     out : ndarray, optional
-        Array of the shape and dtype of `y` that receives the result; it may be `y` itself. After an error its content
-        is undefined.
+        Array of the shape and dtype of `y` that receives the result; it may be `y` itself. Undefined after an error.
 
     Returns
     -------
@@ -180,7 +179,7 @@ def _marched(term: Any, y: Array, times: Any, channel_axis: int | None, check: b
     y = as_floats(y, channel_axis)
     ndim = y.ndim - (channel_axis is not None)
     if callable(times):
-        times = times(_largest_step(term, explicit_euler, ndim))
+        times = times(bound_of(term, ndim))
     if np.ndim(times) != 1:
         return None
     times = tuple(np.asarray(times, float).tolist())
@@ -244,7 +243,8 @@ def check_finite(y: Array, t0: float, t1: float) -> None:
 
 def checked_times(term: Any, times: Any, ndim: int, step: Any = explicit_euler, check: bool = True) -> list[float]:
     """Return the times of steps of `term` on a grid of `ndim` axes, or raise the error that says why they cannot be."""
-    largest = _largest_step(term, step, ndim)
+    multiple = multiple_of(step)
+    largest = math.inf if math.isinf(multiple) else multiple * bound_of(term, ndim)
     grid = np.asarray(times(largest) if callable(times) else times, dtype=float)
     if grid.ndim != 1 or grid.size == 0 or not np.isfinite(grid).all():
         raise ParameterError("times must be a one-dimensional sequence of finite numbers, at least one")
@@ -264,11 +264,6 @@ def checked_times(term: Any, times: Any, ndim: int, step: Any = explicit_euler, 
             "or check=False to run it anyway"
         )
     return grid.tolist()
-
-
-def _largest_step(term: Any, step: Any, ndim: int) -> float:
-    multiple = multiple_of(step)
-    return math.inf if math.isinf(multiple) else multiple * bound_of(term, ndim)
 
 
 def uniform(t_end: float, dt: float | None = None, *, steps: int | None = None) -> Array | Callable[[float], Array]:

@@ -126,8 +126,7 @@ def whiteness(noisy: Iterable[Array], denoised: Iterable[Array]) -> float:
     Parameters
     ----------
     noisy, denoised : videos
-        Arrays (T, H, W) or (T, H, W, C), or iterables of frames, of the same length and shape. Channels are taken
-        one by one and their products averaged.
+        Arrays (T, H, W) or (T, H, W, C), or iterables of frames, of one length and shape. Channels share one ρ_d.
 
     Returns
     -------

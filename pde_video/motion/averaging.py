@@ -117,8 +117,7 @@ def inconsistent(flow: Array, back: Array) -> Array:
 def averaged(here: GuidedFrame, others: Iterable[tuple[GuidedFrame, Array, Array]]) -> tuple[Array, Array]:
     """Return u + Σ g (u_k(x + w_k) − u) / (1 + Σ g), and the share of the noise variance that is left, (H, W).
 
-    This is an explicit step of the diffusion between a frame and `others`, each with its flow and conductance, of the
-    largest size at which no weight is negative.
+    This explicit step of the diffusion between a frame and `others` is the largest at which no weight is negative.
     """
     total = np.zeros_like(here.planes)
     weights, squares = np.ones((2, *here.planes.shape[1:]), total.dtype)

@@ -24,17 +24,15 @@ _WINDOW = np.array([1, 4, 6, 4, 1]) / 16  # Weights, along rows and columns, tha
 def optical_flow(first: Array, second: Array, *, noise: float | None = None, smoothness: float = 5.0) -> Array:
     """Dense optical flow: second(x + w(x)) ≈ first(x).
 
-    w minimises Σ Ψ(second(x + w) − first(x)) + smoothness · Ψ(|∇w|), Ψ(s) = c² √(1 + s²/c²): from coarse to fine,
-    the data term is linearised, smoothed over 5 × 5 pixels and divided by its trace, and the flow diffuses, less
-    across its discontinuities, by accelerated (fast semi-iterative) steps towards the solution of the linear equation.
+    w minimises Σ Ψ(second(x + w) − first(x)) + smoothness · Ψ(|∇w|), Ψ(s) = c² √(1 + s²/c²), from coarse to fine, with
+    data smoothed over 5 × 5 pixels, by accelerated (fast semi-iterative) steps of diffusion.
 
     Parameters
     ----------
     first, second : ndarray, shape (H, W) or (H, W, C)
         Frames of the same shape, best with little noise. The mean over the channels is used.
     noise : float, optional
-        > 0, in units of the frames: the size of differences due to noise or changes of light. Default: a quarter of
-        the standard deviation of `first`.
+        > 0, in units of the frames: differences due to noise or light. Default: ¼ of the standard deviation of `first`.
     smoothness : float
         > 0: weight of the smoothness of the flow; about 20 for noisy frames.
 
@@ -108,8 +106,7 @@ def pyramid(picture: Array) -> list[Array]:
 def warp(frame: Array, flow: Array) -> Array:
     """Return the frame warped by a flow: out(x) = frame(x + w(x)).
 
-    Interpolates between pixels by Keys's cubic convolution, which is exact for polynomials of degree 2, and replicates
-    the edges.
+    Between pixels by Keys's cubic convolution, which is exact for polynomials of degree 2; edges are replicated.
 
     Parameters
     ----------

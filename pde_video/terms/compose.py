@@ -203,8 +203,7 @@ class Masked(Value):
     term : Term
         The term that fills the gaps.
     mask : ndarray of bool
-        True where values are to be filled, on the grid of the state (without its channel axis); neither all true nor
-        all false.
+        True where values are to be filled, on the grid of the state, without channels; not all true, nor all false.
     values : ndarray
         Of the shape of the state, finite outside the mask; values inside it are ignored.
 

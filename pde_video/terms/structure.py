@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from pde_video.terms.heat import narrowly_smoothed
 
 _PAD = {"neumann": "edge", "periodic": "wrap", "dirichlet": "constant"}
 _MODE = {"neumann": "reflect", "periodic": "grid-wrap", "dirichlet": "constant"}
-_DERIVATIVE, _ACROSS = (-0.5, 0.0, 0.5), (3 / 16, 10 / 16, 3 / 16)
+_DERIVATIVE, _ACROSS = np.array([-0.5, 0.0, 0.5]), np.array([3, 10, 3]) / 16
 
 
 def grid_axes(y: Array, name: str) -> int:
@@ -39,10 +40,8 @@ def derivative_stencils(spacing: Spacing, axes: int, dtype: np.dtype) -> Array:
     """Return (axes, m0, 3, 3): central differences, smoothed across by 3, 10, 3, which makes them nearly isotropic."""
     stencils = []
     for axis, scale in enumerate(inverse_squares(spacing, axes)):
-        stencil = np.ones(())
-        for other in range(axes):
-            stencil = np.multiply.outer(stencil, _DERIVATIVE if other == axis else _ACROSS)
-        stencils.append(stencil * math.sqrt(scale))
+        factors = [_DERIVATIVE if other == axis else _ACROSS for other in range(axes)]
+        stencils.append(reduce(np.multiply.outer, factors) * math.sqrt(scale))
     return np.stack(stencils).reshape(axes, *(1,) * (3 - axes), *(3,) * axes).astype(dtype)
 
 
