@@ -14,7 +14,6 @@ from pde_video.motion.averaging import (
     averaged,
     blended,
     doubled,
-    guided_frame,
     halved,
     inconsistent,
     padded,
@@ -132,7 +131,7 @@ def pair(shape, rng, channels=3, dtype=np.float64, coarse=False):
     for _ in range(2):
         planes = rng.normal(size=(channels, *shape)).astype(dtype)
         size = half(shape) if coarse else shape
-        frames.append(guided_frame(planes, (0.3 * rng.normal(size=(channels, *size))).astype(dtype)))
+        frames.append(GuidedFrame(planes, (0.3 * rng.normal(size=(channels, *size))).astype(dtype)))
     return (*frames, some_flow(frames[0].guide.shape[1:], rng, dtype))
 
 
@@ -148,7 +147,7 @@ def test_what_is_kept_of_a_frame(coarse, rng):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_the_luma_of_channels_has_the_noise_of_one(channels, rng):
     noise = rng.normal(size=(channels, 60, 70))
-    assert guided_frame(rng.random((channels, 120, 140)), noise).luma.std() == pytest.approx(1, rel=0.05)
+    assert GuidedFrame(rng.random((channels, 120, 140)), noise).luma.std() == pytest.approx(1, rel=0.05)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -313,7 +312,6 @@ def test_nothing_beyond_a_plane_is_read(rng):
         planes[[0, 2]] = np.nan
         out = warped(padded(planes), some_flow(shape, rng))
         assert np.isfinite(out[1]).all()
-    assert isinstance(guided_frame(planes, planes), GuidedFrame)
 
 
 def test_a_place_that_is_no_number_is_no_index(rng):

@@ -14,15 +14,7 @@ from pde_video.arrays.colours import from_opponent, opponent
 from pde_video.estimate.scene import is_scene_cut
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters.frames import Frames
-from pde_video.motion.averaging import (
-    GuidedFrame,
-    averaged,
-    conductance,
-    guided_frame,
-    halved,
-    inconsistent,
-    zero_where_static,
-)
+from pde_video.motion.averaging import GuidedFrame, averaged, conductance, halved, inconsistent, zero_where_static
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse, shrink
@@ -108,7 +100,7 @@ def prepared(frame: Array, noise: Noise, step: int = 2) -> Picture:
 
 
 def _pictured(frame: Array, planes: Array, guide: Array) -> Picture:
-    here = guided_frame(planes, guide)
+    here = GuidedFrame(planes, guide)
     return Picture(frame, here, pyramid(here.luma))
 
 

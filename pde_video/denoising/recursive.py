@@ -10,7 +10,7 @@ import numpy as np
 
 from pde_video.denoising.along_motion import Noise, Picture, finished, numbered, prepared, remaining
 from pde_video.filters.frames import Frames
-from pde_video.motion.averaging import blended, conductance, doubled, guided_frame, halved, padded, warped
+from pde_video.motion.averaging import GuidedFrame, blended, conductance, doubled, halved, padded, warped
 from pde_video.motion.optical_flow import flow_between
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse, shrink
@@ -59,7 +59,7 @@ def _averaged(pictures: Iterator[tuple[Picture, Array | None]]) -> Iterator[tupl
             mean, left = here.planes, np.ones_like(here.luma)
         elif picture.original != original:
             coarse = halved(mean)
-            so_far = guided_frame(mean, shrink(coarse, left / 4, step=_STEP))
+            so_far = GuidedFrame(mean, shrink(coarse, left / 4, step=_STEP))
             past = np.clip(warped(padded(left[np.newaxis]), w)[0], _LEAST, 1)
             share = conductance(here, so_far, w, None, _CONTRAST) / (1 + past)
             left = (1 - share) ** 2 + share**2 * past

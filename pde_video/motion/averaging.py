@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,22 +21,16 @@ _FINE = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
 _COARSE = np.array([1, 4, 6, 4, 1]) / 16
 
 
-class GuidedFrame(NamedTuple):
-    """What the averages need of a frame: planes (C, H, W), its guide, and both with padding."""
+class GuidedFrame:
+    """A frame (C, H, W) with its guide, a less noisy version of it of the same or half the size, and both padded."""
 
-    planes: Array
-    padded: Array
-    guide: Array  # (C, H, W), or half the size.
-    padded_guide: Array
-    luma: Array  # Of the guide, (H, W), at half the size: motion is estimated on it.
-
-
-def guided_frame(planes: Array, guide: Array) -> GuidedFrame:
-    """Return a frame with its guide, a less noisy version of it of the same or half the size."""
-    coarse = guide if guide.shape != planes.shape else halved(guide)
-    channels = len(coarse)  # One or three: luma comes first. Otherwise, the mean of all, scaled to the noise of one.
-    luma = coarse[0] if channels in (1, 3) else coarse.mean(axis=0) * coarse.dtype.type(math.sqrt(channels))
-    return GuidedFrame(planes, padded(planes), guide, padded(guide), luma)
+    def __init__(self, planes: Array, guide: Array) -> None:
+        self.planes, self.padded = planes, padded(planes)
+        self.guide, self.padded_guide = guide, padded(guide)
+        coarse = guide if guide.shape != planes.shape else halved(guide)
+        channels = len(coarse)  # One or three: luma is first. Otherwise, the mean of all, scaled to the noise of one.
+        luma = coarse[0] if channels in (1, 3) else coarse.mean(axis=0) * coarse.dtype.type(math.sqrt(channels))
+        self.luma = luma  # (H, W), at half the size: motion is estimated on it.
 
 
 def _by_rows(kernel: Callable[..., None], out: Array, *arguments: Any) -> Array:
