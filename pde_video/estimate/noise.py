@@ -161,7 +161,7 @@ def _deviation(blocks: Blocks, low: float, high: float) -> float:
         left = _left_of_noise(blocks.mean, math.sqrt(variance), low, high)
         inside = left >= min(0.81, float(np.quantile(left, 0.8)))
         energy, structure = blocks.energy[inside] / left[inside], blocks.structure[inside] / left[inside]
-        flat = structure <= max(_flat_limit(blocks, variance), _flattest(structure))
+        flat = structure <= _flat_limit(blocks, variance, structure)
         variance = _typical(energy[flat], blocks.count)
     return math.sqrt(variance)
 
@@ -190,7 +190,7 @@ def _fitted_line(blocks: Blocks, constant: float, low: float, high: float) -> tu
         for k in range(16):  # The flattest of every brightness, not all from one region.
             here = inside & (bins == k)
             if here.any():
-                flat |= here & (relative <= max(_flat_limit(blocks, 1.0), _flattest(relative[here])))
+                flat |= here & (relative <= _flat_limit(blocks, 1.0, relative[here]))
         near = np.abs(energy / variance - 1) < 4 * math.sqrt(2 / blocks.count)
         used = flat & near if np.count_nonzero(flat & near) >= 8 else flat
         if np.count_nonzero(used) < 2 or np.ptp(blocks.mean[used]) == 0:
@@ -208,14 +208,12 @@ def _left_of_noise(mean: Array, sigma: float | Array, low: float, high: float) -
     return np.maximum(below * above, 1e-3) ** 2
 
 
-def _flat_limit(blocks: Blocks, variance: float) -> float:
+def _flat_limit(blocks: Blocks, variance: float, structure: Array) -> float:
+    """Return the largest structure of a flat block: that of noise, or of the flattest tenth if it is larger."""
     # One standard deviation above the energy of pure noise in the other bands: five out of six flat blocks pass.
-    return blocks.bands * variance * (1 + math.sqrt(2 / (blocks.bands * blocks.count)))
-
-
-def _flattest(structure: Array) -> float:
+    noise = blocks.bands * variance * (1 + math.sqrt(2 / (blocks.bands * blocks.count)))
     last = max(1, round(max(structure.size / 10, min(structure.size / 5, 40)))) - 1
-    return float(np.partition(structure, last)[last])
+    return max(noise, float(np.partition(structure, last)[last]))
 
 
 def _typical(energy: Array, count: int) -> float:

@@ -145,21 +145,17 @@ def _unbiased(readout: float) -> tuple[float, float, Array]:
     """Return the first of equally spaced values of E[f], their spacing, and the photons λ of each."""
     most = _ENOUGH - readout**2
     light = most * np.linspace(0, 1, _ENTRIES) ** 2
-    stabilised = _expected(light, readout)
+    # E[f] is the Poisson sum of the mean of f for each number of photons.
+    counts = np.arange(light.max() + 12 * math.sqrt(light.max()) + 25)
+    log_factorial = np.cumsum(np.log(np.maximum(counts, 1)))
+    chance = np.exp(counts * np.log(np.maximum(light, 1e-300))[:, None] - light[:, None] - log_factorial)
+    stabilised = chance @ _over_readout(counts, readout)
     even = np.linspace(stabilised[0], stabilised[-1], _ENTRIES)
     photons = np.interp(even, stabilised, light)
     joined = even[-1] ** 2 / 4 + even[-1] * math.sqrt(3 / 8 + readout**2) + 1 / 4
     photons[-1] = joined + readout**2 / (8 * (joined + readout**2) ** 2)
     photons.flags.writeable = False
     return float(even[0]), float(even[1] - even[0]), photons
-
-
-def _expected(light: Array, readout: float) -> Array:
-    """Return E[f] in units of photons: the Poisson sum of the mean of f for each number of photons."""
-    counts = np.arange(light.max() + 12 * math.sqrt(light.max()) + 25)
-    log_factorial = np.cumsum(np.log(np.maximum(counts, 1)))
-    chance = np.exp(counts * np.log(np.maximum(light, 1e-300))[:, None] - light[:, None] - log_factorial)
-    return chance @ _over_readout(counts, readout)
 
 
 def _over_readout(counts: Array, readout: float) -> Array:

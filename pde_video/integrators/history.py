@@ -67,18 +67,12 @@ class History:
         self.minimum.append(float(z.min()))
         self.maximum.append(float(z.max()))
         self.energy.append(float(0.5 * (z * z).mean()))
-        self.entropy.append(_entropy(z))
+        has_entropy = z.min() >= 0 and z.sum() > 0
+        p = z[z > 0] / z.sum() if has_entropy else np.array(np.nan)
+        self.entropy.append(float(-(p * np.log(p)).sum()))
         self.residual.append(float(np.sqrt(((z - self._first) ** 2).mean())))
         squares = sum((np.diff(z, axis=axis) ** 2).sum() for axis in range(1, z.ndim))
         self.gradient.append(float(0.5 * squares / z.size))
-
-
-def _entropy(z: Array) -> float:
-    total = z.sum()
-    if z.min() < 0 or total <= 0:
-        return float("nan")
-    p = z[z > 0] / total
-    return float(-(p * np.log(p)).sum())
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,8 @@ class Psnr:
         if expected.shape != actual.shape:
             raise InputError(f"shapes differ: {expected.shape} and {actual.shape}")
         self._peak = self._given or _peak_value(expected, actual)
-        self._squares += float(np.mean((expected.astype(np.float64) - actual.astype(np.float64)) ** 2))
+        difference = np.asarray(expected, np.float64) - np.asarray(actual, np.float64)
+        self._squares += float(np.mean(difference**2))
         self._frames += 1
 
     @property

@@ -89,7 +89,8 @@ class TotalVariation(OnGrid):
         central = [_central_difference(wide, axis + 1) for axis in range(ndim)]
         faces = np.zeros((ndim, *wide.shape[1:]), y.dtype)
         for axis in range(ndim):
-            lower, upper = _sides(axis + 1)
+            others = (slice(None),) * (axis + 1)
+            lower, upper = (*others, slice(None, -1)), (*others, slice(1, None))  # The cells on both sides of a face.
             s2 = ((inverse[axis] * (wide[upper] - wide[lower])) ** 2).sum(axis=0)
             for other in range(ndim):
                 if other != axis:
@@ -100,12 +101,6 @@ class TotalVariation(OnGrid):
         volume = np.concatenate([closed, faces]).reshape(3, *as_volume(wide).shape[1:])
         scale = kernel_scale(self.spacing, ndim, 1.0, y.dtype)
         return FrozenDiffusion(volume, scale, self.boundary, self.stable_dt(ndim))
-
-
-def _sides(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Return the indices of the cells before and after each face along `axis`."""
-    others = (slice(None),) * axis
-    return (*others, slice(None, -1)), (*others, slice(1, None))
 
 
 def _central_difference(y: Array, axis: int) -> Array:
