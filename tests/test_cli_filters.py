@@ -11,6 +11,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -45,19 +46,18 @@ def call(capsys):
 
 @pytest.fixture
 def asked(call, monkeypatch):
-    """Call the command line and return the job that it asks for, which is not done."""
+    """Call the command line and return what it asks for, which is not done."""
 
     def run_it(*arguments):
-        jobs, kept = [], {}
+        plans = []
 
-        def remember(job, **options):
-            jobs.append(job)
-            kept.update(options)
-            return {"frames": 0}
+        def remember(source, target, recipe, **options):
+            plans.append(SimpleNamespace(source=source, target=target, recipe=recipe, **options))
+            return SimpleNamespace(run=lambda progress: vars(plans[-1]).update(progress=progress) or {"frames": 0})
 
-        monkeypatch.setattr("pde_video.jobs.job.run_job", remember)
+        monkeypatch.setattr("pde_video.jobs.recipes.planned", remember)
         assert call(*arguments)[0] == 0
-        return jobs[0], kept
+        return plans[0]
 
     return run_it
 
@@ -106,7 +106,7 @@ RECIPES = {
 
 @pytest.mark.parametrize("words", RECIPES)
 def test_options_become_a_recipe_that_can_be_built(asked, words):
-    job, _ = asked(*shlex.split(words), "in.mp4", "out.mp4")
+    job = asked(*shlex.split(words), "in.mp4", "out.mp4")
     assert job.recipe == [RECIPES[words]]
     assert len(build(job.recipe)) == 1
     assert (job.source, job.target, job.nan) == (Path("in.mp4"), Path("out.mp4"), "refuse")
@@ -119,28 +119,37 @@ def test_every_option_has_its_place(asked):
         "heat in.mkv out.mkv --start 1:02.5 --end 70 --frames 3: --stream 1 --keep-partial --max-pixels 999 --nan mask "
     )
     words += "--codec ffv1 --crf 3 --lossless --sidecar --force --raw 4x4:gray --raw-output --threads 1"
-    job, kept = asked(*words.split())
+    job = asked(*words.split())
     reading = {"start": Fraction(125, 2), "end": 70, "frames": (3, None), "stream": 1, "keep_partial": True}
     assert job.reading == {**reading, "max_pixels": 999, "raw": "4x4:gray"}
     assert job.encoding == {"codec": "ffv1", "crf": 3, "lossless": True, "raw": True}
     assert job.nan == "mask"
-    assert kept == {"force": True, "sidecar": True, "progress": shown_progress, "plan": None}
+    assert (job.force, job.sidecar, job.progress) == (True, True, shown_progress)
     assert pv.num_threads() == 1
 
 
 def test_a_dash_is_standard_input_and_output_and_a_path_is_a_file(asked):
-    job, _ = asked("heat", "-", "-")
+    job = asked("heat", "-", "-")
     assert (job.source, job.target) == ("-", "-")
     assert isinstance(job.source, str)
-    job, _ = asked("heat", "./-", "./-.mp4")
+    job = asked("heat", "./-", "./-.mp4")
     assert (job.source, job.target) == (Path("-"), Path("-.mp4"))
 
 
 def test_figures_go_to_standard_error_when_standard_output_is_the_video(call, monkeypatch):
-    monkeypatch.setattr("pde_video.jobs.job.run_job", lambda job, **options: {"frames": 3})
+    plan = SimpleNamespace(run=lambda progress: {"frames": 3})
+    monkeypatch.setattr("pde_video.jobs.recipes.planned", lambda *names, **options: plan)
     code, out, err = call("heat", "in.mp4", "-")
     assert (code, out) == (0, "")
     assert "frames" in err
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--resume"])
+@pytest.mark.parametrize("names", [("-", "out.npy"), ("in.npy", "-")])
+def test_what_needs_files_refuses_standard_input_and_output(call, option, names):
+    code, _, err = call("heat", *names, option)
+    assert code == 2
+    assert "name files" in err
 
 
 @pytest.mark.parametrize("name", ["heat", "perona-malik", "tv", "eed", "ced", "frame-difference", "extrapolate"])
@@ -394,7 +403,7 @@ def test_an_unknown_fault_is_one_line_and_with_debug_a_traceback(call, clip, tmp
     def broken(*args, **kwargs):
         raise KeyError("unheard of")
 
-    monkeypatch.setattr("pde_video.jobs.job.run_job", broken)
+    monkeypatch.setattr("pde_video.jobs.run.Plan.run", broken)
     code, out, err = call("heat", clip, tmp_path / "out.avi")
     assert (code, out) == (1, "")
     assert err == "pde-video: internal fault (KeyError: 'unheard of'): run again with --debug\n"
@@ -415,7 +424,7 @@ def test_too_little_memory_is_told(call, clip, tmp_path, monkeypatch):
     def hungry(*args, **kwargs):
         raise MemoryError
 
-    monkeypatch.setattr("pde_video.jobs.job.run_job", hungry)
+    monkeypatch.setattr("pde_video.jobs.run.Plan.run", hungry)
     code, _, err = call("heat", clip, tmp_path / "out.avi")
     assert code == 1
     assert "not enough memory" in err

@@ -17,7 +17,8 @@ from pde_video import __version__
 from pde_video.errors import InputError, OutputError, ParameterError
 from pde_video.jobs import trial
 from pde_video.jobs.again import _identical, rerun, verify
-from pde_video.jobs.job import Job, run_job, sidecar_of
+from pde_video.jobs.recipes import planned
+from pde_video.jobs.run import sidecar_of
 from pde_video.jobs.trial import dry_run
 from pde_video.video.provenance import fingerprint
 
@@ -40,7 +41,7 @@ def content(folder: Path) -> dict[str, bytes | None]:
 
 
 def test_a_job_is_the_filters_of_its_recipe(clip, tmp_path):
-    report = run_job(Job(clip, tmp_path / "out.npy", HEAT, {"frames": (2, 7)}))
+    report = planned(clip, tmp_path / "out.npy", HEAT, reading={"frames": (2, 7)}).run()
     assert report["frames"] == 5
     expected = pv.framewise(pv.Heat(), pv.uniform(0.5))(frames_of(clip)[2:7])
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
@@ -49,8 +50,8 @@ def test_a_job_is_the_filters_of_its_recipe(clip, tmp_path):
 def test_the_metadata_say_how_the_output_was_made(clip, tmp_path):
     target = tmp_path / "results" / "out.mkv"
     target.parent.mkdir()
-    job = Job(clip, target, HEAT, {"start": Fraction(1, 25)}, {"lossless": True}, command="pde-video heat ...")
-    run_job(job)
+    reading, encoding = {"start": Fraction(1, 25)}, {"lossless": True}
+    planned(clip, target, HEAT, reading=reading, encoding=encoding, command="pde-video heat ...").run()
     made = pv.read(target).details["made"]
     assert (made["recipe"], made["reading"], made["encoding"]) == (HEAT, {"start": "1/25"}, {"lossless": True})
     assert (made["input"], made["sha256"]) == ("../in.mkv", fingerprint(clip))
@@ -59,7 +60,7 @@ def test_the_metadata_say_how_the_output_was_made(clip, tmp_path):
 
 def test_a_sidecar_says_it_too_with_the_report_and_the_outputs_hash(clip, tmp_path):
     target = tmp_path / "out.npy"
-    report = run_job(Job(clip, target, HEAT), sidecar=True)
+    report = planned(clip, target, HEAT, sidecar=True).run()
     told = json.loads(sidecar_of(target).read_text())
     assert told["report"] == report
     assert (told["sha256"], told["output_sha256"]) == (fingerprint(clip), fingerprint(target))
@@ -71,9 +72,9 @@ def test_a_sidecar_is_not_overwritten_unasked(clip, tmp_path):
     sidecar_of(target).write_text("mine")
     before = content(tmp_path)
     with pytest.raises(FileExistsError):
-        run_job(Job(clip, target, HEAT), sidecar=True)
+        planned(clip, target, HEAT, sidecar=True).run()
     assert content(tmp_path) == before
-    run_job(Job(clip, target, HEAT), sidecar=True, force=True)
+    planned(clip, target, HEAT, sidecar=True, force=True).run()
     assert json.loads(sidecar_of(target).read_text())["output"] == "out.npy"
 
 
@@ -90,17 +91,16 @@ def test_a_sidecar_is_not_overwritten_unasked(clip, tmp_path):
 )
 def test_what_will_not_do_is_known_beforehand(clip, tmp_path, change, fault):
     names = {key: tmp_path / value for key, value in change.items() if key in ("source", "target")}
-    job = Job(**{"source": clip, "target": tmp_path / "out.npy", "recipe": HEAT, **change, **names})
     before = content(tmp_path)
     with pytest.raises(fault):
-        job.prepare(force=True)
+        planned(**{"source": clip, "target": tmp_path / "out.npy", "recipe": HEAT, **change, **names}, force=True)
     assert content(tmp_path) == before
 
 
 def test_a_dry_run_writes_nothing_and_knows_what_to_expect(clip, tmp_path):
-    run_job(Job(clip, tmp_path / "done.npy", HEAT))
+    planned(clip, tmp_path / "done.npy", HEAT).run()
     before = content(tmp_path)
-    told = dry_run(Job(clip, tmp_path / "out.npy", HEAT))
+    told = dry_run(planned(clip, tmp_path / "out.npy", HEAT))
     assert content(tmp_path) == before
     assert (told["frames"], told["tried"]) == (12, 12)
     assert told["expected_bytes"] == (tmp_path / "done.npy").stat().st_size
@@ -111,7 +111,7 @@ def test_a_dry_run_writes_nothing_and_knows_what_to_expect(clip, tmp_path):
 
 def test_a_dry_run_tries_few_frames_of_many_and_reads_few_more(tmp_path):
     np.save(tmp_path / "in.npy", np.zeros((500, 10, 10), np.uint8))
-    told = dry_run(Job(tmp_path / "in.npy", tmp_path / "out.npy", HEAT))
+    told = dry_run(planned(tmp_path / "in.npy", tmp_path / "out.npy", HEAT))
     assert (told["frames"], told["tried"]) == (500, 24)
     assert told["expected_bytes"] == pytest.approx(500 * 100, rel=0.1)  # The header counts once for every trial.
 
@@ -120,7 +120,7 @@ def test_a_dry_run_expects_what_is_left_to_take_as_long_as_what_was_tried(clip, 
     seconds = itertools.count()
     monkeypatch.setattr(trial, "time", SimpleNamespace(monotonic=lambda: next(seconds)))  # A frame a second.
     np.save(tmp_path / "in.npy", frames_of(clip))
-    told = dry_run(Job(tmp_path / "in.npy", tmp_path / "out.avi", HEAT))
+    told = dry_run(planned(tmp_path / "in.npy", tmp_path / "out.avi", HEAT))
     # Begun at 0, frames at 1 to 5, when the three seconds of a trial are over, ended at 6; seven frames are left.
     assert (told["tried"], told["expected_seconds"]) == (5, 6 + 7)
 
@@ -135,22 +135,15 @@ def test_a_dry_run_of_an_input_of_unknown_length(tmp_path, monkeypatch):
         return video
 
     monkeypatch.setattr("pde_video.jobs.run.read", without_count)
-    told = dry_run(Job(tmp_path / "in.npy", tmp_path / "out.npy", HEAT))
+    told = dry_run(planned(tmp_path / "in.npy", tmp_path / "out.npy", HEAT))
     assert (told["frames"], told["expected_seconds"], told["expected_bytes"]) == (None, None, None)
-
-
-@pytest.mark.parametrize("names", [{"source": "-"}, {"target": "-"}])
-def test_a_dry_run_needs_files(clip, tmp_path, names):
-    with pytest.raises(ParameterError, match="name files"):
-        dry_run(Job(**{"source": clip, "target": tmp_path / "out.npy", **names}))
 
 
 def test_a_file_is_made_again_from_what_it_says(clip, tmp_path):
     out, again = tmp_path / "out.mkv", tmp_path / "again.mkv"
     reading = {"frames": (1, 9), "start": Fraction(1, 25)}
-    run_job(
-        Job(clip, out, [{"filter": "gaussian-noise", "sigma": 4.0}], reading, {"lossless": True}, command="as typed")
-    )
+    recipe, encoding = [{"filter": "gaussian-noise", "sigma": 4.0}], {"lossless": True}
+    planned(clip, out, recipe, reading=reading, encoding=encoding, command="as typed").run()
     report = rerun(out, target=again)
     assert report["frames"] == 8
     assert report["identical"]
@@ -159,13 +152,13 @@ def test_a_file_is_made_again_from_what_it_says(clip, tmp_path):
 
 def test_a_file_without_metadata_is_made_again_from_its_sidecar(clip, tmp_path):
     out, again = tmp_path / "out.npy", tmp_path / "again.npy"
-    run_job(Job(clip, out, HEAT), sidecar=True)
+    planned(clip, out, HEAT, sidecar=True).run()
     assert rerun(out, target=again)["identical"]
     assert out.read_bytes() == again.read_bytes()
 
 
 def test_input_and_output_may_move_together_or_the_input_be_named(clip, tmp_path):
-    run_job(Job(clip, tmp_path / "out.mkv", HEAT))
+    planned(clip, tmp_path / "out.mkv", HEAT).run()
     there = tmp_path / "there"
     there.mkdir()
     shutil.copy(clip, there)
@@ -179,7 +172,7 @@ def test_input_and_output_may_move_together_or_the_input_be_named(clip, tmp_path
 
 
 def test_an_input_that_has_changed_is_refused(clip, tmp_path, rng):
-    run_job(Job(clip, tmp_path / "out.mkv", HEAT))
+    planned(clip, tmp_path / "out.mkv", HEAT).run()
     pv.write(clip, rng.integers(0, 256, (12, 16, 24, 3), np.uint8), force=True)
     with pytest.raises(InputError, match="has changed"):
         rerun(tmp_path / "out.mkv", target=tmp_path / "again.mkv")
@@ -216,7 +209,7 @@ def test_a_file_that_says_nothing_is_refused(clip, tmp_path):
 
 
 def test_verify_counts_and_compares(clip, tmp_path):
-    run_job(Job(clip, tmp_path / "out.avi", HEAT), sidecar=True)
+    planned(clip, tmp_path / "out.avi", HEAT, sidecar=True).run()
     told = verify(tmp_path / "out.avi")
     assert (told["frames"], told["sidecar"]) == (12, "agrees")
     assert told["sha256"] == fingerprint(tmp_path / "out.avi")
@@ -224,7 +217,7 @@ def test_verify_counts_and_compares(clip, tmp_path):
 
 
 def test_verify_finds_another_hash(clip, tmp_path):
-    run_job(Job(clip, tmp_path / "out.npy", HEAT), sidecar=True)
+    planned(clip, tmp_path / "out.npy", HEAT, sidecar=True).run()
     with (tmp_path / "out.npy").open("r+b") as file:
         file.seek(-1, 2)
         last = file.read(1)
@@ -235,7 +228,7 @@ def test_verify_finds_another_hash(clip, tmp_path):
 
 
 def test_verify_finds_another_number_of_frames(clip, tmp_path):
-    run_job(Job(clip, tmp_path / "out.npy", HEAT), sidecar=True)
+    planned(clip, tmp_path / "out.npy", HEAT, sidecar=True).run()
     np.save(tmp_path / "out.npy", np.load(tmp_path / "out.npy")[:5])
     with pytest.raises(InputError, match="12 frames were written, but it has 5"):
         verify(tmp_path / "out.npy")
@@ -243,7 +236,7 @@ def test_verify_finds_another_number_of_frames(clip, tmp_path):
 
 @pytest.mark.parametrize("frames", [11, 13])
 def test_verify_finds_one_frame_too_few_or_too_many(clip, tmp_path, frames):
-    run_job(Job(clip, tmp_path / "out.npy", HEAT), sidecar=True)
+    planned(clip, tmp_path / "out.npy", HEAT, sidecar=True).run()
     written = np.load(tmp_path / "out.npy")
     np.save(tmp_path / "out.npy", np.concatenate([written, written])[:frames])
     with pytest.raises(InputError, match=f"12 frames were written, but it has {frames}"):
@@ -269,16 +262,16 @@ def test_nan_is_refused_or_masked(tmp_path, rng):
     video[1, 4, 5] = np.nan
     np.save(tmp_path / "in.npy", video)
     with pytest.raises(InputError, match="NaN"):
-        run_job(Job(tmp_path / "in.npy", tmp_path / "out.npy", HEAT))
+        planned(tmp_path / "in.npy", tmp_path / "out.npy", HEAT).run()
     assert not (tmp_path / "out.npy").exists()
     pytest.importorskip("pde_video.filters.masked")
-    run_job(Job(tmp_path / "in.npy", tmp_path / "out.npy", HEAT, nan="mask"))
+    planned(tmp_path / "in.npy", tmp_path / "out.npy", HEAT, nan="mask").run()
     np.testing.assert_array_equal(np.isnan(np.load(tmp_path / "out.npy")), np.isnan(video))
 
 
 def test_the_file_itself_is_no_place_to_make_it_again(clip, tmp_path):
     out = tmp_path / "out.avi"
-    run_job(Job(clip, out, HEAT))
+    planned(clip, out, HEAT).run()
     before = out.read_bytes()
     with pytest.raises(FileExistsError, match="same file"):
         rerun(out, target=out, force=True)
@@ -288,7 +281,7 @@ def test_the_file_itself_is_no_place_to_make_it_again(clip, tmp_path):
 def test_a_model_that_has_changed_is_refused(clip, tmp_path):
     model, out = tmp_path / "model.safetensors", tmp_path / "out.avi"
     model.write_bytes((Path(pv.__file__).parent / "denoisers" / "shipped.safetensors").read_bytes())
-    run_job(Job(clip, out, [{"filter": "denoise", "model": str(model)}]))
+    planned(clip, out, [{"filter": "denoise", "model": str(model)}]).run()
     assert rerun(out, target=tmp_path / "again.avi")["identical"]
     model.write_bytes(model.read_bytes()[:-1] + b"x")
     with pytest.raises(pv.InputError, match="has changed"):

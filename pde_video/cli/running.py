@@ -6,12 +6,15 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pde_video.cli.options import Range, Time, one_of, show
 from pde_video.cli.progress import shown_progress, silent
+
+if TYPE_CHECKING:
+    from pde_video.jobs.run import Plan, Progress
 
 _CODECS = ("h264", "hevc", "vp9", "av1", "ffv1")
 SHARED = (
@@ -53,32 +56,34 @@ def carry_out(
     **choices: Any,
 ) -> None:
     """Do what a recipe says with each of the inputs, and print what was done."""
-    from pde_video.jobs.job import Job, run_job
+    from pde_video.errors import ParameterError
+    from pde_video.jobs.recipes import planned
+    from pde_video.jobs.trial import dry_run as tried
     from pde_video.threads import set_num_threads
     from pde_video.video.pipes import is_standard
 
+    if dry_run and "-" in paths:
+        raise ParameterError("a dry run reads the input twice and measures a file; name files instead of '-'")
+    if resume and "-" in paths:
+        raise ParameterError("standard input and output cannot be gone on with; name files, or leave out --resume")
     if threads is not None:
         set_num_threads(threads)
-    chosen = {key: value for key, value in choices.items() if value is not None and value is not False}
-    encoding: dict[str, Any] = {key: chosen.pop(key) for key in ("codec", "crf", "lossless") if key in chosen}
+    reading = {key: value for key, value in choices.items() if value is not None and value is not False}
+    encoding: dict[str, Any] = {key: reading.pop(key) for key in ("codec", "crf", "lossless") if key in reading}
     encoding |= {"raw": True} if raw_output else {}
+    told = {"nan": nan, "command": click.get_current_context().find_root().obj["command"]}
+    asked: dict[str, Any] = {"reading": reading, "encoding": encoding, **told, "force": force, "sidecar": sidecar}
     pairs, folder = _pairs(paths)
-    command = click.get_current_context().find_root().obj["command"]
-    jobs = [Job(source, target, recipe, chosen, encoding, nan, command) for source, target in pairs]
-    done: dict[str, Any] = {"force": force, "sidecar": sidecar}
     progress = silent if quiet else shown_progress
     with _created(folder):
-        # All are checked before the first begins; one alone as it begins.
-        plans = [job.prepare(force, sidecar) if len(jobs) > 1 and not dry_run else None for job in jobs]
-        for job, plan in zip(jobs, plans, strict=True):
+        plans = [planned(*pair, recipe, **asked) for pair in pairs]  # All are checked before the first begins.
+        for (source, target), plan in zip(pairs, plans, strict=True):
             if dry_run:
-                from pde_video.jobs.trial import dry_run as tried
-
-                report = tried(job, **done)
+                report = tried(plan)
             elif resume:
-                report = _resumed(job, **done, progress=progress, plan=plan)
+                report = _resumed(plan, progress)
             else:
-                report = run_job(job, **done, progress=progress, plan=plan)
+                report = plan.run(progress)
             if report.get("closed_early"):
                 continue  # Whoever read has enough, and wants no figures.
             if report.get("lost"):  # Whoever asked for quiet will want to know this.
@@ -87,22 +92,23 @@ def carry_out(
                 for note in _notes(report):
                     click.echo(note, err=True)
             if as_json or not quiet:
-                facts = {"input": str(job.source), "output": str(job.target), **report}
-                show(facts, as_json, err=is_standard(job.target))
+                facts = {"input": str(source), "output": str(target), **report}
+                show(facts, as_json, err=is_standard(target))
 
 
-def _resumed(job: Any, **done: Any) -> dict[str, Any]:
-    from pde_video.jobs.resuming import finished_frames, folder_of, run_resumable
+def _resumed(plan: Plan, progress: Progress) -> dict[str, Any]:
+    from pde_video.jobs.resuming import finished_frames, folder_of, run_in_segments
 
     try:
-        return run_resumable(job, **done)
+        return run_in_segments(plan, progress)
     except FileExistsError:
         raise
     except BaseException:
-        frames = finished_frames(Path(job.target))
-        if frames:
-            kept = folder_of(Path(job.target))
-            click.echo(f"{frames} finished frames are in {kept}; the same command goes on from there", err=True)
+        target = plan.output.path
+        if frames := finished_frames(target):
+            click.echo(
+                f"{frames} finished frames are in {folder_of(target)}; the same command goes on from there", err=True
+            )
         raise
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from pde_video import __version__
 from pde_video.errors import InputError
-from pde_video.jobs.job import Job, run_job, sidecar_of
+from pde_video.jobs.recipes import planned
 from pde_video.jobs.registry import names
+from pde_video.jobs.run import Progress, sidecar_of
 from pde_video.video.files import read
 from pde_video.video.outputs import check_distinct
 from pde_video.video.pipes import DASH
@@ -38,7 +39,7 @@ def rerun(
     target: str | Path,
     source: str | Path | None = None,
     force: bool = False,
-    progress: Callable[..., Any] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Do again, into `target`, what made the file `out`, by its metadata or the sidecar beside it.
 
@@ -49,20 +50,23 @@ def rerun(
     out = Path(out)
     check_distinct(out, Path(target))  # There would be nothing left to compare with.
     made = _made(out)
-    job = _job(out, made, target, source)
-    if not Path(job.source).exists():
-        raise FileNotFoundError(2, "the input is not there any more; tell where it is now (--input)", str(job.source))
-    if made.get("sha256") != fingerprint(Path(job.source)):
-        raise InputError(f"{job.source}: it has changed since {out} was made from it; its SHA-256 is another")
+    asked = _asked(out, made)
+    if source is None and made.get("input") in (None, DASH):
+        raise InputError(f"{out}: it was made from standard input; tell where that is now (--input)")
+    source = Path(source or out.parent / str(made["input"]))
+    if not source.exists():
+        raise FileNotFoundError(2, "the input is not there any more; tell where it is now (--input)", str(source))
+    if made.get("sha256") != fingerprint(source):
+        raise InputError(f"{source}: it has changed since {out} was made from it; its SHA-256 is another")
     for name, digest in dict(made.get("files") or {}).items():
         if not Path(name).exists():
             raise FileNotFoundError(2, f"{out} was made with this file, which is not there any more", name)
         if digest != fingerprint(Path(name)):
             raise InputError(f"{name}: it has changed since {out} was made with it; its SHA-256 is another")
-    report = run_job(job, force=force, progress=progress)
+    report = planned(source, target, **asked, force=force).run(progress)
     if made.get("version") != __version__:
         report["made_by"] = made.get("version")
-    return {"input": str(job.source), **report, "identical": _identical(out, Path(target))}
+    return {"input": str(source), **report, "identical": _identical(out, Path(target))}
 
 
 def verify(path: str | Path) -> dict[str, Any]:
@@ -121,16 +125,15 @@ def _in_sidecar(path: Path) -> dict[str, Any]:
     return found
 
 
-def _job(out: Path, made: dict[str, Any], target: str | Path, source: str | Path | None) -> Job:
-    if source is None and made.get("input") in (None, DASH):
-        raise InputError(f"{out}: it was made from standard input; tell where that is now (--input)")
+def _asked(out: Path, made: dict[str, Any]) -> dict[str, Any]:
+    """Return what a file says of how it was made as parameters of `planned`."""
     try:
         recipe = [dict(one) for one in made["recipe"]]
         if any(one.get("filter") not in names() for one in recipe):
             raise ValueError("a filter that is not known")
         reading = {key: _READING[key](value) for key, value in dict(made.get("reading") or {}).items()}
         encoding = {key: _ENCODING[key](value) for key, value in dict(made.get("encoding") or {}).items()}
-        old = out.parent / str(made.get("input"))
     except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as fault:
         raise InputError(f"{out}: what it says of how it was made cannot be understood ({fault})") from None
-    return Job(source or old, target, recipe, reading, encoding, str(made.get("nan", "refuse")), made.get("command"))
+    nan, command = str(made.get("nan", "refuse")), made.get("command")
+    return {"recipe": recipe, "reading": reading, "encoding": encoding, "nan": nan, "command": command}

@@ -10,10 +10,14 @@ from typing import Any
 
 from pde_video.errors import ParameterError
 from pde_video.filters.declarations import declared, from_plain, schema
-from pde_video.filters.filter import Bound
+from pde_video.filters.filter import Bound, pipeline
 from pde_video.jobs.registry import filter_called, names
+from pde_video.jobs.run import Plan, prepared
+from pde_video.video.pipes import DASH, is_standard
+from pde_video.video.provenance import fingerprint
 
 Recipe = Sequence[Mapping[str, Any]]
+ON_MISSING = ("refuse", "mask")
 
 
 def build(recipe: Recipe) -> list[Bound]:
@@ -24,14 +28,60 @@ def build(recipe: Recipe) -> list[Bound]:
     """
     if isinstance(recipe, (str, Mapping)) or not all(isinstance(one, Mapping) for one in recipe):
         raise ParameterError(f"a recipe is a list of filters, each with its options by name; got {recipe!r}")
-    return [_built(one) for one in recipe]
+    filters = []
+    for one in recipe:
+        a_filter = filter_called(one.get("filter"))
+        options = {name: value for name, value in one.items() if name != "filter"}
+        filters.append(a_filter(**from_plain(a_filter.function, options, str(one["filter"]))))
+    return filters
 
 
-def _built(one: Mapping[str, Any]) -> Bound:
-    a_filter = filter_called(one.get("filter"))
-    options = {name: value for name, value in one.items() if name != "filter"}
-    built: Bound = a_filter(**from_plain(a_filter.function, options, str(one["filter"])))
-    return built
+def planned(
+    source: str | Path,
+    target: str | Path,
+    recipe: Recipe = (),
+    *,
+    reading: Mapping[str, Any] | None = None,
+    encoding: Mapping[str, Any] | None = None,
+    nan: str = "refuse",
+    command: str | None = None,
+    force: bool = False,
+    sidecar: bool = False,
+) -> Plan:
+    """Return the run of a recipe, ready to begin, whose metadata will say all that `rerun` needs to do it again.
+
+    `nan` is "refuse" or "mask": what to do with values that are not finite. `command` is how it was asked for. The
+    other parameters are those of `prepared`.
+    """
+    filters: list[Any] = [*build(recipe)]
+    if nan not in ON_MISSING:
+        raise ParameterError(f"nan is {nan!r}; it must be one of {', '.join(ON_MISSING)}")
+    if nan == "mask":
+        from pde_video.filters.masked import masking
+
+        filters = [masking(filters[0] if len(filters) == 1 else pipeline(*filters))]
+    made = {
+        "input": _as_seen(source, target),
+        "recipe": list(map(dict, recipe)),
+        "reading": dict(reading or {}),
+        "encoding": dict(encoding or {}),
+        "files": {str(path): fingerprint(path) for path in files_of(recipe)},
+        "nan": nan,
+        "command": command,
+    }
+    chosen: dict[str, Any] = {"reading": reading, "encoding": encoding, "made": made}
+    return prepared(source, target, *filters, force=force, sidecar=sidecar, **chosen)
+
+
+def _as_seen(source: str | Path, target: str | Path) -> str:
+    """Return the source's name as seen from the target's folder, so that both may be moved together."""
+    if is_standard(source):
+        return DASH
+    folder = Path() if is_standard(target) else Path(target).parent
+    try:
+        return Path(os.path.relpath(source, folder)).as_posix()
+    except ValueError:  # On another drive.
+        return str(Path(source).absolute())
 
 
 def files_of(recipe: Recipe) -> list[Path]:

@@ -7,12 +7,12 @@ of a run that was never interrupted, byte for byte.
 from __future__ import annotations
 
 import contextlib
-import copy
 import errno
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -20,22 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.errors import OutputError, ParameterError
 from pde_video.filters.extent import Extent
 from pde_video.filters.filter import pipeline
-from pde_video.jobs.job import Job, write_sidecar
-from pde_video.jobs.run import Plan, Progress, completed
+from pde_video.jobs.run import Plan, Progress
 from pde_video.protocols import Array
 from pde_video.video.files import read, write, write_checked
-from pde_video.video.formats import Output
-from pde_video.video.outputs import whole
-from pde_video.video.pipes import is_standard
+from pde_video.video.outputs import reported, whole
 from pde_video.video.provenance import as_text, plain
-from pde_video.video.source import FileVideo
 
-_NOTES = "notes.json"
 LENGTH = 50  # Frames in a segment: what is lost at most.
 _COUNTED = ("saturated", "missing")  # What reports add up over the frames.
+_ANY = ("input", "encoding", "command")  # Of what was made: the input is known by its hash, segments are not encoded.
 
 
 def folder_of(target: Path) -> Path:
@@ -45,50 +40,27 @@ def folder_of(target: Path) -> Path:
 
 def finished_frames(target: Path) -> int:
     """Return how many frames of an output are in finished segments."""
-    notes = folder_of(target) / _NOTES
-    return sum(json.loads(notes.read_text())["lengths"]) if notes.exists() else 0
+    return _Kept(folder_of(target)).done
 
 
-def run_resumable(
-    job: Job,
-    *,
-    force: bool = False,
-    progress: Progress | None = None,
-    sidecar: bool = False,
-    plan: Plan | None = None,
-) -> dict[str, Any]:
-    """Do what `run_job` does, going on from the segments that an interrupted call with the same job has left."""
-    if is_standard(job.source) or is_standard(job.target):
-        raise ParameterError("standard input and output cannot be gone on with; name files, or leave out --resume")
-    plan = plan or job.prepare(force, sidecar)
-    same = {key: plan.made[key] for key in ("recipe", "files", "reading", "nan")}  # Segments are not encoded yet.
-    report = run_in_segments(plan, same, progress)
-    if sidecar:
-        write_sidecar(job, report, plan.made.get("sha256"), force)
-    return report
-
-
-def run_in_segments(plan: Plan, same: Mapping[str, Any], progress: Progress | None = None) -> dict[str, Any]:
-    """Do what `plan.run` does, in segments.
-
-    `same` is what must be the same for segments to be of use, besides the input: as JSON has it.
-    """
-    facts, video, target = plan.facts(), plan.video, plan.output.path
-    folder = folder_of(target)
-    with _opened(folder, {"input": facts["sha256"], "parameters": plain(same)}) as kept:
+def run_in_segments(plan: Plan, progress: Progress | None = None) -> dict[str, Any]:
+    """Do what `plan.run` does, going on from the segments that an interrupted call with the same plan has left."""
+    facts = plan.facts()
+    folder = folder_of(plan.output.path)
+    parameters = {name: value for name, value in plan.made.items() if name not in _ANY}
+    with _opened(folder, {"input": facts["sha256"], "parameters": plain(parameters)}) as kept:
         report = _filtered(plan, kept, progress)
         facts["report"] = kept.notes["first"]
-        written = write_checked(plan.output, kept.frames(), like=video, made=facts, report=report)
+        written = write_checked(plan.output, kept.frames(), like=plan.video, made=facts, report=report)
     shutil.rmtree(folder)
-    return completed(report, video, written)
+    return plan.completed(report, written, facts["sha256"])
 
 
 class _Kept:
     """A folder of finished segments, and notes on them."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._notes_file = folder / _NOTES
+        self._folder, self._notes_file = folder, folder / "notes.json"
         self.notes: dict[str, Any] = {"lengths": [], "first": {}, "report": {}, "ended": False}
         if self._notes_file.exists():
             self.notes = json.loads(self._notes_file.read_text())
@@ -98,43 +70,31 @@ class _Kept:
         """The number of frames in finished segments."""
         return sum(self.notes["lengths"])
 
-    def try_as(self, output: Output, head: list[Array], like: FileVideo) -> None:
+    def try_as_output(self, plan: Plan, head: list[Array]) -> None:
         """Write a first frame as the output would be, so that what cannot be is refused before all the work."""
-        silent = {key: value for key, value in like.details.items() if key != "stream_index"}  # No sound for one frame.
+        details = {key: value for key, value in plan.video.details.items() if key != "stream_index"}
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            once = replace(output, path=Path(folder, output.path.name))
-            write_checked(once, head, like=replace(like, details=silent))
+            once = replace(plan.output, path=Path(folder, plan.output.path.name))
+            write_checked(once, head, like=replace(plan.video, details=details))  # One frame, without sound.
 
-    def add(self, frames: Iterable[Array], report: Callable[[], dict[str, Any]]) -> int:
+    def add(self, frames: Iterator[Array], report: Callable[[], dict[str, Any]]) -> int:
         """Write one more segment, and then what `report` returns; return its length."""
-        frames = iter(frames)
         head = next(frames, None)
         if head is None:
             return 0
-        name = self._name(len(self.notes["lengths"]), head)
-        length = write(name, chain([head], frames), force=True)
-        self.notes["lengths"].append(length)
-        self._note(report=report())
-        return length
-
-    def end(self, report: dict[str, Any]) -> None:
-        """Note that no more segments come."""
-        self._note(report=report, ended=True)
-
-    def begin(self, report: dict[str, Any]) -> None:
-        """Note what was known when the first frame came."""
-        self._note(first=copy.deepcopy(plain(report)))
+        by_ffv1 = head.dtype in (np.uint8, np.uint16) and (head.ndim == 2 or head.shape[2] == 3)
+        name = f"{len(self.notes['lengths']):06d}{'.avi' if by_ffv1 else '.npy'}"
+        self.notes["lengths"].append(write(self._folder / name, chain([head], frames), force=True))
+        self.note(report=report())
+        return self.notes["lengths"][-1]
 
     def frames(self) -> Iterator[Array]:
         """Yield the frames of all segments."""
         for number in range(len(self.notes["lengths"])):
             yield from read(next(self._folder.glob(f"{number:06d}.*")))
 
-    def _name(self, number: int, head: Array) -> Path:
-        compressed = head.dtype in (np.uint8, np.uint16) and (head.ndim == 2 or head.shape[2] == 3)  # By FFV1.
-        return self._folder / f"{number:06d}{'.avi' if compressed else '.npy'}"
-
-    def _note(self, **facts: Any) -> None:
+    def note(self, **facts: Any) -> None:
+        """Write down how things are."""
         self.notes.update(plain(facts))
         with whole(self._notes_file, force=True) as part:
             part.write_text(json.dumps(self.notes, default=str))
@@ -143,20 +103,15 @@ class _Kept:
 @contextlib.contextmanager
 def _opened(folder: Path, job: dict[str, Any]) -> Iterator[_Kept]:
     """Give the segments of this job; refuse those of another one, or of one that another process is at."""
-    text = as_text(job)
-    try:
+    description, text = folder / "job.json", as_text(job)
+    with reported(folder):
         folder.mkdir(exist_ok=True)
-        description = folder / "job.json"
         if not description.exists():
             with whole(description, force=True) as part:
                 part.write_text(text)
         with _locked(description):
             _refuse_another(folder, json.loads(description.read_text()), json.loads(text))
             yield _Kept(folder)
-    except OSError as fault:
-        if isinstance(fault, FileExistsError | FileNotFoundError | OutputError):
-            raise
-        raise OutputError(fault.errno, f"{folder} could not be written: {fault.strerror or fault}") from fault
 
 
 def _refuse_another(folder: Path, kept: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -193,25 +148,24 @@ def _filtered(plan: Plan, kept: _Kept, progress: Progress | None) -> dict[str, A
 
     The first result is tried as the output, which may refuse it.
     """
-    video, filters = plan.video, pipeline(*plan.filters)
+    count, filters = plan.video.count, pipeline(*plan.filters)
     before = kept.notes["report"]
-    with contextlib.closing(iter(video)) as source:
+    with contextlib.closing(iter(plan.video)) as source:
         if kept.notes["ended"]:
-            for _ in source:  # When its frames are shown is wanted still, and whether it is whole.
-                pass
+            deque(source, maxlen=0)  # When its frames are shown is wanted still, and whether it is whole.
             return dict(before)
         skipped, surplus = _skipped(kept.done, filters.extent)
         report: dict[str, Any] = {}
-        results = filters(_passed_on(source, skipped), report=report)
-        for _ in islice(results, surplus):
-            pass
+        wanted = (frame for index, frame in enumerate(source) if index not in skipped)
+        results = filters(wanted, report=report)
+        deque(islice(results, surplus), maxlen=0)
         again = {name: report.get(name, 0) for name in _COUNTED}
         if progress is not None:
-            results = iter(progress(results, None if video.count is None else max(0, video.count - kept.done)))
+            results = iter(progress(results, None if count is None else max(0, count - kept.done)))
         head = list(islice(results, 1))
         if not kept.done:
-            kept.begin(report)
-            kept.try_as(plan.output, head, video)
+            kept.note(first=report)  # Before further frames add to it.
+            kept.try_as_output(plan, head)
         results = chain(head, results)
 
         def so_far() -> dict[str, Any]:
@@ -219,7 +173,7 @@ def _filtered(plan: Plan, kept: _Kept, progress: Progress | None) -> dict[str, A
 
         while kept.add(islice(results, LENGTH), so_far):
             pass
-        kept.end(so_far())
+        kept.note(report=so_far(), ended=True)
         return so_far()
 
 
@@ -237,13 +191,9 @@ def _skipped(done: int, looked: Extent) -> tuple[range, int]:
     return skipped, done - len(skipped)
 
 
-def _passed_on(frames: Iterable[Array], skipped: range) -> Generator[Array, None, None]:
-    return (frame for index, frame in enumerate(frames) if index not in skipped)
-
-
 def _joined(before: dict[str, Any], now: dict[str, Any], again: dict[str, int], skipped: range) -> dict[str, Any]:
     """Return a report on all frames, of one on the finished segments and one on what was filtered now."""
-    total = {**before, **copy.deepcopy(now)}
+    total = {**before, **now}
     for name in _COUNTED:
         if name in now:
             total[name] = before.get(name, 0) + now[name] - again[name]

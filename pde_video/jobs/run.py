@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
+from pde_video import __version__
 from pde_video.checks import check_path
+from pde_video.errors import ParameterError
 from pde_video.filters.filter import Bound, as_filter, check_filter, pipeline
 from pde_video.protocols import Array
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import Output, checked_output
-from pde_video.video.provenance import fingerprint
+from pde_video.video.outputs import check_output, reported, whole
+from pde_video.video.pipes import is_standard
+from pde_video.video.provenance import fingerprint, plain
 from pde_video.video.source import FileVideo
 
 Progress: TypeAlias = Callable[[Iterable[Array], int | None], Iterable[Array]]
@@ -73,7 +79,6 @@ def run(
 
     Examples
     --------
-    >>> import pde_video as pv
     >>> pv.run("in.mp4", "out.mp4", pv.denoise)  # doctest: +SKIP
     """
     if options:
@@ -92,6 +97,7 @@ class Plan:
     video: FileVideo
     filters: tuple[Callable[..., Any], ...] = ()
     made: Mapping[str, Any] = field(default_factory=dict)
+    sidecar: bool = False
 
     def run(self, progress: Progress | None = None) -> dict[str, Any]:
         """Filter the source into the output, and return the report."""
@@ -102,15 +108,32 @@ class Plan:
             if progress is not None:
                 frames = progress(frames, self.video.count)
             written = write_checked(self.output, frames, like=self.video, made=facts, report=report)
-        return completed(report, self.video, written)
+        return self.completed(report, written, facts["sha256"])
 
     def facts(self) -> dict[str, Any]:
         """Return what the output's metadata say before anything is known of the frames."""
         source = self.video.path
-        facts = {"input": source.name, "sha256": None, "filters": [_name(one) for one in self.filters], **self.made}
-        if "sha256" not in self.made and source.exists():  # Standard input has no such file.
-            facts["sha256"] = fingerprint(source)
-        return facts
+        digest = fingerprint(source) if source.exists() else None  # Standard input has no such file.
+        return {"input": source.name, "sha256": digest, "filters": list(map(_name, self.filters)), **self.made}
+
+    def completed(self, report: dict[str, Any], frames: int, digest: str | None) -> dict[str, Any]:
+        """Return the report with the number of frames written, and what the source has to say; write the sidecar."""
+        report["frames"] = frames
+        if self.video.lost is not None:
+            report["lost"] = self.video.lost
+        if self.video.details.get("warnings"):
+            report["warnings"] = [*self.video.details["warnings"], *report.get("warnings", [])]
+        if self.sidecar:
+            self._write_sidecar(report, digest)
+        return report
+
+    def _write_sidecar(self, report: dict[str, Any], digest: str | None) -> None:
+        target = self.output.path
+        output = {"output": target.name, "output_sha256": fingerprint(target) if target.exists() else None}
+        facts = {"version": __version__, **self.made, "sha256": digest, **output, "report": report}
+        path = sidecar_of(target)
+        with whole(path, self.output.force) as temporary, reported(path):
+            temporary.write_text(json.dumps(plain(facts), indent=1, default=str, allow_nan=False) + "\n")
 
 
 def prepared(
@@ -121,21 +144,24 @@ def prepared(
     reading: Mapping[str, Any] | None = None,
     encoding: Mapping[str, Any] | None = None,
     made: Mapping[str, Any] | None = None,
+    sidecar: bool = False,
 ) -> Plan:
-    """Return what `run` does, ready to begin; whatever is known to fail beforehand has failed by then."""
+    """Return what `run` does, ready to begin; whatever is known to fail beforehand has failed by then.
+
+    With `sidecar`, how it was made is also written to a file beside the output.
+    """
     check_path("run goes from file to file; for arrays and streams call the filter: denoise(video)", src=src, dst=dst)
+    if sidecar:
+        if is_standard(dst):
+            raise ParameterError("standard output has no file beside it; name an output, or leave out --sidecar")
+        check_output(sidecar_of(Path(dst)), force)
     output = checked_output(dst, source=src, force=force, **(encoding or {}))  # Before the input is waited for.
-    return Plan(output, read(src, **(reading or {})), tuple(map(check_filter, filters)), made or {})
+    return Plan(output, read(src, **(reading or {})), tuple(map(check_filter, filters)), made or {}, sidecar)
 
 
-def completed(report: dict[str, Any], video: FileVideo, frames: int) -> dict[str, Any]:
-    """Return the report with the number of frames written, and what the source has to say."""
-    report["frames"] = frames
-    if video.lost is not None:
-        report["lost"] = video.lost
-    if video.details.get("warnings"):
-        report["warnings"] = [*video.details["warnings"], *report.get("warnings", [])]
-    return report
+def sidecar_of(target: Path) -> Path:
+    """Return the name of the file that says how another was made."""
+    return target.with_name(f"{target.name}.json")
 
 
 def _name(a_filter: Any) -> str:

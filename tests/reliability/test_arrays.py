@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt
 
 import pde_video as pv
 from pde_video.filters import equations
-from pde_video.jobs.job import Job, run_job
+from pde_video.jobs.recipes import planned
 
 HEAT = pv.framewise(pv.Heat(), pv.uniform(1.0))
 SHAPE = (6, 14, 17)
@@ -404,7 +404,7 @@ def test_masking_without_a_filter_leaves_values_missing(tmp_path):
     video = np.ones((2, 3, 4), np.float32)
     video[1, 1] = np.nan
     np.save(tmp_path / "in.npy", video)
-    report = run_job(Job(tmp_path / "in.npy", tmp_path / "out.npy", nan="mask"))
+    report = planned(tmp_path / "in.npy", tmp_path / "out.npy", nan="mask").run()
     assert report["missing"] == 4
     assert np.array_equal(np.load(tmp_path / "out.npy"), video, equal_nan=True)
 

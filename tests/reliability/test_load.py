@@ -41,9 +41,9 @@ for count, _ in enumerate(stream(source(100_000)), 1):
 """
 RESUMED = """
 import sys
-from pde_video.jobs.job import Job
-from pde_video.jobs.resuming import run_resumable
-run_resumable(Job(sys.argv[1], sys.argv[2], [{"filter": "denoise", "method": "perona-malik"}]))
+from pde_video.jobs.recipes import planned
+from pde_video.jobs.resuming import run_in_segments
+run_in_segments(planned(sys.argv[1], sys.argv[2], [{"filter": "denoise", "method": "perona-malik"}]))
 """
 
 

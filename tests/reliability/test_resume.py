@@ -6,7 +6,6 @@ Files of lossless formats are compared byte for byte. Of H.264, x264 itself does
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +17,8 @@ from safetensors.numpy import load_file, save_file
 
 import pde_video as pv
 from pde_video.filters.extent import Extent
-from pde_video.jobs.job import Job, run_job
-from pde_video.jobs.resuming import LENGTH, _skipped, folder_of, run_resumable
-from pde_video.jobs.resuming import run_in_segments as run_plan_in_segments
+from pde_video.jobs.recipes import planned
+from pde_video.jobs.resuming import LENGTH, _skipped, folder_of, run_in_segments
 from pde_video.jobs.run import prepared
 
 FRAMES = 180
@@ -63,8 +61,8 @@ def rng_of_module():
     return np.random.default_rng(7)
 
 
-def run_in_segments(source, target, *filters, parameters, progress=None):
-    return run_plan_in_segments(prepared(source, target, *filters), parameters, progress)
+def run_filters(source, target, *filters, made, progress=None):
+    return run_in_segments(prepared(source, target, *filters, made=made), progress)
 
 
 steadied = partial(pv.frame_difference, alpha=-0.25)
@@ -85,9 +83,9 @@ FILTERS = {
 def test_an_interrupted_job_goes_on_to_the_same_file(tmp_path, noisy, name):
     a_filter = FILTERS[name]
     source = noisy / "wide.tif"
-    pv.run(source, tmp_path / "at_once.tif", a_filter)
+    pv.run(source, tmp_path / "at_once.tif", a_filter, made={"name": name})
     target = tmp_path / "resumed.tif"
-    go_on = partial(run_in_segments, source, target, a_filter, parameters={"name": name})
+    go_on = partial(run_filters, source, target, a_filter, made={"name": name})
     for frames in (70, 30, 75):
         with pytest.raises(Stop):
             go_on(progress=stopping_after(frames))
@@ -120,7 +118,7 @@ def test_what_was_finished_is_not_filtered_again(tmp_path, noisy):
             seen.append(1)
             yield frame
 
-    go_on = partial(run_in_segments, noisy / "wide.tif", tmp_path / "out.tif", watched, parameters={})
+    go_on = partial(run_filters, noisy / "wide.tif", tmp_path / "out.tif", watched, made={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(3 * LENGTH + 1))
     seen.clear()
@@ -132,7 +130,7 @@ def test_the_report_of_a_resumed_job_is_that_of_one_at_once(tmp_path, noisy):
     noise = partial(pv.gaussian_noise, sigma=20000.0)
     at_once = pv.run(noisy / "wide.tif", tmp_path / "at_once.tif", fast, noise)
     target = tmp_path / "resumed.tif"
-    go_on = partial(run_in_segments, noisy / "wide.tif", target, fast, noise, parameters={})
+    go_on = partial(run_filters, noisy / "wide.tif", target, fast, noise, made={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(130))
     assert go_on() == at_once
@@ -140,7 +138,7 @@ def test_the_report_of_a_resumed_job_is_that_of_one_at_once(tmp_path, noisy):
 
 
 def test_cuts_are_those_of_the_whole_video(tmp_path, noisy):
-    go_on = partial(run_in_segments, noisy / "small.avi", tmp_path / "out.avi", pv.denoise, parameters={})
+    go_on = partial(run_filters, noisy / "small.avi", tmp_path / "out.avi", pv.denoise, made={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(105))
     assert go_on()["cuts"] == [120]
@@ -148,7 +146,7 @@ def test_cuts_are_those_of_the_whole_video(tmp_path, noisy):
 
 @pytest.mark.parametrize(("source", "target"), [("small.avi", "out.avi"), ("float.npy", "out.npy")])
 def test_rate_timestamps_and_values_are_kept(tmp_path, noisy, source, target):
-    go_on = partial(run_in_segments, noisy / source, tmp_path / target, steadied, parameters={})
+    go_on = partial(run_filters, noisy / source, tmp_path / target, steadied, made={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(60))
     go_on()
@@ -158,7 +156,7 @@ def test_rate_timestamps_and_values_are_kept(tmp_path, noisy, source, target):
 
 def test_a_job_interrupted_while_it_is_joined_goes_on(tmp_path, noisy, monkeypatch):
     target = tmp_path / "out.avi"
-    go_on = partial(run_in_segments, noisy / "small.avi", target, steadied, parameters={})
+    go_on = partial(run_filters, noisy / "small.avi", target, steadied, made={})
     with monkeypatch.context() as patch:
         patch.setattr("pde_video.jobs.resuming._Kept.frames", lambda self: (_ for _ in ()).throw(Stop))
         with pytest.raises(Stop):
@@ -174,7 +172,7 @@ def test_segments_of_another_job_are_refused_and_kept(tmp_path, noisy, change):
     frames = np.load(noisy / "float.npy")[:60]
     np.save(source, frames)
     with pytest.raises(Stop):
-        run_in_segments(source, target, pv.denoise, parameters={"a": 1}, progress=stopping_after(55))
+        run_filters(source, target, pv.denoise, made={"a": 1}, progress=stopping_after(55))
     if change == "another input":
         np.save(source, frames + 1)
     if change == "another version":
@@ -182,17 +180,17 @@ def test_segments_of_another_job_are_refused_and_kept(tmp_path, noisy, change):
         job.write_text(json.dumps({**json.loads(job.read_text()), "version": "0.0"}))
     before = sorted(folder_of(target).iterdir())
     with pytest.raises(FileExistsError, match=change):
-        run_in_segments(source, target, pv.denoise, parameters={"a": 2 if change == "other parameters" else 1})
+        run_filters(source, target, pv.denoise, made={"a": 2 if change == "other parameters" else 1})
     assert sorted(folder_of(target).iterdir()) == before
 
 
 def test_two_processes_do_not_work_on_the_same_segments(tmp_path, noisy):
     def again(results, count):
         with pytest.raises(FileExistsError, match="another process"):
-            run_in_segments(noisy / "float.npy", tmp_path / "out.npy", steadied, parameters={})
+            run_filters(noisy / "float.npy", tmp_path / "out.npy", steadied, made={})
         yield from results
 
-    run_in_segments(noisy / "float.npy", tmp_path / "out.npy", steadied, parameters={}, progress=again)
+    run_filters(noisy / "float.npy", tmp_path / "out.npy", steadied, made={}, progress=again)
     assert (tmp_path / "out.npy").exists()
 
 
@@ -215,20 +213,14 @@ def test_an_interrupted_recipe_goes_on_to_the_same_file(tmp_path, noisy, name, n
         frames[::7, 3:5, 4] = np.nan
         frames[130:140] = np.nan
     np.save(source, frames)
-    job = Job(source, tmp_path / "out.npy", RECIPES[name], nan=nan)
+    plan = partial(planned, source, recipe=RECIPES[name], nan=nan, sidecar=True)
     with pytest.raises(Stop):
-        run_resumable(job, progress=stopping_after(120))
-    report = run_resumable(job, sidecar=True)
-    at_once = run_job(replace(job, target=tmp_path / "at_once.npy"))
+        run_in_segments(plan(tmp_path / "out.npy"), stopping_after(120))
+    report = run_in_segments(plan(tmp_path / "out.npy"))
+    at_once = plan(tmp_path / "at_once.npy").run()
     assert (tmp_path / "out.npy").read_bytes() == (tmp_path / "at_once.npy").read_bytes()
     assert report == at_once
     assert (tmp_path / "out.npy.json").exists()
-
-
-@pytest.mark.parametrize(("source", "target"), [("-", "out.npy"), ("in.npy", "-")])
-def test_standard_input_and_output_cannot_be_gone_on_with(source, target):
-    with pytest.raises(pv.ParameterError, match="name files"):
-        run_resumable(Job(source, target))
 
 
 def test_an_output_that_cannot_be_is_refused_before_the_work(tmp_path, noisy):
@@ -239,23 +231,23 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(tmp_path, noisy):
             seen.append(1)
             yield result
 
-    job = Job(noisy / "small.avi", tmp_path / "out.mp4", RECIPES["in spacetime"], encoding={"crf": 99})
+    plan = partial(planned, noisy / "small.avi", tmp_path / "out.mp4", RECIPES["in spacetime"])
     with pytest.raises(pv.ParameterError, match="crf"):
-        run_resumable(job, progress=count)
+        run_in_segments(plan(encoding={"crf": 99}), count)
     assert len(seen) == 1
-    report = run_resumable(replace(job, encoding={"crf": 20}))  # How it is encoded is open to the end.
+    report = run_in_segments(plan(encoding={"crf": 20}))  # How it is encoded is open to the end.
     assert report["frames"] == FRAMES
 
 
 def test_another_model_is_another_job(tmp_path, noisy):
     model = tmp_path / "model.safetensors"
     model.write_bytes(SHIPPED.read_bytes())
-    job = Job(noisy / "small.avi", tmp_path / "out.avi", [{"filter": "denoise", "model": str(model)}])
+    recipe = [{"filter": "denoise", "model": str(model)}]
     with pytest.raises(Stop):
-        run_resumable(job, progress=stopping_after(LENGTH + 1))
+        run_in_segments(planned(noisy / "small.avi", tmp_path / "out.avi", recipe), stopping_after(LENGTH + 1))
     tensors = load_file(model)
     with safe_open(model, "np") as file:
         metadata = file.metadata()
     save_file({name: 1.01 * value for name, value in tensors.items()}, model, metadata)
     with pytest.raises(FileExistsError, match="other parameters"):
-        run_resumable(job)
+        run_in_segments(planned(noisy / "small.avi", tmp_path / "out.avi", recipe))
