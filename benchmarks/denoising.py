@@ -18,7 +18,7 @@ import numpy as np
 import pde_video as pv
 from benchmarks.measuring import interleaved, machine, median, spread
 from benchmarks.quality import real_clips
-from pde_video.bench.added_noise import Noise
+from pde_video.bench.clips import Noise
 from pde_video.bench.tables import table
 from pde_video.denoising import along_motion
 from pde_video.denoising.along_motion import PASSES

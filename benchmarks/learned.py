@@ -13,8 +13,7 @@ import numpy as np
 
 import pde_video as pv
 from benchmarks.quality import real_clips
-from pde_video.bench.added_noise import Noise
-from pde_video.bench.clips import Clip
+from pde_video.bench.clips import Clip, Noise
 
 SIGMAS = (10, 25, 50)
 WAYS = {

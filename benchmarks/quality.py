@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from pde_video.bench import clips, tables
-from pde_video.bench.added_noise import Noise
+from pde_video.bench.clips import Noise
 from pde_video.bench.measuring import run
 from pde_video.bench.methods import chosen
 

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 import pde_video as pv
 from pde_video.bench import clips, ffmpeg, measuring, methods, peers, tables
-from pde_video.bench.added_noise import READOUT, Noise
+from pde_video.bench.clips import READOUT, Noise
+from pde_video.bench.measuring import Motion
 from pde_video.bench.methods import METHODS, OURS, Method
-from pde_video.bench.temporal import Motion
 from pde_video.cli import main
 from pde_video.errors import InputError, ParameterError
 
@@ -425,6 +425,6 @@ def test_what_cannot_be_done_is_refused_before_anything_is_measured(
 
 
 def test_help_names_the_formats():
-    from pde_video.cli.bench_command import bench
+    from pde_video.cli.commands import bench
 
     assert "md, csv, json or tex" in CliRunner().invoke(bench, ["--help"]).output

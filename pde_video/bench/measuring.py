@@ -8,17 +8,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from pde_video import __version__
 from pde_video.bench import ffmpeg
-from pde_video.bench.added_noise import Noise
-from pde_video.bench.clips import Clip
+from pde_video.bench.clips import Clip, Noise
 from pde_video.bench.methods import METHODS, Method, first_call
-from pde_video.bench.temporal import Motion
+from pde_video.filters.conversion import to_gray
 from pde_video.metrics.quality import psnr, ssim
+from pde_video.motion import optical_flow
 from pde_video.protocols import Array
 from pde_video.tools.doctor import examine
 
@@ -70,12 +71,13 @@ def run(
     if unasked := [method.name for method in METHODS if method not in methods]:
         found.notes.append(f"not selected: {'; '.join(unasked)}")
     found.facts = _facts(clips, noises, present, seed)
-    metrics = _Metrics(found.notes)
+    if no_vmaf := ffmpeg.lacks("libvmaf"):
+        found.notes.append(f"VMAF: not measured, {no_vmaf}")
     for method in (method for method in present if method.ours):
         progress(f"{method.name}: the first call, in a fresh process")
         found.first_calls[method.name] = first_call(method, noises[0].on(clips[0].frames, seed)[:_FIRST])
     for clip in clips:
-        measured = metrics.against(clip)
+        measured = _meter(clip, found.notes, with_vmaf=not no_vmaf)
         for noise in noises:
             row, noisy = partial(Row, noise.label, clip.name), noise.on(clip.frames, seed)
             found.rows.append(row("clean clip", "reference", **measured(clip.frames)))
@@ -99,38 +101,56 @@ def _short(fault: Exception) -> str:
     return " ".join(str(fault).split())[:200] or type(fault).__name__
 
 
-class _Metrics:
-    """The metrics that are installed; those that are missing are named once in `notes`."""
+class Motion:
+    """The flow from each frame of a clean clip to the next, and which pixels stay visible.
 
-    def __init__(self, notes: list[str]) -> None:
-        reason = ffmpeg.lacks("libvmaf")
-        self._vmaf, self._notes = reason is None, notes
-        if reason:
-            notes.append(f"VMAF: not measured, {reason}")
+    `using` has ``optical_flow``, ``warp`` and ``occluded`` like the module `pde_video.motion.optical_flow`.
+    """
 
-    def against(self, clip: Clip) -> Callable[[Array], dict[str, Any]]:
-        """Return a function that measures a video against a clean clip, whose motion is estimated once."""
-        motion = Motion(clip.frames)
+    def __init__(self, clean: Array, using: Any = optical_flow) -> None:
+        luma = to_gray(clean)
+        self._warp = using.warp
+        self._steps = []
+        for first, second in pairwise(luma):
+            forward, backward = using.optical_flow(first, second), using.optical_flow(second, first)
+            self._steps.append((forward, ~using.occluded(forward, backward)))
 
-        def measured(video: Array) -> dict[str, Any]:
-            pairs = list(zip(clip.frames, video, strict=True))
-            return {
-                "psnr": _finite(np.mean([psnr(clean, frame) for clean, frame in pairs])),
-                "ssim": _finite(np.mean([ssim(clean, frame) for clean, frame in pairs])),
-                "warped_error": _finite(motion.warped_error(video)),
-                "vmaf": self._vmaf_of(clip, video) if self._vmaf else None,
-            }
+    def warped_error(self, video: Array) -> float:
+        """Return the root mean square of frame k − (frame k + 1 warped to k) over visible pixels, of 255.
 
-        return measured
+        Noise and flicker raise it. Far below the clean clip's own error, moving details are blurred.
+        """
+        squares = [
+            np.square(np.subtract(first, self._warp(second, flow), dtype=np.float64))[seen].ravel()
+            for first, second, (flow, seen) in zip(video[:-1], video[1:], self._steps, strict=True)
+        ]
+        every = np.concatenate(squares)
+        return 255 * math.sqrt(every.mean()) if every.size else math.nan
 
-    def _vmaf_of(self, clip: Clip, video: Array) -> float | None:
+
+def _meter(clip: Clip, notes: list[str], with_vmaf: bool) -> Callable[[Array], dict[str, Any]]:
+    """Return a function that measures a video against a clean clip, whose motion is estimated once."""
+    motion = Motion(clip.frames)
+
+    def vmaf(video: Array) -> float | None:
         try:
             return ffmpeg.vmaf(clip.frames, video)
         except RuntimeError as fault:  # VMAF refuses very small frames.
             note = f"VMAF: failed on {clip.name}: {_short(fault)}"
-            if note not in self._notes:
-                self._notes.append(note)
+            if note not in notes:
+                notes.append(note)
             return None
+
+    def measured(video: Array) -> dict[str, Any]:
+        pairs = list(zip(clip.frames, video, strict=True))
+        return {
+            "psnr": _finite(np.mean([psnr(clean, frame) for clean, frame in pairs])),
+            "ssim": _finite(np.mean([ssim(clean, frame) for clean, frame in pairs])),
+            "warped_error": _finite(motion.warped_error(video)),
+            "vmaf": vmaf(video) if with_vmaf else None,
+        }
+
+    return measured
 
 
 def _finite(value: Any) -> float | None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -123,7 +123,7 @@ METHODS: list[Method] = [
 ]
 
 
-def chosen(names: list[str]) -> list[Method]:
+def chosen(names: Sequence[str]) -> list[Method]:
     """Return the methods with a word that begins with one of `names`, in any case; without names, all."""
 
     def named(method: Method, name: str) -> bool:

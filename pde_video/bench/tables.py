@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pde_video.bench.added_noise import READOUT
+from pde_video.bench.clips import READOUT
 from pde_video.bench.measuring import MEASURES, Benchmark, Row
 from pde_video.errors import ParameterError
 from pde_video.video.outputs import check_output, reported, whole
@@ -198,12 +198,7 @@ def latex(benchmark: Benchmark) -> str:
     return "\n".join(parts) + "\n"
 
 
-_FORMATS: dict[str, Callable[[Benchmark], str]] = {
-    ".md": markdown,
-    ".csv": comma_separated,
-    ".json": as_json,
-    ".tex": latex,
-}
+_FORMATS = {".md": markdown, ".csv": comma_separated, ".json": as_json, ".tex": latex}
 
 
 def format_of(path: Path) -> Callable[[Benchmark], str]:

@@ -58,7 +58,7 @@ def bench(
     """
     from pde_video.bench import clips as clean
     from pde_video.bench import measuring, tables
-    from pde_video.bench.added_noise import Noise
+    from pde_video.bench.clips import Noise
     from pde_video.bench.methods import chosen
     from pde_video.errors import ParameterError
 
