@@ -1,15 +1,19 @@
-"""Commands that show, measure and prepare: each parses, calls one function of the library, and prints the result."""
+"""Commands that measure and prepare: each parses, calls one function of the library, and prints the result."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pde_video import __version__
-from pde_video.cli.options import force_option, json_option, show
+from pde_video.cli.options import EXISTING, Numbers, Range, force_option, reporting
 from pde_video.cli.progress import shown_progress
 
+_PATH = click.Path(path_type=Path)
 _place = click.option(
     "--crop",
     "place",
@@ -21,34 +25,18 @@ _place = click.option(
 
 
 @click.command("demo")
-@click.argument("clip", required=False, type=click.Path(path_type=Path))
+@click.argument("clip", required=False, type=_PATH)
 @click.option("--sigma", type=float, default=20.0, show_default=True, help="Noise to add, in units of the clip.")
 @click.option(
-    "--output",
-    "-o",
-    "folder",
-    type=click.Path(path_type=Path),
-    default=Path("pde-video-demo"),
-    show_default=True,
-    help="Folder for the results.",
+    "--output", "-o", "folder", type=_PATH, default="pde-video-demo", show_default=True, help="Folder for the results."
 )
 @click.option("--preset", metavar="NAME", help="As for `denoise`.")
 @click.option("--method", metavar="NAME", help="As for `denoise`.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise.")
 @_place
 @force_option
-@json_option
-def demo(
-    clip: Path | None,
-    sigma: float,
-    folder: Path,
-    preset: str | None,
-    method: str | None,
-    seed: int,
-    place: tuple[int, int, int, int] | None,
-    force: bool,
-    as_json: bool,
-) -> None:
+@reporting
+def demo(**options: Any) -> dict[str, Any]:
     """Add noise to CLIP (default: a synthetic moving scene), denoise it, and measure the gain.
 
     Writes the noisy and the denoised video, clean, noisy and denoised side by side, and two labelled pictures of the
@@ -60,16 +48,13 @@ def demo(
     """
     from pde_video.tools.demo import demonstrate
 
-    figures = demonstrate(
-        clip, sigma, folder, preset=preset, method=method, seed=seed, place=place, force=force, progress=shown_progress
-    )
-    show(figures, as_json)
+    return demonstrate(**options, progress=shown_progress)
 
 
 @click.command("info")
-@click.argument("file", type=click.Path(path_type=Path))
-@json_option
-def info(file: Path, as_json: bool) -> None:
+@click.argument("file", type=_PATH)
+@reporting
+def info(file: Path) -> dict[str, Any]:
     """Tell what FILE holds.
 
     \b
@@ -78,7 +63,7 @@ def info(file: Path, as_json: bool) -> None:
     import pde_video as pv
 
     video = pv.read(file)
-    facts = {
+    return {
         "file": str(file),
         "height": video.size[0],
         "width": video.size[1],
@@ -88,26 +73,17 @@ def info(file: Path, as_json: bool) -> None:
         "frames": video.count,
         **video.details,
     }
-    show(facts, as_json)
 
 
 @click.command("compare")
-@click.argument("reference", type=click.Path(path_type=Path))
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write a video of both side by side.")
-@click.option("--picture", type=click.Path(path_type=Path), help="Write a place of the middle frame, enlarged.")
+@click.argument("reference", type=_PATH)
+@click.argument("file", type=_PATH)
+@click.option("--output", "-o", "video", type=_PATH, help="Write a video of both side by side.")
+@click.option("--picture", type=_PATH, help="Write a place of the middle frame, enlarged.")
 @_place
 @force_option
-@json_option
-def compare(
-    reference: Path,
-    file: Path,
-    output: Path | None,
-    picture: Path | None,
-    place: tuple[int, int, int, int] | None,
-    force: bool,
-    as_json: bool,
-) -> None:
+@reporting
+def compare(reference: Path, file: Path, **options: Any) -> dict[str, Any]:
     """Measure FILE against REFERENCE: PSNR over all frames in dB, mean SSIM, and whiteness of the difference.
 
     The whiteness is 1 if REFERENCE − FILE is like white noise: of a noisy REFERENCE and a denoised FILE, if nothing
@@ -119,15 +95,108 @@ def compare(
     """
     from pde_video.tools.pictures import compare_files
 
-    figures = compare_files(
-        reference, file, video=output, picture=picture, place=place, force=force, progress=shown_progress
-    )
-    show({"reference": str(reference), "file": str(file), **figures}, as_json)
+    figures = compare_files(reference, file, **options, progress=shown_progress)
+    return {"reference": str(reference), "file": str(file), **figures}
+
+
+@click.command("verify")
+@click.argument("file", type=EXISTING)
+@reporting
+def verify(file: str) -> dict[str, Any]:
+    """Decode all of FILE, and compare it with what it declares and with its sidecar, if it has one.
+
+    \b
+    Example: pde-video verify clean.mp4
+    """
+    from pde_video.jobs.again import verify as verified
+
+    return {"file": file, **verified(file)}
+
+
+@click.command("rerun")
+@click.argument("out", metavar="OUT", type=EXISTING)
+@click.argument("target", metavar="AGAIN", type=EXISTING)
+@click.option("--input", "source", metavar="FILE", type=EXISTING, help="Where the input is now, if it was moved.")
+@force_option
+@reporting
+def rerun(out: str, target: str, source: str | None, force: bool) -> dict[str, Any]:
+    """Do again what made the file OUT, by its metadata or its sidecar, and write it to AGAIN.
+
+    The input must have the SHA-256 that it had.
+
+    \b
+    Example: pde-video rerun clean.mp4 again.mp4
+             pde-video rerun clean.mp4 again.mp4 --input moved/noisy.mp4
+    """
+    from pde_video.jobs.again import rerun as done_again
+
+    where = None if source is None else Path(source)
+    report = done_again(out, target=Path(target), source=where, force=force, progress=shown_progress)
+    return {"output": target, **report}
+
+
+@click.command("bench")
+@click.argument("clips", nargs=-1, type=_PATH)
+@click.option("--frames", type=Range(), default="0:16", show_default=True, metavar="START:END", help="END is left out.")
+@click.option("--scale", type=float, default=1.0, show_default=True, help="Reduce clips by area averaging, e.g. 0.5.")
+@click.option("--gray", is_flag=True, help="Make clips grey.")
+@click.option("--sigma", type=Numbers(), default="10,20,40", show_default=True, help="Gaussian noise, of 255.")
+@click.option("--peak", type=Numbers(), default="", help="Poisson–Gaussian noise, photons for white: 10,50.")
+@click.option("--clipped", is_flag=True, help="Also every noise rounded and cut to 8 bits.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the noise.")
+@click.option(
+    "--method", "methods", multiple=True, metavar="NAME", help="Only methods with NAME in their name; repeatable."
+)
+@click.option("--output", "-o", "outputs", multiple=True, type=_PATH, help="md, csv, json or tex; repeatable.")
+@force_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def bench(
+    clips: tuple[Path, ...],
+    sigma: list[float],
+    peak: list[float],
+    clipped: bool,
+    seed: int,
+    methods: tuple[str, ...],
+    outputs: tuple[Path, ...],
+    force: bool,
+    as_json: bool,
+    **part: Any,
+) -> None:
+    """Put noise on clean CLIPS (default: a made-up moving scene) and compare what removes it.
+
+    Measures the methods of this library, which are told nothing, and those of other programs that are installed, each
+    at the best of several strengths. Without --output, Markdown is printed.
+
+    \b
+    Example: pde-video bench --sigma 20 --method denoise
+             pde-video bench clip.mp4 --frames 100:116 --gray --peak 10,50 -o table.md -o table.json
+    """
+    from pde_video.bench import measuring, tables
+    from pde_video.bench.clips import Noise, load_all
+    from pde_video.bench.methods import chosen
+    from pde_video.errors import ParameterError
+
+    tables.check(outputs, force)
+    picked = chosen(methods)
+    laws = [("gaussian", level) for level in sigma] + [("poisson", level) for level in peak]
+    noises = [Noise(kind, level, cut) for cut in (False, True)[: 1 + clipped] for kind, level in laws]
+    if not noises:
+        raise ParameterError("no noise was asked for: give --sigma, --peak or both")
+
+    def progress(text: str) -> None:
+        if sys.stderr.isatty():
+            click.echo(text, err=True)
+
+    found = measuring.run(load_all(clips or [None], **part), noises, picked, seed=seed, progress=progress)
+    found.facts["command"] = shlex.join(["pde-video", *sys.argv[1:]])
+    if as_json or not outputs:
+        click.echo(tables.as_json(found) if as_json else tables.markdown(found), nl=False)
+    tables.write(found, outputs, force)
 
 
 @click.command("warmup")
-@json_option
-def warmup(as_json: bool) -> None:
+@reporting
+def warmup() -> dict[str, Any]:
     """Compile what is not compiled yet, so that no later run has to wait for it.
 
     \b
@@ -135,13 +204,13 @@ def warmup(as_json: bool) -> None:
     """
     from pde_video.tools.doctor import warm_up
 
-    show(warm_up(), as_json)
+    return warm_up()
 
 
 @click.command("doctor")
 @click.option("--seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Time to measure for.")
-@json_option
-def doctor(seconds: float, as_json: bool) -> None:
+@reporting
+def doctor(seconds: float) -> dict[str, Any]:
     """Tell versions, threads, cache and processor, and how fast a step is: 1 is as fast as copying memory.
 
     \b
@@ -149,4 +218,24 @@ def doctor(seconds: float, as_json: bool) -> None:
     """
     from pde_video.tools.doctor import examine, measure
 
-    show({"version": __version__, **examine(), **measure(seconds)}, as_json)
+    return {"version": __version__, **examine(), **measure(seconds)}
+
+
+@click.command("completion")
+@click.argument("shell", metavar="bash|zsh|fish", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print the script by which a shell completes commands, options and names.
+
+    \b
+    Example: pde-video completion bash >> ~/.bashrc
+             pde-video completion zsh >> ~/.zshrc
+             pde-video completion fish > ~/.config/fish/completions/pde-video.fish
+    """
+    from click.shell_completion import ShellComplete, get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"this version of click has no completion for {shell}")
+    script = kind(context.find_root().command, {}, "pde-video", "_PDE_VIDEO_COMPLETE")
+    click.echo(ShellComplete.source(script))  # Without the look at which version of the shell is here.

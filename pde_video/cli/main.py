@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import shlex
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import click
 
 from pde_video import __version__
-from pde_video.cli.bench_command import bench
-from pde_video.cli.checking import completion, rerun, verify
-from pde_video.cli.commands import compare, demo, doctor, info, warmup
+from pde_video.cli.commands import bench, compare, completion, demo, doctor, info, rerun, verify, warmup
 from pde_video.cli.filter_command import FilterCommand, pipeline, schema
 from pde_video.cli.interruption import listen
 from pde_video.cli.model_commands import export, sample, train
@@ -28,6 +27,8 @@ _EPILOG = (
     "exists), 4 bad input, 5 output fault, 130/143 interrupted."
 )
 _ON_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_MEASURING = (demo, info, compare, verify, rerun, bench)
+_LEARNING = (sample, train, export)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
@@ -37,26 +38,10 @@ _ON_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 def cli(context: click.Context, debug: bool) -> None:
     """Diffuse video frames by partial differential equations."""
     context.obj["debug"] = debug
-    context.call_on_close(_show_compilation())
+    context.with_resource(_compilation_shown())
 
 
-for _command in (
-    *map(FilterCommand, names()),
-    pipeline,
-    schema,
-    demo,
-    info,
-    compare,
-    verify,
-    rerun,
-    bench,
-    sample,
-    train,
-    export,
-    warmup,
-    doctor,
-    completion,
-):
+for _command in (*map(FilterCommand, names()), pipeline, schema, *_MEASURING, *_LEARNING, warmup, doctor, completion):
     cli.add_command(_command)
 
 
@@ -79,11 +64,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except Exception as fault:
         if shared["debug"]:
             traceback.print_exc()
-        code = _exit_code(fault)
+        code, text = _exit_code(fault), _describe(fault)
         if code is None:
-            code, text = 1, f"internal fault ({type(fault).__name__}: {_describe(fault)}): run again with --debug"
-        else:
-            text = _describe(fault)
+            code, text = 1, f"internal fault ({type(fault).__name__}: {text}): run again with --debug"
         click.echo(f"{_NAME}: {text}", err=True)
         sys.exit(code)
     sys.exit(0)
@@ -92,19 +75,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _exit_code(fault: BaseException) -> int | None:
     from pde_video.errors import InputError, OutputError, ParameterError, SolverError
 
-    codes: list[tuple[type[BaseException], int]] = [
-        (FileExistsError, 3),
-        (FileNotFoundError, 4),
-        (InputError, 4),
-        (OutputError, 5),
-        (ParameterError, 2),
-        (SolverError, 1),
-        (PermissionError, 4),
-        (MemoryError, 1),
-    ]
+    kinds: dict[int, Any] = {
+        1: (SolverError, MemoryError),
+        2: ParameterError,
+        3: FileExistsError,
+        4: (InputError, FileNotFoundError, PermissionError),
+        5: OutputError,
+    }
     if isinstance(fault, OSError) and fault.errno in _ON_DISK:
         return 5
-    return next((code for kind, code in codes if isinstance(fault, kind)), None)
+    return next((code for code, kind in kinds.items() if isinstance(fault, kind)), None)
 
 
 def _describe(fault: BaseException) -> str:
@@ -117,22 +97,18 @@ def _describe(fault: BaseException) -> str:
     return " ".join(text.split())
 
 
-def _show_compilation() -> Callable[[], None]:
-    """Let the line on the log that says what a first run waits for appear on standard error, until told not to."""
-
-    class OnStandardError(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            click.echo(f"{_NAME}: {record.getMessage()}", err=True)
-
-    log, handler = logging.getLogger("pde_video.kernels"), OnStandardError()
-    before, propagate = log.level, log.propagate
+@contextlib.contextmanager
+def _compilation_shown() -> Iterator[None]:
+    """Let the line on the log that says what a first run waits for appear on standard error."""
+    log, handler = logging.getLogger("pde_video.kernels"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(f"{_NAME}: %(message)s"))
+    level, propagate = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
-
-    def stop() -> None:
+    try:
+        yield
+    finally:
         log.removeHandler(handler)
-        log.setLevel(before)
+        log.setLevel(level)
         log.propagate = propagate
-
-    return stop

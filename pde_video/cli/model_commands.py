@@ -7,25 +7,20 @@ from typing import Any
 
 import click
 
-from pde_video.cli.options import force_option, json_option, show
+from pde_video.cli.options import force_option, reporting
 from pde_video.cli.progress import shown_progress
+
+_PATH = click.Path(path_type=Path)
 
 
 @click.command("sample")
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=_PATH)
 @click.option("--shape", type=int, nargs=3, default=(32, 96, 128), show_default=True, metavar="FRAMES HEIGHT WIDTH")
 @click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="Noise levels visited.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @force_option
-@json_option
-def sample(
-    target: Path,
-    shape: tuple[int, int, int],
-    steps: int,
-    seed: int,
-    force: bool,
-    as_json: bool,
-) -> None:
+@reporting
+def sample(target: Path, shape: tuple[int, int, int], steps: int, seed: int, force: bool) -> dict[str, Any]:
     """Draw a grey video from pure noise by the DDPM reverse process, and write it to OUT.
 
     What is drawn are smooth clouds, in space and time: the denoiser is a diffusion, not a network.
@@ -45,18 +40,18 @@ def sample(
     drawn = pv.sample((*shape, 1), rng=seed, steps=steps, callback=lambda t, y: next(bar, None))
     eight_bit = (as_dtype(frame, np.dtype(np.uint8), 255.0, report)[..., 0] for frame in drawn)
     frames = pv.write(target, eight_bit, force=force)
-    show({"output": str(target), "frames": frames, "steps": steps, **report}, as_json)
+    return {"output": str(target), "frames": frames, "steps": steps, **report}
 
 
 @click.command("train")
-@click.argument("clips", metavar="CLIPS...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--output", "-o", required=True, metavar="MODEL", type=click.Path(path_type=Path), help=".safetensors")
+@click.argument("clips", metavar="CLIPS...", nargs=-1, required=True, type=_PATH)
+@click.option("--output", "-o", required=True, metavar="MODEL", type=_PATH, help=".safetensors")
 @click.option(
     "--validate",
     "validation",
     multiple=True,
     metavar="CLIP",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     help="Measure on the first 16 frames of this clip.  [default: the last 16 of each of CLIPS, not trained on]",
 )
 @click.option("--steps", type=click.IntRange(min=1), default=600, show_default=True, help="More is better, and longer.")
@@ -66,20 +61,8 @@ def sample(
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Use N threads; 1 is best on a busy machine.")
 @click.option("--resume", is_flag=True, help="Go on from MODEL.checkpoint, which an interrupted run leaves.")
 @force_option
-@json_option
-def train(
-    clips: tuple[Path, ...],
-    output: Path,
-    validation: tuple[Path, ...],
-    steps: int,
-    width: int,
-    cell: str,
-    seed: int,
-    threads: int | None,
-    resume: bool,
-    force: bool,
-    as_json: bool,
-) -> None:
+@reporting
+def train(output: Path, steps: int, **options: Any) -> dict[str, Any]:
     """Train a denoiser on clean CLIPS (pictures too) and write it to MODEL. Needs the extra `torch`.
 
     \b
@@ -88,29 +71,17 @@ def train(
     """
     from pde_video import learn
 
-    record: dict[str, Any] = learn.train_on_files(
-        clips,
-        output,
-        validation=validation,
-        steps=steps,
-        width=width,
-        cell=cell,
-        seed=seed,
-        threads=threads,
-        resume=resume,
-        force=force,
-        progress=shown_progress,
-    )
-    psnr = record.pop("psnr") or {}
-    show({"output": str(output), **{f"psnr_{level}": value for level, value in psnr.items()}, "steps": steps}, as_json)
+    record: dict[str, Any] = learn.train_on_files(output=output, steps=steps, **options, progress=shown_progress)
+    psnr = {f"psnr_{level}": value for level, value in (record["psnr"] or {}).items()}
+    return {"output": str(output), **psnr, "steps": steps}
 
 
 @click.command("export")
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("model", type=_PATH)
+@click.argument("target", metavar="OUT", type=_PATH)
 @force_option
-@json_option
-def export(model: Path, target: Path, force: bool, as_json: bool) -> None:
+@reporting
+def export(model: Path, target: Path, force: bool) -> dict[str, Any]:
     """Write a trained MODEL as ONNX to OUT. Needs the extra `torch`.
 
     \b
@@ -119,4 +90,4 @@ def export(model: Path, target: Path, force: bool, as_json: bool) -> None:
     from pde_video import learn
 
     learn.export_onnx(model, target, force=force)
-    show({"input": str(model), "output": str(target)}, as_json)
+    return {"input": str(model), "output": str(target)}

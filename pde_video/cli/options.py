@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable
@@ -12,9 +13,19 @@ import click
 
 from pde_video import __version__
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print what was estimated and done as JSON.")
 force_option = click.option("--force", is_flag=True, help="Overwrite existing outputs.")
 EXISTING = click.Path(path_type=str)  # Completed by the shell as a file; "-" stays what it is.
+
+
+def reporting(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
+    """Print the figures that a command returns, under their names, or as JSON with the option that is added."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print what was estimated and done as JSON.")
+    @functools.wraps(command)
+    def printing(as_json: bool, **options: Any) -> None:
+        show(command(**options), as_json)
+
+    return printing
 
 
 class Numbers(click.ParamType):

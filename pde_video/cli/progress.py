@@ -51,7 +51,7 @@ def told_by_the_minute(
                 rate = (number - 1) / (now - begun)
                 left = "" if count is None else f", {duration(max(0, count - number) / rate)} left"
                 pace = f", {rate:.3g}{unit}/s{left}"
-            click.echo(f"pde-video: {number}{total}{unit}{pace}".replace(f" {unit}", unit), err=True)
+            click.echo(f"pde-video: {number}{total}{unit}{pace}", err=True)
 
 
 def duration(seconds: float) -> str:
