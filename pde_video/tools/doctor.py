@@ -24,7 +24,6 @@ from pde_video.filters.spacetime import spacetime
 from pde_video.integrators.loop import evolve, uniform
 from pde_video.integrators.steps import aos, explicit_euler, implicit_euler
 from pde_video.motion.optical_flow import warp
-from pde_video.protocols import Array
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik
 from pde_video.terms.shock import Shock
@@ -41,8 +40,7 @@ def warm_up() -> dict[str, Any]:
     from pde_video.kernels.cache import tally, writable_place
 
     compiled, loaded, begun = tally.compiled, tally.loaded, time.perf_counter()
-    for exercise in _exercises():
-        exercise()
+    _use_every_kernel()
     return {
         "compiled": tally.compiled - compiled,
         "loaded": tally.loaded - loaded,
@@ -51,59 +49,46 @@ def warm_up() -> dict[str, Any]:
     }
 
 
-def _exercises() -> list[Callable[[], object]]:
-    """Return calls of public functions that together use every kernel."""
+def _use_every_kernel() -> None:
+    from pde_video.video.yuv_planes import from_rgb, to_rgb  # `examine` also works where PyAV does not.
+
     rng = np.random.default_rng(0)
     grey, colour = (rng.random((3, 24, 32, *channels), np.float32) for channels in ((), (3,)))
-    terms: list[Any] = [Heat(), TotalVariation(0.1), EdgeEnhancing(0.1), CoherenceEnhancing(0.1), Shock()]
-    terms += [PeronaMalik(0.1, name, smoothing=0.5) for name in ("rational", "exponential", "tv")]
-    calls: list[Callable[[], object]] = []
-
-    def add(function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
-        calls.append(partial(function, *args, **kwargs))
-
     for video in (grey, colour):
         for method in METHODS:
-            add(denoise, video, method=method)
+            denoise(video, method=method)
         for preset in PRESETS:
-            add(denoise, video, preset=preset, sigma=0.1)
+            denoise(video, preset=preset, sigma=0.1)
+        for dtype in (np.uint8, np.uint16):
+            framewise(Heat(), [0.0, 0.2])((video * 255).astype(dtype))
+        spacetime(PeronaMalik(0.1, "rational"), uniform(0.3), cuts=[])(video)
     for noise in ("gaussian", "poisson-gaussian"):
-        add(denoise, grey, noise=noise)
-    add(warp, grey[0], np.zeros((2, *grey[0].shape), np.float32))
+        denoise(grey, noise=noise)
+    for change in (Stabiliser(0.1, 0.0).forward, Stabiliser(0.1, 0.0).inverse):
+        change(grey[0])
+    warp(grey[0], np.zeros((2, *grey[0].shape), np.float32))
+    terms: list[Any] = [Heat(), TotalVariation(0.1), EdgeEnhancing(0.1), CoherenceEnhancing(0.1), Shock()]
+    terms += [PeronaMalik(0.1, name, smoothing=0.5) for name in ("rational", "exponential", "tv")]
     for term in terms:
         for state in (grey[0], grey):
             dt = term.stable_dt(state.ndim)
-            add(evolve, term, state, [0.0, dt, 2 * dt])
-        add(evolve, term, colour[0], [0.0, term.stable_dt(2)], channel_axis=-1)
-        add(framewise(term, [0.0, term.stable_dt(2)]), colour)
+            evolve(term, state, [0.0, dt, 2 * dt])
+        evolve(term, colour[0], [0.0, term.stable_dt(2)], channel_axis=-1)
+        framewise(term, [0.0, term.stable_dt(2)])(colour)
     for state in (grey[0], grey):
         for term in (PeronaMalik(0.1), PeronaMalik(0.1, boundary="periodic"), Heat()):
-            add(evolve, term, state, [0.0, 5.0], step=aos)
+            evolve(term, state, [0.0, 5.0], step=aos)
         for boundary in BOUNDARIES:
-            add(evolve, Heat(boundary=boundary), state, [0.0, 5.0], step=implicit_euler)
-        add(evolve, PeronaMalik(0.1), state, [0.0, 5.0], step=implicit_euler)
-        add(tv_minimize, state, 0.1, tolerance=1e-2)
-    add(evolve, EdgeEnhancing(0.1), grey[0], [0.0, 5.0], step=implicit_euler)
-    for dtype in (np.uint8, np.uint16):
-        for video in (grey, colour):
-            add(framewise(Heat(), [0.0, 0.2]), (video * 255).astype(dtype))
-    for video in (grey, colour):
-        add(spacetime(PeronaMalik(0.1, "rational"), uniform(0.3), cuts=[]), video)
-    add(Stabiliser(0.1, 0.0).forward, grey[0])
-    add(Stabiliser(0.1, 0.0).inverse, grey[0])
+            evolve(Heat(boundary=boundary), state, [0.0, 5.0], step=implicit_euler)
+        evolve(PeronaMalik(0.1), state, [0.0, 5.0], step=implicit_euler)
+        tv_minimize(state, 0.1, tolerance=1e-2)
+    evolve(EdgeEnhancing(0.1), grey[0], [0.0, 5.0], step=implicit_euler)
     for cell in ("gru", "rnn"):
         config = {"format": FORMAT, "cell": cell, "width": 8, "encoder": 1, "decoder": 1, "deviation": 0.25}
         weights = {name: np.zeros(shape, np.float32) for name, shape in shapes(config).items()}
-        add(Network(config, weights), grey[0][..., np.newaxis], 0.1)
-    for pixel, dtype in (("yuv420p", np.uint8), ("yuv420p10le", np.uint16)):
-        add(_through_planes, np.zeros((24, 32, 3), dtype), pixel)
-    return calls
-
-
-def _through_planes(frame: Array, pixel: str) -> None:
-    from pde_video.video.yuv_planes import from_rgb, to_rgb
-
-    to_rgb(from_rgb(frame, pixel, 1, False), 1, False)
+        Network(config, weights)(grey[0][..., np.newaxis], 0.1)
+    for layout, dtype in (("yuv420p", np.uint8), ("yuv420p10le", np.uint16)):
+        to_rgb(from_rgb(np.zeros((24, 32, 3), dtype), layout, 1, False), 1, False)
 
 
 def examine() -> dict[str, Any]:

@@ -56,7 +56,6 @@ def plot_scale_space(term: Term, y: Array, times: Sequence[float], *, step: Step
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> from pde_video.tools.plots import plot_scale_space
     >>> figure = plot_scale_space(pv.Heat(), np.eye(32), [0, 1, 8])
     >>> [axes.get_title() for axes in figure.axes]
@@ -117,7 +116,6 @@ def plot_history(history: History) -> Figure:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> from pde_video.tools.plots import plot_history
     >>> history = pv.History()
     >>> _ = pv.evolve(pv.Heat(), np.eye(8), pv.uniform(2.0), callback=history)
