@@ -112,10 +112,21 @@ def make_input(folder: Path, kind: str) -> Path:
 def test_denoise_writes_every_frame_with_less_noise(call, noisy, tmp_path):
     code, out, err = call("denoise", noisy, tmp_path / "out.avi")
     assert (code, err) == (0, "")
-    assert "sigma" in out
+    told = dict(re.split("  +", line, maxsplit=1) for line in out.splitlines())
+    assert list(told) == ["input", "output", "kind of noise", "noise level (sigma)", "preset", "frames"]
+    assert float(told["noise level (sigma)"]) == pytest.approx(20, abs=5)
     before, after = (np.stack(list(pv.read(path))).astype(float) for path in (noisy, tmp_path / "out.avi"))
     assert before.shape == after.shape
     assert np.diff(after, axis=2).std() < 0.5 * np.diff(before, axis=2).std()
+
+
+def test_scenes_and_clipped_values_are_told_in_words_where_there_are_any(call, noisy, tmp_path):
+    scenes = list(pv.read(noisy))
+    pv.write(tmp_path / "two.avi", [*scenes, *(255 - frame for frame in scenes)])
+    _, out, _ = call("denoise", tmp_path / "two.avi", tmp_path / "out.avi", "--preset", "fast")
+    assert re.search("^scenes begin at frames +6$", out, re.MULTILINE)
+    _, out, _ = call("gaussian-noise", noisy, tmp_path / "noisier.avi", "--sigma", "99")
+    assert re.search(r"^values clipped to the range +\d+$", out, re.MULTILINE)
 
 
 def test_denoise_json_says_what_was_estimated_and_done(call, noisy, tmp_path):

@@ -67,19 +67,18 @@ class Time(click.ParamType):
 
     def convert(self, value: Any, param: Any, context: Any) -> Fraction:
         """Return the seconds of a text."""
-        hours_and_minutes = value.split(":")[:-1]
+        *hours_and_minutes, last = value.split(":")
         try:
+            seconds = Fraction(last)
             if len(hours_and_minutes) > 2 or not all(part.isdecimal() for part in hours_and_minutes):
                 raise ValueError
-            seconds = Fraction(value.split(":")[-1])
             if hours_and_minutes and not 0 <= seconds < 60:
                 raise ValueError
         except (ValueError, ZeroDivisionError):
             self.fail(f"{value!r} is not a time; write seconds, or [HH:]MM:SS[.fraction]", param, context)
-        minutes = 0
-        for part in hours_and_minutes:
-            minutes = 60 * minutes + int(part)
-        return 60 * minutes + seconds
+        for part, unit in zip(reversed(hours_and_minutes), (60, 3600), strict=False):
+            seconds += unit * int(part)
+        return seconds
 
 
 def one_of(*names: str) -> Callable[..., list[str]]:
@@ -87,22 +86,33 @@ def one_of(*names: str) -> Callable[..., list[str]]:
     return lambda context, param, incomplete: [name for name in names if name.startswith(incomplete)]
 
 
-_LABELS = {
+# What figures are called where people read them; None for those that are of use in the JSON alone.
+_WORDS = {
+    "noise": "kind of noise",
+    "sigma": "noise level (sigma)",
+    "slope": "noise variance per unit of brightness",
+    "offset": "noise variance at black",
+    "fixed": "fixed share of the noise",
+    "kappa": "edge contrast (kappa)",
+    "time": "diffusion time",
+    "cuts": "scenes begin at frames",
+    "low": "becomes black",
+    "high": "becomes white",
+    "saturated": "values clipped to the range",
+    "missing": "values missing (NaN)",
     "psnr_noisy": "PSNR of noisy",
     "psnr_denoised": "PSNR of denoised",
     "whiteness": "whiteness of what was removed (1: pure noise)",
-    "fixed": "fixed share of the noise",
-    "saturated": "values clipped to the range",
-    "latency": "look-ahead in frames",
-    "sigma": "noise level (sigma)",
     "sigma_added": "noise level added",
     "crop_place": "place enlarged (top, left, height, width)",
     "crop_gain": "differences amplified by",
+    **dict.fromkeys(("colours", "conductance", "contrast", "criterion", "latency", "smoothing")),
 }
+_UNLESS_ZERO = ("fixed", "saturated", "missing")
 
 
 def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:
-    """Print figures under their names, or as JSON."""
+    """Print figures as JSON, or in words those that people understand and that are not empty."""
     if as_json:
         # JSON has no infinity: the PSNR of a video with itself becomes null.
         finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()}
@@ -111,11 +121,13 @@ def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:
     flat = {name: value for name, value in facts.items() if name != "files"} | facts.get("files", {})
     if isinstance(flat.get("made"), dict):
         flat["made"] = flat["made"].get("command") or "by this library"
-    lines = {_LABELS.get(name, name.replace("_", " ")): (name, value) for name, value in flat.items() if value != []}
-    width = max(map(len, lines))
-    for label, (name, value) in lines.items():
+    labels = {name: _WORDS.get(name, name.replace("_", " ")) for name in flat}
+    empty = {name for name, value in flat.items() if value == [] or (name in _UNLESS_ZERO and value == 0)}
+    lines = {name: label for name, label in labels.items() if label is not None and name not in empty}
+    width = max(map(len, lines.values()))
+    for name, label in lines.items():
         unit = " dB" if name == "gain" or name.startswith("psnr") else ""
-        click.echo(f"{label:<{width}}  {_text(value)}{unit}", err=err)
+        click.echo(f"{label:<{width}}  {_text(flat[name])}{unit}", err=err)
 
 
 def _text(value: Any) -> str:

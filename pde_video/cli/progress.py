@@ -24,11 +24,6 @@ def shown_progress(frames: Iterable[Any], count: int | None, unit: str = " frame
     return tqdm(frames, total=count, unit=unit, leave=False)
 
 
-def silent(frames: Iterable[Any], count: int | None) -> Iterable[Any]:
-    """Pass on what comes, and say nothing."""
-    return heeded(frames)
-
-
 def told_by_the_minute(
     frames: Iterable[Any],
     count: int | None,

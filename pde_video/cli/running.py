@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pde_video.cli.interruption import heeded
 from pde_video.cli.options import Range, Time, one_of, show
-from pde_video.cli.progress import shown_progress, silent
+from pde_video.cli.progress import shown_progress
 
 if TYPE_CHECKING:
     from pde_video.jobs.run import Plan, Progress
@@ -74,7 +75,7 @@ def carry_out(
     told = {"nan": nan, "command": click.get_current_context().find_root().obj["command"]}
     asked: dict[str, Any] = {"reading": reading, "encoding": encoding, **told, "force": force, "sidecar": sidecar}
     pairs, folder = _pairs(paths)
-    progress = silent if quiet else shown_progress
+    progress: Progress = (lambda frames, count: heeded(frames)) if quiet else shown_progress
     with _created(folder):
         plans = [planned(*pair, recipe, **asked) for pair in pairs]  # All are checked before the first begins.
         for (source, target), plan in zip(pairs, plans, strict=True):
@@ -91,9 +92,10 @@ def carry_out(
             if not quiet:
                 for note in _notes(report):
                     click.echo(note, err=True)
+            if not as_json:  # These were told.
+                report = {name: report[name] for name in report if name not in ("lost", "not_copied", "warnings")}
             if as_json or not quiet:
-                facts = {"input": str(source), "output": str(target), **report}
-                show(facts, as_json, err=is_standard(target))
+                show({"input": str(source), "output": str(target), **report}, as_json, err=is_standard(target))
 
 
 def _resumed(plan: Plan, progress: Progress) -> dict[str, Any]:
