@@ -20,7 +20,7 @@ import pytest
 import pde_video as pv
 from pde_video.cli import main
 from pde_video.cli.main import cli
-from pde_video.cli.options import Range, Time
+from pde_video.cli.options import closed_range, open_range, seconds
 from pde_video.cli.progress import duration, shown_progress, told_by_the_minute
 from pde_video.jobs.recipes import build
 
@@ -318,7 +318,7 @@ def test_numbers_out_of_range_exit_2_and_leave_nothing(call, clip, tmp_path, opt
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"),
+    ("text", "expected"),
     [
         ("2.5", Fraction(5, 2)),
         ("0", 0),
@@ -328,26 +328,22 @@ def test_numbers_out_of_range_exit_2_and_leave_nothing(call, clip, tmp_path, opt
         ("1/3", Fraction(1, 3)),
     ],
 )
-def test_times_are_exact(text, seconds):
-    assert Time().convert(text, None, None) == seconds
+def test_times_are_exact(text, expected):
+    assert seconds(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", ":", "1:", "1:2:3:4", "1:60", "-1:30", "1:-3", "a", "1.5:3", "1/0", "1e400:1"])
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(click.BadParameter):
-        Time().convert(text, None, None)
+        seconds(text)
 
 
 def test_ranges_may_be_open():
-    both = Range(open_ended=True)
-    assert [both.convert(text, None, None) for text in ("3:9", "3:", ":9", ":")] == [
-        (3, 9),
-        (3, None),
-        (0, 9),
-        (0, None),
-    ]
-    with pytest.raises(click.BadParameter):
-        Range().convert("3:", None, None)
+    assert list(map(open_range, ("3:9", "3:", ":9", ":"))) == [(3, 9), (3, None), (0, 9), (0, None)]
+    assert closed_range("3:9") == (3, 9)
+    for text in ("3:", ":9", "3", "3:9:12"):
+        with pytest.raises(click.BadParameter):
+            closed_range(text)
 
 
 def test_progress_in_a_log_is_a_line_a_minute(capsys):
@@ -380,10 +376,10 @@ def test_progress_of_the_first_frame_tells_no_rate(capsys):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(4.4, "4 s"), (59.7, "1 min 0 s"), (165, "2 min 45 s"), (7384, "2 h 3 min")]
+    ("span", "text"), [(4.4, "4 s"), (59.7, "1 min 0 s"), (165, "2 min 45 s"), (7384, "2 h 3 min")]
 )
-def test_durations(seconds, text):
-    assert duration(seconds) == text
+def test_durations(span, text):
+    assert duration(span) == text
 
 
 class Terminal(io.StringIO):

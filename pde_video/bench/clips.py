@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.dtypes import scale_of
+from pde_video.checks import check_positive
 from pde_video.errors import InputError, ParameterError
 from pde_video.filters.conversion import to_gray
 from pde_video.filters.synthetic_noise import gaussian_noise
@@ -50,9 +50,7 @@ class Noise:
     clipped: bool = False
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.level) and self.level > 0):
-            name = "sigma" if self.kind == "gaussian" else "peak"
-            raise ParameterError(f"{name} is {self.level}; it must be positive and finite")
+        check_positive(**{"sigma" if self.kind == "gaussian" else "peak": self.level})
 
     @property
     def label(self) -> str:

@@ -64,10 +64,6 @@ class Filter:
     depth: int
     gray: bool
 
-    def missing(self) -> str | None:
-        """Return why it cannot run, or None."""
-        return lacks(self.name)
-
     def __call__(self, video: Array, strength: float) -> Array:
         """Filter the clip in one run of ffmpeg."""
         dtype, full, tail = (np.dtype("u1"), 255, "") if self.depth == 8 else (np.dtype("<u2"), 65535, "16le")

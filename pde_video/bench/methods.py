@@ -59,7 +59,7 @@ class Method:
     def missing(self) -> str | None:
         """Return what is missing, or None."""
         if isinstance(self.run, ffmpeg.Filter):
-            return self.run.missing()
+            return ffmpeg.lacks(self.run.name)
         if not self.ours and importlib.util.find_spec(self.module or self.package) is None:
             return f"the package {self.package} is not installed"
         return None
@@ -84,36 +84,26 @@ def _spacetime(video: Array) -> Array:
     return np.asarray(spacetime(term, uniform(2.0))(video))
 
 
-def _ours() -> list[Method]:
-    named = {f"denoise, {name}": {"preset": name} for name in PRESETS}
-    named |= {f"denoise, {name}": {"method": name} for name in (*ALONE, *BY_DENOISER)}
-    found = [Method(name, OURS, partial(denoise, **chosen)) for name, chosen in named.items()]
-    return [*found, Method("space-time Perona–Malik", OURS, _spacetime)]
-
-
 def _ffmpeg(name: str, text: str, factors: tuple[float, ...], parameter: str, **kwargs: Any) -> Method:
     run = ffmpeg.Filter(name, text, kwargs.pop("depth", 16), gray=name != "hqdn3d")
     return Method(f"ffmpeg {name}", "imageio-ffmpeg", run, factors, parameter, **kwargs)
 
 
+_PRESETS = {f"denoise, {name}": partial(denoise, preset=name) for name in PRESETS}
+_ALONE = {f"denoise, {name}": partial(denoise, method=name) for name in (*ALONE, *BY_DENOISER)}
 _SKIMAGE: dict[str, Any] = {"package": "scikit-image", "module": "skimage"}
+_OPENCV: dict[str, Any] = {"package": "opencv-contrib-python-headless", "module": "cv2", "white": 255, "slow": True}
 _ATADENOISE = ":".join(f"{plane}a={{0}}:{plane}b=5" for plane in range(3))
 # Options of ffmpeg's filters are those with the best results at σ = 20.
 METHODS: list[Method] = [
-    *_ours(),
+    *(Method(name, OURS, run) for name, run in (_PRESETS | _ALONE).items()),
+    Method("space-time Perona–Malik", OURS, _spacetime),
     _ffmpeg("hqdn3d", "hqdn3d={0}", (1.0, 1.5, 2.0, 2.5, 3.0), "strength", white=255),
     _ffmpeg("nlmeans", "nlmeans=s={0}", (0.4, 0.5, 0.6, 0.7, 0.8, 1.0), "s", white=255, most=30, depth=8),
     _ffmpeg("atadenoise", f"atadenoise={_ATADENOISE}:a=s", (2.0, 3.0, 4.0, 6.0), "a", most=0.3),
     _ffmpeg("bm3d", "bm3d=sigma={0}:bstep=4", (2.0, 2.5, 3.0, 3.5, 4.0, 5.0), "sigma", white=255),
     Method(
-        "OpenCV fastNlMeansDenoisingMulti",
-        "opencv-contrib-python-headless",
-        peers.opencv,
-        (0.7, 0.8, 0.9, 1.0),
-        "h",
-        white=255,
-        module="cv2",
-        slow=True,
+        "OpenCV fastNlMeansDenoisingMulti", run=peers.opencv, factors=(0.7, 0.8, 0.9, 1.0), parameter="h", **_OPENCV
     ),
     Method("scikit-image TV", run=peers.tv, factors=(0.5, 0.7, 0.9, 1.2, 1.5), parameter="weight", **_SKIMAGE),
     Method("scikit-image TV in 3-D", run=peers.tv_3d, factors=(0.4, 0.5, 0.6, 0.8), parameter="weight", **_SKIMAGE),

@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pde_video.bench.clips import READOUT
 from pde_video.bench.measuring import MEASURES, Benchmark, Row
@@ -42,21 +43,19 @@ Cell = tuple[float | None, float | None]  # A mean and its standard deviation.
 def means(rows: list[Row]) -> dict[tuple[str, str], dict[str, Cell]]:
     """Return mean and standard deviation over the clips by (noise, method); None where a clip has no value."""
     groups: dict[tuple[str, str], list[Row]] = {}
-    clips = {row.clip for row in rows}
     for row in rows:
         groups.setdefault((row.noise, row.method), []).append(row)
-    found = {}
-    for key, group in groups.items():
-        columns = {name: [getattr(row, name) for row in group] for name in MEASURES}
-        found[key] = {
-            name: _spread(values) if None not in values and len(group) == len(clips) else (None, None)
-            for name, values in columns.items()
-        }
-    return found
+    clips = len({row.clip for row in rows})
+    return {
+        key: {name: _spread([getattr(row, name) for row in group], clips) for name in MEASURES}
+        for key, group in groups.items()
+    }
 
 
-def _spread(values: list[float]) -> Cell:
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+def _spread(values: list[Any], clips: int) -> Cell:
+    if None in values or len(values) < clips:
+        return None, None
+    return statistics.fmean(values), statistics.stdev(values) if clips > 1 else None
 
 
 def where_peers_win(benchmark: Benchmark) -> list[str]:
@@ -74,15 +73,14 @@ def where_peers_win(benchmark: Benchmark) -> list[str]:
         if not ours or not peers:
             continue
         best = max(ours, key=lambda name: ours[name])
+        best_psnr, best_time = ours[best]
         better = [
-            f"{name} by {value - ours[best][0]:.2f} dB at {float(f'{time / ours[best][1]:.2g}'):g} times the time"
+            f"{name} by {value - best_psnr:.2f} dB at {float(f'{time / best_time:.2g}'):g} times the time"
             for name, (value, time) in sorted(peers.items(), key=lambda item: -item[1][0])
-            if value > ours[best][0]
+            if value > best_psnr
         ]
-        lines.append(
-            f"{noise}: "
-            + (f"ahead of “{best}” are {', '.join(better)}." if better else "no peer in the table is ahead.")
-        )
+        told = f"ahead of “{best}” are {', '.join(better)}" if better else "no peer in the table is ahead"
+        lines.append(f"{noise}: {told}.")
     return lines
 
 
@@ -90,8 +88,7 @@ def _shown(cells: Mapping[str, Cell]) -> list[str]:
     """Return the measures as text, with deviations where there are any."""
     texts = []
     for name, digits in zip(MEASURES, _DIGITS, strict=True):
-        numbers = [f"{number:.{digits}f}" for number in cells[name] if number is not None]
-        texts.append(" ± ".join(numbers) or "–")
+        texts.append(" ± ".join(f"{number:.{digits}f}" for number in cells[name] if number is not None) or "–")
     return texts
 
 
@@ -170,21 +167,16 @@ def comma_separated(benchmark: Benchmark) -> str:
 
 def as_json(benchmark: Benchmark) -> str:
     """Return all results; what could not be measured is null."""
-    averages = [
-        {
-            "noise": noise,
-            "method": method,
-            **{name: dict(zip(("mean", "deviation"), c, strict=True)) for name, c in cells.items()},
-        }
-        for (noise, method), cells in means(benchmark.rows).items()
-    ]
+    averages = []
+    for (noise, method), cells in means(benchmark.rows).items():
+        named = {name: {"mean": mean, "deviation": deviation} for name, (mean, deviation) in cells.items()}
+        averages.append({"noise": noise, "method": method, **named})
     everything = {**asdict(benchmark), "means": averages, "where_peers_win": where_peers_win(benchmark)}
     return json.dumps(everything, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n"
 
 
-_LATEX = str.maketrans(
-    {"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "±": r"$\pm$", "σ": r"$\sigma$", "×": r"$\times$", "–": "--"}
-)
+_SYMBOLS = {"±": r"$\pm$", "σ": r"$\sigma$", "×": r"$\times$", "–": "--"}
+_LATEX = str.maketrans({sign: rf"\{sign}" for sign in "&%#_"} | _SYMBOLS)
 
 
 def latex(benchmark: Benchmark) -> str:

@@ -10,10 +10,9 @@ from typing import Any
 import click
 
 from pde_video import __version__
-from pde_video.cli.options import EXISTING, Numbers, Range, force_option, reporting
+from pde_video.cli.options import EXISTING, PATH, closed_range, force_option, numbers, reporting
 from pde_video.cli.progress import shown_progress
 
-_PATH = click.Path(path_type=Path)
 _place = click.option(
     "--crop",
     "place",
@@ -25,10 +24,10 @@ _place = click.option(
 
 
 @click.command("demo")
-@click.argument("clip", required=False, type=_PATH)
+@click.argument("clip", required=False, type=PATH)
 @click.option("--sigma", type=float, default=20.0, show_default=True, help="Noise to add, in units of the clip.")
 @click.option(
-    "--output", "-o", "folder", type=_PATH, default="pde-video-demo", show_default=True, help="Folder for the results."
+    "--output", "-o", "folder", type=PATH, default="pde-video-demo", show_default=True, help="Folder for the results."
 )
 @click.option("--preset", metavar="NAME", help="As for `denoise`.")
 @click.option("--method", metavar="NAME", help="As for `denoise`.")
@@ -52,7 +51,7 @@ def demo(**options: Any) -> dict[str, Any]:
 
 
 @click.command("info")
-@click.argument("file", type=_PATH)
+@click.argument("file", type=PATH)
 @reporting
 def info(file: Path) -> dict[str, Any]:
     """Tell what FILE holds.
@@ -63,23 +62,16 @@ def info(file: Path) -> dict[str, Any]:
     import pde_video as pv
 
     video = pv.read(file)
-    return {
-        "file": str(file),
-        "height": video.size[0],
-        "width": video.size[1],
-        "channels": video.channels,
-        "dtype": str(video.dtype),
-        "rate": video.rate,
-        "frames": video.count,
-        **video.details,
-    }
+    height, width = video.size
+    size = {"height": height, "width": width, "channels": video.channels, "dtype": str(video.dtype)}
+    return {"file": str(file), **size, "rate": video.rate, "frames": video.count, **video.details}
 
 
 @click.command("compare")
-@click.argument("reference", type=_PATH)
-@click.argument("file", type=_PATH)
-@click.option("--output", "-o", "video", type=_PATH, help="Write a video of both side by side.")
-@click.option("--picture", type=_PATH, help="Write a place of the middle frame, enlarged.")
+@click.argument("reference", type=PATH)
+@click.argument("file", type=PATH)
+@click.option("--output", "-o", "video", type=PATH, help="Write a video of both side by side.")
+@click.option("--picture", type=PATH, help="Write a place of the middle frame, enlarged.")
 @_place
 @force_option
 @reporting
@@ -136,18 +128,20 @@ def rerun(out: str, target: str, source: str | None, force: bool) -> dict[str, A
 
 
 @click.command("bench")
-@click.argument("clips", nargs=-1, type=_PATH)
-@click.option("--frames", type=Range(), default="0:16", show_default=True, metavar="START:END", help="END is left out.")
+@click.argument("clips", nargs=-1, type=PATH)
+@click.option(
+    "--frames", type=closed_range, default="0:16", show_default=True, metavar="START:END", help="END is left out."
+)
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Reduce clips by area averaging, e.g. 0.5.")
 @click.option("--gray", is_flag=True, help="Make clips grey.")
-@click.option("--sigma", type=Numbers(), default="10,20,40", show_default=True, help="Gaussian noise, of 255.")
-@click.option("--peak", type=Numbers(), default="", help="Poisson–Gaussian noise, photons for white: 10,50.")
+@click.option("--sigma", type=numbers, default="10,20,40", show_default=True, help="Gaussian noise, of 255.")
+@click.option("--peak", type=numbers, default="", help="Poisson–Gaussian noise, photons for white: 10,50.")
 @click.option("--clipped", is_flag=True, help="Also every noise rounded and cut to 8 bits.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the noise.")
 @click.option(
     "--method", "methods", multiple=True, metavar="NAME", help="Only methods with NAME in their name; repeatable."
 )
-@click.option("--output", "-o", "outputs", multiple=True, type=_PATH, help="md, csv, json or tex; repeatable.")
+@click.option("--output", "-o", "outputs", multiple=True, type=PATH, help="md, csv, json or tex; repeatable.")
 @force_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench(
@@ -232,10 +226,8 @@ def completion(context: click.Context, shell: str) -> None:
              pde-video completion zsh >> ~/.zshrc
              pde-video completion fish > ~/.config/fish/completions/pde-video.fish
     """
-    from click.shell_completion import ShellComplete, get_completion_class
+    from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-    kind = get_completion_class(shell)
-    if kind is None:
-        raise click.UsageError(f"this version of click has no completion for {shell}")
+    kind = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}[shell]
     script = kind(context.find_root().command, {}, "pde-video", "_PDE_VIDEO_COMPLETE")
     click.echo(ShellComplete.source(script))  # Without the look at which version of the shell is here.

@@ -56,34 +56,25 @@ class FilterCommand(click.Command):
         self.callback = callback
 
 
-class _Plain(click.ParamType):
-    """A plain value of one of several kinds: the first that a text can be read as."""
-
-    def __init__(self, kinds: tuple[str, ...]) -> None:
-        self.name = "number" if set(kinds) <= {"number", "whole number"} else "text"
-        self._kinds = kinds
-
-    def convert(self, value: Any, param: Any, context: Any) -> Any:
-        """Return the plain value."""
-        for kind, reader in _READERS.items():
-            if kind in self._kinds:
-                with contextlib.suppress(ValueError):
-                    return reader(value)
-        self.fail(f"{value!r} is not a {' or '.join(self._kinds)}", param, context)
-
-
 def _pair(text: str) -> list[float]:
     one, other = text.split(",")
     return [float(one), float(other)]
 
 
-_READERS: dict[str, Callable[[str], Any]] = {
-    "pair of numbers": _pair,
-    "whole number": int,
-    "number": float,
-    "text": str,
-    "file": str,
-}
+_READERS: dict[str, Any] = {"pair of numbers": _pair, "whole number": int, "number": float, "text": str, "file": str}
+
+
+def _plain(kinds: tuple[str, ...]) -> Callable[[str], Any]:
+    """Return what reads a text as a value of the first of several kinds that it can be."""
+
+    def read(text: str) -> Any:
+        for kind, reader in _READERS.items():
+            if kind in kinds:
+                with contextlib.suppress(ValueError):
+                    return reader(text)
+        raise click.BadParameter(f"{text!r} is not a {' or '.join(kinds)}")
+
+    return read
 
 
 def _click_option(one: Declared) -> click.Option:
@@ -92,7 +83,7 @@ def _click_option(one: Declared) -> click.Option:
         return click.Option([name, one.name], is_flag=True, help=one.help)
     standard = one.standard if one.default is None else f" [default: {one.default}]"
     text = f"{one.help.rstrip('.')}: {', '.join(one.option.choices)}." if one.option.choices else one.help
-    options: dict[str, Any] = {"type": EXISTING} if one.kinds == ("file",) else {"type": _Plain(one.kinds)}
+    options: dict[str, Any] = {"type": EXISTING} if one.kinds == ("file",) else {"type": _plain(one.kinds)}
     if one.option.choices:
         options["shell_complete"] = one_of(*one.option.choices)
     help_text = f"{text} {standard}".strip()

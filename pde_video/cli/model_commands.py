@@ -7,14 +7,12 @@ from typing import Any
 
 import click
 
-from pde_video.cli.options import force_option, reporting
+from pde_video.cli.options import PATH, force_option, reporting
 from pde_video.cli.progress import shown_progress
-
-_PATH = click.Path(path_type=Path)
 
 
 @click.command("sample")
-@click.argument("target", metavar="OUT", type=_PATH)
+@click.argument("target", metavar="OUT", type=PATH)
 @click.option("--shape", type=int, nargs=3, default=(32, 96, 128), show_default=True, metavar="FRAMES HEIGHT WIDTH")
 @click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="Noise levels visited.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -44,14 +42,14 @@ def sample(target: Path, shape: tuple[int, int, int], steps: int, seed: int, for
 
 
 @click.command("train")
-@click.argument("clips", metavar="CLIPS...", nargs=-1, required=True, type=_PATH)
-@click.option("--output", "-o", required=True, metavar="MODEL", type=_PATH, help=".safetensors")
+@click.argument("clips", metavar="CLIPS...", nargs=-1, required=True, type=PATH)
+@click.option("--output", "-o", required=True, metavar="MODEL", type=PATH, help=".safetensors")
 @click.option(
     "--validate",
     "validation",
     multiple=True,
     metavar="CLIP",
-    type=_PATH,
+    type=PATH,
     help="Measure on the first 16 frames of this clip.  [default: the last 16 of each of CLIPS, not trained on]",
 )
 @click.option("--steps", type=click.IntRange(min=1), default=600, show_default=True, help="More is better, and longer.")
@@ -77,8 +75,8 @@ def train(output: Path, steps: int, **options: Any) -> dict[str, Any]:
 
 
 @click.command("export")
-@click.argument("model", type=_PATH)
-@click.argument("target", metavar="OUT", type=_PATH)
+@click.argument("model", type=PATH)
+@click.argument("target", metavar="OUT", type=PATH)
 @force_option
 @reporting
 def export(model: Path, target: Path, force: bool) -> dict[str, Any]:

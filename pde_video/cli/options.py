@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +16,8 @@ from pde_video import __version__
 
 force_option = click.option("--force", is_flag=True, help="Overwrite existing outputs.")
 EXISTING = click.Path(path_type=str)  # Completed by the shell as a file; "-" stays what it is.
+PATH = click.Path(path_type=Path)
+_NO_RANGE = "{!r} is not a range START:END such as 100:116"
 
 
 def reporting(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
@@ -28,57 +31,46 @@ def reporting(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
     return printing
 
 
-class Numbers(click.ParamType):
-    """Numbers between commas."""
-
-    name = "list"
-
-    def convert(self, value: Any, param: Any, context: Any) -> list[float]:
-        """Return the numbers of a text."""
-        try:
-            return [float(part) for part in value.split(",") if part.strip()]
-        except ValueError:
-            self.fail(f"{value!r} is not a list of numbers such as 10,20,40", param, context)
+def numbers(text: str) -> list[float]:
+    """Return the numbers between commas."""
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of numbers such as 10,20,40") from None
 
 
-class Range(click.ParamType):
-    """START:END, END left out; with `open_ended`, either may be missing."""
-
-    name = "range"
-
-    def __init__(self, open_ended: bool = False) -> None:
-        self.open_ended = open_ended
-
-    def convert(self, value: Any, param: Any, context: Any) -> tuple[int, int | None]:
-        """Return the two numbers of a text."""
-        try:
-            start, end = value.split(":")
-            if self.open_ended:
-                return int(start or 0), int(end) if end else None
-            return int(start), int(end)
-        except ValueError:
-            self.fail(f"{value!r} is not a range START:END such as 100:116", param, context)
+def closed_range(text: str) -> tuple[int, int]:
+    """Return the two numbers of START:END."""
+    try:
+        start, end = map(int, text.split(":"))
+    except ValueError:
+        raise click.BadParameter(_NO_RANGE.format(text)) from None
+    return start, end
 
 
-class Time(click.ParamType):
-    """Seconds, or [HH:]MM:SS[.fraction], exactly."""
+def open_range(text: str) -> tuple[int, int | None]:
+    """Return the two numbers of START:END, of which either may be missing."""
+    try:
+        start, end = text.split(":")
+        return int(start or 0), int(end) if end else None
+    except ValueError:
+        raise click.BadParameter(_NO_RANGE.format(text)) from None
 
-    name = "time"
 
-    def convert(self, value: Any, param: Any, context: Any) -> Fraction:
-        """Return the seconds of a text."""
-        *hours_and_minutes, last = value.split(":")
-        try:
-            seconds = Fraction(last)
-            if len(hours_and_minutes) > 2 or not all(part.isdecimal() for part in hours_and_minutes):
-                raise ValueError
-            if hours_and_minutes and not 0 <= seconds < 60:
-                raise ValueError
-        except (ValueError, ZeroDivisionError):
-            self.fail(f"{value!r} is not a time; write seconds, or [HH:]MM:SS[.fraction]", param, context)
-        for part, unit in zip(reversed(hours_and_minutes), (60, 3600), strict=False):
-            seconds += unit * int(part)
-        return seconds
+def seconds(text: str) -> Fraction:
+    """Return the exact seconds of a time: seconds, or [HH:]MM:SS[.fraction]."""
+    *hours_and_minutes, last = text.split(":")
+    try:
+        time = Fraction(last)
+        if len(hours_and_minutes) > 2 or not all(part.isdecimal() for part in hours_and_minutes):
+            raise ValueError
+        if hours_and_minutes and not 0 <= time < 60:
+            raise ValueError
+    except (ValueError, ZeroDivisionError):
+        raise click.BadParameter(f"{text!r} is not a time; write seconds, or [HH:]MM:SS[.fraction]") from None
+    for part, unit in zip(reversed(hours_and_minutes), (60, 3600), strict=False):
+        time += unit * int(part)
+    return time
 
 
 def one_of(*names: str) -> Callable[..., list[str]]:

@@ -25,11 +25,7 @@ def shown_progress(frames: Iterable[Any], count: int | None, unit: str = " frame
 
 
 def told_by_the_minute(
-    frames: Iterable[Any],
-    count: int | None,
-    unit: str = " frames",
-    *,
-    clock: Callable[[], float] = time.monotonic,
+    frames: Iterable[Any], count: int | None, unit: str = " frames", *, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Any]:
     """Pass on what comes, with a line such as "1200 of 5000 frames, 23.1 frames/s, 2 min 45 s left" every minute."""
     said = begun = clock()

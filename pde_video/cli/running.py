@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pde_video.cli.interruption import heeded
-from pde_video.cli.options import Range, Time, one_of, show
+from pde_video.cli.options import one_of, open_range, seconds, show
 from pde_video.cli.progress import shown_progress
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _CODECS = ("h264", "hevc", "vp9", "av1", "ffv1")
 SHARED = (
-    click.Option(["--start"], type=Time(), metavar="TIME", help="Begin there: seconds, or [HH:]MM:SS[.fraction]."),
-    click.Option(["--end"], type=Time(), metavar="TIME", help="End before that time."),
-    click.Option(["--frames"], type=Range(open_ended=True), metavar="A:B", help="Frames from A on, before B, from 0."),
+    click.Option(["--start"], type=seconds, metavar="TIME", help="Begin there: seconds, or [HH:]MM:SS[.fraction]."),
+    click.Option(["--end"], type=seconds, metavar="TIME", help="End before that time."),
+    click.Option(["--frames"], type=open_range, metavar="A:B", help="Frames from A on, before B, from 0."),
     click.Option(["--stream"], type=int, metavar="N", help="Which of several video streams, from 0."),
     click.Option(["--keep-partial"], is_flag=True, help="Keep what comes before the damaged part of an input."),
     click.Option(["--max-pixels"], type=int, metavar="N", help="Refuse larger frames.  [default: 268435456]"),
@@ -124,11 +124,9 @@ def _pairs(paths: Sequence[str]) -> tuple[list[tuple[str | Path, str | Path]], P
         out = out.rstrip("/")
     if not sources:
         raise click.UsageError("Missing argument 'OUT': name the input, or several, and then the output.")
-    known = True
-    try:
-        format_of(Path(out))
-    except ParameterError:
-        known = False
+    known = False
+    with contextlib.suppress(ParameterError):
+        known = bool(format_of(Path(out)))
     if len(sources) == 1 and not out.endswith(("/", os.sep)) and (known or not Path(out).is_dir()):
         return [(_named(sources[0]), _named(out))], None
     if "-" in paths:

@@ -45,13 +45,12 @@ def planned(
     encoding: Mapping[str, Any] | None = None,
     nan: str = "refuse",
     command: str | None = None,
-    force: bool = False,
-    sidecar: bool = False,
+    **outputs: bool,
 ) -> Plan:
     """Return the run of a recipe, ready to begin, whose metadata will say all that `rerun` needs to do it again.
 
     `nan` is "refuse" or "mask": what to do with values that are not finite. `command` is how it was asked for. The
-    other parameters are those of `prepared`.
+    other parameters are those of `prepared`, of `outputs` ``force`` and ``sidecar``.
     """
     filters: list[Any] = [*build(recipe)]
     if nan not in ON_MISSING:
@@ -69,8 +68,7 @@ def planned(
         "nan": nan,
         "command": command,
     }
-    chosen: dict[str, Any] = {"reading": reading, "encoding": encoding, "made": made}
-    return prepared(source, target, *filters, force=force, sidecar=sidecar, **chosen)
+    return prepared(source, target, *filters, reading=reading, encoding=encoding, made=made, **outputs)
 
 
 def _as_seen(source: str | Path, target: str | Path) -> str:
@@ -120,14 +118,9 @@ def json_schema() -> dict[str, Any]:
     filters = []
     for name in names():
         options = declared(filter_called(name).function).values()
-        filters.append(
-            {
-                "type": "object",
-                "properties": {"name": {"const": name}, **{one.name: schema(one) for one in options}},
-                "required": ["name", *(one.name for one in options if one.required)],
-                "additionalProperties": False,
-            }
-        )
+        known = {"name": {"const": name}, **{one.name: schema(one) for one in options}}
+        required = ["name", *(one.name for one in options if one.required)]
+        filters.append({"type": "object", "properties": known, "required": required, "additionalProperties": False})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Recipe of pde-video",

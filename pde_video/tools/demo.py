@@ -15,9 +15,10 @@ import numpy as np
 from pde_video.denoising.denoise import denoise
 from pde_video.errors import OutputError
 from pde_video.filters.synthetic_noise import gaussian_noise
+from pde_video.jobs.run import Progress
 from pde_video.metrics.quality import Psnr, Whiteness
 from pde_video.protocols import Array
-from pde_video.tools.pictures import Place, Progress, cut, enlarged, labelled, most_textured, side_by_side
+from pde_video.tools.pictures import Place, cut, enlarged, labelled, most_textured, side_by_side
 from pde_video.video.files import read, write_together
 from pde_video.video.outputs import check_distinct, check_output
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,13 @@ import numpy as np
 from pde_video.arrays.dtypes import scale_of
 from pde_video.errors import ParameterError
 from pde_video.filters.geometry import crop
+from pde_video.jobs.run import Progress
 from pde_video.metrics.quality import Comparison
 from pde_video.protocols import Array
 from pde_video.video.files import read, write_together
 from pde_video.video.outputs import check_distinct, check_output
 
 Place = tuple[int, int, int, int]  # Top, left, height and width, in pixels.
-Progress = Callable[[Iterable[Array], int | None], Iterable[Array]]
-
 _SIDE = 96  # Side of the place that is enlarged, in pixels.
 _TIMES = 4  # Magnification.
 _LINE = 2  # Pixels between frames side by side.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pde_video.errors import ParameterError, not_installed
 from pde_video.integrators.history import History
-from pde_video.integrators.loop import evolution
+from pde_video.integrators.loop import evolve
 from pde_video.integrators.steps import explicit_euler
 from pde_video.protocols import Array, Step, Term, bound_of, multiple_of
 from pde_video.terms.perona_malik import CONDUCTANCES
@@ -68,22 +67,15 @@ def plot_scale_space(term: Term, y: Array, times: Sequence[float], *, step: Step
         raise ParameterError(f"times is {times!r}; give the times to show as increasing numbers, at least one")
     multiple = multiple_of(step)
     longest = multiple * bound_of(term, 2) if math.isfinite(multiple) else math.inf
-    grid, marks = [float(shown[0])], [0]
-    for t0, t1 in pairwise(shown):
-        steps = max(1, math.ceil((t1 - t0) / longest * (1 - 1e-9)))
-        grid += np.linspace(t0, t1, steps + 1)[1:].tolist()
-        marks.append(len(grid) - 1)
-
     figure = _figure(2.0 * len(shown), 2.2)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     low, high = float(np.min(y)), float(np.max(y))
-    wanted = dict(zip(marks, panels, strict=True))
-    for i, (t, state) in enumerate(evolution(term, y, grid, step=step)):
-        if i in wanted:
-            axes = wanted[i]
-            axes.imshow(state, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-            axes.set_title(f"t = {t:g}")
-            axes.set_axis_off()
+    for axes, t0, t1 in zip(panels, [shown[0], *shown[:-1]], shown, strict=True):
+        steps = math.ceil((t1 - t0) / longest * (1 - 1e-9)) if longest < math.inf else int(t1 > t0)
+        y = evolve(term, y, np.linspace(t0, t1, steps + 1), step=step)
+        axes.imshow(y, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+        axes.set_title(f"t = {t1:g}")
+        axes.set_axis_off()
     return figure
 
 
