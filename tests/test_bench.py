@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import pde_video as pv
-from pde_video.bench import clips, ffmpeg, measuring, methods, peers, tables
+from pde_video.bench import clips, ffmpeg, measuring, methods, tables
 from pde_video.bench.clips import READOUT, Noise
 from pde_video.bench.measuring import Motion
 from pde_video.bench.methods import METHODS, OURS, Method
@@ -232,7 +232,7 @@ def test_every_peer_that_is_there_takes_noise_away(peer, channels):
 
 
 def test_the_peers_say_which_package_is_missing():
-    method = Method("x", "no_such_package", peers.tv, (1.0,), "s")
+    method = Method("x", "no_such_package", methods.tv, (1.0,), "s")
     assert method.missing() == "the package no_such_package is not installed"
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.bench import ffmpeg, peers
+from pde_video.bench import ffmpeg
 from pde_video.denoising.by_denoiser import METHODS as BY_DENOISER
 from pde_video.denoising.by_evolution import METHODS as ALONE
 from pde_video.denoising.denoise import PRESETS, denoise
@@ -84,6 +84,55 @@ def _spacetime(video: Array) -> Array:
     return np.asarray(spacetime(term, uniform(2.0))(video))
 
 
+def _each_channel(function: Callable[[Array], Array], video: Array) -> Array:
+    """Apply a function of (T, H, W) to every channel."""
+    if video.ndim == 3:
+        return function(video)
+    return np.stack([function(np.ascontiguousarray(video[..., c])) for c in range(video.shape[3])], axis=-1)
+
+
+def tv(video: Array, weight: float, *, volume: bool = False) -> Array:
+    """Chambolle's total variation of every frame, or of the volume (time, row, column)."""
+    from skimage.restoration import denoise_tv_chambolle
+
+    denoised = partial(denoise_tv_chambolle, weight=weight, channel_axis=-1 if video.ndim == 4 else None)
+    return np.asarray(denoised(video)) if volume else np.stack(list(map(denoised, video)))
+
+
+def nl_means(video: Array, h: float) -> Array:
+    """Fast non-local means of every frame."""
+    from skimage.restoration import denoise_nl_means
+
+    axis = -1 if video.ndim == 4 else None
+    return np.stack([denoise_nl_means(frame, h=h, sigma=h, fast_mode=True, channel_axis=axis) for frame in video])
+
+
+def opencv(video: Array, h: float) -> Array:
+    """Non-local means over five 8-bit frames; the clip is mirrored at its ends."""
+    import cv2
+
+    def denoised(planes: Array) -> Array:
+        frames = np.rint(255 * np.clip(planes, 0, 1)).astype(np.uint8)
+        padded = list(np.pad(frames, ((2, 2), (0, 0), (0, 0)), mode="reflect"))
+        return np.stack([cv2.fastNlMeansDenoisingMulti(padded, k + 2, 5, None, h) for k in range(len(frames))])
+
+    return _each_channel(denoised, video).astype(np.float32) / 255
+
+
+def bm3d(video: Array, sigma: float) -> Array:
+    """BM3D of every frame (Dabov et al. 2007, doi:10.1109/TIP.2007.901238)."""
+    import bm3d as package
+
+    return _each_channel(lambda planes: np.stack([package.bm3d(plane, sigma) for plane in planes]), video)
+
+
+def bm4d(video: Array, sigma: float) -> Array:
+    """BM4D of the volume (Maggioni et al. 2013, doi:10.1109/TIP.2012.2210725)."""
+    import bm4d as package
+
+    return _each_channel(lambda planes: package.bm4d(planes, sigma), video)
+
+
 def _ffmpeg(name: str, text: str, factors: tuple[float, ...], parameter: str, **kwargs: Any) -> Method:
     run = ffmpeg.Filter(name, text, kwargs.pop("depth", 16), gray=name != "hqdn3d")
     return Method(f"ffmpeg {name}", "imageio-ffmpeg", run, factors, parameter, **kwargs)
@@ -93,6 +142,7 @@ _PRESETS = {f"denoise, {name}": partial(denoise, preset=name) for name in PRESET
 _ALONE = {f"denoise, {name}": partial(denoise, method=name) for name in (*ALONE, *BY_DENOISER)}
 _SKIMAGE: dict[str, Any] = {"package": "scikit-image", "module": "skimage"}
 _OPENCV: dict[str, Any] = {"package": "opencv-contrib-python-headless", "module": "cv2", "white": 255, "slow": True}
+_TV_3D = partial(tv, volume=True)
 _ATADENOISE = ":".join(f"{plane}a={{0}}:{plane}b=5" for plane in range(3))
 # Options of ffmpeg's filters are those with the best results at σ = 20.
 METHODS: list[Method] = [
@@ -102,28 +152,23 @@ METHODS: list[Method] = [
     _ffmpeg("nlmeans", "nlmeans=s={0}", (0.4, 0.5, 0.6, 0.7, 0.8, 1.0), "s", white=255, most=30, depth=8),
     _ffmpeg("atadenoise", f"atadenoise={_ATADENOISE}:a=s", (2.0, 3.0, 4.0, 6.0), "a", most=0.3),
     _ffmpeg("bm3d", "bm3d=sigma={0}:bstep=4", (2.0, 2.5, 3.0, 3.5, 4.0, 5.0), "sigma", white=255),
-    Method(
-        "OpenCV fastNlMeansDenoisingMulti", run=peers.opencv, factors=(0.7, 0.8, 0.9, 1.0), parameter="h", **_OPENCV
-    ),
-    Method("scikit-image TV", run=peers.tv, factors=(0.5, 0.7, 0.9, 1.2, 1.5), parameter="weight", **_SKIMAGE),
-    Method("scikit-image TV in 3-D", run=peers.tv_3d, factors=(0.4, 0.5, 0.6, 0.8), parameter="weight", **_SKIMAGE),
-    Method("scikit-image NL means", run=peers.nl_means, factors=(0.7, 0.8, 0.9), parameter="h", slow=True, **_SKIMAGE),
-    Method("BM3D, frame by frame", "bm3d", peers.bm3d, (0.9, 1.0, 1.15), "sigma", slow=True),
-    Method("BM4D on the volume", "bm4d", peers.bm4d, (0.9, 1.0, 1.15), "sigma", slow=True),
+    Method("OpenCV fastNlMeansDenoisingMulti", run=opencv, factors=(0.7, 0.8, 0.9, 1.0), parameter="h", **_OPENCV),
+    Method("scikit-image TV", run=tv, factors=(0.5, 0.7, 0.9, 1.2, 1.5), parameter="weight", **_SKIMAGE),
+    Method("scikit-image TV in 3-D", run=_TV_3D, factors=(0.4, 0.5, 0.6, 0.8), parameter="weight", **_SKIMAGE),
+    Method("scikit-image NL means", run=nl_means, factors=(0.7, 0.8, 0.9), parameter="h", slow=True, **_SKIMAGE),
+    Method("BM3D, frame by frame", "bm3d", bm3d, (0.9, 1.0, 1.15), "sigma", slow=True),
+    Method("BM4D on the volume", "bm4d", bm4d, (0.9, 1.0, 1.15), "sigma", slow=True),
 ]
 
 
 def chosen(names: Sequence[str]) -> list[Method]:
     """Return the methods with a word that begins with one of `names`, in any case; without names, all."""
-
-    def named(method: Method, name: str) -> bool:
-        return re.search(rf"\b{re.escape(name)}", method.name, re.IGNORECASE) is not None
-
-    unknown = [name for name in names if not any(named(method, name) for method in METHODS)]
+    patterns = {name: re.compile(rf"\b{re.escape(name)}", re.IGNORECASE) for name in names}
+    unknown = [name for name in names if not any(patterns[name].search(method.name) for method in METHODS)]
     if unknown:
         known = "; ".join(method.name for method in METHODS)
         raise ParameterError(f"there is no method {', '.join(unknown)}; choose from: {known}")
-    return [method for method in METHODS if not names or any(named(method, name) for name in names)]
+    return [one for one in METHODS if not names or any(pattern.search(one.name) for pattern in patterns.values())]
 
 
 def first_call(method: Method, video: Array) -> float:

@@ -102,10 +102,10 @@ def _sections(benchmark: Benchmark) -> list[tuple[str, list[str], list[list[str]
         methods = list(dict.fromkeys(row.method for row in rows))
         lines = [[method, *_shown(every[noise, method])] for method in methods]
         sections.append((f"{noise}: mean of {len(clips)} clip{'s' * (len(clips) > 1)}", ["method", *_HEADINGS], lines))
-        cells = [{name: (getattr(row, name), None) for name in MEASURES} for row in rows]
-        single = [
-            [row.clip, row.method, *_shown(cell), row.strength or "–"] for row, cell in zip(rows, cells, strict=True)
-        ]
+        single = []
+        for row in rows:
+            cells: dict[str, Cell] = {name: (getattr(row, name), None) for name in MEASURES}
+            single.append([row.clip, row.method, *_shown(cells), row.strength or "–"])
         sections.append((f"{noise}: each clip", ["clip", "method", *_HEADINGS, "strength"], single))
     if benchmark.first_calls:
         calls = [[name, f"{seconds:.1f}"] for name, seconds in benchmark.first_calls.items()]

@@ -15,10 +15,9 @@ from typing import Any, NoReturn
 import click
 
 from pde_video import __version__
-from pde_video.cli.commands import bench, compare, completion, demo, doctor, info, rerun, verify, warmup
+from pde_video.cli import commands
 from pde_video.cli.filter_command import FilterCommand, pipeline, schema
 from pde_video.cli.interruption import listen
-from pde_video.cli.model_commands import export, sample, train
 from pde_video.jobs.registry import names
 
 _NAME = "pde-video"
@@ -27,8 +26,6 @@ _EPILOG = (
     "exists), 4 bad input, 5 output fault, 130/143 interrupted."
 )
 _ON_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-_MEASURING = (demo, info, compare, verify, rerun, bench)
-_LEARNING = (sample, train, export)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
@@ -41,7 +38,7 @@ def cli(context: click.Context, debug: bool) -> None:
     context.with_resource(_compilation_shown())
 
 
-for _command in (*map(FilterCommand, names()), pipeline, schema, *_MEASURING, *_LEARNING, warmup, doctor, completion):
+for _command in (*map(FilterCommand, names()), pipeline, schema, *commands.ALL):
     cli.add_command(_command)
 
 

@@ -30,7 +30,7 @@ from pde_video.video.provenance import as_text, plain
 
 LENGTH = 50  # Frames in a segment: what is lost at most.
 _COUNTED = ("saturated", "missing")  # What reports add up over the frames.
-_ANY = ("input", "encoding", "command")  # Of what was made: the input is known by its hash, segments are not encoded.
+_MAY_DIFFER = ("input", "encoding", "command")  # The input is known by its hash, and segments are not encoded yet.
 
 
 def folder_of(target: Path) -> Path:
@@ -47,7 +47,7 @@ def run_in_segments(plan: Plan, progress: Progress | None = None) -> dict[str, A
     """Do what `plan.run` does, going on from the segments that an interrupted call with the same plan has left."""
     facts = plan.facts()
     folder = folder_of(plan.output.path)
-    parameters = {name: value for name, value in plan.made.items() if name not in _ANY}
+    parameters = {name: value for name, value in plan.made.items() if name not in _MAY_DIFFER}
     with _opened(folder, {"input": facts["sha256"], "parameters": plain(parameters)}) as kept:
         report = _filtered(plan, kept, progress)
         facts["report"] = kept.notes["first"]
@@ -110,20 +110,12 @@ def _opened(folder: Path, job: dict[str, Any]) -> Iterator[_Kept]:
             with whole(description, force=True) as part:
                 part.write_text(text)
         with _locked(description):
-            _refuse_another(folder, json.loads(description.read_text()), json.loads(text))
+            kept, wanted = json.loads(description.read_text()), json.loads(text)
+            names = {"input": "another input", "parameters": "other parameters", "version": "another version"}
+            if another := " and ".join(said for name, said in names.items() if kept.get(name) != wanted[name]):
+                advice = "give the same command as before, or remove that folder"
+                raise FileExistsError(errno.EEXIST, f"its segments are of {another}; {advice}", str(folder))
             yield _Kept(folder)
-
-
-def _refuse_another(folder: Path, kept: dict[str, Any], wanted: dict[str, Any]) -> None:
-    if kept == wanted:
-        return
-    names = {"input": "another input", "parameters": "other parameters", "version": "another version"}
-    what = [said for name, said in names.items() if kept.get(name) != wanted[name]]
-    raise FileExistsError(
-        errno.EEXIST,
-        f"its segments are of {' and '.join(what)}; give the same command as before, or remove that folder",
-        str(folder),
-    )
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from pde_video.video.files import read, write_together
 from pde_video.video.outputs import check_distinct, check_output
 
 _PANELS = ("clean", "noisy", "denoised")
-_DIFFERENCES = {"noise added": (1, 0), "removed": (1, 2), "error left": (2, 0)}
+_DIFFERENCES = {"noise added": (1, 0), "removed": (1, 2), "error left": (2, 0)}  # Of panels, the first − the second.
 
 
 def moving_scene(frames: int = 48, height: int = 240, width: int = 320) -> Generator[Array, None, None]:
@@ -66,9 +66,7 @@ def demonstrate(
 ) -> dict[str, Any]:
     """Write a noisy and a denoised video, both beside the clean one, and two pictures; return the figures.
 
-    The denoiser estimates the noise. Figures are of the frames before the videos are compressed. ``picture.png`` is the
-    middle frame: clean, noisy and denoised. ``crop.png`` is a place of it, enlarged; below, the noise added
-    (noisy − clean), what was removed (noisy − denoised), and the error left (denoised − clean).
+    The denoiser estimates the noise. Figures are of the frames before the videos are compressed.
     """
     video = read(clip) if clip is not None else None
     suffix = ".mp4" if video is None or video.dtype == np.uint8 else ".npy"

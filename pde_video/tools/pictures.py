@@ -115,10 +115,7 @@ def compare_files(
     force: bool = False,
     progress: Progress = lambda frames, count: frames,
 ) -> dict[str, Any]:
-    """Measure a file against its reference; write a `video` of both side by side and a `picture` where asked for.
-
-    The picture shows a place of the middle frame, enlarged: reference, file, and reference − file.
-    """
+    """Measure a file against its reference; write both side by side, and a place of the middle frame enlarged."""
     if place is not None and picture is None:
         raise ParameterError("a place to enlarge was given, but no picture to show it in; give both")
     expected, actual = read(reference), read(file)
