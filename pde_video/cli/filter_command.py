@@ -1,21 +1,47 @@
-"""The commands that filter, each made of the filter's declaration when it is used."""
+"""The commands that filter from file to file, each made of its filter's declaration when it is used."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pde_video.cli.options import EXISTING, one_of
-from pde_video.cli.running import SHARED, carry_out
+from pde_video.cli.interruption import heeded
+from pde_video.cli.options import EXISTING, one_of, open_range, seconds, show
+from pde_video.cli.progress import shown_progress
 from pde_video.jobs.registry import filter_called, summary_of
 
 if TYPE_CHECKING:
     from pde_video.filters.declarations import Declared
+    from pde_video.jobs.run import Plan, Progress
+
+_CODECS = ("h264", "hevc", "vp9", "av1", "ffv1")
+_SHARED = (
+    click.Option(["--start"], type=seconds, metavar="TIME", help="Begin there: seconds, or [HH:]MM:SS[.fraction]."),
+    click.Option(["--end"], type=seconds, metavar="TIME", help="End before that time."),
+    click.Option(["--frames"], type=open_range, metavar="A:B", help="Frames from A on, before B, from 0."),
+    click.Option(["--stream"], type=int, metavar="N", help="Which of several video streams, from 0."),
+    click.Option(["--keep-partial"], is_flag=True, help="Keep what comes before the damaged part of an input."),
+    click.Option(["--max-pixels"], type=int, metavar="N", help="Refuse larger frames.  [default: 268435456]"),
+    click.Option(["--nan"], default="refuse", metavar="WHAT", help="NaN: refuse it, or mask it.  [default: refuse]"),
+    click.Option(["--raw"], metavar="WxH:LAYOUT[:RATE]", help="Standard input is raw frames: 640x480:gray16le:25."),
+    click.Option(["--raw-output"], is_flag=True, help="Write raw frames, not y4m, to standard output."),
+    click.Option(["--codec"], metavar="NAME", shell_complete=one_of(*_CODECS), help=", ".join(_CODECS) + "."),
+    click.Option(["--crf"], type=int, metavar="N", help="Quality of a codec that loses some; less is better."),
+    click.Option(["--lossless"], is_flag=True, help="Keep every value, or refuse."),
+    click.Option(["--sidecar"], is_flag=True, help="Also write how it was made to OUT.json."),
+    click.Option(["--resume"], is_flag=True, help="Keep finished parts, and go on from those of an interrupted run."),
+    click.Option(["--dry-run"], is_flag=True, help="Only try the first frames; tell time, disk and memory expected."),
+    click.Option(["--threads"], type=int, metavar="N", help="Use N threads.  [default: one for each CPU]"),
+    click.Option(["--quiet"], is_flag=True, help="Print nothing but errors (and JSON, if asked for)."),
+    click.Option(["--force"], is_flag=True, help="Overwrite existing outputs."),
+    click.Option(["--json", "as_json"], is_flag=True, help="Print what was estimated and done as JSON."),
+)
 
 
 class FilterCommand(click.Command):
@@ -26,11 +52,6 @@ class FilterCommand(click.Command):
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Load the filter, and parse."""
-        if not self.params:
-            self._load()
-        return super().make_context(*args, **kwargs)
-
-    def _load(self) -> None:
         from pde_video.filters.declarations import declared
 
         name = str(self.name)
@@ -39,7 +60,7 @@ class FilterCommand(click.Command):
         self.params = [
             click.Argument(["paths"], nargs=-1, required=True, metavar="IN... OUT", type=EXISTING),
             *map(_click_option, options.values()),
-            *SHARED,
+            *_SHARED,
         ]
         text = inspect.cleandoc(a_filter.__doc__ or "").partition("\n\nParameters\n")[0].replace("`", "")
         calls = "\n         ".join(f"pde-video {name} {arguments}" for arguments in a_filter.examples)
@@ -51,9 +72,10 @@ class FilterCommand(click.Command):
             for key in recipe.keys() & {key for key, one in options.items() if one.option.file}:
                 if isinstance(recipe[key], str) and recipe[key] not in options[key].option.choices:
                     recipe[key] = os.path.abspath(recipe[key])  # For whoever repeats it from somewhere else.
-            carry_out(paths, [{"filter": name, **recipe}], **given)
+            _carry_out(paths, [{"filter": name, **recipe}], **given)
 
         self.callback = callback
+        return super().make_context(*args, **kwargs)
 
 
 def _pair(text: str) -> list[float]:
@@ -83,11 +105,11 @@ def _click_option(one: Declared) -> click.Option:
         return click.Option([name, one.name], is_flag=True, help=one.help)
     standard = one.standard if one.default is None else f" [default: {one.default}]"
     text = f"{one.help.rstrip('.')}: {', '.join(one.option.choices)}." if one.option.choices else one.help
-    options: dict[str, Any] = {"type": EXISTING} if one.kinds == ("file",) else {"type": _plain(one.kinds)}
+    options: dict[str, Any] = {"type": EXISTING if one.kinds == ("file",) else _plain(one.kinds)}
     if one.option.choices:
         options["shell_complete"] = one_of(*one.option.choices)
-    help_text = f"{text} {standard}".strip()
-    return click.Option([name, one.name], required=one.required, help=help_text, metavar=_metavar(one), **options)
+    options |= {"required": one.required, "help": f"{text} {standard}".strip(), "metavar": _metavar(one)}
+    return click.Option([name, one.name], **options)
 
 
 def _metavar(one: Declared) -> str:
@@ -95,9 +117,8 @@ def _metavar(one: Declared) -> str:
         return "FILE"
     if "text" in one.kinds and "number" not in one.kinds:
         return "NAME"
-    return {"pixels": "PIXELS", "pixels²": "T", "frames": "N"}.get(
-        one.option.unit, "N" if one.kinds == ("whole number",) else "X"
-    )
+    units = {"pixels": "PIXELS", "pixels²": "T", "frames": "N"}
+    return units.get(one.option.unit, "N" if one.kinds == ("whole number",) else "X")
 
 
 @click.command("pipeline")
@@ -121,10 +142,10 @@ def pipeline(recipe: str, paths: tuple[str, ...], **shared: Any) -> None:
     """
     from pde_video.jobs.recipes import from_toml
 
-    carry_out(paths, from_toml(recipe), **shared)
+    _carry_out(paths, from_toml(recipe), **shared)
 
 
-pipeline.params += SHARED
+pipeline.params += _SHARED
 
 
 @click.command("schema")
@@ -139,3 +160,130 @@ def schema() -> None:
     from pde_video.jobs.recipes import json_schema
 
     click.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
+
+
+def _carry_out(
+    paths: Sequence[str],
+    recipe: list[dict[str, Any]],
+    *,
+    nan: str,
+    raw_output: bool,
+    sidecar: bool,
+    resume: bool,
+    dry_run: bool,
+    threads: int | None,
+    quiet: bool,
+    force: bool,
+    as_json: bool,
+    **choices: Any,
+) -> None:
+    """Do what a recipe says with each of the inputs, and print what was done."""
+    from pde_video.errors import ParameterError
+    from pde_video.jobs.recipes import planned
+    from pde_video.jobs.trial import dry_run as tried
+    from pde_video.threads import set_num_threads
+    from pde_video.video.pipes import is_standard
+
+    if dry_run and "-" in paths:
+        raise ParameterError("a dry run reads the input twice and measures a file; name files instead of '-'")
+    if resume and "-" in paths:
+        raise ParameterError("standard input and output cannot be gone on with; name files, or leave out --resume")
+    if threads is not None:
+        set_num_threads(threads)
+    reading = {key: value for key, value in choices.items() if value is not None and value is not False}
+    encoding: dict[str, Any] = {key: reading.pop(key) for key in ("codec", "crf", "lossless") if key in reading}
+    encoding |= {"raw": True} if raw_output else {}
+    told = {"nan": nan, "command": click.get_current_context().find_root().obj["command"]}
+    asked: dict[str, Any] = {"reading": reading, "encoding": encoding, **told, "force": force, "sidecar": sidecar}
+    pairs, folder = _pairs(paths)
+    progress: Progress = (lambda frames, count: heeded(frames)) if quiet else shown_progress
+    with _created(folder):
+        plans = [planned(*pair, recipe, **asked) for pair in pairs]  # All are checked before the first begins.
+        for (source, target), plan in zip(pairs, plans, strict=True):
+            if dry_run:
+                report = tried(plan)
+            elif resume:
+                report = _resumed(plan, progress)
+            else:
+                report = plan.run(progress)
+            if report.get("closed_early"):
+                continue  # Whoever read has enough, and wants no figures.
+            if report.get("lost"):  # Whoever asked for quiet will want to know this.
+                click.echo(f"only a part was kept: {report['lost']}", err=True)
+            if not quiet:
+                for note in _notes(report):
+                    click.echo(note, err=True)
+            if not as_json:  # These were told.
+                report = {name: report[name] for name in report if name not in ("lost", "not_copied", "warnings")}
+            if as_json or not quiet:
+                show({"input": str(source), "output": str(target), **report}, as_json, err=is_standard(target))
+
+
+def _resumed(plan: Plan, progress: Progress) -> dict[str, Any]:
+    from pde_video.jobs.resuming import finished_frames, folder_of, run_in_segments
+
+    try:
+        return run_in_segments(plan, progress)
+    except FileExistsError:
+        raise
+    except BaseException:
+        target = plan.output.path
+        if frames := finished_frames(target):
+            kept = f"{frames} finished frames are in {folder_of(target)}"
+            click.echo(f"{kept}; the same command goes on from there", err=True)
+        raise
+
+
+def _pairs(paths: Sequence[str]) -> tuple[list[tuple[str | Path, str | Path]], Path | None]:
+    """Return each input with its output, and the folder that the outputs are in, if it is a folder that was named."""
+    from pde_video.errors import ParameterError
+    from pde_video.video.files import format_of
+
+    *sources, out = paths
+    if out.rstrip("/").lower().endswith(".zarr"):  # A folder, but one output.
+        out = out.rstrip("/")
+    if not sources:
+        raise click.UsageError("Missing argument 'OUT': name the input, or several, and then the output.")
+    known = False
+    with contextlib.suppress(ParameterError):
+        known = bool(format_of(Path(out)))
+    if len(sources) == 1 and not out.endswith(("/", os.sep)) and (known or not Path(out).is_dir()):
+        source, target = (text if text == "-" else Path(text) for text in (sources[0], out))
+        return [(source, target)], None
+    if "-" in paths:
+        raise ParameterError("standard input and output are for one video; name files")
+    names = [Path(source).name for source in sources]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ParameterError(f"several inputs are called {', '.join(sorted(twice))}; give them folders of their own")
+    if len(sources) > 1 and not out.endswith(("/", os.sep)) and not Path(out).is_dir():
+        raise ParameterError(f"{out} is no folder, as the output of several inputs must be; write {out}/ to create it")
+    return [(Path(source), Path(out, name)) for source, name in zip(sources, names, strict=True)], Path(out)
+
+
+@contextlib.contextmanager
+def _created(folder: Path | None) -> Iterator[None]:
+    """Create the folder for outputs, which goes again if nothing came of it."""
+    from pde_video.errors import OutputError
+
+    if folder is None or folder.is_dir():
+        yield
+        return
+    try:
+        folder.mkdir()
+    except OSError as fault:
+        raise OutputError(fault.errno, f"the folder {folder} cannot be created: {fault.strerror}") from fault
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # It is not empty if there is an output in it.
+
+
+def _notes(report: dict[str, Any]) -> Iterator[str]:
+    """Yield what the user should know, line by line."""
+    if report.get("sigma") == 0:
+        yield "no noise was found in the first frames, so nothing was changed; --sigma tells how much there is"
+    if report.get("not_copied"):
+        yield f"not in the output: {', '.join(map(str, report['not_copied']))}"
+    yield from report.get("warnings", ())

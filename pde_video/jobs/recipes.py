@@ -11,6 +11,7 @@ from typing import Any
 from pde_video.errors import ParameterError
 from pde_video.filters.declarations import declared, from_plain, schema
 from pde_video.filters.filter import Bound, pipeline
+from pde_video.filters.masked import masking
 from pde_video.jobs.registry import filter_called, names
 from pde_video.jobs.run import Plan, prepared
 from pde_video.video.pipes import DASH, is_standard
@@ -56,8 +57,6 @@ def planned(
     if nan not in ON_MISSING:
         raise ParameterError(f"nan is {nan!r}; it must be one of {', '.join(ON_MISSING)}")
     if nan == "mask":
-        from pde_video.filters.masked import masking
-
         filters = [masking(filters[0] if len(filters) == 1 else pipeline(*filters))]
     made = {
         "input": _as_seen(source, target),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import platform
@@ -22,6 +23,7 @@ from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters.framewise import framewise
 from pde_video.integrators.loop import evolve, uniform
 from pde_video.integrators.steps import aos, explicit_euler, implicit_euler
+from pde_video.kernels.cache import tally, writable_place
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik
 from pde_video.terms.shock import Shock
@@ -35,8 +37,6 @@ _FRAMES = (16, 720, 1280)  # Float32: 59 MB, more than the caches of most machin
 
 def warm_up() -> dict[str, Any]:
     """Compile the kernels that are not cached yet, for float32 and the common conductances; return a report."""
-    from pde_video.kernels.cache import tally, writable_place
-
     compiled, loaded, begun = tally.compiled, tally.loaded, time.perf_counter()
     _use_every_kernel()
     return {
@@ -85,8 +85,6 @@ def _use_every_kernel() -> None:
 
 def examine() -> dict[str, Any]:
     """Return versions, processor, threads and the cache."""
-    from pde_video.kernels.cache import writable_place
-
     chosen = os.environ.get("PDE_VIDEO_NUM_THREADS")
     return {
         "python": platform.python_version(),
@@ -151,11 +149,9 @@ def processor() -> dict[str, Any]:
     features = llvm.get_host_cpu_features()
     widths = {"avx512f": 512, "avx2": 256, "avx": 256, "sse2": 128, "neon": 128}
     name = platform.processor() or platform.machine()
-    try:
+    with contextlib.suppress(OSError, StopIteration):  # Not Linux, or a processor without a name.
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass  # Not Linux, or a processor without a name.
     return {
         "cpu": f"{name} ({llvm.get_host_cpu_name()})",
         "simd_bits": max((width for feature, width in widths.items() if features.get(feature)), default=0),

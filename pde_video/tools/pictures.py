@@ -18,7 +18,7 @@ from pde_video.jobs.run import Progress
 from pde_video.metrics.quality import Comparison
 from pde_video.protocols import Array
 from pde_video.video.files import read, write_together
-from pde_video.video.outputs import check_distinct, check_output
+from pde_video.video.outputs import check_distinct
 
 Place = tuple[int, int, int, int]  # Top, left, height and width, in pixels.
 _SIDE = 96  # Side of the place that is enlarged, in pixels.
@@ -119,9 +119,8 @@ def compare_files(
     if place is not None and picture is None:
         raise ParameterError("a place to enlarge was given, but no picture to show it in; give both")
     expected, actual = read(reference), read(file)
-    outputs = [path for path in (video, picture) if path is not None]
-    for path in outputs:
-        check_output(path, force)
+    outputs = {name: path for name, path in (("video", video), ("picture", picture)) if path is not None}
+    for path in outputs.values():
         check_distinct(reference, path)
         check_distinct(file, path)
     meter, report, middle = Comparison(), dict[str, Any](), (expected.count or 1) // 2
@@ -141,9 +140,8 @@ def compare_files(
     with contextlib.closing(iter(expected)) as one, contextlib.closing(iter(actual)) as other:
         written = rows(meter.watch(progress(one, expected.count), other))
         if outputs:
-            write_together(outputs, written, like=expected, force=force)
+            write_together(list(outputs.values()), written, like=expected, force=force)
         else:
             deque(written, maxlen=0)
-    names = {"video": video, "picture": picture}
-    files = {name: str(path) for name, path in names.items() if path is not None}
-    return {**meter.figures(), **report, **({"files": files} if files else {})}
+    files = {"files": {name: str(path) for name, path in outputs.items()}} if outputs else {}
+    return {**meter.figures(), **report, **files}

@@ -126,8 +126,7 @@ def plot_history(history: History) -> Figure:
         extrema.plot(history.time, getattr(history, name), label=name)
     extrema.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small")
     for axes, label in ((energy, "energy"), (entropy, "entropy"), (extrema, "value")):
-        axes.set_xlabel("time t")
-        axes.set_ylabel(label)
+        axes.set(xlabel="time t", ylabel=label)
     return figure
 
 
@@ -188,8 +187,7 @@ def plot_order(
         order, constant = np.polyfit(np.log(dt), np.log(error), 1)
         (points,) = axes.loglog(dt, error, "o", label=f"{name}: order {order:.2f}")
         axes.loglog(dt, np.exp(constant) * dt**order, "--", color=points.get_color(), linewidth=1)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel("error")
+    axes.set(xlabel=xlabel, ylabel="error")
     axes.legend()
     return figure
 
@@ -242,8 +240,7 @@ def plot_conductances(kappa: float = 1.0) -> Figure:
         flux.plot(s, g * s, style, label=name)
     for axes, label in ((conductance, "conductance g(s²)"), (flux, "flux g(s²)·s")):
         axes.axvline(kappa, color="0.7", linewidth=0.8, zorder=0, label="_kappa")
-        axes.set_xlabel(f"gradient s (κ = {kappa:g}, grey)")
-        axes.set_ylabel(label)
+        axes.set(xlabel=f"gradient s (κ = {kappa:g}, grey)", ylabel=label)
     conductance.legend(fontsize="small")
     return figure
 
