@@ -21,7 +21,7 @@ from pde_video.denoising.by_evolution import METHODS
 from pde_video.denoising.denoise import PRESETS, denoise
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters.framewise import framewise
-from pde_video.integrators.loop import evolve, uniform
+from pde_video.integrators.loop import evolve
 from pde_video.integrators.steps import aos, explicit_euler, implicit_euler
 from pde_video.kernels.cache import tally, writable_place
 from pde_video.terms.heat import Heat
