@@ -19,8 +19,11 @@ P = TypeVar("P")
 
 
 def satisfies(thing: object, protocol: type[P]) -> TypeGuard[P]:
-    """Return whether an object has the methods that a protocol adds to its base."""
-    return all(hasattr(thing, name) for name in vars(protocol) if not name.startswith("_"))
+    """Return whether an object has the methods that a protocol adds to its base; a class is no object."""
+    names = [name for name in vars(protocol) if not name.startswith("_")]
+    if not names:
+        raise TypeError(f"{protocol.__name__} adds no method that could be looked for")
+    return not isinstance(thing, type) and all(callable(getattr(thing, name, None)) for name in names)
 
 
 def name_of(thing: object) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import pde_video as pv
+from pde_video.protocols import Step, Term, satisfies
 from pde_video.solvers.implicit import conjugate_gradients
 
 
@@ -209,3 +212,15 @@ def test_a_solve_that_does_not_converge_says_so(rng):
         conjugate_gradients(lambda z: z @ huge, np.full((1, 3), 1e18), np.ones((1, 3)), iterations=1)
     with pytest.raises(pv.SolverError, match="nan"):
         conjugate_gradients(lambda z: z * np.nan, np.ones((1, 3)), np.ones((1, 3)), iterations=3)
+
+
+@pytest.mark.parametrize("thing", [pv.Heat, 3, None, SimpleNamespace(rate=None)])
+def test_what_has_no_rate_is_no_term(thing):
+    assert not satisfies(thing, Term)
+    with pytest.raises(TypeError, match=r"is no term: it must be an object with rate\(t, y\)"):
+        pv.evolve(thing, np.zeros((4, 4)), [0, 0.1])
+
+
+def test_a_protocol_of_a_function_has_no_method_to_look_for():
+    with pytest.raises(TypeError, match="Step adds no method"):
+        satisfies(pv.heun, Step)

@@ -23,12 +23,12 @@ def is_scene_cut(before: Array, after: Array, *, sigma: float = 0.0) -> bool:
     values = before.size / a.size  # Differences of means have a standard deviation of σ √(2 / values).
     if sigma and np.median(np.abs(a - b)) <= 2 * sigma * math.sqrt(2 / values):
         return False
-    difference = a.mean() - b.mean()
+    difference, rounding = a.mean() - b.mean(), 1e-14 * float(np.linalg.norm(a) + np.linalg.norm(b))
     a, b = a - a.mean(), b - b.mean()
-    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
-    if norms <= 1e-12 * max(float((a * a).sum() + (b * b).sum()), np.finfo(float).tiny):
-        return bool(abs(difference) > max(a.std(), b.std()) and difference != 0)
-    return bool((a * b).sum() < 0.5 * norms)
+    norms = float(np.linalg.norm(a)), float(np.linalg.norm(b))
+    if min(norms) <= max(1e-12 * max(norms), rounding):
+        return bool(abs(difference) > max(a.std(), b.std(), rounding))
+    return bool((a * b).sum() < 0.5 * norms[0] * norms[1])
 
 
 def _coarse(frame: Array) -> Array:

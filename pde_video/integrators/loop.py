@@ -72,7 +72,7 @@ def evolution(
     UnstableStepError
         If a step is above the stability bound, or times run a diffusion backwards.
     InputError, TypeError
-        If `y` is empty, not finite, or neither float32 nor float64.
+        If `y` is empty, not finite, or neither float32 nor float64; if `term` has no rate.
     ParameterError
         If `times` are not strictly monotonic and finite, or a state is not finite.
 
@@ -88,6 +88,8 @@ def evolution(
     0.25 [0.25 0.75]
     0.5 [0.375 0.625]
     """
+    if not satisfies(term, Term):
+        raise TypeError(f"{term!r} is no term: it must be an object with rate(t, y), as Heat() is")
     state = as_state(y, channel_axis, check)
     term = aligned_to(term, channel_axis, np.shape(y))
     state = start_of(term, state)
