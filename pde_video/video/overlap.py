@@ -25,7 +25,7 @@ class _Channel(Generic[Item]):
     def __init__(self, size: int) -> None:
         self._items: SimpleQueue[tuple[Item] | BaseException | None] = SimpleQueue()  # None: the end.
         self._free = threading.Semaphore(size)
-        self._left = self._abandoned = False
+        self._left = False
 
     def put(self, item: Item) -> bool:
         """Wait for a free place and add an item, or return False if the consumer has left."""
@@ -38,24 +38,17 @@ class _Channel(Generic[Item]):
         """Say that no more items come; the consumer gets the fault after the last of them."""
         self._items.put(fault)
 
-    def abandon(self) -> None:
-        """Say that no more items come, and that those in the queue are not to be used."""
-        self._abandoned = True
-        self.end()
-
     def leave(self) -> None:
         """Say that no more items are wanted, and release a producer that waits."""
         self._left = True
         self._free.release()
 
     def __iter__(self) -> Iterator[Item]:
-        while isinstance(entry := self._items.get(), tuple) and not self._abandoned:
+        while isinstance(entry := self._items.get(), tuple):
             self._free.release()
             yield entry[0]
-        if isinstance(entry, BaseException):
+        if entry is not None:
             raise entry
-        if self._abandoned:
-            raise _Abandoned
 
 
 def ahead(items: Iterable[Item], size: int) -> Generator[Item, None, None]:
@@ -121,7 +114,7 @@ def all_behind(
         return [outcome.result() for outcome in outcomes]
     except BaseException:
         for channel in channels:
-            channel.abandon()
+            channel.end(_Abandoned())
         raise
     finally:
         for thread in threads:
