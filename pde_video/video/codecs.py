@@ -9,9 +9,8 @@ import av
 import numpy as np
 
 from pde_video.errors import ParameterError
-from pde_video.video.colour_tags import FULL, UNKNOWN, tag_number
 from pde_video.video.source import Target
-from pde_video.video.yuv_planes import PACKED, known_matrix
+from pde_video.video.yuv_planes import FULL, PACKED, UNKNOWN, known_matrix, tag_number
 
 H264 = ("libx264", {"crf": "16", "preset": "medium"})
 _HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format's clock can count.

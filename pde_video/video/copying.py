@@ -82,14 +82,12 @@ class Companions:
         for said in () if self._source.choice.is_everything else (self._output.metadata, video.metadata):
             for key in [key for key in said if key.upper() == _OF_THE_WHOLE]:
                 self.refused.append(f"{key} {said.pop(key)}: it belongs to the whole file")
-        moved = (self._chapter(one) for one in self._input.chapters())
-        self._output.set_chapters([one for one in moved if one])
-
-    def _chapter(self, chapter: Any) -> Any:
-        """Return a chapter, moved and clipped like the video, or None if nothing is left of it."""
-        base = chapter["time_base"]
-        span = self._within(chapter["start"] * base, chapter["end"] * base)
-        return span and chapter | {"start": round(span[0] / base), "end": round(span[1] / base)}
+        kept_chapters = []
+        for chapter in self._input.chapters():
+            base = chapter["time_base"]
+            if span := self._within(chapter["start"] * base, chapter["end"] * base):
+                kept_chapters.append(chapter | {"start": round(span[0] / base), "end": round(span[1] / base)})
+        self._output.set_chapters(kept_chapters)
 
     def _within(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction] | None:
         """Return the part of a time span that is kept, on the output's clock, if any."""
@@ -231,6 +229,6 @@ def _end_of_part(source: FileVideo) -> Fraction | None:
         shown = (p.pts * p.time_base for p in container.demux(stream) if p.pts is not None and not p.is_discard)
         times.extend(itertools.islice(shown, (choice.last or 0) + _REORDERED))
     times.sort()
-    ends = [times[0] + choice.end] if times and choice.end is not None else []
+    ends = [times[0] + Fraction(choice.end)] if times and choice.end is not None else []
     ends += [times[choice.last]] if choice.last is not None and choice.last < len(times) else []
     return min(ends, default=None)

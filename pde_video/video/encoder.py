@@ -15,14 +15,13 @@ import numpy as np
 from pde_video.errors import OutputError
 from pde_video.protocols import Array
 from pde_video.video.codecs import Form, choose
-from pde_video.video.colour_tags import FULL, LIMITED, UNKNOWN, tag_number
 from pde_video.video.containers import GREY_MARK, WAITING
 from pde_video.video.copying import Companions
 from pde_video.video.overlap import behind
 from pde_video.video.provenance import MARK
 from pde_video.video.source import Target
 from pde_video.video.untrusted import reason
-from pde_video.video.yuv_planes import from_rgb
+from pde_video.video.yuv_planes import FULL, LIMITED, UNKNOWN, from_rgb, lines, tag_number
 
 _COUNTING = (".avi", ".gif")  # One frame per tick from 0 on, without timestamps.
 _MILLISECONDS = (".mkv", ".webm")
@@ -31,7 +30,7 @@ _MOST_TICKS = 2**31  # Per second.
 _MUXERS = {".mkv": "matroska", ".m4v": "mp4"}  # Of the other endings, the name is the ending.
 
 
-def write_container(target: Target, frames: Iterator[Array], temporary: Path) -> int:
+def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Encode `frames` into `temporary` in another thread; return how many there were."""
     form = choose(target)
     # Copied and dated as they come, so that later changes of a frame or its source make no difference.
@@ -162,11 +161,10 @@ def _picture(frame: Array, form: Form) -> Any:
         return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=form.layout)
     # Luma of full range keeps all 256 levels; neutral chroma.
     picture = av.VideoFrame(frame.shape[1], frame.shape[0], form.pixel)
-    for plane, level in zip(picture.planes, (None, 128, 128), strict=True):
-        values = np.full((plane.height, plane.line_size), level or 0, np.uint8)
-        if level is None:
-            values[:, : plane.width] = frame
-        plane.update(values.tobytes())
+    luma, *chroma = map(lines, picture.planes)
+    luma[:, : frame.shape[1]] = frame
+    for plane in chroma:
+        plane[:] = 128
     picture.color_range = tag_number("range", FULL)
     return picture
 

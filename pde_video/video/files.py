@@ -15,12 +15,11 @@ import numpy as np
 from pde_video.checks import alike, check_path, first_frame
 from pde_video.errors import DtypeError, InputError, OutputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video import containers, npy, pipes, provenance, stills
-from pde_video.video.formats import Format, Output, checked_output, format_of
-from pde_video.video.omitted import tell_omitted
+from pde_video.video import containers, pipes, provenance, stills
+from pde_video.video.formats import READ_ONLY, Format, Output, checked_output, format_of
 from pde_video.video.outputs import check_output, reported, whole
 from pde_video.video.overlap import all_behind
-from pde_video.video.source import MOST_PIXELS, FileVideo, Seconds, Target, choice_of
+from pde_video.video.source import MOST_PIXELS, Choice, FileVideo, Seconds, Target
 
 _DEFAULT_RATE = Fraction(25)
 
@@ -79,18 +78,18 @@ def read(
 
     Examples
     --------
-    >>> import pde_video as pv
     >>> for frame in pv.read("in.mp4"):  # doctest: +SKIP
     ...     print(frame.shape)
     """
     check_path("an array is a video already, and is given to filters as it is", path=path)
-    choice = choice_of(start, end, frames, stream, keep_partial, max_pixels)
+    first, last = (0, None) if frames is None else frames
+    choice = Choice(start, end, first, last, stream, keep_partial, max_pixels)
     if pipes.is_standard(path):
         return pipes.read_standard(choice, raw).only(choice)
     if raw is not None:
         raise ParameterError(f"{path}: only standard input, named -, holds raw frames; read it with: ... - < {path}")
     path = Path(path)
-    opened = containers.read_container if path.suffix.lower() in containers.READ_ONLY else format_of(path).read
+    opened = containers.read if path.suffix.lower() in READ_ONLY else format_of(path).read
     if not stills.is_pattern(path):
         if not path.exists():
             raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
@@ -173,7 +172,7 @@ def write(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv, tempfile, pathlib
+    >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "video.npy")
     ...     pv.write(path, np.zeros((3, 45, 61), np.uint16))
@@ -202,7 +201,7 @@ def write_checked(
             return _fill(temporary, output.format, like, *_target(output, frames, like, made, report))
     target, stream = _target(output, frames, like, made, report)
     count = pipes.write_standard(target, stream, output.raw)
-    tell_omitted(target, like, ("rate",))
+    target.report_omitted(("rate",), like)
     return count
 
 
@@ -244,7 +243,7 @@ def _fill(temporary: Path, known: Format, like: FileVideo | None, target: Target
         raise
     if found != written:
         raise OutputError(errno.EIO, f"{target.path}: {written} frames were written, but {found} are in the file")
-    tell_omitted(target, like, known.holds)
+    target.report_omitted(known.holds, like)
     return written
 
 
@@ -258,7 +257,7 @@ def _target(
     """Return what a writer needs to know besides the frames, and the frames, checked to be alike."""
     count = len(frames) if isinstance(frames, np.ndarray) else like.count if like else None
     head, stream = first_frame(frames)
-    if head.shape[2:] == (1,) and output.path.suffix.lower() not in npy.SUFFIXES:  # One channel is grey.
+    if head.shape[2:] == (1,) and output.path.suffix.lower() != ".npy":  # One channel is grey.
         head, stream = head[..., 0], (frame[..., 0] for frame in alike(stream, head))
     source = None if output.rate is not None else like
     rate = source.rate if source else output.rate

@@ -28,7 +28,7 @@ class Format:
     read: Callable[[Path, Choice], FileVideo]
     write: Callable[[Target, Iterator[Array], Path], int]
     count: Callable[[Path], int]
-    holds: Collection[str] = ()  # What of a source it keeps besides the frames, by the keys of `omitted`.
+    holds: Collection[str] = ()  # What of a source it keeps, or reports itself, by keys of `details`.
 
 
 def _counted(read: Callable[[Path, Choice], FileVideo]) -> Callable[[Path], int]:
@@ -43,19 +43,26 @@ def _counted(read: Callable[[Path, Choice], FileVideo]) -> Callable[[Path], int]
     return count
 
 
+READ_ONLY = (".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv", ".3gp", ".mxf")
 _FORMATS = (
     Format(
-        containers.SUFFIXES,
-        containers.read_container,
-        encoder.write_container,
-        containers.count_frames,
+        (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif"),
+        containers.read,
+        encoder.write,
+        containers.count,
         ("rate", "times", "streams", "side_data", "comment"),
     ),
-    Format(stills.SUFFIXES, stills.read_stills, stills.write_stills, stills.count_frames, stills.HOLDS),
-    Format(tiff.SUFFIXES, tiff.read_tiff, tiff.write_tiff, _counted(tiff.read_tiff), ("rate", *tiff.HOLDS)),
-    Format(npy.SUFFIXES, npy.read_npy, npy.write_npy, _counted(npy.read_npy)),
-    Format(zarrays.SUFFIXES, zarrays.read_zarr, zarrays.write_zarr, zarrays.count_frames, ("rate",)),
-    Format(y4m.SUFFIXES, y4m.read_y4m, y4m.write_y4m, _counted(y4m.read_y4m), ("rate",)),
+    Format(stills.SUFFIXES, stills.read, stills.write, stills.count, ("dpi", "icc_profile", "comment")),
+    Format(
+        (".tif", ".tiff"),
+        tiff.read,
+        tiff.write,
+        _counted(tiff.read),
+        ("rate", "resolution", "pixel_size", "spacing", "description", "artist", "date_time"),
+    ),
+    Format((".npy",), npy.read, npy.write, _counted(npy.read)),
+    Format((".zarr",), zarrays.read, zarrays.write, zarrays.count, ("rate",)),
+    Format((".y4m",), y4m.read, y4m.write, _counted(y4m.read), ("rate",)),
 )
 
 
@@ -64,7 +71,7 @@ def format_of(path: Path) -> Format:
     for known in _FORMATS:
         if path.suffix.lower() in known.suffixes:
             return known
-    if path.suffix.lower() in containers.READ_ONLY:
+    if path.suffix.lower() in READ_ONLY:
         raise ParameterError(f"{path}: files ending in {path.suffix} are read, but not written; write .mkv or .mp4")
     names = ", ".join(suffix for known in _FORMATS for suffix in known.suffixes)
     raise ParameterError(f"{path}: files ending in {path.suffix!r} are not known; known are {names}")

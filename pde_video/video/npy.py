@@ -14,11 +14,10 @@ from pde_video.protocols import Array
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, untrusted
 
-SUFFIXES: tuple[str, ...] = (".npy",)
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def read_npy(path: Path, choice: Choice) -> FileVideo:
+def read(path: Path, choice: Choice) -> FileVideo:
     """Return an array (T, H, W) or (T, H, W, C) in a NumPy file."""
     array, missing = _mapped(path)
     refuse_huge(path, array.shape[1:], choice.max_pixels)
@@ -26,7 +25,7 @@ def read_npy(path: Path, choice: Choice) -> FileVideo:
     def decode(video: FileVideo) -> Decoded:
         array, missing = _mapped(path)
         for index, frame in enumerate(array):
-            yield np.array(frame, order="C") if choice.wants(index, None) else None, None
+            yield np.array(frame, order="C") if video.wants(index) else None, None
         if missing:
             raise InputError(missing)
 
@@ -58,7 +57,7 @@ def _mapped(path: Path) -> tuple[Array, str | None]:
     return np.memmap(path, dtype, "r", offset, shape, order), missing
 
 
-def write_npy(target: Target, frames: Iterator[Array], temporary: Path) -> int:
+def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Write the frames and then, into the header, their number; return it."""
     if target.first.dtype.hasobject:
         raise ParameterError(f"frames of dtype {target.first.dtype} would have to be pickled; convert them to numbers")

@@ -107,7 +107,7 @@ def _raw(text: str, choice: Choice) -> tuple[tuple[int, ...], np.dtype[Any], Fra
 def _decoded_raw(file: BinaryIO, video: FileVideo, *, shape: tuple[int, ...], dtype: Any) -> Decoded:
     nbytes = math.prod(shape) * dtype.itemsize
     for index in itertools.count():
-        time = index / video.rate if video.rate else None
+        time = video.time(index)
         if video.choice.is_past(index, time):
             return
         if not file.peek(1):  # type: ignore[attr-defined]

@@ -21,8 +21,7 @@ def fingerprint(path: Path) -> str:
         if len(files) > 1 or path.is_dir():
             digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as content:
-            while block := content.read(2**20):
-                digest.update(block)
+            hashlib.file_digest(content, lambda: digest)
     return digest.hexdigest()
 
 
