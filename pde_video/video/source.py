@@ -125,11 +125,6 @@ class FileVideo:
     choice: Choice = field(default_factory=Choice, repr=False)
     lost: str | None = None
 
-    @property
-    def is_timed(self) -> bool:
-        """Whether frames have times: by a rate, or one for each packet of a container."""
-        return self.rate is not None or "stream_index" in self.details
-
     def time(self, index: int) -> Fraction | None:
         """Return when a frame is shown at the video's rate, if it has one."""
         return None if self.rate is None else index / self.rate
@@ -140,7 +135,8 @@ class FileVideo:
 
     def only(self, choice: Choice) -> FileVideo:
         """Restrict the video to the chosen frames and return it; refuse times where frames have none."""
-        if not self.is_timed and (choice.start is not None or choice.end is not None):
+        timed = self.rate is not None or "stream_index" in self.details  # Each packet of a container has a time.
+        if not timed and (choice.start is not None or choice.end is not None):
             raise ParameterError(f"{self.path}: its frames have no times; choose them by number, with frames")
         self.choice = choice
         if self.count is not None and choice.last is not None:
@@ -242,7 +238,8 @@ class Target:
 
     def omit(self, *keys: str) -> None:
         """Report metadata of the source, by their keys in `details`, that are not in the output."""
-        self.told.setdefault("not_copied", []).extend(_CALLED.get(key, key) for key in keys)
+        if keys:
+            self.told.setdefault("not_copied", []).extend(_CALLED.get(key, key) for key in keys)
 
     def report_omitted(self, holds: Collection[str], like: FileVideo | None) -> None:
         """Report, after writing, which metadata of `like` the format of the output cannot hold.
@@ -260,8 +257,7 @@ class Target:
                 omitted += [f"{kind} stream: {name} gets frames alone" for kind in kinds]
             omitted += dict.fromkeys(_CALLED[key] for key in _CALLED if key not in holds and like.details.get(key))
             omitted += like.details.get("not_kept", ())
-        if omitted:
-            self.omit(*omitted)
+        self.omit(*omitted)
         if self.like is None or "times" in holds:
             return
         stamps, tick = self.like.timestamps, self.like.details.get("time_base") or Fraction(0)

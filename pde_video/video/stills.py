@@ -174,9 +174,7 @@ def _said(target: Target) -> dict[str, Any]:
     if profile := details.get("icc_profile"):
         of_these = b"GRAY" if target.channels == 1 else b"RGB "
         said |= {"icc_profile": profile} if profile[16:20] == of_these else {}
-    lost = [key for key in ("dpi", "icc_profile") if key in details and key not in said]
-    if lost:
-        target.omit(*lost)
+    target.omit(*(key for key in ("dpi", "icc_profile") if key in details and key not in said))
     return said
 
 
@@ -186,7 +184,6 @@ def member_name(pattern: Path, number: int) -> str:
 
 
 def _write_picture(path: Path, frame: Array, jpeg: bool, said: dict[str, Any]) -> None:
-    frame = frame[..., 0] if frame.ndim == 3 and frame.shape[2] == 1 else frame
     if not jpeg and frame.dtype == np.uint16 and frame.ndim == 3:
         data = _wide_png(frame)
     else:
