@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import uuid
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -32,11 +31,6 @@ class Described:
     leading: dict[str, int] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)  # unit, pixel_size (x, y), spacing, interval (seconds).
     text: str = ""  # Of a description in none of these formats.
-
-    @property
-    def pages(self) -> int:
-        """The declared number of pictures."""
-        return math.prod(self.leading.values())
 
 
 def described(page: Any, where: str) -> Described:

@@ -105,10 +105,9 @@ def _codec(target: Target, bits: int) -> str:
     suffix, asked = target.suffix, target.encoding
     held = _HOLDS[suffix]
     if asked.codec is not None and asked.codec not in held:
-        of_all = {*_LOSSY, "ffv1"}
         allowed = ", ".join(held) or "no choice of codec"
         where = ", ".join(ending for ending, codecs in _HOLDS.items() if asked.codec in codecs)
-        remedy = f"; {asked.codec} goes into {where}" if asked.codec in of_all else ""
+        remedy = f"; {asked.codec} goes into {where}" if where else ""
         if asked.codec in _ALSO_CALLED:
             remedy = f"; here it is called {_ALSO_CALLED[asked.codec]}"
         raise ParameterError(f"the codec is {asked.codec!r}; {suffix} holds {allowed}{remedy}")
@@ -152,7 +151,7 @@ def _lossy(target: Target, codec: str, layout: str, bits: int) -> Form:
     if min(height, width) < known.least:
         raise ParameterError(f"frames are {height} × {width}; {codec} takes {known.least} × {known.least} or more")
     details = target.details
-    chroma = _chroma(details.get("pixel_format", ""))
+    chroma = next((one for one in _ANY if one in details.get("pixel_format", "")), "420")
     if known.even and (width % 2 or (height % 2 and chroma == "420")):
         chroma = "444"  # Planes of half the size need even sides.
     if chroma not in known.chroma[bits]:
@@ -163,9 +162,8 @@ def _lossy(target: Target, codec: str, layout: str, bits: int) -> Form:
         os.environ.setdefault("SVT_LOG", "1")  # Print errors only.
     pixel = f"yuv{chroma}p" + ("" if bits == 8 else f"{bits}le")
     full = target.channels == 1 or details.get("range") == FULL
-    form = Form(layout, known.encoder, pixel, {"crf": str(crf), **known.options})
     matrix = known_matrix(tag_number("matrix", details.get("matrix", UNKNOWN)), height)
-    return replace(form, matrix=matrix, full=full)
+    return Form(layout, known.encoder, pixel, {"crf": str(crf), **known.options}, matrix, full)
 
 
 def _lossless(target: Target, codec: str, layout: str) -> Form:
@@ -174,10 +172,4 @@ def _lossless(target: Target, codec: str, layout: str) -> Form:
     if target.channels == 3:
         encoder, pixel = {"h264": ("libx264rgb", "rgb24"), "vp9": ("libvpx-vp9", "gbrp")}[codec]
         return Form(layout, encoder, pixel, options)
-    luma = _lossy(replace(target, encoding=replace(target.encoding, lossless=False)), codec, layout, 8)
-    return replace(luma, options=options)
-
-
-def _chroma(pixel_format: str) -> str:
-    """Return the chroma subsampling of a source, 4:2:0 if it has none."""
-    return next((one for one in _ANY if one in pixel_format), "420")
+    return replace(_lossy(target, codec, layout, 8), options=options)

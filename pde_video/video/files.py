@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +180,10 @@ def write(
     ...     pv.write(path, np.zeros((3, 45, 61), np.uint16))
     3
     """
-    output = checked_output(path, force=force, rate=rate, codec=codec, crf=crf, lossless=lossless, raw=raw, fps=fps)
+    if fps is not None:
+        warnings.warn("fps is now called rate: write(..., rate=25)", DeprecationWarning, stacklevel=2)
+        rate = fps
+    output = checked_output(path, force=force, rate=rate, codec=codec, crf=crf, lossless=lossless, raw=raw)
     return write_checked(output, frames, like=like, made=made, report=report)
 
 
@@ -216,16 +221,14 @@ def write_together(
         raise ParameterError(f"two outputs have one name: {', '.join(map(str, paths))}")
     outputs = [checked_output(path, force=force) for path in paths]
 
-    def consumer(temporary: Path, output: Output) -> Callable[[Iterator[Array | None]], int]:
-        def consume(column: Iterator[Array | None]) -> int:
-            frames = (frame for frame in column if frame is not None)
-            return _fill(temporary, format_of(output.path), like, *_target(output, frames, like))
-
-        return consume
+    def fill(temporary: Path, output: Output, column: Iterator[Array | None]) -> int:
+        frames = (frame for frame in column if frame is not None)
+        return _fill(temporary, format_of(output.path), like, *_target(output, frames, like))
 
     with contextlib.ExitStack() as stack:
         temporaries = [stack.enter_context(whole(path, force)) for path in paths]
-        counts = all_behind(list(map(consumer, temporaries, outputs)), rows, containers.WAITING)
+        consumers = [partial(fill, *each) for each in zip(temporaries, outputs, strict=True)]
+        counts = all_behind(consumers, rows, containers.WAITING)
         for path in paths:  # All of them, before the first is renamed.
             check_output(path, force)
     return counts

@@ -62,19 +62,16 @@ def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     if target.first.dtype.hasobject:
         raise ParameterError(f"frames of dtype {target.first.dtype} would have to be pickled; convert them to numbers")
 
-    def header(count: int) -> dict[str, object]:
-        descr = np.lib.format.dtype_to_descr(target.first.dtype)
-        return {"descr": descr, "fortran_order": False, "shape": (count, *target.first.shape)}
-
-    count = 0
+    header = {"descr": np.lib.format.dtype_to_descr(target.first.dtype), "fortran_order": False}
+    count, shape = 0, target.first.shape
     with temporary.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header(0))
+        np.lib.format.write_array_header_1_0(file, {**header, "shape": (0, *shape)})
         start = file.tell()
         for count, frame in enumerate(frames, 1):
             file.write(np.ascontiguousarray(frame).data)
         file.seek(0)
         # NumPy pads headers so that the first axis may grow: the rewritten one has the same length.
-        np.lib.format.write_array_header_1_0(file, header(count))
+        np.lib.format.write_array_header_1_0(file, {**header, "shape": (count, *shape)})
         if file.tell() != start:
             raise RuntimeError("the NumPy header changed its length")
     return count

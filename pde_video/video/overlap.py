@@ -85,10 +85,7 @@ def behind(consume: Callable[[Iterator[Item]], Result], items: Iterable[Item], s
 def all_behind(
     consumers: Sequence[Callable[[Iterator[Item]], Result]], rows: Iterable[Sequence[Item]], size: int
 ) -> list[Result]:
-    """Return the results of several consumers, each run on its column of the rows as by `behind`.
-
-    When one of them stops, no more rows are drawn.
-    """
+    """Return the results of consumers, each run on its column of the rows; if one stops, no more rows are drawn."""
     channels: list[_Channel[Item]] = [_Channel(size) for _ in consumers]
     outcomes: list[Future[Result]] = [Future() for _ in consumers]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import re
@@ -15,7 +16,6 @@ import tifffile
 from pde_video.errors import InputError
 from pde_video.protocols import Array
 from pde_video.video import calibration
-from pde_video.video.outputs import checked_file
 from pde_video.video.provenance import MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
 from pde_video.video.untrusted import refuse_huge, untrusted
@@ -40,9 +40,10 @@ def read(path: Path, choice: Choice) -> FileVideo:
         page = file.pages.first
         _check_page(path, page, choice)
         told = calibration.described(page, str(path))
-        if told.kind != "plain" and told.pages < pages:
-            told = calibration.Described()
-        count, offset, fault = _extent(path, page, told.pages if told.kind != "plain" else 0, pages, fault)
+        declared = math.prod(told.leading.values())  # 1 also if it is not declared.
+        if told.kind != "plain" and declared < pages:
+            told, declared = calibration.Described(), 1
+        count, offset, fault = _extent(path, page, declared, pages, fault)
         if told.kind == "plain":
             told.leading = {"I": count} if fault else _series_axes(path, file, page, count)
         details = _details(page, told)
@@ -122,10 +123,7 @@ def _check_page(path: Path, page: Any, choice: Choice) -> None:
 
 
 def _extent(path: Path, page: Any, declared: int, pages: int, fault: str | None) -> tuple[int, int | None, str | None]:
-    """Return the number of frames, where they are if they share one directory, and the error that follows them.
-
-    No `declared` frames mean that the number is not declared.
-    """
+    """Return the number of frames, where they are if they share one directory, and the error that follows them."""
     if declared <= 1 or declared == pages or fault:
         return pages, None, fault
     if pages > 1 or not page.is_final:
@@ -195,6 +193,11 @@ def _paged(video: FileVideo, pages: int, shape: tuple[int, ...]) -> Iterator[Arr
             yield pixels
 
 
+class _Checked(io.FileIO):
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("NumPy's tofile does not report a disk that is full at the last flush")
+
+
 def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Write one page per frame; return the number of frames."""
     # 64-bit offsets unless 4 GB certainly suffice: a filter may return more frames than the source declares.
@@ -208,7 +211,7 @@ def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
         head["description"] = text or free.encode()
     if text and free:
         target.omit("description")
-    with checked_file(temporary) as sink, tifffile.TiffWriter(sink, bigtiff=big) as file:
+    with io.BufferedRandom(_Checked(temporary, "w+")) as sink, tifffile.TiffWriter(sink, bigtiff=big) as file:
         for count, frame in enumerate(frames, 1):
             planar = None if frame.ndim == 2 else "contig"
             file.write(frame, planarconfig=planar, **options, **(head if count == 1 else {"software": False}))

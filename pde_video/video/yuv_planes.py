@@ -85,18 +85,13 @@ def from_rgb(rgb: Array, pixel: str, matrix: int, full: bool) -> Any:
     kg = 1 - kr - kb
     low, black_to_white, colours, middle = _levels(bits, full)
     luma = np.array([kr, kg, kb])
-    weights = np.array(
-        [
-            luma * black_to_white,
-            (np.array([0, 0, 1]) - luma) / (2 * (1 - kb)) * colours,
-            (np.array([1, 0, 0]) - luma) / (2 * (1 - kr)) * colours,
-        ]
-    )
+    blue = (np.array([0, 0, 1]) - luma) / (2 * (1 - kb)) * colours
+    red = (np.array([1, 0, 0]) - luma) / (2 * (1 - kr)) * colours
+    shares = (np.array([luma * black_to_white, blue, red]) / top).astype(np.float32)
     frame = av.VideoFrame(rgb.shape[1], rgb.shape[0], pixel)
     planes = (lines(plane, np.uint8 if bits == 8 else np.uint16) for plane in frame.planes)
     parts, sums = np.empty((2, 3, rgb.shape[1]), np.float32)
     highest, rows = np.float32(2**bits - 1), rgb.reshape(rgb.shape[0], -1)
-    shares = (weights / top).astype(np.float32)
     rgb_to_yuv(rows, *planes, shares, low, middle, highest, across, down, parts, sums)
     frame.color_range, frame.colorspace = tag_number("range", FULL if full else LIMITED), matrix
     return frame

@@ -32,8 +32,8 @@ def read(path: Path, choice: Choice) -> FileVideo:
     if isinstance(made := array.attrs.get("pde_video"), dict):
         details["made"] = made
     rate = positive(array.attrs.get("frames_per_second"))
-    size, channels = size_and_channels(array.shape[1:])
-    return FileVideo(path, size, channels, array.dtype, _decode, rate, count=array.shape[0], details=details)
+    size_channels = size_and_channels(array.shape[1:])
+    return FileVideo(path, *size_channels, array.dtype, _decode, rate, array.shape[0], details=details)
 
 
 def _opened(path: Path) -> Any:
