@@ -151,6 +151,7 @@ def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     jpeg = target.suffix != ".png"
     target.check_frames(target.suffix, ("uint8",) if jpeg else ("uint8", "uint16"), (1, 3) if jpeg else (1, 3, 4))
     many, count, said = is_pattern(target.path), 0, _said(target)
+    options, chunks = ({"quality": 95, **said}, b"") if jpeg else ({}, _chunks(said))
     for count, frame in enumerate(frames, 1):
         if not many and count == 2:
             raise ParameterError(
@@ -158,7 +159,11 @@ def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
                 f"{target.path.stem}_%04d{target.path.suffix}"
             )
         file = temporary / member_name(target.path, count) if many else temporary
-        _write_picture(file, frame, jpeg, said)
+        if not jpeg and frame.dtype == np.uint16 and frame.ndim == 3:
+            data = _wide_png(frame)
+        else:  # To memory: Pillow does not report a disk that is full at the end of a JPEG.
+            data = iio.imwrite("<bytes>", frame, extension=file.suffix, plugin="pillow", **options)
+        file.write_bytes(data[:_HEADER] + chunks + data[_HEADER:])
     return count
 
 
@@ -181,16 +186,6 @@ def _said(target: Target) -> dict[str, Any]:
 def member_name(pattern: Path, number: int) -> str:
     """Return the name of the file with that number in a sequence."""
     return _NUMBER.sub(lambda match: str(number).zfill(int(match[1] or 0)), pattern.name)
-
-
-def _write_picture(path: Path, frame: Array, jpeg: bool, said: dict[str, Any]) -> None:
-    if not jpeg and frame.dtype == np.uint16 and frame.ndim == 3:
-        data = _wide_png(frame)
-    else:
-        options = {"quality": 95, **said} if jpeg else {}
-        # To memory: Pillow does not report a disk that is full at the end of a JPEG.
-        data = iio.imwrite("<bytes>", frame, extension=path.suffix, plugin="pillow", **options)
-    path.write_bytes(data if jpeg else data[:_HEADER] + _chunks(said) + data[_HEADER:])
 
 
 def _chunks(said: dict[str, Any]) -> bytes:
