@@ -23,7 +23,6 @@ def read(path: Path, choice: Choice) -> FileVideo:
     refuse_huge(path, array.shape[1:], choice.max_pixels)
 
     def decode(video: FileVideo) -> Decoded:
-        array, missing = _mapped(path)
         for index, frame in enumerate(array):
             yield np.array(frame, order="C") if video.wants(index) else None, None
         if missing:
