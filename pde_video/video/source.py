@@ -87,43 +87,21 @@ class Choice:
 
 @dataclass
 class FileVideo:
-    """A video in a file, decoded frame by frame each time it is iterated over.
-
-    Attributes
-    ----------
-    path : Path
-        Where it is.
-    size : (int, int)
-        Height and width in pixels.
-    channels : int
-        1 for frames (H, W), C for frames (H, W, C).
-    dtype : dtype
-        Of the frames.
-    rate : Fraction or None
-        Frames per second, exact; None for stacks and stills, which have none.
-    count : int or None
-        Number of frames, if the file declares it.
-    timestamps : list of Fraction
-        Seconds on the file's clock, one for each frame decoded so far.
-    details : dict
-        Further metadata: codec, pixel format, bits, colour matrix and range, duration in seconds.
-    choice : Choice
-        Which frames of it are wanted.
-    lost : str or None
-        With ``keep_partial``: the fault at which iterating ended.
-    """
+    """A video in a file, decoded frame by frame each time it is iterated over."""
 
     path: Path
-    size: tuple[int, int]
-    channels: int
-    dtype: np.dtype[Any]
+    size: tuple[int, int]  # Height and width in pixels.
+    channels: int  # 1 for frames (H, W), C for frames (H, W, C).
+    dtype: np.dtype[Any]  # Of the frames.
     decode: Callable[[FileVideo], Decoded] = field(repr=False)
-    rate: Fraction | None = None
-    count: int | None = None
+    rate: Fraction | None = None  # Frames per second, exact; None for stacks and stills, which have none.
+    count: int | None = None  # Number of frames, if the file declares it.
+    # Seconds on the file's clock, one for each frame decoded so far.
     timestamps: list[Fraction] = field(default_factory=list, repr=False)
+    # Further metadata: codec, pixel format, bits, colour matrix and range, duration in seconds.
     details: dict[str, Any] = field(default_factory=dict)
-    choice: Choice = field(default_factory=Choice, repr=False)
-    lost: str | None = None
+    choice: Choice = field(default_factory=Choice, repr=False)  # Which frames of it are wanted.
+    lost: str | None = None  # With `keep_partial`: the fault at which iterating ended.
 
     def time(self, index: int) -> Fraction | None:
         """Return when a frame is shown at the video's rate, if it has one."""
