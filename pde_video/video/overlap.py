@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class _Abandoned(Exception):
-    """Raised in a consumer whose producer failed, so that it cleans up."""
 
 
 class _Channel(Generic[Item]):
@@ -111,7 +107,7 @@ def all_behind(
         return [outcome.result() for outcome in outcomes]
     except BaseException:
         for channel in channels:
-            channel.end(_Abandoned())
+            channel.end(CancelledError())  # So that consumers clean up.
         raise
     finally:
         for thread in threads:

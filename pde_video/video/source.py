@@ -220,11 +220,8 @@ class Target:
             self.told.setdefault("not_copied", []).extend(_CALLED.get(key, key) for key in keys)
 
     def report_omitted(self, holds: Collection[str], like: FileVideo | None) -> None:
-        """Report, after writing, which metadata of `like` the format of the output cannot hold.
-
-        What it `holds` (the keys above, ``rate``, ``times`` and ``streams``), the writer reports itself. With a rate of
-        their own, frames are written without `like`, and the writer answers for the rate alone.
-        """
+        """Report which metadata of `like` the output lacks; of what its format `holds`, the writer reports itself."""
+        # With a rate of their own, frames are written without `like`, and the writer answers for the rate alone.
         holds = holds if self.like is like else [key for key in holds if key == "rate"]
         name, omitted = self.suffix or self.path, []
         if self.known_rate is not None and "rate" not in holds:
