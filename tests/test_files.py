@@ -556,7 +556,7 @@ def test_verify_says_what_it_compared_the_frames_with(tmp_path):
 
 @pytest.mark.parametrize("kind", ["range", "matrix", "primaries", "transfer"])
 def test_every_colour_tag_has_a_name_that_stands_for_it(kind):
-    from pde_video.video.colour_tags import tag_name, tag_number
+    from pde_video.video.yuv_planes import tag_name, tag_number
 
     assert [tag_number(kind, tag_name(kind, number)) for number in range(256)] == list(range(256))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +14,6 @@ from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 
 BOUNDARIES = ("neumann", "periodic", "dirichlet")  # In the order of the codes in kernels.diffusion.
-
 
 Spacing: TypeAlias = float | Sequence[float]  # One for all axes, or one for each.
 
@@ -41,10 +41,7 @@ def inverse_squares(spacing: Spacing, ndim: int) -> tuple[float, ...]:
 
 def as_planes(y: Array, channel_axis: int | None) -> Array:
     """Return a view of `y` with its channels first: (C, *grid)."""
-    if channel_axis is None:
-        return y[np.newaxis]
-    axes = list(range(y.ndim))
-    return y.transpose(axes.pop(channel_axis), *axes)
+    return y[np.newaxis] if channel_axis is None else np.moveaxis(y, channel_axis, 0)
 
 
 def to_planes(y: Array, channel_axis: int | None) -> Array:
@@ -57,14 +54,12 @@ def from_planes(state: Array, channel_axis: int | None) -> Array:
     return state[0] if channel_axis is None else np.moveaxis(state, 0, channel_axis)
 
 
-_RIM_MODES: dict[str, Any] = {"periodic": "wrap", "dirichlet": "constant"}
-
-
 def extended(y: Array, boundary: str) -> Array:
     """Return the state (C, *grid) with a border of one cell: wrapped or zero. No-flux states stay as they are."""
     if boundary == "neumann":
         return y  # No kernel lets anything through the border of its grid.
-    return np.pad(y, [(0, 0)] + [(1, 1)] * (y.ndim - 1), mode=_RIM_MODES[boundary])
+    widths = [(0, 0)] + [(1, 1)] * (y.ndim - 1)
+    return np.pad(y, widths, mode="wrap" if boundary == "periodic" else "constant")
 
 
 def inner(y: Array, boundary: str) -> Array:
@@ -116,13 +111,10 @@ def all_finite(values: Array) -> bool:
         return bool(np.isfinite(values.sum())) or bool(np.isfinite(values).all())
 
 
-class _Alias:
-    def __init__(self, array: Array) -> None:
-        self.array = array  # Kept alive.
-        address, _ = array.__array_interface__["data"]
-        self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
-
-
 def unlocked(y: Array) -> Array:
     """Return a read-only array as one that kernels accept, since they only read it; others as they are."""
-    return y if y.flags.writeable else np.asarray(_Alias(y))
+    if y.flags.writeable:
+        return y
+    address, _ = y.__array_interface__["data"]
+    interface = {**y.__array_interface__, "data": (address, False)}
+    return np.asarray(SimpleNamespace(__array_interface__=interface, kept_alive=y))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import uuid
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -31,11 +30,7 @@ class Described:
     kind: str = "plain"
     leading: dict[str, int] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)  # unit, pixel_size (x, y), spacing, interval (seconds).
-
-    @property
-    def pages(self) -> int:
-        """The declared number of pictures."""
-        return math.prod(self.leading.values())
+    text: str = ""  # Of a description in none of these formats.
 
 
 def described(page: Any, where: str) -> Described:
@@ -47,13 +42,7 @@ def described(page: Any, where: str) -> Described:
         return _from_imagej(page.imagej_description, page)
     if page.shaped_description:
         return _from_shaped(page.shaped_description, page)
-    return Described()
-
-
-def free_text(page: Any) -> str:
-    """Return the description if it is plain text."""
-    known = page.description[-10:].strip().endswith("OME>") or page.imagej_description or page.shaped_description
-    return "" if known else page.description.strip()
+    return Described(text=text.strip())
 
 
 def _from_imagej(text: str, page: Any) -> Described:
@@ -79,19 +68,17 @@ def _known(**facts: Any) -> dict[str, Any]:
 
 def resolution_of(page: Any) -> list[list[int]] | None:
     """Return the resolution along x and y, each as a numerator and a denominator, if the page tells it."""
-    sides = [page.tags.get(name) for name in ("XResolution", "YResolution")]
-    told = all(side is not None and len(side.value) == 2 and min(side.value) > 0 for side in sides)
-    return [list(side.value) for side in sides] if told else None
+    sides = [page.tags.valueof(name, default=()) for name in ("XResolution", "YResolution")]
+    return [list(side) for side in sides] if all(len(side) == 2 and min(side) > 0 for side in sides) else None
 
 
 def _from_ome(text: str, samples: int, where: str) -> Described:
+    if "<!DOCTYPE" in text:  # Entities, by which a few bytes can fill the memory, need one.
+        raise InputError(f"{where}: the OME description holds a document type, which is refused")
     try:
-        # Entities, by which a few bytes can fill the memory, need a document type.
-        root = None if "<!DOCTYPE" in text else ElementTree.fromstring(text)
+        root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError) as fault:
         raise InputError(f"{where}: the OME description is damaged ({fault})") from fault
-    if root is None:
-        raise InputError(f"{where}: the OME description holds a document type, which is refused")
     pixels = root.findall("{*}Image/{*}Pixels")
     names = {one.get("FileName") for one in root.iter() if one.tag.endswith("}UUID") and one.get("FileName")}
     if len(names) > 1 or root.find("{*}BinaryOnly") is not None:

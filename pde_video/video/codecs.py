@@ -9,9 +9,8 @@ import av
 import numpy as np
 
 from pde_video.errors import ParameterError
-from pde_video.video.colour_tags import FULL, UNKNOWN, tag_number
 from pde_video.video.source import Target
-from pde_video.video.yuv_planes import PACKED, known_matrix
+from pde_video.video.yuv_planes import FULL, PACKED, UNKNOWN, known_matrix, tag_number
 
 H264 = ("libx264", {"crf": "16", "preset": "medium"})
 _HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format's clock can count.
@@ -38,23 +37,25 @@ class Form:
 
 
 @dataclass(frozen=True)
-class _Lossy:
-    """A lossy codec: FFmpeg's encoder, its default and highest crf, and its chroma formats for each depth."""
+class _Codec:
+    """FFmpeg's encoder, its options, chroma formats for each depth, and the default and highest crf of a lossy one."""
 
     encoder: str
-    crf: int
-    highest: int
     options: dict[str, str]
     chroma: dict[int, tuple[str, ...]]
+    crf: int = 0
+    highest: int = 0
     even: bool = False  # Whether subsampled sides must be even.
     least: int = 1  # Smallest side in pixels.
 
 
-_LOSSY = {
-    "h264": _Lossy(H264[0], int(H264[1]["crf"]), 51, {"preset": "medium"}, {8: _ANY, 10: _ANY}, even=True),
-    "hevc": _Lossy("libx265", 16, 51, _HEVC, {8: _ANY, 10: _ANY, 12: _ANY}, even=True, least=16),
-    "vp9": _Lossy("libvpx-vp9", 20, 63, {"b": "0", "row-mt": "1", "cpu-used": "4"}, {8: _ANY}),
-    "av1": _Lossy("libsvtav1", 20, 63, {"preset": "6"}, {8: ("420",), 10: ("420",)}, least=16),
+_CODECS = {
+    "h264": _Codec(H264[0], {"preset": "medium"}, {8: _ANY, 10: _ANY}, int(H264[1]["crf"]), 51, even=True),
+    "hevc": _Codec("libx265", _HEVC, {8: _ANY, 10: _ANY, 12: _ANY}, 16, 51, even=True, least=16),
+    "vp9": _Codec("libvpx-vp9", {"b": "0", "row-mt": "1", "cpu-used": "4"}, {8: _ANY}, 20, 63),
+    "av1": _Codec("libsvtav1", {"preset": "6"}, {8: ("420",), 10: ("420",)}, 20, 63, least=16),
+    "ffv1": _Codec("ffv1", {"level": "3", "slicecrc": "1"}, {8: (), 10: (), 12: (), 16: ()}),
+    "gif": _Codec("gif", {}, {8: ()}),
 }
 _HOLDS: dict[str, tuple[str, ...]] = {
     ".mp4": ("h264", "hevc", "vp9", "av1"),
@@ -78,16 +79,15 @@ def choose(target: Target) -> Form:
         )
     bits = _bits(target)
     codec = _codec(target, bits)
-    encoder = "ffv1" if codec == "ffv1" else _LOSSY[codec].encoder if codec in _LOSSY else "gif"
-    if encoder not in av.codecs_available:
+    known, layout = _CODECS[codec], PACKED[dtype.itemsize, channels]
+    if known.encoder not in av.codecs_available:
         raise ParameterError(f"this build of FFmpeg cannot write {codec}; choose another codec")
-    layout = PACKED[dtype.itemsize, channels]
     if codec == "gif":
-        return Form(layout, "gif", "gray" if channels == 1 else "pal8", {})
+        return Form(layout, known.encoder, "gray" if channels == 1 else "pal8", known.options)
     if codec == "ffv1":
         pixel = {"gray": "gray", "gray16le": "gray16le", "rgb24": "bgr0", "rgb48le": "gbrp16le"}[layout]
         slices = {"slices": "1"} if min(target.size) < 4 else {}  # Too small for four slices.
-        return Form(layout, "ffv1", pixel, {"level": "3", "slicecrc": "1", **slices})
+        return Form(layout, known.encoder, pixel, known.options | slices)
     if target.encoding.lossless:
         return _lossless(target, codec, layout)
     return _lossy(target, codec, layout, bits)
@@ -106,54 +106,47 @@ def _codec(target: Target, bits: int) -> str:
     suffix, asked = target.suffix, target.encoding
     held = _HOLDS[suffix]
     if asked.codec is not None and asked.codec not in held:
-        of_all = {*_LOSSY, "ffv1"}
         allowed = ", ".join(held) or "no choice of codec"
         where = ", ".join(ending for ending, codecs in _HOLDS.items() if asked.codec in codecs)
-        remedy = f"; {asked.codec} goes into {where}" if asked.codec in of_all else ""
+        remedy = f"; {asked.codec} goes into {where}" if where else ""
         if asked.codec in _ALSO_CALLED:
             remedy = f"; here it is called {_ALSO_CALLED[asked.codec]}"
         raise ParameterError(f"the codec is {asked.codec!r}; {suffix} holds {allowed}{remedy}")
     if asked.lossless and asked.crf is not None:
         raise ParameterError(f"crf is {asked.crf} although lossless is given; give one of them")
-    if asked.codec is not None:
-        codec = asked.codec
-    elif suffix == ".gif":
-        codec = "gif"
-    elif "ffv1" in held and (asked.lossless or bits == 16 or held == ("ffv1",)):
-        codec = "ffv1"
-    else:
-        codec = next((one for one in held if one in _LOSSY and bits in _LOSSY[one].chroma), held[0])
+    choices = held or ("gif",)
+    fitting = [one for one in choices if bits in _CODECS[one].chroma]
+    codec = asked.codec or ("ffv1" if asked.lossless and "ffv1" in held else (fitting or choices)[0])
     _check_loss(target, codec, bits)
     return codec
 
 
 def _check_loss(target: Target, codec: str, bits: int) -> None:
-    suffix, asked = target.suffix, target.encoding
+    suffix, asked, known = target.suffix, target.encoding, _CODECS[codec]
     wide = target.first.dtype == np.uint16
     if asked.lossless and codec != "ffv1" and (wide or codec not in ("h264", "vp9")):
         raise ParameterError(
             f"{codec} in {suffix} would not keep every value of {target.first.dtype}; "
             "write .mkv or .avi with FFV1, .tiff or .npy, which do"
         )
-    if (codec in _LOSSY and bits not in _LOSSY[codec].chroma) or (codec == "gif" and wide):
+    if bits not in known.chroma:
         raise ParameterError(
             f"{codec} in {suffix} would not keep {bits} bits; write .mkv or .avi (lossless FFV1), .tiff or .npy, "
             "which do"
         )
     if asked.crf is not None:
-        if codec not in _LOSSY:
+        if not known.highest:
             raise ParameterError(f"crf is {asked.crf}; {codec} takes none: it is for h264, hevc, vp9 and av1")
-        highest = _LOSSY[codec].highest
-        if not isinstance(asked.crf, int) or not 0 <= asked.crf <= highest:
-            raise ParameterError(f"crf is {asked.crf}; {codec} takes whole numbers from 0 (best) to {highest}")
+        if not isinstance(asked.crf, int) or not 0 <= asked.crf <= known.highest:
+            raise ParameterError(f"crf is {asked.crf}; {codec} takes whole numbers from 0 (best) to {known.highest}")
 
 
 def _lossy(target: Target, codec: str, layout: str, bits: int) -> Form:
-    known, (height, width) = _LOSSY[codec], target.size
+    known, (height, width) = _CODECS[codec], target.size
     if min(height, width) < known.least:
         raise ParameterError(f"frames are {height} × {width}; {codec} takes {known.least} × {known.least} or more")
     details = target.details
-    chroma = _chroma(details.get("pixel_format", ""))
+    chroma = next((one for one in _ANY if one in details.get("pixel_format", "")), "420")
     if known.even and (width % 2 or (height % 2 and chroma == "420")):
         chroma = "444"  # Planes of half the size need even sides.
     if chroma not in known.chroma[bits]:
@@ -164,9 +157,8 @@ def _lossy(target: Target, codec: str, layout: str, bits: int) -> Form:
         os.environ.setdefault("SVT_LOG", "1")  # Print errors only.
     pixel = f"yuv{chroma}p" + ("" if bits == 8 else f"{bits}le")
     full = target.channels == 1 or details.get("range") == FULL
-    form = Form(layout, known.encoder, pixel, {"crf": str(crf), **known.options})
     matrix = known_matrix(tag_number("matrix", details.get("matrix", UNKNOWN)), height)
-    return replace(form, matrix=matrix, full=full)
+    return Form(layout, known.encoder, pixel, {"crf": str(crf), **known.options}, matrix, full)
 
 
 def _lossless(target: Target, codec: str, layout: str) -> Form:
@@ -175,10 +167,4 @@ def _lossless(target: Target, codec: str, layout: str) -> Form:
     if target.channels == 3:
         encoder, pixel = {"h264": ("libx264rgb", "rgb24"), "vp9": ("libvpx-vp9", "gbrp")}[codec]
         return Form(layout, encoder, pixel, options)
-    luma = _lossy(replace(target, encoding=replace(target.encoding, lossless=False)), codec, layout, 8)
-    return replace(luma, options=options)
-
-
-def _chroma(pixel_format: str) -> str:
-    """Return the chroma subsampling of a source, 4:2:0 if it has none."""
-    return next((one for one in _ANY if one in pixel_format), "420")
+    return replace(_lossy(target, codec, layout, 8), options=options)

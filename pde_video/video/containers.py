@@ -16,19 +16,15 @@ from av.stream import Disposition
 
 from pde_video.errors import InputError
 from pde_video.protocols import Array
-from pde_video.video import yuv_planes
-from pde_video.video.checksums import is_whole
-from pde_video.video.colour_tags import FULL, tag_name
-from pde_video.video.extents import cut_off
+from pde_video.video.damage import cut_off, is_whole
 from pde_video.video.overlap import ahead
 from pde_video.video.provenance import MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo
 from pde_video.video.untrusted import opened, reason
+from pde_video.video.yuv_planes import FULL, PACKED, known_matrix, lines, subsampling, tag_name, to_rgb
 
 av.logging.set_level(None)  # Faults are raised, not printed.
 
-SUFFIXES: tuple[str, ...] = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif")
-READ_ONLY = (".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv", ".3gp", ".mxf")
 GREY_MARK = "pde_video grey"  # In the comment of grey files whose codec has no grey: read the luma alone.
 _GREY_AS_LUMA = ("yuv420p", "yuvj420p", "yuv444p", "yuvj444p")
 # Colour matrices by their numbers in ITU-T H.273, and the scaler's numbers.
@@ -44,7 +40,7 @@ _LOOKED_AT = 4096  # Bytes at the end of a GIF.
 WAITING = 4  # Frames that may wait between decoder and filters, and between filters and encoder.
 
 
-def read_container(path: Path, choice: Choice) -> FileVideo:
+def read(path: Path, choice: Choice) -> FileVideo:
     """Return a video stream of a container as a video."""
     if path.suffix.lower() == ".gif":
         _check_end_of_gif(path)
@@ -56,14 +52,15 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
         if codec.pix_fmt is None or not codec.width or not codec.height:
             raise InputError(f"{path}: the video stream has no size or pixel format; the file may be cut off")
         pixel = codec.format
-        first = _first_frame(container, stream)
+        first = None
+        with contextlib.suppress(av.error.FFmpegError):  # Raised with the frame's number when the file is decoded.
+            first = next(container.decode(stream), None)
         comment = next((value for key, value in container.metadata.items() if key.lower() == "comment"), "")
         marked = GREY_MARK in comment and tag_name("range", int(codec.color_range)) == FULL
         grey = pixel.name.startswith("gray") or (marked and _is_neutral(first))
         alpha = any(c.is_alpha for c in pixel.components) and path.suffix.lower() != ".gif"
         bits = max(c.bits for c in pixel.components)
-        height, width = codec.height, codec.width
-        aspect = stream.sample_aspect_ratio
+        height, width, aspect = codec.height, codec.width, stream.sample_aspect_ratio
         if first is not None and _orientation(first)[0]:
             height, width, aspect = width, height, 1 / aspect if aspect else None
         rate = stream.average_rate or stream.guessed_rate
@@ -89,16 +86,12 @@ def read_container(path: Path, choice: Choice) -> FileVideo:
             "comment": comment.partition(MARK)[0].strip(),
             "made": found_in(comment),
         }
-        return FileVideo(
-            path=path,
-            size=(height, width),
-            channels=1 if grey else 4 if alpha else 3,
-            dtype=np.dtype(np.uint16 if bits > 8 else np.uint8),
-            decode=partial(_decode, end=end),
-            rate=Fraction(rate) if rate else None,
-            count=_declared(stream) or None,
-            details={key: value for key, value in details.items() if value not in (None, [], "")},
-        )
+        dtype = np.dtype(np.uint16 if bits > 8 else np.uint8)
+        size, channels = (height, width), 1 if grey else 4 if alpha else 3
+        video = FileVideo(path, size, channels, dtype, partial(_decode, end=end), count=_declared(stream) or None)
+        video.rate = Fraction(rate) if rate else None
+        video.details = {key: value for key, value in details.items() if value not in (None, [], "")}
+        return video
 
 
 def _check_end_of_gif(path: Path) -> None:
@@ -155,26 +148,19 @@ def _warnings(first: Any, videos: list[Any], chosen: Any) -> list[str]:
     return [several] * (len(videos) > 1) + [interlaced] * (first is not None and first.interlaced_frame)
 
 
-def _first_frame(container: Any, stream: Any) -> Any:
-    try:
-        return next(container.decode(stream), None)
-    except av.error.FFmpegError:
-        return None  # The error is raised with the frame's number when the file is decoded.
-
-
 def _is_neutral(frame: Any) -> bool:
     """Tell whether the colour planes of a frame are neutral, up to the losses of a codec."""
     if frame is None or frame.format.name not in _GREY_AS_LUMA:
         return False
-    chroma = (np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width] for p in frame.planes[1:])
-    return all(np.abs(plane.astype(np.int16) - 128).max() <= 4 for plane in chroma)
+    chroma = (lines(plane)[:, : plane.width].astype(np.int16) for plane in frame.planes[1:])
+    return all(np.abs(values - 128).max() <= 4 for values in chroma)
 
 
 def _decode(video: FileVideo, end: Fraction | None) -> Decoded:
     index, time, gap = -1, Fraction(0), 1 / (video.rate or Fraction(25))
     fault, choice = cut_off(video.path), video.choice
     if fault and choice.is_to_the_end and not choice.keep_partial:  # Before hours of work.
-        raise InputError(f"{video.path}: {fault}")
+        raise InputError(fault)
     with contextlib.closing(ahead(_decoded(video), WAITING)) as decoded:
         for index, (pixels, shown) in enumerate(decoded):
             gap, time = max(gap, shown - time) if index else gap, shown
@@ -187,12 +173,12 @@ def _decode(video: FileVideo, end: Fraction | None) -> Decoded:
     if index < 0:
         raise InputError(f"{video.path}: the video stream holds no frame")
     if fault:
-        raise InputError(f"{video.path}: {fault}")
+        raise InputError(fault)
 
 
 def _decoded(video: FileVideo) -> Iterator[tuple[Array, Fraction]]:
     """Yield frames and their timestamps."""
-    target = yuv_planes.PACKED[video.dtype.itemsize, video.channels]
+    target = PACKED[video.dtype.itemsize, video.channels]
     with opened(video.path, video.choice.max_pixels) as container:
         for index, frame in enumerate(_frames(container, video)):
             pixels = _to_array(frame, target)
@@ -201,7 +187,10 @@ def _decoded(video: FileVideo) -> Iterator[tuple[Array, Fraction]]:
                     f"{video.path}: frame {index} is {pixels.shape[0]} × {pixels.shape[1]} (height × width), "
                     f"the video {video.size[0]} × {video.size[1]}"
                 )
-            yield pixels, _time(frame, video, index)
+            if frame.pts is None:
+                yield pixels, index / (video.rate or Fraction(25))
+            else:
+                yield pixels, frame.pts * Fraction(frame.time_base or video.details["time_base"])
 
 
 def _frames(container: Any, video: FileVideo) -> Iterator[Any]:
@@ -229,30 +218,27 @@ def _frames(container: Any, video: FileVideo) -> Iterator[Any]:
     _check_declared(video.path, declared, packets)
 
 
-def _time(frame: Any, video: FileVideo, index: int) -> Fraction:
-    if frame.pts is None:
-        return Fraction(index) / (video.rate or 25)
-    return frame.pts * Fraction(frame.time_base or video.details["time_base"])
-
-
 def _to_array(frame: Any, target: str) -> Array:
     source = frame.format.name
     if target.startswith("gray") and not source.startswith("gray"):
         # A grey picture stored as luma of full range.
         if not _is_neutral(frame):
             raise InputError("a frame is in colour, but the first one and the file's comment say grey; encode it again")
-        plane = frame.planes[0]
-        pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width].copy()
+        pixels = lines(frame.planes[0])[:, : frame.width].copy()
     elif source == target:
         pixels = frame.to_ndarray().copy()  # The decoder may still need its own for prediction.
-    elif yuv_planes.is_known(source) and min(plane.line_size for plane in frame.planes) > 0:
-        matrix = yuv_planes.known_matrix(int(frame.colorspace), frame.height)
-        full = source.startswith("yuvj") or tag_name("range", int(frame.color_range)) == FULL
-        pixels = yuv_planes.to_rgb(frame, matrix, full)
     else:
-        matrix = yuv_planes.known_matrix(int(frame.colorspace), frame.height)
-        pixels = frame.reformat(format=target, src_colorspace=_SCALER_MATRICES[matrix]).to_ndarray()
-    return _upright(pixels, *_orientation(frame))
+        matrix = known_matrix(int(frame.colorspace), frame.height)
+        if subsampling(source) and min(plane.line_size for plane in frame.planes) > 0:
+            full = source.startswith("yuvj") or tag_name("range", int(frame.color_range)) == FULL
+            pixels = to_rgb(frame, matrix, full)
+        else:
+            pixels = frame.reformat(format=target, src_colorspace=_SCALER_MATRICES[matrix]).to_ndarray()
+    swapped, upside_down, mirrored = _orientation(frame)
+    if not (swapped or upside_down or mirrored):
+        return pixels
+    pixels = pixels.swapaxes(0, 1) if swapped else pixels
+    return np.ascontiguousarray(pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
 
 
 def _orientation(frame: Any) -> tuple[bool, bool, bool]:
@@ -266,14 +252,7 @@ def _orientation(frame: Any) -> tuple[bool, bool, bool]:
     return bool(swapped), bool(along < 0), bool(across < 0)
 
 
-def _upright(pixels: Array, swapped: bool, rows: bool, columns: bool) -> Array:
-    if not (swapped or rows or columns):
-        return pixels
-    pixels = pixels.swapaxes(0, 1) if swapped else pixels
-    return np.ascontiguousarray(pixels[:: -1 if rows else 1, :: -1 if columns else 1])
-
-
-def count_frames(path: Path) -> int:
+def count(path: Path) -> int:
     """Return the number of packets of the video stream, in a file just written one per frame; raise as a reader."""
     with opened(path) as container:
         stream = container.streams.video[0]
@@ -281,5 +260,5 @@ def count_frames(path: Path) -> int:
         packets = sum(packet.size > 0 for packet in container.demux(stream))
     _check_declared(path, declared, packets)
     if fault := cut_off(path):
-        raise InputError(f"{path}: {fault}")
+        raise InputError(fault)
     return packets

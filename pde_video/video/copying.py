@@ -30,14 +30,14 @@ _REFUSALS = (av.error.InvalidDataError, av.error.ArgumentError, av.error.Permiss
 class Companions:
     """The other streams of a source, copied along with the video."""
 
-    def __init__(self, source: FileVideo, output: Any, video: Any, cut_at: Fraction | None) -> None:
-        """Add to `output` the streams that it supports; the time `cut_at`, if given, becomes 0.
+    def __init__(self, source: FileVideo, container: Any, output: Any, video: Any, cut_at: Fraction | None) -> None:
+        """Add to `output` the streams of `container` that it supports; the time `cut_at`, if given, becomes 0.
 
-        `video` is the output's own stream. Streams that are not copied are in ``refused``, with the reason.
+        `container` is the open source, `video` the output's own stream.
         """
+        # What is not copied, with the reason.
         self.refused: list[str] = [f"side data: {said}" for said in source.details.get("side_data", ())]
-        self._source, self._output, self._cut_at = source, output, cut_at
-        self._input = opened(source.path)
+        self.source, self._input, self._output, self._cut_at = source, container, output, cut_at
         spans = bool(self._input.chapters() or self._input.streams.subtitles)
         self._end = _end_of_part(source) if spans else None
         self._streams: dict[int, Any] = {}
@@ -60,7 +60,7 @@ class Companions:
         elif stream.type not in _COPIED:
             self.refused.append(f"{label}: streams of this kind are not copied")
         else:
-            with opened(self._source.path) as container:
+            with opened(self.source.path) as container:
                 sample = container.streams[stream.index]
                 template = _unframed(sample) or sample
                 if not _takes(self._output.format.name, template):
@@ -79,17 +79,15 @@ class Companions:
         if self._cut_at is None:
             self._output.set_chapters(self._input.chapters())
             return
-        for said in () if self._source.choice.is_everything else (self._output.metadata, video.metadata):
+        for said in () if self.source.choice.is_everything else (self._output.metadata, video.metadata):
             for key in [key for key in said if key.upper() == _OF_THE_WHOLE]:
                 self.refused.append(f"{key} {said.pop(key)}: it belongs to the whole file")
-        moved = (self._chapter(one) for one in self._input.chapters())
-        self._output.set_chapters([one for one in moved if one])
-
-    def _chapter(self, chapter: Any) -> Any:
-        """Return a chapter, moved and clipped like the video, or None if nothing is left of it."""
-        base = chapter["time_base"]
-        span = self._within(chapter["start"] * base, chapter["end"] * base)
-        return span and chapter | {"start": round(span[0] / base), "end": round(span[1] / base)}
+        kept_chapters = []
+        for chapter in self._input.chapters():
+            base = chapter["time_base"]
+            if span := self._within(chapter["start"] * base, chapter["end"] * base):
+                kept_chapters.append(chapter | {"start": round(span[0] / base), "end": round(span[1] / base)})
+        self._output.set_chapters(kept_chapters)
 
     def _within(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction] | None:
         """Return the part of a time span that is kept, on the output's clock, if any."""
@@ -98,8 +96,7 @@ class Companions:
         return (start - origin, end - origin) if start < end else None
 
     def _demuxed(self) -> Iterator[Any]:
-        wanted = [stream for stream in self._input.streams if stream.index in self._streams]
-        wanted = [stream for stream in wanted if stream.type != "attachment"]
+        wanted = [s for s in self._input.streams if s.index in self._streams and s.type != "attachment"]
         try:
             for packet in self._input.demux(wanted) if wanted else ():
                 if packet.size and self._moved(packet):
@@ -136,32 +133,22 @@ class Companions:
             packet = self._next
             if until is not None and packet.pts is not None and packet.pts * packet.time_base >= until:
                 break
-            self._write(packet)
+            index, label = packet.stream_index, _label(packet.stream)
+            a_filter = self._filters.get(index)
+            try:
+                for one in [packet] if a_filter is None else map(_bare, a_filter.filter(packet)):
+                    one.stream = self._streams[index]
+                    self._output.mux(one)
+            except _REFUSALS as fault:  # The container does not support the packet; the video is still written.
+                self._failed[label, reason(fault)] += 1
             self._next = next(self._packets, None)
-
-    def _write(self, packet: Any) -> None:
-        """Write a packet, or count it as failed: the video is still written if the container does not support it."""
-        index, label = packet.stream_index, _label(packet.stream)
-        a_filter = self._filters.get(index)
-        try:
-            for one in [packet] if a_filter is None else map(_bare, a_filter.filter(packet)):
-                one.stream = self._streams[index]
-                self._output.mux(one)
-        except _REFUSALS as fault:
-            self._failed[label, reason(fault)] += 1
 
     @property
     def not_copied(self) -> list[str]:
         """The streams and packets that were not copied, with the reason."""
-        muxer = self._output.format.name
-        failed = (
-            f"{label}: {n} packets, which {muxer} does not take ({why})" for (label, why), n in self._failed.items()
-        )
+        muxer, counts = self._output.format.name, self._failed.items()
+        failed = (f"{label}: {n} packets, which {muxer} does not take ({why})" for (label, why), n in counts)
         return [*self.refused, *failed]
-
-    def close(self) -> None:
-        """Close the source."""
-        self._input.close()
 
 
 def _label(stream: Any) -> str:
@@ -231,6 +218,6 @@ def _end_of_part(source: FileVideo) -> Fraction | None:
         shown = (p.pts * p.time_base for p in container.demux(stream) if p.pts is not None and not p.is_discard)
         times.extend(itertools.islice(shown, (choice.last or 0) + _REORDERED))
     times.sort()
-    ends = [times[0] + choice.end] if times and choice.end is not None else []
+    ends = [times[0] + Fraction(choice.end)] if times and choice.end is not None else []
     ends += [times[choice.last]] if choice.last is not None and choice.last < len(times) else []
     return min(ends, default=None)

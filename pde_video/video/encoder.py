@@ -15,14 +15,13 @@ import numpy as np
 from pde_video.errors import OutputError
 from pde_video.protocols import Array
 from pde_video.video.codecs import Form, choose
-from pde_video.video.colour_tags import FULL, LIMITED, UNKNOWN, tag_number
 from pde_video.video.containers import GREY_MARK, WAITING
 from pde_video.video.copying import Companions
 from pde_video.video.overlap import behind
 from pde_video.video.provenance import MARK
 from pde_video.video.source import Target
-from pde_video.video.untrusted import reason
-from pde_video.video.yuv_planes import from_rgb
+from pde_video.video.untrusted import opened, reason
+from pde_video.video.yuv_planes import FULL, LIMITED, UNKNOWN, from_rgb, lines, tag_number
 
 _COUNTING = (".avi", ".gif")  # One frame per tick from 0 on, without timestamps.
 _MILLISECONDS = (".mkv", ".webm")
@@ -31,7 +30,7 @@ _MOST_TICKS = 2**31  # Per second.
 _MUXERS = {".mkv": "matroska", ".m4v": "mp4"}  # Of the other endings, the name is the ending.
 
 
-def write_container(target: Target, frames: Iterator[Array], temporary: Path) -> int:
+def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Encode `frames` into `temporary` in another thread; return how many there were."""
     form = choose(target)
     # Copied and dated as they come, so that later changes of a frame or its source make no difference.
@@ -55,12 +54,15 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
         muxer = _MUXERS.get(target.suffix, target.suffix[1:])
         container = stack.enter_context(av.open(f"file:{temporary}", "w", format=muxer))
         stream = _video_stream(container, target, form, base)
-        companions = _companions(target, container, stream)
-        if companions is not None:
-            stack.callback(companions.close)
+        companions = None
+        if target.like is not None and "stream_index" in target.like.details:  # The frames come from a container.
+            source = stack.enter_context(opened(target.like.path))
+            companions = Companions(target.like, source, container, stream, _cut_at(target))
         container.container_options.update(_clock(target.suffix, base, companions))
         container.container_options["fflags"] = "bitexact"  # Matroska would number each file at random.
-        _comment(container, target, form)
+        grey = GREY_MARK if target.channels == 1 and not form.pixel.startswith("gray") else None
+        said = filter(None, [target.details.get("comment"), grey, MARK + target.made])
+        container.metadata["comment"] = " ".join(said)
         container.start_encoding()  # Here, so that an error of the header is not taken for one of a packet.
         for picture, shown in pictures:
             close = close or (coarse and count > 0 and round(shown * 1000) == round(moment * 1000))
@@ -74,10 +76,8 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
             count += 1
         container.mux(stream.encode())
         if companions is not None:
-            ends_early = target.like is not None and not target.like.choice.is_to_the_end
-            companions.copy(moment + 1 / target.rate if ends_early else None)
-            if companions.not_copied:
-                target.told["not_copied"] = companions.not_copied
+            companions.copy(None if companions.source.choice.is_to_the_end else moment + 1 / target.rate)
+            target.omit(*companions.not_copied)
     if uneven:
         target.warn(f"{target.suffix} has no timestamps: frames are shown at one rate")
     if close:
@@ -98,26 +98,11 @@ def _video_stream(container: Any, target: Target, form: Form, base: Fraction) ->
         context.colorspace = form.matrix
     context.color_primaries = tag_number("primaries", details.get("primaries", UNKNOWN))
     context.color_trc = tag_number("transfer", details.get("transfer", UNKNOWN))
-    if details.get("aspect"):
-        context.sample_aspect_ratio = details["aspect"]
+    if aspect := details.get("aspect"):
+        context.sample_aspect_ratio = aspect
     if form.codec == "libx265" and target.suffix in _QUICKTIME:
         context.codec_tag = "hvc1"  # The tag that all players know.
     return stream
-
-
-def _companions(target: Target, container: Any, stream: Any) -> Companions | None:
-    """Return the other streams of the source, if the frames come from a container."""
-    like = target.like
-    if like is None or "stream_index" not in like.details:
-        return None
-    moved = not like.choice.is_everything or target.suffix in _COUNTING  # Then sound begins at 0, too.
-    return Companions(like, container, stream, like.timestamps[0] if moved and like.timestamps else None)
-
-
-def _comment(container: Any, target: Target, form: Form) -> None:
-    grey = GREY_MARK if target.channels == 1 and not form.pixel.startswith("gray") else None
-    said = filter(None, [target.details.get("comment"), grey, MARK + target.made])
-    container.metadata["comment"] = " ".join(said)
 
 
 def _time_base(target: Target) -> Fraction:
@@ -139,12 +124,18 @@ def _clock(suffix: str, base: Fraction, companions: Companions | None) -> dict[s
     return {"movie_timescale": str(ticks if ticks < _MOST_TICKS else base.denominator)}
 
 
+def _cut_at(target: Target) -> Fraction | None:
+    """Return the time in the source that becomes 0, if it is a part or the format counts from 0."""
+    if target.like is None or (target.like.choice.is_everything and target.suffix not in _COUNTING):
+        return None
+    return next(iter(target.like.timestamps), None)
+
+
 def _moment(target: Target, index: int) -> Fraction:
     """Return when a frame is shown: as in the source, or by the rate where that is within the source's rounding."""
-    stamps = target.like.timestamps if target.like else []
-    if target.like is None or not stamps:
+    stamps, origin = target.like.timestamps if target.like else [], _cut_at(target) or Fraction(0)
+    if not stamps:
         return index / target.rate
-    origin = Fraction(0) if target.like.choice.is_everything and target.suffix not in _COUNTING else stamps[0]
     by_rate, tick = stamps[0] - origin + index / target.rate, target.details.get("time_base")
     # Frames that a filter appended follow the last frame of the source at its rate.
     shown = stamps[min(index, len(stamps) - 1)] - origin + max(0, index - len(stamps) + 1) / target.rate
@@ -162,11 +153,10 @@ def _picture(frame: Array, form: Form) -> Any:
         return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=form.layout)
     # Luma of full range keeps all 256 levels; neutral chroma.
     picture = av.VideoFrame(frame.shape[1], frame.shape[0], form.pixel)
-    for plane, level in zip(picture.planes, (None, 128, 128), strict=True):
-        values = np.full((plane.height, plane.line_size), level or 0, np.uint8)
-        if level is None:
-            values[:, : plane.width] = frame
-        plane.update(values.tobytes())
+    luma, *chroma = map(lines, picture.planes)
+    luma[:, : frame.shape[1]] = frame
+    for plane in chroma:
+        plane[:] = 128
     picture.color_range = tag_number("range", FULL)
     return picture
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,11 @@ import numpy as np
 from pde_video.checks import alike, check_path, first_frame
 from pde_video.errors import DtypeError, InputError, OutputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video import containers, npy, pipes, provenance, stills
-from pde_video.video.formats import Format, Output, checked_output, format_of
-from pde_video.video.omitted import tell_omitted
+from pde_video.video import containers, pipes, provenance, stills
+from pde_video.video.formats import READ_ONLY, Format, Output, checked_output, format_of
 from pde_video.video.outputs import check_output, reported, whole
 from pde_video.video.overlap import all_behind
-from pde_video.video.source import MOST_PIXELS, FileVideo, Seconds, Target, choice_of
+from pde_video.video.source import MOST_PIXELS, Choice, FileVideo, Seconds, Target
 
 _DEFAULT_RATE = Fraction(25)
 
@@ -79,18 +80,18 @@ def read(
 
     Examples
     --------
-    >>> import pde_video as pv
     >>> for frame in pv.read("in.mp4"):  # doctest: +SKIP
     ...     print(frame.shape)
     """
     check_path("an array is a video already, and is given to filters as it is", path=path)
-    choice = choice_of(start, end, frames, stream, keep_partial, max_pixels)
+    first, last = (0, None) if frames is None else frames
+    choice = Choice(start, end, first, last, stream, keep_partial, max_pixels)
     if pipes.is_standard(path):
         return pipes.read_standard(choice, raw).only(choice)
     if raw is not None:
         raise ParameterError(f"{path}: only standard input, named -, holds raw frames; read it with: ... - < {path}")
     path = Path(path)
-    opened = containers.read_container if path.suffix.lower() in containers.READ_ONLY else format_of(path).read
+    opened = containers.read if path.suffix.lower() in READ_ONLY else format_of(path).read
     if not stills.is_pattern(path):
         if not path.exists():
             raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
@@ -173,13 +174,16 @@ def write(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv, tempfile, pathlib
+    >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "video.npy")
     ...     pv.write(path, np.zeros((3, 45, 61), np.uint16))
     3
     """
-    output = checked_output(path, force=force, rate=rate, codec=codec, crf=crf, lossless=lossless, raw=raw, fps=fps)
+    if fps is not None:
+        warnings.warn("fps is now called rate: write(..., rate=25)", DeprecationWarning, stacklevel=2)
+        rate = fps
+    output = checked_output(path, force=force, rate=rate, codec=codec, crf=crf, lossless=lossless, raw=raw)
     return write_checked(output, frames, like=like, made=made, report=report)
 
 
@@ -202,7 +206,7 @@ def write_checked(
             return _fill(temporary, output.format, like, *_target(output, frames, like, made, report))
     target, stream = _target(output, frames, like, made, report)
     count = pipes.write_standard(target, stream, output.raw)
-    tell_omitted(target, like, ("rate",))
+    target.report_omitted(("rate",), like)
     return count
 
 
@@ -217,16 +221,14 @@ def write_together(
         raise ParameterError(f"two outputs have one name: {', '.join(map(str, paths))}")
     outputs = [checked_output(path, force=force) for path in paths]
 
-    def consumer(temporary: Path, output: Output) -> Callable[[Iterator[Array | None]], int]:
-        def consume(column: Iterator[Array | None]) -> int:
-            frames = (frame for frame in column if frame is not None)
-            return _fill(temporary, format_of(output.path), like, *_target(output, frames, like))
-
-        return consume
+    def fill(temporary: Path, output: Output, column: Iterator[Array | None]) -> int:
+        frames = (frame for frame in column if frame is not None)
+        return _fill(temporary, format_of(output.path), like, *_target(output, frames, like))
 
     with contextlib.ExitStack() as stack:
         temporaries = [stack.enter_context(whole(path, force)) for path in paths]
-        counts = all_behind(list(map(consumer, temporaries, outputs)), rows, containers.WAITING)
+        consumers = [partial(fill, *each) for each in zip(temporaries, outputs, strict=True)]
+        counts = all_behind(consumers, rows, containers.WAITING)
         for path in paths:  # All of them, before the first is renamed.
             check_output(path, force)
     return counts
@@ -244,7 +246,7 @@ def _fill(temporary: Path, known: Format, like: FileVideo | None, target: Target
         raise
     if found != written:
         raise OutputError(errno.EIO, f"{target.path}: {written} frames were written, but {found} are in the file")
-    tell_omitted(target, like, known.holds)
+    target.report_omitted(known.holds, like)
     return written
 
 
@@ -258,7 +260,7 @@ def _target(
     """Return what a writer needs to know besides the frames, and the frames, checked to be alike."""
     count = len(frames) if isinstance(frames, np.ndarray) else like.count if like else None
     head, stream = first_frame(frames)
-    if head.shape[2:] == (1,) and output.path.suffix.lower() not in npy.SUFFIXES:  # One channel is grey.
+    if head.shape[2:] == (1,) and output.path.suffix.lower() != ".npy":  # One channel is grey.
         head, stream = head[..., 0], (frame[..., 0] for frame in alike(stream, head))
     source = None if output.rate is not None else like
     rate = source.rate if source else output.rate

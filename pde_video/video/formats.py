@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,34 +28,37 @@ class Format:
     read: Callable[[Path, Choice], FileVideo]
     write: Callable[[Target, Iterator[Array], Path], int]
     count: Callable[[Path], int]
-    holds: Collection[str] = ()  # What of a source it keeps besides the frames, by the keys of `omitted`.
+    holds: Collection[str] = ()  # What of a source it keeps, or reports itself, by keys of `details`.
 
 
-def _counted(read: Callable[[Path, Choice], FileVideo]) -> Callable[[Path], int]:
-    """Return a function that counts the frames of a file just written by opening it."""
-
-    def count(path: Path) -> int:
-        video = read(path, Choice(max_pixels=sys.maxsize))
-        if video.count is None:
-            raise InputError(f"{path}: the file is cut off")
-        return video.count
-
-    return count
+def _counted(read: Callable[[Path, Choice], FileVideo], path: Path) -> int:
+    """Return the number of frames of a file just written, as it is opened."""
+    video = read(path, Choice(max_pixels=sys.maxsize))
+    if video.count is None:
+        raise InputError(f"{path}: the file is cut off")
+    return video.count
 
 
+READ_ONLY = (".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv", ".3gp", ".mxf")
 _FORMATS = (
     Format(
-        containers.SUFFIXES,
-        containers.read_container,
-        encoder.write_container,
-        containers.count_frames,
+        (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif"),
+        containers.read,
+        encoder.write,
+        containers.count,
         ("rate", "times", "streams", "side_data", "comment"),
     ),
-    Format(stills.SUFFIXES, stills.read_stills, stills.write_stills, stills.count_frames, stills.HOLDS),
-    Format(tiff.SUFFIXES, tiff.read_tiff, tiff.write_tiff, _counted(tiff.read_tiff), ("rate", *tiff.HOLDS)),
-    Format(npy.SUFFIXES, npy.read_npy, npy.write_npy, _counted(npy.read_npy)),
-    Format(zarrays.SUFFIXES, zarrays.read_zarr, zarrays.write_zarr, zarrays.count_frames, ("rate",)),
-    Format(y4m.SUFFIXES, y4m.read_y4m, y4m.write_y4m, _counted(y4m.read_y4m), ("rate",)),
+    Format(stills.SUFFIXES, stills.read, stills.write, stills.count, ("dpi", "icc_profile", "comment")),
+    Format(
+        (".tif", ".tiff"),
+        tiff.read,
+        tiff.write,
+        partial(_counted, tiff.read),
+        ("rate", "resolution", "pixel_size", "spacing", "description", "artist", "date_time"),
+    ),
+    Format((".npy",), npy.read, npy.write, partial(_counted, npy.read)),
+    Format((".zarr",), zarrays.read, zarrays.write, zarrays.count, ("rate",)),
+    Format((".y4m",), y4m.read, y4m.write, partial(_counted, y4m.read), ("rate",)),
 )
 
 
@@ -64,7 +67,7 @@ def format_of(path: Path) -> Format:
     for known in _FORMATS:
         if path.suffix.lower() in known.suffixes:
             return known
-    if path.suffix.lower() in containers.READ_ONLY:
+    if path.suffix.lower() in READ_ONLY:
         raise ParameterError(f"{path}: files ending in {path.suffix} are read, but not written; write .mkv or .mp4")
     names = ", ".join(suffix for known in _FORMATS for suffix in known.suffixes)
     raise ParameterError(f"{path}: files ending in {path.suffix!r} are not known; known are {names}")
@@ -92,17 +95,13 @@ def checked_output(
     crf: int | None = None,
     lossless: bool = False,
     raw: bool = False,
-    fps: float | Fraction | None = None,
 ) -> Output:
-    """Check all that can be known of an output before any work; the parameters are those of `write`.
-
-    It must not be the file `source`.
-    """
+    """Check what can be known of an output before any work: options of `write`; that it is not the file `source`."""
     check_path("give the path first, then the frames: write('out.mp4', frames)", path=path)
-    if fps is not None:
-        warnings.warn("fps is now called rate: write(..., rate=25)", DeprecationWarning, stacklevel=3)
-        rate = fps
-    exact, encoding = None if rate is None else _exact(rate), Encoding(codec, crf, lossless)
+    if rate is not None and not (isinstance(rate, int | float | Fraction) and np.isfinite(float(rate)) and rate > 0):
+        raise ParameterError(f"rate is {rate}; it must be a positive, finite number of frames per second")
+    exact = None if rate is None else Fraction(rate).limit_denominator(1_000_000)
+    encoding = Encoding(codec, crf, lossless)
     if pipes.is_standard(path):
         pipes.check_standard_output()
         return Output(pipes.OUTPUT, None, force, exact, encoding, raw)
@@ -114,9 +113,3 @@ def checked_output(
         check_distinct(Path(source), path)
     check_output(path, force)
     return Output(path, known, force, exact, encoding)
-
-
-def _exact(rate: float | Fraction) -> Fraction:
-    if not isinstance(rate, (int, float, Fraction)) or not (np.isfinite(float(rate)) and rate > 0):
-        raise ParameterError(f"rate is {rate}; it must be a positive, finite number of frames per second")
-    return Fraction(rate).limit_denominator(1_000_000)

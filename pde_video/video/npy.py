@@ -14,19 +14,17 @@ from pde_video.protocols import Array
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, untrusted
 
-SUFFIXES: tuple[str, ...] = (".npy",)
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def read_npy(path: Path, choice: Choice) -> FileVideo:
+def read(path: Path, choice: Choice) -> FileVideo:
     """Return an array (T, H, W) or (T, H, W, C) in a NumPy file."""
     array, missing = _mapped(path)
     refuse_huge(path, array.shape[1:], choice.max_pixels)
 
     def decode(video: FileVideo) -> Decoded:
-        array, missing = _mapped(path)
         for index, frame in enumerate(array):
-            yield np.array(frame, order="C") if choice.wants(index, None) else None, None
+            yield np.array(frame, order="C") if video.wants(index) else None, None
         if missing:
             raise InputError(missing)
 
@@ -58,24 +56,21 @@ def _mapped(path: Path) -> tuple[Array, str | None]:
     return np.memmap(path, dtype, "r", offset, shape, order), missing
 
 
-def write_npy(target: Target, frames: Iterator[Array], temporary: Path) -> int:
+def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Write the frames and then, into the header, their number; return it."""
     if target.first.dtype.hasobject:
         raise ParameterError(f"frames of dtype {target.first.dtype} would have to be pickled; convert them to numbers")
 
-    def header(count: int) -> dict[str, object]:
-        descr = np.lib.format.dtype_to_descr(target.first.dtype)
-        return {"descr": descr, "fortran_order": False, "shape": (count, *target.first.shape)}
-
-    count = 0
+    header = {"descr": np.lib.format.dtype_to_descr(target.first.dtype), "fortran_order": False}
+    count, shape = 0, target.first.shape
     with temporary.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header(0))
+        np.lib.format.write_array_header_1_0(file, {**header, "shape": (0, *shape)})
         start = file.tell()
         for count, frame in enumerate(frames, 1):
             file.write(np.ascontiguousarray(frame).data)
         file.seek(0)
         # NumPy pads headers so that the first axis may grow: the rewritten one has the same length.
-        np.lib.format.write_array_header_1_0(file, header(count))
+        np.lib.format.write_array_header_1_0(file, {**header, "shape": (count, *shape)})
         if file.tell() != start:
             raise RuntimeError("the NumPy header changed its length")
     return count

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import os
 import secrets
 import shutil
@@ -86,16 +85,6 @@ def reported(name: object) -> Iterator[None]:
         raise
     except OSError as fault:
         raise OutputError(fault.errno, f"{name} could not be written: {fault.strerror or fault}") from fault
-
-
-class _Checked(io.FileIO):
-    def fileno(self) -> int:
-        raise io.UnsupportedOperation("NumPy's tofile does not report a disk that is full at the last flush")
-
-
-def checked_file(path: Path) -> io.BufferedRandom:
-    """Return a new file without a descriptor, by which NumPy would write without reporting all errors."""
-    return io.BufferedRandom(_Checked(path, "w+"))
 
 
 def _move_members(folder: Path, pattern: Path) -> None:

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class _Abandoned(Exception):
-    """Raised in a consumer whose producer failed, so that it cleans up."""
 
 
 class _Channel(Generic[Item]):
@@ -25,7 +21,7 @@ class _Channel(Generic[Item]):
     def __init__(self, size: int) -> None:
         self._items: SimpleQueue[tuple[Item] | BaseException | None] = SimpleQueue()  # None: the end.
         self._free = threading.Semaphore(size)
-        self._left = self._abandoned = False
+        self._left = False
 
     def put(self, item: Item) -> bool:
         """Wait for a free place and add an item, or return False if the consumer has left."""
@@ -38,24 +34,17 @@ class _Channel(Generic[Item]):
         """Say that no more items come; the consumer gets the fault after the last of them."""
         self._items.put(fault)
 
-    def abandon(self) -> None:
-        """Say that no more items come, and that those in the queue are not to be used."""
-        self._abandoned = True
-        self.end()
-
     def leave(self) -> None:
         """Say that no more items are wanted, and release a producer that waits."""
         self._left = True
         self._free.release()
 
     def __iter__(self) -> Iterator[Item]:
-        while isinstance(entry := self._items.get(), tuple) and not self._abandoned:
+        while isinstance(entry := self._items.get(), tuple):
             self._free.release()
             yield entry[0]
-        if isinstance(entry, BaseException):
+        if entry is not None:
             raise entry
-        if self._abandoned:
-            raise _Abandoned
 
 
 def ahead(items: Iterable[Item], size: int) -> Generator[Item, None, None]:
@@ -92,10 +81,7 @@ def behind(consume: Callable[[Iterator[Item]], Result], items: Iterable[Item], s
 def all_behind(
     consumers: Sequence[Callable[[Iterator[Item]], Result]], rows: Iterable[Sequence[Item]], size: int
 ) -> list[Result]:
-    """Return the results of several consumers, each run on its column of the rows as by `behind`.
-
-    When one of them stops, no more rows are drawn.
-    """
+    """Return the results of consumers, each run on its column of the rows; if one stops, no more rows are drawn."""
     channels: list[_Channel[Item]] = [_Channel(size) for _ in consumers]
     outcomes: list[Future[Result]] = [Future() for _ in consumers]
 
@@ -121,7 +107,7 @@ def all_behind(
         return [outcome.result() for outcome in outcomes]
     except BaseException:
         for channel in channels:
-            channel.abandon()
+            channel.end(CancelledError())  # So that consumers clean up.
         raise
     finally:
         for thread in threads:

@@ -23,7 +23,7 @@ from pde_video.errors import InputError, OutputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video import y4m
 from pde_video.video.outputs import reported
-from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
+from pde_video.video.source import Choice, Decoded, FileVideo, Target
 from pde_video.video.untrusted import refuse_huge
 from pde_video.video.yuv_planes import PACKED
 
@@ -41,26 +41,58 @@ def is_standard(path: Any) -> bool:
 
 def read_standard(choice: Choice, raw: str | None) -> FileVideo:
     """Return standard input as a video that can be iterated over once."""
-    layout = None if raw is None else _raw(raw, choice)
-    file = _standard_input()
-    if layout is not None:
-        shape, dtype, rate = layout
-        frames: Any = partial(_decoded_raw, file, shape=shape, dtype=dtype)
-        video = FileVideo(INPUT, *size_and_channels(shape), dtype.newbyteorder("="), frames, rate=rate)
-        video.details = {"codec": "rawvideo", "bits": 8 * dtype.itemsize}
-    else:
-        start = file.readline(1024)
-        if not start:
-            raise InputError(_NOTHING)
-        if not y4m.MAGIC.startswith(start[: len(y4m.MAGIC)]):
-            raise InputError(
-                f"{INPUT}: it is not y4m, which begins with YUV4MPEG2; have ffmpeg write -f yuv4mpegpipe, or describe "
-                "the raw frames (--raw, raw=)"
-            )
-        header = y4m.parsed(start, INPUT, choice.max_pixels)
-        video = y4m.described(header, INPUT, partial(y4m.decoded, file, header))
+    video = _y4m_video(choice) if raw is None else _raw_video(raw, choice)
     video.decode = _once(video.decode)
     return video
+
+
+def _y4m_video(choice: Choice) -> FileVideo:
+    file = _standard_input()
+    start = file.readline(1024)
+    if not start:
+        raise InputError(_NOTHING)
+    if not y4m.MAGIC.startswith(start[: len(y4m.MAGIC)]):
+        raise InputError(
+            f"{INPUT}: it is not y4m, which begins with YUV4MPEG2; have ffmpeg write -f yuv4mpegpipe, or describe "
+            "the raw frames (--raw, raw=)"
+        )
+    header = y4m.parsed(start, INPUT, choice.max_pixels)
+    return y4m.described(header, INPUT, partial(y4m.decoded, file, header))
+
+
+def _raw_video(text: str, choice: Choice) -> FileVideo:
+    """Return frames without a header, described by such as 640x480:gray16le:30000/1001."""
+    match = _RAW.fullmatch(text)
+    if match is None or match[3] not in _LAYOUTS or not int(match[1]) * int(match[2]):
+        raise ParameterError(
+            f"raw frames are described as {text!r}; they must be WIDTHxHEIGHT:LAYOUT or WIDTHxHEIGHT:LAYOUT:RATE, as "
+            f"640x480:gray16le:25, with a layout of {', '.join(_LAYOUTS)}"
+        )
+    try:
+        rate = Fraction(match[4]) if match[4] else None
+    except ZeroDivisionError:
+        rate = Fraction(0)
+    if rate == 0:
+        raise ParameterError(f"raw frames are described as {text!r}; the rate must be positive")
+    size, (stored, channels) = (int(match[2]), int(match[1])), _LAYOUTS[match[3]]
+    refuse_huge(INPUT, size, choice.max_pixels)
+    shape, dtype = size if channels == 1 else (*size, channels), np.dtype(stored)
+    file: Any = _standard_input()
+
+    def decode(video: FileVideo) -> Decoded:
+        for index in itertools.count():
+            time = video.time(index)
+            if video.choice.is_past(index, time):
+                return
+            if not file.peek(1):
+                break
+            pixels = y4m.taken(file, math.prod(shape) * dtype.itemsize, index, INPUT).view(dtype).reshape(shape)
+            yield pixels.astype(dtype.newbyteorder("="), copy=False), time
+        if index == 0:
+            raise InputError(_NOTHING)
+
+    details = {"codec": "rawvideo", "bits": 8 * dtype.itemsize}
+    return FileVideo(INPUT, size, channels, dtype.newbyteorder("="), decode, rate, details=details)
 
 
 def _standard_input() -> BinaryIO:
@@ -83,39 +115,6 @@ def _once(decode: Any) -> Any:
         yield from decode(video)
 
     return first_time
-
-
-def _raw(text: str, choice: Choice) -> tuple[tuple[int, ...], np.dtype[Any], Fraction | None]:
-    """Return shape and dtype of frames, and rate, of such as 640x480:gray16le:30000/1001, or refuse it."""
-    match = _RAW.fullmatch(text)
-    if match is None or match[3] not in _LAYOUTS or not int(match[1]) * int(match[2]):
-        raise ParameterError(
-            f"raw frames are described as {text!r}; they must be WIDTHxHEIGHT:LAYOUT or WIDTHxHEIGHT:LAYOUT:RATE, as "
-            f"640x480:gray16le:25, with a layout of {', '.join(_LAYOUTS)}"
-        )
-    try:
-        rate = Fraction(match[4]) if match[4] else None
-    except ZeroDivisionError:
-        rate = Fraction(0)
-    if rate == 0:
-        raise ParameterError(f"raw frames are described as {text!r}; the rate must be positive")
-    size, (dtype, channels) = (int(match[2]), int(match[1])), _LAYOUTS[match[3]]
-    refuse_huge(INPUT, size, choice.max_pixels)
-    return size if channels == 1 else (*size, channels), np.dtype(dtype), rate
-
-
-def _decoded_raw(file: BinaryIO, video: FileVideo, *, shape: tuple[int, ...], dtype: Any) -> Decoded:
-    nbytes = math.prod(shape) * dtype.itemsize
-    for index in itertools.count():
-        time = index / video.rate if video.rate else None
-        if video.choice.is_past(index, time):
-            return
-        if not file.peek(1):  # type: ignore[attr-defined]
-            break
-        pixels = y4m.taken(file, nbytes, index, INPUT).view(dtype).reshape(shape)
-        yield pixels.astype(dtype.newbyteorder("="), copy=False), time
-    if index == 0:
-        raise InputError(_NOTHING)
 
 
 def check_standard_output() -> None:
@@ -152,7 +151,7 @@ def _raw_pieces(target: Target, frames: Iterator[Array]) -> Iterator[bytes]:
     layout = PACKED.get((dtype.itemsize, target.channels))
     if dtype.kind != "u" or layout not in _LAYOUTS:
         raise ParameterError(
-            f"raw frames are {', '.join(_LAYOUTS)}; these are {target.first.dtype} with {target.channels} channels: "
+            f"raw frames are {', '.join(_LAYOUTS)}; these are {dtype} with {target.channels} channels: "
             "write .tiff or .npy, which hold them as they are"
         )
     target.check_uncompressed("raw output")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -19,17 +19,50 @@ Seconds = float | Fraction
 Decoded = Generator[tuple[Array | None, Fraction | None], None, None]
 
 
+# Metadata of sources, by their keys in `details`, in the words of users.
+_CALLED = {
+    "comment": "comment",
+    "side_data": "side data",
+    "dpi": "resolution",
+    "resolution": "resolution",
+    "icc_profile": "ICC profile",
+    "pixel_size": "pixel size and units",
+    "spacing": "pixel size and units",
+    "description": "description",
+    "artist": "artist",
+    "date_time": "date",
+}
+
+
 @dataclass(frozen=True)
 class Choice:
     """The frames of a file that are wanted, and the limits on it; times are seconds after the first frame."""
 
-    start: Fraction | None = None
-    end: Fraction | None = None
+    start: Seconds | None = None
+    end: Seconds | None = None
     first: int = 0
     last: int | None = None  # Exclusive.
     stream: int | None = None  # Among several video streams.
     keep_partial: bool = False
     max_pixels: int = MOST_PIXELS
+
+    def __post_init__(self) -> None:
+        times = {"start": self.start, "end": self.end}
+        for name, seconds in times.items():
+            if seconds is not None and not (np.isfinite(float(seconds)) and seconds >= 0):
+                raise ParameterError(f"{name} is {seconds}; it must be seconds after the first frame, 0 or more")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise ParameterError(f"end is {self.end} and start {self.start}; end must be after start")
+        if self.first < 0 or (self.last is not None and self.last <= self.first):
+            given = (self.first, self.last)
+            raise ParameterError(f"frames are {given}; they must be (first, one past the last), counted from 0")
+        if self.stream is not None and self.stream < 0:
+            raise ParameterError(f"stream is {self.stream}; video streams are counted from 0")
+        if self.max_pixels < 1:
+            raise ParameterError(f"max_pixels is {self.max_pixels}; it must be at least 1")
+        for name, seconds in times.items():
+            exact = None if seconds is None else Fraction(seconds).limit_denominator(10**9)
+            object.__setattr__(self, name, exact)
 
     @property
     def is_everything(self) -> bool:
@@ -52,79 +85,36 @@ class Choice:
         return ended or (self.last is not None and index >= self.last)
 
 
-def choice_of(
-    start: Seconds | None,
-    end: Seconds | None,
-    frames: tuple[int, int | None] | None,
-    stream: int | None,
-    keep_partial: bool,
-    max_pixels: int,
-) -> Choice:
-    """Return the checked choice."""
-    for name, seconds in {"start": start, "end": end}.items():
-        if seconds is not None and not (np.isfinite(float(seconds)) and seconds >= 0):
-            raise ParameterError(f"{name} is {seconds}; it must be seconds after the first frame, 0 or more")
-    if start is not None and end is not None and end <= start:
-        raise ParameterError(f"end is {end} and start {start}; end must be after start")
-    first, last = (0, None) if frames is None else frames
-    if first < 0 or (last is not None and last <= first):
-        raise ParameterError(f"frames are {frames}; they must be (first, one past the last), counted from 0")
-    if stream is not None and stream < 0:
-        raise ParameterError(f"stream is {stream}; video streams are counted from 0")
-    if max_pixels < 1:
-        raise ParameterError(f"max_pixels is {max_pixels}; it must be at least 1")
-    exact = [None if seconds is None else Fraction(seconds).limit_denominator(10**9) for seconds in (start, end)]
-    return Choice(exact[0], exact[1], first, last, stream, keep_partial, max_pixels)
-
-
 @dataclass
 class FileVideo:
-    """A video in a file, decoded frame by frame each time it is iterated over.
-
-    Attributes
-    ----------
-    path : Path
-        Where it is.
-    size : (int, int)
-        Height and width in pixels.
-    channels : int
-        1 for frames (H, W), C for frames (H, W, C).
-    dtype : dtype
-        Of the frames.
-    rate : Fraction or None
-        Frames per second, exact; None for stacks and stills, which have none.
-    count : int or None
-        Number of frames, if the file declares it.
-    timestamps : list of Fraction
-        Seconds on the file's clock, one for each frame decoded so far.
-    details : dict
-        Further metadata: codec, pixel format, bits, colour matrix and range, duration in seconds.
-    choice : Choice
-        Which frames of it are wanted.
-    lost : str or None
-        With ``keep_partial``: the fault at which iterating ended.
-    """
+    """A video in a file, decoded frame by frame each time it is iterated over."""
 
     path: Path
-    size: tuple[int, int]
-    channels: int
-    dtype: np.dtype[Any]
+    size: tuple[int, int]  # Height and width in pixels.
+    channels: int  # 1 for frames (H, W), C for frames (H, W, C).
+    dtype: np.dtype[Any]  # Of the frames.
     decode: Callable[[FileVideo], Decoded] = field(repr=False)
-    rate: Fraction | None = None
-    count: int | None = None
+    rate: Fraction | None = None  # Frames per second, exact; None for stacks and stills, which have none.
+    count: int | None = None  # Number of frames, if the file declares it.
+    # Seconds on the file's clock, one for each frame decoded so far.
     timestamps: list[Fraction] = field(default_factory=list, repr=False)
+    # Further metadata: codec, pixel format, bits, colour matrix and range, duration in seconds.
     details: dict[str, Any] = field(default_factory=dict)
-    choice: Choice = field(default_factory=Choice, repr=False)
-    lost: str | None = None
+    choice: Choice = field(default_factory=Choice, repr=False)  # Which frames of it are wanted.
+    lost: str | None = None  # With `keep_partial`: the fault at which iterating ended.
 
-    @property
-    def is_timed(self) -> bool:
-        """Whether frames have times: by a rate, or one for each packet of a container."""
-        return self.rate is not None or "stream_index" in self.details
+    def time(self, index: int) -> Fraction | None:
+        """Return when a frame is shown at the video's rate, if it has one."""
+        return None if self.rate is None else index / self.rate
+
+    def wants(self, index: int) -> bool:
+        """Tell whether a frame of a video without times, or with a constant rate, is wanted."""
+        return self.choice.wants(index, self.time(index))
 
     def only(self, choice: Choice) -> FileVideo:
         """Restrict the video to the chosen frames and return it; refuse times where frames have none."""
-        if not self.is_timed and (choice.start is not None or choice.end is not None):
+        timed = self.rate is not None or "stream_index" in self.details  # Each packet of a container has a time.
+        if not timed and (choice.start is not None or choice.end is not None):
             raise ParameterError(f"{self.path}: its frames have no times; choose them by number, with frames")
         self.choice = choice
         if self.count is not None and choice.last is not None:
@@ -136,33 +126,26 @@ class FileVideo:
     def __iter__(self) -> Generator[Array, None, None]:
         """Yield the frames that are wanted; `decode` yields all up to the last of them, None for unwanted ones."""
         begun: Fraction | None = None
-        given = 0
-        with contextlib.closing(self.decode(self)) as decoded:
-            for index, (frame, time) in enumerate(self._whole_part(decoded)):
-                begun = time if begun is None else begun
-                after = None if time is None or begun is None else time - begun
-                if self.choice.is_past(index, after):
-                    break
-                if frame is None or not self.choice.wants(index, after):
-                    continue
-                if time is not None and given == len(self.timestamps):  # Not known from an earlier iteration.
-                    self.timestamps.append(time)
-                given += 1
-                yield frame
-        if not given and self.lost is None:
-            raise InputError(f"{self.path}: no frame is within what was asked for")
-
-    def _whole_part(self, decoded: Decoded) -> Decoded:
-        """Yield the frames; with ``keep_partial``, end at the first fault unless there is no frame before it."""
-        any_frame = False
+        given, index = 0, -1
         try:
-            for pair in decoded:
-                any_frame = True
-                yield pair
+            with contextlib.closing(self.decode(self)) as decoded:
+                for index, (frame, time) in enumerate(decoded):
+                    begun = time if begun is None else begun
+                    after = None if time is None or begun is None else time - begun
+                    if self.choice.is_past(index, after):
+                        break
+                    if frame is None or not self.choice.wants(index, after):
+                        continue
+                    if time is not None and given == len(self.timestamps):  # Not known from an earlier iteration.
+                        self.timestamps.append(time)
+                    given += 1
+                    yield frame
         except InputError as fault:
-            if not (any_frame and self.choice.keep_partial):
+            if index < 0 or not self.choice.keep_partial:
                 raise
             self.lost = str(fault)
+        if not given and self.lost is None:
+            raise InputError(f"{self.path}: no frame is within what was asked for")
 
 
 def size_and_channels(shape: Sequence[int]) -> tuple[tuple[int, int], int]:
@@ -231,6 +214,31 @@ class Target:
         """Add a warning to the report."""
         self.told.setdefault("warnings", []).append(text)
 
-    def omit(self, *names: str) -> None:
-        """Report metadata of the source that are not in the output."""
-        self.told.setdefault("not_copied", []).extend(names)
+    def omit(self, *keys: str) -> None:
+        """Report metadata of the source, by their keys in `details`, that are not in the output."""
+        if keys:
+            self.told.setdefault("not_copied", []).extend(_CALLED.get(key, key) for key in keys)
+
+    def report_omitted(self, holds: Collection[str], like: FileVideo | None) -> None:
+        """Report which metadata of `like` the output lacks; of what its format `holds`, the writer reports itself."""
+        # With a rate of their own, frames are written without `like`, and the writer answers for the rate alone.
+        holds = holds if self.like is like else [key for key in holds if key == "rate"]
+        name, omitted = self.suffix or self.path, []
+        if self.known_rate is not None and "rate" not in holds:
+            omitted.append(f"rate of {self.known_rate} frames/s")
+        if like is not None:
+            if "streams" not in holds:
+                kinds = like.details.get("other_streams", ())
+                omitted += [f"{kind} stream: {name} gets frames alone" for kind in kinds]
+            omitted += dict.fromkeys(_CALLED[key] for key in _CALLED if key not in holds and like.details.get(key))
+            omitted += like.details.get("not_kept", ())
+        self.omit(*omitted)
+        if self.like is None or "times" in holds:
+            return
+        stamps, tick = self.like.timestamps, self.like.details.get("time_base") or Fraction(0)
+        off = max((abs(stamp - stamps[0] - k / self.rate) for k, stamp in enumerate(stamps)), default=Fraction(0))
+        if off > tick:
+            self.warn(
+                f"{name} has no timestamps: those of the source, which differ from {self.rate} frames/s by up to "
+                f"{float(off):.3g} s, are not in it"
+            )

@@ -23,13 +23,11 @@ from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_
 from pde_video.video.untrusted import refuse_huge, untrusted
 
 SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg")
-HOLDS: tuple[str, ...] = ("dpi", "icc_profile", "comment")  # Keys of `omitted` that are kept or reported here.
 _PNG = b"\x89PNG\r\n\x1a\n"
 _HEADER = 33  # Bytes of a PNG's signature and header.
 _INCH = 0.0254  # Metres.
 _MOST_DPI = 65535  # In a JPEG.
 _LONGEST = 10_000  # Characters of a comment that is kept; a JPEG holds 65,533 bytes.
-_CALLED = {"dpi": "resolution", "icc_profile": "ICC profile"}
 _OTHERS = {"exif": "EXIF data", "xmp": "XMP data"}
 _NUMBER = re.compile(r"%0?(\d*)d")
 
@@ -61,7 +59,7 @@ def _without_gap(pattern: Path) -> tuple[list[Path], str | None]:
     return paths, f"{pattern}: frame {len(paths)}, {missing}, is missing, but later numbers are there; restore it"
 
 
-def read_stills(path: Path, choice: Choice) -> FileVideo:
+def read(path: Path, choice: Choice) -> FileVideo:
     """Return one picture, or a numbered sequence, as a video."""
     paths, gap = _without_gap(path) if is_pattern(path) else ([path], None)
     if not paths:
@@ -73,7 +71,7 @@ def read_stills(path: Path, choice: Choice) -> FileVideo:
 
     def decode(video: FileVideo) -> Decoded:
         for index, file in enumerate(paths):
-            if not choice.wants(index, None):
+            if not video.wants(index):
                 yield None, None
                 continue
             pixels = _picture(file, choice)
@@ -148,11 +146,12 @@ def _as_array(image: Any) -> Array:
     return np.asarray(image)
 
 
-def write_stills(target: Target, frames: Iterator[Array], temporary: Path) -> int:
+def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Write one picture to `temporary`, or a sequence into the folder `temporary`; return the number of frames."""
     jpeg = target.suffix != ".png"
     target.check_frames(target.suffix, ("uint8",) if jpeg else ("uint8", "uint16"), (1, 3) if jpeg else (1, 3, 4))
     many, count, said = is_pattern(target.path), 0, _said(target)
+    options, chunks = ({"quality": 95, **said}, b"") if jpeg else ({}, _chunks(said))
     for count, frame in enumerate(frames, 1):
         if not many and count == 2:
             raise ParameterError(
@@ -160,7 +159,11 @@ def write_stills(target: Target, frames: Iterator[Array], temporary: Path) -> in
                 f"{target.path.stem}_%04d{target.path.suffix}"
             )
         file = temporary / member_name(target.path, count) if many else temporary
-        _write_picture(file, frame, jpeg, said)
+        if not jpeg and frame.dtype == np.uint16 and frame.ndim == 3:
+            data = _wide_png(frame)
+        else:  # To memory: Pillow does not report a disk that is full at the end of a JPEG.
+            data = iio.imwrite("<bytes>", frame, extension=file.suffix, plugin="pillow", **options)
+        file.write_bytes(data[:_HEADER] + chunks + data[_HEADER:])
     return count
 
 
@@ -176,26 +179,13 @@ def _said(target: Target) -> dict[str, Any]:
     if profile := details.get("icc_profile"):
         of_these = b"GRAY" if target.channels == 1 else b"RGB "
         said |= {"icc_profile": profile} if profile[16:20] == of_these else {}
-    lost = [called for key, called in _CALLED.items() if key in details and key not in said]
-    if lost:
-        target.omit(*lost)
+    target.omit(*(key for key in ("dpi", "icc_profile") if key in details and key not in said))
     return said
 
 
 def member_name(pattern: Path, number: int) -> str:
     """Return the name of the file with that number in a sequence."""
     return _NUMBER.sub(lambda match: str(number).zfill(int(match[1] or 0)), pattern.name)
-
-
-def _write_picture(path: Path, frame: Array, jpeg: bool, said: dict[str, Any]) -> None:
-    frame = frame[..., 0] if frame.ndim == 3 and frame.shape[2] == 1 else frame
-    if not jpeg and frame.dtype == np.uint16 and frame.ndim == 3:
-        data = _wide_png(frame)
-    else:
-        options = {"quality": 95, **said} if jpeg else {}
-        # To memory: Pillow does not report a disk that is full at the end of a JPEG.
-        data = iio.imwrite("<bytes>", frame, extension=path.suffix, plugin="pillow", **options)
-    path.write_bytes(data if jpeg else data[:_HEADER] + _chunks(said) + data[_HEADER:])
 
 
 def _chunks(said: dict[str, Any]) -> bytes:
@@ -223,9 +213,9 @@ def _wide_png(frame: Array) -> bytes:
     return b"".join(bytes(packet) for packet in [*codec.encode(picture), *codec.encode()])
 
 
-def count_frames(path: Path) -> int:
+def count(path: Path) -> int:
     """Return the number of pictures in a folder just written, or 1 for a readable picture."""
     if path.is_dir():
-        return sum(1 for _ in path.iterdir())
+        return len(list(path.iterdir()))
     _picture(path, Choice(max_pixels=sys.maxsize))
     return 1

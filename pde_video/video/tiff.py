@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import re
-import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,7 @@ import tifffile
 
 from pde_video.errors import InputError
 from pde_video.protocols import Array
-from pde_video.video.calibration import (
-    Described,
-    described,
-    fits_imagej,
-    free_text,
-    imagej_text,
-    ome_text,
-    resolution_of,
-    shaped_text,
-)
-from pde_video.video.outputs import checked_file
+from pde_video.video import calibration
 from pde_video.video.provenance import MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
 from pde_video.video.untrusted import refuse_huge, untrusted
@@ -35,9 +24,6 @@ from pde_video.video.untrusted import refuse_huge, untrusted
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("tifffile").propagate = False
 
-SUFFIXES: tuple[str, ...] = (".tif", ".tiff")
-# Keys of `omitted` that are kept or reported here.
-HOLDS: tuple[str, ...] = ("resolution", "pixel_size", "spacing", "description", "artist", "date_time")
 _CLASSIC_LIMIT = 2**32 - 2**25  # Bytes of frames in a TIFF with 32-bit offsets; the rest is for directories.
 _MANY = 10**9  # A placeholder for the number of frames: a description with the real one is not longer.
 _MOST_TAGS = 4096
@@ -46,29 +32,20 @@ _ARTIST = 315  # The number of that tag.
 _LENGTHS = ("resolution", "pixel_size", "unit", "yunit", "zunit", "spacing", "xorigin", "yorigin", "zorigin")
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Where the frames of a file are."""
-
-    pages: int
-    mapped: int = 0  # Contiguous frames that share one directory.
-    offset: int = 0  # Of the contiguous frames.
-    fault: str | None = None  # The error after the last readable frame.
-
-
-def read_tiff(path: Path, choice: Choice) -> FileVideo:
+def read(path: Path, choice: Choice) -> FileVideo:
     """Return the pages of a TIFF as frames along the one axis besides rows, columns and samples."""
     pages, fault = _directories(path)
     # Without is_ome=False the library would open other files that an OME description names.
     with untrusted(f"{path}: not a TIFF that can be read"), tifffile.TiffFile(path, is_ome=False) as file:
         page = file.pages.first
         _check_page(path, page, choice)
-        told = described(page, str(path))
-        if told.kind != "plain" and told.pages < pages:
-            told = Described()
-        layout = _layout(path, page, told.pages if told.kind != "plain" else 0, pages, fault)
+        told = calibration.described(page, str(path))
+        declared = math.prod(told.leading.values())  # 1 also if it is not declared.
+        if told.kind != "plain" and declared < pages:
+            told, declared = calibration.Described(), 1
+        count, offset, fault = _extent(path, page, declared, pages, fault)
         if told.kind == "plain":
-            told.leading = _series_axes(path, file, page, layout)
+            told.leading = {"I": count} if fault else _series_axes(path, file, page, count)
         details = _details(page, told)
         shape, dtype, planar = page.shape, np.dtype(page.dtype), page.axes == "SYX"
     longer = [f"{axis} ({count})" for axis, count in told.leading.items() if count > 1]
@@ -77,56 +54,59 @@ def read_tiff(path: Path, choice: Choice) -> FileVideo:
             f"{path}: axes {details['axes']}, of which {', '.join(longer)}; a video has rows Y, columns X, samples S "
             "at most, and one more axis, of frames: split the others into files of their own"
         )
-    size, channels = (shape[-2:], shape[0]) if planar else (shape[:2], math.prod(shape[2:]))
+    *size, channels = (*shape[1:], shape[0]) if planar else (*shape[:2], math.prod(shape[2:]))
+
+    def decode(video: FileVideo) -> Decoded:
+        frames = _paged(video, count, shape) if offset is None else _mapped(video, offset, (count, *shape))
+        for index, pixels in enumerate(frames):
+            if pixels is not None:
+                pixels = np.ascontiguousarray(np.moveaxis(pixels, 0, -1) if planar else pixels)
+                pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+            yield pixels, video.time(index)
+        if fault:
+            raise InputError(fault)
+
     interval = told.facts.get("interval") if "Z" not in told.leading else None
-    return FileVideo(
-        path,
-        (size[0], size[1]),
-        channels,
-        dtype,
-        lambda video: _decode(video, layout, planar, shape),
-        rate=None if interval is None else 1 / interval,
-        count=None if layout.fault else layout.mapped or layout.pages,
-        details=details,
-    )
+    rate, known_count = 1 / interval if interval else None, None if fault else count
+    return FileVideo(path, (size[0], size[1]), channels, dtype, decode, rate, known_count, details=details)
 
 
 def _directories(path: Path) -> tuple[int, str | None]:
     """Return the number of pages, and an error message for what follows; each directory points to the next."""
     with path.open("rb") as file:
         end = file.seek(0, 2)
+
+        def number(at: int, size: int) -> int | None:
+            file.seek(at)
+            data = file.read(size)
+            return int.from_bytes(data, order) if len(data) == size else None
+
         file.seek(0)
-        order = {b"II": "<", b"MM": ">"}.get(file.read(2))
-        kind = struct.unpack(f"{order}H", head)[0] if order and len(head := file.read(2)) == 2 else 0
+        order: Any = {b"II": "little", b"MM": "big"}.get(file.read(2))
+        kind = number(2, 2) if order else None
         if kind not in (42, 43):
             raise InputError(f"{path}: not a TIFF that can be read (its first bytes are wrong)")
-        number, link, tag = ("H", "I", 12) if kind == 42 else ("Q", "Q", 20)
+        counter, link, tag = (2, 4, 12) if kind == 42 else (8, 8, 20)  # Bytes.
         where, seen = 4 if kind == 42 else 8, set[int]()
-
-        def unpacked(kind: str, at: int) -> int | None:
-            file.seek(at)
-            data = file.read(struct.calcsize(f"={kind}"))
-            return struct.unpack(f"{order}{kind}", data)[0] if len(data) == struct.calcsize(f"={kind}") else None
-
-        while (offset := unpacked(link, where)) != 0:
+        while (offset := number(where, link)) != 0:
             if offset is None:
                 break
             if offset in seen:
                 raise InputError(f"{path}: page {len(seen)} is an earlier page again; the file is damaged")
-            tags = unpacked(number, offset) if offset < end else None
+            tags = number(offset, counter) if offset < end else None
             if tags is None or tags > _MOST_TAGS:
                 break
-            where = offset + struct.calcsize(f"={number}") + tags * tag
-            if where + struct.calcsize(f"={link}") > end:
+            where = offset + counter + tags * tag
+            if where + link > end:
                 break
             seen.add(offset)
         else:
             if seen:
                 return len(seen), None
-        fault = f"{path}: page {len(seen)} is missing or damaged; the file seems to be cut off"
-        if not seen:
-            raise InputError(fault)
-        return len(seen), fault
+    fault = f"{path}: page {len(seen)} is missing or damaged; the file seems to be cut off"
+    if not seen:
+        raise InputError(fault)
+    return len(seen), fault
 
 
 def _check_page(path: Path, page: Any, choice: Choice) -> None:
@@ -142,73 +122,60 @@ def _check_page(path: Path, page: Any, choice: Choice) -> None:
         refuse_huge(path, shape, choice.max_pixels)
 
 
-def _layout(path: Path, page: Any, declared: int, pages: int, fault: str | None) -> _Layout:
-    """Return where the frames are; 0 `declared` frames mean that the number is not declared."""
+def _extent(path: Path, page: Any, declared: int, pages: int, fault: str | None) -> tuple[int, int | None, str | None]:
+    """Return the number of frames, where they are if they share one directory, and the error that follows them."""
     if declared <= 1 or declared == pages or fault:
-        return _Layout(pages, fault=fault)
+        return pages, None, fault
     if pages > 1 or not page.is_final:
-        return _Layout(pages, fault=f"{path}: page {pages} is missing: {declared} are declared")
+        return pages, None, f"{path}: page {pages} is missing: {declared} are declared"
     offset, end = page.dataoffsets[0], path.stat().st_size
     there = min(declared, max(0, end - offset) // page.nbytes)
     cut = f"{path}: page {there} is cut off: {declared} are declared" if there < declared else None
-    return _Layout(1, there, offset, cut)
+    return (there, offset, cut) if there else (pages, None, cut)
 
 
-def _series_axes(path: Path, file: Any, page: Any, layout: _Layout) -> dict[str, int]:
+def _series_axes(path: Path, file: Any, page: Any, pages: int) -> dict[str, int]:
     """Return the axes as the library sees them, for a file without a known description."""
-    if layout.fault:
-        return {"I": layout.pages}
     series = file.series
     if len(series) > 1:
         raise InputError(f"{path}: the file holds several series of pictures, which differ in shape or dtype")
     axes, shape = series[0].axes, series[0].shape
     leading = dict(zip(axes[: -page.ndim], shape, strict=False)) or {"I": 1}
-    if math.prod(leading.values()) != layout.pages:
-        raise InputError(f"{path}: {axes} of lengths {shape} in {layout.pages} pages; save it with one page a frame")
+    if math.prod(leading.values()) != pages:
+        raise InputError(f"{path}: {axes} of lengths {shape} in {pages} pages; save it with one page a frame")
     return leading
 
 
-def _details(page: Any, told: Described) -> dict[str, Any]:
+def _details(page: Any, told: calibration.Described) -> dict[str, Any]:
     details: dict[str, Any] = {"axes": "".join(told.leading) + page.axes, "tiff": told.kind, **told.facts}
     if "interval" in details:
         details["interval"] = float(details["interval"])  # The rate is exact.
-    if resolution := resolution_of(page):
+    if resolution := calibration.resolution_of(page):
         unit = tifffile.RESUNIT(page.tags.valueof("ResolutionUnit", default=2)).name
         if resolution != [[1, 1], [1, 1]] or unit != "NONE":  # The default of writers that know none.
             details.update(resolution=resolution, resolution_unit=unit)
     if "IJMetadata" in page.tags:
         details["not_kept"] = [*details.get("not_kept", ()), "ImageJ's labels, regions and colour tables"]
-    texts = {name: page.tags.valueof(name) for name in ("Software", "DateTime", "Artist")}
-    software, date, artist = (text.strip() if isinstance(text, str) else "" for text in texts.values())
+    tags = [page.tags.valueof(name) for name in ("Software", "DateTime", "Artist")]
+    software, date, artist = (text.strip() if isinstance(text, str) else "" for text in tags)
     if made := found_in(software):
         details["made"] = made
-    said = {"description": free_text(page), "artist": artist, "software": software.partition(MARK.strip())[0].strip()}
+    said = {"description": told.text, "artist": artist, "software": software.partition(MARK.strip())[0].strip()}
     said["date_time"] = date if _DATE.fullmatch(date) else ""
     return details | {name: text for name, text in said.items() if text}
 
 
-def _decode(video: FileVideo, layout: _Layout, planar: bool, shape: tuple[int, ...]) -> Decoded:
-    for index, pixels in enumerate(_mapped(video, layout, shape) if layout.mapped else _paged(video, layout, shape)):
-        if pixels is not None:
-            pixels = np.ascontiguousarray(np.moveaxis(pixels, 0, -1) if planar else pixels)
-            pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-        yield pixels, None if video.rate is None else index / video.rate
-    if layout.fault:
-        raise InputError(layout.fault)
-
-
-def _mapped(video: FileVideo, layout: _Layout, shape: tuple[int, ...]) -> Iterator[Array | None]:
+def _mapped(video: FileVideo, offset: int, shape: tuple[int, ...]) -> Iterator[Array | None]:
     with tifffile.TiffFile(video.path, is_ome=False) as file:
         dtype = video.dtype.newbyteorder(file.byteorder)
-    frames = np.memmap(video.path, dtype, "r", layout.offset, (layout.mapped, *shape))
-    for index, frame in enumerate(frames):
-        yield np.array(frame) if _wanted(video, index) else None
+    for index, frame in enumerate(np.memmap(video.path, dtype, "r", offset, shape)):
+        yield np.array(frame) if video.wants(index) else None
 
 
-def _paged(video: FileVideo, layout: _Layout, shape: tuple[int, ...]) -> Iterator[Array | None]:
+def _paged(video: FileVideo, pages: int, shape: tuple[int, ...]) -> Iterator[Array | None]:
     end = video.path.stat().st_size
     with tifffile.TiffFile(video.path, is_ome=False) as file:
-        for index in range(layout.pages):
+        for index in range(pages):
             pixels = None
             with untrusted(f"{video.path}: page {index} cannot be read"):
                 page: Any = file.pages[index]
@@ -221,16 +188,17 @@ def _paged(video: FileVideo, layout: _Layout, shape: tuple[int, ...]) -> Iterato
                 beyond = any(count < 1 or offset + count > end for offset, count in pieces)
                 if not pieces or beyond or (page.is_contiguous and page.dataoffsets[0] + page.nbytes > end):
                     raise ValueError("its data lie beyond the end of the file")
-                if _wanted(video, index):
+                if video.wants(index):
                     pixels = page.asarray()
             yield pixels
 
 
-def _wanted(video: FileVideo, index: int) -> bool:
-    return video.choice.wants(index, None if video.rate is None else index / video.rate)
+class _Checked(io.FileIO):
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("NumPy's tofile does not report a disk that is full at the last flush")
 
 
-def write_tiff(target: Target, frames: Iterator[Array], temporary: Path) -> int:
+def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Write one page per frame; return the number of frames."""
     # 64-bit offsets unless 4 GB certainly suffice: a filter may return more frames than the source declares.
     big = target.count is None or 2 * target.count * target.first.nbytes > _CLASSIC_LIMIT
@@ -243,7 +211,7 @@ def write_tiff(target: Target, frames: Iterator[Array], temporary: Path) -> int:
         head["description"] = text or free.encode()
     if text and free:
         target.omit("description")
-    with checked_file(temporary) as sink, tifffile.TiffWriter(sink, bigtiff=big) as file:
+    with io.BufferedRandom(_Checked(temporary, "w+")) as sink, tifffile.TiffWriter(sink, bigtiff=big) as file:
         for count, frame in enumerate(frames, 1):
             planar = None if frame.ndim == 2 else "contig"
             file.write(frame, planarconfig=planar, **options, **(head if count == 1 else {"software": False}))
@@ -272,7 +240,7 @@ def _kept(target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
         # After cropping or resampling, the size of a pixel is unknown.
         facts = {name: fact for name, fact in facts.items() if name not in _LENGTHS}
         facts["imagej"] = {name: fact for name, fact in facts.get("imagej", {}).items() if name not in _LENGTHS}
-        target.omit("pixel size and units")
+        target.omit("pixel_size")
     if "resolution" in facts:
         sides = tuple(tuple(side) for side in facts["resolution"])
         return facts, {"resolution": sides, "resolutionunit": facts["resolution_unit"]}
@@ -285,9 +253,9 @@ def _description(target: Target, facts: dict[str, Any], count: int) -> bytes | N
     """Return the description of `count` frames, in the format of the name or the source."""
     axis, shape, dtype = str(facts.get("axes", "T"))[0], target.first.shape, target.first.dtype
     if Path(target.path.stem).suffix.lower() == ".ome":
-        return ome_text(axis, count, target.first, facts).encode()
-    if facts.get("tiff") == "imagej" and fits_imagej(shape, dtype):
-        return imagej_text(axis, count, facts).encode()
+        return calibration.ome_text(axis, count, target.first, facts).encode()
+    if facts.get("tiff") == "imagej" and calibration.fits_imagej(shape, dtype):
+        return calibration.imagej_text(axis, count, facts).encode()
     if ("tiff" in facts and axis not in "IQ") or {"interval", "unit", "spacing"} & set(facts):
-        return shaped_text(axis, count, shape, facts).encode()
+        return calibration.shaped_text(axis, count, shape, facts).encode()
     return None

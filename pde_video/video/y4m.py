@@ -15,12 +15,10 @@ import numpy as np
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video.colour_tags import FULL, LIMITED, UNKNOWN
 from pde_video.video.source import Choice, Decoded, FileVideo, Target
 from pde_video.video.untrusted import refuse_huge
-from pde_video.video.yuv_planes import from_rgb, known_matrix, to_rgb
+from pde_video.video.yuv_planes import FULL, LIMITED, UNKNOWN, from_rgb, known_matrix, lines, to_rgb
 
-SUFFIXES = (".y4m",)
 MAGIC = b"YUV4MPEG2 "
 _FRAME = b"FRAME"
 _LONGEST = 1024  # Bytes of a line of text; ffmpeg takes 96.
@@ -66,16 +64,12 @@ class Header:
         """Bytes of a frame."""
         return sum(rows * columns for rows, columns in self.planes) * self.dtype.itemsize
 
-    def line(self) -> bytes:
-        """Return the first line."""
+    def __str__(self) -> str:
         rate = self.rate or Fraction(25)
         words = [f"W{self.size[1]}", f"H{self.size[0]}", f"F{rate.numerator}:{rate.denominator}"]
         ends = "FULL" if self.full else "LIMITED"
         words += [f"I{self.interlacing}", f"A{self.aspect}", f"C{self.layout}", f"XCOLORRANGE={ends}"]
-        return MAGIC + " ".join(words).encode() + b"\n"
-
-    def __str__(self) -> str:
-        return self.line().decode().strip()
+        return MAGIC.decode() + " ".join(words)
 
 
 def parsed(line: bytes, name: object, most_pixels: int) -> Header:
@@ -109,7 +103,7 @@ def parsed(line: bytes, name: object, most_pixels: int) -> Header:
     return Header((height, width), exact or None, kind, bits, layout, ranges == {"FULL"}, interlacing, aspect)
 
 
-def read_y4m(path: Path, choice: Choice) -> FileVideo:
+def read(path: Path, choice: Choice) -> FileVideo:
     """Return a y4m file as a video."""
     with path.open("rb") as file:
         line = file.readline(_LONGEST)
@@ -132,34 +126,26 @@ def read_y4m(path: Path, choice: Choice) -> FileVideo:
 def described(header: Header, name: Path, decode: Any, count: int | None = None) -> FileVideo:
     """Return the video with this header."""
     wide, high = map(int, header.aspect.split(":"))  # Of a pixel.
-    interlaced = header.interlacing in ("t", "b", "m")
-    warnings = ["the video is interlaced: deinterlace it first, with ffmpeg: -vf bwdif"]
-    return FileVideo(
-        path=name,
-        size=header.size,
-        channels=1 if header.kind == "mono" else 3,
-        dtype=np.dtype(np.uint8 if header.bits == 8 else np.uint16),
-        decode=decode,
-        rate=header.rate,
-        count=count,
-        details={
-            "codec": "rawvideo",
-            "pixel_format": header.pixel,
-            "bits": header.bits,
-            "matrix": UNKNOWN,
-            "range": FULL if header.full else LIMITED,
-            "aspect": Fraction(wide, high) if wide and high and wide != high else None,
-            "time_base": 1 / header.rate if header.rate else None,
-            "y4m": header,
-            **({"warnings": warnings} if interlaced else {}),
-        },
-    )
+    details = {
+        "codec": "rawvideo",
+        "pixel_format": header.pixel,
+        "bits": header.bits,
+        "matrix": UNKNOWN,
+        "range": FULL if header.full else LIMITED,
+        "aspect": Fraction(wide, high) if wide and high and wide != high else None,
+        "time_base": 1 / header.rate if header.rate else None,
+        "y4m": header,
+    }
+    if header.interlacing in ("t", "b", "m"):
+        details["warnings"] = ["the video is interlaced: deinterlace it first, with ffmpeg: -vf bwdif"]
+    channels, dtype = 1 if header.kind == "mono" else 3, header.dtype.newbyteorder("=")
+    return FileVideo(name, header.size, channels, dtype, decode, header.rate, count, details=details)
 
 
 def decoded(file: BinaryIO, header: Header, video: FileVideo) -> Decoded:
     """Yield the frames that follow the first line, to the last byte."""
     for index in itertools.count():
-        time = index / header.rate if header.rate else None
+        time = video.time(index)
         if video.choice.is_past(index, time):  # A live source: do not wait for more.
             return
         line = file.readline(_LONGEST)
@@ -200,18 +186,12 @@ def _array(content: Array, header: Header) -> Array:
     picture: Any = av.VideoFrame(header.size[1], header.size[0], header.pixel)
     start = 0
     for plane, (rows, columns) in zip(picture.planes, header.planes, strict=True):
-        _lines(plane, header)[:, :columns] = values[start : start + rows * columns].reshape(rows, columns)
+        lines(plane, header.dtype)[:, :columns] = values[start : start + rows * columns].reshape(rows, columns)
         start += rows * columns
     return to_rgb(picture, known_matrix(-1, header.size[0]), header.full)
 
 
-def _lines(plane: Any, header: Header) -> Array:
-    """Return the values of a plane with the padding of its rows."""
-    lines: Array = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-    return lines.view(header.dtype)
-
-
-def write_y4m(target: Target, frames: Iterator[Array], temporary: Path) -> int:
+def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Write the frames; return their number."""
     count = 0
     with temporary.open("wb") as file:
@@ -226,10 +206,9 @@ def pieces(target: Target, frames: Iterator[Array]) -> Iterator[bytes]:
     header = header_for(target)
     if target.encoding.lossless and header.kind != "mono":
         raise ParameterError("y4m keeps colours as YUV, which rounds them; raw frames, .mkv or .tiff are lossless")
-    lines = itertools.chain([header.line()], itertools.repeat(b""))
-    return (
-        b"".join([line, _FRAME, b"\n", *_content(frame, header)]) for line, frame in zip(lines, frames, strict=False)
-    )
+    for index, frame in enumerate(frames):
+        first_line = b"" if index else f"{header}\n".encode()
+        yield b"".join([first_line, _FRAME, b"\n", *_content(frame, header)])
 
 
 def header_for(target: Target) -> Header:
@@ -259,4 +238,4 @@ def _content(frame: Array, header: Header) -> Iterator[bytes]:
         return iter([grey.astype(header.dtype, copy=False).tobytes()])
     picture = from_rgb(np.ascontiguousarray(frame), header.pixel, known_matrix(-1, header.size[0]), header.full)
     planes = zip(picture.planes, header.planes, strict=True)
-    return (_lines(plane, header)[:, :columns].tobytes() for plane, (_, columns) in planes)
+    return (lines(plane, header.dtype)[:, :columns].tobytes() for plane, (_, columns) in planes)

@@ -17,14 +17,13 @@ from pde_video.video.calibration import positive
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, untrusted
 
-SUFFIXES: tuple[str, ...] = (".zarr",)
 _HEADER = "zarr.json"
 _LONGEST = 2**24  # Bytes of a header.
 _CODECS = ("bytes", "transpose", "crc32c", "zstd", "gzip", "blosc")  # None of them executes data.
 _BLOCK = 256  # Frames by which an array grows at a time, since each time its header is rewritten.
 
 
-def read_zarr(path: Path, choice: Choice) -> FileVideo:
+def read(path: Path, choice: Choice) -> FileVideo:
     """Return an array (T, H, W) or (T, H, W, C) in a folder."""
     array = _opened(path)
     refuse_huge(path, array.shape[1:], choice.max_pixels)
@@ -33,8 +32,8 @@ def read_zarr(path: Path, choice: Choice) -> FileVideo:
     if isinstance(made := array.attrs.get("pde_video"), dict):
         details["made"] = made
     rate = positive(array.attrs.get("frames_per_second"))
-    size, channels = size_and_channels(array.shape[1:])
-    return FileVideo(path, size, channels, array.dtype, _decode, rate, count=array.shape[0], details=details)
+    size_channels = size_and_channels(array.shape[1:])
+    return FileVideo(path, *size_channels, array.dtype, _decode, rate, array.shape[0], details=details)
 
 
 def _opened(path: Path) -> Any:
@@ -63,16 +62,14 @@ def _decode(video: FileVideo) -> Decoded:
     length = array.chunks[0]
     for start in range(0, array.shape[0], length):
         numbers = range(start, min(start + length, array.shape[0]))
-        times = [None if video.rate is None else k / video.rate for k in numbers]
-        wanted = any(video.choice.wants(k, time) for k, time in zip(numbers, times, strict=True))
         block: Any = [None] * len(numbers)
-        if wanted:
+        if any(map(video.wants, numbers)):
             if missing := _missing(array, video.path, start // length):
                 raise InputError(f"{video.path}: frame {start} cannot be read: the chunk {missing} is missing")
             with untrusted(f"{video.path}: frame {start} cannot be read"):
                 block = array[start : numbers.stop]
-        for frame, time in zip(block, times, strict=True):
-            yield None if frame is None else np.ascontiguousarray(frame), time
+        for index, frame in zip(numbers, block, strict=True):
+            yield None if frame is None else np.ascontiguousarray(frame), video.time(index)
 
 
 def _missing(array: Any, path: Path, block: int) -> str | None:
@@ -82,7 +79,7 @@ def _missing(array: Any, path: Path, block: int) -> str | None:
     return next((name for name in names if not (path / name).is_file()), None)
 
 
-def write_zarr(target: Target, frames: Iterator[Array], temporary: Path) -> int:
+def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Write one chunk with a checksum per frame; return the number of frames."""
     zarr, first = _zarr(), target.first
     if first.dtype.kind not in "biufc":
@@ -110,7 +107,7 @@ def write_zarr(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     return count
 
 
-def count_frames(path: Path) -> int:
+def count(path: Path) -> int:
     """Return the number of frames in an array just written."""
     array = _opened(path)
     missing = next((name for k in range(array.shape[0]) if (name := _missing(array, path, k))), None)

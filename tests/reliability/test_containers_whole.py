@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.video.extents import cut_off
+from pde_video.video.damage import cut_off
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 50
 

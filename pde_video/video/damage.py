@@ -1,7 +1,8 @@
-"""Truncated files, found by the sizes that Matroska, AVI, and the boxes of mp4 and mov declare."""
+"""Damage that FFmpeg does not report: a file that ends before its declared end, wrong checksums of FFV1."""
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +11,9 @@ _MOST_ELEMENTS, _MOST_BOXES = 16, 1_000_000
 # Boxes that must be complete, and those that may come before them.
 _HOLD, _PRECEDE = (b"moov", b"moof", b"mdat", b"mfra", b"sidx"), (b"ftyp", b"styp", b"free", b"skip", b"wide", b"pnot")
 _RIFF_SLACK = 8  # Bytes: some writers of AVI include the header's eight.
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_WITH, _WITHOUT = 8, 3  # Bytes at the end of a slice: three of its size; with checksums one of status and four more.
+_STARTS = (0, 0x7A8C4079)  # Start values by version of the format; an undamaged slice also ends at its start value.
 
 
 def cut_off(path: Path) -> str | None:
@@ -26,7 +30,7 @@ def cut_off(path: Path) -> str | None:
             end = _end_of_boxes(file, size)
         else:
             return None
-    return None if end <= size else f"it declares {end} bytes or more, but has {size}: the file is cut off"
+    return None if end <= size else f"{path}: it declares {end} bytes or more, but has {size}: the file is cut off"
 
 
 def _end_of_segment(file: BinaryIO) -> int:
@@ -81,3 +85,32 @@ def _end_of_boxes(file: BinaryIO, size: int) -> int:
             return end + length if kind in _HOLD else 0
         end += length
     return 0
+
+
+def is_whole(packet: bytes) -> bool:
+    """Tell whether the slices of an FFV1 frame (version 3 or later) have the sizes and checksums they declare."""
+    slices = _slices(packet, _WITH)
+    if slices is None:
+        return _slices(packet, _WITHOUT) is not None  # A file without checksums.
+    return all(any(_checksum(part, start) == start for start in _STARTS) for part in slices)
+
+
+def _slices(packet: bytes, tail: int) -> list[bytes] | None:
+    """Return the slices of a frame, found from its end, or None if their sizes do not add up."""
+    found, end = [], len(packet)
+    while end > 0:
+        size = int.from_bytes(packet[end - tail : end - tail + 3], "big") + tail
+        if end < tail or size > end:
+            return None
+        found.append(packet[end - size : end])
+        end -= size
+    return found
+
+
+def _checksum(data: bytes, start: int) -> int:
+    """Return the CRC with the polynomial 0x04C11DB7, highest bit first: zlib's with all bits reversed."""
+    return _mirrored(~zlib.crc32(data.translate(_REVERSED), ~_mirrored(start) & 0xFFFFFFFF) & 0xFFFFFFFF)
+
+
+def _mirrored(word: int) -> int:
+    return int(f"{word:032b}"[::-1], 2)
