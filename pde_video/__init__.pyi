@@ -1,10 +1,10 @@
 from pde_video.denoisers.adapters import from_eps as from_eps
 from pde_video.denoisers.adapters import from_v as from_v
 from pde_video.denoisers.adapters import from_x0 as from_x0
-from pde_video.denoisers.loading import load_denoiser as load_denoiser
 from pde_video.denoisers.models import from_onnx as from_onnx
 from pde_video.denoisers.models import from_torch as from_torch
 from pde_video.denoisers.network import Network as Network
+from pde_video.denoisers.network import load_denoiser as load_denoiser
 from pde_video.denoisers.pde import as_denoiser as as_denoiser
 from pde_video.denoisers.prior import SmoothPrior as SmoothPrior
 from pde_video.denoisers.prior import cosine_diffusion as cosine_diffusion

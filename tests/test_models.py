@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -354,6 +355,21 @@ def test_torch_refuses_bad_parameters(torch):
             pv.from_torch(**{"module": marked, **options})
 
 
+def shifted_by_one(x, level):
+    return x.roll(1, -1)
+
+
+def test_a_denoiser_of_a_module_is_a_value_that_pickles(torch, rng):
+    y = rng.normal(size=(3, 4, 2)).astype(np.float32)
+    denoiser = pv.from_torch(shifted_by_one, pv.Schedule.linear(), "x0", value_range=(-1, 1), batch=2)
+    code = "from_torch(module=shifted_by_one, schedule=Schedule.linear(), kind='x0', value_range=(-1.0, 1.0), batch=2)"
+    assert repr(denoiser) == code
+    names = {"shifted_by_one": shifted_by_one, "from_torch": pv.from_torch, "Schedule": pv.Schedule}
+    for again in (eval(code, names), pickle.loads(pickle.dumps(denoiser))):
+        assert again == denoiser
+        np.testing.assert_array_equal(again(y, 0.2), denoiser(y, 0.2))
+
+
 def test_levels_reach_an_onnx_model_in_the_shape_it_asks_for(onnx, tmp_path, rng):
     y = rng.normal(size=(3, 4, 5, 2)).astype(np.float32)
     add = [onnx.helper.make_node("Add", ["x", "level"], ["out"])]
@@ -369,6 +385,20 @@ def test_levels_reach_an_onnx_model_in_the_shape_it_asks_for(onnx, tmp_path, rng
     np.testing.assert_allclose(pv.from_onnx(path, batch=2, value_range=(-1, 1))(y, 0.5), y + 0.5, rtol=1e-5, atol=1e-6)
     path = save(onnx, tmp_path / "m.onnx", one_each, inputs, {"column": [-1, 1, 1, 1]})  # In the other order.
     np.testing.assert_allclose(pv.from_onnx(path, inputs=("x", "level"))(y, 0.5), y + 0.5, rtol=1e-6)
+
+
+def test_a_denoiser_of_an_onnx_file_pickles_as_its_path_and_one_of_a_session_does_not(onnx, tmp_path, rng):
+    import onnxruntime
+
+    y, add = rng.normal(size=(2, 3, 1)), [onnx.helper.make_node("Add", ["x", "level"], ["out"])]
+    path = save(onnx, tmp_path / "m.onnx", add, [("x", np.float64, PICTURE), ("level", np.float64, ())])
+    denoiser = pv.from_onnx(path, inputs=["x", "level"])
+    assert repr(denoiser) == f"from_onnx(model={str(path)!r}, inputs=('x', 'level'))"
+    for again in (pv.from_onnx(str(path), inputs=("x", "level")), pickle.loads(pickle.dumps(denoiser))):
+        assert again == denoiser
+        np.testing.assert_allclose(again(y, 0.5), y + 0.5)
+    with pytest.raises(TypeError, match="pickle"):
+        pickle.dumps(pv.from_onnx(onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])))
 
 
 def test_an_onnx_model_may_take_the_picture_alone_or_be_a_session(onnx, tmp_path, rng):

@@ -326,10 +326,10 @@ def test_a_wrong_noise_is_refused_at_the_call(sigma):
     ("frames", "says"),
     [
         (np.zeros((4, 4), np.float32), "shape"),
-        (np.zeros((2, 0, 4, 1), np.float32), "frame 0 has shape"),
+        (np.zeros((2, 0, 4, 1), np.float32), "shape"),
         (np.zeros((4, 4, 1), np.uint8), "uint8"),
-        (np.array([0, np.nan, 0, 0], np.float32).reshape(2, 1, 2, 1), "frame 0 .* not finite"),
-        (np.array([0, 0, 0, np.inf]).reshape(2, 1, 2, 1), "frame 1 .* not finite"),
+        (np.array([0, np.nan, 0, 0], np.float32).reshape(2, 1, 2, 1), "frame 0 holds NaN or infinite"),
+        (np.array([0, 0, 0, np.inf]).reshape(2, 1, 2, 1), "frame 1 holds NaN or infinite"),
     ],
 )
 def test_wrong_frames_are_refused(frames, says):
@@ -339,5 +339,8 @@ def test_wrong_frames_are_refused(frames, says):
 
 def test_a_size_that_changes_is_refused():
     frames = [np.zeros((4, 6, 1), np.float32), np.zeros((4, 8, 1), np.float32)]
-    with pytest.raises(pv.InputError, match="size"):
+    with pytest.raises(pv.InputError, match=r"frame 1: the shape is .* as large as the first"):
         list(network().along(frames, SIGMA))
+    _, state = network().cell(frames[0][np.newaxis, ..., 0], None, SIGMA)
+    with pytest.raises(pv.InputError, match="frames must keep their size"):
+        network().cell(frames[1][np.newaxis, ..., 0], state, SIGMA)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pde_video as pv
-from pde_video.denoisers.loading import shipped
+from pde_video.denoisers.network import shipped
 from pde_video.denoising.by_evolution import PERIOD
 
 NOISE = pv.NoiseEstimate(0.5, 30.0, 0.25, (1.5, 0.6, 0.7), 255.0)

@@ -103,7 +103,7 @@ def test_a_step_that_draws_forgets_infinite_noise():
 
 
 def test_a_network_says_that_it_knows_no_pure_noise():
-    from pde_video.denoisers.loading import shipped
+    from pde_video.denoisers.network import shipped
 
     with pytest.raises(pv.ParameterError, match="trained with noise up to"):
         pv.sample((2, 8, 8, 1), shipped(), steps=2)

@@ -9,8 +9,7 @@ import pytest
 from cases import slow
 
 import pde_video as pv
-from pde_video.denoisers.loading import shipped
-from pde_video.denoisers.network import Network
+from pde_video.denoisers.network import Network, shipped
 
 FILE = resources.files("pde_video.denoisers").joinpath("shipped.safetensors")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -29,7 +29,8 @@ class Value:
         """Return the call that makes this value: name, arguments, keywords."""
         if "_made" in vars(self):
             return vars(self)["_made"]
-        given = [(f.name, getattr(self, f.name), f.default) for f in fields(self) if f.repr]
+        in_order = sorted(fields(self), key=lambda f: f.kw_only is True)
+        given = [(f.name, getattr(self, f.name), f.default) for f in in_order if f.repr]
         keywords = {name: value for name, value, default in given if default is MISSING or not _same(value, default)}
         return type(self).__name__, (), keywords
 
@@ -43,6 +44,11 @@ class Value:
         if type(self) is not type(other):
             return NotImplemented
         return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.compare)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds, without the values of cached properties."""
+        cached = [name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)]
+        return {name: value for name, value in vars(self).items() if name not in cached}
 
     def __hash__(self) -> int:
         return hash((type(self), *(_hashable(getattr(self, f.name)) for f in fields(self) if f.compare)))

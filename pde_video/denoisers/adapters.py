@@ -1,11 +1,11 @@
-"""Models of a diffusion process as denoisers: levels of a schedule and the value range of the frames."""
+"""Models as denoisers: levels of a schedule and the value range of the frames."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -16,12 +16,105 @@ from pde_video.protocols import Array, name_of, sees_several
 from pde_video.reverse_process.levels import Range, as_range
 from pde_video.reverse_process.schedules import Schedule
 
+KINDS = ("denoiser", "eps", "x0", "v")
+
+
+class Adapter(Value, ABC):
+    """A denoiser made of a model that is one, or predicts ε, x0 or v = √ᾱ ε − √(1 − ᾱ) x0 from √ᾱ x0 + √(1 − ᾱ) ε."""
+
+    kind: str
+    schedule: Schedule | None
+    value_range: Range
+    whole_timesteps: bool
+    learned_variance: bool
+    layout: str = "BCHW"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value_range", as_range(self.value_range))
+        if self.kind not in KINDS:
+            raise ParameterError(f"kind is {self.kind!r}; it must be one of {', '.join(KINDS)}")
+        if self.kind == "denoiser":
+            if self.schedule is not None or self.learned_variance or self.whole_timesteps:
+                raise ParameterError(
+                    "schedule, learned_variance and whole_timesteps are for models of a diffusion process; give its "
+                    "kind: 'eps', 'x0' or 'v'"
+                )
+        elif not isinstance(self.schedule, Schedule):
+            raise ParameterError(f"schedule is {self.schedule!r}; it must be a Schedule, such as Schedule.linear()")
+        elif self.kind == "eps" and self.schedule.abar[-1] == 0:
+            raise ParameterError(
+                "the last level of this schedule is noise alone (zero_terminal_snr), where the noise does not give the "
+                "picture; use from_v or from_x0 with a model trained so, or another schedule"
+            )
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name of the model in errors."""
+
+    @property
+    def _groups(self) -> int:
+        """How many times as many channels as the frames the output has."""
+        return 2 if self.learned_variance else 1
+
+    @abstractmethod
+    def _output(self, x: Array, level: float) -> Array:
+        """Return what the model says of frames in its range; the level is σ or t."""
+
+    def __call__(self, y: Array, sigma: float) -> Array:
+        """Return the estimate of a frame (H, W, C) or frames (T, H, W, C)."""
+        return self._predicted(y, sigma)[0]
+
+    @property
+    def with_fraction(self) -> Callable[[Array, float], tuple[Array, Array]]:
+        """The function to the estimate and f, where the variance is exp(f log large + (1 − f) log small)."""
+        if not self.learned_variance:
+            raise AttributeError("the model has no learned variance")  # So that the denoiser has no such method.
+
+        def with_fraction(y: Array, sigma: float) -> tuple[Array, Array]:
+            estimate, v = self._predicted(y, sigma)
+            return estimate, (v + 1) / 2
+
+        return with_fraction
+
+    def _predicted(self, y: Array, sigma: float) -> list[Array]:
+        """Return the estimate, and what else the model returned."""
+        y = as_frames(y, sigma, infinite=self.schedule is not None)
+        low, high = self.value_range
+        sigma = float(sigma)  # A NumPy number would turn float32 frames into float64.
+        t = level = sigma * (high - low)  # In units of the model.
+        where, picture = f"{self.name} at sigma = {sigma:g}", 1.0
+        if self.schedule is not None:
+            t, picture = self._timestep(self.schedule, level), 1 / math.hypot(1, level)  # √ᾱ
+            where += f", level t = {t:g}"
+        noise = 1.0 if math.isinf(level) else level * picture  # √(1 − ᾱ)
+        # At an infinite level y stands for y/σ: noise of variance 1, which equals x_t.
+        x_t = y if math.isinf(level) else picture * (low + (high - low) * y)
+        *grid, channels = y.shape[1:] if self.layout == "B(TC)HW" and y.ndim == 4 else y.shape
+        with naming(where):
+            output = as_estimate(self._output(x_t, t), (*grid, self._groups * channels), y.dtype)
+        predicted, *rest = np.split(output, self._groups, axis=-1)
+        if self.kind == "eps":
+            return [y - sigma * predicted, *rest]
+        x0 = picture * x_t - noise * predicted if self.kind == "v" else predicted
+        return [(x0 - low) / (high - low), *rest]
+
+    def _timestep(self, schedule: Schedule, level: float) -> float:
+        low, high = self.value_range
+        last = schedule.sigma(len(schedule) - 1)
+        if level > last * (1 + 1e-12):
+            raise ParameterError(
+                f"sigma is {level / (high - low):g}; the schedule of {self.name} reaches {last / (high - low):g}, in "
+                "units of the frames: start at a lower level"
+            )
+        t = schedule.timestep(max(level, schedule.sigma(0)))
+        return float(round(t)) if self.whole_timesteps else t
+
 
 @dataclass(frozen=True, repr=False)
-class _Predictor(Value):
-    """A denoiser made of a model that predicts ε, x0 or v = √ᾱ ε − √(1 − ᾱ) x0 from x_t = √ᾱ x0 + √(1 − ᾱ) ε."""
+class _Predictor(Adapter):
+    """A denoiser made of a function (x_t, t) -> prediction."""
 
-    kind: ClassVar[str]
     model: Callable[[Array, float], Array]
     schedule: Schedule
     _: KW_ONLY
@@ -31,14 +124,7 @@ class _Predictor(Value):
 
     def __post_init__(self) -> None:
         check_callable(model=self.model)
-        if not isinstance(self.schedule, Schedule):
-            raise ParameterError(f"schedule is {self.schedule!r}; it must be a Schedule, such as Schedule.linear()")
-        if self.kind == "eps" and self.schedule.abar[-1] == 0:
-            raise ParameterError(
-                "the last level of this schedule is noise alone (zero_terminal_snr), where the noise does not give the "
-                "picture; use from_v or from_x0 with a model trained so, or another schedule"
-            )
-        object.__setattr__(self, "value_range", as_range(self.value_range))
+        super().__post_init__()
 
     @property
     def name(self) -> str:
@@ -48,50 +134,8 @@ class _Predictor(Value):
     def sees_several(self) -> bool:
         return sees_several(self.model)
 
-    def __call__(self, y: Array, sigma: float) -> Array:
-        return self._predicted(y, sigma)[0]
-
-    @property
-    def with_fraction(self) -> Callable[[Array, float], tuple[Array, Array]]:
-        """The function to the estimate and f, where the variance is exp(f log large + (1 − f) log small)."""
-        if not self.learned_variance:
-            raise AttributeError("the model has no learned variance")  # So that the denoiser has no such method.
-        return self._with_fraction
-
-    def _with_fraction(self, y: Array, sigma: float) -> tuple[Array, Array]:
-        estimate, v = self._predicted(y, sigma)
-        return estimate, (v + 1) / 2
-
-    def _predicted(self, y: Array, sigma: float) -> list[Array]:
-        """Return the estimate, and what else the model returned."""
-        y = as_frames(y, sigma, infinite=True)
-        low, high = self.value_range
-        sigma = float(sigma)  # A NumPy number would turn float32 frames into float64.
-        level = sigma * (high - low)  # In units of the model.
-        t = self._timestep(level)
-        picture = 1 / math.hypot(1, level)  # √ᾱ
-        noise = 1.0 if math.isinf(level) else level * picture  # √(1 − ᾱ)
-        # At an infinite level y stands for y/σ: noise of variance 1, which equals x_t.
-        x_t = y if math.isinf(level) else picture * (low + (high - low) * y)
-        with naming(f"{self.name} at sigma = {sigma:g}, level t = {t:g}"):
-            groups = 2 if self.learned_variance else 1
-            shape = (*y.shape[:-1], groups * y.shape[-1])
-            predicted, *rest = np.split(as_estimate(self.model(x_t, t), shape, y.dtype), groups, axis=-1)
-        if self.kind == "eps":
-            return [y - sigma * predicted, *rest]
-        x0 = predicted if self.kind == "x0" else picture * x_t - noise * predicted
-        return [(x0 - low) / (high - low), *rest]
-
-    def _timestep(self, level: float) -> float:
-        schedule, (low, high) = self.schedule, self.value_range
-        last = schedule.sigma(len(schedule) - 1)
-        if level > last * (1 + 1e-12):
-            raise ParameterError(
-                f"sigma is {level / (high - low):g}; the schedule of {self.name} reaches {last / (high - low):g}, in "
-                "units of the frames: start at a lower level"
-            )
-        t = schedule.timestep(max(level, schedule.sigma(0)))
-        return float(round(t)) if self.whole_timesteps else t
+    def _output(self, x: Array, level: float) -> Array:
+        return self.model(x, level)
 
 
 @dataclass(frozen=True, repr=False)
@@ -199,6 +243,3 @@ class from_v(_Predictor):
     """
 
     kind = "v"
-
-
-PREDICTORS = {one.kind: one for one in (from_eps, from_x0, from_v)}

@@ -1,47 +1,119 @@
-"""Networks of PyTorch and ONNX as denoisers."""
+"""Networks of PyTorch and ONNX as denoisers, each with its own layout, size and channels."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import numpy as np
 
-from pde_video.denoisers.adapters import PREDICTORS
-from pde_video.denoisers.layouts import Direct, Network
-from pde_video.denoisers.onnx_bytes import names_other_files
-from pde_video.denoisers.validation import check_callable, refuse_pickled
+from pde_video.checks import check_whole
+from pde_video.denoisers.adapters import Adapter
+from pde_video.denoisers.onnx_files import opened
+from pde_video.denoisers.validation import as_estimate, check_callable, naming, refuse_pickled
 from pde_video.errors import DtypeError, InputError, ParameterError, not_installed
-from pde_video.protocols import Array, Denoiser, name_of
-from pde_video.reverse_process.levels import Range, as_range
+from pde_video.protocols import Array, name_of
+from pde_video.reverse_process.levels import Range
 from pde_video.reverse_process.schedules import Schedule
-from pde_video.threads import num_threads
 
-KINDS = ("denoiser", *PREDICTORS)
+LAYOUTS = ("BCHW", "BCTHW", "B(TC)HW")
+_ONE_AT_A_TIME = RLock()  # Threads would mix up the modes of modules, and PyTorch has threads of its own.
 
 
-def from_torch(
-    module: Any,
-    schedule: Schedule | None = None,
-    kind: str = "denoiser",
-    *,
-    layout: str = "BCHW",
-    value_range: Range = (0.0, 1.0),
-    multiple: int = 1,
-    channels: int | None = None,
-    batch: int = 1,
-    device: Any = None,
-    whole_timesteps: bool = False,
-    learned_variance: bool = False,
-) -> Denoiser:
-    """Make a denoiser of a PyTorch module (extra ``torch``).
+@dataclass(frozen=True, repr=False)
+class _Network(Adapter):
+    """A denoiser made of a function of arrays in a network's layout."""
+
+    _: KW_ONLY
+    layout: str = "BCHW"
+    value_range: Range = (0.0, 1.0)
+    multiple: int = 1
+    channels: int | None = None
+    batch: int = 1
+    whole_timesteps: bool = False
+    learned_variance: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layout not in LAYOUTS:
+            raise ParameterError(f"layout is {self.layout!r}; it must be one of {', '.join(LAYOUTS)}")
+        if self.layout == "B(TC)HW" and self.kind != "denoiser":
+            raise ParameterError("layout is 'B(TC)HW', which returns one frame of many; that needs kind='denoiser'")
+        channels = 1 if self.channels is None else self.channels
+        check_whole(1, multiple=self.multiple, batch=self.batch, channels=channels)
+        object.__setattr__(self, "multiple", int(self.multiple))
+        object.__setattr__(self, "batch", int(self.batch))
+
+    @property
+    def sees_several(self) -> bool:
+        """Whether it uses several frames at once."""
+        return self.layout != "BCHW"
+
+    @abstractmethod
+    def _run(self, entries: Array, level: float) -> Any:
+        """Return the output of the network for entries of a batch."""
+
+    def _output(self, x: Array, level: float) -> Array:
+        video = x if x.ndim == 4 else x[np.newaxis]
+        entries = self._entries(video)
+        # The number of consecutive entries of the same frames, and the number of these frames.
+        passes, frames = (len(entries), len(video)) if self.sees_several else (len(entries) // len(video), 1)
+        results = []
+        for k in range(0, len(entries), self.batch):
+            some = entries[k : k + self.batch]
+            first, last = k // passes * frames, (k + len(some) - 1) // passes * frames + frames - 1
+            channels = some.shape[1] // (frames if self.layout == "B(TC)HW" else 1)
+            shape = (len(some), self._groups * channels, *some.shape[2:])
+            # The caller numbers a single frame.
+            where = f"frame {first}" if first == last else f"frames {first} to {last}"
+            with naming(where) if len(video) > 1 else nullcontext():
+                results.append(as_estimate(self._run(some, level), shape, some.dtype, finite=False))
+        estimates = self._frames(np.concatenate(results), video.shape)
+        return estimates if x.ndim == 4 and self.layout != "B(TC)HW" else estimates[0]
+
+    def _entries(self, video: Array) -> Array:
+        """Return the video in the layout of the network, all entries of all batches."""
+        _, h, w, c = video.shape
+        channels = self.channels or c
+        if c != channels and 1 not in (c, channels):
+            raise InputError(f"the frames have {c} channels, but the network takes {channels}; convert them first")
+        planes = video.transpose(0, 3, 1, 2)
+        planes = np.pad(planes, [(0, 0), (0, 0), (0, -h % self.multiple), (0, -w % self.multiple)], mode="reflect")
+        if c == 1:
+            planes = np.repeat(planes, channels, axis=1)
+        # (T, passes, channels, H, W): a network of one channel takes the channels one by one.
+        passes = planes.reshape(len(planes), -1, channels, *planes.shape[2:])
+        if self.layout == "BCTHW":
+            return passes.transpose(1, 2, 0, 3, 4)
+        if self.layout == "B(TC)HW":
+            return passes.swapaxes(0, 1).reshape(passes.shape[1], -1, *planes.shape[2:])
+        return passes.reshape(-1, channels, *planes.shape[2:])
+
+    def _frames(self, out: Array, shape: tuple[int, ...]) -> Array:
+        """Return the output for a video of the shape (T, H, W, C) as frames, with C or 2C channels."""
+        _, h, w, c = shape
+        channels = self.channels or c
+        if self.layout == "BCTHW":
+            out = out.transpose(2, 0, 1, 3, 4)
+        out = out.reshape(-1, c // channels or 1, self._groups, channels, *out.shape[-2:])[..., :h, :w]
+        if c < channels:
+            out = out.mean(axis=3, keepdims=True)
+        return out.transpose(0, 4, 5, 2, 1, 3).reshape(-1, h, w, self._groups * c)
+
+
+@dataclass(frozen=True, repr=False)
+class from_torch(_Network):
+    """Denoiser made of a PyTorch module (extra ``torch``).
 
     D(y, σ) = module(y, σ) in the layout, range and channels of the module, or the estimate of `from_eps`, `from_x0` or
-    `from_v` from its prediction.
+    `from_v` from its prediction. It pickles if the module does.
 
     Parameters
     ----------
@@ -65,17 +137,12 @@ def from_torch(
         of colour frames one by one. Default: as many as the frames have.
     batch : int
         The largest number of entries in one call. With 1 a frame has the same bits alone and in a video.
-    device : optional
-        Where to run; the module is moved there. Default: where its parameters are, or the CPU.
     whole_timesteps : bool
         Round t, and pass it as int64.
     learned_variance : bool
         It returns twice the channels, as for `from_eps`; not for a denoiser.
-
-    Returns
-    -------
-    Denoiser
-        As for `from_eps`; the result has the dtype of y.
+    device : optional
+        Where to run; the module is moved there. Default: where its parameters are, or the CPU.
 
     Raises
     ------
@@ -96,70 +163,80 @@ def from_torch(
     >>> denoiser(np.array([[[0.0], [1.0]]]), 0.1).ravel()  # doctest: +SKIP
     array([0.5, 0.5])
     """
-    if isinstance(module, (str, PathLike)):
-        refuse_pickled(module)
-        raise ParameterError(f"module is the path {fspath(module)!r}; build the module and load its weights first")
-    check_callable(module=module)
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(not_installed("from_torch", "torch", "torch")) from error
-    if device is not None and isinstance(module, torch.nn.Module):
-        module.to(device)
-    lock = Lock()  # Threads would mix up the modes of the module, and PyTorch has threads of its own.
 
-    def run(entries: Array, level: float) -> Any:
-        home = next(iter(module.parameters()), None) if isinstance(module, torch.nn.Module) else None
-        where = home.device if home is not None else device
+    module: Any
+    schedule: Schedule | None = None
+    kind: str = "denoiser"
+    _: KW_ONLY
+    device: Any = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.module, (str, PathLike)):
+            refuse_pickled(self.module)
+            path = fspath(self.module)
+            raise ParameterError(f"module is the path {path!r}; build the module and load its weights first")
+        check_callable(module=self.module)
+        super().__post_init__()
+        try:
+            import torch
+        except ImportError as error:
+            raise ImportError(not_installed("from_torch", "torch", "torch")) from error
+        if self.device is not None and isinstance(self.module, torch.nn.Module):
+            self.module.to(self.device)
+
+    @property
+    def name(self) -> str:
+        """The name in errors."""
+        return name_of(self.module)
+
+    def _run(self, entries: Array, level: float) -> Any:
+        import torch
+
+        # A plain function is run like a module without parameters.
+        module = self.module if isinstance(self.module, torch.nn.Module) else torch.nn.Module()
+        home = next(module.parameters(), None)
+        where = self.device if home is None else home.device
         dtype = home.dtype if home is not None and home.is_floating_point() else torch.float32
         x = torch.from_numpy(np.ascontiguousarray(entries)).to(where, dtype)
-        levels = torch.full((len(x),), level, dtype=torch.int64 if whole_timesteps else dtype, device=where)
-        with lock, _evaluating(module, torch), torch.inference_mode():
-            out = module(x, levels)
+        levels = torch.full((len(x),), level, dtype=torch.int64 if self.whole_timesteps else dtype, device=where)
+        with _ONE_AT_A_TIME, _evaluating(module), torch.inference_mode():
+            out = self.module(x, levels)
         if not isinstance(out, torch.Tensor):
             raise DtypeError(f"it returned a {type(out).__name__}; wrap it in a module that returns a tensor")
         if out.is_floating_point() and out.dtype != torch.float64:
             out = out.float()  # NumPy has no bfloat16.
         return out.cpu().numpy()
 
-    network = Network(run, name_of(module), layout, multiple, channels, batch, 2 if learned_variance else 1)
-    return _denoiser(network, schedule, kind, value_range, whole_timesteps)
+
+@contextmanager
+def _evaluating(module: Any) -> Iterator[None]:
+    """Put a module into evaluation mode; restore the mode of every part afterwards."""
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        for part, _ in modes:
+            part.training = False
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
-def from_onnx(
-    model: Any,
-    schedule: Schedule | None = None,
-    kind: str = "denoiser",
-    *,
-    inputs: Sequence[str] | None = None,
-    layout: str = "BCHW",
-    value_range: Range = (0.0, 1.0),
-    multiple: int = 1,
-    channels: int | None = None,
-    batch: int = 1,
-    whole_timesteps: bool = False,
-    learned_variance: bool = False,
-) -> Denoiser:
-    """Make a denoiser of an ONNX file, run by onnxruntime on the CPU (extra ``onnx``).
+@dataclass(frozen=True, repr=False)
+class from_onnx(_Network):
+    """Denoiser made of an ONNX file, run by onnxruntime on the CPU (extra ``onnx``).
 
-    D(y, σ) = model(y, σ), or the estimate of `from_eps`, `from_x0` or `from_v` from the first output of the model.
+    D(y, σ) = model(y, σ), or the estimate of `from_eps`, `from_x0` or `from_v` from the first output of the model. Made
+    of a path, it pickles as the path; a session cannot be pickled.
 
     Parameters
     ----------
     model : path, or onnxruntime.InferenceSession
         It takes a picture and, if it has a second input, the level in the shape of this input: a number, one for each
         entry of the batch, or a map of the picture's size.
-    schedule, kind
+    schedule, kind, layout, value_range, multiple, channels, batch, whole_timesteps, learned_variance
         As for `from_torch`.
     inputs : sequence of str, optional
         The names of the picture and, if it takes one, the level. Default: the inputs in their order.
-    layout, value_range, multiple, channels, batch, whole_timesteps, learned_variance
-        As for `from_torch`.
-
-    Returns
-    -------
-    Denoiser
-        As for `from_eps`; the result has the dtype of y.
 
     Raises
     ------
@@ -176,87 +253,58 @@ def from_onnx(
     --------
     >>> denoiser = pv.from_onnx("model.onnx", multiple=8)  # doctest: +SKIP
     """
-    name = "an ONNX session"
-    if isinstance(model, (str, PathLike)):
-        name, model = Path(model).name, session(model)
-    if not (hasattr(model, "run") and hasattr(model, "get_inputs")):
-        raise ParameterError(f"model is {model!r}; it must be the path of an ONNX file, or an onnxruntime session")
-    offered = {node.name: node for node in model.get_inputs()}
-    names = list(offered) if inputs is None else list(inputs)
-    if not (1 <= len(names) <= 2 and set(names) <= set(offered) and len(set(names)) == len(names)):
-        raise ParameterError(f"inputs are {names}; they must be one or two of those of {name}: {list(offered)}")
-    output = model.get_outputs()[0].name
-    nodes = [offered[n] for n in names]
-    dtypes = [_onnx_dtype(node) for node in nodes]
-    if kind != "denoiser" and dtypes[1:] and dtypes[1].kind == "i" and not whole_timesteps:
-        raise ParameterError(f"{name} takes whole levels only ({nodes[1].type}); pass whole_timesteps=True")
 
-    def run(entries: Array, level: float) -> Any:
-        given = {names[0]: np.ascontiguousarray(entries, dtypes[0])}
-        if len(names) == 2:
-            wanted = zip(nodes[1].shape, entries.shape, strict=False)
-            given[names[1]] = np.full([d if isinstance(d, int) else n for d, n in wanted], level, dtypes[1])
-        return model.run([output], given)[0]
+    model: Any
+    schedule: Schedule | None = None
+    kind: str = "denoiser"
+    _: KW_ONLY
+    inputs: Sequence[str] | None = None
 
-    network = Network(run, name, layout, multiple, channels, batch, 2 if learned_variance else 1)
-    return _denoiser(network, schedule, kind, value_range, whole_timesteps)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.model, PathLike):
+            object.__setattr__(self, "model", fspath(self.model))
+        if self.inputs is not None:
+            object.__setattr__(self, "inputs", tuple(self.inputs))
+        level = self._nodes[1:]
+        if self.schedule is not None and level and _dtype(level[0]).kind == "i" and not self.whole_timesteps:
+            raise ParameterError(f"{self.name} takes whole levels only ({level[0].type}); pass whole_timesteps=True")
 
+    @property
+    def name(self) -> str:
+        """The name in errors."""
+        return Path(self.model).name if isinstance(self.model, str) else "an ONNX session"
 
-def _denoiser(network: Network, schedule: Any, kind: str, value_range: Any, whole_timesteps: bool) -> Denoiser:
-    if kind not in KINDS:
-        raise ParameterError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
-    learned_variance = network.groups == 2
-    if kind == "denoiser":
-        if schedule is not None or learned_variance or whole_timesteps:
+    @cached_property
+    def _session(self) -> Any:
+        session = opened(self.model) if isinstance(self.model, str) else self.model
+        if not (hasattr(session, "run") and hasattr(session, "get_inputs")):
             raise ParameterError(
-                "schedule, learned_variance and whole_timesteps are for models of a diffusion process; give its kind: "
-                "'eps', 'x0' or 'v'"
+                f"model is {session!r}; it must be the path of an ONNX file, or an onnxruntime session"
             )
-        return Direct(network, as_range(value_range))
-    if network.layout == "B(TC)HW":
-        raise ParameterError("layout is 'B(TC)HW', which returns one frame of many; that needs kind='denoiser'")
-    options = {"value_range": value_range, "whole_timesteps": whole_timesteps, "learned_variance": learned_variance}
-    return PREDICTORS[kind](network, schedule, **options)
+        return session
+
+    @cached_property
+    def _nodes(self) -> list[Any]:
+        """The inputs of the model for the picture and, if it takes one, the level."""
+        offered = {node.name: node for node in self._session.get_inputs()}
+        names = list(offered if self.inputs is None else self.inputs)
+        if not (1 <= len(names) <= 2 and set(names) <= set(offered) and len(set(names)) == len(names)):
+            raise ParameterError(
+                f"inputs are {names}; they must be one or two of those of {self.name}: {list(offered)}"
+            )
+        return [offered[name] for name in names]
+
+    def _run(self, entries: Array, level: float) -> Any:
+        picture, *rest = self._nodes
+        given = {picture.name: np.ascontiguousarray(entries, _dtype(picture))}
+        for node in rest:
+            wanted = zip(node.shape, entries.shape, strict=False)
+            given[node.name] = np.full([d if isinstance(d, int) else n for d, n in wanted], level, _dtype(node))
+        return self._session.run([self._session.get_outputs()[0].name], given)[0]
 
 
-@contextmanager
-def _evaluating(module: Any, torch: Any) -> Iterator[None]:
-    """Put a module into evaluation mode; restore the mode of every part afterwards."""
-    parts = list(module.modules()) if isinstance(module, torch.nn.Module) else []
-    modes = [part.training for part in parts]
-    try:
-        for part in parts:
-            part.training = False
-        yield
-    finally:
-        for part, mode in zip(parts, modes, strict=True):
-            part.training = mode
-
-
-def session(path: Any) -> Any:
-    """Return an onnxruntime session for the model in a file, with as many threads as the library uses."""
-    refuse_pickled(path)
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ImportError(not_installed("from_onnx", "onnxruntime", "onnx")) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = num_threads()
-    try:
-        elsewhere = names_other_files(Path(path).read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{fspath(path)} cannot be read as an ONNX model: {error}") from error
-    if elsewhere:
-        raise InputError(
-            f"{fspath(path)} refers to other files, which are not opened; if you trust it, save it as one file: "
-            "onnx.save(onnx.load(PATH), 'model.onnx', save_as_external_data=False)"
-        )
-    try:
-        return onnxruntime.InferenceSession(fspath(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise InputError(f"{fspath(path)} cannot be read as an ONNX model: {error}") from error
-
-
-def _onnx_dtype(node: Any) -> np.dtype[Any]:
+def _dtype(node: Any) -> np.dtype[Any]:
+    """Return the dtype of an input of an ONNX model."""
     known = {"float": "f4", "double": "f8", "float16": "f2", "int64": "i8", "int32": "i4"}
     return np.dtype(known.get(node.type.removeprefix("tensor(").removesuffix(")"), "f4"))

@@ -1,4 +1,4 @@
-"""The recurrent network of the library, run by compiled kernels from a file of weights, without PyTorch."""
+"""The recurrent network of the library, run by compiled kernels, and the files of weights that it is read from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import resources
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ import numpy as np
 
 from pde_video.arrays.values import made_by
 from pde_video.denoisers.planewise import MIDDLE, Planewise
-from pde_video.denoisers.validation import PICKLED
+from pde_video.denoisers.validation import refuse_pickled
 from pde_video.errors import InputError, ParameterError
 from pde_video.kernels.convolve import blended, gated, tanh
-from pde_video.protocols import Array
+from pde_video.protocols import Array, Denoiser
 from pde_video.solvers.convolution import Convolution, Rows, blank, inner, spread
 
 FORMAT = "pde_video denoiser 1"
@@ -26,21 +27,24 @@ _CELLS = ("gru", "rnn")
 _PIXELS = 4  # In a 2 × 2 square; the first channels of a GRU's state are running means of them.
 
 
+def layers_of(config: Mapping[str, Any]) -> dict[str, tuple[int, int, int, int]]:
+    """Return the convolutions of a network, by name, with the shapes (outputs, inputs, rows, columns) of weights."""
+    w = config["width"]
+    encoder, decoder = (
+        {f"{part}.{k}.{which}": (w, w, 3, 3) for k in range(config[part]) for which in ("first", "second")}
+        for part in ("encoder", "decoder")
+    )
+    gates = {"cell.gates": (2 * w, 2 * w, 3, 3)} if config["cell"] == "gru" else {}
+    cell = gates | {"cell.candidate": (w, 2 * w, 3, 3)}
+    return {"entry": (w, 9, 3, 3), **encoder, **cell, "fusion": (2 * w, 2 * w, 1, 1), **decoder, "head": (4, w, 3, 3)}
+
+
 def shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of the weights of a network with this configuration."""
-    w = config["width"]
-    weights: dict[str, tuple[int, ...]] = {"entry": (w, 9, 3, 3)}
-    for part in ("encoder", "decoder"):
-        for k in range(config[part]):
-            weights |= {f"{part}.{k}.first": (w, w, 3, 3), f"{part}.{k}.second": (w, w, 3, 3)}
-    if config["cell"] == "gru":
-        weights["cell.gates"] = (2 * w, 2 * w, 3, 3)
-    weights |= {"cell.candidate": (w, 2 * w, 3, 3), "fusion": (2 * w, 2 * w, 1, 1), "head": (4, w, 3, 3)}
-    return {
-        name: shape
-        for layer, whole in weights.items()
-        for name, shape in ((f"{layer}.weight", whole), (f"{layer}.bias", whole[:1]))
-    }
+    weights: dict[str, tuple[int, ...]] = {}
+    for name, shape in layers_of(config).items():
+        weights |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    return weights
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,7 +92,7 @@ class Network(Planewise):
 
     def __post_init__(self) -> None:
         config, record = checked_config(self.config), dict(self.record or {})
-        tensors, most = _checked_tensors(self.tensors, shapes(config)), _most(record, self.most)
+        tensors, most = checked_tensors(self.tensors, shapes(config)), _most(record, self.most)
         for name, value in {"config": config, "record": record, "tensors": tensors, "most": most}.items():
             object.__setattr__(self, name, value)
 
@@ -104,15 +108,16 @@ class Network(Planewise):
             # The order in memory is state, input, reset state.
             if name in weights and (name, self.config["cell"]) != ("cell.candidate.weight", "gru"):
                 weights[name] = np.roll(weights[name], w, axis=1)
-        layers = {name.removesuffix(".bias") for name in weights if name.endswith(".bias")}
-        return {name: Convolution.packed(weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in layers}
+        return {
+            name: Convolution.packed(weights[f"{name}.weight"], weights[f"{name}.bias"])
+            for name in layers_of(self.config)
+        }
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Network:
         """Return the network in a safetensors file; raise InputError if it holds none."""
+        refuse_pickled(path)
         path = Path(path)
-        if path.suffix.lower() in PICKLED:
-            raise InputError(f"{path.name} is pickled, so reading it could run code; save the weights as safetensors")
         try:
             data = path.read_bytes()
         except OSError as fault:
@@ -262,8 +267,8 @@ def checked_config(config: Any) -> dict[str, Any]:
     return dict(config)
 
 
-def _checked_tensors(tensors: Mapping[str, Array], wanted: dict[str, tuple[int, ...]]) -> dict[str, Array]:
-    """Return the tensors, or raise InputError unless they are those of the configuration."""
+def checked_tensors(tensors: Mapping[str, Array], wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """Return the tensors in the order of `wanted`, or raise InputError unless they have its names and shapes."""
     if missing := sorted(wanted.keys() - tensors.keys()):
         raise InputError(f"tensors are missing: {', '.join(missing)}")
     if extra := sorted(tensors.keys() - wanted.keys()):
@@ -275,3 +280,55 @@ def _checked_tensors(tensors: Mapping[str, Array], wanted: dict[str, tuple[int, 
         if not np.isfinite(found).all():
             raise InputError(f"{name} has values that are not finite")
     return {name: tensors[name] for name in wanted}
+
+
+@cache
+def shipped() -> Network:
+    """Return the network of the library; docs/learned.md describes its training."""
+    data = resources.files("pde_video.denoisers").joinpath("shipped.safetensors").read_bytes()
+    return made_by(Network.from_bytes(data, "the network that comes with the library"), "load_denoiser")
+
+
+def load_denoiser(path: str | Path | None = None) -> Denoiser:
+    """Read a denoiser that ``pde-video train`` or ``pde-video export`` wrote, or the network of the library.
+
+    (y, σ) → estimate; causal, with a state along a stream of frames.
+
+    Parameters
+    ----------
+    path : path, optional
+        A ``.safetensors`` file, which is run by compiled kernels, or an ``.onnx`` file, run by onnxruntime (extra
+        `onnx`). Neither format can hold code. Default: the network of the library, which
+        ``denoise(method="learned")`` uses.
+
+    Returns
+    -------
+    Denoiser
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or of another kind.
+    ParameterError
+        If onnxruntime is needed and not installed.
+
+    Examples
+    --------
+    >>> load_denoiser()
+    load_denoiser()
+    >>> load_denoiser("model.safetensors")  # doctest: +SKIP
+    load_denoiser('model.safetensors')
+    """
+    if path is None:
+        return shipped()
+    path = Path(path)
+    if path.suffix.lower() == ".onnx":
+        if not path.exists():  # Checked first: installing onnxruntime would not help.
+            raise InputError(f"{path} cannot be read: No such file or directory")
+        from pde_video.denoisers.onnx_files import OnnxNetwork
+
+        return made_by(OnnxNetwork(str(path)), "load_denoiser", str(path))
+    refuse_pickled(path)
+    if path.suffix.lower() != ".safetensors":
+        raise InputError(f"{path.name} is neither .safetensors nor .onnx; use from_torch or from_onnx for other models")
+    return Network.load(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.colours import from_opponent, opponent
-from pde_video.arrays.values import Value
-from pde_video.errors import DtypeError, InputError, ParameterError
+from pde_video.denoisers.windows import StreamDenoiser, numbered
+from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse
 
 MIDDLE = 0.5  # Of the range of values.
 _MEAN = 1 / math.sqrt(3)  # Turns the sum of three over √3 into their mean.
+_SPANS = (0.4, 1.6)  # Ranges between the 1st and 99th percentile that need no scaling.
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Planewise(Value, ABC):
+class Planewise(StreamDenoiser):
     """A denoiser made of a causal cell for planes; see `Network`."""
 
     name = "network"
@@ -38,16 +39,6 @@ class Planewise(Value, ABC):
         levels = levels if levels.ndim == 0 else levels[:, np.newaxis, np.newaxis]
         return levels * diffuse(planes / levels, np.ones(planes.shape[1:], np.float32))
 
-    def __call__(self, y: Array, sigma: float) -> Array:
-        """Return the estimate of a frame (H, W, C), or of frames (T, H, W, C) in order; float64 stays float64."""
-        if y.ndim not in (3, 4):
-            raise InputError(f"an array of shape {y.shape} is neither a frame (H, W, C) nor frames (T, H, W, C)")
-        out = np.empty_like(y)
-        frames, places = (y, out) if y.ndim == 4 else (y[np.newaxis], out[np.newaxis])
-        for k, estimate in enumerate(self.along(frames, sigma)):
-            places[k] = estimate
-        return out
-
     def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
         """Yield the estimate of each frame (H, W, C) of a stream, each from that frame and those before it."""
         if not 0 <= sigma < math.inf:
@@ -61,18 +52,8 @@ class Planewise(Value, ABC):
 
     def _along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
         state: Array | None = None
-        scale, shift = (
-            np.array(n, np.float32)[:, np.newaxis, np.newaxis] for n in ((_MEAN, 1, 1), (0, MIDDLE, MIDDLE))
-        )
-        for index, frame in enumerate(frames):
-            if frame.ndim != 3 or not frame.size:
-                raise InputError(f"frame {index} has shape {frame.shape}; it must be (H, W, C), none of them 0")
-            if frame.dtype not in (np.float32, np.float64):
-                raise DtypeError(f"frame {index} is of {frame.dtype}; networks take float32 and float64, in 0 to 1")
-            if not np.isfinite(frame).all():
-                raise InputError(
-                    f"frame {index} has values that are not finite: they would stay in the network's state"
-                )
+        scale, shift = (np.array(n, np.float32).reshape(3, 1, 1) for n in ((_MEAN, 1, 1), (0, MIDDLE, MIDDLE)))
+        for _, frame in numbered(frames, sigma):
             if not sigma:
                 yield frame.copy()
                 continue
@@ -83,3 +64,36 @@ class Planewise(Value, ABC):
             else:
                 estimate, state = self.cell(planes, state, sigma)
             yield from_opponent(estimate).astype(frame.dtype)
+
+
+@dataclass(frozen=True, repr=False)
+class Affine(StreamDenoiser):
+    """D(y, σ) = (model(a y + b, a σ) − b)/a, a > 0 the contrast and b the offset."""
+
+    model: Planewise
+    contrast: float
+    offset: float
+
+    @property
+    def name(self) -> str:
+        """The name in reports and errors."""
+        return self.model.name
+
+    def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
+        """Yield the estimate of each frame (H, W, C) of a stream."""
+        scaled = (y.dtype.type(self.contrast) * y + y.dtype.type(self.offset) for y in frames)
+        for estimate in self.model.along(scaled, self.contrast * sigma):
+            yield (estimate - estimate.dtype.type(self.offset)) / estimate.dtype.type(self.contrast)
+
+
+def fitted(model: Planewise, shown: Sequence[Array], sigma: float) -> Affine:
+    """Return the model for frames like those shown, scaled down to the noise that it was trained with.
+
+    Frames whose values do not fill much of [0, 1], or exceed it, are scaled to it.
+    """
+    low, high = np.percentile(np.stack(shown), (1, 99))
+    contrast, middle = 1.0, 0.5
+    if not (_SPANS[0] <= high - low <= _SPANS[1] and low > -0.5 and high < 1.5):
+        contrast, middle = 1 / max(high - low, np.finfo(np.float32).tiny), (low + high) / 2
+    contrast = min(contrast, model.most / sigma)
+    return Affine(model, float(contrast), float(0.5 - contrast * middle))

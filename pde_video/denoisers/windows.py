@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import KW_ONLY, dataclass
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from pde_video.protocols import Array, name_of
 PADS = ("repeat", "reflect")
 
 
-class _Along(Value, ABC):
+class StreamDenoiser(Value, ABC):
     """Base of denoisers along a stream: an array is treated as a stream."""
 
     @abstractmethod
@@ -31,11 +31,14 @@ class _Along(Value, ABC):
     def __call__(self, y: Array, sigma: float) -> Array:
         """Return the estimate of a frame (H, W, C) or frames (T, H, W, C)."""
         y = as_frames(y, sigma)
-        estimates = list(self.along(y if y.ndim == 4 else [y], sigma))
-        return np.stack(estimates) if y.ndim == 4 else estimates[0]
+        out = np.empty_like(y)
+        frames, places = (y, out) if y.ndim == 4 else (y[np.newaxis], out[np.newaxis])
+        for place, estimate in zip(places, self.along(frames, sigma), strict=True):
+            place[...] = estimate
+        return out
 
 
-def _numbered(frames: Iterable[Array], sigma: float) -> Iterator[tuple[int, Array]]:
+def numbered(frames: Iterable[Array], sigma: float) -> Iterator[tuple[int, Array]]:
     """Yield number and frame, checked, all of the same shape."""
     shape = None
     for k, frame in enumerate(frames):
@@ -48,7 +51,7 @@ def _numbered(frames: Iterable[Array], sigma: float) -> Iterator[tuple[int, Arra
 
 
 @dataclass(frozen=True, repr=False)
-class windowed(_Along):
+class windowed(StreamDenoiser):
     """Denoiser made of a model that estimates the middle frame of a window of frames.
 
     D(y, σ)_k = model((y_{k−before}, …, y_{k+after}), σ), the same along a stream and on an array (T, H, W, C).
@@ -89,16 +92,14 @@ class windowed(_Along):
 
     def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
         """Yield the estimate of every frame (H, W, C), in order; hold no more frames than a window."""
-        source = _numbered(frames, sigma)
+        source = numbered(frames, sigma)
         held: deque[Array] = deque(maxlen=self.before + 1 + self.after)  # The last one is frame given − 1.
-        given, more = 0, True
+        given = 0
         for k in count():
             furthest = max(k + self.after, self.before - k if self.pad == "reflect" else 0)
-            while more and given <= furthest:
-                more = (following := next(source, None)) is not None
-                if following is not None:
-                    held.append(following[1])
-                    given += 1
+            for _, frame in islice(source, max(furthest + 1 - given, 0)):
+                held.append(frame)
+                given += 1
             if k >= given:
                 return
             places = [self._place(j, given) for j in range(k - self.before, k + self.after + 1)]
@@ -117,7 +118,7 @@ class windowed(_Along):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class recurrent(_Along):
+class recurrent(StreamDenoiser):
     """Denoiser made of a cell that carries a state from frame to frame.
 
     (D(y, σ)_k, h_k) = cell(y_k, h_{k−1}, σ), the same along a stream and on an array (T, H, W, C).
@@ -151,7 +152,7 @@ class recurrent(_Along):
     def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
         """Yield the estimate of every frame (H, W, C), in order."""
         state = deepcopy(self.start)  # A cell may write to its state.
-        for k, frame in _numbered(frames, sigma):
+        for k, frame in numbered(frames, sigma):
             with naming(f"frame {k} at sigma = {sigma:g}: {name_of(self.cell)}"):
                 result = self.cell(frame, state, sigma)
                 if not (isinstance(result, tuple) and len(result) == 2):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pde_video.checks import check_denoiser
-from pde_video.denoisers.loading import load_denoiser
+from pde_video.denoisers.network import load_denoiser
 from pde_video.denoising.along_motion import PASSES, Noise, along_motion, passes_of
 from pde_video.denoising.by_denoiser import METHODS as BY_DENOISER
 from pde_video.denoising.by_denoiser import lowered

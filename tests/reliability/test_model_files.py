@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.denoisers.onnx_bytes import names_other_files
+from pde_video.denoisers.onnx_files import names_other_files
 
 
 class Harm:

@@ -1,0 +1,142 @@
+"""ONNX files, opened by onnxruntime once their bytes show that they refer to no other file."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pde_video.denoisers.planewise import Planewise
+from pde_video.denoisers.validation import refuse_pickled
+from pde_video.errors import InputError, ParameterError, not_installed
+from pde_video.protocols import Array
+from pde_video.threads import num_threads
+
+# The messages of onnx.proto that lead to tensors, with the numbers of the fields on the way.
+_INSIDE = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+
+
+def names_other_files(data: bytes) -> bool:
+    """Return whether any tensor has external data; raise ValueError if `data` is no ONNX model."""
+    waiting = [("model", memoryview(data))]
+    while waiting:
+        kind, message = waiting.pop()
+        for number, content in _fields(message):
+            if kind == "tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and content != 0)):
+                return True
+            inside = _INSIDE[kind].get(number)
+            if inside and isinstance(content, memoryview):
+                waiting.append((inside, content))
+    return False
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield number and content of each field of a protobuf message: bytes, or an integer."""
+    place = 0
+    while place < len(message):
+        tag, place = _whole(message, place)
+        number, wire = tag >> 3, tag & 7
+        content: int | memoryview = 0
+        if wire == 0:
+            content, place = _whole(message, place)
+        elif wire in (1, 5):
+            place += 8 if wire == 1 else 4
+        elif wire == 2:
+            length, place = _whole(message, place)
+            content, place = message[place : place + length], place + length
+        else:
+            raise ValueError(f"a field of wire type {wire}")
+        if place > len(message):
+            raise ValueError("a field beyond the end")
+        yield number, content
+
+
+def _whole(message: memoryview, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while place < len(message) and shift < 70:
+        byte = message[place]
+        value, shift, place = value | (byte & 127) << shift, shift + 7, place + 1
+        if byte < 128:
+            return value, place
+    raise ValueError("a number beyond the end")
+
+
+def opened(path: str) -> Any:
+    """Return an onnxruntime session for the model in a file, with as many threads as the library uses."""
+    refuse_pickled(path)
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError(not_installed("from_onnx", "onnxruntime", "onnx")) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads()
+    try:
+        elsewhere = names_other_files(Path(path).read_bytes())
+        session = None if elsewhere else onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+    except Exception as error:  # Of many types.
+        raise InputError(f"{path} cannot be read as an ONNX model: {error}") from error
+    if elsewhere:
+        raise InputError(
+            f"{path} refers to other files, which are not opened; if you trust it, save it as one file: "
+            "onnx.save(onnx.load(PATH), 'model.onnx', save_as_external_data=False)"
+        )
+    return session
+
+
+_INPUTS, _OUTPUTS = ["frame", "guide", "state", "sigma"], ["estimate", "next_state"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class OnnxNetwork(Planewise):
+    """The network of the library as `pde-video export` writes it: (frame, guide, state, sigma) → estimate, state."""
+
+    most = 60 / 255  # The limit of `train`; ONNX files have no record.
+    path: str
+
+    def __post_init__(self) -> None:
+        ends = self._session.get_inputs(), self._session.get_outputs()
+        found = [[node.name for node in nodes] for nodes in ends]
+        if found != [_INPUTS, _OUTPUTS]:
+            maps = f"{found[0]} to {found[1]}, not {_INPUTS} to {_OUTPUTS}"
+            raise InputError(f"the model maps {maps}; use from_onnx for other models")
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The name in reports and errors."""
+        return Path(self.path).name
+
+    @cached_property
+    def _session(self) -> Any:
+        if importlib.util.find_spec("onnxruntime") is None:
+            raise ParameterError(not_installed("an .onnx file", "onnxruntime", "onnx"))
+        return opened(self.path)
+
+    def cell(self, planes: Array, state: Any, sigma: float | Sequence[float]) -> tuple[Array, Any]:
+        """Return the estimate of planes (P, H, W), and the state for the next ones."""
+        count, height, width = planes.shape
+        even, guides = (
+            np.pad(x, [(0, 0), (0, height % 2), (0, width % 2)], mode="edge")[:, np.newaxis]
+            for x in (planes, self.guides(planes, sigma))
+        )
+        if state is None:
+            channels = self._session.get_inputs()[2].shape[1]
+            state = np.zeros((count, channels, even.shape[2] // 2, even.shape[3] // 2), np.float32)
+        levels = np.ascontiguousarray(np.broadcast_to(np.asarray(sigma, np.float32), count))
+        given = zip(_INPUTS, (even, guides, state, levels), strict=True)
+        estimate, state = self._session.run(_OUTPUTS, dict(given))
+        return estimate[:, 0, :height, :width], state
