@@ -21,9 +21,8 @@ from safetensors import safe_open  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 
 from pde_video import learn  # noqa: E402
-from pde_video.learn.export import load_model  # noqa: E402
 from pde_video.learn.footage import Footage, load, pieces  # noqa: E402
-from pde_video.learn.model import SpatioTemporal  # noqa: E402
+from pde_video.learn.model import SpatioTemporal, load_model  # noqa: E402
 from pde_video.learn.training import Settings, _Run, train, validated  # noqa: E402
 
 SMALL = {"batch": 2, "frames": 3, "size": 16, "width": 8, "decay": 0.9}
@@ -68,7 +67,7 @@ def test_pytorch_kernels_and_onnx_agree(trained, shape, tmp_path):
     guide = np.pad(pv.cosine_diffusion(video, sigma)[..., 0], [(0, 0), (0, shape[1] % 2), (0, shape[2] % 2)], "edge")
     with torch.inference_mode():
         tensors = (torch.from_numpy(x)[None] for x in (even, guide))
-        by_torch = load_model(path)(*tensors, torch.tensor([sigma]))[0].numpy()
+        by_torch = load_model(path).along(*tensors, torch.tensor([sigma]))[0].numpy()
     by_torch = by_torch[:, : shape[1], : shape[2], np.newaxis]
     np.testing.assert_allclose(by_kernels, by_torch, atol=1e-4)
     np.testing.assert_allclose(by_onnx, by_torch, atol=1e-4)
@@ -83,9 +82,9 @@ def test_one_step_at_a_time_is_the_whole_video(trained):
     video, guide, sigma = torch.rand(2, 4, 16, 20), torch.rand(2, 4, 16, 20), torch.tensor([0.1, 0.3])
     state = torch.zeros(2, 8, 8, 10)
     with torch.inference_mode():
-        whole = net(video, guide, sigma)
+        whole = net.along(video, guide, sigma)
         for k in range(4):
-            estimate, state = net.step(video[:, k : k + 1], guide[:, k : k + 1], state, sigma)
+            estimate, state = net(video[:, k : k + 1], guide[:, k : k + 1], state, sigma)
             torch.testing.assert_close(estimate[:, 0], whole[:, k], atol=1e-5, rtol=0)
 
 
@@ -262,11 +261,11 @@ DAMAGE = {
     "half a step": ({}, {"done": "5.5"}, r"steps done is '5\.5'"),
     "another number": ({}, {"done": "6"}, "step has values that training cannot"),
     "endless": ({}, {"done": "9" * 5000}, "steps done is"),
-    "none done": ({}, {"done": "0"}, "left over: optimiser"),
+    "none done": ({}, {"done": "0"}, "do not belong there: optimiser"),
     "a missing tensor": ({"net.head.bias": None}, {}, "missing.* net.head.bias"),
     "no average": ({"average.head.bias": None}, {}, "missing.* average.head.bias"),
     "no memory": ({"optimiser.0.exp_avg": None}, {}, "missing.* optimiser.0.exp_avg"),
-    "a tensor left over": ({"net.tail": NAN}, {}, "left over: net.tail"),
+    "a tensor left over": ({"net.tail": NAN}, {}, "do not belong there: net.tail"),
     "a misshapen tensor": ({"net.entry.bias": NAN[:7]}, {}, r"net.entry.bias is \(7,\).*must be \(8,\)"),
     "halves": ({"net.entry.bias": NAN.astype(np.float16)}, {}, "float16"),
     "NaN": ({"net.entry.bias": NAN}, {}, "net.entry.bias has values that are not finite"),
@@ -292,7 +291,7 @@ def test_a_damaged_checkpoint_says_what_is_wrong(name, interrupted):
 def test_a_checkpoint_cut_off_is_refused(length, interrupted):
     output, checkpoint, _, _ = interrupted
     checkpoint.write_bytes(checkpoint.read_bytes()[:length])
-    with pytest.raises(pv.InputError, match=r"m\.safetensors\.checkpoint cannot be read"):
+    with pytest.raises(pv.InputError, match=r"m\.safetensors\.checkpoint: it cannot be read"):
         train([footage()], output, settings=Settings(steps=12, **SMALL), resume=True)
 
 

@@ -77,7 +77,7 @@ def test_pytorch_onnx_and_the_kernels_agree(clips, tmp_path):
     torch = pytest.importorskip("torch", reason="the extra torch is not installed: its agreement is left out")
     pytest.importorskip("onnxruntime", reason="the extra onnx is not installed: its agreement is left out")
     from pde_video import learn
-    from pde_video.learn.export import load_model
+    from pde_video.learn.model import load_model
     from pde_video.learn.training import guided
 
     path = tmp_path / "shipped.safetensors"
@@ -92,6 +92,6 @@ def test_pytorch_onnx_and_the_kernels_agree(clips, tmp_path):
         level = np.array([sigma], np.float32)
         with torch.inference_mode():
             tensors = map(torch.from_numpy, (noisy[np.newaxis], guided(noisy[np.newaxis], level), level))
-            by_torch = load_model(path)(*tensors)[0].numpy()
+            by_torch = load_model(path).along(*tensors)[0].numpy()
         assert np.abs(by_kernels - by_torch).max() < 1e-4
         assert np.abs(by_onnx - by_torch).max() < 1e-4

@@ -53,8 +53,8 @@ def main(folder):
     """Train, compare three ways to run what was trained, and denoise what was not trained on."""
     import torch
 
-    from pde_video.learn.export import load_model
     from pde_video.learn.footage import Footage
+    from pde_video.learn.model import load_model
     from pde_video.learn.training import Settings, train
 
     told = []
@@ -68,7 +68,7 @@ def main(folder):
     noisy = clean + SIGMA * np.random.default_rng(10).standard_normal(clean.shape, np.float32)
     with torch.inference_mode():
         guide = pv.cosine_diffusion(noisy[..., np.newaxis], SIGMA)[..., 0]
-        by_torch = module(*(torch.from_numpy(x)[None] for x in (noisy, guide)), torch.tensor([SIGMA]))[0].numpy()
+        by_torch = module.along(*(torch.from_numpy(x)[None] for x in (noisy, guide)), torch.tensor([SIGMA]))[0].numpy()
     by_kernels = network(noisy[..., np.newaxis], SIGMA)[..., 0]
     assert np.abs(by_torch - by_kernels).max() < 1e-4
 

@@ -272,7 +272,7 @@ def checked_tensors(tensors: Mapping[str, Array], wanted: Mapping[str, tuple[int
     if missing := sorted(wanted.keys() - tensors.keys()):
         raise InputError(f"tensors are missing: {', '.join(missing)}")
     if extra := sorted(tensors.keys() - wanted.keys()):
-        raise InputError(f"tensors that the configuration does not have: {', '.join(extra)}")
+        raise InputError(f"tensors that do not belong there: {', '.join(extra)}")
     for name, shape in wanted.items():
         found = tensors[name]
         if found.shape != shape or found.dtype != np.float32:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pde_video.errors import ParameterError, not_installed
 from pde_video.threads import set_num_threads
+from pde_video.video.outputs import check_output, whole
 
 _VALIDATED = 16  # Frames of a clip for validation.
 
@@ -42,17 +45,13 @@ def train_on_files(
     --------
     >>> train_on_files(["clip.mp4"], "model.safetensors")  # doctest: +SKIP
     """
-    if Path(output).suffix != ".safetensors":
-        raise ParameterError(f"{output}: the name of a model must end in .safetensors")
-    _need_torch()
+    check_target(output, ".safetensors", "a model", bool(options.get("force")))
+    import torch
+
     from pde_video.learn.footage import Footage, load
     from pde_video.learn.training import Settings, train
-    from pde_video.video.outputs import check_output
 
-    check_output(Path(output), bool(options.get("force")))
     if threads is not None:
-        import torch
-
         set_num_threads(threads)
         torch.set_num_threads(threads)
     settings = Settings(steps=steps, width=width, cell=cell, size=size, seed=seed)
@@ -66,14 +65,56 @@ def train_on_files(
 
 
 def export_onnx(model: str | Path, output: str | Path, *, force: bool = False) -> None:
-    """Write a model as ONNX; see `pde_video.learn.export.export_onnx`."""
-    _need_torch()
-    from pde_video.learn.export import export_onnx as export
+    """Write a model as ONNX: (frame, guide, state, sigma) → (estimate, next_state), one frame of a stream.
 
-    export(model, output, force=force)
+    `model` is a ``.safetensors`` file that `train` wrote, `output` ends in ``.onnx``. Frames and guides (their
+    `cosine_diffusion`) are planes (N, 1, H, W), H and W even; the state is (N, width, H/2, W/2), zeros before the first
+    frame; sigma is (N,). `load_denoiser` runs it.
+
+    Raises
+    ------
+    ParameterError, InputError, FileExistsError
+        If PyTorch is missing, the output does not end in .onnx or exists, or the model is not of this library.
+
+    Examples
+    --------
+    >>> export_onnx("model.safetensors", "model.onnx")  # doctest: +SKIP
+    """
+    check_target(output, ".onnx", "an ONNX model", force)
+    import torch
+
+    from pde_video.learn.model import load_model
+
+    net = load_model(model).eval()
+    frame, state = torch.zeros(2, 1, 16, 16), torch.zeros(2, net.config["width"], 8, 8)
+    planes, rows, columns = (torch.export.Dim(name, min=1) for name in ("planes", "half_rows", "half_columns"))
+    whole_frame = {0: planes, 2: 2 * rows, 3: 2 * columns}
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    with warnings.catch_warnings(), whole(Path(output), force) as part:
+        warnings.simplefilter("ignore")  # PyTorch warns about its own parts.
+        logger.setLevel(logging.ERROR)
+        try:
+            torch.onnx.export(
+                net,
+                (frame, frame.clone(), state, torch.full((2,), 0.1)),
+                str(part),
+                input_names=["frame", "guide", "state", "sigma"],
+                output_names=["estimate", "next_state"],
+                dynamic_shapes=(whole_frame, whole_frame, {0: planes, 2: rows, 3: columns}, {0: planes}),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        finally:
+            logger.setLevel(level)
 
 
-def _need_torch() -> None:
+def check_target(output: str | Path, suffix: str, what: str, force: bool) -> None:
+    """Raise before any work if the output cannot be written, or a package is missing."""
+    if Path(output).suffix != suffix:
+        raise ParameterError(f"{output}: the name of {what} must end in {suffix}")
     for package in ("torch", "safetensors"):
         if importlib.util.find_spec(package) is None:
             raise ParameterError(not_installed("training and export", package, "torch"))
+    check_output(Path(output), force)

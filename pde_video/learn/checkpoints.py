@@ -5,79 +5,67 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from pde_video.denoisers.network import checked_tensors, shapes
 from pde_video.errors import InputError, ParameterError
+from pde_video.protocols import Array
 from pde_video.video.outputs import whole
-
-_ELSE = "or move the file away to start again"
 
 
 def read(
-    path: Path, net: nn.Module, steps: int, settings: str, clips: Sequence[str]
-) -> tuple[int, dict[str, dict[str, Tensor]]]:
+    path: Path, config: Mapping[str, Any], steps: int, settings: str, clips: Sequence[str]
+) -> tuple[int, dict[str, Tensor]]:
     """Return the number of steps done, and the tensors of the network, of their average and of AdamW, checked."""
     try:
-        with safe_open(path, "pt") as file:
-            found, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except Exception as fault:  # Each kind of damage raises its own error.
-        raise InputError(f"{path} cannot be read: {fault}; restore it, {_ELSE}") from fault
+        try:
+            with safe_open(path, "np") as file:
+                found, arrays = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except Exception as fault:  # Each kind of damage raises its own error.
+            raise InputError(f"it cannot be read: {fault}") from fault
+        _check_origin(found, settings, clips)
+        if found.get("done") not in {str(number) for number in range(steps + 1)}:
+            what = f"the number of steps done is {found.get('done')!r}"
+            raise InputError(f"{what}; it must be a whole number from 0 to {steps}")
+        done = int(found["done"])
+        _check_tensors(arrays, shapes(config), done)
+    except (InputError, ParameterError) as fault:
+        remedy = "restore it" if isinstance(fault, InputError) else "give the same ones"
+        raise type(fault)(f"{path}: {fault}; {remedy}, or move the file away to start again") from fault
+    return done, {name: torch.tensor(value) for name, value in arrays.items()}
+
+
+def _check_origin(found: Mapping[str, str], settings: str, clips: Sequence[str]) -> None:
     if "settings" not in found:
-        raise InputError(f"{path} has no settings in its metadata, so it is not a checkpoint; restore it, {_ELSE}")
+        raise InputError("it has no settings in its metadata, so it is not a checkpoint")
     if found["settings"] != settings:
-        raise ParameterError(
-            f"{path} was written with other settings, {found['settings']}; give the same ones, {_ELSE}"
-        )
-    _check_clips(path, found, clips)
-    if found.get("done") not in {str(number) for number in range(steps + 1)}:
-        raise InputError(
-            f"{path}: the number of steps done is {found.get('done')!r}; it must be a whole number from 0 to {steps}: "
-            f"restore it, {_ELSE}"
-        )
-    done = int(found["done"])
-    _check_tensors(path, net, done, tensors)
-    return done, {
-        part: {name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")}
-        for part in ("net", "average", "optimiser")
-    }
-
-
-def _check_clips(path: Path, found: Mapping[str, str], clips: Sequence[str]) -> None:
+        raise ParameterError(f"it was written with other settings, {found['settings']}")
     try:
         before = json.loads(found["clips"])
     except (KeyError, ValueError, RecursionError):
         before = None
     if not isinstance(before, list) or not all(isinstance(one, str) for one in before):
-        raise InputError(f"{path} does not name the clips of the training; restore it, {_ELSE}")
+        raise InputError("it does not name the clips of the training")
     if before != list(clips):
         gone, new = ([one for one in a if one not in b] for a, b in ((before, clips), (clips, before)))
         what = f"with [{', '.join(gone)}], now given are [{', '.join(new)}]" if gone or new else "in another order"
-        raise ParameterError(f"{path} was written with other clips, {what}; give the same ones, {_ELSE}")
+        raise ParameterError(f"it was written with other clips, {what}")
 
 
-def _check_tensors(path: Path, net: nn.Module, done: int, tensors: Mapping[str, Tensor]) -> None:
-    wanted = {f"{part}.{name}": value.shape for part in ("net", "average") for name, value in net.state_dict().items()}
+def _check_tensors(arrays: Mapping[str, Array], weights: Mapping[str, tuple[int, ...]], done: int) -> None:
+    wanted = {f"{part}.{name}": shape for part in ("net", "average") for name, shape in weights.items()}
     if done:
-        for number, weights in enumerate(net.parameters()):
-            shapes = {"step": torch.Size(), "exp_avg": weights.shape, "exp_avg_sq": weights.shape}
-            wanted |= {f"optimiser.{number}.{name}": shape for name, shape in shapes.items()}
-    if odd := sorted(wanted.keys() ^ tensors.keys()):
-        raise InputError(f"{path} has tensors missing or left over: {', '.join(odd)}; restore it, {_ELSE}")
-    for name, shape in wanted.items():
-        found = tensors[name]
-        if found.shape != shape or found.dtype != torch.float32:
-            raise InputError(
-                f"{path}: {name} is {tuple(found.shape)} of {found.dtype}; it must be {tuple(shape)} of torch.float32: "
-                f"restore it, {_ELSE}"
-            )
-        if not torch.isfinite(found).all():
-            raise InputError(f"{path}: {name} has values that are not finite; restore it, {_ELSE}")
-        if (name.endswith(".step") and found != done) or (name.endswith(".exp_avg_sq") and found.min() < 0):
-            raise InputError(f"{path}: {name} has values that training cannot produce; restore it, {_ELSE}")
+        for number, shape in enumerate(weights.values()):
+            of_adam = {"step": (), "exp_avg": shape, "exp_avg_sq": shape}
+            wanted |= {f"optimiser.{number}.{name}": shape for name, shape in of_adam.items()}
+    for name, array in checked_tensors(arrays, wanted).items():
+        if (name.endswith(".step") and array != done) or (name.endswith(".exp_avg_sq") and array.min() < 0):
+            raise InputError(f"{name} has values that training cannot produce")
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str], force: bool) -> None:

@@ -18,11 +18,10 @@ from pde_video.checks import check_whole
 from pde_video.denoisers.network import FORMAT, checked_config
 from pde_video.denoisers.planewise import Planewise
 from pde_video.errors import InputError, ParameterError, SolverError
-from pde_video.learn import checkpoints
+from pde_video.learn import check_target, checkpoints
 from pde_video.learn.footage import Footage, check_size, pieces
 from pde_video.learn.model import SpatioTemporal
 from pde_video.protocols import Array
-from pde_video.video.outputs import check_output
 
 WARM = 50  # Steps over which the learning rate rises.
 LEVELS = (10, 25, 50)  # Noise levels of the validation, of 255.
@@ -48,9 +47,14 @@ class Settings:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Return the configuration of the network as in its file."""
+        """The configuration of the network as in its file."""
         names = ("cell", "width", "encoder", "decoder", "deviation")
         return {"format": FORMAT, **{name: getattr(self, name) for name in names}}
+
+    @property
+    def text(self) -> str:
+        """All settings in JSON, as in a checkpoint."""
+        return json.dumps(asdict(self), sort_keys=True)
 
     def __post_init__(self) -> None:
         check_whole(1, steps=self.steps, batch=self.batch, frames=self.frames, size=self.size)
@@ -110,10 +114,9 @@ class _Run:
             )
 
     def _loss(self, clean: Tensor, noisy: Tensor, guide: Tensor, sigma: Tensor) -> Tensor:
-        with torch.autocast(
-            "cpu", torch.bfloat16, enabled=_has_bfloat16()
-        ):  # Nearly twice as fast at the same quality.
-            estimate = self.net(noisy, guide, sigma)
+        # Nearly twice as fast at the same quality.
+        with torch.autocast("cpu", torch.bfloat16, enabled=_has_bfloat16()):
+            estimate = self.net.along(noisy, guide, sigma)
         # Errors grow with σ, but more slowly. With this weight every level counts.
         return (sigma[:, None, None, None] ** -1.5 * (estimate - clean) ** 2).mean()
 
@@ -127,21 +130,24 @@ class _Run:
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
-        about = {"settings": _text(self.settings), "clips": json.dumps(self.clips), "done": str(self.done)}
+        about = {"settings": self.settings.text, "clips": json.dumps(self.clips), "done": str(self.done)}
         checkpoints.write_tensors(path, tensors, about, force=True)
         self.kept = self.done
 
     def resumed(self, path: Path) -> None:
         """Restore the state from a checkpoint that `saved` wrote."""
-        self.done, found = checkpoints.read(path, self.net, self.settings.steps, _text(self.settings), self.clips)
+        config, steps = self.settings.config, self.settings.steps
+        self.done, tensors = checkpoints.read(path, config, steps, self.settings.text, self.clips)
         self.kept = self.done
-        self.net.load_state_dict(found["net"])
-        self.average = found["average"]
-        remembered: dict[int, dict[str, Tensor]] = {}
-        for name, value in found["optimiser"].items():
-            number, _, part = name.partition(".")
-            remembered.setdefault(int(number), {})[part] = value
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": remembered})
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+        self.net.load_state_dict(part("net."))
+        self.average = part("average.")
+        numbers = range(len(self.average)) if self.done else ()
+        state = {number: part(f"optimiser.{number}.") for number in numbers}
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
 
 
 def train(
@@ -206,9 +212,7 @@ def train(
     """
     settings = settings or Settings()
     output, checkpoint = Path(output), Path(f"{output}.checkpoint")
-    if output.suffix != ".safetensors":
-        raise ParameterError(f"{output}: the name of a model must end in .safetensors")
-    check_output(output, force)
+    check_target(output, ".safetensors", "a model", force)
     check_size(footage, settings.size)
     check_whole(1, every=every)
     run = _Run(settings, footage)
@@ -236,9 +240,8 @@ def train(
             "psnr": psnr,
             "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         }
-        checkpoints.write_tensors(
-            output, run.average, {"config": json.dumps(settings.config), "record": json.dumps(record)}, force
-        )
+        about = {"config": json.dumps(settings.config), "record": json.dumps(record)}
+        checkpoints.write_tensors(output, run.average, about, force)
     except (KeyboardInterrupt, SystemExit, OSError):  # SIGTERM; a full disk, or an output created meanwhile.
         if run.between and run.done > run.kept:
             run.saved(checkpoint)
@@ -277,10 +280,6 @@ def _psnr(net: SpatioTemporal, clean: Array, sigma: float, seed: int) -> float:
     with torch.inference_mode():  # Frame by frame, to save memory.
         for frame, wanted in zip(noisy, clean, strict=True):
             guide = Planewise.guides(frame[None], sigma)[None]
-            estimate, state = net.step(torch.from_numpy(frame)[None, None], torch.from_numpy(guide), state, level)
+            estimate, state = net(torch.from_numpy(frame)[None, None], torch.from_numpy(guide), state, level)
             errors.append(np.mean((estimate[0, 0].numpy() - wanted) ** 2))
     return float(-10 * np.log10(np.mean(errors)))
-
-
-def _text(settings: Settings) -> str:
-    return json.dumps(asdict(settings), sort_keys=True)
