@@ -5,9 +5,9 @@ from pde_video.denoisers.models import from_onnx as from_onnx
 from pde_video.denoisers.models import from_torch as from_torch
 from pde_video.denoisers.network import Network as Network
 from pde_video.denoisers.network import load_denoiser as load_denoiser
+from pde_video.denoisers.pde import SmoothPrior as SmoothPrior
 from pde_video.denoisers.pde import as_denoiser as as_denoiser
-from pde_video.denoisers.prior import SmoothPrior as SmoothPrior
-from pde_video.denoisers.prior import cosine_diffusion as cosine_diffusion
+from pde_video.denoisers.pde import cosine_diffusion as cosine_diffusion
 from pde_video.denoisers.windows import recurrent as recurrent
 from pde_video.denoisers.windows import windowed as windowed
 from pde_video.denoising.denoise import denoise as denoise  # command
@@ -87,8 +87,6 @@ from pde_video.reverse_process.hooks import clip_estimate as clip_estimate
 from pde_video.reverse_process.hooks import data_consistency as data_consistency
 from pde_video.reverse_process.hooks import dynamic_threshold as dynamic_threshold
 from pde_video.reverse_process.hooks import guidance as guidance
-from pde_video.reverse_process.levels import ddpm as ddpm
-from pde_video.reverse_process.levels import karras as karras
 from pde_video.reverse_process.losses import Bound as Bound
 from pde_video.reverse_process.losses import gaussian_kl as gaussian_kl
 from pde_video.reverse_process.losses import simple_loss as simple_loss
@@ -99,6 +97,8 @@ from pde_video.reverse_process.samplers import ddim as ddim
 from pde_video.reverse_process.samplers import posterior_mean as posterior_mean
 from pde_video.reverse_process.samplers import replacement as replacement
 from pde_video.reverse_process.schedules import Schedule as Schedule
+from pde_video.reverse_process.schedules import ddpm as ddpm
+from pde_video.reverse_process.schedules import karras as karras
 from pde_video.terms.compose import Fidelity as Fidelity
 from pde_video.terms.compose import Masked as Masked
 from pde_video.terms.compose import Source as Source

@@ -9,7 +9,7 @@ import pytest
 from scipy.fft import dctn
 
 import pde_video as pv
-from pde_video.denoisers.prior import SmoothPrior
+from pde_video.denoisers.pde import SmoothPrior
 
 
 def minus_laplacian(n):

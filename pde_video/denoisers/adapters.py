@@ -13,8 +13,7 @@ from pde_video.arrays.values import Value
 from pde_video.denoisers.validation import as_estimate, as_frames, check_callable, naming
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array, name_of, sees_several
-from pde_video.reverse_process.levels import Range, as_range
-from pde_video.reverse_process.schedules import Schedule
+from pde_video.reverse_process.schedules import Range, Schedule, as_range
 
 KINDS = ("denoiser", "eps", "x0", "v")
 
@@ -22,6 +21,7 @@ KINDS = ("denoiser", "eps", "x0", "v")
 class Adapter(Value, ABC):
     """A denoiser made of a model that is one, or predicts ε, x0 or v = √ᾱ ε − √(1 − ᾱ) x0 from √ᾱ x0 + √(1 − ᾱ) ε."""
 
+    name: str  # In errors.
     kind: str
     schedule: Schedule | None
     value_range: Range
@@ -46,11 +46,6 @@ class Adapter(Value, ABC):
                 "the last level of this schedule is noise alone (zero_terminal_snr), where the noise does not give the "
                 "picture; use from_v or from_x0 with a model trained so, or another schedule"
             )
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """The name of the model in errors."""
 
     @property
     def _groups(self) -> int:
@@ -124,11 +119,8 @@ class _Predictor(Adapter):
 
     def __post_init__(self) -> None:
         check_callable(model=self.model)
+        object.__setattr__(self, "name", name_of(self.model))
         super().__post_init__()
-
-    @property
-    def name(self) -> str:
-        return name_of(self.model)
 
     @property
     def sees_several(self) -> bool:

@@ -20,8 +20,7 @@ from pde_video.denoisers.onnx_files import opened
 from pde_video.denoisers.validation import as_estimate, check_callable, naming, refuse_pickled
 from pde_video.errors import DtypeError, InputError, ParameterError, not_installed
 from pde_video.protocols import Array, name_of
-from pde_video.reverse_process.levels import Range
-from pde_video.reverse_process.schedules import Schedule
+from pde_video.reverse_process.schedules import Range, Schedule
 
 LAYOUTS = ("BCHW", "BCTHW", "B(TC)HW")
 _ONE_AT_A_TIME = RLock()  # Threads would mix up the modes of modules, and PyTorch has threads of its own.
@@ -176,6 +175,7 @@ class from_torch(_Network):
             path = fspath(self.module)
             raise ParameterError(f"module is the path {path!r}; build the module and load its weights first")
         check_callable(module=self.module)
+        object.__setattr__(self, "name", name_of(self.module))
         super().__post_init__()
         try:
             import torch
@@ -183,11 +183,6 @@ class from_torch(_Network):
             raise ImportError(not_installed("from_torch", "torch", "torch")) from error
         if self.device is not None and isinstance(self.module, torch.nn.Module):
             self.module.to(self.device)
-
-    @property
-    def name(self) -> str:
-        """The name in errors."""
-        return name_of(self.module)
 
     def _run(self, entries: Array, level: float) -> Any:
         import torch
@@ -264,16 +259,11 @@ class from_onnx(_Network):
         super().__post_init__()
         if isinstance(self.model, PathLike):
             object.__setattr__(self, "model", fspath(self.model))
-        if self.inputs is not None:
-            object.__setattr__(self, "inputs", tuple(self.inputs))
+        object.__setattr__(self, "name", Path(self.model).name if isinstance(self.model, str) else "an ONNX session")
+        object.__setattr__(self, "inputs", None if self.inputs is None else tuple(self.inputs))
         level = self._nodes[1:]
         if self.schedule is not None and level and _dtype(level[0]).kind == "i" and not self.whole_timesteps:
             raise ParameterError(f"{self.name} takes whole levels only ({level[0].type}); pass whole_timesteps=True")
-
-    @property
-    def name(self) -> str:
-        """The name in errors."""
-        return Path(self.model).name if isinstance(self.model, str) else "an ONNX session"
 
     @cached_property
     def _session(self) -> Any:

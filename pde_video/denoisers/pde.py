@@ -1,20 +1,23 @@
-"""An equation as a denoiser."""
+"""Equations as denoisers, without training: any term, and the defaults of `denoise` and `sample`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.colours import from_opponent, opponent
 from pde_video.arrays.values import Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.integrators.loop import evolve, uniform
 from pde_video.integrators.steps import implicit_euler
 from pde_video.protocols import Array, Step, Term, multiple_of, satisfies
+from pde_video.solvers.shrinkage import diffuse
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,3 +81,97 @@ class as_denoiser(Value):
         times: Any = [0.0] if end == 0 else [0.0, end] if at_once else uniform(end)
         term = self.term if satisfies(self.term, Term) else self.term(sigma)  # type: ignore[operator]
         return evolve(term, y, times, step=self.step, channel_axis=-1)
+
+
+def cosine_diffusion(y: Array, sigma: float) -> Array:
+    """Diffusion of each frame by cosine filters: the spatial step of `denoise`, as a denoiser.
+
+    u − Σ K_jᵀ (1 − g_j) K_j u, with the cosine filters K_j of 8 × 8 windows and conductances g_j from σ.
+
+    Parameters
+    ----------
+    y : ndarray of float32 or float64, (H, W, C) or (T, H, W, C)
+        Noisy frames.
+    sigma : float
+        Standard deviation of the noise, ≥ 0, in units of the frames.
+
+    Returns
+    -------
+    ndarray
+
+    References
+    ----------
+    Weickert, Steidl, Mrázek, Welk & Brox (2006), doi:10.1007/0-387-28831-7_1. Yu & Sapiro (2011),
+    doi:10.5201/ipol.2011.ys-dct.
+
+    Examples
+    --------
+    >>> noisy = np.random.default_rng(0).normal(0.5, 0.1, (64, 64, 1))
+    >>> bool(cosine_diffusion(noisy, 0.1).std() < 0.03)
+    True
+    """
+    if not 0 <= sigma < math.inf:
+        raise ParameterError(f"sigma is {sigma}; it must be 0 or a positive, finite noise level")
+    if y.ndim not in (3, 4):
+        raise ParameterError(f"the shape is {y.shape}; a denoiser takes a frame (H, W, C) or frames (T, H, W, C)")
+    if sigma == 0:
+        return y
+    if y.ndim == 4:
+        return np.stack([cosine_diffusion(frame, sigma) for frame in y])
+    # In units of the noise, so that its square does not underflow.
+    planes = opponent(y / y.dtype.type(sigma))
+    return y.dtype.type(sigma) * from_opponent(diffuse(planes, np.ones(planes.shape[1:], planes.dtype)))
+
+
+@dataclass(frozen=True, repr=False)
+class SmoothPrior(Value):
+    """The exact denoiser for a Gaussian prior of smooth clouds, in space and time.
+
+    Prior ∝ exp(−‖(1/length² − ∇²)^(3/2) (x − mean)‖²/2γ), so D(y, σ) = mean + (1 + σ²/γ (1/length² − ∇²)³)⁻¹
+    (y − mean): one implicit Euler step of a diffusion of sixth order, exact in the cosine basis of the grid.
+
+    Parameters
+    ----------
+    mean, deviation : float
+        Mean and standard deviation > 0 of the values, in units of the frames. The latter, a root mean square over the
+        video, determines γ; values vary more towards the borders, the first and the last frame.
+    length : float
+        Correlation length in pixels and frames, > 0.
+
+    References
+    ----------
+    Lindgren, Rue & Lindström (2011), doi:10.1111/j.1467-9868.2011.00777.x.
+
+    Examples
+    --------
+    >>> SmoothPrior(mean=0.5)(np.full((4, 4, 1), 0.5), 0.3)[0, 0]
+    array([0.5])
+    """
+
+    mean: float = 0.5
+    deviation: float = 0.2
+    length: float = 6.0
+
+    def __post_init__(self) -> None:
+        check_positive(deviation=self.deviation, length=self.length)
+
+    def variances(self, grid: tuple[int, ...]) -> Array:
+        """Return the variance of each cosine of a grid, γ/(λ + 1/length²)³; their mean is the squared deviation."""
+        return _variances(grid, self.deviation, self.length)
+
+    def __call__(self, y: Array, sigma: float) -> Array:
+        """Return the estimate of a picture (H, W, C), or of a video (T, H, W, C) as a whole."""
+        from scipy.fft import dctn, idctn
+
+        c, axes, mean = self.variances(y.shape[:-1]), tuple(range(y.ndim - 1)), y.dtype.type(self.mean)
+        kept = np.ones_like(c) if sigma == 0 else c / (c + sigma**2)
+        spectrum = kept.astype(y.dtype)[..., np.newaxis] * dctn(y - mean, axes=axes, norm="ortho")
+        return mean + idctn(spectrum, axes=axes, norm="ortho")
+
+
+@lru_cache(maxsize=4)
+def _variances(grid: tuple[int, ...], deviation: float, length: float) -> Array:
+    lines = [2 - 2 * np.cos(np.pi * np.arange(n) / n) for n in grid]
+    total: Array = sum(np.ix_(*lines), np.array(1 / length**2))
+    rough = total**-3
+    return deviation**2 / rough.mean() * rough

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pde_video.denoisers.network import shipped
+from pde_video.denoisers.pde import cosine_diffusion
 from pde_video.denoisers.planewise import Planewise, fitted
-from pde_video.denoisers.prior import cosine_diffusion
 from pde_video.denoising.first_frames import first_frames
 from pde_video.filters.frames import Frames
 from pde_video.filters.reverse import reverse

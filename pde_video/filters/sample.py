@@ -11,7 +11,7 @@ import numpy as np
 
 from pde_video.arrays.grid import from_planes, to_planes
 from pde_video.checks import check_whole
-from pde_video.denoisers.prior import SmoothPrior
+from pde_video.denoisers.pde import SmoothPrior
 from pde_video.errors import ParameterError
 from pde_video.filters.declarations import Option
 from pde_video.filters.extent import EVERYTHING
@@ -22,10 +22,9 @@ from pde_video.filters.synthetic_noise import gaussian_noise
 from pde_video.integrators.loop import evolve
 from pde_video.protocols import Array, Denoiser, Drawing, Step, satisfies
 from pde_video.reverse_process.hooks import Hook
-from pde_video.reverse_process.levels import ddpm, range_width
 from pde_video.reverse_process.reverse_term import Reverse
 from pde_video.reverse_process.samplers import ancestral, replacement
-from pde_video.reverse_process.schedules import Schedule
+from pde_video.reverse_process.schedules import Schedule, ddpm, range_width
 
 
 def sample(

@@ -9,8 +9,7 @@ import numpy as np
 
 from pde_video.errors import DtypeError, ParameterError
 from pde_video.protocols import Array, Denoiser
-from pde_video.reverse_process.levels import range_width
-from pde_video.reverse_process.schedules import Schedule
+from pde_video.reverse_process.schedules import Schedule, range_width
 
 
 class Bound(NamedTuple):

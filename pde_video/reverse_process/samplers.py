@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
 from pde_video.arrays.grid import as_planes
+from pde_video.arrays.values import Value
 from pde_video.checks import check_whole
 from pde_video.errors import InputError, ParameterError
 from pde_video.integrators.steps import explicit_euler
-from pde_video.protocols import Array, Step, for_frames
-from pde_video.reverse_process.levels import Range, as_range
-from pde_video.reverse_process.random_steps import Noisy, Random, check_fall
+from pde_video.protocols import Array, Step, for_frames, satisfies
+from pde_video.reverse_process.schedules import Range, as_range
 
 _VARIANCES = ("small", "large", "learned")
 
@@ -51,15 +53,77 @@ def posterior_mean(term: Any, t0: float, t1: float, y: Array) -> Array:
     >>> pv.evolve(flat, np.array([[8.0]]), [2.0, 1.0], step=pv.posterior_mean)
     array([[2.]])
     """
-    check_fall(t0, t1)
+    _check_fall(t0, t1)
     return explicit_euler(term, t0, t1 * t1 / t0, y)
 
 
 posterior_mean.stable_multiple = math.inf  # type: ignore[attr-defined]
 
 
+class _Normals(Protocol):
+    """A source of normal random numbers: a NumPy generator, or an object with the same method."""
+
+    def standard_normal(self, size: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Return an array of normal random numbers."""
+
+
+def _generator(seed: int, *key: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=key))
+
+
+class _Random(Value, ABC):
+    """A random step with one generator that goes on from call to call; subclasses are dataclasses with a field rng."""
+
+    stable_multiple: ClassVar[float] = math.inf
+    key: ClassVar[int] = 0  # Two kinds of steps with one seed draw different numbers.
+    rng: Any
+    _noise: _Normals
+
+    def __post_init__(self) -> None:
+        noise = self.rng
+        if not satisfies(noise, _Normals):
+            check_whole(0, rng=noise)
+            noise = _generator(noise, self.key)
+        object.__setattr__(self, "_noise", noise)
+
+    def for_frames(self) -> Callable[[int], Self]:
+        """Return the function from the number of a frame to this step with a generator of its own."""
+        if not satisfies(self.rng, _Normals):
+            seed = int(self.rng)
+        elif isinstance(self.rng, np.random.Generator):
+            seed = int(self.rng.integers(2**63))  # From here on the frames do not depend on each other.
+        else:
+            raise ParameterError(f"rng is {self.rng!r}; a video needs a seed or a numpy.random.Generator")
+        return lambda number: self._with(_noise=_generator(seed, self.key, number))
+
+    def _with(self, **private: Any) -> Self:
+        own = copy.copy(self)
+        for name, value in private.items():
+            object.__setattr__(own, name, value)
+        return own
+
+    def _drawn(self, y: Array) -> Array:
+        return self._noise.standard_normal(y.shape, y.dtype)
+
+
+class _Noisy(_Random):
+    """A step to the mean of a distribution, plus noise of its standard deviation."""
+
+    @abstractmethod
+    def _mean_and_deviation(self, term: Any, t0: float, t1: float, y: Array) -> tuple[Array, Any]:
+        """Return both, for a step from `t0` to `t1`."""
+
+    def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
+        """Return the state at `t1`."""
+        _check_fall(t0, t1)
+        mean, deviation = self._mean_and_deviation(term, t0, t1, y)
+        if t1 == 0 or not np.any(deviation):
+            return mean
+        return mean + deviation * self._drawn(y)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class ancestral(Noisy):
+class ancestral(_Noisy):
     """Step of DDPM: the posterior mean plus noise.
 
     y₁ = y₀ + (t₁²/t₀ − t₀) · rate(t₀, y₀) + s z, z ~ N(0, I); small: s² = t₁² (1 − t₁²/t₀²); large:
@@ -116,7 +180,7 @@ class ancestral(Noisy):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ddim(Noisy):
+class ddim(_Noisy):
     """Step of DDIM, with any share of DDPM's noise.
 
     y₁ = y₀ + (√(t₁² − s²) − t₀) · rate(t₀, y₀) + s z, s = η t₁ √(1 − t₁²/t₀²), z ~ N(0, I). η = 0 is explicit Euler,
@@ -155,7 +219,7 @@ class ddim(Noisy):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class replacement(Random):
+class replacement(_Random):
     """Step that fills in unknown values: after each step it puts the known ones back, with noise of the current level.
 
     y₁ = known + t₁ z where the mask is true, step(y₀) elsewhere. With r = `resample` > 1 it returns to t₀ by
@@ -221,7 +285,7 @@ class replacement(Random):
 
     def __call__(self, term: Any, t0: float, t1: float, y: Array) -> Array:
         """Return the state at `t1`."""
-        check_fall(t0, t1)
+        _check_fall(t0, t1)
         known, mask = (as_planes(field, self.channel_axis) for field in (self.known, self.mask))
         if known.shape != y.shape:
             raise InputError(f"known has shape {known.shape}, channels first; the state has {y.shape}")
@@ -237,3 +301,9 @@ class replacement(Random):
 def _small(t0: float, t1: float) -> float:
     """Return the variance of the posterior of y at t1, given y at t0 and the clean picture."""
     return t1 * t1 * ((t0 - t1) * (t0 + t1) / (t0 * t0))
+
+
+def _check_fall(t0: float, t1: float) -> None:
+    """Raise ParameterError unless the noise level falls, at most to 0."""
+    if not t0 > t1 >= 0:
+        raise ParameterError(f"a step from {t0:g} to {t1:g}; noise levels must fall, at most to 0: see karras and ddpm")
