@@ -96,22 +96,16 @@ class Network(Planewise):
         for name, value in {"config": config, "record": record, "tensors": tensors, "most": most}.items():
             object.__setattr__(self, name, value)
 
-    @property
-    def width(self) -> int:
-        """The number of channels inside."""
-        return int(self.config["width"])
-
     @cached_property
     def _layers(self) -> dict[str, Convolution]:
-        weights, w = dict(self.tensors), self.width
-        for name in ("cell.gates.weight", "cell.candidate.weight", "fusion.weight"):
-            # The order in memory is state, input, reset state.
-            if name in weights and (name, self.config["cell"]) != ("cell.candidate.weight", "gru"):
-                weights[name] = np.roll(weights[name], w, axis=1)
-        return {
-            name: Convolution.packed(weights[f"{name}.weight"], weights[f"{name}.bias"])
-            for name in layers_of(self.config)
-        }
+        layers, state_first = {}, {"cell.gates", "fusion"}  # The order in memory is state, input, reset state.
+        if self.config["cell"] == "rnn":
+            state_first.add("cell.candidate")
+        for name in layers_of(self.config):
+            weight, bias = self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
+            weight = np.roll(weight, self.config["width"], axis=1) if name in state_first else weight
+            layers[name] = Convolution.packed(weight, bias)
+        return layers
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Network:
@@ -152,7 +146,7 @@ class Network(Planewise):
         (P, ⌈H/2⌉, width, ⌈W/2⌉), which is not overwritten.
         """
         count, height, width = planes.shape
-        shape = (count, (height + 1) // 2, self.width, (width + 1) // 2)
+        shape = (count, (height + 1) // 2, self.config["width"], (width + 1) // 2)
         if state is not None and state.shape != shape:
             raise InputError(
                 f"frames must keep their size: planes {planes.shape} need a state {shape}, not {state.shape}"
@@ -191,7 +185,7 @@ class Network(Planewise):
         `near` holds the state, the input and the reset state side by side; `far` holds intermediate results. A
         convolution reads rows around its own, so no step writes what another thread still reads.
         """
-        w, gru, layers = self.width, self.config["cell"] == "gru", self._layers
+        w, gru, layers = self.config["width"], self.config["cell"] == "gru", self._layers
         near, far = blank((3 if gru else 2) * w, height, width), blank(2 * w, height, width)
         h, e, reset = 0, w, 2 * w
         if state is not None:

@@ -40,29 +40,25 @@ class Footage:
 
 def load(path: str | Path, start: int = 0, end: int | None = None) -> Footage:
     """Return frames START to END − 1 of a clip, in grey."""
-    values, shape = bytearray(), None  # Grows in place; a stacked list of frames would need twice the memory.
+    read_so_far, shape = bytearray(), None  # Grows in place; a stacked list of frames would need twice the memory.
     for frame in islice(read(path), start, end):
-        grey = _grey(frame, path)
+        values = frame / np.float32(scale_of(frame.dtype))
+        low, high = values.min(), values.max()
+        if not (low >= 0 and high <= 1):  # True for NaN.
+            limits = f"[{low}, {high}]"
+            raise InputError(f"{path}: values must be in [0, 1]; they are in {limits}: scale or correct the clip")
+        grey = (to_gray(values[np.newaxis])[0] if values.ndim == 3 else values).astype(np.float32)
         if shape not in (None, grey.shape):
             raise InputError(f"{path}: frames of {shape} and of {grey.shape}; all frames of a clip must have one size")
         shape = grey.shape
-        values += grey.tobytes()
+        read_so_far += grey.tobytes()
     if shape is None:
         raise InputError(f"{path}: there is no frame from {start} on; a clip needs at least one")
-    return Footage(Path(path).name, np.frombuffer(values, np.float32).reshape(-1, *shape))
-
-
-def _grey(frame: Array, path: str | Path) -> Array:
-    values = frame / np.float32(scale_of(frame.dtype))
-    low, high = values.min(), values.max()
-    if not (low >= 0 and high <= 1):  # True for NaN.
-        raise InputError(f"{path}: values must be in [0, 1]; they are in [{low}, {high}]: scale or correct the clip")
-    return (to_gray(values[np.newaxis])[0] if values.ndim == 3 else values).astype(np.float32)
+    return Footage(Path(path).name, np.frombuffer(read_so_far, np.float32).reshape(-1, *shape))
 
 
 def pieces(footage: Sequence[Footage], rng: np.random.Generator, *, batch: int, frames: int, size: int) -> Array:
     """Return random pieces (batch, frames, size, size), each mirrored, inverted, reversed or halved at random."""
-    check_size(footage, size)
     moving = [one.frames for one in footage if len(one.frames) > 1]
     still = [one.frames for one in footage if len(one.frames) == 1]
     kinds = [kind for kind in (moving, still) if kind]  # Equally many pieces of both kinds.

@@ -160,26 +160,21 @@ class data_consistency(Value):
         _check_shape(observed, np.shape(seen))
         towards = np.asarray(adjoint(observed - seen), np.float64)
         _check_shape(towards, estimate.shape)
-        return (estimate + _solved(operator, adjoint, towards, w, self.tolerance)).astype(estimate.dtype)
 
+        def normal(flat: Array) -> Array:
+            change = np.asarray(adjoint(operator(flat.reshape(towards.shape))), np.float64)
+            return change.ravel() + w * flat.ravel()
 
-def _solved(
-    operator: Callable[[Array], Array], adjoint: Callable[[Array], Array], right: Array, w: float, tolerance: float
-) -> Array:
-    """Return d with (AᵀA + w) d = right; the shortest such d if there are many."""
-    from scipy.sparse.linalg import LinearOperator, cg
+        from scipy.sparse.linalg import LinearOperator, cg
 
-    def normal(flat: Array) -> Array:
-        return np.asarray(adjoint(operator(flat.reshape(right.shape))), np.float64).ravel() + w * flat.ravel()
-
-    system = LinearOperator((right.size, right.size), matvec=normal, dtype=np.float64)
-    d, failed = cg(system, right.ravel(), rtol=tolerance, atol=0.0)
-    if failed:
-        raise SolverError(
-            f"data_consistency did not reach a relative residual of {tolerance:g} in {failed} iterations; "
-            "check that adjoint is the adjoint of operator, or give noise above 0 or a larger tolerance"
-        )
-    return d.reshape(right.shape)
+        system = LinearOperator((towards.size, towards.size), matvec=normal, dtype=np.float64)
+        d, failed = cg(system, towards.ravel(), rtol=self.tolerance, atol=0.0)  # The shortest d if there are many.
+        if failed:
+            raise SolverError(
+                f"data_consistency did not reach a relative residual of {self.tolerance:g} in {failed} iterations; "
+                "check that adjoint is the adjoint of operator, or give noise above 0 or a larger tolerance"
+            )
+        return (estimate + d.reshape(towards.shape)).astype(estimate.dtype)
 
 
 @dataclass(frozen=True, repr=False)
