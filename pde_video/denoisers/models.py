@@ -16,7 +16,6 @@ import numpy as np
 
 from pde_video.checks import check_whole
 from pde_video.denoisers.adapters import Adapter
-from pde_video.denoisers.onnx_files import opened
 from pde_video.denoisers.validation import as_estimate, check_callable, naming, refuse_pickled
 from pde_video.errors import DtypeError, InputError, ParameterError, not_installed
 from pde_video.protocols import Array, name_of
@@ -267,6 +266,8 @@ class from_onnx(_Network):
 
     @cached_property
     def _session(self) -> Any:
+        from pde_video.denoisers.onnx_files import opened  # Brings compiled kernels, for the network of the library.
+
         session = opened(self.model) if isinstance(self.model, str) else self.model
         if not (hasattr(session, "run") and hasattr(session, "get_inputs")):
             raise ParameterError(

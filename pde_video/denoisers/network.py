@@ -23,7 +23,6 @@ from pde_video.protocols import Array, Denoiser
 from pde_video.solvers.convolution import Convolution, Rows, blank, inner, spread
 
 FORMAT = "pde_video denoiser 1"
-_CELLS = ("gru", "rnn")
 _PIXELS = 4  # In a 2 × 2 square; the first channels of a GRU's state are running means of them.
 
 
@@ -247,7 +246,7 @@ def checked_config(config: Any) -> dict[str, Any]:
         found = config.get("format") if isinstance(config, Mapping) else config
         raise InputError(f"the format is {found!r}; what can be read is {FORMAT!r}")
     allowed = {
-        "cell": ("gru or rnn", lambda value: value in _CELLS),
+        "cell": ("gru or rnn", lambda value: value in ("gru", "rnn")),
         "width": ("a whole number from 4 to 1024", lambda value: type(value) is int and 4 <= value <= 1024),
         "encoder": ("a whole number from 0 to 64", lambda value: type(value) is int and 0 <= value <= 64),
         "decoder": ("a whole number from 0 to 64", lambda value: type(value) is int and 0 <= value <= 64),

@@ -109,16 +109,12 @@ class OnnxNetwork(Planewise):
     path: str
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", Path(self.path).name)
         ends = self._session.get_inputs(), self._session.get_outputs()
         found = [[node.name for node in nodes] for nodes in ends]
         if found != [_INPUTS, _OUTPUTS]:
             maps = f"{found[0]} to {found[1]}, not {_INPUTS} to {_OUTPUTS}"
             raise InputError(f"the model maps {maps}; use from_onnx for other models")
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        """The name in reports and errors."""
-        return Path(self.path).name
 
     @cached_property
     def _session(self) -> Any:

@@ -51,11 +51,6 @@ class Settings:
         names = ("cell", "width", "encoder", "decoder", "deviation")
         return {"format": FORMAT, **{name: getattr(self, name) for name in names}}
 
-    @property
-    def text(self) -> str:
-        """All settings in JSON, as in a checkpoint."""
-        return json.dumps(asdict(self), sort_keys=True)
-
     def __post_init__(self) -> None:
         check_whole(1, steps=self.steps, batch=self.batch, frames=self.frames, size=self.size)
         check_whole(0, seed=self.seed)
@@ -74,7 +69,7 @@ class _Run:
     def __init__(self, settings: Settings, footage: Sequence[Footage]) -> None:
         torch.manual_seed(settings.seed)
         self.footage, self.clips = footage, [one.described() for one in footage]
-        self.settings, self.done = settings, 0
+        self.settings, self.described, self.done = settings, json.dumps(asdict(settings), sort_keys=True), 0
         self.kept, self.between = 0, True  # Step of the last checkpoint; whether weights and `done` agree.
         self.net = SpatioTemporal(settings.config)
         self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
@@ -128,14 +123,14 @@ class _Run:
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
-        about = {"settings": self.settings.text, "clips": json.dumps(self.clips), "done": str(self.done)}
+        about = {"settings": self.described, "clips": json.dumps(self.clips), "done": str(self.done)}
         checkpoints.write_tensors(path, tensors, about, force=True)
         self.kept = self.done
 
     def resumed(self, path: Path) -> None:
         """Restore the state from a checkpoint that `saved` wrote."""
         config, steps = self.settings.config, self.settings.steps
-        self.done, tensors = checkpoints.read(path, config, steps, self.settings.text, self.clips)
+        self.done, tensors = checkpoints.read(path, config, steps, self.described, self.clips)
         self.kept = self.done
 
         def part(prefix: str) -> dict[str, Tensor]:
@@ -251,11 +246,9 @@ def train(
 def validated(net: SpatioTemporal, footage: Sequence[Footage]) -> dict[str, float]:
     """Return the PSNR in dB of denoised frames for each noise level, means over clips, and the mean over levels."""
     found: dict[str, float] = {}
-    net.eval()
     for level in LEVELS:
         values = [_psnr(net, one.frames, level / 255, seed) for seed, one in enumerate(footage)]
         found[f"{level}"] = float(np.mean(values))
-    net.train()
     return {**found, "mean": float(np.mean(list(found.values())))}
 
 
