@@ -14,7 +14,7 @@ from pde_video.arrays.grid import all_finite
 from pde_video.errors import DtypeError, InputError, ParameterError, SolverError
 from pde_video.protocols import Array
 
-PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
+_PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
 
 
 def check_callable(**models: Any) -> None:
@@ -53,7 +53,7 @@ def as_estimate(result: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, fi
 
 def refuse_pickled(path: str | PathLike[str]) -> None:
     """Raise InputError for a file with the suffix of a pickle: reading it could run any program."""
-    if Path(path).suffix.lower() in PICKLED:
+    if Path(path).suffix.lower() in _PICKLED:
         raise InputError(
             f"{fspath(path)} is a pickled file, which could run any program when it is read, so it is refused; if you "
             "trust it, convert it once: safetensors.torch.save_file(torch.load(PATH, weights_only=True), "
