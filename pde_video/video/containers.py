@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ _NOT_WRITTEN = {
     "DYNAMIC_HDR_PLUS": "HDR10+",
     "DOVI_METADATA": "Dolby Vision",
 }
+_UNKNOWN = {"UNKNOWN": "of a kind that PyAV does not know"}  # It reads none then, as with spatial video of phones.
 _LOOKED_AT = 4096  # Bytes at the end of a GIF.
 WAITING = 4  # Frames that may wait between decoder and filters, and between filters and encoder.
 
@@ -69,7 +71,7 @@ def read(path: Path, choice: Choice) -> FileVideo:
         tags = {"matrix": codec.colorspace, "range": codec.color_range}
         tags |= {"primaries": codec.color_primaries, "transfer": codec.color_trc}
         details = {
-            "codec": codec.name,
+            "codec": codec.codec.canonical_name,
             "pixel_format": pixel.name,
             "bits": bits,
             **{kind: tag_name(kind, int(number)) for kind, number in tags.items()},
@@ -80,7 +82,9 @@ def read(path: Path, choice: Choice) -> FileVideo:
             "video_streams": len(videos),
             "other_streams": [s.type for s in container.streams if s.index != stream.index],
             "side_data": [
-                said for kind, said in _NOT_WRITTEN.items() if first and first.side_data.get(kind) is not None
+                said
+                for kind, said in (_NOT_WRITTEN | _UNKNOWN).items()
+                if first and _side_data(first).get(kind) is not None
             ],
             "warnings": _warnings(first, videos, stream),
             "comment": comment.partition(MARK)[0].strip(),
@@ -241,12 +245,25 @@ def _to_array(frame: Any, target: str) -> Array:
     return np.ascontiguousarray(pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
 
 
+def _side_data(frame: Any) -> Mapping[str, Any]:
+    """Return what a frame carries beside its pixels."""
+    try:
+        return frame.side_data
+    except ValueError:
+        return dict.fromkeys(_UNKNOWN, b"")
+
+
 def _orientation(frame: Any) -> tuple[bool, bool, bool]:
     """Return whether to swap rows and columns, then to reverse rows, and columns, to show a frame upright."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
+    side_data = _side_data(frame)
+    matrix = side_data.get("DISPLAYMATRIX")
+    if matrix is not None:
+        right, down = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2].astype(np.int64)
+    elif side_data.keys() & _UNKNOWN and frame.rotation % 360:
+        turn = math.radians(-frame.rotation)
+        right, down = (math.cos(turn), math.sin(turn)), (-math.sin(turn), math.cos(turn))
+    else:
         return False, False, False
-    right, down = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2].astype(np.int64)
     swapped = abs(right[1]) > abs(right[0])
     across, along = (down[0], right[1]) if swapped else (right[0], down[1])
     return bool(swapped), bool(along < 0), bool(across < 0)

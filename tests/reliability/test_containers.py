@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import pde_video as pv
+from pde_video.video import containers
 from pde_video.video.containers import _check_declared, _decode
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 12
@@ -210,6 +211,28 @@ def test_1000_fps_1_60_fps_24000_1001(tmp_path, rate, suffix):
     assert video.rate == rate
     tick = Fraction(1, 2000) if suffix == "mkv" else 0  # Matroska counts milliseconds.
     assert all(abs(time - index / rate) <= tick for index, time in enumerate(video.timestamps))
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_side_data_of_a_kind_that_pyav_does_not_know(tmp_path, monkeypatch, rotation):
+    class Unknown:
+        def __init__(self, frame):
+            self._frame = frame
+
+        def __getattr__(self, name):
+            return getattr(self._frame, name)
+
+        @property
+        def side_data(self):
+            raise ValueError("29 is not a valid Type")
+
+    frames = noise(2)
+    path = make(tmp_path / "v.mp4", frames, "libx264rgb", "rgb24", rotation=rotation, options={"qp": "0"})
+    known = containers._side_data
+    monkeypatch.setattr(containers, "_side_data", lambda frame: known(Unknown(frame)))
+    video = pv.read(path)
+    assert np.array_equal(np.stack(list(video)), np.rot90(frames, rotation // 90, axes=(1, 2)))
+    assert any("of a kind that PyAV does not know" in one for one in pv.run(path, tmp_path / "out.mp4")["not_copied"])
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])
