@@ -16,7 +16,10 @@ _COMPILED = ("float32", "float64")  # The dtypes that the kernels round.
 def scale_of(dtype: np.dtype[Any]) -> float:
     """Return the value that 1.0 stands for: the largest integer, or 1 for floats; raise DtypeError for other dtypes."""
     if dtype.name not in _EXACT:
-        raise DtypeError(f"frames have dtype {dtype}; convert them to one of {', '.join(_EXACT)}, as by frames.astype")
+        raise DtypeError(
+            f"frames have dtype {dtype}; convert them to one of {', '.join(_EXACT)}, for "
+            "example frames.astype(np.float32)"
+        )
     return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
 
 

@@ -54,7 +54,7 @@ def demo(**options: Any) -> dict[str, Any]:
 @click.argument("file", type=PATH)
 @reporting
 def info(file: Path) -> dict[str, Any]:
-    """Tell what FILE holds.
+    """Describe FILE.
 
     \b
     Example: pde-video info clip.mp4
@@ -112,7 +112,7 @@ def verify(file: str) -> dict[str, Any]:
 @force_option
 @reporting
 def rerun(out: str, target: str, source: str | None, force: bool) -> dict[str, Any]:
-    """Do again what made the file OUT, by its metadata or its sidecar, and write it to AGAIN.
+    """Repeat the run that made OUT, as its metadata or its sidecar record it, and write the result to AGAIN.
 
     The input must have the SHA-256 that it had.
 
@@ -229,9 +229,13 @@ def sample(target: Path, shape: tuple[int, int, int], steps: int, seed: int, for
     type=PATH,
     help="Measure on the first 16 frames of this clip.  [default: the last 16 of each of CLIPS, not trained on]",
 )
-@click.option("--steps", type=click.IntRange(min=1), default=600, show_default=True, help="More is better, and longer.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=600, show_default=True, help="Training steps; more take longer."
+)
 @click.option("--width", type=click.IntRange(min=4), default=32, show_default=True, help="Channels inside the network.")
-@click.option("--cell", type=click.Choice(["gru", "rnn"]), default="gru", show_default=True, help="What remembers.")
+@click.option(
+    "--cell", type=click.Choice(["gru", "rnn"]), default="gru", show_default=True, help="Type of recurrent cell."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Use N threads; 1 is best on a busy machine.")
 @click.option("--resume", is_flag=True, help="Go on from MODEL.checkpoint, which an interrupted run leaves.")
@@ -285,7 +289,7 @@ def warmup() -> dict[str, Any]:
 @click.option("--seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Time to measure for.")
 @reporting
 def doctor(seconds: float) -> dict[str, Any]:
-    """Tell versions, threads, cache and processor, and how fast a step is: 1 is as fast as copying memory.
+    """Show versions, threads, cache and processor, and how fast a step is: 1 is as fast as copying memory.
 
     \b
     Example: pde-video doctor --json

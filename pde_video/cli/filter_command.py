@@ -32,7 +32,7 @@ _SHARED = (
     click.Option(["--raw"], metavar="WxH:LAYOUT[:RATE]", help="Standard input is raw frames: 640x480:gray16le:25."),
     click.Option(["--raw-output"], is_flag=True, help="Write raw frames, not y4m, to standard output."),
     click.Option(["--codec"], metavar="NAME", shell_complete=one_of(*_CODECS), help=", ".join(_CODECS) + "."),
-    click.Option(["--crf"], type=int, metavar="N", help="Quality of a codec that loses some; less is better."),
+    click.Option(["--crf"], type=int, metavar="N", help="Quality of a lossy codec; lower is better."),
     click.Option(["--lossless"], is_flag=True, help="Keep every value, or refuse."),
     click.Option(["--sidecar"], is_flag=True, help="Also write how it was made to OUT.json."),
     click.Option(["--resume"], is_flag=True, help="Keep finished parts, and go on from those of an interrupted run."),
@@ -40,7 +40,7 @@ _SHARED = (
     click.Option(["--threads"], type=int, metavar="N", help="Use N threads.  [default: one for each CPU]"),
     click.Option(["--quiet"], is_flag=True, help="Print nothing but errors (and JSON, if asked for)."),
     click.Option(["--force"], is_flag=True, help="Overwrite existing outputs."),
-    click.Option(["--json", "as_json"], is_flag=True, help="Print what was estimated and done as JSON."),
+    click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON."),
 )
 
 
@@ -283,7 +283,7 @@ def _created(folder: Path | None) -> Iterator[None]:
 def _notes(report: dict[str, Any]) -> Iterator[str]:
     """Yield what the user should know, line by line."""
     if report.get("sigma") == 0:
-        yield "no noise was found in the first frames, so nothing was changed; --sigma tells how much there is"
+        yield "no noise was found in the first frames, so nothing was changed; give --sigma if there is noise"
     if report.get("not_copied"):
         yield f"not in the output: {', '.join(map(str, report['not_copied']))}"
     yield from report.get("warnings", ())

@@ -33,7 +33,7 @@ _ON_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 @click.option("--debug", is_flag=True, help="Show where in the program a fault arose.")
 @click.pass_context
 def cli(context: click.Context, debug: bool) -> None:
-    """Diffuse video frames by partial differential equations."""
+    """Filter video with partial differential equations; above all, remove noise."""
     context.obj["debug"] = debug
     context.with_resource(_compilation_shown())
 

@@ -23,7 +23,7 @@ _NO_RANGE = "{!r} is not a range START:END such as 100:116"
 def reporting(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
     """Print the figures that a command returns, under their names, or as JSON with the option that is added."""
 
-    @click.option("--json", "as_json", is_flag=True, help="Print what was estimated and done as JSON.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
     @functools.wraps(command)
     def printing(as_json: bool, **options: Any) -> None:
         show(command(**options), as_json)
