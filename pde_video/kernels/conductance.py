@@ -73,13 +73,15 @@ _P3, _P4 = np.float32(-0.16536689562382054), np.float32(0.03587684484271793)
 
 
 @kernel
+def _square(x):
+    return x * x
+
+
+@kernel
 def _exp_single(x):
     x = min(x, _P0)  # e^{−16} is 1e-7: nothing to single precision.
     p = _P0 + x * (_P1 + x * (_P2 + x * (_P3 + x * _P4)))
-    p = p * p
-    p = p * p
-    p = p * p
-    return p * p
+    return _square(_square(_square(_square(p))))
 
 
 @kernel
@@ -99,34 +101,13 @@ def _conductance(g, s2, inverse_kappa):
     # Literals would widen single precision.
     zero, one, tiny, weickert = real(0), real(1), real(1e-8), real(3.31488 / 16)
 
-    def exponential_formula(g, s2, inverse_kappa):
-        return exp(s2)
-
-    def rational_formula(g, s2, inverse_kappa):
-        return one / (one + s2)
-
-    def charbonnier_formula(g, s2, inverse_kappa):
-        return one / math.sqrt(one + s2)
-
-    def weickert_formula(g, s2, inverse_kappa):
-        q = one / max(s2, tiny)
-        q = q * q
-        return one - exp(weickert * (q * q))
-
-    def tukey_formula(g, s2, inverse_kappa):
-        q = max(one - s2, zero)
-        return q * q
-
-    def tv_formula(g, s2, inverse_kappa):
-        return inverse_kappa / math.sqrt(one + s2)
-
     formulas: dict[type, Callable[..., Any]] = {
-        Exponential: exponential_formula,
-        Rational: rational_formula,
-        Charbonnier: charbonnier_formula,
-        Weickert: weickert_formula,
-        Tukey: tukey_formula,
-        TotalVariation: tv_formula,
+        Exponential: lambda g, s2, inverse_kappa: exp(s2),
+        Rational: lambda g, s2, inverse_kappa: one / (one + s2),
+        Charbonnier: lambda g, s2, inverse_kappa: one / math.sqrt(one + s2),
+        Weickert: lambda g, s2, inverse_kappa: one - exp(weickert * _square(_square(one / max(s2, tiny)))),
+        Tukey: lambda g, s2, inverse_kappa: _square(max(one - s2, zero)),
+        TotalVariation: lambda g, s2, inverse_kappa: inverse_kappa / math.sqrt(one + s2),
     }
     return formulas[g.instance_class]
 
