@@ -7,8 +7,6 @@ of pixels one gains what the other loses: the operator is symmetric, keeps the s
 Eigenvectors and decompositions are computed in double precision, whatever the dtype of the picture.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -20,6 +18,7 @@ _HALF = np.float32(0.5)  # A Python literal would widen single precision.
 _UNITS = 2.0**50  # A tensor of trace 1 in integers: all steps of the reduction are then exact.
 _REDUCTIONS = 100_000  # Never reached by a positive definite tensor of a condition number below 1e9.
 _SWEEPS = 30  # Jacobi's method is done after about six.
+_PAIRS = ((0, 1, 2, 3), (0, 2, 1, 3), (0, 3, 1, 2), (1, 2, 0, 3), (1, 3, 0, 2), (2, 3, 0, 1))  # And the other two.
 
 
 @kernel
@@ -71,37 +70,34 @@ def _rotate(matrix, vectors, p, q):
 
 @kernel
 def eigenvectors(tensor, values, first, last):
-    """Write the largest and smallest eigenvalue of `tensor` (n, *volume) and a unit eigenvector of each."""
+    """Write the largest and smallest eigenvalue of `tensor` (n, pixels) and a unit eigenvector of each."""
     axes = first.shape[0]
-    n0, n1, n2 = tensor.shape[1:]
     matrix, vectors = np.zeros((axes, axes)), np.zeros((axes, axes))
-    for k in range(n0):
-        for i in range(n1):
-            for j in range(n2):
-                n = 0
-                for a in range(axes):
-                    for b in range(a, axes):
-                        matrix[a, b] = matrix[b, a] = tensor[n, k, i, j]
-                        vectors[a, b] = vectors[b, a] = 1.0 if a == b else 0.0
-                        n += 1
-                for _ in range(_SWEEPS):
-                    done = True
-                    for p in range(axes):
-                        for q in range(p + 1, axes):
-                            if abs(matrix[p, q]) > 1e-17 * (abs(matrix[p, p]) + abs(matrix[q, q])):
-                                _rotate(matrix, vectors, p, q)
-                                done = False
-                    if done:
-                        break
-                low, high = 0, 0
-                for a in range(1, axes):
-                    if matrix[a, a] < matrix[low, low]:
-                        low = a
-                    if matrix[a, a] >= matrix[high, high]:
-                        high = a
-                values[0, k, i, j], values[1, k, i, j] = matrix[high, high], matrix[low, low]
-                for a in range(axes):
-                    first[a, k, i, j], last[a, k, i, j] = vectors[a, high], vectors[a, low]
+    for j in range(tensor.shape[1]):
+        n = 0
+        for a in range(axes):
+            for b in range(a, axes):
+                matrix[a, b] = matrix[b, a] = tensor[n, j]
+                vectors[a, b] = vectors[b, a] = 1.0 if a == b else 0.0
+                n += 1
+        for _ in range(_SWEEPS):
+            done = True
+            for p in range(axes):
+                for q in range(p + 1, axes):
+                    if abs(matrix[p, q]) > 1e-17 * (abs(matrix[p, p]) + abs(matrix[q, q])):
+                        _rotate(matrix, vectors, p, q)
+                        done = False
+            if done:
+                break
+        low, high = 0, 0
+        for a in range(1, axes):
+            if matrix[a, a] < matrix[low, low]:
+                low = a
+            if matrix[a, a] >= matrix[high, high]:
+                high = a
+        values[0, j], values[1, j] = matrix[high, high], matrix[low, low]
+        for a in range(axes):
+            first[a, j], last[a, j] = vectors[a, high], vectors[a, low]
 
 
 @kernel
@@ -111,49 +107,41 @@ def _integer(x):
 
 @kernel
 def selling2(tensor, weights, offsets):
-    """Σ_n weights[n] · offsets[n] offsets[n]ᵀ = tensor, given by its entries 11, 12 and 22; three offsets.
+    """Σ_n weights[n] · offsets[n] offsets[n]ᵀ = tensor (3, pixels), its entries 11, 12 and 22; three offsets.
 
     p[n] = −vᵢᵀ D vⱼ for the two other vectors of a superbase v₀ + v₁ + v₂ = 0. While one is negative the
     superbase is replaced by −vᵢ, vⱼ, vᵢ − vⱼ; once none is, p are the weights and v turned by 90° the offsets.
     """
-    n0, n1, n2 = tensor.shape[1:]
     p, v = np.zeros(3, np.int64), np.zeros((3, 2), np.int64)
-    for k in range(n0):
-        for i in range(n1):
-            for j in range(n2):
-                trace = tensor[0, k, i, j] + tensor[2, k, i, j]
-                offsets[:, :, k, i, j] = 0
-                if not 0.0 < trace < np.inf:
-                    weights[:, k, i, j] = trace * 0.0  # Not a tensor: zero stays zero, NaN stays NaN.
-                    continue
-                units = _UNITS / trace
-                d11, d12 = _integer(tensor[0, k, i, j] * units), _integer(tensor[1, k, i, j] * units)
-                d22 = _integer(tensor[2, k, i, j] * units)
-                p[0], p[1], p[2] = d22 + d12, d11 + d12, -d12
-                v[0, 0], v[0, 1], v[1, 0], v[1, 1], v[2, 0], v[2, 1] = 1, 0, 0, 1, -1, -1
-                for _ in range(_REDUCTIONS):
-                    c = 0 if p[0] < 0 else (1 if p[1] < 0 else 2)
-                    if p[c] >= 0:
-                        break
-                    a, b = (c + 1) % 3, (c + 2) % 3
-                    for x in range(2):
-                        v[c, x] = v[a, x] - v[b, x]
-                        v[a, x] = -v[a, x]
-                    p[a] += 2 * p[c]
-                    p[b] += 2 * p[c]
-                    p[c] = -p[c]
-                for n in range(3):
-                    weights[n, k, i, j] = max(p[n], 0) / units
-                    offsets[n, 1, k, i, j], offsets[n, 2, k, i, j] = -v[n, 1], v[n, 0]
+    for j in range(tensor.shape[1]):
+        trace = tensor[0, j] + tensor[2, j]
+        offsets[:, :, j] = 0
+        if not 0.0 < trace < np.inf:
+            weights[:, j] = trace * 0.0  # Not a tensor: zero stays zero, NaN stays NaN.
+            continue
+        units = _UNITS / trace
+        d11, d12, d22 = _integer(tensor[0, j] * units), _integer(tensor[1, j] * units), _integer(tensor[2, j] * units)
+        p[0], p[1], p[2] = d22 + d12, d11 + d12, -d12
+        v[0, 0], v[0, 1], v[1, 0], v[1, 1], v[2, 0], v[2, 1] = 1, 0, 0, 1, -1, -1
+        for _ in range(_REDUCTIONS):
+            c = 0 if p[0] < 0 else (1 if p[1] < 0 else 2)
+            if p[c] >= 0:
+                break
+            a, b = (c + 1) % 3, (c + 2) % 3
+            for x in range(2):
+                v[c, x] = v[a, x] - v[b, x]
+                v[a, x] = -v[a, x]
+            p[a] += 2 * p[c]
+            p[b] += 2 * p[c]
+            p[c] = -p[c]
+        for n in range(3):
+            weights[n, j] = max(p[n], 0) / units
+            offsets[n, 1, j], offsets[n, 2, j] = -v[n, 1], v[n, 0]
 
 
 @kernel
-def _reduce3(p, v, a, b):
+def _reduce3(p, v, a, b, c, d):
     """One reduction where p[a, b] < 0: v_a is added to the two vectors other than v_b, and changes its sign."""
-    c = 0
-    while c in (a, b):
-        c += 1
-    d = 6 - a - b - c
     ab, ac, ad = p[a, b], p[a, c], p[a, d]
     for x in range(3):
         v[c, x] += v[a, x]
@@ -166,58 +154,40 @@ def _reduce3(p, v, a, b):
 
 
 @kernel
-def _negative(p):
-    """The indices of a negative entry above the diagonal, or (-1, -1)."""
-    for a in range(3):
-        for b in range(a + 1, 4):
-            if p[a, b] < 0:
-                return a, b
-    return -1, -1
-
-
-@kernel
 def selling3(tensor, weights, offsets):
     """As `selling2` for the entries 11, 12, 13, 22, 23, 33: six offsets, each across the two other vectors."""
-    n0, n1, n2 = tensor.shape[1:]
     p, v = np.zeros((4, 4), np.int64), np.zeros((4, 3), np.int64)
-    for k in range(n0):
-        for i in range(n1):
-            for j in range(n2):
-                trace = tensor[0, k, i, j] + tensor[3, k, i, j] + tensor[5, k, i, j]
-                offsets[:, :, k, i, j] = 0
-                if not 0.0 < trace < np.inf:
-                    weights[:, k, i, j] = trace * 0.0
-                    continue
-                units = _UNITS / trace
-                v[:], p[:] = 0, 0
-                n = 0
-                for a in range(3):
-                    v[a, a], v[3, a] = 1, -1
-                    for b in range(a, 3):
-                        d = _integer(tensor[n, k, i, j] * units)
-                        p[a, 3] += d
-                        if b > a:
-                            p[b, 3] += d
-                            p[a, b] = p[b, a] = -d
-                        n += 1
-                p[3] = p[:, 3]
-                for _ in range(_REDUCTIONS):
-                    a, b = _negative(p)
-                    if a < 0:
-                        break
-                    _reduce3(p, v, a, b)
-                n = 0
-                for a in range(3):
-                    for b in range(a + 1, 4):
-                        c = 0
-                        while c in (a, b):
-                            c += 1
-                        d = 6 - a - b - c
-                        weights[n, k, i, j] = max(p[a, b], 0) / units
-                        for x in range(3):
-                            y, z = (x + 1) % 3, (x + 2) % 3
-                            offsets[n, x, k, i, j] = v[c, y] * v[d, z] - v[c, z] * v[d, y]
-                        n += 1
+    for j in range(tensor.shape[1]):
+        trace = tensor[0, j] + tensor[3, j] + tensor[5, j]
+        offsets[:, :, j] = 0
+        if not 0.0 < trace < np.inf:
+            weights[:, j] = trace * 0.0
+            continue
+        units = _UNITS / trace
+        v[:], p[:] = 0, 0
+        n = 0
+        for a in range(3):
+            v[a, a], v[3, a] = 1, -1
+            for b in range(a, 3):
+                d = _integer(tensor[n, j] * units)
+                p[a, 3] += d
+                if b > a:
+                    p[b, 3] += d
+                    p[a, b] = p[b, a] = -d
+                n += 1
+        p[3] = p[:, 3]
+        for _ in range(_REDUCTIONS):
+            for a, b, c, d in _PAIRS:
+                if p[a, b] < 0:
+                    _reduce3(p, v, a, b, c, d)
+                    break
+            else:
+                break
+        for n, (a, b, c, d) in enumerate(_PAIRS):
+            weights[n, j] = max(p[a, b], 0) / units
+            for x in range(3):
+                y, z = (x + 1) % 3, (x + 2) % 3
+                offsets[n, x, j] = v[c, y] * v[d, z] - v[c, z] * v[d, y]
 
 
 @kernel
@@ -237,9 +207,9 @@ def tensor_divergence(y, weights, offsets, out, boundary):
     """out = Σ over pairs (x, x ± e_n) of ½ ρ_n(x) · (other − own), added to one pixel and subtracted from the other.
 
     A pair that leaves the grid is dropped, wrapped, or (Dirichlet) has the other value 0 and the whole weight, as the
-    pixel outside adds none.
+    pixel outside adds none. If `y` is None: out = Σ of the weights of all pairs of a pixel, minus the diagonal.
     """
-    channels, n0, n1, n2 = y.shape
+    channels, n0, n1, n2 = out.shape
     out[:] = 0
     for k in range(n0):
         for i in range(n1):
@@ -251,35 +221,21 @@ def tensor_divergence(y, weights, offsets, out, boundary):
                         b = _moved(i, sign * offsets[n, 1, k, i, j], n1, boundary)
                         d = _moved(j, sign * offsets[n, 2, k, i, j], n2, boundary)
                         if min(a, b, d) >= 0:
-                            for c in range(channels):
-                                flux = w * (y[c, a, b, d] - y[c, k, i, j])
-                                out[c, k, i, j] += flux
-                                out[c, a, b, d] -= flux
+                            if y is None:
+                                if not (a == k and b == i and d == j):
+                                    out[0, k, i, j] += w
+                                    out[0, a, b, d] += w
+                            else:
+                                for c in range(channels):
+                                    flux = w * (y[c, a, b, d] - y[c, k, i, j])
+                                    out[c, k, i, j] += flux
+                                    out[c, a, b, d] -= flux
                         elif boundary == DIRICHLET:
-                            for c in range(channels):
-                                out[c, k, i, j] -= (w + w) * y[c, k, i, j]
-
-
-@kernel
-def totals(weights, offsets, out, boundary):
-    """out = Σ of the weights of all pairs of a pixel: minus the diagonal of `tensor_divergence`."""
-    n0, n1, n2 = out.shape
-    out[:] = 0
-    for k in range(n0):
-        for i in range(n1):
-            for j in range(n2):
-                for n in range(weights.shape[0]):
-                    w = _HALF * weights[n, k, i, j]
-                    for sign in (-1, 1):
-                        a = _moved(k, sign * offsets[n, 0, k, i, j], n0, boundary)
-                        b = _moved(i, sign * offsets[n, 1, k, i, j], n1, boundary)
-                        d = _moved(j, sign * offsets[n, 2, k, i, j], n2, boundary)
-                        if min(a, b, d) >= 0:
-                            if not (a == k and b == i and d == j):
-                                out[k, i, j] += w
-                                out[a, b, d] += w
-                        elif boundary == DIRICHLET:
-                            out[k, i, j] += w + w
+                            if y is None:
+                                out[0, k, i, j] += w + w
+                            else:
+                                for c in range(channels):
+                                    out[c, k, i, j] -= (w + w) * y[c, k, i, j]
 
 
 @kernel

@@ -121,11 +121,11 @@ class FrozenTensor(Value):
 
 
 def _totals(weights: Array, offsets: Array, boundary: str) -> Array:
-    from pde_video.kernels.anisotropic import totals
+    from pde_video.kernels.anisotropic import tensor_divergence
 
-    out = np.empty(weights.shape[1:])
-    totals(weights, offsets, out, BOUNDARIES.index(boundary))
-    return out
+    out = np.empty((1, *weights.shape[1:]))
+    tensor_divergence(None, weights, offsets, out, BOUNDARIES.index(boundary))
+    return out[0]
 
 
 def decomposed(entries: Array, spacing: Spacing, boundary: str, cap: float, dtype: np.dtype) -> FrozenTensor:
@@ -138,6 +138,7 @@ def decomposed(entries: Array, spacing: Spacing, boundary: str, cap: float, dtyp
     scaled = as_volume(np.ascontiguousarray(entries * np.reshape(scale, (-1, *(1,) * axes))))
     weights = np.empty((len(scale), *scaled.shape[1:]), dtype)
     offsets = np.empty((len(scale), 3, *scaled.shape[1:]), np.int32)
-    (selling2 if axes == 2 else selling3)(scaled, weights, offsets)
+    pixels = [field.reshape(*field.shape[:-3], -1) for field in (scaled, weights, offsets)]
+    (selling2 if axes == 2 else selling3)(*pixels)
     limit(weights, offsets, _totals(weights, offsets, boundary), cap, BOUNDARIES.index(boundary))
     return FrozenTensor(weights, offsets, boundary)

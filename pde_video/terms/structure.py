@@ -63,5 +63,5 @@ def directions(tensor: Array) -> tuple[Array, Array, Array]:
     axes = tensor.ndim - 1
     values = np.empty((2, *tensor.shape[1:]))
     first, last = np.empty((axes, *tensor.shape[1:])), np.empty((axes, *tensor.shape[1:]))
-    eigenvectors(as_volume(np.ascontiguousarray(tensor)), as_volume(values), as_volume(first), as_volume(last))
+    eigenvectors(*(field.reshape(len(field), -1) for field in (np.ascontiguousarray(tensor), values, first, last)))
     return values, first, last
