@@ -5,13 +5,12 @@ Once iteration s has computed slice i of the first axis, iteration s + 1 can com
 and what it overwrites is no longer needed. So the pass works in place, on few slices at a time.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 
 from pde_video.kernels.jit import kernel
+from pde_video.kernels.rows import add_squared_difference
 
 DATA, U, LEADING, DUAL = 0, 1, 2, 3
 _LANES = 16
@@ -35,14 +34,6 @@ def _scale(p, factor):
 def _add(total, values, scale):
     for j in range(values.shape[0]):
         total[j] += scale * values[j]
-
-
-@kernel
-def _descend(u, leading, total, keep, take, theta):
-    for j in range(u.shape[0]):
-        new = keep * u[j] + take * total[j]
-        leading[j] = new + theta * (new - u[j])
-        u[j] = new
 
 
 @kernel
@@ -84,47 +75,39 @@ def _iterate_slice(x, k, step, weight, inverse_h, row):
             if k < n0 - 1:
                 _scale(x[DUAL, c, k, i], row)
         for c in range(channels):
+            u, leading = x[U, c, k, i], x[LEADING, c, k, i]
             row[:] = x[DATA, c, k, i]
             _add_inflow(row, x, c, k, i, inverse_h)
-            _descend(x[U, c, k, i], x[LEADING, c, k, i], row, keep, take, theta)
-
-
-@kernel
-def _ascend_and_shrink(p2, p0, here, below, across, down, weight):
-    last = here.shape[0] - 1
-    for j in range(last):  # The dual variable of the last face stays 0.
-        a = p2[j] + across * (here[j + 1] - here[j])
-        b = p0[j] + down * (below[j] - here[j])
-        factor = weight / max(weight, math.sqrt(a * a + b * b))
-        p2[j] = a * factor
-        p0[j] = b * factor
-    b = p0[last] + down * (below[last] - here[last])
-    p0[last] = b * (weight / max(weight, abs(b)))
-
-
-@kernel
-def _descend_along_inflow(u, leading, data, before2, p2, p0, above, inverse_h, keep, take, theta):
-    across, down = inverse_h[2], inverse_h[0]
-    for j in range(u.shape[0]):
-        inflow = across * (p2[j] - before2[j]) + down * (p0[j] - above[j])
-        new = keep * u[j] + take * (inflow + data[j])
-        leading[j] = new + theta * (new - u[j])
-        u[j] = new
+            for j in range(row.shape[0]):
+                new = keep * u[j] + take * row[j]
+                leading[j] = new + theta * (new - u[j])
+                u[j] = new
 
 
 @kernel
 def _iterate_row(x, k, step, weight, inverse_h, row):
     """As `_iterate_slice`, for a plane of one channel, in fewer passes over a row."""
     sigma, keep, take, theta = step
-    n0 = x.shape[2]
-    leading, p0, p2 = x[LEADING, 0, k, 0], x[DUAL, 0, k, 0], x[DUAL + 2, 0, k, 0]
+    _, _, n0, _, n2 = x.shape
+    data, u, leading = x[DATA, 0, k, 0], x[U, 0, k, 0], x[LEADING, 0, k, 0]
     below = x[LEADING, 0, min(k + 1, n0 - 1), 0]
-    _ascend_and_shrink(p2, p0, leading, below, sigma * inverse_h[2], sigma * inverse_h[0], weight)
+    p0, p2, last = x[DUAL, 0, k, 0], x[DUAL + 2, 0, k, 0], n2 - 1
+    across, down = inverse_h[2], inverse_h[0]
+    for j in range(last):  # The dual variable of the last face stays 0.
+        a = p2[j] + sigma * across * (leading[j + 1] - leading[j])
+        b = p0[j] + sigma * down * (below[j] - leading[j])
+        factor = weight / max(weight, math.sqrt(a * a + b * b))
+        p2[j] = a * factor
+        p0[j] = b * factor
+    b = p0[last] + sigma * down * (below[last] - leading[last])
+    p0[last] = b * (weight / max(weight, abs(b)))
     row[1:] = p2
-    above = x[DUAL, 0, k - 1, 0] if k > 0 else x[DUAL + 1, 0, 0, 0]  # Zeros, as the middle axis is unused.
-    _descend_along_inflow(
-        x[U, 0, k, 0], leading, x[DATA, 0, k, 0], row[:-1], p2, p0, above, inverse_h, keep, take, theta
-    )
+    before2, above = row[:-1], x[DUAL, 0, k - 1, 0] if k > 0 else x[DUAL + 1, 0, 0, 0]  # The middle axis has zeros.
+    for j in range(n2):
+        inflow = across * (p2[j] - before2[j]) + down * (p0[j] - above[j])
+        new = keep * u[j] + take * (inflow + data[j])
+        leading[j] = new + theta * (new - u[j])
+        u[j] = new
 
 
 @kernel
@@ -154,13 +137,6 @@ def _sum(values):
 
 
 @kernel
-def _add_squared_difference(squares, before, after, scale):
-    for j in range(before.shape[0]):
-        difference = scale * (after[j] - before[j])
-        squares[j] += difference * difference
-
-
-@kernel
 def energies(x, first, stop, weight, inverse_h, shrink, sums):
     """sums[k] = Σ over slice k of ½ (u − data)² + weight |∇u|, and of −data·div p − ½ (div p)², with p times `shrink`.
 
@@ -174,11 +150,11 @@ def energies(x, first, stop, weight, inverse_h, shrink, sums):
             squares[:] = 0
             for c in range(channels):
                 u, data = x[U, c, k, i], x[DATA, c, k, i]
-                _add_squared_difference(squares, u[:-1], u[1:], inverse_h[2])
+                add_squared_difference(squares, u[:-1], u[1:], inverse_h[2])
                 if i < n1 - 1:
-                    _add_squared_difference(squares, u, x[U, c, k, i + 1], inverse_h[1])
+                    add_squared_difference(squares, u, x[U, c, k, i + 1], inverse_h[1])
                 if k < n0 - 1:
-                    _add_squared_difference(squares, u, x[U, c, k + 1, i], inverse_h[0])
+                    add_squared_difference(squares, u, x[U, c, k + 1, i], inverse_h[0])
                 for j in range(n2):
                     difference = u[j] - data[j]
                     row[j] = _HALF * (difference * difference)

@@ -7,20 +7,11 @@ The sum over axes starts with the innermost axis and adds two neighbours at a ti
 these kernels commute exactly with flips and quarter turns of a picture.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pde_video.kernels.conductance import conduct
 from pde_video.kernels.jit import kernel
-from pde_video.kernels.rows import DIRICHLET, NEUMANN, fill_rim, inside
-
-
-@kernel
-def _pad(padded, row, boundary):
-    n = row.shape[0]
-    padded[1 : n + 1] = row
-    fill_rim(padded, 1, n, 1, boundary)
+from pde_video.kernels.rows import DIRICHLET, NEUMANN, add_squared_difference, fill_rim, inside
 
 
 @kernel
@@ -40,7 +31,8 @@ def laplacian(y, out, scale, boundary):
             for i in range(n1):
                 row, total = y[c, k, i], out[c, k, i]
                 total[:] = 0
-                _pad(padded, row, boundary)
+                padded[1:-1] = row
+                fill_rim(padded, 1, n2, 1, boundary)
                 _add_second_difference(total, padded[:-2], row, padded[2:], scale[2])
                 if n1 > 1 or boundary == DIRICHLET:
                     a, b = inside(i - 1, n1, boundary), inside(i + 1, n1, boundary)
@@ -52,13 +44,6 @@ def laplacian(y, out, scale, boundary):
                     before = y[c, a, i] if a >= 0 else zeros
                     after = y[c, b, i] if b >= 0 else zeros
                     _add_second_difference(total, before, row, after, scale[0])
-
-
-@kernel
-def _add_square(total, a, b, factor):
-    for j in range(total.shape[0]):
-        difference = (b[j] - a[j]) * factor  # In units of κ before it is squared, which may overflow.
-        total[j] += difference * difference
 
 
 @kernel
@@ -74,17 +59,17 @@ def conductances(v, faces, factor, g, first, stop):
             faces[:, k, i] = 0
             row = faces[2, k, i, : n2 - 1]
             for c in range(channels):
-                _add_square(row, v[c, k, i, :-1], v[c, k, i, 1:], factor[2])
+                add_squared_difference(row, v[c, k, i, :-1], v[c, k, i, 1:], factor[2])
             conduct(row, g, 2)
             if i < n1 - 1:
                 row = faces[1, k, i]
                 for c in range(channels):
-                    _add_square(row, v[c, k, i], v[c, k, i + 1], factor[1])
+                    add_squared_difference(row, v[c, k, i], v[c, k, i + 1], factor[1])
                 conduct(row, g, 1)
             if k < n0 - 1:
                 row = faces[0, k, i]
                 for c in range(channels):
-                    _add_square(row, v[c, k, i], v[c, k + 1, i], factor[0])
+                    add_squared_difference(row, v[c, k, i], v[c, k + 1, i], factor[0])
                 conduct(row, g, 0)
 
 
@@ -107,7 +92,8 @@ def divergence(y, faces, out, scale):
             for c in range(channels):
                 row, total = y[c, k, i], out[c, k, i]
                 total[:] = 0
-                _pad(padded, row, NEUMANN)
+                padded[1:-1] = row
+                fill_rim(padded, 1, n2, 1, NEUMANN)
                 _add_flux_difference(total, padded[:-2], row, padded[2:], g_padded[:-1], g_padded[1:], scale[2])
                 if n1 > 1:
                     a, b = max(i - 1, 0), min(i + 1, n1 - 1)

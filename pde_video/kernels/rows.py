@@ -4,13 +4,12 @@ A slice costs as much as a hundred values of its row; an offset costs nothing. O
 would be tested for being negative at every value.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pde_video.kernels.jit import kernel
 
 NEUMANN, PERIODIC, DIRICHLET = 0, 1, 2
+ABSENT = np.uint64(2**64 - 1)
 
 
 @kernel
@@ -36,13 +35,20 @@ def fill_rim(row, start, n, rim, boundary):
 
 
 @kernel
-def _centre(a, c, w, out, o, n):
-    for j in range(n):
-        out[o + j] = w * a[c + j]
+def add_squared_difference(total, before, after, factor):
+    """total += (factor · (after − before))², multiplied before it is squared, which may overflow."""
+    for j in range(before.shape[0]):
+        difference = (after[j] - before[j]) * factor
+        total[j] += difference * difference
 
 
 @kernel
-def _centre_and_four(a, c, p0, q0, p1, q1, p2, q2, p3, q3, w, w0, w1, w2, w3, out, o, n):
+def _start(a, places, m, taps, out, o, n):
+    """out = the row in the middle and the four pairs of rows next to it."""
+    c, w = places[m], taps[0]
+    p0, p1, p2, p3 = places[m - 1], places[m - 2], places[m - 3], places[m - 4]
+    q0, q1, q2, q3 = places[m + 1], places[m + 2], places[m + 3], places[m + 4]
+    w0, w1, w2, w3 = taps[1], taps[2], taps[3], taps[4]
     for j in range(n):
         out[o + j] = (w * a[c + j] + w0 * (a[p0 + j] + a[q0 + j])) + (
             (w1 * (a[p1 + j] + a[q1 + j]) + w2 * (a[p2 + j] + a[q2 + j])) + w3 * (a[p3 + j] + a[q3 + j])
@@ -50,7 +56,11 @@ def _centre_and_four(a, c, p0, q0, p1, q1, p2, q2, p3, q3, w, w0, w1, w2, w3, ou
 
 
 @kernel
-def _add_four(a, p0, q0, p1, q1, p2, q2, p3, q3, w0, w1, w2, w3, out, o, n):
+def _add_four(a, places, m, k, taps, out, o, n):
+    """out += four pairs of rows, from the k-th on."""
+    p0, p1, p2, p3 = places[m - k], places[m - k - 1], places[m - k - 2], places[m - k - 3]
+    q0, q1, q2, q3 = places[m + k], places[m + k + 1], places[m + k + 2], places[m + k + 3]
+    w0, w1, w2, w3 = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
     for j in range(n):
         out[o + j] += (w0 * (a[p0 + j] + a[q0 + j]) + w1 * (a[p1 + j] + a[q1 + j])) + (
             w2 * (a[p2 + j] + a[q2 + j]) + w3 * (a[p3 + j] + a[q3 + j])
@@ -58,48 +68,30 @@ def _add_four(a, p0, q0, p1, q1, p2, q2, p3, q3, w0, w1, w2, w3, out, o, n):
 
 
 @kernel
-def _add_pair(a, p, q, w, out, o, n):
-    for j in range(n):
-        out[o + j] += w * (a[p + j] + a[q + j])
-
-
-@kernel
-def _add(a, p, w, out, o, n):
-    for j in range(n):
-        out[o + j] += w * a[p + j]
-
-
-@kernel
 def weighted(a, places, m, whole, taps, out, o, n):
     """out[o + j] = taps[0] a[here + j] + Σ_k taps[k] (a[before_k + j] + a[after_k + j]) for j < n and k = 1 … m.
 
-    `places` are the offsets of the 2 m + 1 rows, here in the middle; -1 is a row of zeros, of which there is none if
-    `whole`. Loops take several rows at a time, which saves loads and stores of the sum.
+    `places` are the unsigned offsets of the 2 m + 1 rows, here in the middle; ABSENT is a row of zeros, of which there
+    is none if `whole`. Loops take several rows at a time, which saves loads and stores of the sum.
     """
     o, n, k = np.uint64(o), np.uint64(n), 1
     if whole and m >= 4:
-        _centre_and_four(
-            a, np.uint64(places[m]), np.uint64(places[m - 1]), np.uint64(places[m + 1]), np.uint64(places[m - 2]),
-            np.uint64(places[m + 2]), np.uint64(places[m - 3]), np.uint64(places[m + 3]), np.uint64(places[m - 4]),
-            np.uint64(places[m + 4]), taps[0], taps[1], taps[2], taps[3], taps[4], out, o, n,
-        )  # fmt: skip
+        _start(a, places, m, taps, out, o, n)
         k = 5
     else:
-        _centre(a, np.uint64(places[m]), taps[0], out, o, n)
+        here, w = places[m], taps[0]
+        for j in range(n):
+            out[o + j] = w * a[here + j]
     while whole and k + 3 <= m:
-        x, y = m - k, m + k
-        _add_four(
-            a, np.uint64(places[x]), np.uint64(places[y]), np.uint64(places[x - 1]), np.uint64(places[y + 1]),
-            np.uint64(places[x - 2]), np.uint64(places[y + 2]), np.uint64(places[x - 3]), np.uint64(places[y + 3]),
-            taps[k], taps[k + 1], taps[k + 2], taps[k + 3], out, o, n,
-        )  # fmt: skip
+        _add_four(a, places, m, k, taps, out, o, n)
         k += 4
     while k <= m:
-        before, after = places[m - k], places[m + k]
-        if before >= 0 and after >= 0:
-            _add_pair(a, np.uint64(before), np.uint64(after), taps[k], out, o, n)
-        elif before >= 0:
-            _add(a, np.uint64(before), taps[k], out, o, n)
-        elif after >= 0:
-            _add(a, np.uint64(after), taps[k], out, o, n)
+        before, after, w = places[m - k], places[m + k], taps[k]
+        if before != ABSENT and after != ABSENT:
+            for j in range(n):
+                out[o + j] += w * (a[before + j] + a[after + j])
+        elif before != ABSENT or after != ABSENT:
+            there = min(before, after)
+            for j in range(n):
+                out[o + j] += w * a[there + j]
         k += 1

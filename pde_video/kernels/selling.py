@@ -5,8 +5,6 @@ packed into one number, row · PACK + column, as the reduction only adds them an
 the precision of the weights, which represents all that occur exactly.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pde_video.kernels.jit import kernel
@@ -40,42 +38,36 @@ def _reduce_once(p0, p1, p2, e0, e1, e2, start, n, zero):
 
 
 @kernel
-def reduce_row(p, e, start, n, most, zero):
-    """Reduce the `n` superbases from `start` on in at most `most` steps, to weights p and offsets e.
-
-    p (3, size) starts as D₂₂ + D₁₂, D₁₁ + D₁₂ and −D₁₂, e as the offsets (0, 1), (−1, 0) and (1, −1). The last group of
-    LANES is filled up with zeros.
-    """
-    padded = (n + LANES - 1) // LANES * LANES
-    for m in range(3):
-        for x in range(start + n, start + padded):
-            p[m, x], e[m, x] = zero, zero
-    u, v = np.uint64(start), np.uint64(padded)
-    p0, p1, p2, e0, e1, e2 = p[0], p[1], p[2], e[0], e[1], e[2]
-    for _ in range(most):
-        if _reduce_once(p0, p1, p2, e0, e1, e2, u, v, zero) == 0:
-            break
-
-
-@kernel
-def find_pixels(excess, begin, end, columns, count, zero):
-    """List the columns of a part of a row whose excess is not ≤ 0, from entry `count` on; return the next entry.
-
-    Every column is written, and most are overwritten: there is no branch to mispredict.
-    """
-    for j in range(np.uint64(begin), np.uint64(end)):
-        columns[count] = j
-        count += not excess[j] <= zero
+def list_pixels(excess, first, last, columns, count):
+    """List the columns first ≤ j < last whose excess is not ≤ 0, from entry `count` on; return the next entry."""
+    zero, found = excess.dtype.type(0), 0
+    for j in range(np.uint64(first), np.uint64(last)):
+        found += not excess[j] <= zero
+    if found > 0:
+        for j in range(np.uint64(first), np.uint64(last)):  # Most are overwritten: there is no branch to mispredict.
+            columns[count] = j
+            count += not excess[j] <= zero
     return count
 
 
 @kernel
-def superbases(a, b, c, columns, p, e, begin, end):
-    """Write the initial superbases of the pixels listed from `begin` to `end`; a, b, c are the entries 11, 12, 22."""
-    for x in range(np.uint64(begin), np.uint64(end)):
+def reduce_listed(a, b, c, columns, p, e, start, stop, most):
+    """Reduce the superbases of the pixels listed from `start` to `stop` in at most `most` steps.
+
+    a, b, c are the entries 11, 12, 22 of a row. Writes weights p (3, size) and offsets e, at first those of the initial
+    superbases. The last group of LANES is filled up with zeros.
+    """
+    zero = p.dtype.type(0)
+    for x in range(np.uint64(start), np.uint64(stop)):
         j = np.uint64(columns[x])
         p[0, x], p[1, x], p[2, x] = c[j] + b[j], a[j] + b[j], -b[j]
         e[0, x], e[1, x], e[2, x] = 1, -PACK, PACK - 1
+    padded = (stop - start + LANES - 1) // LANES * LANES
+    p[:, stop : start + padded] = zero
+    e[:, stop : start + padded] = zero
+    for _ in range(most):
+        if _reduce_once(p[0], p[1], p[2], e[0], e[1], e[2], np.uint64(start), np.uint64(padded), zero) == 0:
+            break
 
 
 @kernel
@@ -110,7 +102,7 @@ def _exchange_anywhere(y, out, sums, i, j, w, e1, e2, first, last, boundary):
 
 
 @kernel
-def exchange(y, flat_y, out, flat_out, sums, flat_sums, i, columns, p, e, start, n, first, last, reach, boundary):
+def exchange(y, out, sums, i, columns, p, e, start, n, first, last, reach, boundary):
     """Exchange along the offsets of the `n` listed pixels of row `i`, written to the rows first ≤ i < last.
 
     Adds what each pixel gains to `out` (C, N1, N2), and the weights of its pairs to `sums`, a ring of rows. Away from
@@ -118,6 +110,7 @@ def exchange(y, flat_y, out, flat_out, sums, flat_sums, i, columns, p, e, start,
     """
     channels, n1, n2 = y.shape
     ring, plane = sums.shape[0], n1 * n2
+    flat_y, flat_out, flat_sums = y.reshape(-1), out.reshape(-1), sums.reshape(-1)
     far_in = max(first, 0) + reach <= i < min(last, n1) - reach
     slot = i % ring
     p0, p1, p2, e0, e1, e2 = p[0], p[1], p[2], e[0], e[1], e[2]

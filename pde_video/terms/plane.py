@@ -13,7 +13,7 @@ from pde_video.protocols import Array
 from pde_video.terms.structure import smoothed
 from pde_video.threads import each, pieces
 
-EDGES, COHERENCE, _GRADIENT = 0, -1, -2  # Codes of kernels.plane.
+EDGES, COHERENCE, _GRADIENT = 0, -1, -2  # Codes of kernels.tensor_plane.
 _FARTHEST = 256  # Rows; with longer offsets a fused pass does not pay.
 _SHORTEST_BAND = 64
 _SLACK = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-12}  # Rounding of a sum of weights, relative.
@@ -66,21 +66,18 @@ def rate_in_plane(y: Array, term: Any, recipe: Recipe, cap: float) -> Array | No
         kind, factor = _GRADIENT, factor * math.sqrt(h[0])
     stencil = numbers(*(w * factor * r for r in root for w in (3, 10)))
     rest = 1 - recipe.least
-    halves, rule = numbers(*h), numbers(h[0], h[0] * rest / recipe.least, h[0] * rest, 0)
-    limits = (*numbers(recipe.inverse_kappa, recipe.least, cap * (1 + _SLACK[y.dtype])), reach)
-    constants = numbers(0, 1, 1e-8, 0.5, 1e-18, 1 / unit(recipe.conductance) ** 2)
+    halves, rule = numbers(*h), numbers(h[0], h[0] * rest / recipe.least, h[0] * rest)
+    least, most, per_unit = numbers(recipe.least, cap * (1 + _SLACK[y.dtype]), 1 / unit(recipe.conductance) ** 2)
     conducts = named(recipe.conductance, (recipe.inverse_kappa,) * 3, y.dtype)
 
     n = y.shape[1]
     out, nothing, exceeding = np.empty_like(y), np.empty((0, 0), y.dtype), np.zeros(n, np.bool_)
+    in_kernel = (taps, mean_taps, stencil, halves, kind, conducts, rule, (least, most, reach, per_unit))
 
     def walk(rows: list[tuple[int, int]], totals: Array, sums: Array | None = None) -> None:
         def band(part: tuple[int, int]) -> None:
             ring = np.empty((2 * reach + 2, y.shape[2]), y.dtype) if sums is None else sums
-            plane_rate(
-                y, source, out, ring, totals, exceeding, *part, taps, mean_taps, stencil, halves, kind, conducts, rule,
-                limits, BOUNDARIES.index(term.boundary), constants,
-            )  # fmt: skip
+            plane_rate(y, source, out, ring, totals, exceeding, *part, in_kernel, BOUNDARIES.index(term.boundary))
 
         each(band, rows)
 
