@@ -9,7 +9,7 @@ from scipy.linalg import solve_banded
 from test_heat import BOUNDARIES
 
 import pde_video as pv
-from pde_video.kernels.transpose import transpose
+from pde_video.kernels.intrinsics import transpose
 from pde_video.solvers import implicit
 from pde_video.solvers.implicit import conjugate_gradients, spectral_solve, tridiagonal_solve
 

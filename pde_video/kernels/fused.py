@@ -8,13 +8,11 @@ Levels are kept in one flat buffer, in rows that begin at a multiple of a cache 
 beyond either end. Offsets are unsigned: Numba then needs no test for negative indices, and the loops vectorise.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pde_video.kernels.conductance import conductance
+from pde_video.kernels.intrinsics import ask_for, write_out
 from pde_video.kernels.jit import kernel
-from pde_video.kernels.memory import ask_for, write_out
 
 _MARGIN = 16  # Values before and after a row: a cache line of single precision.
 _PAGE = 1024  # Rows at a distance that is a multiple of 4 KiB would compete for the same cache set.

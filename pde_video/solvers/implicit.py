@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,8 @@ _ROWS = 256  # Rows of a transform that one thread divides at a time.
 _PIECE = 1 << 17  # Values of a vector that one thread takes at a time.
 _BAND = 128  # Lines that one thread takes at a time.
 _LONG = 4096  # The longest lines, in cells, that are solved in blocks: blocks of longer ones exceed the cache.
+
+Operator = Callable[[Array], Array]
 
 
 def eigenvalues(n: int, boundary: str) -> Array:
@@ -36,21 +38,16 @@ def spectral_solve(y: Array, dt: float, scale: Sequence[float], boundary: str) -
     """Return z with z − dt Σ_axis scale·δ²z = y, for the state `y` (C, *grid), exactly."""
     import scipy.fft
 
-    axes, workers = tuple(range(1, y.ndim)), available()
-    if boundary == "periodic":
-        modes = _divided(scipy.fft.rfftn(y, axes=axes, workers=workers), y, dt, scale, boundary)
-        return scipy.fft.irfftn(modes, y.shape[1:], axes=axes, workers=workers, overwrite_x=True)
-    kind, forth, back = (
-        (2, scipy.fft.dctn, scipy.fft.idctn) if boundary == "neumann" else (1, scipy.fft.dstn, scipy.fft.idstn)
-    )
-    modes = _divided(forth(y, kind, axes=axes, workers=workers), y, dt, scale, boundary)
-    return back(modes, kind, axes=axes, workers=workers, overwrite_x=True)
-
-
-def _divided(modes: Array, y: Array, dt: float, scale: Sequence[float], boundary: str) -> Array:
-    """Divide the transform of `y` by 1 − dt Σ scale·λ, in place and without an array of the divisors."""
     from pde_video.kernels.linear_systems import divide_by_sums
 
+    forth, back, options = {
+        "neumann": (scipy.fft.dctn, scipy.fft.idctn, {"type": 2}),
+        "dirichlet": (scipy.fft.dstn, scipy.fft.idstn, {"type": 1}),
+        "periodic": (scipy.fft.rfftn, scipy.fft.irfftn, {"s": y.shape[1:]}),
+    }[boundary]
+    options |= {"axes": tuple(range(1, y.ndim)), "workers": available()}
+    modes = forth(y, **options)
+    # The modes are divided by 1 − dt Σ scale·λ, in place and without an array of the divisors.
     parts = [-dt * s * eigenvalues(n, boundary) for s, n in zip(scale, y.shape[1:], strict=True)]
     columns = parts[-1][: modes.shape[-1]]
     if np.iscomplexobj(modes):
@@ -62,16 +59,11 @@ def _divided(modes: Array, y: Array, dt: float, scale: Sequence[float], boundary
     pieces = [slice(first, first + _ROWS) for first in range(0, rows.size, _ROWS)]
     rows, columns = rows.ravel().astype(y.dtype), columns.astype(y.dtype)
     each(lambda piece: divide_by_sums(numbers[:, piece], rows[piece], columns), pieces)
-    return modes
+    return back(modes, **options, overwrite_x=True)
 
 
 def conjugate_gradients(
-    operator: Callable[[Array], Array],
-    diagonal: Array,
-    rhs: Array,
-    *,
-    tolerance: float = 1e-10,
-    iterations: int | None = None,
+    operator: Operator, diagonal: Array, rhs: Array, *, tolerance: float = 1e-10, iterations: int | None = None
 ) -> Array:
     """Return z with ‖operator(z) − rhs‖ ≤ tolerance·‖rhs‖, in the dtype of `rhs`, or raise SolverError.
 
@@ -100,9 +92,7 @@ def conjugate_gradients(
     return z.astype(rhs.dtype)
 
 
-def _iterated(
-    operator: Callable[[Array], Array], diagonal: Array, rhs: Array, tolerance: float, iterations: int
-) -> Array:
+def _iterated(operator: Operator, diagonal: Array, rhs: Array, tolerance: float, iterations: int) -> Array:
     """Return the first iterate of conjugate gradients whose recursive residual is within the tolerance."""
     from pde_video.kernels.linear_systems import advance, redirect
 
@@ -111,45 +101,35 @@ def _iterated(
     r = rhs - operator(z)
     p = r * inverse
     square, weighted, enough = _dot(r, r), _dot(r, p), tolerance * math.sqrt(_dot(rhs, rhs))
-    zs, rs, ps, inverses = (_pieces(v) for v in (z, r, p, inverse))
-    sums = np.empty((len(zs), 2))
-
-    def advance_piece(alpha: float, qs: list[Array], i: int) -> None:
-        sums[i] = advance(zs[i], rs[i], ps[i], qs[i], alpha, inverses[i])
-
-    def redirect_piece(beta: float, i: int) -> None:
-        redirect(ps[i], rs[i], inverses[i], beta)
-
     for _ in range(iterations):
         if not math.sqrt(square) > enough:
             break
         q = np.ascontiguousarray(operator(p), np.float64)
         curvature = _dot(p, q)
         alpha = weighted / curvature if curvature else math.nan
-        each(partial(advance_piece, alpha, _pieces(q)), range(len(zs)))
+        sums = _by_pieces(advance, z, r, p, q, inverse, alpha=alpha)
         before, (square, weighted) = weighted, sums.sum(axis=0).tolist()
-        each(partial(redirect_piece, weighted / before if before else math.nan), range(len(zs)))
+        _by_pieces(redirect, p, r, inverse, beta=weighted / before if before else math.nan)
     return z
 
 
 def _dot(a: Array, b: Array) -> float:
-    """Return Σ a·b, summed in the same order for any number of threads."""
     from pde_video.kernels.linear_systems import product
 
-    first, second = _pieces(a), _pieces(b)
-    sums = np.empty(len(first))
-
-    def add(i: int) -> None:
-        sums[i] = product(first[i], second[i])
-
-    each(add, range(len(first)))
-    return float(sums.sum())
+    return float(_by_pieces(product, a, b).sum())
 
 
-def _pieces(v: Array) -> list[Array]:
-    """Return views of `v` in pieces that one thread takes at a time: the same for any number of threads."""
-    flat = v.reshape(-1)
-    return [flat[first : first + _PIECE] for first in range(0, flat.size, _PIECE)]
+def _by_pieces(kernel: Callable[..., Any], *vectors: Array, **numbers: float) -> Array:
+    """Return what a kernel returns for each piece of vectors: the same pieces for any number of threads."""
+    flat = [v.reshape(-1) for v in vectors]
+    starts = range(0, flat[0].size, _PIECE)
+    found: list[Any] = [None] * len(starts)
+
+    def apply(k: int) -> None:
+        found[k] = kernel(*(v[starts[k] : starts[k] + _PIECE] for v in flat), **numbers)
+
+    each(apply, range(len(starts)))
+    return np.array(found)
 
 
 def mean_over_axes(y: Array, solve: Callable[..., Array]) -> Array:
@@ -171,24 +151,24 @@ def tridiagonal_solve(
     `weight` other than 0, it becomes (out + z) · weight.
     """
     out = np.empty_like(y) if out is None else out
-    n = y.shape[axis + 1]
-    if boundary == "periodic" or n > _LONG:
-        if g is None:
-            z = spectral_solve(y, 1.0, [scale if a == axis else 0.0 for a in range(y.ndim - 1)], boundary)
-        else:
-            z = _in_double(g, scale, y, axis, boundary)
-        out[...] = (out + z) * y.dtype.type(weight) if weight else z
+    if boundary != "periodic" and y.shape[axis + 1] <= _LONG:
+        _by_blocks(g, scale, y, axis, boundary, out, weight)
         return out
-    _by_blocks(g, scale, y, axis, boundary, out, weight)
+    if g is None:
+        z = spectral_solve(y, 1.0, [scale if a == axis else 0.0 for a in range(y.ndim - 1)], boundary)
+    else:
+        z = _in_double(g, scale, y, axis, boundary)
+    out[...] = (out + z) * y.dtype.type(weight) if weight else z
     return out
 
 
 def _by_blocks(g: Array | None, scale: float, y: Array, axis: int, boundary: str, out: Array, weight: float) -> None:
     """Solve in the precision of the state, in blocks of lines on all threads."""
-    from pde_video.kernels.lines import LANES, solve_columns, solve_rows
+    from pde_video.kernels.linear_systems import LANES, solve_lines
 
     volume = as_volume(y)
     along = axis + 4 - y.ndim  # Of the three axes of the kernels.
+    contiguous = along == 2
     outer, across = ((1, 2), (0, 2), (0, 1))[along]
     steps = _steps(volume.shape)
     shape, y_steps = volume.shape[1:], steps[1:]
@@ -200,19 +180,18 @@ def _by_blocks(g: Array | None, scale: float, y: Array, axis: int, boundary: str
         faces = wide.reshape(-1)
         g_steps = _steps(wide.shape)
         g_start = sum((w - m) // 2 * step for w, m, step in zip(wide.shape, shape, g_steps, strict=True))
-        g_apart = g_steps[across] if along == 2 else g_steps[along]
+        g_apart = g_steps[across] if contiguous else g_steps[along]
     # From 1e30 on, the solution is the mean of the line, to any precision.
     inner = y.dtype.type(min(scale, 1e30))
     numbers = (y.dtype.type(1), inner, inner if boundary == "dirichlet" else y.dtype.type(0), y.dtype.type(weight))
-    kernel = solve_rows if along == 2 else solve_columns
     flat, target = y.reshape(-1), out.reshape(-1)
 
     def solve(piece: tuple[int, int]) -> None:
         index, first = piece
         sizes = (shape[along], first, min(first + _BAND, shape[across]), len(y), steps[0], index * y_steps[outer])
-        between = y_steps[across] if along == 2 else y_steps[along]
+        between = y_steps[across] if contiguous else y_steps[along]
         where = np.array([*sizes, between, g_start + index * g_steps[outer], g_apart], np.uint64)
-        kernel(flat, target, faces, numbers, g is None, where)
+        solve_lines(flat, target, faces, numbers, g is None, contiguous, where)
 
     each(solve, ((index, first) for index in range(shape[outer]) for first in range(0, shape[across], _BAND)))
 
