@@ -25,12 +25,12 @@ def scale_of(dtype: np.dtype[Any]) -> float:
 
 def as_float(frame: Array, work_dtype: Any, scale: float) -> Array:
     """Return frame / scale as (H, W, C), always a copy; in memory it is (C, H, W), the layout of a state."""
-    from pde_video.kernels import rounding  # Here, so that opening a file does not import numba.
+    from pde_video.kernels.pixels import to_planes  # Here, so that opening a file does not import numba.
 
     frame = frame[..., np.newaxis] if frame.ndim == 2 else frame
     planes = np.empty((frame.shape[2], *frame.shape[:2]), work_dtype)
     if work_dtype == np.float32 and frame.dtype.name != "float16":  # Numba does not support float16.
-        rounding.to_planes(_pixels(frame), planes.reshape(len(planes), -1), np.float32(scale))
+        to_planes(_pixels(frame), planes.reshape(len(planes), -1), np.float32(scale))
     else:
         planes[...] = np.moveaxis(frame, -1, 0)  # The scale of floats is 1.
     return np.moveaxis(planes, 0, -1)
@@ -40,7 +40,7 @@ def as_dtype(frame: Array, dtype: np.dtype[Any], scale: float, report: dict[str,
     """Return frame · scale in `dtype`, C-contiguous; integers are rounded and saturated, and `report` counts these."""
     if dtype.kind == "f":
         return np.ascontiguousarray(frame, dtype)
-    from pde_video.kernels import rounding
+    from pde_video.kernels.pixels import round_planes, round_values
 
     limits, kind = np.iinfo(dtype), frame.dtype.type
     if frame.dtype.name not in _COMPILED:
@@ -50,9 +50,9 @@ def as_dtype(frame: Array, dtype: np.dtype[Any], scale: float, report: dict[str,
     parameters = kind(scale), kind(limits.min), kind(limits.max)
     planes = np.moveaxis(frame, -1, 0)
     if frame.ndim == 3 and planes.flags.c_contiguous and planes.flags.writeable and frame.dtype.isnative:
-        saturated, infinite = rounding.round_planes(planes.reshape(len(planes), -1), rounded.reshape(-1), *parameters)
+        saturated, infinite = round_planes(planes.reshape(len(planes), -1), rounded.reshape(-1), *parameters)
     else:
-        saturated, infinite = rounding.round_values(_pixels(frame), rounded.reshape(-1), *parameters)
+        saturated, infinite = round_values(_pixels(frame), rounded.reshape(-1), *parameters)
     if infinite:
         raise InputError("a filter returned NaN or infinite values, which integers cannot hold")
     report["saturated"] = report.get("saturated", 0) + saturated

@@ -13,7 +13,7 @@ from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 
-BOUNDARIES = ("neumann", "periodic", "dirichlet")  # In the order of the codes in kernels.diffusion.
+BOUNDARIES = ("neumann", "periodic", "dirichlet")  # In the order of the codes in kernels.rows.
 
 Spacing: TypeAlias = float | Sequence[float]  # One for all axes, or one for each.
 

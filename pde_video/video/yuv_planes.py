@@ -11,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 
-from pde_video.kernels.yuv import rgb_to_yuv, yuv_to_rgb
+from pde_video.kernels.pixels import rgb_to_yuv, yuv_to_rgb
 from pde_video.protocols import Array
 
 UNKNOWN = "unknown"
