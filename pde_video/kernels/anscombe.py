@@ -1,7 +1,5 @@
 """The generalised Anscombe transform, which makes the deviation of photon noise constant, and its inverse."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pde_video.kernels.jit import kernel

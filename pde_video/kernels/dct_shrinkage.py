@@ -6,8 +6,6 @@ windows are contiguous for the transform of their rows and for the shrinkage. Th
 a constant, which shows the compiler that they do not overlap.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -120,8 +118,8 @@ def _variances(b, step, lanes, pixels, v):
 
 
 @kernel
-def _cut(z, lanes, v, threshold, kept):
-    """Leave in z what hard shrinkage removes: coefficients below `threshold` standard deviations, except the first."""
+def _remove(z, pilot, guided, lanes, v, threshold, kept):
+    """Leave in z what shrinkage removes of all coefficients but the first; p of `shrink` are those of the pilot."""
     zero, one = z.dtype.type(0), z.dtype.type(1)
     squared = threshold * threshold
     for i in range(lanes):
@@ -129,26 +127,17 @@ def _cut(z, lanes, v, threshold, kept):
         kept[i] = one
     for k in range(_ONE, _SIDE * _SIDE):
         at = k * _WIDE
-        for i in range(lanes):
-            stays = z[at + i] * z[at + i] > squared * v[i]
-            kept[i] += one if stays else zero
-            z[at + i] = zero if stays else z[at + i]
-
-
-@kernel
-def _attenuate(z, pilot, lanes, v, kept):
-    """Leave in z what Wiener shrinkage removes: z v / (p² + v), p the pilot's coefficient, except for the first."""
-    zero, one = z.dtype.type(0), z.dtype.type(1)
-    for i in range(lanes):
-        z[i] = zero
-        kept[i] = one
-    for k in range(_ONE, _SIDE * _SIDE):
-        at = k * _WIDE
-        for i in range(lanes):
-            power = pilot[at + i] * pilot[at + i]
-            gain = power / (power + v[i])
-            kept[i] += gain * gain
-            z[at + i] = (one - gain) * z[at + i]
+        if guided:
+            for i in range(lanes):
+                power = pilot[at + i] * pilot[at + i]
+                gain = power / (power + v[i])
+                kept[i] += gain * gain
+                z[at + i] = (one - gain) * z[at + i]
+        else:
+            for i in range(lanes):
+                stays = z[at + i] * z[at + i] > squared * v[i]
+                kept[i] += one if stays else zero
+                z[at + i] = zero if stays else z[at + i]
 
 
 @kernel
@@ -213,9 +202,7 @@ def shrink(plane, pilot, guided, variance, threshold, step, window, constants, f
             if guided:
                 _load(pilot, top, left, pixels, p)
                 _transform(p, jump, lanes, wide, constants, apart, y)
-                _attenuate(z, y, lanes, v, kept)
-            else:
-                _cut(z, lanes, v, threshold, kept)
+            _remove(z, y, guided, lanes, v, threshold, kept)
             for i in range(lanes):
                 weight[i] = one / (kept[i] * v[i])
             _back(z, jump, lanes, wide, constants, weight, window, apart, b, weights)

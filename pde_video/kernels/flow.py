@@ -1,7 +1,5 @@
 """Optical flow on one level of a pyramid: data terms smoothed over a window, diffusion of the flow."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -89,31 +87,27 @@ def _smooth(plane, weights, lines):
                     target[k] += w * part[k]
         done = i - reach
         if 0 <= done < height:
-            target = plane[done]
-            for m in range(n):
+            target, part = plane[done], lines[max(done - reach, 0) % n]
+            for k in range(width):
+                target[k] = weights[0] * part[k]
+            for m in range(1, n):
                 part, w = lines[min(max(done + m - reach, 0), height - 1) % n], weights[m]
-                if m == 0:
-                    for k in range(width):
-                        target[k] = w * part[k]
-                else:
-                    for k in range(width):
-                        target[k] += w * part[k]
+                for k in range(width):
+                    target[k] += w * part[k]
 
 
 @kernel
 def _normalise(j, floor):
     """Divide the tensors by trace + floor, so that strong edges count no more than other clear structure."""
-    height, width = j.shape[1:]
-    one = j.dtype.type(1)
+    _, height, width = j.shape
+    share = np.empty(width, j.dtype)
     for i in range(height):
-        j0, j1, j2, j3, j4 = j[0, i], j[1, i], j[2, i], j[3, i], j[4, i]
         for k in range(width):
-            s = one / (j0[k] + j2[k] + floor)
-            j0[k] *= s
-            j1[k] *= s
-            j2[k] *= s
-            j3[k] *= s
-            j4[k] *= s
+            share[k] = j.dtype.type(1) / (j[0, i, k] + j[2, i, k] + floor)
+        for m in range(5):
+            row = j[m, i]
+            for k in range(width):
+                row[k] *= share[k]
 
 
 @kernel

@@ -4,8 +4,6 @@ Planes (C, H, W) of the other frame are padded by `EDGE` rows and columns on eac
 columns, in its own pixels, belongs to planes of its own size or of twice its size.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pde_video.kernels.conductance import conduct
@@ -17,14 +15,13 @@ EDGE = 2  # How far bicubic interpolation reaches beyond the outermost pixels.
 
 
 @kernel
-def _fill_row(plane, twice, i, out):
-    """out = row i of a plane or, if `twice`, of the plane interpolated to twice its size."""
-    width = out.shape[0]
-    if not twice:
+def _fill_row(plane, i, height, out):
+    """out = row i of a plane or, where another height or width is wanted, of the plane at twice its size."""
+    (h, w), width = plane.shape, out.shape[0]
+    if h == height and w == width:
         for j in range(width):
             out[j] = plane[i, j]
         return
-    h, w = plane.shape
     near = i // 2
     far = min(max(near + (1 if i % 2 else -1), 0), h - 1)
     most, least = plane.dtype.type(0.75), plane.dtype.type(0.25)
@@ -39,18 +36,22 @@ def _fill_row(plane, twice, i, out):
 
 
 @kernel
-def _locate(rows, columns, i, height, width, factor, y, x):
-    """Replace displacements of row i by positions clipped to the frame: whole parts in `y`, `x`, fractions in place."""
-    zero, bottom, right = rows.dtype.type(0), rows.dtype.type(height - 1), rows.dtype.type(width - 1)
+def _locate(flow, i, height, rows, columns, y, x):
+    """Write where row i comes from, clipped to the frame: whole parts to `y` and `x`, fractions to the others."""
+    real, width = flow.dtype.type, rows.shape[0]
+    factor = real(1 if flow.shape[1] == height and flow.shape[2] == width else 2)
+    zero, bottom, right = real(0), real(height - 1), real(width - 1)
+    _fill_row(flow[0], i, height, rows)
+    _fill_row(flow[1], i, height, columns)
     for j in range(width):
-        place = rows.dtype.type(i) + factor * rows[j]
+        place = real(i) + factor * rows[j]
         place = min(place if place > zero else zero, bottom)  # NaN becomes 0, no index.
         y[j] = np.int32(place)
-        rows[j] = place - rows.dtype.type(y[j])
-        place = rows.dtype.type(j) + factor * columns[j]
+        rows[j] = place - real(y[j])
+        place = real(j) + factor * columns[j]
         place = min(place if place > zero else zero, right)
         x[j] = np.int32(place)
-        columns[j] = place - columns.dtype.type(x[j])
+        columns[j] = place - real(x[j])
 
 
 @kernel
@@ -96,15 +97,11 @@ def _sample(plane, y, x, rows, columns, a, out):
 def squared_differences(here, there, flow, a, first, last, out):
     """out(x) = mean over channels of (there(x + w(x)) − here(x))², in rows first ≤ r < last."""
     channels, height, width = here.shape
-    twice = flow.shape[1] != height or flow.shape[2] != width
-    factor = flow.dtype.type(2 if twice else 1)
     rows, columns, value = np.empty(width, here.dtype), np.empty(width, here.dtype), np.empty(width, here.dtype)
     y, x = np.empty(width, np.int32), np.empty(width, np.int32)
     share = here.dtype.type(1 / channels)
     for i in range(first, last):
-        _fill_row(flow[0], twice, i, rows)
-        _fill_row(flow[1], twice, i, columns)
-        _locate(rows, columns, i, height, width, factor, y, x)
+        _locate(flow, i, height, rows, columns, y, x)
         target = out[i]
         for c in range(channels):
             _sample(there[c], y, x, rows, columns, a, value)
@@ -118,16 +115,11 @@ def squared_differences(here, there, flow, a, first, last, out):
 def gather(here, there, flow, conductance, a, first, last, total, weights, squares):
     """total += g (there(x + w) − here), weights += g, squares += g², in rows first ≤ r < last."""
     channels, height, width = here.shape
-    twice = flow.shape[1] != height or flow.shape[2] != width
-    factor = flow.dtype.type(2 if twice else 1)
-    coarse = conductance.shape[0] != height or conductance.shape[1] != width
     rows, columns, value = np.empty(width, here.dtype), np.empty(width, here.dtype), np.empty(width, here.dtype)
     g, y, x = np.empty(width, here.dtype), np.empty(width, np.int32), np.empty(width, np.int32)
     for i in range(first, last):
-        _fill_row(flow[0], twice, i, rows)
-        _fill_row(flow[1], twice, i, columns)
-        _fill_row(conductance, coarse, i, g)
-        _locate(rows, columns, i, height, width, factor, y, x)
+        _locate(flow, i, height, rows, columns, y, x)
+        _fill_row(conductance, i, height, g)
         w, s = weights[i], squares[i]
         for j in range(width):
             w[j] += g[j]
@@ -216,20 +208,16 @@ def halved(planes, first, last, out):
 def doubled(plane, first, last, out):
     """out = the plane interpolated linearly to twice the size, in rows first ≤ r < last."""
     for i in range(first, last):
-        _fill_row(plane, True, i, out[i])
+        _fill_row(plane, i, 2 * plane.shape[0], out[i])
 
 
 @kernel
 def warped(there, flow, a, first, last, out):
     """out = there(x + w), in rows first ≤ r < last."""
     channels, height, width = out.shape
-    twice = flow.shape[1] != height or flow.shape[2] != width
-    factor = flow.dtype.type(2 if twice else 1)
     rows, columns = np.empty(width, out.dtype), np.empty(width, out.dtype)
     y, x = np.empty(width, np.int32), np.empty(width, np.int32)
     for i in range(first, last):
-        _fill_row(flow[0], twice, i, rows)
-        _fill_row(flow[1], twice, i, columns)
-        _locate(rows, columns, i, height, width, factor, y, x)
+        _locate(flow, i, height, rows, columns, y, x)
         for c in range(channels):
             _sample(there[c], y, x, rows, columns, a, out[c, i])

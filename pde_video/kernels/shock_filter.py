@@ -1,7 +1,5 @@
 """Second derivatives along a direction, and the upwind gradient of dilation and erosion."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
