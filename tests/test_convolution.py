@@ -42,7 +42,7 @@ def convolved(planes, weight, bias, out=None, **how):
     """The result of the library as (outputs, H, W), and all of what it wrote to."""
     outputs, (_, height, width) = len(weight), planes.shape
     out = blank(outputs + 3, height, width) if out is None else out
-    layer, source = Convolution.packed(weight, bias), bordered(planes, before=2, after=1)
+    layer, source = Convolution(weight, bias), bordered(planes, before=2, after=1)
     spread(lambda rows: layer(source, 2, out, 1, width, rows, **how), height)
     return inner(out, width)[:, 1 : 1 + outputs].transpose(1, 0, 2), out
 
@@ -158,7 +158,7 @@ def test_gates_keep_nan():
 
 def test_rows_that_were_not_asked_for_stay(rng):
     planes, weight, bias = problem((12, 20, 2, 3), 3, rng)
-    layer, out = Convolution.packed(weight, bias), blank(3, 12, 20)
+    layer, out = Convolution(weight, bias), blank(3, 12, 20)
     layer(bordered(planes), 0, out, 0, 20, (4, 7))
     assert not inner(out, 20)[[0, 1, 2, 3, 7, 8, 9, 10, 11]].any()
     np.testing.assert_array_equal(inner(out, 20)[4:7], convolved(planes, weight, bias)[0].transpose(1, 0, 2)[4:7])

@@ -26,7 +26,6 @@ from pde_video.kernels import (
     tensor_plane,
 )
 from pde_video.kernels.fused import march
-from pde_video.kernels.lines import solve_columns, solve_rows
 from pde_video.solvers import convolution as layers
 from pde_video.solvers.convolution import Convolution, blank
 from pde_video.solvers.shrinkage import shrink
@@ -134,7 +133,7 @@ IN_FLOW = arguments_of(flow, "refine", lambda: pv.optical_flow(PLANE, PLANE, noi
 WINDOW = np.ones(5, np.float32)
 CHANNELS, BAND = blank(8, 8, 64), (0, 8)
 IN_LAYER = arguments_of(
-    layers, "convolve", lambda: Convolution.packed(np.ones((8, 8, 3, 3)), ROW[:8])(CHANNELS, 0, CHANNELS, 0, 64, BAND)
+    layers, "convolve", lambda: Convolution(np.ones((8, 8, 3, 3)), ROW[:8])(CHANNELS, 0, CHANNELS, 0, 64, BAND)
 )
 
 
@@ -144,8 +143,7 @@ KERNELS = [
     *(Hot(conductance.conduct, (ROW, conductance.named(name, (1, 1, 1), np.float32), 0)) for name in conductance.NAMES),
     Hot(diffusion.conductances, (VOLUME, FACES, SCALE, conductance.named("exponential", (1, 1, 1), np.float32), 0, 8)),
     Hot(diffusion.divergence, (VOLUME, FACES, VOLUME, SCALE)),
-    Hot(solve_columns, (FLAT, FLAT, FLAT, NUMBERS, False, SIZES), vector_loops=4),
-    Hot(solve_rows, (FLAT, FLAT, FLAT, NUMBERS, False, SIZES), vector_loops=3),
+    Hot(linear_systems.solve_lines, (FLAT, FLAT, FLAT, NUMBERS, False, False, SIZES), vector_loops=5),
     Hot(linear_systems.divide_by_sums, (VOLUME[0], ROW, ROW)),
     Hot(chambolle_pock.iterate, (FIELD, np.ones((3, 4), np.float32), ONE, SCALE), vector_loops=8),
     Hot(

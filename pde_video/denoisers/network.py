@@ -103,7 +103,7 @@ class Network(Planewise):
         for name in layers_of(self.config):
             weight, bias = self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
             weight = np.roll(weight, self.config["width"], axis=1) if name in state_first else weight
-            layers[name] = Convolution.packed(weight, bias)
+            layers[name] = Convolution(weight, bias)
         return layers
 
     @classmethod

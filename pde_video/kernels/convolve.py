@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from pde_video.kernels.jit import kernel
@@ -49,30 +49,17 @@ def _sum_places(typing_context, source, places, count, weights, bias, to, stride
             alone = builder.insert_element(ir.Constant(tile, ir.Undefined), value, ir.IntType(32)(0))
             return builder.shuffle_vector(alone, ir.Constant(tile, ir.Undefined), everywhere)
 
-        first = [spread(bias, word(b)) for b in range(BLOCK)]
-        before, loop, after = builder.block, builder.append_basic_block("sum"), builder.append_basic_block("summed")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        k = builder.phi(word)
-        k.add_incoming(word(0), before)
-        sums = [builder.phi(tile) for _ in range(BLOCK)]
-        place = builder.load(at(places, k, 8, word))
-        values = builder.load(at(source, place, _ITEM, tile), align=_ITEM)
-        row = builder.mul(k, word(BLOCK))
-        nexts = [
-            builder.fadd(sums[b], builder.fmul(values, spread(weights, builder.add(row, word(b)))))
-            for b in range(BLOCK)
-        ]
-        for one, start, following in zip(sums, first, nexts, strict=True):
-            one.add_incoming(start, before)
-            one.add_incoming(following, loop)
-        following = builder.add(k, word(1))
-        k.add_incoming(following, loop)
-        builder.cbranch(builder.icmp_unsigned("<", following, count), loop, after)
-        builder.position_at_end(after)
-        for b, total in enumerate(nexts):
+        sums = [cgutils.alloca_once_value(builder, spread(bias, word(b))) for b in range(BLOCK)]
+        with cgutils.for_range(builder, count) as loop:
+            place = builder.load(at(places, loop.index, 8, word))
+            values = builder.load(at(source, place, _ITEM, tile), align=_ITEM)
+            row = builder.mul(loop.index, word(BLOCK))
+            for b, total in enumerate(sums):
+                weighted = builder.fmul(values, spread(weights, builder.add(row, word(b))))
+                builder.store(builder.fadd(builder.load(total), weighted), total)
+        for b, total in enumerate(sums):
             address = builder.add(to, builder.mul(stride, word(b)))
-            builder.store(total, builder.inttoptr(address, tile.as_pointer()), align=_ITEM)
+            builder.store(builder.load(total), builder.inttoptr(address, tile.as_pointer()), align=_ITEM)
 
     return types.void(*[types.uintp] * 7), generate
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -42,28 +41,20 @@ def _places(side: int, inputs: int, channels: int, columns: int) -> Array:
     return (((dy + edge) * channels + c) * columns + dx + edge).astype(np.int64).ravel()
 
 
-@dataclass(frozen=True)
 class Convolution:
-    """out[o] = bias[o] + Σ_c weight[o, c] ⋆ source[c]: a cross-correlation, 3 × 3 or 1 × 1, zero-padded.
+    """out[o] = bias[o] + Σ_c weight[o, c] ⋆ source[c]: a cross-correlation, zero-padded.
 
-    A sum starts with its bias, then adds the inputs one by one, from left to right and from top to bottom.
+    For weights (outputs, inputs, side, side), side 1 or 3, and a bias (outputs,). A sum starts with its bias, then adds
+    the inputs one by one, from left to right and from top to bottom.
     """
 
-    weights: Array  # (blocks, inputs · side², BLOCK)
-    bias: Array  # (blocks, BLOCK)
-    outputs: int
-    inputs: int
-    side: int
-
-    @classmethod
-    def packed(cls, weight: Array, bias: Array) -> Convolution:
-        """Return the convolution with weights (outputs, inputs, side, side), side 1 or 3, and a bias (outputs,)."""
-        outputs, inputs, side, _ = weight.shape
-        blocks = -(-outputs // BLOCK)
-        filled = np.zeros((blocks * BLOCK, inputs * side**2 + 1), np.float32)
-        filled[:outputs, :-1], filled[:outputs, -1] = weight.reshape(outputs, -1), bias
+    def __init__(self, weight: Array, bias: Array) -> None:
+        self.outputs, self.inputs, self.side, _ = weight.shape
+        blocks = -(-self.outputs // BLOCK)
+        filled = np.zeros((blocks * BLOCK, self.inputs * self.side**2 + 1), np.float32)
+        filled[: self.outputs, :-1], filled[: self.outputs, -1] = weight.reshape(self.outputs, -1), bias
         parts = filled.reshape(blocks, BLOCK, -1).transpose(0, 2, 1)
-        return cls(parts[:, :-1].copy(), parts[:, -1].copy(), outputs, inputs, side)
+        self.weights, self.bias = parts[:, :-1].copy(), parts[:, -1].copy()  # (blocks, [inputs · side²,] BLOCK)
 
     def __call__(
         self, source: Array, channel: int, out: Array, to: int, width: int, rows: Rows,
