@@ -4,7 +4,7 @@ Numba's own cache does not suffice: it names an entry after the one file that de
 stale unnoticed when another one that it inlines changes; processes that start together on a cold cache can overwrite
 each other's index; and a damaged file stops the program. Here the digest covers every file of `pde_video.kernels` and
 the versions that compile them, each file is written under a temporary name, renamed and checked by its checksum, and a
-file that cannot be read or written only costs a compilation. `KernelCache` has the interface of Numba's cache.
+file that cannot be read or written only costs a compilation.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ import llvmlite.binding
 import numba
 import numpy as np
 from numba.core import serialize
-from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
 
@@ -161,13 +160,12 @@ class _Tally:
 tally = _Tally()
 
 
-class KernelCache(_Cache):
-    """The cache of one kernel, with the interface that its Numba dispatcher calls."""
+class KernelCache:
+    """The cache of one kernel: what its Numba dispatcher calls to load and to save."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._name = re.sub(r"[^\w.]", "", f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}")
-        self._enabled = True
 
     @property
     def cache_path(self) -> str | None:
@@ -175,41 +173,25 @@ class KernelCache(_Cache):
         folder = writable_place()
         return None if folder is None else str(folder)
 
-    def enable(self) -> None:
-        """Read and write files from now on."""
-        self._enabled = True
-
-    def disable(self) -> None:
-        """Read and write no files from now on."""
-        self._enabled = False
-
-    def flush(self) -> None:
-        """Remove the kernel's files, so that it is compiled again."""
-        for folder in places():
-            for path in folder.glob(f"{self._name}-*"):
-                with contextlib.suppress(OSError):
-                    path.unlink()
-
     def load_overload(self, signature: Any, target: Any) -> Any:
         """Return the compiled kernel for a signature, or None."""
-        if self._enabled:
-            name = self._file(signature, target)
-            for folder in places():
-                try:
-                    with open(folder / name, "rb") as file:
-                        checksum, payload = file.read(32), file.read()
-                    if hashlib.sha256(payload).digest() != checksum:
-                        raise ValueError("the checksum does not match")
-                    needs, reduced = pickle.loads(payload)
-                    _prepare(target, needs)
-                    result = CompileResult._rebuild(target, *reduced)
-                except OSError:
-                    continue
-                except Exception as fault:  # A damaged file can raise anything in pickle and in LLVM.
-                    _log.info("%s is damaged (%s): compiling again", folder / name, fault)
-                    continue
-                tally.loaded += 1
-                return result
+        name = self._file(signature, target)
+        for folder in places():
+            try:
+                content = (folder / name).read_bytes()
+                checksum, payload = content[:32], content[32:]
+                if hashlib.sha256(payload).digest() != checksum:
+                    raise ValueError("the checksum does not match")
+                needs, reduced = pickle.loads(payload)
+                _prepare(target, needs)
+                result = CompileResult._rebuild(target, *reduced)
+            except OSError:
+                continue
+            except Exception as fault:  # A damaged file can raise anything in pickle and in LLVM.
+                _log.info("%s is damaged (%s): compiling again", folder / name, fault)
+                continue
+            tally.loaded += 1
+            return result
         target.refresh()
         tally.begin()
         return None
@@ -217,7 +199,7 @@ class KernelCache(_Cache):
     def save_overload(self, signature: Any, result: Any) -> None:
         """Write the compiled kernel for a signature; a kernel that cannot be written runs all the same."""
         tally.end()
-        if not self._enabled or result.lifted or result.library.has_dynamic_globals:
+        if result.lifted or result.library.has_dynamic_globals:
             return
         try:
             payload = serialize.dumps((_needs(result), result._reduce()))
