@@ -28,14 +28,14 @@ class _State:
     """The requested number of threads, and the pool once it is needed."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
         self.asked: int | None = None
-        self.pool: ThreadPoolExecutor | None = None
-        self.here = threading.local()  # .working is set in the pool's own threads.
+        self.forget_pool()
 
     def forget_pool(self) -> None:
-        """Start afresh in a forked child, where the pool's threads do not exist and the lock may be held."""
-        self.lock, self.pool, self.here = threading.Lock(), None, threading.local()
+        """Start afresh, as in a forked child, where the pool's threads do not exist and the lock may be held."""
+        self.lock = threading.Lock()
+        self.pool: ThreadPoolExecutor | None = None
+        self.here = threading.local()  # .working is set in the pool's own threads.
 
 
 _state = _State()
@@ -168,7 +168,7 @@ def pieces(length: int, at_least: int) -> list[tuple[int, int]]:
 def _submit(function: Callable[..., Result], *args: Any) -> Future[Result]:
     with _state.lock:
         if _state.pool is None:
-            _state.pool = ThreadPoolExecutor(num_threads(), "pde_video", initializer=_mark_as_working)
+            _state.pool = ThreadPoolExecutor(num_threads(), "pde_video", setattr, (_state.here, "working", True))
         try:
             return _state.pool.submit(function, *args)
         except BaseException:
@@ -177,10 +177,6 @@ def _submit(function: Callable[..., Result], *args: Any) -> Future[Result]:
             _state.pool.shutdown(wait=False)
             _state.pool = None
             raise
-
-
-def _mark_as_working() -> None:
-    _state.here.working = True
 
 
 def _usable_cpus() -> int:

@@ -27,12 +27,10 @@ class Walk:
     """
 
     def __init__(
-        self, ndim: int, dtype: Any, scale: Array, dt: Sequence[float], back: Sequence[int],
-        factor: Array | None = None, g: Any = None,
-    ) -> None:  # fmt: skip
+        self, ndim: int, dtype: Any, scale: Array, dt: Sequence[float], back: Sequence[int], factor: Array, g: Any
+    ) -> None:
         # The slabs of a picture are its rows.
         order = [0, 1, 2] if ndim == 3 else [1, 0, 2]
-        factor = np.ones(3) if factor is None else factor
         self._g = None if g is None else type(g)(tuple(g.inverse_kappa[axis] for axis in order))
         self._scale, self._factor = np.asarray(scale[:, order], dtype, "C"), np.asarray(factor[order], dtype, "C")
         self._dt, self._back = np.asarray(dt, dtype), np.asarray(back, np.int64)

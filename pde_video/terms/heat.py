@@ -82,7 +82,7 @@ class Heat(OnGrid):
         if self.boundary != "neumann":
             return None
         scale = kernel_scale(self.spacing, ndim, self.diffusivity, dtype)
-        return Walk(ndim, dtype, np.tile(scale, (len(dt), 1)), dt, [0] * len(dt))
+        return Walk(ndim, dtype, np.tile(scale, (len(dt), 1)), dt, [0] * len(dt), np.ones(3), None)
 
     def stable_dt(self, ndim: int) -> float:
         """Return 1 / (2 D Σ 1/h²)."""
