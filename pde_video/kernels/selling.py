@@ -63,10 +63,12 @@ def reduce_listed(a, b, c, columns, p, e, start, stop, most):
         p[0, x], p[1, x], p[2, x] = c[j] + b[j], a[j] + b[j], -b[j]
         e[0, x], e[1, x], e[2, x] = 1, -PACK, PACK - 1
     padded = (stop - start + LANES - 1) // LANES * LANES
-    p[:, stop : start + padded] = zero
-    e[:, stop : start + padded] = zero
+    for x in range(stop, start + padded):
+        for m in range(3):
+            p[m, x], e[m, x] = zero, zero
+    rows = (p[0], p[1], p[2], e[0], e[1], e[2])
     for _ in range(most):
-        if _reduce_once(p[0], p[1], p[2], e[0], e[1], e[2], np.uint64(start), np.uint64(padded), zero) == 0:
+        if _reduce_once(*rows, np.uint64(start), np.uint64(padded), zero) == 0:
             break
 
 
