@@ -24,6 +24,7 @@ ON_FRAMES = {
     "Perona-Malik": (pv.perona_malik(kappa=0.2, smoothing=0), pv.Extent(cells=8)),
     "Perona-Malik, smoothed": (pv.perona_malik(kappa=0.2), pv.Extent(cells=24)),
     "Perona-Malik, estimated": (pv.perona_malik(smoothing=0), pv.Extent(cells=8, first=40)),
+    "Perona-Malik, step by kappa": (pv.perona_malik(kappa=0.2, conductance="tv"), pv.Extent(cells=None)),
     "total variation": (pv.tv(time=0.1, epsilon=0.1), pv.Extent(cells=4)),
     "total variation, estimated": (pv.tv, pv.Extent(cells=None, first=40)),
     "edge-enhancing": (pv.eed(kappa=0.2), pv.Extent(cells=None)),

@@ -13,6 +13,7 @@ import pytest
 import pde_video as pv
 from pde_video.arrays.values import Value, call_repr, times_as_code
 from pde_video.denoisers.network import FORMAT, shapes
+from pde_video.filters import FrozenFilter
 from pde_video.protocols import Term, satisfies
 
 PUBLIC = {name: getattr(pv, name) for name in pv.__all__}
@@ -208,7 +209,9 @@ def test_equal_values_have_equal_hashes():
 def test_every_public_value_is_among_them():
     classes = {name for name, thing in PUBLIC.items() if isinstance(thing, type) and issubclass(thing, Value)}
     kinds = {repr(made(code)).partition("(")[0].partition(".")[0] for code in CODES}
-    assert classes <= kinds | {"Network", "from_torch", "from_onnx"}  # test_models.py has those of optional packages.
+    filters = {name for name in classes if issubclass(PUBLIC[name], FrozenFilter)}  # In test_extent.py.
+    # test_models.py has those of optional packages.
+    assert classes <= kinds | filters | {"Network", "Option", "from_torch", "from_onnx"}
     public_terms = {name for name, thing in PUBLIC.items() if isinstance(thing, type) and hasattr(thing, "rate")}
     assert public_terms - {"Term", "Video"} <= classes
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -28,7 +27,6 @@ class Extent:
 
     Examples
     --------
-    >>> import pde_video as pv
     >>> smooth = pv.framewise(pv.Heat(), pv.uniform(1.0, dt=0.25))
     >>> pv.extent(pv.pipeline(smooth, pv.frame_difference))
     Extent(before=1, after=0, period=1, cells=4, first=0)
@@ -53,14 +51,6 @@ class Extent:
 
 
 EVERYTHING = Extent(None, None, 1, None)  # Of what does not say.
-
-
-def chained(extents: Iterable[Extent]) -> Extent:
-    """Return the extent of filters one after the other."""
-    total = Extent()
-    for one in extents:
-        total = total.then(one)
-    return total
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

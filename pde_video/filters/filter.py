@@ -6,12 +6,12 @@ import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
 
-from pde_video.arrays.values import call_repr
+from pde_video.arrays.values import Call, Value, times_as_code
 from pde_video.filters.declarations import bound, check, documented
-from pde_video.filters.extent import EVERYTHING, Extent, chained
+from pde_video.filters.extent import EVERYTHING, Extent
 from pde_video.filters.frames import Frames
 from pde_video.filters.lift import lifted
 from pde_video.protocols import Array
@@ -53,13 +53,7 @@ class VideoFilter:
         if video is _NO_VIDEO:
             return Bound(self, tuple(bound(self.function, options, self.__name__).items()))
         check(self.function, inspect.signature(self.function).bind_partial(video, *args, **options).arguments)
-
-        def apply(frames: Frames) -> Iterable[Array]:
-            return self.function(frames, *args, **options)
-
-        if isinstance(video, Frames):  # Inside a pipeline: converted already.
-            return Frames(apply(video), video.scale, video.report)
-        return lifted(apply, video, report, out)
+        return lifted(lambda frames: self.function(frames, *args, **options), video, report, out)
 
     @property
     def extent(self) -> Extent:
@@ -80,8 +74,8 @@ class VideoFilter:
         return self.__qualname__
 
 
-@dataclass(frozen=True, repr=False)
-class FrozenFilter(ABC):
+@dataclass(frozen=True, eq=False, repr=False)
+class FrozenFilter(Value, ABC):
     """A filter that is a value: it pickles, compares, prints as the call that makes it, and has an extent."""
 
     @abstractmethod
@@ -95,12 +89,17 @@ class FrozenFilter(ABC):
 
     def __call__(self, video: Any, *, report: dict[str, Any] | None = None, out: Array | None = None) -> Any:
         """Return the filtered video."""
-        if isinstance(video, Frames):
-            return Frames(self.apply(video), video.scale, video.report)
         return lifted(self.apply, video, report, out)
 
+    def _call(self) -> Call:
+        """Return the call that makes this filter, with what has no default by position."""
+        name, _, keywords = super()._call()
+        given = {key: times_as_code(value) if key == "times" else value for key, value in keywords.items()}
+        required = [given.pop(field.name) for field in fields(self) if field.default is MISSING]
+        return name, required, given
 
-@dataclass(frozen=True, repr=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Bound(FrozenFilter):
     """A filter with its options."""
 
@@ -109,15 +108,15 @@ class Bound(FrozenFilter):
 
     def apply(self, frames: Frames) -> Iterable[Array]:
         """Return the filtered frames."""
-        return self.of(frames, **dict(self.options))
+        return self.of.function(frames, **dict(self.options))
 
     @property
     def extent(self) -> Extent:
         """How far it looks."""
         return self.of.extent_with(dict(self.options))
 
-    def __repr__(self) -> str:
-        return call_repr(self.of.__name__, **dict(self.options))
+    def _call(self) -> Call:
+        return self.of.__name__, (), dict(self.options)
 
 
 def video_filter(
@@ -183,15 +182,6 @@ def as_filter(a_filter: Any) -> Any:
     return a_filter.func(**a_filter.keywords)
 
 
-@runtime_checkable
-class HasExtent(Protocol):
-    """A filter that says how far it looks."""
-
-    @property
-    def extent(self) -> Extent:
-        """How far it looks."""
-
-
 def extent(a_filter: Any) -> Extent:
     """Return which frames and cells around its own place a result of a filter depends on.
 
@@ -213,8 +203,7 @@ def extent(a_filter: Any) -> Extent:
     >>> pv.extent(lambda frames: frames).before is None
     True
     """
-    known = as_filter(a_filter)
-    return known.extent if isinstance(known, HasExtent) else EVERYTHING
+    return getattr(as_filter(a_filter), "extent", EVERYTHING)
 
 
 def check_filter(a_filter: Any) -> Any:
@@ -224,11 +213,33 @@ def check_filter(a_filter: Any) -> Any:
     return as_filter(a_filter)
 
 
-@dataclass(frozen=True, repr=False)
-class Pipeline(FrozenFilter):
-    """Filters one after the other."""
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class pipeline(FrozenFilter):
+    """Filter that applies `filters` one after the other, frame by frame, in one pass.
+
+    pipeline(f, g)(video) = g(f(video)), with dtype converted once on the way in and once on the way out.
+
+    Parameters
+    ----------
+    *filters : Filter
+        Filters of this library, or any function from an iterable of float frames (H, W, C) to an iterator of such.
+
+    Raises
+    ------
+    TypeError
+        If one of `filters` is not callable.
+
+    Examples
+    --------
+    >>> both = pv.pipeline(pv.denoise, pv.extrapolate(frames=2))
+    >>> both(np.zeros((3, 8, 8), np.uint8)).shape
+    (5, 8, 8)
+    """
 
     filters: tuple[Callable[..., Any], ...]
+
+    def __init__(self, *filters: Callable[..., Any]) -> None:
+        object.__setattr__(self, "filters", tuple(map(check_filter, filters)))
 
     def apply(self, frames: Frames) -> Iterable[Array]:
         """Return the filtered frames."""
@@ -239,36 +250,7 @@ class Pipeline(FrozenFilter):
     @property
     def extent(self) -> Extent:
         """How far they look together."""
-        return chained(map(extent, self.filters))
+        return functools.reduce(Extent.then, map(extent, self.filters), Extent())
 
-    def __repr__(self) -> str:
-        return call_repr("pipeline", *self.filters)
-
-
-def pipeline(*filters: Callable[..., Any]) -> Pipeline:
-    """Return the filter that applies `filters` one after the other, frame by frame, in one pass.
-
-    pipeline(f, g)(video) = g(f(video)), with dtype converted once on the way in and once on the way out.
-
-    Parameters
-    ----------
-    *filters : Filter
-        Filters of this library, or any function from an iterable of float frames (H, W, C) to an iterator of such.
-
-    Returns
-    -------
-    Filter
-
-    Raises
-    ------
-    TypeError
-        If one of `filters` is not callable.
-
-    Examples
-    --------
-    >>> import numpy as np, pde_video as pv
-    >>> both = pv.pipeline(pv.denoise, pv.extrapolate(frames=2))
-    >>> both(np.zeros((3, 8, 8), np.uint8)).shape
-    (5, 8, 8)
-    """
-    return Pipeline(tuple(map(check_filter, filters)))
+    def _call(self) -> Call:
+        return "pipeline", self.filters, {}

@@ -3,28 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.values import call_repr, times_as_code
-from pde_video.filters.extent import Extent
-from pde_video.filters.filter import FrozenFilter
-from pde_video.filters.frames import Frames
+from pde_video.filters import Extent, Frames, FrozenFilter
 from pde_video.integrators.loop import checked_times, evolve
 from pde_video.integrators.steps import explicit_euler, heun
-from pde_video.protocols import Array, Drawing, Reaching, Step, satisfies
+from pde_video.protocols import Array, Drawing, Reaching, Step, Term, satisfies
 
 
-@dataclass(frozen=True, repr=False)
-class Framewise(FrozenFilter):
-    """Every frame evolved by a term."""
+@dataclass(frozen=True, eq=False, repr=False)
+class framewise(FrozenFilter):
+    """Filter that evolves every frame by `term` over `times`.
 
-    term: Any
+    frame ← evolve(term, frame, times, step=step)
+
+    Parameters
+    ----------
+    term : Term
+        The right-hand side. It sees integer video as floats in [0, 1], so its contrasts (kappa) are in those units.
+    times : sequence of float, or the rule made by ``uniform(t_end)``
+        As for `evolve`.
+    step : Step
+        The integrator. One with random numbers (`ancestral`, …) draws others for every frame, the same ones for any
+        number of threads; with an int as its `rng`, the same ones for every video.
+    check : bool
+        As for `evolve`.
+
+    Raises
+    ------
+    UnstableStepError, ParameterError
+        By the filter, at the first frame, as `evolve` does.
+
+    References
+    ----------
+    Perona & Malik (1990), doi:10.1109/34.56205.
+
+    Examples
+    --------
+    >>> smooth = pv.framewise(pv.PeronaMalik(kappa=0.02), pv.uniform(2.0, dt=0.2))
+    >>> smooth(np.zeros((3, 8, 8, 3), np.uint8)).shape
+    (3, 8, 8, 3)
+    """
+
+    term: Term
     times: Any
     step: Step = explicit_euler
+    _: KW_ONLY
     check: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "times", frozen_times(self.times))
 
     def apply(self, frames: Frames) -> Iterable[Array]:
         """Return the evolved frames."""
@@ -49,12 +80,6 @@ class Framewise(FrozenFilter):
         steps = len(checked_times(self.term, self.times, 2)) - 1
         return Extent(cells=evaluations * steps * self.term.reach(2))
 
-    def __repr__(self) -> str:
-        options: dict[str, Any] = {} if self.check else {"check": False}
-        if self.step is not explicit_euler:
-            options = {"step": self.step, **options}
-        return call_repr("framewise", self.term, times_as_code(self.times), **options)
-
 
 def frozen_times(times: Any) -> Any:
     """Return times as a value: the rule that makes them, or a tuple."""
@@ -62,44 +87,3 @@ def frozen_times(times: Any) -> Any:
         return times
     found = np.asarray(times)
     return tuple(found.tolist()) if found.ndim == 1 else times
-
-
-def framewise(term: Any, times: Any, step: Step = explicit_euler, *, check: bool = True) -> Framewise:
-    """Return the filter that evolves every frame by `term` over `times`.
-
-    frame ← evolve(term, frame, times, step=step)
-
-    Parameters
-    ----------
-    term : Term
-        The right-hand side. It sees integer video as floats in [0, 1], so its contrasts (kappa) are in those units.
-    times : sequence of float, or the rule made by ``uniform(t_end)``
-        As for `evolve`.
-    step : Step
-        The integrator. One with random numbers (`ancestral`, …) draws others for every frame, the same ones for any
-        number of threads; with an int as its `rng`, the same ones for every video.
-    check : bool
-        As for `evolve`.
-
-    Returns
-    -------
-    Filter
-
-    Raises
-    ------
-    UnstableStepError, ParameterError
-        By the filter, at the first frame, as `evolve` does.
-
-    References
-    ----------
-    Perona & Malik (1990), doi:10.1109/34.56205.
-
-    Examples
-    --------
-    >>> import numpy as np, pde_video as pv
-    >>> smooth = pv.framewise(pv.PeronaMalik(kappa=0.02), pv.uniform(2.0, dt=0.2))
-    >>> smooth(np.zeros((3, 8, 8, 3), np.uint8)).shape
-    (3, 8, 8, 3)
-    """
-
-    return Framewise(term, frozen_times(times), step, check)

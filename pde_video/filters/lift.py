@@ -22,9 +22,14 @@ def lifted(
     out: Array | None = None,
 ) -> Any:
     """Return function(frames) in kind, with frames converted once on the way in and once on the way out."""
-    if isinstance(video, np.ndarray):
-        _check_array(video)
-    elif not isinstance(video, Iterable) or isinstance(video, (str, bytes)):
+    if isinstance(video, Frames):  # Inside a pipeline: converted already.
+        return Frames(function(video), video.scale, video.report)
+    if isinstance(video, np.ndarray) and video.ndim not in (3, 4):
+        raise InputError(
+            f"the array has {video.ndim} dimensions, shape {video.shape}; a video is (T, H, W) or (T, H, W, C): "
+            "a single frame is frame[None]"
+        )
+    if not isinstance(video, Iterable) or isinstance(video, (str, bytes)):
         raise DtypeError(
             f"got {type(video).__name__}; give an array (T, H, W) or (T, H, W, C), an iterable of frames, or read(path)"
         )
@@ -67,14 +72,6 @@ def _outputs(result: Array | None, video: Any) -> Iterable[Array] | None:
     if result.dtype not in (np.float32, np.float64) or not result.dtype.isnative:
         return None
     return iter(result if result.ndim == 4 else result[..., np.newaxis])
-
-
-def _check_array(video: Array) -> None:
-    if video.ndim not in (3, 4):
-        raise InputError(
-            f"the array has {video.ndim} dimensions, shape {video.shape}; a video is (T, H, W) or (T, H, W, C): "
-            "a single frame is frame[None]"
-        )
 
 
 def _to_float(frames: Iterable[Array], head: Array, scale: float, copy: bool) -> Iterator[Array]:

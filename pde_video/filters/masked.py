@@ -9,21 +9,53 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.values import call_repr
 from pde_video.errors import InputError
-from pde_video.filters.extent import Extent
-from pde_video.filters.filter import FrozenFilter, check_filter, extent
-from pde_video.filters.frames import Frames
+from pde_video.filters import Extent, Frames, FrozenFilter
+from pde_video.filters.filter import check_filter, extent
 from pde_video.protocols import Array
 
 _KEEP = "; where values are missing, a filter must return one frame of the same size for each"
 
 
-@dataclass(frozen=True, repr=False)
-class Masking(FrozenFilter):
-    """A filter that sees missing values filled."""
+@dataclass(frozen=True, eq=False, repr=False)
+class masking(FrozenFilter):
+    """Filter that lets `a_filter` see every value that is not finite filled, and leaves NaN in its place.
+
+    out[i, j] = NaN where in[i, j] is NaN or infinite, elsewhere f(filled)[i, j] with filled[i, j] = in at the place
+    nearest to (i, j) whose value is finite
+
+    Parameters
+    ----------
+    a_filter : Filter
+        It must return one frame for each, of the same size and channels. Where a channel of a frame holds no finite
+        value at all, it sees that channel of the frame before as it was filled, in the first frame zeros.
+    report : dict, optional
+        (Of the filter.) Receives ``missing``, the number of values that were filled, besides what `a_filter` tells.
+
+    Raises
+    ------
+    TypeError
+        If `a_filter` is not callable.
+    InputError
+        By the filter, if `a_filter` does not return one frame of the same shape for each.
+
+    References
+    ----------
+    Maurer, Qi & Raghavan (2003), exact Euclidean distance transforms, doi:10.1109/TPAMI.2003.1177156.
+
+    Examples
+    --------
+    >>> video = np.full((2, 3, 3), 0.5)
+    >>> video[0, 1, 1] = np.nan
+    >>> smooth = pv.masking(pv.framewise(pv.Heat(), pv.uniform(1.0)))
+    >>> smooth(video)[0].tolist()
+    [[0.5, 0.5, 0.5], [0.5, nan, 0.5], [0.5, 0.5, 0.5]]
+    """
 
     a_filter: Callable[..., Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "a_filter", check_filter(self.a_filter))
 
     def apply(self, frames: Frames) -> Iterator[Array]:
         """Yield the filtered frames."""
@@ -53,52 +85,6 @@ class Masking(FrozenFilter):
     def extent(self) -> Extent:
         """How far it looks: where a frame has no value at all, to the frames before it."""
         return Extent(before=None, cells=None).then(extent(self.a_filter))
-
-    def __repr__(self) -> str:
-        return call_repr("masking", self.a_filter)
-
-
-def masking(a_filter: Callable[..., Any]) -> Masking:
-    """Return the filter that lets `a_filter` see every value that is not finite filled, and leaves NaN in its place.
-
-    out[i, j] = NaN where in[i, j] is NaN or infinite, elsewhere f(filled)[i, j] with filled[i, j] = in at the place
-    nearest to (i, j) whose value is finite
-
-    Parameters
-    ----------
-    a_filter : Filter
-        It must return one frame for each, of the same size and channels. Where a channel of a frame holds no finite
-        value at all, it sees that channel of the frame before as it was filled, in the first frame zeros.
-    report : dict, optional
-        (Of the filter.) Receives ``missing``, the number of values that were filled, besides what `a_filter` tells.
-
-    Returns
-    -------
-    Filter
-
-    Raises
-    ------
-    TypeError
-        If `a_filter` is not callable.
-    InputError
-        By the filter, if `a_filter` does not return one frame of the same shape for each.
-
-    References
-    ----------
-    Maurer, Qi & Raghavan (2003), exact Euclidean distance transforms, doi:10.1109/TPAMI.2003.1177156.
-
-    Examples
-    --------
-    >>> import numpy as np, pde_video as pv
-    >>> video = np.full((2, 3, 3), 0.5)
-    >>> video[0, 1, 1] = np.nan
-    >>> smooth = pv.masking(pv.framewise(pv.Heat(), pv.uniform(1.0)))
-    >>> smooth(video)[0].tolist()
-    [[0.5, 0.5, 0.5], [0.5, nan, 0.5], [0.5, 0.5, 0.5]]
-    """
-    if not callable(a_filter):
-        raise TypeError(f"{a_filter!r} is not a filter: a filter is a callable from frames to frames")
-    return Masking(check_filter(a_filter))
 
 
 def _filled(frame: Array, missing: Array, previous: Array | None) -> Array:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from pde_video.arrays.grid import from_planes, to_planes
-from pde_video.arrays.values import call_repr, times_as_code
 from pde_video.checks import check_denoiser
 from pde_video.denoisers.validation import as_estimate, naming
 from pde_video.errors import ParameterError
-from pde_video.filters.extent import EVERYTHING, Extent
-from pde_video.filters.filter import FrozenFilter
-from pde_video.filters.frames import Frames
+from pde_video.filters import EVERYTHING, Extent, Frames, FrozenFilter
 from pde_video.integrators.loop import check_finite, evolve
 from pde_video.protocols import Along, Array, Denoiser, Drawing, Step, for_frames, name_of, satisfies, sees_several
 from pde_video.reverse_process.hooks import Hook
@@ -26,49 +23,9 @@ from pde_video.reverse_process.reverse_term import Reverse
 from pde_video.reverse_process.samplers import posterior_mean
 
 
-@dataclass(frozen=True, repr=False)
-class ReverseProcess(FrozenFilter):
-    """A denoiser applied to every frame at falling noise levels."""
-
-    denoiser: Any
-    levels: tuple[float, ...]
-    step: Any = posterior_mean
-    hooks: tuple[Hook, ...] = ()
-
-    def apply(self, frames: Frames) -> Iterable[Array]:
-        """Return the frames at the last level."""
-        term, step = Reverse(_Checked(self.denoiser), self.hooks), self.step
-        of_frame = for_frames(step)
-
-        def lowered(item: tuple[int, Array, Step], out: Array | None) -> Array:
-            number, frame, own = item
-            with naming(f"frame {number}"):
-                return evolve(term, frame, self.levels, step=own, channel_axis=-1, out=out)
-
-        if not satisfies(self.denoiser, Along):
-            return frames.mapped(lowered, ((number, frame, of_frame(number)) for number, frame in enumerate(frames)))
-        level: Iterable[tuple[Array, Step]] = ((frame, of_frame(number)) for number, frame in enumerate(frames))
-        for t0, t1 in pairwise(self.levels):
-            level = _lowered(level, self.denoiser, self.hooks, t0, t1)
-        return (frame for frame, _ in level)
-
-    @property
-    def extent(self) -> Extent:
-        """How far it looks: nothing is known of a denoiser that sees other frames, or of a step that draws."""
-        if satisfies(self.denoiser, Along):
-            return EVERYTHING
-        return Extent(before=None if satisfies(self.step, Drawing) else 0, cells=None)
-
-    def __repr__(self) -> str:
-        options: dict[str, Any] = {} if self.step is posterior_mean else {"step": self.step}
-        options |= {"hooks": self.hooks} if self.hooks else {}
-        return call_repr("reverse", self.denoiser, times_as_code(self.levels), **options)
-
-
-def reverse(
-    denoiser: Denoiser, times: Array, step: Step = posterior_mean, *, hooks: Sequence[Hook] = ()
-) -> ReverseProcess:
-    """Return the filter that runs the reverse process from the noise level ``times[0]`` down to ``times[-1]``.
+@dataclass(frozen=True, eq=False, repr=False)
+class reverse(FrozenFilter):
+    """Filter that runs the reverse process from the noise level ``times[0]`` down to ``times[-1]``.
 
     frame ← evolve(Reverse(denoiser), frame, times, step=step). A denoiser that looks at neighbouring frames, or carries
     a state along them (it has ``along(frames, sigma)``), runs along the video once for each level, the levels one
@@ -87,10 +44,6 @@ def reverse(
     hooks : sequence of callable
         What is done to each estimate, as for `Reverse`.
 
-    Returns
-    -------
-    Filter
-
     Raises
     ------
     ParameterError
@@ -102,26 +55,59 @@ def reverse(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> clean = np.zeros((3, 16, 16))
     >>> noisy = clean + np.random.default_rng(0).normal(0, 0.1, clean.shape)
     >>> means = pv.reverse(pv.as_denoiser(pv.Heat(), gamma=0.01), pv.karras(5, sigma_max=0.1))
     >>> bool(np.std(means(noisy)) < 0.05)
     True
     """
-    check_denoiser(denoiser)
-    levels = np.asarray(times, float)
-    if levels.ndim != 1 or len(levels) < 2 or not (np.isfinite(levels).all() and (np.diff(levels) < 0).all()):
-        raise ParameterError(f"times are {times!r}; they must be at least two finite noise levels, each below the last")
-    if levels[-1] < 0:
-        raise ParameterError(f"the last noise level is {levels[-1]:g}; it must be 0 or positive")
-    alone = not satisfies(denoiser, Along)
-    if alone and sees_several(denoiser):
-        raise ParameterError(
-            f"{name_of(denoiser)} sees several frames at once, and a stream comes frame by frame; say how many: "
-            "windowed(lambda window, sigma: denoiser(window, sigma)[2], before=2, after=2), or evolve a whole array"
-        )
-    return ReverseProcess(denoiser, tuple(levels.tolist()), step, tuple(hooks))
+
+    denoiser: Denoiser
+    times: Any
+    step: Step = posterior_mean
+    _: KW_ONLY
+    hooks: Sequence[Hook] = ()
+
+    def __post_init__(self) -> None:
+        denoiser, times = self.denoiser, self.times
+        check_denoiser(denoiser)
+        levels = np.asarray(times, float)
+        if levels.ndim != 1 or len(levels) < 2 or not (np.isfinite(levels).all() and (np.diff(levels) < 0).all()):
+            told = f"times are {times!r}"
+            raise ParameterError(f"{told}; they must be at least two finite noise levels, each below the last")
+        if levels[-1] < 0:
+            raise ParameterError(f"the last noise level is {levels[-1]:g}; it must be 0 or positive")
+        if not satisfies(denoiser, Along) and sees_several(denoiser):
+            raise ParameterError(
+                f"{name_of(denoiser)} sees several frames at once, and a stream comes frame by frame; say how many: "
+                "windowed(lambda window, sigma: denoiser(window, sigma)[2], before=2, after=2), or evolve a whole array"
+            )
+        object.__setattr__(self, "times", tuple(levels.tolist()))
+        object.__setattr__(self, "hooks", tuple(self.hooks))
+
+    def apply(self, frames: Frames) -> Iterable[Array]:
+        """Return the frames at the last level."""
+        of_frame = for_frames(self.step)
+        level: Iterable[tuple[Array, Step]] = ((frame, of_frame(number)) for number, frame in enumerate(frames))
+        if satisfies(self.denoiser, Along):
+            for t0, t1 in pairwise(self.times):
+                level = _lowered(level, self.denoiser, self.hooks, t0, t1)
+            return (frame for frame, _ in level)
+        term = Reverse(_Checked(self.denoiser), tuple(self.hooks))
+
+        def lowered(numbered: tuple[int, tuple[Array, Step]], out: Array | None) -> Array:
+            number, (frame, step) = numbered
+            with naming(f"frame {number}"):
+                return evolve(term, frame, self.times, step=step, channel_axis=-1, out=out)
+
+        return frames.mapped(lowered, enumerate(level))
+
+    @property
+    def extent(self) -> Extent:
+        """How far it looks: nothing is known of a denoiser that sees other frames, or of a step that draws."""
+        if satisfies(self.denoiser, Along):
+            return EVERYTHING
+        return Extent(before=None if satisfies(self.step, Drawing) else 0, cells=None)
 
 
 @dataclass(frozen=True)

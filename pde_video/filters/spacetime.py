@@ -3,63 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import groupby, islice, pairwise
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from pde_video.arrays.values import call_repr, times_as_code
 from pde_video.errors import ParameterError
 from pde_video.estimate.scene import is_scene_cut
-from pde_video.filters.extent import Extent
-from pde_video.filters.filter import FrozenFilter
-from pde_video.filters.frames import Frames
+from pde_video.filters import Extent, Frames, FrozenFilter
 from pde_video.filters.framewise import frozen_times
 from pde_video.integrators.loop import checked_times, evolve
-from pde_video.protocols import Array, Reaching, Term, satisfies
+from pde_video.protocols import Array, Reaching, satisfies
 
 _BLOCK = 8  # Frames that a level hands on at a time; the frames around them are computed again.
 
 
-@dataclass(frozen=True, repr=False)
-class Spacetime(FrozenFilter):
-    """The volume evolved by a term, along a stream."""
-
-    term: Any
-    times: Any
-    cuts: str | tuple[int, ...] = "detect"
-
-    def apply(self, frames: Frames) -> Iterable[Array]:
-        """Return the evolved frames."""
-        grid = checked_times(self.term, self.times, 3)
-
-        def evolved() -> Iterator[Array]:
-            for _, scene in groupby(_numbered(frames, self.cuts), key=itemgetter(0)):
-                level: Iterator[Array] = (frame for _, frame in scene)
-                for t0, t1 in pairwise(grid):
-                    level = _stepped(level, self.term, t0, t1)
-                yield from level
-
-        return evolved()
-
-    @property
-    def extent(self) -> Extent:
-        """How far it looks: as far as each of its steps does, in time and in space."""
-        reach = (len(checked_times(self.term, self.times, 3)) - 1) * self.term.reach(3)
-        if not isinstance(self.cuts, str):  # Numbers of frames in the whole video.
-            return Extent(None, reach, 1, reach)
-        return Extent(reach, reach, 1, None)  # Whether a scene is cut, all of a frame tells.
-
-    def __repr__(self) -> str:
-        return call_repr(
-            "spacetime", self.term, times_as_code(self.times), **({} if self.cuts == "detect" else {"cuts": self.cuts})
-        )
-
-
-def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -> Spacetime:
-    """Return the filter that evolves the whole video by a three-dimensional term, explicitly, in one pass.
+@dataclass(frozen=True, eq=False, repr=False)
+class spacetime(FrozenFilter):
+    """Filter that evolves the whole video by a three-dimensional term, explicitly, in one pass.
 
     volume ← evolve(term, volume, times), on the axes (time, row, column) of each scene.
 
@@ -81,10 +44,6 @@ def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -
     report : dict, optional
         (Of the filter.) Receives ``cuts``, the numbers of the frames at which scenes began.
 
-    Returns
-    -------
-    Filter
-
     Raises
     ------
     UnstableStepError, ParameterError
@@ -96,23 +55,52 @@ def spacetime(term: Term, times: Any, *, cuts: str | Sequence[int] = "detect") -
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> video = np.random.default_rng(0).random((20, 8, 9)).astype(np.float32)
     >>> heat, times = pv.Heat(spacing=(2.0, 1.0, 1.0)), pv.uniform(1.0)
     >>> bool((pv.spacetime(heat, times, cuts=[])(video) == pv.evolve(heat, video, times)).all())
     True
     """
-    if not satisfies(term, Reaching):
-        raise ParameterError(f"{term} does not say how far it looks: it needs reach(ndim) to be run along a stream")
-    boundary = getattr(term, "boundary", "neumann")
-    if boundary != "neumann":
-        raise ParameterError(
-            f"{term} has the boundary {boundary!r}; along a stream, which does not know its last frame when it "
-            "begins, it must be 'neumann'"
-        )
-    if cuts != "detect" if isinstance(cuts, str) else any(c != int(c) or c < 1 for c in cuts):
-        raise ParameterError(f"cuts is {cuts!r}; it must be 'detect' or numbers of frames, each at least 1")
-    return Spacetime(term, frozen_times(times), cuts if isinstance(cuts, str) else tuple(cuts))
+
+    term: Reaching
+    times: Any
+    _: KW_ONLY
+    cuts: str | Sequence[int] = "detect"
+
+    def __post_init__(self) -> None:
+        term, cuts = self.term, self.cuts
+        if not satisfies(term, Reaching):
+            raise ParameterError(f"{term} does not say how far it looks: it needs reach(ndim) to be run along a stream")
+        boundary = getattr(term, "boundary", "neumann")
+        if boundary != "neumann":
+            raise ParameterError(
+                f"{term} has the boundary {boundary!r}; along a stream, which does not know its last frame when it "
+                "begins, it must be 'neumann'"
+            )
+        if cuts != "detect" if isinstance(cuts, str) else any(c != int(c) or c < 1 for c in cuts):
+            raise ParameterError(f"cuts is {cuts!r}; it must be 'detect' or numbers of frames, each at least 1")
+        object.__setattr__(self, "cuts", cuts if isinstance(cuts, str) else tuple(cuts))
+        object.__setattr__(self, "times", frozen_times(self.times))
+
+    def apply(self, frames: Frames) -> Iterable[Array]:
+        """Return the evolved frames."""
+        grid = checked_times(self.term, self.times, 3)
+
+        def evolved() -> Iterator[Array]:
+            for _, scene in groupby(_numbered(frames, self.cuts), key=itemgetter(0)):
+                level: Iterator[Array] = (frame for _, frame in scene)
+                for t0, t1 in pairwise(grid):
+                    level = _stepped(level, self.term, t0, t1)
+                yield from level
+
+        return evolved()
+
+    @property
+    def extent(self) -> Extent:
+        """How far it looks: as far as each of its steps does, in time and in space."""
+        reach = (len(checked_times(self.term, self.times, 3)) - 1) * self.term.reach(3)
+        if not isinstance(self.cuts, str):  # Numbers of frames in the whole video.
+            return Extent(None, reach, 1, reach)
+        return Extent(reach, reach, 1, None)  # Whether a scene is cut, all of a frame tells.
 
 
 def _numbered(frames: Frames, cuts: str | Sequence[int]) -> Iterator[tuple[int, Array]]:
