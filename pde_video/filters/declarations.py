@@ -8,12 +8,13 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.values import Value
 from pde_video.errors import ParameterError
 
 # Plain values, as a command line or a TOML file has them, by the annotation that allows them.
@@ -24,10 +25,19 @@ _PLAIN: dict[Any, str] = {
     str: "text",
     tuple[float, float]: "pair of numbers",
 }
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "true or false": {"type": "boolean"},
+    "whole number": {"type": "integer"},
+    "number": {"type": "number"},
+    "text": {"type": "string"},
+    "file": {"type": "string"},
+    "pair of numbers": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+}
+_NUMBERS = {"number", "whole number"}
 
 
-@dataclass(frozen=True)
-class Option:
+@dataclass(frozen=True, eq=False, repr=False)
+class Option(Value):
     """What an annotation says of an option besides its type: ``Annotated[float, Option(unit="input", above=0)]``.
 
     Parameters
@@ -44,10 +54,11 @@ class Option:
         Makes the argument of the plain value that a command line or a recipe has; of a file's name if `file`.
     file : bool
         Whether its plain value names a file.
+    text : str
+        Its description, where the docstring of the filter has none.
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> from typing import Annotated
     >>> @pv.video_filter
     ... def brighten(frames, *, by: Annotated[float, pv.Option(unit="input", least=0)] = 1.0):
@@ -64,6 +75,7 @@ class Option:
     name: str = ""
     load: Callable[[Any], Any] | None = None
     file: bool = False
+    text: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,7 @@ class Declared:
 
     parameter: str
     kinds: tuple[str, ...]  # What a plain value may be, of `_PLAIN`, or "file".
+    others: bool  # Whether an argument may be something else, None for one.
     option: Option
     default: Any
     required: bool
@@ -84,38 +97,36 @@ class Declared:
         return self.option.name or self.parameter
 
     def check(self, value: Any) -> None:
-        """Raise ParameterError if a number or a name is out of range; other values are the filter's to judge."""
-        told, option = f"{self.parameter} is {value!r}", self.option
-        number = isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_))
+        """Raise ParameterError if a number or a name is out of range, or a value can be neither."""
+        told, option, kinds = f"{self.parameter} is {value!r}", self.option, set(self.kinds)
         if isinstance(value, str):
             if option.choices and value not in option.choices:
-                or_number = "a number, or " if "number" in self.kinds else ""
-                raise ParameterError(f"{told}; it must be {or_number}one of {', '.join(option.choices)}")
-            if not {"text", "file"} & set(self.kinds) and not option.choices:
+                numbers = "".join(f"a {kind}, or " for kind in self.kinds if "number" in kind)
+                raise ParameterError(f"{told}; it must be {numbers}one of {', '.join(option.choices)}")
+            if not {"text", "file"} & kinds and not option.choices:
                 raise ParameterError(f"{told}; it must be a {' or '.join(self.kinds)}")
-        elif number and ("number" in self.kinds or "whole number" in self.kinds):
-            if "number" not in self.kinds and value != int(value if math.isfinite(value) else 0):
-                raise ParameterError(f"{told}; it must be a {self._range()}")
-            if not self._in_range(float(value)):
-                raise ParameterError(f"{told}; it must be a {self._range()}")
-        elif isinstance(value, bool) and "true or false" not in self.kinds:
-            raise ParameterError(f"{told}; it must be a {self._range()}")
+            return
+        if isinstance(value, (bool, np.bool_)):
+            right = "true or false" in kinds
+        elif hasattr(value, "__float__") and np.ndim(value) == 0:
+            right = not kinds & _NUMBERS or self._in_range(float(value))
+        else:
+            right = not kinds & _NUMBERS or self.others
+        if not right:
+            kind = "finite number" if "number" in kinds else "whole number"
+            bounds = (("above", option.above), ("of at least", option.least), ("of at most", option.most))
+            said = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
+            raise ParameterError(f"{told}; it must be a {kind} {said}".rstrip())
 
     def _in_range(self, value: float) -> bool:
         option = self.option
         return (
             math.isfinite(value)
+            and ("number" in self.kinds or value == int(value))
             and (option.above is None or value > option.above)
             and (option.least is None or value >= option.least)
             and (option.most is None or value <= option.most)
         )
-
-    def _range(self) -> str:
-        option = self.option
-        bounds = (("above", option.above), ("of at least", option.least), ("of at most", option.most))
-        said = [f"{word} {bound:g}" for word, bound in bounds if bound is not None]
-        kind = "finite number" if "number" in self.kinds else "whole number"
-        return f"{kind} {' and '.join(said)}".strip()
 
     def argument(self, value: Any, of: str) -> Any:
         """Return the argument that a plain value stands for; raise ParameterError if it is of another type."""
@@ -130,30 +141,25 @@ class Declared:
 @functools.cache
 def declared(function: Callable[..., Any]) -> dict[str, Declared]:
     """Return the options of a filter that have plain values, by parameter, in the order of its signature."""
-    hints = typing.get_type_hints(function, include_extras=True)
-    helps = _described(function.__doc__ or "")
+    entries = _descriptions(function)
     found = {}
-    for one in list(inspect.signature(function).parameters.values())[1:]:
-        hint, *extra = _arguments(hints.get(one.name, Any))
-        option = next((part for part in extra if isinstance(part, Option)), Option())
-        kinds = tuple(_PLAIN[part] for part in _parts(hint) if part in _PLAIN) + (("file",) if option.file else ())
+    for one in list(inspect.signature(function, eval_str=True).parameters.values())[1:]:
+        allowed, option = _annotated(one)
+        kinds = tuple(_PLAIN[kind] for kind in allowed if kind in _PLAIN) + (("file",) if option.file else ())
         if kinds:
+            others = one.default is None or any(kind not in _PLAIN for kind in allowed)
             required = one.default is one.empty
             default = None if required else one.default
-            found[one.name] = Declared(one.name, kinds, option, default, required, *helps.get(one.name, ("", "")))
+            told = _summary(entries[one.name])
+            found[one.name] = Declared(one.name, kinds, others, option, default, required, *told)
     return found
 
 
 def bound(function: Callable[..., Any], options: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the options, checked; raise ParameterError for one that is unknown, missing or out of range."""
     parameters = list(inspect.signature(function).parameters.values())[1:]
-    known = [one.name for one in parameters]
-    for option in options:
-        if option not in known:
-            raise ParameterError(f"{name} has no option {option!r}; it has {', '.join(known) or 'none'}")
-    missing = [one.name for one in parameters if one.default is one.empty and one.name not in options]
-    if missing:
-        raise ParameterError(f"{name} needs {' and '.join(missing)}")
+    required = [one.name for one in parameters if one.default is one.empty]
+    _check_names(name, options, [one.name for one in parameters], required)
     check(function, options)
     return dict(options)
 
@@ -162,54 +168,44 @@ def check(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Raise ParameterError if an option is out of the range that is declared for it."""
     known = declared(function)
     for name, value in options.items():
-        if name in known and value is not None:
+        if name in known:
             known[name].check(value)
 
 
 def from_plain(function: Callable[..., Any], values: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the arguments that plain values stand for, by parameter."""
-    known = declared(function)
-    by_name = {name: one for name, one in known.items() if one.option.load is None} | {
-        one.name: one for one in known.values()
-    }
-    for option in values:
-        if option not in by_name:
-            allowed = ", ".join(one.name for one in known.values())
-            raise ParameterError(f"{name} has no option {option!r}; it has {allowed or 'none'}")
-    missing = [one.name for one in known.values() if one.required and not {one.name, one.parameter} & set(values)]
+    known = {one.name: one for one in declared(function).values()}
+    named_otherwise = {one.parameter: one.name for one in known.values() if one.option.load is None}
+    given = {named_otherwise.get(option, option): value for option, value in values.items()}
+    _check_names(name, given, known, [one.name for one in known.values() if one.required])
+    return {known[option].parameter: known[option].argument(value, name) for option, value in given.items()}
+
+
+def _check_names(name: str, given: Mapping[str, Any], known: Collection[str], required: Collection[str]) -> None:
+    """Raise ParameterError for an option that there is not, and for one that is missing."""
+    for option in given:
+        if option not in known:
+            raise ParameterError(f"{name} has no option {option!r}; it has {', '.join(known) or 'none'}")
+    missing = [option for option in required if option not in given]
     if missing:
         raise ParameterError(f"{name} needs {' and '.join(missing)}")
-    return {by_name[key].parameter: by_name[key].argument(value, name) for key, value in values.items()}
 
 
 def schema(one: Declared) -> dict[str, Any]:
     """Return the JSON Schema of an option's plain values."""
-    kinds: list[dict[str, Any]] = []
-    for kind in one.kinds:
-        if kind in ("text", "file"):
-            kinds.append(
-                {"enum": list(one.option.choices)} if one.option.choices and kind == "text" else {"type": "string"}
-            )
-        elif kind == "pair of numbers":
-            kinds.append({"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2})
-        elif kind == "true or false":
-            kinds.append({"type": "boolean"})
-        else:
-            bounds = {"exclusiveMinimum": one.option.above, "minimum": one.option.least, "maximum": one.option.most}
-            kinds.append(
-                {"type": "number" if kind == "number" else "integer"}
-                | {key: bound for key, bound in bounds.items() if bound is not None}
-            )
-    plain = isinstance(one.default, (bool, int, float, str))
-    return (
-        (kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
-        | {"description": f"{one.help} {one.standard}".strip()}
-        | ({"default": one.default} if plain else {})
-    )
+    option = one.option
+    limits = {"exclusiveMinimum": option.above, "minimum": option.least, "maximum": option.most}
+    bounds = {word: bound for word, bound in limits.items() if bound is not None}
+    by_kind = _SCHEMAS | {kind: _SCHEMAS[kind] | bounds for kind in _NUMBERS}
+    if option.choices:
+        by_kind["text"] = {"enum": list(option.choices)}
+    kinds = [by_kind[kind] for kind in one.kinds]
+    told = (kinds[0] if len(kinds) == 1 else {"anyOf": kinds}) | {"description": f"{one.help} {one.standard}".strip()}
+    return told | ({"default": one.default} if isinstance(one.default, (bool, int, float, str)) else {})
 
 
-_FRAMES = "frames : video\n    Array (T, H, W) or (T, H, W, C), or an iterable of frames.\n"
-_REPORT = "report : dict, optional\n    Receives what was estimated and done.\n"
+_FRAMES = "{} : video\n    Array (T, H, W) or (T, H, W, C), or an iterable of frames."
+_REPORT = "report : dict, optional\n    Receives what was estimated and done."
 _ENDINGS = {
     "Returns": "Returns\n-------\nVideo of the same kind, shape and dtype.\n",
     "Raises": "Raises\n------\nParameterError\n    If an option is out of range.\nInputError, TypeError\n"
@@ -218,25 +214,55 @@ _ENDINGS = {
 
 
 def documented(function: Callable[..., Any]) -> str:
-    """Return the docstring of a filter with what all filters share: frames, report, Returns and Raises."""
-    head, *sections = re.split(r"\n(?=[A-Z]\w+(?: Also)?\n-{3,}\n)", inspect.cleandoc(function.__doc__ or "") + "\n")
-    found = {section.partition("\n")[0]: section for section in sections}
-    title = "Parameters\n----------\n"
-    own = found.pop("Parameters", title).removeprefix(title).strip("\n")
-    if not own.startswith(("frames :", "video :")):
-        own = _FRAMES + own
-    if "\nreport :" not in own:
-        own = f"{own.rstrip()}\n{_REPORT}"
-    ordered = {"Parameters": title + own, **{name: found.pop(name, text) for name, text in _ENDINGS.items()}, **found}
+    """Return the docstring of a filter with what it leaves out: shared parameters, Returns and Raises."""
+    head, found = _sections(function)
+    parameters = "\n".join(filter(None, dict.fromkeys(_descriptions(function).values())))
+    ordered = {"Parameters": ""} | _ENDINGS | found | {"Parameters": f"Parameters\n----------\n{parameters}"}
     return "\n\n".join(part.strip("\n") for part in (head, *ordered.values())) + "\n"
 
 
-def _arguments(hint: Any) -> tuple[Any, ...]:
-    return (hint.__origin__, *hint.__metadata__) if typing.get_origin(hint) is typing.Annotated else (hint,)
+def _sections(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+    """Return what a docstring begins with, and its sections by their titles."""
+    text = inspect.cleandoc(function.__doc__ or "") + "\n"
+    head, *sections = re.split(r"\n(?=[A-Z]\w+(?: Also)?\n-{3,}\n)", text)
+    return head, {section.partition("\n")[0]: section for section in sections}
 
 
-def _parts(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+def _descriptions(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the entry of each parameter in the docstring of a filter, in the order of the signature."""
+    frames, *options = inspect.signature(function, eval_str=True).parameters.values()
+    shared = {frames.name: _FRAMES.format(frames.name), **{one.name: _entry(one) for one in options}, "report": _REPORT}
+    _, _, own = _sections(function)[1].get("Parameters", "").partition("-\n")
+    for entry in re.split(r"\n(?=\S)", own.strip("\n")):
+        names = entry.partition("\n")[0].partition(" : ")[0]
+        shared |= {name.strip(): entry for name in names.split(",")}
+    return shared
+
+
+def _entry(one: inspect.Parameter) -> str:
+    """Return what the annotation of a parameter says of it, as an entry of a docstring; nothing if it does not."""
+    allowed, option = _annotated(one)
+    names = [f'"{choice}"' for choice in option.choices]
+    kind = f"{{{', '.join(names)}}}" if names else " or ".join(part.__name__ for part in allowed if part in _PLAIN)
+    optional = ", optional" if one.default is None else ""
+    return f"{one.name} : {kind}{optional}\n    {option.text}" if option.text else ""
+
+
+def _annotated(one: inspect.Parameter) -> tuple[tuple[Any, ...], Option]:
+    """Return the types that the annotation of a parameter allows, and what else it says."""
+    hint, extra = one.annotation, getattr(one.annotation, "__metadata__", ())
+    if extra:
+        hint = typing.get_args(hint)[0]
+    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    option = next((part for part in extra if isinstance(part, Option)), Option())
+    return typing.get_args(hint) if union else (hint,), option
+
+
+def _summary(entry: str) -> tuple[str, str]:
+    """Return the first sentence of a parameter's entry in a docstring, and the one that tells its default."""
+    text = " ".join(line.strip() for line in entry.splitlines()[1:]).replace("`", "")
+    first, *others = re.split(r'(?<=\.) (?=["A-Z])', text)
+    return first, next((one for one in others if one.startswith("Default")), "")
 
 
 def _is(value: Any, kind: str) -> bool:
@@ -248,17 +274,3 @@ def _is(value: Any, kind: str) -> bool:
     if kind in ("text", "file"):
         return isinstance(value, str)
     return isinstance(value, int if kind == "whole number" else (int, float)) and not isinstance(value, bool)
-
-
-def _described(docstring: str) -> dict[str, tuple[str, str]]:
-    """Return of each parameter in a docstring its first sentence, and the one that tells its default."""
-    _, _, section = inspect.cleandoc(docstring).partition("\nParameters\n----------\n")
-    section = re.split(r"\n\n?\w[\w ]*\n-{3,}\n", section)[0]
-    found: dict[str, tuple[str, str]] = {}
-    for block in re.split(r"\n(?=\S)", section):
-        head, *lines = block.splitlines() or [""]
-        text = " ".join(line.strip() for line in lines).replace("`", "")
-        first, *others = re.split(r'(?<=\.) (?=["A-Z])', text)
-        standard = next((one for one in others if one.startswith("Default")), "")
-        found |= {name.strip(): (first, standard) for name in head.partition(" : ")[0].split(",")}
-    return found

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import numpy as np
 
 from pde_video.errors import ParameterError, UnstableStepError
 from pde_video.estimate.contrast import estimate_kappa
-from pde_video.filters.declarations import Option
-from pde_video.filters.extent import Extent
-from pde_video.filters.filter import FrozenFilter, VideoFilter
-from pde_video.filters.frames import WITHIN, Frames
+from pde_video.filters import Extent, Frames, FrozenFilter, Option
+from pde_video.filters.declarations import declared
+from pde_video.filters.filter import VideoFilter
+from pde_video.filters.frames import WITHIN
 from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime as along_time
 from pde_video.integrators import cycles, steps
@@ -34,20 +35,9 @@ STEPS: dict[str, Any] = {
 }
 _LARGE_STEPS = 5  # Of integrators that no bound keeps from taking one: AOS and cycles want several.
 
-# What every equation has besides its own options, in its signature and in its docstring.
-_EVOLUTION = """\
-time : float
-    Diffusion time in pixels², > 0.
-dt : float, optional
-    Longest step in pixels², > 0. Default: the largest stable one, or a fifth of the time if any is stable.
-step : {steps}
-    Integrator.
-"""
-_SPACETIME = """\
-spacetime : bool
-    Diffuse in time as well, but not across cuts.
-"""
+_LONGEST = "Longest step in pixels², > 0. Default: the largest stable one, or a fifth of the time if any is stable."
 _RAISES = """
+
 Raises
 ------
 ParameterError
@@ -56,21 +46,29 @@ ParameterError
 
 
 def equation(
-    *, time: float, examples: Sequence[str], steps: Sequence[str] = tuple(STEPS), spacetime: bool = True
+    *,
+    time: float | None,
+    examples: Sequence[str],
+    steps: Sequence[str] = tuple(STEPS),
+    spacetime: bool = True,
+    unit: str = "pixels²",
+    estimated: Mapping[str, float] = MappingProxyType({"kappa": 1.0}),
+    remedy: str = "kappa (--kappa) tells what is an edge",
 ) -> Callable[[Callable[..., Any]], VideoFilter]:
     """Make a filter, and so a command, of a function that returns the term for its options.
 
-    Options of the evolution (time, dt, step and, with `spacetime`, that) are added. An option called `kappa` that is
-    not given is estimated; the function gets it in units of the frames.
+    Options of the evolution (time and dt in `unit`, step and, with `spacetime`, that) are added. Of what is `estimated`
+    and not given, the value is this multiple of the video's contrast. The function gets values in units of the frames.
     """
 
     def decorate(term_of: Callable[..., Any]) -> VideoFilter:
         common: dict[str, tuple[Any, Any]] = {
-            "time": (Annotated[float, Option(unit="pixels²", above=0)], time),
-            "dt": (Annotated[float | None, Option(unit="pixels²", above=0)], None),
-            "step": (Annotated[str, Option(choices=tuple(steps))], "explicit-euler"),
-            **({"spacetime": (bool, False)} if spacetime else {}),
+            "time": (Annotated[float, Option(unit=unit, above=0, text="Diffusion time in pixels², > 0.")], time),
+            "dt": (Annotated[float | None, Option(unit=unit, above=0, text=_LONGEST)], None),
+            "step": (Annotated[str, Option(choices=tuple(steps), text="Integrator.")], "explicit-euler"),
         }
+        if spacetime:
+            common["spacetime"] = (Annotated[bool, Option(text="Diffuse in time as well, but not across cuts.")], False)
         own = inspect.signature(term_of, eval_str=True).parameters
         parameters = [
             inspect.Parameter("frames", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Frames),
@@ -81,30 +79,40 @@ def equation(
             ),
         ]
         defaults = {one.name: one.default for one in parameters[1:]}
+        multiples = {name: multiple for name, multiple in estimated.items() if name in defaults}
 
+        @functools.wraps(term_of)
         def evolved(frames: Frames, **given: Any) -> Iterable[Array]:
-            options = defaults | given
-            if "kappa" in own:
-                options["kappa"] = _contrast(frames, options["kappa"])
-                if options["kappa"] == 0:
-                    return frames
-            return evolution(options)(frames)
+            options, scale = defaults | given, frames.scale
+            for name, one in declared(evolved).items():
+                if one.option.unit.startswith("input") and options[name] is not None:
+                    options[name] = options[name] / scale
+            missing = [name for name in multiples if options[name] is None]
+            contrast = _contrast(frames) if missing else 0.0
+            options |= {name: multiples[name] * contrast for name in missing}
+            frames.report.update({name: options[name] * scale for name in multiples})
+            if all(options[name] > 0 for name in multiples):
+                return evolution(options, scale if unit.startswith("input") else 1.0)(frames)
+            frames.report.setdefault("warnings", []).append(
+                f"the first frames (of which {WITHIN} are looked at) are of one flat colour, so nothing was changed; "
+                f"{remedy}"
+            )
+            return frames
 
-        def evolution(options: dict[str, Any]) -> FrozenFilter:
+        def evolution(options: dict[str, Any], scale: float = 1.0) -> FrozenFilter:
             term = term_of(**{name: options[name] for name in own})
-            return evolving(term, **{name: options[name] for name in common})
+            return evolving(term, **{name: options[name] for name in common}, unit=scale)
 
         def extent(**options: Any) -> Extent:
-            if "kappa" not in own or options["kappa"] is not None:
-                return evolution(options).extent
-            if options.get("conductance") == "tv":  # Its stable step depends on kappa.
-                return unknown(options.get("spacetime", False))
-            return Extent(first=WITHIN).then(evolution(options | {"kappa": 1.0}).extent)
+            missing = [name for name in multiples if options[name] is None]
+            first = WITHIN if missing else 0
+            if options.get("conductance") == "tv" or missing not in ([], ["kappa"]):  # So does the number of steps.
+                return (
+                    Extent(None, None, 1, None, first) if options.get("spacetime") else Extent(cells=None, first=first)
+                )
+            return Extent(first=first).then(evolution(options | dict.fromkeys(missing, 1.0)).extent)
 
-        for name in ("__name__", "__qualname__", "__module__"):
-            setattr(evolved, name, getattr(term_of, name))
-        evolved.__doc__ = _documented(term_of, steps, spacetime)
-        evolved.__annotations__ = {one.name: one.annotation for one in parameters}
+        evolved.__doc__ = inspect.cleandoc(term_of.__doc__ or "") + _RAISES
         evolved.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return VideoFilter(evolved, extent, examples)
 
@@ -133,42 +141,10 @@ def evolving(
     return along_time(term, times)
 
 
-def unknown(spacetime: bool) -> Extent:
-    """Return the extent of an evolution whose number of steps is estimated."""
-    return Extent(None, None, 1, None, WITHIN) if spacetime else Extent(cells=None, first=WITHIN)
-
-
-def estimated_contrast(frames: Frames) -> float:
+def _contrast(frames: Frames) -> float:
     """Return the contrast of the first frame that is not flat, 0 if there is none."""
     lively = frames.lively(1)
     if not lively:
         return 0.0
     # Where most of a picture is flat, a drawing say, the median of its contrasts is 0, and its edges are the few above.
     return estimate_kappa(lively) or estimate_kappa(lively, method="quantile") or 0.1 * float(np.ptp(lively[0]))
-
-
-def tell_unchanged(frames: Frames, remedy: str) -> None:
-    """Warn that a video is left as it is, since nothing was seen in it."""
-    frames.report.setdefault("warnings", []).append(
-        f"the first frames (of which {WITHIN} are looked at) are of one flat colour, so nothing was changed; {remedy}"
-    )
-
-
-def _contrast(frames: Frames, kappa: float | None) -> float:
-    """Return kappa in units of the frames, estimated if it is not given; 0 if there is nothing but one flat colour."""
-    contrast = estimated_contrast(frames) if kappa is None else kappa / frames.scale
-    frames.report["kappa"] = contrast * frames.scale
-    if contrast == 0:
-        tell_unchanged(frames, "kappa (--kappa) tells what is an edge")
-    return contrast
-
-
-def _documented(term_of: Callable[..., Any], steps: Sequence[str], spacetime: bool) -> str:
-    """Return the docstring with the options of the evolution, behind its own."""
-    own = inspect.cleandoc(term_of.__doc__ or "")
-    at = re.search(r"\n\n(?=See Also|References|Examples)", own)
-    end = at.start() if at else len(own)
-    named = "{" + ", ".join(f'"{name}"' for name in steps) + "}"
-    shared = _EVOLUTION.replace("{steps}", named) + (_SPACETIME if spacetime else "") + _RAISES
-    title = "" if "\nParameters\n" in own[:end] else "\nParameters\n----------\n"
-    return f"{own[:end]}\n{title}{shared.rstrip()}{own[end:]}\n"
