@@ -35,8 +35,6 @@ from pde_video.filters.equations import heat as heat  # command
 from pde_video.filters.equations import perona_malik as perona_malik  # command
 from pde_video.filters.equations import tv as tv  # command
 from pde_video.filters.extent import Extent as Extent
-from pde_video.filters.extrapolate import extrapolate as extrapolate  # command
-from pde_video.filters.extrapolate import video_diffusion as video_diffusion
 from pde_video.filters.filter import extent as extent
 from pde_video.filters.filter import pipeline as pipeline
 from pde_video.filters.filter import video_filter as video_filter
@@ -44,7 +42,9 @@ from pde_video.filters.frames import Frames as Frames
 from pde_video.filters.framewise import framewise as framewise
 from pde_video.filters.geometry import crop as crop  # command
 from pde_video.filters.geometry import resize as resize  # command
+from pde_video.filters.inter_frame import extrapolate as extrapolate  # command
 from pde_video.filters.inter_frame import frame_difference as frame_difference  # command
+from pde_video.filters.inter_frame import video_diffusion as video_diffusion
 from pde_video.filters.masked import masking as masking
 from pde_video.filters.reverse import reverse as reverse
 from pde_video.filters.sample import predict as predict

@@ -197,7 +197,7 @@ def test_framewise_refuses_an_unstable_step():
 def test_crop_is_slicing(rng):
     video = rng.random((2, 7, 9, 3))
     np.testing.assert_array_equal(pv.crop(video, 2, 3, 4, 5), video[:, 2:6, 3:8])
-    for bad in ((-1, 0, 2, 2), (0, 0, 0, 2), (0, 0, 8, 2), (0, 8, 2, 2), (0.5, 0, 2, 2)):
+    for bad in ((-1, 0, 2, 2), (0, 0, 0, 2), (0, 0, 8, 2), (0, 8, 2, 2), (0.5, 0, 2, 2), (None, 0, 2, 2)):
         with pytest.raises(pv.ParameterError):
             pv.crop(video, *bad)
 

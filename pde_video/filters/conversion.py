@@ -8,10 +8,7 @@ from typing import Annotated
 import numpy as np
 
 from pde_video.errors import InputError, ParameterError
-from pde_video.filters.declarations import Option
-from pde_video.filters.extent import Extent
-from pde_video.filters.filter import video_filter
-from pde_video.filters.frames import Frames
+from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
 
 Level = Annotated[float, Option(unit="input")]
@@ -43,7 +40,6 @@ def to_gray(frames: Frames) -> Iterator[Array]:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.to_gray(np.full((2, 4, 5, 3), 100, np.uint8)).shape
     (2, 4, 5)
     """
@@ -83,7 +79,6 @@ def normalize(frames: Frames, *, low: Level | None = None, high: Level | None = 
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.normalize(np.array([[[50, 60, 100]]], np.uint8)).tolist()
     [[[0, 51, 255]]]
     """
@@ -116,7 +111,6 @@ def clip(frames: Frames, low: Level, high: Level) -> Iterator[Array]:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.clip(np.array([[[-0.5, 0.5, 1.5]]]), 0, 1).tolist()
     [[[0.0, 0.5, 1.0]]]
     """

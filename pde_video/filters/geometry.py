@@ -7,12 +7,8 @@ from typing import Annotated
 
 import numpy as np
 
-from pde_video.checks import check_whole
 from pde_video.errors import ParameterError
-from pde_video.filters.declarations import Option
-from pde_video.filters.extent import Extent
-from pde_video.filters.filter import video_filter
-from pde_video.filters.frames import Frames
+from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
 
 Place = Annotated[int, Option(unit="pixels", least=0)]
@@ -43,24 +39,17 @@ def crop(frames: Frames, top: Place, left: Place, height: Size, width: Size) -> 
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.crop(np.arange(12, dtype=np.uint8).reshape(1, 3, 4), 1, 2, 2, 2).tolist()
     [[[6, 7], [10, 11]]]
     """
-    check_whole(0, top=top, left=left)
-    check_whole(1, height=height, width=width)
     top, left, height, width = int(top), int(left), int(height), int(width)
-
-    def cropped() -> Iterator[Array]:
-        for frame in frames:
-            if top + height > frame.shape[0] or left + width > frame.shape[1]:
-                raise ParameterError(
-                    f"rows {top}:{top + height}, columns {left}:{left + width} do not lie inside a frame of "
-                    f"{frame.shape[0]} × {frame.shape[1]} (height × width)"
-                )
-            yield frame[top : top + height, left : left + width]
-
-    return cropped()
+    for frame in frames:
+        if top + height > frame.shape[0] or left + width > frame.shape[1]:
+            raise ParameterError(
+                f"rows {top}:{top + height}, columns {left}:{left + width} do not lie inside a frame of "
+                f"{frame.shape[0]} × {frame.shape[1]} (height × width)"
+            )
+        yield frame[top : top + height, left : left + width]
 
 
 @video_filter(extent=Extent(cells=None), examples=("in.mp4 out.mp4 --height 360 --width 640",))
@@ -69,7 +58,7 @@ def resize(
 ) -> Iterator[Array]:
     """Resample every frame to another size, by splines, smoothed first where it shrinks.
 
-    A side that shrinks by a factor f > 1 is smoothed by a bell of standard deviation (f − 1)/2 pixels against
+    A side that shrinks by a factor f > 1 is smoothed by a Gaussian of standard deviation (f − 1)/2 pixels against
     aliasing. Cubic splines overshoot at edges; integers saturate then, and the report counts how many did.
 
     Parameters
@@ -89,26 +78,17 @@ def resize(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.resize(np.full((2, 45, 61), 7, np.uint8), 90, 122)[0, :2, :3].tolist()
     [[7, 7, 7], [7, 7, 7]]
     """
-    check_whole(1, height=height, width=width)
-    if order not in range(6):
-        raise ParameterError(f"order is {order}; it must be one of 0, 1, 2, 3, 4, 5")
-    return (_resampled(frame, int(height), int(width), order) for frame in frames)
+    from scipy import ndimage  # Here, so that filters load without it.
 
-
-def _resampled(frame: Array, height: int, width: int, order: int) -> Array:
-    from scipy import ndimage
-
-    shrink = (frame.shape[0] / height, frame.shape[1] / width)
-    sigma = [max(0.0, (factor - 1) / 2) for factor in shrink]
-    if any(sigma):
-        frame = ndimage.gaussian_filter(frame, (*sigma, 0.0), mode="nearest")
-    # Factors are new / old sizes; zoom rounds their product with the old size, which gives the new size back.
-    factors = (height / frame.shape[0], width / frame.shape[1], 1.0)
-    zoomed = ndimage.zoom(
-        frame, factors, order=order, mode="grid-constant" if order == 0 else "nearest", grid_mode=True
-    )
-    return np.ascontiguousarray(zoomed)
+    mode = "grid-constant" if order == 0 else "nearest"
+    for frame in frames:
+        shrink = (frame.shape[0] / int(height), frame.shape[1] / int(width))
+        sigma = [max(0.0, (factor - 1) / 2) for factor in shrink]
+        if any(sigma):
+            frame = ndimage.gaussian_filter(frame, (*sigma, 0.0), mode="nearest")
+        # Factors are new / old sizes; zoom rounds their product with the old size, which gives the new size back.
+        factors = (int(height) / frame.shape[0], int(width) / frame.shape[1], 1.0)
+        yield np.ascontiguousarray(ndimage.zoom(frame, factors, order=order, mode=mode, grid_mode=True))

@@ -13,10 +13,7 @@ from pde_video.arrays.grid import from_planes, to_planes
 from pde_video.checks import check_whole
 from pde_video.denoisers.pde import SmoothPrior
 from pde_video.errors import ParameterError
-from pde_video.filters.declarations import Option
-from pde_video.filters.extent import EVERYTHING
-from pde_video.filters.filter import video_filter
-from pde_video.filters.frames import Frames
+from pde_video.filters import Frames, Option, video_filter
 from pde_video.filters.reverse import reverse
 from pde_video.filters.synthetic_noise import gaussian_noise
 from pde_video.integrators.loop import evolve
@@ -87,7 +84,6 @@ def sample(
 
     Examples
     --------
-    >>> import pde_video as pv
     >>> clouds = pv.sample((4, 16, 16, 1), rng=1, steps=20)
     >>> clouds.shape, clouds.dtype, bool(0.2 < clouds.mean() < 0.8)
     ((4, 16, 16, 1), dtype('float32'), True)
@@ -120,7 +116,7 @@ def sample(
     return evolve(term, start, times, step=step, channel_axis=-1, callback=callback)
 
 
-@video_filter(extent=EVERYTHING)
+@video_filter
 def refine(
     frames: Frames,
     strength: Annotated[float, Option(least=0, most=1)],
@@ -141,20 +137,8 @@ def refine(
     ----------
     strength : float
         0 (nothing is changed) to 1 (nothing is kept).
-    denoiser : Denoiser, optional
-        (y, σ) → estimate. Default: `SmoothPrior`.
-    schedule : Schedule, optional
-        Default: ``Schedule.linear()``.
-    rng : int
-        Seed; every frame has random numbers of its own.
-    steps : int
-        Levels visited, ≥ 1.
-    step : Step, optional
-        Default: ``ancestral(rng)``.
-    value_range : (float, float)
-        What 0 and 1 of the frames are in the units of the schedule's model.
-    hooks : sequence of callable
-        What is done to each estimate, as for `Reverse`.
+    denoiser, schedule, rng, steps, step, value_range, hooks
+        As for `sample`; `rng` is a seed, from which every frame has random numbers of its own.
 
     Raises
     ------
@@ -167,7 +151,6 @@ def refine(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> video = np.full((2, 16, 16), 0.5)
     >>> float(abs(pv.refine(video, 0.02, steps=5) - video).max()) < 0.2
     True
@@ -183,7 +166,7 @@ def refine(
     return reverse(denoiser or SmoothPrior(), times, step or ancestral(rng + 1), hooks=hooks)(noisy)
 
 
-@video_filter(extent=EVERYTHING)
+@video_filter
 def predict(
     frames: Frames,
     *,
@@ -229,24 +212,18 @@ def predict(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> pv.predict(np.full((3, 8, 8), 0.5), count=2, steps=20).shape
     (5, 8, 8)
     """
-
-    def predicted() -> Iterator[Array]:
-        last: deque[Array] = deque(maxlen=given)
-        for frame in frames:
-            last.append(frame)
-            yield frame
-        if not count:
-            return
-        known = np.stack([*last, *[np.zeros_like(last[0])] * count])
-        mask = np.zeros(known.shape[:-1], bool)
-        mask[: len(last)] = True
-        keywords: dict[str, Any] = {"steps": steps, "step": step, "value_range": value_range, "resample": resample}
-        keywords["hooks"] = hooks
-        drawn = sample(known.shape, denoiser, schedule, rng, known=known, mask=mask, **keywords)
-        yield from drawn[len(last) :].astype(last[0].dtype)
-
-    return predicted()
+    last: deque[Array] = deque(maxlen=given)
+    for frame in frames:
+        last.append(frame)
+        yield frame
+    if not count:
+        return
+    known = np.stack([*last, *[np.zeros_like(last[0])] * count])
+    mask = np.zeros(known.shape[:-1], bool)
+    mask[: len(last)] = True
+    options: dict[str, Any] = {"steps": steps, "step": step, "value_range": value_range, "resample": resample}
+    drawn = sample(known.shape, denoiser, schedule, rng, known=known, mask=mask, hooks=hooks, **options)
+    yield from drawn[len(last) :].astype(last[0].dtype)

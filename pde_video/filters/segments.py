@@ -37,7 +37,6 @@ def split(video: Iterable[Array], length: int) -> Iterator[Array]:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> [segment.shape for segment in pv.split(np.zeros((5, 2, 3)), 2)]
     [(2, 2, 3), (2, 2, 3), (1, 2, 3)]
     """
@@ -75,7 +74,6 @@ def merge(segments: Iterable[Any]) -> Any:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> video = np.arange(10).reshape(5, 1, 2)
     >>> bool((pv.merge(list(pv.split(video, 2))) == video).all())
     True

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
 
-from pde_video.checks import check_positive, check_whole
+from pde_video.checks import check_whole
 from pde_video.errors import ParameterError
-from pde_video.filters.declarations import Option
-from pde_video.filters.extent import Extent
-from pde_video.filters.filter import video_filter
-from pde_video.filters.frames import Frames
+from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
 
 Deviation = Annotated[float, Option(unit="input", least=0)]
+Photon = Annotated[float, Option(unit="input", above=0)]
 Seed = Annotated[int | np.random.Generator, Option(least=0, name="seed")]
 _ALL_BEFORE = Extent(before=None)  # Random numbers are drawn frame by frame.
 
@@ -35,29 +32,19 @@ def gaussian_noise(frames: Frames, sigma: Deviation, *, rng: Seed = 0) -> Iterat
     rng : int or numpy.random.Generator
         Seed, or generator to draw from.
 
-    Raises
-    ------
-    ParameterError
-        If `sigma` is out of range.
-
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> noisy = pv.gaussian_noise(np.full((2, 100, 100), 128, np.uint8), 20.0)
     >>> round(float(noisy.std())), noisy.dtype
     (20, dtype('uint8'))
     """
-    generator, level = _generator(rng), _deviation(frames, sigma=sigma)
+    generator, level = _generator(rng), sigma / frames.scale
     return (frame + level * generator.standard_normal(frame.shape, frame.dtype) for frame in frames)
 
 
 @video_filter(extent=_ALL_BEFORE, examples=("in.mp4 out.mkv --slope 5 --readout 2",))
 def poisson_gaussian_noise(
-    frames: Frames,
-    slope: Annotated[float, Option(unit="input", above=0)],
-    readout: Deviation = 0.0,
-    *,
-    rng: Seed = 0,
+    frames: Frames, slope: Photon, readout: Deviation = 0.0, *, rng: Seed = 0
 ) -> Iterator[Array]:
     """Count photons, as cameras do in low light, and add the noise of reading them out.
 
@@ -86,33 +73,20 @@ def poisson_gaussian_noise(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> noisy = pv.poisson_gaussian_noise(np.full((2, 100, 100), 0.5), 1 / 50, 0.01)
     >>> round(float(noisy.mean()), 2), round(float(noisy.var()), 3)
     (0.5, 0.01)
     """
-    check_positive(slope=slope)
-    generator, level, photon = _generator(rng), _deviation(frames, readout=readout), slope / frames.scale
-
-    def noisy(frame: Array) -> Array:
+    generator, level, photon = _generator(rng), readout / frames.scale, slope / frames.scale
+    for frame in frames:
         light = np.maximum(frame.astype(np.float64) / photon, 0)
         if light.max() > 1e18:
             raise ParameterError(f"slope is {slope}; {light.max():.0e} photons a pixel are too many to be counted")
         counts = (photon * generator.poisson(light)).astype(frame.dtype)
-        return counts + level * generator.standard_normal(frame.shape, frame.dtype) if level else counts
-
-    return (noisy(frame) for frame in frames)
+        yield counts + level * generator.standard_normal(frame.shape, frame.dtype) if level else counts
 
 
 def _generator(rng: int | np.random.Generator) -> np.random.Generator:
     if not isinstance(rng, np.random.Generator):
         check_whole(0, rng=rng)
     return np.random.default_rng(rng)
-
-
-def _deviation(frames: Frames, **named: float) -> float:
-    """Return a standard deviation, given in units of the input, in those of the frames."""
-    ((name, value),) = named.items()
-    if not (math.isfinite(value) and value >= 0):
-        raise ParameterError(f"{name} is {value}; it must be 0 or a positive, finite standard deviation")
-    return value / frames.scale
