@@ -448,14 +448,13 @@ def test_completion_knows_commands_options_and_names():
 
 
 def test_names_that_complete_are_those_of_the_library():
-    from pde_video.denoising.by_denoiser import METHODS as BY_DENOISER
-    from pde_video.denoising.by_evolution import METHODS
     from pde_video.denoising.denoise import PRESETS
-    from pde_video.filters.equations import STEPS
+    from pde_video.denoising.other_methods import BY_DENOISER, BY_EVOLUTION
+    from pde_video.filters.evolving import STEPS
     from pde_video.terms.perona_malik import CONDUCTANCES
 
     assert completed(["denoise", "--preset"], "") == set(PRESETS)
-    assert completed(["denoise", "--method"], "") == {*METHODS, *BY_DENOISER}
+    assert completed(["denoise", "--method"], "") == {*BY_EVOLUTION, *BY_DENOISER}
     assert completed(["heat", "--step"], "") == set(STEPS)
     assert completed(["perona-malik", "--conductance"], "") == set(CONDUCTANCES)
 

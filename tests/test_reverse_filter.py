@@ -10,7 +10,7 @@ from cases import CLIP_SETS
 from scipy.fft import dctn, idctn
 
 import pde_video as pv
-from pde_video.denoising.by_denoiser import levels
+from pde_video.denoising.other_methods import levels
 
 
 def heat(gamma=0.002):

@@ -21,9 +21,8 @@ from typing import Any
 import numpy as np
 
 from pde_video.bench import ffmpeg
-from pde_video.denoising.by_denoiser import METHODS as BY_DENOISER
-from pde_video.denoising.by_evolution import METHODS as ALONE
 from pde_video.denoising.denoise import PRESETS, denoise
+from pde_video.denoising.other_methods import BY_DENOISER, BY_EVOLUTION
 from pde_video.errors import ParameterError
 from pde_video.estimate.noise import estimate_sigma
 from pde_video.filters.spacetime import spacetime
@@ -139,7 +138,7 @@ def _ffmpeg(name: str, text: str, factors: tuple[float, ...], parameter: str, **
 
 
 _PRESETS = {f"denoise, {name}": partial(denoise, preset=name) for name in PRESETS}
-_ALONE = {f"denoise, {name}": partial(denoise, method=name) for name in (*ALONE, *BY_DENOISER)}
+_ALONE = {f"denoise, {name}": partial(denoise, method=name) for name in (*BY_EVOLUTION, *BY_DENOISER)}
 _SKIMAGE: dict[str, Any] = {"package": "scikit-image", "module": "skimage"}
 _OPENCV: dict[str, Any] = {"package": "opencv-contrib-python-headless", "module": "cv2", "white": 255, "slow": True}
 _TV_3D = partial(tv, volume=True)

@@ -13,7 +13,7 @@ import numpy as np
 from pde_video.arrays.colours import from_opponent, opponent
 from pde_video.estimate.scene import is_scene_cut
 from pde_video.estimate.stabiliser import Stabiliser
-from pde_video.filters.frames import Frames
+from pde_video.filters import Frames
 from pde_video.motion.averaging import GuidedFrame, averaged, conductance, halved, inconsistent, zero_where_static
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array

@@ -9,18 +9,14 @@ from typing import Annotated, Any
 from pde_video.checks import check_denoiser
 from pde_video.denoisers.network import load_denoiser
 from pde_video.denoising.along_motion import PASSES, Noise, along_motion, passes_of
-from pde_video.denoising.by_denoiser import METHODS as BY_DENOISER
-from pde_video.denoising.by_denoiser import lowered
-from pde_video.denoising.by_evolution import METHODS, evolved
-from pde_video.denoising.first_frames import NOISES, check_noise, measure_noise, noise_of
+from pde_video.denoising.first_frames import NOISES, Sigma, checked_sigma, measure_noise, noise_of
 from pde_video.denoising.noise_estimate import NoiseEstimate
-from pde_video.denoising.reach import extent
+from pde_video.denoising.other_methods import BY_DENOISER, BY_EVOLUTION, PERIOD, evolved, lowered
 from pde_video.denoising.recursive import recursive
 from pde_video.errors import ParameterError
-from pde_video.filters.declarations import Option
-from pde_video.filters.filter import video_filter
-from pde_video.filters.frames import Frames
-from pde_video.protocols import Array, Denoiser
+from pde_video.filters import EVERYTHING, Extent, Frames, Option, video_filter
+from pde_video.filters.frames import WITHIN
+from pde_video.protocols import Along, Array, Denoiser, satisfies
 from pde_video.reverse_process.hooks import Hook
 
 PRESETS = ("fast", *PASSES)
@@ -37,8 +33,42 @@ def _noise(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _extent(
+    preset: str | None,
+    sigma: Any,
+    noise: Any,
+    noise_from: Any,
+    radius: int | None,
+    causal: bool,
+    method: str | None,
+    denoiser: Denoiser | None,
+    **others: Any,
+) -> Extent:
+    """Return how far a result looks.
+
+    In a pass along the motion a frame depends on those within the radius and on nothing else: scene cuts, repeated
+    frames and flows are found between them alone. The frames of a second pass are results of the first.
+    """
+    if denoiser is not None and satisfies(denoiser, Along):
+        return EVERYTHING
+    told = sigma not in (None, "auto") or not isinstance(noise, str) or noise_from is not None
+    first = 0 if told else WITHIN
+    if method in BY_EVOLUTION:
+        return Extent(0, 0, PERIOD, None, first)
+    if method == "ddpm" or denoiser is not None:
+        return Extent(0, 0, 1, None, first)
+    if method is not None:  # The shipped network carries a state, and sees the contrast of the first frames.
+        return Extent(None, 0, 1, None, WITHIN)
+    if not isinstance(noise, NoiseEstimate) and noise_from is None and not (told and causal):
+        first = WITHIN  # What share of the noise is fixed is measured even where its variance is told.
+    if preset == "fast":
+        return Extent(None, 0, 1, None, first)
+    radii = sum(one.radius for one in passes_of(preset or "balanced", radius))
+    return Extent(radii, 0 if causal else radii, 1, None, first)
+
+
 @video_filter(
-    extent=extent,
+    extent=_extent,
     examples=(
         "noisy.mp4 clean.mp4",
         "stack.tiff clean.tiff --preset best",
@@ -52,14 +82,14 @@ def denoise(
     frames: Frames,
     *,
     preset: Annotated[str | None, Option(choices=PRESETS)] = None,
-    sigma: Annotated[float | str | None, Option(unit="input", least=0, choices=("auto",))] = None,
+    sigma: Sigma = None,
     noise: Annotated[
         str | tuple[float, float] | NoiseEstimate, Option(unit="input", choices=NOISES, file=True, load=_noise)
     ] = "auto",
     noise_from: Annotated[Any, Option(file=True)] = None,
     radius: Annotated[int | None, Option(unit="frames", least=0)] = None,
     causal: bool = False,
-    method: Annotated[str | None, Option(choices=(*METHODS, *BY_DENOISER))] = None,
+    method: Annotated[str | None, Option(choices=(*BY_EVOLUTION, *BY_DENOISER))] = None,
     denoiser: Annotated[Denoiser | None, Option(name="model", load=load_denoiser, file=True)] = None,
     steps: Annotated[int | None, Option(least=1)] = None,
     hooks: Sequence[Hook] = (),
@@ -72,8 +102,6 @@ def denoise(
 
     Parameters
     ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames.
     preset : {"balanced", "fast", "best"}, optional
         Trade of time for quality. "balanced" averages 6 frames on each side; "best" repeats that with 8, guided by the
         first result; "fast" carries an average from frame to frame and never looks ahead for it. Default: "balanced".
@@ -135,7 +163,6 @@ def denoise(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> clean = np.full((4, 64, 64), 0.5)
     >>> noisy = clean + np.random.default_rng(0).normal(0, 0.1, clean.shape)
     >>> report = {}
@@ -146,7 +173,7 @@ def denoise(
     if denoiser is not None and method is None:
         method = "learned"
     noise = _measured_elsewhere(noise_from, sigma, noise)
-    sigma = check_noise(sigma, noise)
+    sigma = checked_sigma(sigma, noise)
     _check(preset, noise, radius, causal, method)
     _check_denoiser(method, denoiser, steps, hooks)
     told = sigma is not None or not isinstance(noise, str)
@@ -168,11 +195,12 @@ def denoise(
     frames.report["fixed"] = estimate.fixed
     if estimate.colours is not None:
         frames.report["colours"] = [round(one, 2) for one in estimate.colours]
-    frames.report["latency"] = extent(preset=preset, radius=radius, causal=causal).after
+    passes = () if preset == "fast" else passes_of(preset or "balanced", radius)
+    frames.report["latency"] = 0 if causal else sum(one.radius for one in passes)
     uneven = Noise(model, estimate.colours)
-    if preset == "fast":
+    if not passes:
         return recursive(frames, uneven, estimate.fixed, causal=causal)
-    return along_motion(frames, passes_of(preset or "balanced", radius), uneven, estimate.fixed, causal=causal)
+    return along_motion(frames, passes, uneven, estimate.fixed, causal=causal)
 
 
 def _measured_elsewhere(noise_from: Any, sigma: Any, noise: Any) -> Any:
@@ -203,14 +231,13 @@ def _check(preset: str | None, noise: Any, radius: int | None, causal: bool, met
 
 
 def _check_denoiser(method: str | None, denoiser: Denoiser | None, steps: int | None, hooks: Sequence[Hook]) -> None:
-    if hooks and method not in BY_DENOISER:
-        raise ParameterError(f"hooks are for the methods {' and '.join(BY_DENOISER)}; give one, or no hooks")
-    if denoiser is not None and method not in BY_DENOISER:
-        raise ParameterError(f"a denoiser is for the methods {' and '.join(BY_DENOISER)}; give one, or no denoiser")
+    given = {"hooks are": bool(hooks), "a denoiser is": denoiser is not None, "steps are": steps is not None}
+    for what in given:
+        if given[what] and method not in BY_DENOISER:
+            none = what.split()[-2]
+            raise ParameterError(f"{what} for the methods {' and '.join(BY_DENOISER)}; give one, or no {none}")
     if denoiser is not None:
         check_denoiser(denoiser)
-    if steps is not None and method not in BY_DENOISER:
-        raise ParameterError(f"steps are for the methods {' and '.join(BY_DENOISER)}; give one, or no steps")
 
 
 def _report(report: dict[str, Any], estimate: NoiseEstimate) -> None:

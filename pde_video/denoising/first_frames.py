@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -15,12 +14,14 @@ from pde_video.errors import ParameterError
 from pde_video.estimate.noise import estimate_noise, estimate_poisson_gaussian, estimate_sigma
 from pde_video.estimate.scene import is_scene_cut
 from pde_video.estimate.stabiliser import Stabiliser
-from pde_video.filters.frames import Frames
+from pde_video.filters import Frames, Option
+from pde_video.filters.declarations import check
 from pde_video.filters.lift import lifted
 from pde_video.motion.averaging import halved
 from pde_video.protocols import Array
 
 NOISES = ("auto", "gaussian", "poisson-gaussian")
+Sigma = Annotated[float | str | None, Option(unit="input", least=0, choices=("auto",))]
 _FRAMES = 5  # From which noise is measured: the first that are not one flat colour.
 _STILL_FRAMES = 16  # From which it is measured where nothing moves.
 _UNEVEN = 0.2  # What deviations may differ by chance, and by texture that seems to be noise at half the size.
@@ -31,8 +32,8 @@ _NOTABLE = 0.1  # Share of the variance that frames have in common from which th
 def measure_noise(
     video: Any,
     *,
-    sigma: float | str | None = None,
-    noise: str | tuple[float, float] = "auto",
+    sigma: Sigma = None,
+    noise: Annotated[str | tuple[float, float], Option(choices=NOISES)] = "auto",
     still: bool = False,
 ) -> NoiseEstimate:
     """Measure the noise of a video on its first frames, as `denoise` does where it is not given an estimate.
@@ -77,7 +78,6 @@ def measure_noise(
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> video = np.random.default_rng(0).normal(100, 5, (8, 64, 64))
     >>> noise = pv.measure_noise(video)
     >>> round(noise.sigma), noise.fixed, noise.unit
@@ -86,33 +86,23 @@ def measure_noise(
     >>> bool(np.array_equal(pv.denoise(video[1:], noise=noise)[6:], whole[7:]))  # Six frames before it suffice.
     True
     """
+    check(measure_noise, {"sigma": sigma, "noise": noise})
     found: list[NoiseEstimate] = []
 
     def measuring(frames: Frames) -> Frames:
-        found.append(noise_of(frames, check_noise(sigma, noise), noise, still=still))
+        found.append(noise_of(frames, checked_sigma(sigma, noise), noise, still=still))
         return frames
 
     lifted(measuring, iter(video) if isinstance(video, np.ndarray) else video)
     return found[0]
 
 
-def check_noise(sigma: Any, noise: Any) -> float | None:
-    """Return sigma, or None where it is to be estimated; refuse what is out of range or contradicts."""
-    if isinstance(sigma, str):
-        if sigma != "auto":
-            raise ParameterError(f"sigma is {sigma!r}; it must be a standard deviation, or 'auto'")
-        sigma = None
-    if sigma is not None and not (math.isfinite(sigma) and sigma >= 0):
-        raise ParameterError(f"sigma is {sigma}; it must be 0 or a positive, finite standard deviation")
-    if isinstance(noise, str):
-        if noise not in NOISES:
-            raise ParameterError(
-                f"noise is {noise!r}; it must be 'auto', 'gaussian', 'poisson-gaussian', a pair (slope, offset), or "
-                "what measure_noise returns"
-            )
-    elif not isinstance(noise, NoiseEstimate) and not (isinstance(noise, (tuple, list)) and len(noise) == 2):
+def checked_sigma(sigma: float | str | None, noise: Any) -> float | None:
+    """Return sigma, or None where it is to be estimated; refuse a noise of another form, or that contradicts sigma."""
+    sigma = None if sigma == "auto" else sigma
+    if not isinstance(noise, (str, NoiseEstimate)) and not (isinstance(noise, (tuple, list)) and len(noise) == 2):
         raise ParameterError(f"noise is {noise!r}; it must be a name, a pair (slope, offset), or a NoiseEstimate")
-    elif sigma is not None:
+    if sigma is not None and not isinstance(noise, str):
         raise ParameterError("sigma and noise both say how much noise there is; give one of them")
     if sigma is not None and noise == "poisson-gaussian":
         raise ParameterError(
@@ -141,7 +131,8 @@ def noise_of(
     first = frames.peek(1)[0]
     estimate = _told(first, sigma, noise, frames.scale) if told else _variance(shown, noise, still, frames.scale)
     model = estimate.stabiliser()
-    if model is None or _below_rounding(model, first):
+    rounding = np.finfo(first.dtype).eps * float(np.abs(first).max())
+    if model is None or (not model.slope and model.readout <= rounding):
         return NoiseEstimate(0.0, 0.0, unit=frames.scale)
     if variance_only:
         return estimate
@@ -176,10 +167,6 @@ def _told(first: Array, sigma: float | None, noise: Any, unit: float) -> NoiseEs
             "below 0: the pair is (slope, offset), in units of the input and their square"
         )
     return estimate
-
-
-def _below_rounding(model: Stabiliser, first: Array) -> bool:
-    return not model.slope and model.readout <= np.finfo(first.dtype).eps * float(np.abs(first).max())
 
 
 def _refuse_of_another_kind(estimate: NoiseEstimate, frames: Frames) -> None:

@@ -42,7 +42,6 @@ class NoiseEstimate:
 
     Examples
     --------
-    >>> import numpy as np, pde_video as pv
     >>> noise = pv.NoiseEstimate(slope=0.0, offset=400.0, unit=255.0)
     >>> noise.sigma, pv.NoiseEstimate.from_json(noise.to_json()) == noise
     (20.0, True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.denoising.along_motion import Noise, Picture, finished, numbered, prepared, remaining
-from pde_video.filters.frames import Frames
+from pde_video.filters import Frames
 from pde_video.motion.averaging import GuidedFrame, blended, conductance, doubled, halved, padded, warped
 from pde_video.motion.optical_flow import flow_between
 from pde_video.protocols import Array

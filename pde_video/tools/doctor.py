@@ -17,8 +17,8 @@ import numpy as np
 
 from pde_video.arrays.grid import BOUNDARIES
 from pde_video.denoisers.network import FORMAT, Network, shapes
-from pde_video.denoising.by_evolution import METHODS
 from pde_video.denoising.denoise import PRESETS, denoise
+from pde_video.denoising.other_methods import BY_EVOLUTION
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters.framewise import framewise
 from pde_video.integrators.loop import evolve
@@ -53,7 +53,7 @@ def _use_every_kernel() -> None:
     rng = np.random.default_rng(0)
     grey, colour = (rng.random((3, 24, 32, *channels), np.float32) for channels in ((), (3,)))
     picture = grey[0]
-    for method in METHODS:
+    for method in BY_EVOLUTION:
         denoise(grey, method=method)
     for preset in PRESETS:
         denoise(grey, preset=preset, sigma=0.1)
