@@ -80,6 +80,17 @@ def test_frames_get_random_numbers_of_their_own():
     assert abs(np.corrcoef(drawn[0].ravel() - same[0].ravel(), drawn[1].ravel() - same[0].ravel())[0, 1]) < 0.3
 
 
+def test_a_learned_variance_is_that_of_the_evolution():
+    model = pv.from_eps(
+        lambda x, t: np.concatenate([x / 2, np.clip(x, -1, 1)], axis=-1), pv.Schedule.linear(), learned_variance=True
+    )
+    video, times, step = some_video(), [0.2, 0.1, 0.05], pv.ancestral(3, "learned")
+    own = step.for_frames()
+    for k, frame in enumerate(pv.reverse(model, times, step)(video)):
+        expected = pv.evolve(pv.Reverse(model), video[k], times, step=own(k), channel_axis=-1)
+        np.testing.assert_array_equal(frame, expected)
+
+
 def test_a_window_is_all_that_is_held():
     drawn = []
 

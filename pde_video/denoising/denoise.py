@@ -147,13 +147,6 @@ def denoise(
     -------
     Video of the same kind, shape and dtype. Without noise (σ = 0), the video unchanged.
 
-    Raises
-    ------
-    ParameterError
-        If a parameter is out of range, or two contradict each other.
-    InputError, TypeError
-        If the video cannot be used as it is.
-
     References
     ----------
     Weickert, Steidl, Mrázek, Welk & Brox (2006) on diffusion and shrinkage, doi:10.1007/0-387-28831-7_1. Yu & Sapiro

@@ -68,7 +68,11 @@ class NoiseEstimate:
         if self.unit <= 0:
             raise ParameterError(f"unit is {self.unit}; it must be positive: 255 for uint8, 1 for floats")
         if self.colours is not None:
-            object.__setattr__(self, "colours", _three_deviations(self.colours))
+            if not isinstance(self.colours, (tuple, list)) or len(self.colours) != 3:
+                raise ParameterError(f"colours is {self.colours!r}; it must be three standard deviations, or None")
+            object.__setattr__(self, "colours", tuple(_number("colours", one) for one in self.colours))
+            if min(self.colours) <= 0:
+                raise ParameterError(f"colours is {self.colours!r}; each must be positive")
 
     @property
     def sigma(self) -> float:
@@ -125,12 +129,3 @@ def _number(name: str, value: Any) -> float:
     if not math.isfinite(number):
         raise ParameterError(f"{name} is {number}; it must be finite")
     return number
-
-
-def _three_deviations(colours: Any) -> tuple[float, ...]:
-    if not isinstance(colours, (tuple, list)) or len(colours) != 3:
-        raise ParameterError(f"colours is {colours!r}; it must be three standard deviations, or None")
-    found = tuple(_number("colours", one) for one in colours)
-    if min(found) <= 0:
-        raise ParameterError(f"colours is {colours!r}; each must be positive")
-    return found

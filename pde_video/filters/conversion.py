@@ -20,11 +20,6 @@ def to_gray(frames: Frames) -> Iterator[Array]:
 
     Y = 0.299 R + 0.587 G + 0.114 B, the luma of the values as they are stored; grey frames stay.
 
-    Parameters
-    ----------
-    frames : video
-        Array (T, H, W) or (T, H, W, 3), or an iterable of frames.
-
     Returns
     -------
     Video of the same kind and dtype, with frames (H, W).
@@ -66,16 +61,11 @@ def normalize(frames: Frames, *, low: Level | None = None, high: Level | None = 
     Parameters
     ----------
     low, high : float, optional
-        In units of the input, low < high. Default: minimum and maximum of the first frame, one pair for the whole
-        video, so that brightness does not flicker. Values beyond are not cut (integers saturate, and the report
-        counts them).
+        In units of the input, low < high. Default: minimum and maximum of the first frame, which must not be constant,
+        one pair for the whole video, so that brightness does not flicker. Values beyond are not cut (integers saturate,
+        and the report counts them).
     report : dict, optional
         Receives ``low`` and ``high``.
-
-    Raises
-    ------
-    ParameterError
-        If low ≥ high. A constant first frame needs both given.
 
     Examples
     --------
@@ -103,11 +93,6 @@ def clip(frames: Frames, low: Level, high: Level) -> Iterator[Array]:
     ----------
     low, high : float
         In units of the input, low ≤ high.
-
-    Raises
-    ------
-    ParameterError
-        If low > high.
 
     Examples
     --------

@@ -155,13 +155,12 @@ def declared(function: Callable[..., Any]) -> dict[str, Declared]:
     return found
 
 
-def bound(function: Callable[..., Any], options: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the options, checked; raise ParameterError for one that is unknown, missing or out of range."""
+def check_named(function: Callable[..., Any], options: Mapping[str, Any], name: str) -> None:
+    """Raise ParameterError for an option that is unknown, missing or out of range."""
     parameters = list(inspect.signature(function).parameters.values())[1:]
     required = [one.name for one in parameters if one.default is one.empty]
     _check_names(name, options, [one.name for one in parameters], required)
     check(function, options)
-    return dict(options)
 
 
 def check(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
@@ -208,8 +207,9 @@ _FRAMES = "{} : video\n    Array (T, H, W) or (T, H, W, C), or an iterable of fr
 _REPORT = "report : dict, optional\n    Receives what was estimated and done."
 _ENDINGS = {
     "Returns": "Returns\n-------\nVideo of the same kind, shape and dtype.\n",
-    "Raises": "Raises\n------\nParameterError\n    If an option is out of range.\nInputError, TypeError\n"
-    "    If the video cannot be used as it is.\n",
+    "Raises": "Raises\n------\nParameterError\n    If an option is out of range, or two contradict each other.\n"
+    "InputError, TypeError\n    If the video cannot be used as it is.\n",
+    "See Also": "",
 }
 
 
@@ -218,7 +218,7 @@ def documented(function: Callable[..., Any]) -> str:
     head, found = _sections(function)
     parameters = "\n".join(filter(None, dict.fromkeys(_descriptions(function).values())))
     ordered = {"Parameters": ""} | _ENDINGS | found | {"Parameters": f"Parameters\n----------\n{parameters}"}
-    return "\n\n".join(part.strip("\n") for part in (head, *ordered.values())) + "\n"
+    return "\n\n".join(part.strip("\n") for part in (head, *ordered.values()) if part) + "\n"
 
 
 def _sections(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
@@ -242,8 +242,9 @@ def _descriptions(function: Callable[..., Any]) -> dict[str, str]:
 def _entry(one: inspect.Parameter) -> str:
     """Return what the annotation of a parameter says of it, as an entry of a docstring; nothing if it does not."""
     allowed, option = _annotated(one)
-    names = [f'"{choice}"' for choice in option.choices]
-    kind = f"{{{', '.join(names)}}}" if names else " or ".join(part.__name__ for part in allowed if part in _PLAIN)
+    choices = ", ".join(f'"{choice}"' for choice in option.choices)
+    kinds = " or ".join(kind.__name__ for kind in allowed if kind is not types.NoneType)
+    kind = "{" + choices + "}" if choices else kinds
     optional = ", optional" if one.default is None else ""
     return f"{one.name} : {kind}{optional}\n    {option.text}" if option.text else ""
 

@@ -17,7 +17,7 @@ Kappa = Annotated[
         unit="input", above=0, text="Edge contrast in units of the input (of 255 for uint8), > 0. Default: estimated."
     ),
 ]
-Conductance = Annotated[str, Option(choices=CONDUCTANCES, text="Formula of the conductance g.")]
+Conductance = Annotated[str, Option(choices=CONDUCTANCES, text="Formula of the conductance g, as in `PeronaMalik`.")]
 Smoothing = Annotated[
     float,
     Option(unit="pixels", least=0, text="Standard deviation in pixels of the Gaussian that smooths gradients, ≥ 0."),
@@ -36,10 +36,6 @@ def heat() -> Heat:
 
     Equivalent to a Gaussian blur of variance 2t pixels².
 
-    See Also
-    --------
-    Heat : The equation as a term.
-
     Examples
     --------
     >>> impulse = np.zeros((1, 3, 3))
@@ -55,10 +51,6 @@ def perona_malik(
     *, kappa: Kappa = None, conductance: Conductance = "exponential", smoothing: Smoothing = 0.7
 ) -> PeronaMalik:
     """Smooth everything but edges by Perona–Malik diffusion, ∂I/∂t = div(g(|∇I|²) ∇I).
-
-    See Also
-    --------
-    PeronaMalik : The equation as a term, with the formulas of the conductances.
 
     References
     ----------
@@ -97,10 +89,6 @@ def eed(
     least : float
         Smallest conductance across edges, > 0 and ≤ 1.
 
-    See Also
-    --------
-    EdgeEnhancing : The equation as a term.
-
     Examples
     --------
     >>> pv.eed(np.eye(8)[None] * 200, kappa=10, time=1.0).shape
@@ -127,10 +115,6 @@ def ced(
         Contrast of lines in units of the input per pixel, > 0. Default: estimated.
     alpha : float
         Diffusivity across lines, > 0 and ≤ 1.
-
-    See Also
-    --------
-    CoherenceEnhancing : The equation as a term.
 
     Examples
     --------
@@ -160,13 +144,10 @@ def tv(*, epsilon: Annotated[float | None, Option(unit="input", above=0)] = None
     time : float, optional
         Diffusion time in units of the input times pixels, > 0. Default: the contrast that `estimate_kappa` finds.
     dt : float, optional
-        Longest step in the units of time, > 0. Default: the largest stable one, or a fifth of the time if any is.
+        Longest step in the units of time, > 0, refused if it is not stable. Default: the largest stable one, or a fifth
+        of the time if any is stable.
     report : dict, optional
         Receives ``time`` and ``epsilon``.
-
-    See Also
-    --------
-    TotalVariation : The equation as a term.
 
     References
     ----------

@@ -19,30 +19,23 @@ from pde_video.filters.filter import VideoFilter
 from pde_video.filters.frames import WITHIN
 from pde_video.filters.framewise import framewise
 from pde_video.filters.spacetime import spacetime as along_time
-from pde_video.integrators import cycles, steps
-from pde_video.integrators.loop import uniform
+from pde_video.integrators.cycles import fed, fsi, rkl2
+from pde_video.integrators.loop import ROUNDING, uniform
+from pde_video.integrators.steps import aos, crank_nicolson, explicit_euler, heun, implicit_euler
 from pde_video.protocols import Array, bound_of, multiple_of
 
 STEPS: dict[str, Any] = {
-    "explicit-euler": steps.explicit_euler,
-    "heun": steps.heun,
-    "implicit-euler": steps.implicit_euler,
-    "crank-nicolson": steps.crank_nicolson,
-    "aos": steps.aos,
-    "fed": cycles.fed,
-    "fsi": cycles.fsi,
-    "rkl2": cycles.rkl2,
+    step.__name__.replace("_", "-"): step
+    for step in (explicit_euler, heun, implicit_euler, crank_nicolson, aos, fed, fsi, rkl2)
 }
 _LARGE_STEPS = 5  # Of integrators that no bound keeps from taking one: AOS and cycles want several.
 
-_LONGEST = "Longest step in pixels², > 0. Default: the largest stable one, or a fifth of the time if any is stable."
-_RAISES = """
-
-Raises
-------
-ParameterError
-    If an option is out of range, or a step is not stable.
-"""
+_FRAMES = inspect.Parameter("frames", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Frames)
+_LONGEST = (
+    "Longest step in pixels², > 0, refused if it is not stable. "
+    "Default: the largest stable one, or a fifth of the time if any is stable."
+)
+_SEE_ALSO = "\n\nSee Also\n--------\n{} : The equation as a term.\n"
 
 
 def equation(
@@ -62,23 +55,21 @@ def equation(
     """
 
     def decorate(term_of: Callable[..., Any]) -> VideoFilter:
-        common: dict[str, tuple[Any, Any]] = {
+        common: dict[str, tuple[Any, Any]] = {  # Annotation and default.
             "time": (Annotated[float, Option(unit=unit, above=0, text="Diffusion time in pixels², > 0.")], time),
             "dt": (Annotated[float | None, Option(unit=unit, above=0, text=_LONGEST)], None),
             "step": (Annotated[str, Option(choices=tuple(steps), text="Integrator.")], "explicit-euler"),
         }
         if spacetime:
             common["spacetime"] = (Annotated[bool, Option(text="Diffuse in time as well, but not across cuts.")], False)
-        own = inspect.signature(term_of, eval_str=True).parameters
-        parameters = [
-            inspect.Parameter("frames", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Frames),
-            *own.values(),
-            *(
-                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
-                for name, (kind, default) in common.items()
-            ),
+        signature = inspect.signature(term_of, eval_str=True)
+        own, term = signature.parameters, signature.return_annotation
+        added = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+            for name, (kind, default) in common.items()
         ]
-        defaults = {one.name: one.default for one in parameters[1:]}
+        parameters = [*own.values(), *added]
+        defaults = {one.name: one.default for one in parameters}
         multiples = {name: multiple for name, multiple in estimated.items() if name in defaults}
 
         @functools.wraps(term_of)
@@ -106,14 +97,13 @@ def equation(
         def extent(**options: Any) -> Extent:
             missing = [name for name in multiples if options[name] is None]
             first = WITHIN if missing else 0
-            if options.get("conductance") == "tv" or missing not in ([], ["kappa"]):  # So does the number of steps.
-                return (
-                    Extent(None, None, 1, None, first) if options.get("spacetime") else Extent(cells=None, first=first)
-                )
-            return Extent(first=first).then(evolution(options | dict.fromkeys(missing, 1.0)).extent)
+            if missing in ([], ["kappa"]) and options.get("conductance") != "tv":
+                return Extent(first=first).then(evolution(options | dict.fromkeys(missing, 1.0)).extent)
+            frames = None if options.get("spacetime") else 0  # The number of steps depends on the contrast.
+            return Extent(frames, frames, 1, None, first)
 
-        evolved.__doc__ = inspect.cleandoc(term_of.__doc__ or "") + _RAISES
-        evolved.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        evolved.__doc__ = inspect.cleandoc(term_of.__doc__ or "") + _SEE_ALSO.format(term.__name__)
+        evolved.__signature__ = inspect.Signature([_FRAMES, *parameters])  # type: ignore[attr-defined]
         return VideoFilter(evolved, extent, examples)
 
     return decorate
@@ -129,7 +119,7 @@ def evolving(
     unbounded = dt is None and math.isinf(STEPS[step].stable_multiple)
     times = uniform(time, steps=_LARGE_STEPS) if unbounded else uniform(time, dt)
     bound = multiple_of(STEPS[step]) * bound_of(term, 3 if spacetime else 2)
-    if dt is not None and times[1] - times[0] > bound * (1 + 1e-6):  # type: ignore[index]
+    if dt is not None and times[1] - times[0] > bound * (1 + ROUNDING):  # type: ignore[index]
         raise UnstableStepError(
             f"dt is {dt * unit:g}; the largest stable one for {step} is {bound * unit:g}: give at most that, leave dt "
             "out, or take the step implicit-euler (on the command line --dt, --step)"

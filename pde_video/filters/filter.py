@@ -10,9 +10,9 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from pde_video.arrays.values import Call, Value, times_as_code
-from pde_video.filters.declarations import bound, check, documented
+from pde_video.filters.declarations import check, check_named, documented
 from pde_video.filters.extent import EVERYTHING, Extent
-from pde_video.filters.frames import Frames
+from pde_video.filters.frames import Frames, Report
 from pde_video.filters.lift import lifted
 from pde_video.protocols import Array
 
@@ -20,15 +20,7 @@ _NO_VIDEO: Any = object()
 
 
 class VideoFilter:
-    """A filter made of a function of `Frames`: called with a video it filters, without one it keeps the options.
-
-    Attributes
-    ----------
-    function : callable (Frames, ...) -> iterable of frames
-        What it was made of.
-    examples : tuple of str
-        Arguments of its command, for the help.
-    """
+    """A filter made of a function of `Frames`: called with a video it filters, without one it keeps the options."""
 
     __name__: str
     __qualname__: str
@@ -41,17 +33,12 @@ class VideoFilter:
         self.function, self.examples, self._extent = function, tuple(examples), extent
 
     def __call__(
-        self,
-        video: Any = _NO_VIDEO,
-        /,
-        *args: Any,
-        report: dict[str, Any] | None = None,
-        out: Array | None = None,
-        **options: Any,
+        self, video: Any = _NO_VIDEO, /, *args: Any, report: Report = None, out: Array | None = None, **options: Any
     ) -> Any:
         """Return the filtered video, or without a video the filter with these options."""
         if video is _NO_VIDEO:
-            return Bound(self, tuple(bound(self.function, options, self.__name__).items()))
+            check_named(self.function, options, self.__name__)
+            return Bound(self, tuple(options.items()))
         check(self.function, inspect.signature(self.function).bind_partial(video, *args, **options).arguments)
         return lifted(lambda frames: self.function(frames, *args, **options), video, report, out)
 
@@ -79,7 +66,7 @@ class FrozenFilter(Value, ABC):
     """A filter that is a value: it pickles, compares, prints as the call that makes it, and has an extent."""
 
     @abstractmethod
-    def apply(self, frames: Frames) -> Iterable[Array]:
+    def _apply(self, frames: Frames) -> Iterable[Array]:
         """Return the filtered frames."""
 
     @property
@@ -87,9 +74,9 @@ class FrozenFilter(Value, ABC):
     def extent(self) -> Extent:
         """How far it looks."""
 
-    def __call__(self, video: Any, *, report: dict[str, Any] | None = None, out: Array | None = None) -> Any:
+    def __call__(self, video: Any, *, report: Report = None, out: Array | None = None) -> Any:
         """Return the filtered video."""
-        return lifted(self.apply, video, report, out)
+        return lifted(self._apply, video, report, out)
 
     def _call(self) -> Call:
         """Return the call that makes this filter, with what has no default by position."""
@@ -106,8 +93,7 @@ class Bound(FrozenFilter):
     of: VideoFilter
     options: tuple[tuple[str, Any], ...]
 
-    def apply(self, frames: Frames) -> Iterable[Array]:
-        """Return the filtered frames."""
+    def _apply(self, frames: Frames) -> Iterable[Array]:
         return self.of.function(frames, **dict(self.options))
 
     @property
@@ -241,8 +227,7 @@ class pipeline(FrozenFilter):
     def __init__(self, *filters: Callable[..., Any]) -> None:
         object.__setattr__(self, "filters", tuple(map(check_filter, filters)))
 
-    def apply(self, frames: Frames) -> Iterable[Array]:
-        """Return the filtered frames."""
+    def _apply(self, frames: Frames) -> Iterable[Array]:
         for a_filter in self.filters:
             frames = Frames(a_filter(frames), frames.scale, frames.report)
         return frames

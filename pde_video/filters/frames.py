@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice, repeat
-from typing import Any
+from typing import Any, TypeAlias
 
 from pde_video.arrays.grid import all_finite
 from pde_video.errors import InputError
 from pde_video.protocols import Array
 from pde_video.threads import ordered
 
+Report: TypeAlias = dict[str, Any] | None  # A dict that receives what was estimated and done.
 WITHIN = 40  # Frames among which to look for one that is not of one flat colour: films fade in from black.
 _LARGE = 2**18  # Values in a frame that keep a thread busy.
 
@@ -30,7 +31,7 @@ class Frames:
         self,
         frames: Iterable[Array],
         scale: float = 1.0,
-        report: dict[str, Any] | None = None,
+        report: Report = None,
         *,
         unchecked: bool = False,
         borrowed: bool = False,

@@ -57,9 +57,7 @@ class framewise(FrozenFilter):
     def __post_init__(self) -> None:
         object.__setattr__(self, "times", frozen_times(self.times))
 
-    def apply(self, frames: Frames) -> Iterable[Array]:
-        """Return the evolved frames."""
-
+    def _apply(self, frames: Frames) -> Iterable[Array]:
         def evolved(frame: Array, out: Array | None, step: Step = self.step) -> Array:
             return evolve(self.term, frame, self.times, step=step, channel_axis=-1, check=self.check, out=out)
 

@@ -32,11 +32,6 @@ def crop(frames: Frames, top: Place, left: Place, height: Size, width: Size) -> 
     -------
     Video of the same kind and dtype, with frames of `height` × `width`.
 
-    Raises
-    ------
-    ParameterError
-        If the rectangle does not lie inside the frame.
-
     Examples
     --------
     >>> pv.crop(np.arange(12, dtype=np.uint8).reshape(1, 3, 4), 1, 2, 2, 2).tolist()

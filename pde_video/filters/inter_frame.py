@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
@@ -66,7 +67,8 @@ Count = Annotated[int, Option(unit="frames", least=0, name="count")]
 def extrapolate(video: Frames, *, alpha: float = 1.0, frames: Count = 1) -> Iterator[Array]:
     """Append frames that continue the last change.
 
-    F_new = F1 + α (F1 − F2), with F1 the last frame and F2 the one before it, repeated `frames` times.
+    F_new = F1 + α (F1 − F2), with F1 the last frame and F2 the one before it, repeated `frames` times. The video needs
+    two frames or more.
 
     Parameters
     ----------
@@ -78,13 +80,6 @@ def extrapolate(video: Frames, *, alpha: float = 1.0, frames: Count = 1) -> Iter
     Returns
     -------
     Video of the same kind and dtype, with T + `frames` frames.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter is out of range.
-    InputError
-        If there are fewer than two frames.
 
     Examples
     --------
@@ -100,7 +95,7 @@ def video_diffusion(
 ) -> Iterator[Array]:
     """Append frames by the loop of the well-known article, which starts from the frame before the last.
 
-    F_new = F1 + α (F1 − F2), with F1 = v[−2] and F2 = v[−1] at every iteration; T frames become T + num_iterations.
+    F_new = F1 + α (F1 − F2), with F1 = v[−2] and F2 = v[−1] at every iteration; T ≥ 2 frames become T + num_iterations.
 
     Since F1 is the *older* of the two, α > 0 goes back in time: α = −1 repeats the last frame, and α = −2 is
     what ``extrapolate(video, alpha=1)`` does.
@@ -116,13 +111,6 @@ def video_diffusion(
     -------
     Video of the same kind and dtype, with T + `num_iterations` frames.
 
-    Raises
-    ------
-    ParameterError
-        If a parameter is out of range.
-    InputError
-        If there are fewer than two frames.
-
     Examples
     --------
     >>> pv.video_diffusion(np.array([[[10.0]], [[20.0]]]), 0.5, 2).ravel()
@@ -132,13 +120,13 @@ def video_diffusion(
 
 
 def _appended(frames: Frames, number: int, following: Callable[[Array, Array], Array]) -> Iterator[Array]:
-    older: Array | None = None
-    newer: Array | None = None
+    last: deque[Array] = deque(maxlen=2)
     for frame in frames:
         yield frame
-        older, newer = newer, frame
-    if older is None or newer is None:
+        last.append(frame)
+    if len(last) < 2:
         raise InputError("the video has one frame; two are needed to see a change to continue")
+    older, newer = last
     for _ in range(int(number)):
         older, newer = newer, following(older, newer)
         yield newer

@@ -11,15 +11,12 @@ import numpy as np
 from pde_video.arrays.dtypes import as_dtype, as_float, scale_of
 from pde_video.checks import alike, first_frame
 from pde_video.errors import DtypeError, InputError, ParameterError
-from pde_video.filters.frames import Frames, Mapped
+from pde_video.filters.frames import Frames, Mapped, Report
 from pde_video.protocols import Array
 
 
 def lifted(
-    function: Callable[[Frames], Iterable[Array]],
-    video: Any,
-    report: dict[str, Any] | None = None,
-    out: Array | None = None,
+    function: Callable[[Frames], Iterable[Array]], video: Any, report: Report = None, out: Array | None = None
 ) -> Any:
     """Return function(frames) in kind, with frames converted once on the way in and once on the way out."""
     if isinstance(video, Frames):  # Inside a pipeline: converted already.

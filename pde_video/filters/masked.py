@@ -57,8 +57,7 @@ class masking(FrozenFilter):
     def __post_init__(self) -> None:
         object.__setattr__(self, "a_filter", check_filter(self.a_filter))
 
-    def apply(self, frames: Frames) -> Iterator[Array]:
-        """Yield the filtered frames."""
+    def _apply(self, frames: Frames) -> Iterator[Array]:
         source = frames.numbered()
         masks: deque[Array] = deque()  # Of frames that went in and have not come out.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -85,15 +84,16 @@ class reverse(FrozenFilter):
         object.__setattr__(self, "times", tuple(levels.tolist()))
         object.__setattr__(self, "hooks", tuple(self.hooks))
 
-    def apply(self, frames: Frames) -> Iterable[Array]:
-        """Return the frames at the last level."""
+    def _apply(self, frames: Frames) -> Iterable[Array]:
         of_frame = for_frames(self.step)
         level: Iterable[tuple[Array, Step]] = ((frame, of_frame(number)) for number, frame in enumerate(frames))
         if satisfies(self.denoiser, Along):
             for t0, t1 in pairwise(self.times):
                 level = _lowered(level, self.denoiser, self.hooks, t0, t1)
             return (frame for frame, _ in level)
-        term = Reverse(_Checked(self.denoiser), tuple(self.hooks))
+        # Denoisers of this library have a name, and check what they return themselves.
+        named = isinstance(getattr(self.denoiser, "name", None), str)
+        term = Reverse(self.denoiser if named else _Checked(self.denoiser), tuple(self.hooks))
 
         def lowered(numbered: tuple[int, tuple[Array, Step]], out: Array | None) -> Array:
             number, (frame, step) = numbered
@@ -117,8 +117,7 @@ class _Checked:
     denoiser: Denoiser
 
     def __call__(self, y: Array, sigma: float) -> Array:
-        named = isinstance(getattr(self.denoiser, "name", None), str)  # Those of this library say it themselves.
-        with contextlib.nullcontext() if named else naming(f"{name_of(self.denoiser)} at sigma = {sigma:g}"):
+        with naming(f"{name_of(self.denoiser)} at sigma = {sigma:g}"):
             return as_estimate(self.denoiser(y, sigma), y.shape, y.dtype)
 
 

@@ -81,8 +81,7 @@ class spacetime(FrozenFilter):
         object.__setattr__(self, "cuts", cuts if isinstance(cuts, str) else tuple(cuts))
         object.__setattr__(self, "times", frozen_times(self.times))
 
-    def apply(self, frames: Frames) -> Iterable[Array]:
-        """Return the evolved frames."""
+    def _apply(self, frames: Frames) -> Iterable[Array]:
         grid = checked_times(self.term, self.times, 3)
 
         def evolved() -> Iterator[Array]:

@@ -14,7 +14,7 @@ from pde_video.protocols import Array
 
 Deviation = Annotated[float, Option(unit="input", least=0)]
 Photon = Annotated[float, Option(unit="input", above=0)]
-Seed = Annotated[int | np.random.Generator, Option(least=0, name="seed")]
+Seed = Annotated[int | np.random.Generator, Option(least=0, name="seed", text="Seed, or generator to draw from.")]
 _ALL_BEFORE = Extent(before=None)  # Random numbers are drawn frame by frame.
 
 
@@ -29,8 +29,6 @@ def gaussian_noise(frames: Frames, sigma: Deviation, *, rng: Seed = 0) -> Iterat
     sigma : float
         Standard deviation ≥ 0, in units of the input (of 255 for uint8). Integers are rounded and saturate, and
         the report counts how many did.
-    rng : int or numpy.random.Generator
-        Seed, or generator to draw from.
 
     Examples
     --------
@@ -59,8 +57,6 @@ def poisson_gaussian_noise(
         white. Integers are rounded and saturate, and the report counts how many did.
     readout : float
         Standard deviation ≥ 0, in units of the input.
-    rng : int or numpy.random.Generator
-        Seed, or generator to draw from.
 
     Raises
     ------

@@ -30,7 +30,7 @@ from pde_video.protocols import (
     start_of,
 )
 
-_ROUNDING = 1e-6  # Relative excess over the bound that counts as rounding.
+ROUNDING = 1e-6  # Relative excess over the bound that counts as rounding.
 _MOST_STEPS = 10_000_000  # More would take days, and their times alone would fill the memory.
 
 
@@ -259,7 +259,7 @@ def checked_times(term: Any, times: Any, ndim: int, step: Any = explicit_euler, 
             "noise would grow without bound; give increasing times, or check=False to run it anyway"
         )
     longest = np.abs(differences).max(initial=0.0)
-    if check and longest > largest * (1 + _ROUNDING):
+    if check and longest > largest * (1 + ROUNDING):
         raise UnstableStepError(
             f"a step of {longest:.6g} is above {largest:.6g}, the largest stable one for {name_of(step)} with "
             f"{term}; take steps of at most that (uniform(t_end) does), or step=implicit_euler, "
