@@ -8,7 +8,7 @@ from cases import CLIPS, slow
 from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
-from pde_video.denoising import by_evolution
+from pde_video.denoising import other_methods
 
 
 @pytest.mark.parametrize("name", CLIPS)
@@ -72,10 +72,10 @@ def test_the_time_is_that_of_the_least_estimated_error(rng):
 
 def test_the_time_is_chosen_in_the_middle_of_the_frame_and_of_its_quarters():
     places = np.stack(np.meshgrid(np.arange(400), np.arange(640), indexing="ij"), axis=-1)
-    middles = {tuple(patch.reshape(-1, 2).mean(axis=0) + 0.5) for patch in by_evolution._patches(places)}
+    middles = {tuple(patch.reshape(-1, 2).mean(axis=0) + 0.5) for patch in other_methods._patches(places)}
     assert middles == {(200, 320), (100, 160), (100, 480), (300, 160), (300, 480)}
-    assert all(patch.shape[:2] == (160, 160) for patch in by_evolution._patches(places))
-    [whole] = by_evolution._patches(places[:100, :90])
+    assert all(patch.shape[:2] == (160, 160) for patch in other_methods._patches(places))
+    [whole] = other_methods._patches(places[:100, :90])
     assert whole.shape[:2] == (100, 90)
 
 

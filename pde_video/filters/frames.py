@@ -74,15 +74,15 @@ class Frames:
         self._frames = chain(head, self._frames)
         return head
 
-    def lively(self, n: int, within: int = WITHIN) -> list[Array]:
-        """Return, as `peek` does, the first `n` frames that are not flat, of at most `within` frames looked at."""
+    def lively(self, n: int) -> list[Array]:
+        """Return, as `peek` does, the first `n` frames that are not flat, of at most `WITHIN` frames looked at."""
         ahead = n
         while True:
             head = self.peek(ahead)
             found = [frame for frame in head if frame.min() < frame.max()][:n]
-            if len(found) == n or len(head) < ahead or ahead >= within:
+            if len(found) == n or len(head) < ahead or ahead >= WITHIN:
                 return found
-            ahead = min(2 * ahead, within)
+            ahead = min(2 * ahead, WITHIN)
 
     def numbered(self) -> Iterator[tuple[int, Array]]:
         """Yield the frames as they are, with their numbers: not to be written to, and finite or not."""

@@ -81,7 +81,4 @@ class framewise(FrozenFilter):
 
 def frozen_times(times: Any) -> Any:
     """Return times as a value: the rule that makes them, or a tuple."""
-    if callable(times) or isinstance(times, tuple):
-        return times
-    found = np.asarray(times)
-    return tuple(found.tolist()) if found.ndim == 1 else times
+    return times if callable(times) or np.ndim(times) != 1 else tuple(np.asarray(times).tolist())

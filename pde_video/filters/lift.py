@@ -103,13 +103,12 @@ def _collect(frames: Iterator[Array], result: Array, fixed: bool) -> Array:
         raise ParameterError(f"out has frames of shape {result.shape[1:]}; those of the filter have {first.shape}")
     if not fixed and (first.shape, first.dtype) != (result.shape[1:], result.dtype):
         result = np.empty((expected, *first.shape), first.dtype)
-    count, surplus = 0, []
-    for frame in chain([first], frames):
-        if count >= expected:
+    surplus = []
+    for count, frame in enumerate(chain([first], frames), 1):
+        if count > expected:
             surplus.append(frame)
-        elif not np.may_share_memory(frame, result[count]):
-            result[count] = frame
-        count += 1
+        elif not np.may_share_memory(frame, result[count - 1]):
+            result[count - 1] = frame
     if fixed and count != expected:
         raise ParameterError(f"out has {expected} frames; the filter returned {count}")
     return np.concatenate([result, np.stack(surplus)]) if surplus else result if count == expected else result[:count]
