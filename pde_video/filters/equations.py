@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pde_video.filters import Option
-from pde_video.filters.evolving import STEPS, equation
+from pde_video.filters.evolving import equation
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import CONDUCTANCES, PeronaMalik
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
@@ -27,7 +27,6 @@ Integration = Annotated[
     Option(unit="pixels", least=0, text="Standard deviation in pixels of the Gaussian that averages directions, ≥ 0."),
 ]
 Share = Annotated[float, Option(above=0, most=1)]
-_TENSOR_STEPS = tuple(name for name in STEPS if name != "aos")  # AOS needs an operator that splits along the axes.
 
 
 @equation(time=1.0, examples=("in.mp4 out.mp4 --time 2", "in.mp4 out.mp4 --time 50 --step implicit-euler"))
@@ -66,12 +65,7 @@ def perona_malik(
     return PeronaMalik(kappa, conductance, smoothing=smoothing)  # type: ignore[arg-type]
 
 
-@equation(
-    time=5.0,
-    steps=_TENSOR_STEPS,
-    spacetime=False,
-    examples=("in.mp4 out.mp4", "in.mp4 out.mp4 --kappa 8 --time 10 --dt 1 --step fed"),
-)
+@equation(time=5.0, tensor=True, examples=("in.mp4 out.mp4", "in.mp4 out.mp4 --kappa 8 --time 10 --dt 1 --step fed"))
 def eed(
     *,
     kappa: Kappa = None,
@@ -98,12 +92,7 @@ def eed(
     return EdgeEnhancing(kappa, conductance=conductance, **options)  # type: ignore[arg-type]
 
 
-@equation(
-    time=5.0,
-    steps=_TENSOR_STEPS,
-    spacetime=False,
-    examples=("in.tiff out.tiff", "in.tiff out.tiff --time 20 --integration 6"),
-)
+@equation(time=5.0, tensor=True, examples=("in.tiff out.tiff", "in.tiff out.tiff --time 20 --integration 6"))
 def ced(
     *, kappa: Kappa = None, smoothing: Smoothing = 0.5, integration: Integration = 4.0, alpha: Share = 0.001
 ) -> CoherenceEnhancing:

@@ -42,28 +42,29 @@ def equation(
     *,
     time: float | None,
     examples: Sequence[str],
-    steps: Sequence[str] = tuple(STEPS),
-    spacetime: bool = True,
+    tensor: bool = False,
     unit: str = "pixels²",
     estimated: Mapping[str, float] = MappingProxyType({"kappa": 1.0}),
     remedy: str = "kappa (--kappa) tells what is an edge",
 ) -> Callable[[Callable[..., Any]], VideoFilter]:
     """Make a filter, and so a command, of a function that returns the term for its options.
 
-    Options of the evolution (time and dt in `unit`, step and, with `spacetime`, that) are added. Of what is `estimated`
-    and not given, the value is this multiple of the video's contrast. The function gets values in units of the frames.
+    Options of the evolution (time and dt in `unit`, step, spacetime) are added. Diffusion by a `tensor` is planar and
+    does not split along the axes, so it has neither spacetime nor AOS. What is `estimated` and not given is this
+    multiple of the video's contrast. The function gets values in units of the frames.
     """
+    steps = tuple(name for name in STEPS if not (tensor and name == "aos"))
 
     def decorate(term_of: Callable[..., Any]) -> VideoFilter:
         common: dict[str, tuple[Any, Any]] = {  # Annotation and default.
             "time": (Annotated[float, Option(unit=unit, above=0, text="Diffusion time in pixels², > 0.")], time),
             "dt": (Annotated[float | None, Option(unit=unit, above=0, text=_LONGEST)], None),
-            "step": (Annotated[str, Option(choices=tuple(steps), text="Integrator.")], "explicit-euler"),
+            "step": (Annotated[str, Option(choices=steps, text="Integrator.")], "explicit-euler"),
         }
-        if spacetime:
+        if not tensor:
             common["spacetime"] = (Annotated[bool, Option(text="Diffuse in time as well, but not across cuts.")], False)
         signature = inspect.signature(term_of, eval_str=True)
-        own, term = signature.parameters, signature.return_annotation
+        own, term_name = signature.parameters, signature.return_annotation.__name__
         added = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
             for name, (kind, default) in common.items()
@@ -102,7 +103,7 @@ def equation(
             frames = None if options.get("spacetime") else 0  # The number of steps depends on the contrast.
             return Extent(frames, frames, 1, None, first)
 
-        evolved.__doc__ = inspect.cleandoc(term_of.__doc__ or "") + _SEE_ALSO.format(term.__name__)
+        evolved.__doc__ = inspect.cleandoc(term_of.__doc__ or "") + _SEE_ALSO.format(term_name)
         evolved.__signature__ = inspect.Signature([_FRAMES, *parameters])  # type: ignore[attr-defined]
         return VideoFilter(evolved, extent, examples)
 
