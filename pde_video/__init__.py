@@ -4,8 +4,6 @@ Names are loaded when first used, so that ``import pde_video`` costs no more tha
 offers is listed once, in ``__init__.pyi``, for type checkers and for this module alike.
 """
 
-from __future__ import annotations
-
 import importlib
 import re
 from pathlib import Path

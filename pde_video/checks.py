@@ -1,7 +1,5 @@
 """Checks of parameters and frames before any work is done."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator

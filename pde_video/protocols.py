@@ -4,8 +4,6 @@ A plain class with ``rate`` is a term; a plain function is a step or a denoiser.
 here, and `satisfies` is the only place that looks for it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction

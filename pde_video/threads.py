@@ -4,8 +4,6 @@ Kernels release the interpreter lock, so threads run them in parallel. Work is c
 computed in the same way on any thread: results are the same for any number of threads.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 from collections import deque

@@ -1,7 +1,5 @@
 """Colour planes with independent noise of equal strength."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Conversion of frames of any dtype to floating point and back."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Grids as the kernels expect them: always three axes; spacing and boundary."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, TypeAlias

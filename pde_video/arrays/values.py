@@ -1,7 +1,5 @@
 """Values: frozen objects that print as the call that makes them and compare by content, arrays included."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields

@@ -1,7 +1,5 @@
 """Clean clips for the comparison, and the noise that is added to them."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Denoising filters and VMAF of the ffmpeg that comes with imageio-ffmpeg."""
 
-from __future__ import annotations
-
 import functools
 import json
 import re

@@ -1,7 +1,5 @@
 """Measurement of every method on every clip with every noise."""
 
-from __future__ import annotations
-
 import math
 import os
 import time

@@ -1,7 +1,5 @@
 """The denoisers that are compared; each maps a noisy video, float32 in [0, 1], to a clean one."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.metadata
 import importlib.util

@@ -1,7 +1,5 @@
 """Tables of a benchmark as Markdown, CSV, JSON or LaTeX."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """The commands that do not filter: each parses, calls one function of the library, and prints the result."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from pathlib import Path

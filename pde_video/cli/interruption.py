@@ -4,8 +4,6 @@ An exception out of a signal's handler may come between the taking of a lock and
 where a library catches all. Between two frames neither can happen.
 """
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Generator, Iterable
 from typing import Any, TypeVar

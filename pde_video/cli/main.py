@@ -1,7 +1,5 @@
 """``pde-video``: the group of commands, and what a fault of theirs becomes: one line and an exit code."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import logging

@@ -1,7 +1,5 @@
 """What the commands share: options, and what is printed at the end."""
 
-from __future__ import annotations
-
 import functools
 import json
 import math

@@ -1,7 +1,5 @@
 """How far it is: a bar on a terminal, a line a minute elsewhere."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """Models as denoisers: levels of a schedule and the value range of the frames."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable

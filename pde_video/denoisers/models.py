@@ -1,7 +1,5 @@
 """Networks of PyTorch and ONNX as denoisers, each with its own layout, size and channels."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext

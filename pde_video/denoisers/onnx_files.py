@@ -1,7 +1,5 @@
 """ONNX files, opened by onnxruntime once their bytes show that they refer to no other file."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Equations as denoisers, without training: any term, and the defaults of `denoise` and `sample`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass

@@ -1,7 +1,5 @@
 """Networks that process one plane at a time, along a stream of frames with any number of channels."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Checks of frames and of model outputs, with errors that name the model, the frame and the level."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike, fspath

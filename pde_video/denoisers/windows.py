@@ -1,7 +1,5 @@
 """Denoisers that use neighbouring frames, or a state, along a stream or an array."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """Denoising along motion: frames take in what those around them show of the same thing, then diffuse in space."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial

@@ -1,7 +1,5 @@
 """What the first frames tell of a video's noise. They are looked at here, and nowhere else in this room."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated, Any

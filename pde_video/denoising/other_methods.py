@@ -1,7 +1,5 @@
 """Methods that do not average along the motion: an evolution up to the best time, and the reverse process."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 

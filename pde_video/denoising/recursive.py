@@ -1,7 +1,5 @@
 """Denoising as frames come: an average along the motion that is carried on from frame to frame."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any

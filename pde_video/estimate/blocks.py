@@ -1,7 +1,5 @@
 """Mean, noise energy and structure of small blocks, from which noise is estimated."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Estimates of the contrast κ that separates edges from noise."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Estimates of the noise of a video."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Detection of scene cuts."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Variance stabilisation of Poisson-Gaussian noise, and its unbiased inverse."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Estimates of the stopping time."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Which values: grey, range."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated
 

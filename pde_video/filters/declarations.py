@@ -1,7 +1,5 @@
 """What a filter takes: options read from its signature, the annotations there, and its docstring."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import math

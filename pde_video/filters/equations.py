@@ -1,7 +1,5 @@
 """Equations as filters with plain options, numbers in units of the input: each is a function that makes its term."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from pde_video.filters import Option

@@ -1,7 +1,5 @@
 """What makes a filter of an equation: options of the evolution, and a contrast that is estimated."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import math

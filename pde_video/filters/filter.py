@@ -1,7 +1,5 @@
 """Filters as values: with options, one after the other; they pickle, print as what was written, and have an extent."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from abc import ABC, abstractmethod

@@ -1,7 +1,5 @@
 """What a filter sees of a video, and how it works on several frames at once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice, repeat
 from typing import Any, TypeAlias

@@ -1,7 +1,5 @@
 """A term lifted to video: every frame on its own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Which pixels: cut out and resample."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The inter-frame update along a video, and beyond its last frame."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Annotated

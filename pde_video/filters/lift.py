@@ -1,7 +1,5 @@
 """Arrays, videos and streams of any dtype in, the same kind out; floating-point frames in between."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any

@@ -1,7 +1,5 @@
 """Values that are missing: filled for a filter, and missing again in what it returns."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

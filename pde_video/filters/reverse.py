@@ -1,7 +1,5 @@
 """The reverse process on video: a denoiser applied at falling noise levels."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass

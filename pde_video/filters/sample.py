@@ -1,7 +1,5 @@
 """Pictures out of noise: from nothing, from a video, or after its last frame."""
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence

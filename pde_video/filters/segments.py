@@ -1,7 +1,5 @@
 """Videos in pieces."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any

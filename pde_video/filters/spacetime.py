@@ -1,7 +1,5 @@
 """A diffusion in space and time, run along a stream."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from itertools import groupby, islice, pairwise

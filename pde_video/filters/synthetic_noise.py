@@ -1,7 +1,5 @@
 """Noise in, to test what takes it out."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Integrators that take one cycle of explicit inner steps, some far above the bound, with frozen conductances."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """What happened during an evolution: figures along time, and which properties of diffusion held."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The one loop, y ← step(term, t0, t1, y) for (t0, t1) in pairwise(times), and its times."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Integrators: functions (term, t0, t1, y) -> y, one each."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """What was done, done again, and looked at again."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Recipes: filters by name with plain options, as the command line, TOML files and outputs tell them."""
 
-from __future__ import annotations
-
 import os
 import tomllib
 from collections.abc import Mapping, Sequence

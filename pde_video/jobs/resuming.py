@@ -4,8 +4,6 @@ Segments hold filtered frames without loss. When all are there, they are encoded
 of a run that was never interrupted, byte for byte.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json

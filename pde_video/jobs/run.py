@@ -1,7 +1,5 @@
 """From file to file, in one pass."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

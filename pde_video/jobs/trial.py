@@ -1,7 +1,5 @@
 """What a run would take: its first frames are done in a temporary folder, and measured."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import sys

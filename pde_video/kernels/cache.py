@@ -7,8 +7,6 @@ the versions that compile them, each file is written under a temporary name, ren
 file that cannot be read or written only costs a compilation.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib

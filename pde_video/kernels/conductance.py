@@ -3,8 +3,6 @@
 Kernels square differences times `factor`, 1/(hκ) over the `unit` of the conductance, and hand them to `conductance`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ Arrays are (rows, channels, columns), padded with zeros: one row above and below
 after. Everything that a row of the result needs is close together, and no loop tests for the edges of the picture.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """LLVM instructions that Numba does not offer: prefetching, writing past the cache, transposing in registers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How every kernel is compiled."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

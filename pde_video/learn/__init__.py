@@ -1,7 +1,5 @@
 """Training of the spatio-temporal denoiser with PyTorch (extra `torch`); the trained model runs without it."""
 
-from __future__ import annotations
-
 import importlib.util
 import logging
 import warnings

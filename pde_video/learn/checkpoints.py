@@ -1,7 +1,5 @@
 """Files of models and checkpoints. A checkpoint must have the same settings and clips, and undamaged tensors."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Training data: pieces of clean clips with random augmentation."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Sequence

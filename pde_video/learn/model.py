@@ -1,7 +1,5 @@
 """The spatio-temporal denoiser in PyTorch; `pde_video.denoisers.network` runs it without PyTorch."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

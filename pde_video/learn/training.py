@@ -1,7 +1,5 @@
 """Training on clean pieces of clips with noise of random level."""
 
-from __future__ import annotations
-
 import json
 import math
 import platform

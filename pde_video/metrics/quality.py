@@ -1,7 +1,5 @@
 """PSNR, SSIM and whiteness of videos and streams."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest

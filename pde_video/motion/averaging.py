@@ -1,7 +1,5 @@
 """Diffusion along motion trajectories: a frame is averaged with its neighbours, warped to it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,7 +1,5 @@
 """Optical flow: the motion between two frames."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Hooks of `Reverse`, functions (estimate, y, sigma) -> estimate that change a denoiser's estimate; and guidance."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass

@@ -1,7 +1,5 @@
 """The training loss of denoisers, and the variational bound on the likelihood."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The reverse of a noising process as an equation in the noise level."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Steps of the reverse process, in y = x + σ ε with the noise level as time: functions (term, t0, t1, y) -> y."""
 
-from __future__ import annotations
-
 import copy
 import math
 from abc import ABC, abstractmethod

@@ -1,7 +1,5 @@
 """Convolutions between many channels: the layout of weights and channels, and the rows of each thread."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """Many explicit steps at once, on all threads: cuts a state into boxes for `kernels.fused.march`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """(I − dt·A)⁻¹: by transforms for constant coefficients, by conjugate gradients for variable ones."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Callable, Sequence

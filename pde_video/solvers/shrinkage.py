@@ -1,7 +1,5 @@
 """Diffusion by the cosine filters of an 8 × 8 window."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pde_video.kernels import dct_shrinkage as kernels

@@ -1,7 +1,5 @@
 """What nonlinear diffusions are frozen to: linear and symmetric operators, which implicit steps can solve."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from functools import partial

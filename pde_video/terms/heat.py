@@ -1,7 +1,5 @@
 """The heat equation."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import KW_ONLY, dataclass
 from functools import partial

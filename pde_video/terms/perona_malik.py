@@ -1,7 +1,5 @@
 """Edge-stopping diffusion."""
 
-from __future__ import annotations
-
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 

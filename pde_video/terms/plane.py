@@ -1,7 +1,5 @@
 """The rate of tensor diffusion in a plane by one fused pass over the picture, in bands of rows on all threads."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Sharpening by a shock filter."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Directions in a picture: smoothing, structure tensor, eigenvectors."""
 
-from __future__ import annotations
-
 import math
 from functools import reduce
 

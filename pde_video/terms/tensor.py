@@ -1,7 +1,5 @@
 """Diffusion by a tensor made from the picture: along edges and lines rather than across them."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
 

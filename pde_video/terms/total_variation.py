@@ -1,7 +1,5 @@
 """Total variation flow, and total variation denoising with a bound on its error."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass

@@ -1,7 +1,5 @@
 """The demo: noise is added to a clean clip and removed again, and the result is measured."""
 
-from __future__ import annotations
-
 import errno
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator

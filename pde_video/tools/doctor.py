@@ -1,7 +1,5 @@
 """The state of an installation: versions, compiled kernels, and speed relative to a copy of memory."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import os

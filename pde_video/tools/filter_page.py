@@ -1,7 +1,5 @@
 """The page docs/filters.md, written from the filters' declarations: ``python -m pde_video.tools.filter_page``."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator
 

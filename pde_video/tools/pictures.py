@@ -1,7 +1,5 @@
 """Pictures for visual comparison: videos side by side, enlarged places, and differences."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections import deque

@@ -1,7 +1,5 @@
 """Axes and calibration in the descriptions of TIFF files, as ImageJ, OME and tifffile write them."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import uuid

@@ -1,7 +1,5 @@
 """The choice of a codec, pixel format and options for frames in a container."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass, replace
 

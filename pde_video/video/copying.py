@@ -1,7 +1,5 @@
 """Copy sound, subtitles and attachments from one container into another, packet by packet."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import itertools

@@ -1,7 +1,5 @@
 """Damage that FFmpeg does not report: a file that ends before its declared end, wrong checksums of FFV1."""
 
-from __future__ import annotations
-
 import zlib
 from pathlib import Path
 from typing import BinaryIO

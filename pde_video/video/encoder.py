@@ -1,7 +1,5 @@
 """Frames into mp4, mkv, mov, avi, webm and gif, through PyAV."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Read and write video files."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

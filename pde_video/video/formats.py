@@ -1,7 +1,5 @@
 """Formats by file name, and outputs checked before the work."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator

@@ -1,7 +1,5 @@
 """NumPy files, memory-mapped."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from pathlib import Path

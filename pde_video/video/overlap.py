@@ -3,8 +3,6 @@
 Order is kept, memory is bounded, and when one side stops, for whatever reason, so does the other: no thread is left.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future

@@ -3,8 +3,6 @@
 Everything happens in the caller's thread, so that a signal also ends waiting for another program.
 """
 
-from __future__ import annotations
-
 import errno
 import itertools
 import math

@@ -1,7 +1,5 @@
 """Provenance: how an output was made, as JSON in its metadata."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

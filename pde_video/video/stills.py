@@ -1,7 +1,5 @@
 """PNG and JPEG pictures, and numbered sequences of them, through Pillow and imageio."""
 
-from __future__ import annotations
-
 import re
 import struct
 import sys

@@ -1,7 +1,5 @@
 """Multi-page TIFF, through tifffile: one page per frame, with axes and calibration."""
 
-from __future__ import annotations
-
 import io
 import logging
 import math

@@ -3,8 +3,6 @@
 Untrusted containers are opened with local files only, no playlists, and a bounded frame size.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """YUV4MPEG2 (y4m): a line of text and then uncompressed frames, the common format of pipes."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 Y = kr R + kg G + kb B,  Cb = (B − Y) / (2 − 2 kb),  Cr = (R − Y) / (2 − 2 kr), then scaled to the levels of the range.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

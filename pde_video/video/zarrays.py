@@ -1,7 +1,5 @@
 """Zarr 3 arrays in folders: one chunk with a checksum per frame (extra ``zarr``)."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterator
