@@ -63,4 +63,6 @@ def test_every_case_of_reliability_and_security_names_tests_that_exist():
 
 
 def test_the_page_of_filters_is_what_the_declarations_say():
-    assert (ROOT / "docs" / "filters.md").read_text() == page(), "run python -m pde_video.tools.filter_page"
+    assert (ROOT / "docs" / "filters.md").read_text() == page(), (
+        "run python -m pde_video.tools.filter_page > docs/filters.md"
+    )

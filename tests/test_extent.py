@@ -177,7 +177,7 @@ def test_a_filter_with_options_is_the_filter_called_with_them(rng):
     [
         ({"time": -1.0}, "time is -1.0; it must be a finite number above 0"),
         ({"time": math.nan}, "time is nan; it must be a finite number above 0"),
-        ({"time": "long"}, "time is 'long'; it must be a number"),
+        ({"time": "long"}, "time is 'long'; it must be a finite number above 0"),
         ({"time": True}, "time is True; it must be a finite number"),
         ({"step": "leapfrog"}, "step is 'leapfrog'; it must be one of explicit-euler, heun"),
     ],

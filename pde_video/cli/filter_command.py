@@ -68,9 +68,12 @@ class FilterCommand(click.Command):
 
         def callback(paths: tuple[str, ...], **given: Any) -> None:
             chosen = {key: given.pop(key) for key in options}
-            recipe = {key: value for key, value in chosen.items() if value is not None and value is not False}
+            recipe = {
+                key: value for key, value in chosen.items() if value is not None and value is not options[key].default
+            }
             for key in recipe.keys() & {key for key, one in options.items() if one.option.file}:
-                if isinstance(recipe[key], str) and recipe[key] not in options[key].option.choices:
+                named = isinstance(recipe[key], str) and recipe[key] not in options[key].option.choices
+                if named and (os.path.exists(recipe[key]) or not options[key].option.choices):
                     recipe[key] = os.path.abspath(recipe[key])  # For whoever repeats it from somewhere else.
             _carry_out(paths, [{"filter": name, **recipe}], **given)
 
@@ -102,7 +105,8 @@ def _plain(kinds: tuple[str, ...]) -> Callable[[str], Any]:
 def _click_option(one: Declared) -> click.Option:
     name = "--" + one.name.replace("_", "-")
     if one.kinds == ("true or false",):
-        return click.Option([name, one.name], is_flag=True, help=one.help)
+        both = f"{name}/--no-{name[2:]}" if one.default else name
+        return click.Option([both, one.name], is_flag=True, default=one.default, help=one.help)
     standard = one.standard if one.default is None else f" [default: {one.default}]"
     text = f"{one.help.rstrip('.')}: {', '.join(one.option.choices)}." if one.option.choices else one.help
     options: dict[str, Any] = {"type": EXISTING if one.kinds == ("file",) else _plain(one.kinds)}
@@ -207,7 +211,7 @@ def _carry_out(
             else:
                 report = plan.run(progress)
             if report.get("closed_early"):
-                continue  # Whoever read has enough, and wants no figures.
+                continue  # The reader of the pipe has left.
             if report.get("lost"):  # Whoever asked for quiet will want to know this.
                 click.echo(f"only a part was kept: {report['lost']}", err=True)
             if not quiet:

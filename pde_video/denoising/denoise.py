@@ -9,7 +9,7 @@ from pde_video.denoisers.network import load_denoiser
 from pde_video.denoising.along_motion import PASSES, Noise, along_motion, passes_of
 from pde_video.denoising.first_frames import NOISES, Sigma, checked_sigma, measure_noise, noise_of
 from pde_video.denoising.noise_estimate import NoiseEstimate
-from pde_video.denoising.other_methods import BY_DENOISER, BY_EVOLUTION, PERIOD, evolved, lowered
+from pde_video.denoising.other_methods import BY_DENOISER, BY_EVOLUTION, PERIOD, evolved, without_noise
 from pde_video.denoising.recursive import recursive
 from pde_video.errors import ParameterError
 from pde_video.filters import EVERYTHING, Extent, Frames, Option, video_filter
@@ -25,7 +25,8 @@ def _noise(value: Any) -> Any:
     if isinstance(value, str) and value not in NOISES:
         if not value.endswith(".json"):
             raise ParameterError(
-                f"noise is {value!r}; it must be {', '.join(NOISES)}, a pair (slope, offset), or a .json file"
+                f"noise is {value!r}; it must be {', '.join(NOISES)}, a pair (slope, offset; SLOPE,OFFSET on the "
+                "command line), or a .json file"
             )
         return NoiseEstimate.from_json(Path(value).read_text(encoding="utf-8"))
     return tuple(value) if isinstance(value, list) else value
@@ -92,7 +93,7 @@ def denoise(
     steps: Annotated[int | None, Option(least=1)] = None,
     hooks: Sequence[Hook] = (),
 ) -> Iterator[Array]:
-    """Remove noise with nothing to choose: average along the motion, then diffuse in space.
+    """Remove noise; no parameter has to be set: average along the motion, then diffuse in space.
 
     u ← u + Σ g_k (u_k(x + w_k) − u) / (1 + Σ g_k), with the flow w_k to frame k and the conductance g_k of the
     difference that remains, 0 where the motion is lost; then u ← u − Σ K_jᵀ (1 − g_j) K_j u, with the cosine filters
@@ -104,10 +105,10 @@ def denoise(
         Trade of time for quality. "balanced" averages 6 frames on each side; "best" repeats that with 8, guided by the
         first result; "fast" carries an average from frame to frame and never looks ahead for it. Default: "balanced".
     sigma : float or "auto", optional
-        Standard deviation of Gaussian noise, ≥ 0, in units of the input (of 255 for uint8). It is the same for all
-        colours; the share that is a fixed pattern is still measured. Default: measured.
+        Standard deviation of Gaussian noise, ≥ 0, in units of the input (of 255 for uint8), or "auto" to measure it. It
+        is the same for all colours; the share that is a fixed pattern is still measured. Default: measured.
     noise : {"auto", "gaussian", "poisson-gaussian"}, (slope, offset), or NoiseEstimate
-        Kind of noise to measure, or the noise itself: a pair SLOPE,OFFSET or a JSON file on the command line. Gaussian
+        Kind of noise to measure; or the noise itself, on the command line SLOPE,OFFSET or a JSON file. Gaussian
         noise is the same everywhere; the variance of Poisson–Gaussian noise is slope · brightness + offset; "auto"
         decides between them. It is measured on the first five frames that are not of one flat colour. A pair is in
         units of the input and their square, and the share that is a fixed pattern is still measured. With a
@@ -127,7 +128,7 @@ def denoise(
     denoiser : Denoiser, optional
         Denoiser for "ddpm" and "learned": a network's .safetensors or .onnx file on the command line. In Python
         (y, σ) → estimate, as `load_denoiser`, `from_eps`, `from_torch` and others make it; given without a method, it
-        is "learned". Default: `cosine_diffusion`, and the network that comes with the library.
+        is "learned". Default: `cosine_diffusion` for "ddpm", the network that comes with the library for "learned".
     steps : int, optional
         Noise levels that "ddpm" and "learned" visit, ≥ 1. Default: 2.
     hooks : sequence of callable
@@ -172,7 +173,7 @@ def denoise(
         frames,
         sigma,
         "gaussian" if method is not None and isinstance(noise, str) else noise,
-        variance_only=method is not None or (causal and told),  # To look at more would be to wait.
+        variance_only=method is not None or (causal and told),  # More would make the stream wait.
     )
     model = estimate.stabiliser()
     _report(frames.report, estimate)
@@ -180,7 +181,7 @@ def denoise(
     if model is None:
         return frames
     if method in BY_DENOISER:
-        return lowered(frames, method, denoiser, model.readout, steps, hooks)
+        return without_noise(frames, method, denoiser, model.readout, steps, hooks)
     if method is not None:
         return evolved(frames, method, model.readout)
     frames.report["fixed"] = estimate.fixed
@@ -209,8 +210,8 @@ def _check(preset: str | None, noise: Any, radius: int | None, causal: bool, met
     other_noise = noise not in ("auto", "gaussian") and not isinstance(noise, NoiseEstimate)
     if method is not None and (preset is not None or radius is not None or causal or other_noise):
         raise ParameterError(
-            f"method {method!r} is for Gaussian noise and has frames of its own choice to look at: it takes no preset, "
-            "radius, causal or other noise; leave out one or the other"
+            f"method {method!r} is for Gaussian noise, frame by frame: it takes no preset, radius, causal or other "
+            "noise; leave out the method, or these"
         )
     if method is not None and isinstance(noise, NoiseEstimate) and noise.slope:
         raise ParameterError(

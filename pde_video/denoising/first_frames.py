@@ -13,7 +13,7 @@ from pde_video.estimate.noise import estimate_noise, estimate_poisson_gaussian, 
 from pde_video.estimate.scene import is_scene_cut
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters import Frames, Option
-from pde_video.filters.declarations import check
+from pde_video.filters.declarations import checked
 from pde_video.filters.lift import lifted
 from pde_video.motion.averaging import halved
 from pde_video.protocols import Array
@@ -84,7 +84,7 @@ def measure_noise(
     >>> bool(np.array_equal(pv.denoise(video[1:], noise=noise)[6:], whole[7:]))  # Six frames before it suffice.
     True
     """
-    check(measure_noise, {"sigma": sigma, "noise": noise})
+    checked(measure_noise, {"sigma": sigma, "noise": noise}, "measure_noise")
     found: list[NoiseEstimate] = []
 
     def measuring(frames: Frames) -> Frames:

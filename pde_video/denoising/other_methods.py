@@ -75,7 +75,7 @@ def levels(sigma: float, steps: int) -> Array:
     return np.append(np.geomspace(sigma, sigma * (_LOWEST if steps > 1 else 1), steps), 0.0)
 
 
-def lowered(
+def without_noise(
     frames: Frames, method: str, denoiser: Denoiser | None, sigma: float, steps: int | None, hooks: Sequence[Hook]
 ) -> Iterator[Array]:
     """Yield the frames with noise of standard deviation `sigma` taken away."""

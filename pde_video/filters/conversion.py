@@ -10,6 +10,7 @@ from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
 
 Level = Annotated[float, Option(unit="input")]
+Limit = Annotated[float, Option(unit="input", infinite=True)]
 
 
 @video_filter(extent=Extent(), examples=("in.mp4 out.mp4",))
@@ -82,7 +83,7 @@ def normalize(frames: Frames, *, low: Level | None = None, high: Level | None = 
 
 
 @video_filter(extent=Extent(), examples=("in.tiff out.tiff --low 0 --high 4000",))
-def clip(frames: Frames, low: Level, high: Level) -> Iterator[Array]:
+def clip(frames: Frames, low: Limit, high: Limit) -> Iterator[Array]:
     """Cut values off at `low` and `high`.
 
     out = min(max(frame, low), high)

@@ -52,6 +52,8 @@ class Option(Value):
         Makes the argument of the plain value that a command line or a recipe has; of a file's name if `file`.
     file : bool
         Whether its plain value names a file.
+    infinite : bool
+        Whether a number may be infinite.
     text : str
         Its description, where the docstring of the filter has none.
 
@@ -73,6 +75,7 @@ class Option(Value):
     name: str = ""
     load: Callable[[Any], Any] | None = None
     file: bool = False
+    infinite: bool = False
     text: str = field(default="", repr=False)
 
 
@@ -82,7 +85,8 @@ class Declared:
 
     parameter: str
     kinds: tuple[str, ...]  # What a plain value may be, of `_PLAIN`, or "file".
-    others: bool  # Whether an argument may be something else, None for one.
+    others: tuple[Any, ...]  # What an argument may be besides.
+    optional: bool  # Whether it may be None.
     option: Option
     default: Any
     required: bool
@@ -94,37 +98,52 @@ class Declared:
         """Its name on the command line and in recipes, with underscores."""
         return self.option.name or self.parameter
 
-    def check(self, value: Any) -> None:
-        """Raise ParameterError if a number or a name is out of range, or a value can be neither."""
-        told, option, kinds = f"{self.parameter} is {value!r}", self.option, set(self.kinds)
+    def checked(self, value: Any) -> Any:
+        """Return an argument, a whole number as int; raise ParameterError if it is of another type or out of range."""
+        if not (self.optional if value is None else self._allows(value)):
+            raise ParameterError(f"{self.parameter} is {value!r}; it must be {self._allowed()}")
+        return int(value) if _is_number(value) and "number" not in self.kinds else value
+
+    def _allows(self, value: Any) -> bool:
+        option, kinds = self.option, self.kinds
         if isinstance(value, str):
-            if option.choices and value not in option.choices:
-                numbers = "".join(f"a {kind}, or " for kind in self.kinds if "number" in kind)
-                raise ParameterError(f"{told}; it must be {numbers}one of {', '.join(option.choices)}")
-            if not {"text", "file"} & kinds and not option.choices:
-                raise ParameterError(f"{told}; it must be a {' or '.join(self.kinds)}")
-            return
+            named = "text" in kinds and (not option.choices or value in option.choices)
+            return named or ("file" in kinds and option.load is None)
         if isinstance(value, (bool, np.bool_)):
-            right = "true or false" in kinds
-        elif hasattr(value, "__float__") and np.ndim(value) == 0:
-            right = not kinds & _NUMBERS or self._in_range(float(value))
-        else:
-            right = not kinds & _NUMBERS or self.others
-        if not right:
-            kind = "finite number" if "number" in kinds else "whole number"
-            bounds = (("above", option.above), ("of at least", option.least), ("of at most", option.most))
-            said = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
-            raise ParameterError(f"{told}; it must be a {kind} {said}".rstrip())
+            return "true or false" in kinds
+        if _is_number(value):
+            return bool(_NUMBERS & set(kinds)) and self._in_range(float(value))
+        if isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_is_number, value)):
+            return "pair of numbers" in kinds
+        return any(
+            not isinstance(one, type) or getattr(one, "_is_protocol", False) or isinstance(value, one)
+            for one in self.others
+        )
 
     def _in_range(self, value: float) -> bool:
         option = self.option
         return (
-            math.isfinite(value)
+            (math.isfinite(value) or (option.infinite and not math.isnan(value)))
             and ("number" in self.kinds or value == int(value))
             and (option.above is None or value > option.above)
             and (option.least is None or value >= option.least)
             and (option.most is None or value <= option.most)
         )
+
+    def _allowed(self) -> str:
+        """Return what an argument must be, in words."""
+        option = self.option
+        bounds = (("above", option.above), ("of at least", option.least), ("of at most", option.most))
+        said = " and ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
+        finite = "" if option.infinite else "finite "
+        words = {"number": f"a {finite}number {said}", "whole number": f"a whole number {said}"}
+        words |= {"pair of numbers": "a pair of numbers", "true or false": "True or False", "text": "text"}
+        if option.choices:
+            words["text"] = f"{'one of ' if len(option.choices) > 1 else ''}{', '.join(option.choices)}"
+        if option.load is None:
+            words["file"] = "the name of a file"
+        told = [words[kind].rstrip() for kind in self.kinds if kind in words]
+        return ", or ".join([*told, *(getattr(one, "__name__", "another object") for one in self.others)])
 
     def argument(self, value: Any, of: str) -> Any:
         """Return the argument that a plain value stands for; raise ParameterError if it is of another type."""
@@ -145,28 +164,23 @@ def declared(function: Callable[..., Any]) -> dict[str, Declared]:
         allowed, option = _annotated(one)
         kinds = tuple(_PLAIN[kind] for kind in allowed if kind in _PLAIN) + (("file",) if option.file else ())
         if kinds:
-            others = one.default is None or any(kind not in _PLAIN for kind in allowed)
+            others = tuple(kind for kind in allowed if kind not in _PLAIN and kind is not types.NoneType)
+            optional = one.default is None or types.NoneType in allowed
             required = one.default is one.empty
             default = None if required else one.default
             told = _summary(entries[one.name])
-            found[one.name] = Declared(one.name, kinds, others, option, default, required, *told)
+            found[one.name] = Declared(one.name, kinds, others, optional, option, default, required, *told)
+        elif option != Option():
+            raise TypeError(f"{one.name} of {function.__name__} has an Option, but no plain value: {allowed}")
     return found
 
 
-def check_named(function: Callable[..., Any], options: Mapping[str, Any], name: str) -> None:
-    """Raise ParameterError for an option that is unknown, missing or out of range."""
-    parameters = list(inspect.signature(function).parameters.values())[1:]
+def checked(function: Callable[..., Any], options: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the options of a filter; raise ParameterError for one that is unknown, missing or out of range."""
+    known, parameters = declared(function), list(inspect.signature(function).parameters.values())[1:]
     required = [one.name for one in parameters if one.default is one.empty]
     _check_names(name, options, [one.name for one in parameters], required)
-    check(function, options)
-
-
-def check(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Raise ParameterError if an option is out of the range that is declared for it."""
-    known = declared(function)
-    for name, value in options.items():
-        if name in known:
-            known[name].check(value)
+    return {option: known[option].checked(value) if option in known else value for option, value in options.items()}
 
 
 def from_plain(function: Callable[..., Any], values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -249,12 +263,19 @@ def _entry(one: inspect.Parameter) -> str:
 
 def _annotated(one: inspect.Parameter) -> tuple[tuple[Any, ...], Option]:
     """Return the types that the annotation of a parameter allows, and what else it says."""
-    hint, extra = one.annotation, getattr(one.annotation, "__metadata__", ())
-    if extra:
-        hint = typing.get_args(hint)[0]
-    union = typing.get_origin(hint) in (typing.Union, types.UnionType)
-    option = next((part for part in extra if isinstance(part, Option)), Option())
-    return typing.get_args(hint) if union else (hint,), option
+    allowed, said = _unfolded(one.annotation)
+    return tuple(allowed), next((part for part in said if isinstance(part, Option)), Option())
+
+
+def _unfolded(hint: Any) -> tuple[list[Any], list[Any]]:
+    """Return the types of a union, and what is said of them by `Annotated`, outside of the union or within."""
+    if typing.get_origin(hint) is typing.Annotated:
+        allowed, said = _unfolded(hint.__origin__)
+        return allowed, [*said, *hint.__metadata__]
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        parts = [_unfolded(part) for part in typing.get_args(hint)]
+        return [kind for allowed, _ in parts for kind in allowed], [one for _, said in parts for one in said]
+    return [hint], []
 
 
 def _summary(entry: str) -> tuple[str, str]:
@@ -262,6 +283,10 @@ def _summary(entry: str) -> tuple[str, str]:
     text = " ".join(line.strip() for line in entry.splitlines()[1:]).replace("`", "")
     first, *others = re.split(r'(?<=\.) (?=["A-Z])', text)
     return first, next((one for one in others if one.startswith("Default")), "")
+
+
+def _is_number(value: Any) -> bool:
+    return hasattr(value, "__float__") and np.ndim(value) == 0 and not isinstance(value, (bool, np.bool_))
 
 
 def _is(value: Any, kind: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from pde_video.arrays.values import Call, Value, times_as_code
-from pde_video.filters.declarations import check, check_named, documented
+from pde_video.filters.declarations import checked, documented
 from pde_video.filters.extent import EVERYTHING, Extent
 from pde_video.filters.frames import Frames, Report
 from pde_video.filters.lift import lifted
@@ -29,16 +29,23 @@ class VideoFilter:
         functools.update_wrapper(self, function)
         self.__doc__ = documented(function)
         self.function, self.examples, self._extent = function, tuple(examples), extent
+        self._options = list(inspect.signature(function).parameters.values())[1:]
+        if callable(extent):
+            inspect.signature(extent).bind(**{one.name: None for one in self._options})  # It takes every option.
 
     def __call__(
         self, video: Any = _NO_VIDEO, /, *args: Any, report: Report = None, out: Array | None = None, **options: Any
     ) -> Any:
         """Return the filtered video, or without a video the filter with these options."""
+        positional = [one.name for one in self._options if one.kind is one.POSITIONAL_OR_KEYWORD]
+        if len(args) > len(positional) or options.keys() & positional[: len(args)]:
+            raise TypeError(
+                f"{self.__name__} takes {', '.join(positional) or 'no option'} by position, once; give others by name"
+            )
+        given = checked(self.function, dict(zip(positional, args, strict=False)) | options, self.__name__)
         if video is _NO_VIDEO:
-            check_named(self.function, options, self.__name__)
-            return Bound(self, tuple(options.items()))
-        check(self.function, inspect.signature(self.function).bind_partial(video, *args, **options).arguments)
-        return lifted(lambda frames: self.function(frames, *args, **options), video, report, out)
+            return Configured(self, tuple(given.items()))
+        return lifted(lambda frames: self.function(frames, **given), video, report, out)
 
     @property
     def extent(self) -> Extent:
@@ -49,8 +56,7 @@ class VideoFilter:
         """Return how far it looks with these options."""
         if isinstance(self._extent, Extent):
             return self._extent
-        parameters = list(inspect.signature(self.function).parameters.values())[1:]
-        return self._extent(**{one.name: options.get(one.name, one.default) for one in parameters})
+        return self._extent(**{one.name: options.get(one.name, one.default) for one in self._options})
 
     def __repr__(self) -> str:
         return self.__name__
@@ -85,7 +91,7 @@ class FrozenFilter(Value, ABC):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Bound(FrozenFilter):
+class Configured(FrozenFilter):
     """A filter with its options."""
 
     of: VideoFilter
@@ -193,7 +199,13 @@ def extent(a_filter: Any) -> Extent:
 def check_filter(a_filter: Any) -> Any:
     """Return a filter as a value, or raise TypeError if it is none."""
     if not callable(a_filter):
-        raise TypeError(f"{a_filter!r} is not a filter: a filter is a callable from frames to frames")
+        video = hasattr(a_filter, "__iter__") and not isinstance(a_filter, str)
+        remedy = (
+            "this is a video: give the filter without it, as denoise or denoise(preset='fast')"
+            if video
+            else "give one as denoise"
+        )
+        raise TypeError(f"{a_filter!r} is not a filter, a callable from frames to frames; {remedy}")
     return as_filter(a_filter)
 
 

@@ -21,10 +21,14 @@ def crop(frames: Frames, top: Place, left: Place, height: Size, width: Size) -> 
 
     Parameters
     ----------
-    top, left : int
-        First row and column, ≥ 0.
-    height, width : int
-        Size in pixels, ≥ 1; the rectangle must lie inside the frame.
+    top : int
+        First row, ≥ 0.
+    left : int
+        First column, ≥ 0.
+    height : int
+        Rows, ≥ 1; the rectangle must lie inside the frame.
+    width : int
+        Columns, ≥ 1.
 
     Returns
     -------
@@ -56,8 +60,10 @@ def resize(
 
     Parameters
     ----------
-    height, width : int
-        New size in pixels, ≥ 1.
+    height : int
+        New number of rows, ≥ 1.
+    width : int
+        New number of columns, ≥ 1.
     order : int
         Order of the spline, 0 (nearest) to 5.
 

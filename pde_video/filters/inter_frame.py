@@ -65,8 +65,8 @@ Count = Annotated[int, Option(unit="frames", least=0, name="count")]
 def extrapolate(video: Frames, *, alpha: float = 1.0, frames: Count = 1) -> Iterator[Array]:
     """Append frames that continue the last change.
 
-    F_new = F1 + α (F1 − F2), with F1 the last frame and F2 the one before it, repeated `frames` times. The video needs
-    two frames or more.
+    F_new = F1 + α (F1 − F2), with F1 the last frame and F2 the one before it, once for each new frame. The video
+    needs two frames or more.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ def _outputs(result: Array | None, video: Any) -> Iterable[Array] | None:
 
 
 def _to_float(frames: Iterable[Array], head: Array, scale: float, copy: bool) -> Iterator[Array]:
-    """Yield frames (H, W, C) of floats that nobody can write to the caller's through."""
+    """Yield frames (H, W, C) of floats, through which the caller's frames cannot be written to."""
     work: Any = np.float64 if head.dtype == np.float64 else np.float32
     for frame in alike(frames, head):
         if copy or frame.dtype != work:  # A stream may hand out the same array again and again.

@@ -87,18 +87,18 @@ class reverse(FrozenFilter):
         level: Iterable[tuple[Array, Step]] = ((frame, of_frame(number)) for number, frame in enumerate(frames))
         if satisfies(self.denoiser, Along):
             for t0, t1 in pairwise(self.times):
-                level = _lowered(level, self.denoiser, self.hooks, t0, t1)
+                level = _denoised_to(level, self.denoiser, self.hooks, t0, t1)
             return (frame for frame, _ in level)
         # Denoisers of this library have a name, and check what they return themselves.
         named = isinstance(getattr(self.denoiser, "name", None), str)
         term = Reverse(self.denoiser if named else _Checked(self.denoiser), tuple(self.hooks))
 
-        def lowered(numbered: tuple[int, tuple[Array, Step]], out: Array | None) -> Array:
+        def denoised(numbered: tuple[int, tuple[Array, Step]], out: Array | None) -> Array:
             number, (frame, step) = numbered
             with naming(f"frame {number}"):
                 return evolve(term, frame, self.times, step=step, channel_axis=-1, out=out)
 
-        return frames.mapped(lowered, enumerate(level))
+        return frames.mapped(denoised, enumerate(level))
 
     @property
     def extent(self) -> Extent:
@@ -135,7 +135,7 @@ class _Made:
         return self.estimate
 
 
-def _lowered(
+def _denoised_to(
     frames: Iterable[tuple[Array, Step]], denoiser: Any, hooks: Sequence[Hook], t0: float, t1: float
 ) -> Iterator[tuple[Array, Step]]:
     """Yield the frames at the noise level `t1`, each with its own step, from those at `t0`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pde_video.errors import ParameterError
 from pde_video.filters.declarations import declared, from_plain, schema
-from pde_video.filters.filter import Bound, pipeline
+from pde_video.filters.filter import Configured, pipeline
 from pde_video.filters.masked import masking
 from pde_video.jobs.registry import filter_called, names
 from pde_video.jobs.run import Plan, prepared
@@ -19,7 +19,7 @@ Recipe = Sequence[Mapping[str, Any]]
 ON_MISSING = ("refuse", "mask")
 
 
-def build(recipe: Recipe) -> list[Bound]:
+def build(recipe: Recipe) -> list[Configured]:
     """Return the filters of a recipe: of each {"filter": "heat", "time": 2.0} one; of an empty recipe none.
 
     Raises ParameterError, which names what is allowed, for a filter or option that is not known, an option of another

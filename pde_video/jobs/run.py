@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from pde_video import __version__
 from pde_video.checks import check_path
 from pde_video.errors import ParameterError
-from pde_video.filters.filter import Bound, as_filter, check_filter, pipeline
+from pde_video.filters.filter import Configured, as_filter, check_filter, pipeline
 from pde_video.protocols import Array
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import Output, checked_output
@@ -164,4 +164,4 @@ def sidecar_of(target: Path) -> Path:
 
 def _name(a_filter: Any) -> str:
     known = as_filter(a_filter)
-    return str(getattr(known.of if isinstance(known, Bound) else known, "__name__", repr(known)))
+    return str(getattr(known.of if isinstance(known, Configured) else known, "__name__", repr(known)))

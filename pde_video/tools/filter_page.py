@@ -10,12 +10,13 @@ from pde_video.jobs.registry import filter_called, names
 _HEAD = """\
 # Filters
 
-Every filter with its options, for users of the command line, of recipes and of Python. One name serves all three: the
-command `pde-video perona-malik --kappa 8`, the recipe `name = "perona-malik"` with `kappa = 8`, and the function
-`pv.perona_malik(video, kappa=8)`. Without a video, `pv.perona_malik(kappa=8)` is the filter with that option, for
-`pv.run` and `pv.pipeline`. Units of the input are of 255 for 8 bits, of 65535 for 16 bits, and as stored for floats.
+Every filter with its options, for users of the command line, of recipes and of Python. One name serves all three, but
+where a table gives another for Python: the command `pde-video perona-malik --kappa 8`, the recipe with
+`name = "perona-malik"` and `kappa = 8`, and the function `pv.perona_malik(video, kappa=8)`. Without a video,
+`pv.perona_malik(kappa=8)` is the filter with that option, for `pv.run` and `pv.pipeline`. Units of the input are of 255
+for 8 bits, of 65535 for 16 bits, and as stored for floats.
 
-This page is made by `python -m pde_video.tools.filter_page`; a test compares them.
+This page is made by `python -m pde_video.tools.filter_page > docs/filters.md`; a test compares them.
 """
 
 
@@ -35,7 +36,8 @@ def _section(name: str) -> str:
 def _row(one: Declared) -> str:
     default = "required" if one.required else "" if one.default is None else f"`{one.default}`".lower()
     meaning = f"{one.help} {one.standard}".strip().replace("|", "\\|")
-    return f"| `{one.name}` | {', '.join(_value(one))} | {default} | {meaning} |\n"
+    name = f"`{one.name}`" if one.name == one.parameter else f"`{one.name}`; in Python `{one.parameter}`"
+    return f"| {name} | {', '.join(_value(one))} | {default} | {meaning} |\n"
 
 
 def _value(one: Declared) -> Iterator[str]:
@@ -53,12 +55,22 @@ def _value(one: Declared) -> Iterator[str]:
 def _looked(extent: Extent) -> str:
     """Return in words what a result depends on."""
     sides = [(extent.before, "before"), (extent.after, "after")]
-    told = [f"{'all frames' if n is None else f'{n} frames'} {side} it" for n, side in sides if n != 0]
+    told = [f"{'all frames' if n is None else _frames(n)} {side} it" for n, side in sides if n != 0]
     cells = (
-        "the whole frame" if extent.cells is None else f"{extent.cells} cells around" if extent.cells else "its pixel"
+        "the whole frame"
+        if extent.cells is None
+        else f"the pixels at most {extent.cells} away"
+        if extent.cells
+        else "its pixel"
     )
-    first = f"; estimates look at up to {extent.first} of the first frames" if extent.first else ""
+    first = "" if not extent.first else "; estimates use the first frame"
+    if extent.first > 1:
+        first = f"; estimates use some of the first {extent.first} frames"
     return f"With the defaults a value depends on {' and '.join([cells, *told])}{first}."
+
+
+def _frames(n: int) -> str:
+    return "1 frame" if n == 1 else f"{n} frames"
 
 
 if __name__ == "__main__":
