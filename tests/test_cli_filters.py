@@ -19,10 +19,13 @@ import pytest
 
 import pde_video as pv
 from pde_video.cli import main
+from pde_video.cli.filter_command import _click_option
 from pde_video.cli.main import cli
 from pde_video.cli.options import closed_range, open_range, seconds
 from pde_video.cli.progress import duration, shown_progress, told_by_the_minute
+from pde_video.filters.declarations import declared
 from pde_video.jobs.recipes import build
+from pde_video.jobs.registry import filter_called, names
 
 
 @pytest.fixture(autouse=True)
@@ -487,3 +490,22 @@ def test_a_run_that_ends_early_says_where_finished_frames_are(call, tmp_path, rn
     assert code == 3
     assert "another input" in err
     assert "finished frames" not in err
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_examples_in_the_help_are_understood(name):
+    command, examples = cli.commands[name], filter_called(name).examples
+    assert examples
+    for line in examples:
+        command.make_context(name, shlex.split(line), obj={"command": ""})  # Raises if an option is unknown.
+
+
+def test_an_option_that_is_on_by_default_can_be_switched_off(monkeypatch):
+    @pv.video_filter
+    def brighten(frames, *, gently: bool = True):
+        return frames
+
+    option = _click_option(declared(brighten.function)["gently"])
+    command = click.Command("brighten", params=[option])
+    assert command.make_context("brighten", []).params == {"gently": True}
+    assert command.make_context("brighten", ["--no-gently"]).params == {"gently": False}

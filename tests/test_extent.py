@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import pickle
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import pde_video as pv
+from pde_video.filters.declarations import declared
 from pde_video.filters.extent import EVERYTHING
 from pde_video.filters.filter import as_filter
+from pde_video.jobs.registry import filter_called, names
 
 NOISE = pv.NoiseEstimate(0.0, 0.01)
 ALL_BEFORE = pv.Extent(before=None)
@@ -21,6 +27,12 @@ ON_FRAMES = {
     "heat in space and time": (pv.heat(spacetime=True), pv.Extent(6, 6, 1, None)),  # Six steps of at most 1/6.
     "heat, implicit": (pv.heat(step="implicit-euler"), pv.Extent(cells=None)),
     "heun": (pv.heat(step="heun"), pv.Extent(cells=8)),
+    "heat, around": (pv.framewise(pv.Heat(boundary="periodic"), pv.uniform(1.0)), pv.Extent(cells=None)),
+    "heat, zero outside": (pv.framewise(pv.Heat(boundary="dirichlet"), pv.uniform(1.0)), pv.Extent(cells=4)),
+    "random steps": (
+        pv.framewise(pv.Reverse(pv.cosine_diffusion), [0.1, 0.0], pv.ancestral(rng=0)),
+        pv.Extent(None, cells=None),
+    ),
     "Perona-Malik": (pv.perona_malik(kappa=0.2, smoothing=0), pv.Extent(cells=8)),
     "Perona-Malik, smoothed": (pv.perona_malik(kappa=0.2), pv.Extent(cells=24)),
     "Perona-Malik, estimated": (pv.perona_malik(smoothing=0), pv.Extent(cells=8, first=40)),
@@ -30,7 +42,7 @@ ON_FRAMES = {
     "edge-enhancing": (pv.eed(kappa=0.2), pv.Extent(cells=None)),
     "difference": (pv.frame_difference(alpha=0.5), pv.Extent(before=1)),
     "recursive difference": (pv.frame_difference(alpha=-0.5, kappa=0.1), ALL_BEFORE),
-    "crop": (pv.crop(top=1, left=2, height=9, width=8), pv.Extent()),
+    "crop": (pv.crop(top=1, left=2, height=9, width=8), pv.Extent(cells=None)),
     "resize": (pv.resize(height=9, width=8), pv.Extent(cells=None)),
     "grey": (pv.to_gray, pv.Extent()),
     "normalize": (pv.normalize(low=0, high=0.5), pv.Extent()),
@@ -57,7 +69,7 @@ ON_FRAMES = {
     "partial": (functools.partial(pv.frame_difference, alpha=0.5), pv.Extent(before=1)),
     "pipeline": (
         pv.pipeline(pv.frame_difference, pv.denoise(radius=2), pv.denoise(method="tv", sigma=0.1), pv.normalize),
-        pv.Extent(3, 2, 25, None, 40),
+        pv.Extent(27, 2, 25, None, 40),
     ),
 }
 
@@ -70,7 +82,8 @@ def test_extent(name):
 
 def test_extents_add_up():
     one, other = pv.Extent(1, 2, 4, 3, 5), pv.Extent(10, 20, 6, 30, 40)
-    assert one.then(other) == pv.Extent(11, 22, 12, 33, 42)  # What the second sees first needs two frames more.
+    # What the second sees first needs two frames more; what it chooses every six frames, up to five.
+    assert one.then(other) == pv.Extent(16, 22, 12, 33, 42)
     assert one.then(EVERYTHING) == pv.Extent(None, None, 4, None, 5)
     assert one.then(pv.Extent()) == pv.Extent().then(one) == one
 
@@ -103,6 +116,27 @@ def test_pieces_with_the_halo_of_the_extent_are_the_whole(name, cuts, rng):
     a_filter = ON_FRAMES[name][0]
     video = scene(rng, np.float32)
     np.testing.assert_array_equal(in_pieces(a_filter, video, cuts), a_filter(video))
+
+
+STAGES = [
+    pv.to_gray,
+    pv.frame_difference(alpha=0.5),
+    pv.heat(time=0.5, spacetime=True),
+    pv.denoise(method="heat", sigma=0.1),
+    pv.spacetime(pv.Heat(), pv.uniform(0.5)),
+    pv.denoise(radius=1, noise=NOISE),
+]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(STAGES), min_size=2, max_size=3), st.lists(st.integers(1, 59), max_size=2, unique=True))
+@example([pv.frame_difference(alpha=0.5), pv.denoise(method="heat", sigma=0.1)], [27])
+def test_pieces_are_the_whole_whatever_follows_what(stages, cuts):
+    rng = np.random.default_rng(0)
+    strength = np.linspace(0.05, 0.2, 60)[:, np.newaxis, np.newaxis]  # So that not all frames want the same time.
+    video = (np.sin(np.arange(11) / 2) + strength * rng.normal(0, 1, (60, 10, 11))).astype(np.float32)
+    a_filter = pv.pipeline(*stages)
+    np.testing.assert_array_equal(in_pieces(a_filter, video, sorted(cuts)), a_filter(video))
 
 
 # Averages follow only frames that look alike: tests/test_noise_estimate.py shows how far `denoise` looks.
@@ -166,8 +200,6 @@ def test_a_filter_with_options_is_the_filter_called_with_them(rng):
     np.testing.assert_array_equal(pv.heat(time=0.5)(video), pv.heat(video, time=0.5))
     with pytest.raises(AttributeError):
         pv.heat(time=0.5).options = ()
-    with pytest.raises(pv.ParameterError, match="heat has no option 'tine'; it has time, dt, step, spacetime"):
-        pv.heat(tine=0.5)
     with pytest.raises(pv.ParameterError, match="crop needs left and width"):
         pv.crop(top=1, height=2)
 
@@ -179,10 +211,80 @@ def test_a_filter_with_options_is_the_filter_called_with_them(rng):
         ({"time": math.nan}, "time is nan; it must be a finite number above 0"),
         ({"time": "long"}, "time is 'long'; it must be a finite number above 0"),
         ({"time": True}, "time is True; it must be a finite number"),
+        ({"time": None}, "time is None; it must be a finite number above 0"),
+        ({"time": [1.0]}, r"time is \[1.0\]; it must be a finite number above 0"),
         ({"step": "leapfrog"}, "step is 'leapfrog'; it must be one of explicit-euler, heun"),
+        ({"step": pv.heun}, "step is <function heun.*; it must be one of explicit-euler, heun"),
+        ({"spacetime": "no"}, "spacetime is 'no'; it must be True or False"),
+        ({"tine": 0.5}, "heat has no option 'tine'; it has time, dt, step, spacetime"),
     ],
 )
 def test_options_are_checked_before_the_first_frame(options, says):
     for call in (lambda: pv.heat(**options), lambda: pv.heat(iter([np.zeros((4, 4))]), **options)):
         with pytest.raises(pv.ParameterError, match=says):
             call()
+
+
+@pytest.mark.parametrize(
+    ("a_filter", "options", "says"),
+    [
+        (pv.denoise, {"preset": 1}, "preset is 1; it must be one of fast, balanced, best"),
+        (pv.denoise, {"radius": 2.5}, "radius is 2.5; it must be a whole number of at least 0"),
+        (
+            pv.denoise,
+            {"noise": "n.json"},
+            "it must be one of auto, gaussian, poisson-gaussian, or a pair of numbers, or NoiseEst",
+        ),
+        (pv.denoise, {"sigma": "much"}, "sigma is 'much'; it must be a finite number of at least 0, or auto"),
+        (pv.normalize, {"high": math.inf}, "high is inf; it must be a finite number"),
+        (pv.gaussian_noise, {"sigma": 1.0, "rng": "luck"}, "rng is 'luck'; it must be a whole number .*, or Generator"),
+        (pv.clip, {"low": math.nan, "high": 1}, "low is nan; it must be a number"),
+    ],
+)
+def test_what_an_option_may_be_is_said(a_filter, options, says):
+    for call in (lambda: a_filter(**options), lambda: a_filter(np.zeros((2, 4, 4)), **options)):
+        with pytest.raises(pv.ParameterError, match=says):
+            call()
+
+
+def test_whole_numbers_may_come_as_floats_and_options_by_position(rng):
+    video = rng.random((2, 6, 7))
+    assert pv.resize(height=3.0, width=np.float64(4))(video).shape == (2, 3, 4)
+    np.testing.assert_array_equal(pv.clip(video, 0.2, 0.5), pv.clip(video, low=0.2, high=0.5))
+    np.testing.assert_array_equal(pv.clip(video, -math.inf, 0.5), np.minimum(video, 0.5))
+    for call in (lambda: pv.denoise(video, 20), lambda: pv.clip(video, 0.2, low=0.2)):
+        with pytest.raises(TypeError, match="by position"):
+            call()
+
+
+def test_declarations_that_cannot_be_used_are_refused():
+    @pv.video_filter
+    def f(frames, *, size: Annotated[tuple[int, int], pv.Option(unit="pixels")] = (1, 1)):
+        return frames
+
+    with pytest.raises(TypeError, match="size of f has an Option, but no plain value"):
+        f(size=(2, 2))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'size'"):
+
+        @pv.video_filter(extent=lambda: pv.Extent())
+        def g(frames, *, size: int = 1):
+            return frames
+
+
+def test_every_option_of_a_command_is_declared():
+    for name in names():
+        function = filter_called(name).function
+        undeclared = {*inspect.signature(function).parameters} - {"frames", "video"} - declared(function).keys()
+        assert undeclared <= {"hooks"}, name  # Those are functions.
+
+
+def test_an_extent_of_an_estimated_contrast_knows_no_number_of_steps():
+    assert pv.extent(pv.perona_malik(conductance="tv")) == pv.Extent(cells=None, first=40)
+
+
+@pytest.mark.parametrize(
+    ("options", "bound"), [({"dt": 0.2502}, "0.25:"), ({"dt": 0.1668, "spacetime": True}, "0.1666")]
+)
+def test_a_step_above_the_bound_names_the_option(options, bound):
+    with pytest.raises(pv.UnstableStepError, match=f"dt is {options['dt']}; the largest stable one .* is {bound}"):
+        pv.heat(np.zeros((4, 6, 7)), time=12 * options["dt"], **options)

@@ -9,6 +9,7 @@ import pytest
 from cases import slow
 from scipy.ndimage import gaussian_filter1d
 
+from pde_video.kernels.plane_rows import entries
 from pde_video.terms.frozen import decomposed
 from pde_video.terms.plane import half_gaussian, rate_in_plane
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
@@ -62,6 +63,14 @@ def test_the_walk_is_the_frozen_operator(term, boundary, spacing, shape, dtype, 
     assert rate.dtype == dtype
     np.testing.assert_allclose(rate, term.frozen(0.0, y).rate(0.0, y), rtol=0, atol=TOLERANCE[dtype])
     np.testing.assert_array_equal(rate, term.rate(0.0, y))
+
+
+@pytest.mark.parametrize(("coherence", "across", "along"), [(False, 1.0, 0.3), (True, 0.1 + 0.9 * 0.3, 0.1)])
+def test_where_no_direction_stands_out_the_last_axis_is_the_normal(coherence, across, along):
+    tensor, g = np.array([0.5, 0.0, 0.5], np.float32), np.array([0.3], np.float32)  # Entries 11, 12 and 22.
+    a, b, c = np.empty((3, 1), np.float32)
+    entries(tensor, g, a, b, c, (np.float32(2), np.float32(3), np.float32(4)), coherence, np.float32(0.1), 1)
+    np.testing.assert_allclose([a[0], b[0], c[0]], [2 * across, 0, 4 * along], rtol=1e-6)
 
 
 def test_the_pictures_have_long_offsets_and_short_ones(rng):

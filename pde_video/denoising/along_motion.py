@@ -134,7 +134,7 @@ def _windows(pictures: Iterable[Picture], before: int, after: int) -> Iterator[t
         if (len(held) - at > after or picture is None) and at < len(held):
             scene = held[at].scene
             first = next(k for k, other in enumerate(held) if other.scene == scene)
-            yield at - first, [other for other in held[: at + after + 1] if other.scene == scene]
+            yield at - first, [other for other in held if other.scene == scene]
             held[at] = held[at]._replace(links=())  # Those after it have their own, and they are large.
             at += 1
         if at > before:

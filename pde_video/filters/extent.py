@@ -39,10 +39,14 @@ class Extent:
     first: int = 0
 
     def then(self, following: Extent) -> Extent:
-        """Return the extent of a filter followed by another."""
+        """Return the extent of a filter followed by another.
+
+        What the second chooses at a multiple of its period must rest on frames that the first has right: if the first
+        looks back, a piece begins up to a period earlier, so that there is such a multiple behind its first frames.
+        """
         ahead = following.first + (self.after or 0) if following.first else 0
         return Extent(
-            _sum(self.before, following.before),
+            _sum(self.before, following.before, following.period - 1 if self.before else 0),
             _sum(self.after, following.after),
             math.lcm(self.period, following.period),
             _sum(self.cells, following.cells),
@@ -53,5 +57,5 @@ class Extent:
 EVERYTHING = Extent(None, None, 1, None)  # Of what does not say.
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
+def _sum(*numbers: int | None) -> int | None:
+    return None if None in numbers else sum(n for n in numbers if n is not None)

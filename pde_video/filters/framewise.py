@@ -71,7 +71,8 @@ class framewise(FrozenFilter):
         if satisfies(self.step, Drawing):
             return Extent(before=None, cells=None)  # Random numbers are drawn by the number of the frame.
         evaluations = 1 if self.step is explicit_euler else 2 if self.step is heun else 0  # Of the rate in a step.
-        if not evaluations or not satisfies(self.term, Reaching):
+        around = getattr(self.term, "boundary", None) == "periodic"  # To the other side of the frame.
+        if not evaluations or not satisfies(self.term, Reaching) or around:
             return Extent(cells=None)
         steps = len(checked_times(self.term, self.times, 2)) - 1
         return Extent(cells=evaluations * steps * self.term.reach(2))

@@ -13,7 +13,7 @@ Place = Annotated[int, Option(unit="pixels", least=0)]
 Size = Annotated[int, Option(unit="pixels", least=1)]
 
 
-@video_filter(extent=Extent(), examples=("in.mp4 out.mp4 --top 40 --left 60 --height 360 --width 640",))
+@video_filter(extent=Extent(cells=None), examples=("in.mp4 out.mp4 --top 40 --left 60 --height 360 --width 640",))
 def crop(frames: Frames, top: Place, left: Place, height: Size, width: Size) -> Iterator[Array]:
     """Cut a rectangle out of every frame.
 
