@@ -63,7 +63,8 @@ def num_threads() -> int:
     True
     """
     if _state.asked is None:
-        _state.asked = _checked(os.environ.get(_VARIABLE) or _usable_cpus(), _VARIABLE)
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        _state.asked = _checked(os.environ.get(_VARIABLE) or usable, _VARIABLE)
     return _state.asked
 
 
@@ -175,10 +176,6 @@ def _submit(function: Callable[..., Result], *args: Any) -> Future[Result]:
             _state.pool.shutdown(wait=False)
             _state.pool = None
             raise
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _checked(n: Any, name: str) -> int:

@@ -211,7 +211,7 @@ def _check(preset: str | None, noise: Any, radius: int | None, causal: bool, met
     if method is not None and (preset is not None or radius is not None or causal or other_noise):
         raise ParameterError(
             f"method {method!r} is for Gaussian noise, frame by frame: it takes no preset, radius, causal or other "
-            "noise; leave out the method, or these"
+            "noise; leave out one or the other"
         )
     if method is not None and isinstance(noise, NoiseEstimate) and noise.slope:
         raise ParameterError(

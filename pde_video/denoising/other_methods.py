@@ -45,7 +45,9 @@ def evolved(frames: Frames, method: str, sigma: float) -> Iterator[Array]:
     def with_times() -> Iterator[tuple[Array, Array]]:
         for index, frame in enumerate(frames):
             if index % PERIOD == 0:
-                chosen = _until_best(term, times, frame, sigma)
+                found = [stopping_time(term, patch, times, sigma=sigma, channel_axis=-1) for patch in _patches(frame)]
+                errors = np.sum([one.values for one in found], axis=0)  # Estimated, of all patches together.
+                chosen = found[0].times[: errors.argmin() + 1]
                 frames.report["time"] = float(chosen[-1])
             yield frame, chosen
 
@@ -53,12 +55,6 @@ def evolved(frames: Frames, method: str, sigma: float) -> Iterator[Array]:
         return evolve(term, *frame_and_times, channel_axis=-1, out=out)
 
     return frames.mapped(evolved, with_times())
-
-
-def _until_best(term: Heat | PeronaMalik, times: Times, frame: Array, sigma: float) -> Array:
-    """Return the times up to the smallest estimated error, summed over the patches of a frame."""
-    found = [stopping_time(term, patch, times, sigma=sigma, channel_axis=-1) for patch in _patches(frame)]
-    return found[0].times[: np.sum([one.values for one in found], axis=0).argmin() + 1]
 
 
 def _patches(frame: Array) -> list[Array]:

@@ -105,26 +105,23 @@ class Declared:
         return int(value) if _is_number(value) and "number" not in self.kinds else value
 
     def _allows(self, value: Any) -> bool:
-        option, kinds = self.option, self.kinds
-        if isinstance(value, str):
-            named = "text" in kinds and (not option.choices or value in option.choices)
-            return named or ("file" in kinds and option.load is None)
-        if isinstance(value, (bool, np.bool_)):
-            return "true or false" in kinds
-        if _is_number(value):
-            return bool(_NUMBERS & set(kinds)) and self._in_range(float(value))
-        if isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_is_number, value)):
-            return "pair of numbers" in kinds
-        return any(
+        option, kinds = self.option, set(self.kinds)
+        if isinstance(value, str) and kinds & {"text", "file"}:
+            free = ("text" in kinds and not option.choices) or ("file" in kinds and option.load is None)
+            return free or value in option.choices
+        if _is_number(value) and kinds & _NUMBERS:
+            return self._in_range(float(value))
+        others = (
             not isinstance(one, type) or getattr(one, "_is_protocol", False) or isinstance(value, one)
             for one in self.others
         )
+        return any(_is(value, kind) for kind in kinds) or any(others)
 
     def _in_range(self, value: float) -> bool:
         option = self.option
         return (
             (math.isfinite(value) or (option.infinite and not math.isnan(value)))
-            and ("number" in self.kinds or value == int(value))
+            and ("number" in self.kinds or value.is_integer())
             and (option.above is None or value > option.above)
             and (option.least is None or value >= option.least)
             and (option.most is None or value <= option.most)
@@ -292,9 +289,9 @@ def _is_number(value: Any) -> bool:
 def _is(value: Any, kind: str) -> bool:
     """Tell whether a plain value is of a kind."""
     if kind == "true or false":
-        return isinstance(value, bool)
+        return isinstance(value, (bool, np.bool_))
     if kind == "pair of numbers":
-        return isinstance(value, (list, tuple)) and len(value) == 2 and all(_is(one, "number") for one in value)
+        return isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_number, value))
     if kind in ("text", "file"):
         return isinstance(value, str)
-    return isinstance(value, int if kind == "whole number" else (int, float)) and not isinstance(value, bool)
+    return _is_number(value) and (kind == "number" or float(value).is_integer())
