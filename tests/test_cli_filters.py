@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -257,7 +258,9 @@ def test_dry_run_writes_nothing(call, clip, tmp_path):
     assert facts["frames"] == 6
     assert {"expected_seconds", "expected_bytes", "peak_bytes", "free_bytes"} <= set(facts)
     assert content(tmp_path) == before
-    assert call("heat", clip, f"{tmp_path}/results/", "--dry-run")[0] == 0
+    code, out, _ = call("heat", clip, f"{tmp_path}/results/", "--dry-run")
+    assert code == 0
+    assert re.search(r"^expected time +[\d.]+ s\nexpected size +[\d.]+ MB\nfree space +[\d,.]+ MB\n", out, re.MULTILINE)
     assert content(tmp_path) == before
 
 

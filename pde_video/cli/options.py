@@ -96,6 +96,11 @@ _WORDS = {
     "sigma_added": "noise level added",
     "crop_place": "place enlarged (top, left, height, width)",
     "crop_gain": "differences amplified by",
+    "tried": "frames tried",
+    "expected_seconds": "expected time",
+    "expected_bytes": "expected size",
+    "free_bytes": "free space",
+    "peak_bytes": "memory needed",
     **dict.fromkeys(("colours", "conductance", "contrast", "criterion", "latency", "smoothing")),
 }
 _UNLESS_ZERO = ("fixed", "saturated", "missing")
@@ -116,8 +121,10 @@ def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:
     lines = {name: label for name, label in labels.items() if label is not None and name not in empty}
     width = max(map(len, lines.values()))
     for name, label in lines.items():
-        unit = " dB" if name == "gain" or name.startswith("psnr") else ""
-        click.echo(f"{label:<{width}}  {_text(flat[name])}{unit}", err=err)
+        value, unit = flat[name], " dB" if name == "gain" or name.startswith("psnr") else ""
+        if value is not None and name.endswith(("_seconds", "_bytes")):
+            value, unit = (value, " s") if name.endswith("_seconds") else (f"{value / 1e6:,.2f}", " MB")
+        click.echo(f"{label:<{width}}  {_text(value)}{unit}", err=err)
 
 
 def _text(value: Any) -> str:
