@@ -112,7 +112,8 @@ def denoise(
         noise is the same everywhere; the variance of Poisson–Gaussian noise is slope · brightness + offset; "auto"
         decides between them. It is measured on the first five frames that are not of one flat colour. A pair is in
         units of the input and their square, and the share that is a fixed pattern is still measured. With a
-        `NoiseEstimate`, nothing is measured, so that any piece of a video is denoised as within the whole.
+        `NoiseEstimate` no noise is measured, and a piece of a video, with the frames around it that `extent` names,
+        is denoised as within the whole.
     noise_from : video or path, optional
         Recording of a still scene by the same camera, such as a dark frame stack, on which to measure the noise.
     radius : int, optional

@@ -39,8 +39,9 @@ def measure_noise(
     variance = slope · brightness + offset by `estimate_noise`; of it, the share fixed = 1 − V(u_{k+1} − u_k) / (2 V(u))
     is the same in every frame, with the variance V of noise in frames and in differences of consecutive frames.
 
-    ``denoise(video, noise=measure_noise(video))`` equals ``denoise(video)``, and with the estimate every piece of the
-    video is denoised as it is within the whole: docs/denoising.md says how many frames around it a piece needs.
+    ``denoise(video, noise=measure_noise(video))`` equals ``denoise(video)``, and with the estimate a piece of the
+    video, with the frames around it that `extent` names, is denoised as within the whole. The preset "fast" and the
+    method "learned" need all frames before it.
 
     Parameters
     ----------
