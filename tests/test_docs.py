@@ -10,9 +10,9 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from filter_page import page
 
 import pde_video as pv
-from pde_video.tools.filter_page import page
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -63,6 +63,4 @@ def test_every_case_of_reliability_and_security_names_tests_that_exist():
 
 
 def test_the_page_of_filters_is_what_the_declarations_say():
-    assert (ROOT / "docs" / "filters.md").read_text() == page(), (
-        "run python -m pde_video.tools.filter_page > docs/filters.md"
-    )
+    assert (ROOT / "docs" / "filters.md").read_text() == page(), "run python -m tests.filter_page > docs/filters.md"

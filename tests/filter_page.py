@@ -1,4 +1,4 @@
-"""The page docs/filters.md, written from the filters' declarations: ``python -m pde_video.tools.filter_page``."""
+"""The page docs/filters.md, written from the filters' declarations: ``python -m tests.filter_page``."""
 
 import inspect
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ where a table gives another for Python: the command `pde-video perona-malik --ka
 `pv.perona_malik(kappa=8)` is the filter with that option, for `pv.run` and `pv.pipeline`. Units of the input are of 255
 for 8 bits, of 65535 for 16 bits, and as stored for floats.
 
-This page is made by `python -m pde_video.tools.filter_page > docs/filters.md`; a test compares them.
+This page is made by `python -m tests.filter_page > docs/filters.md`; a test compares them.
 """
 
 
