@@ -175,12 +175,16 @@ VALUES += [
     pv.video_diffusion(alpha=0.5, num_iterations=2),
     pv.ced,
     pv.pipeline(),
+    pv.denoise(noise_from=np.ones((2, 3, 4)), noise=[1.0, 0.5]),
+    pv.denoise(method="ddpm", hooks=[pv.clip_estimate(0, 1)]),
 ]
 
 
 @pytest.mark.parametrize("a_filter", VALUES, ids=repr)
 def test_filters_pickle_and_print_as_what_was_written(a_filter):
-    assert pickle.loads(pickle.dumps(a_filter)) == a_filter
+    again = pickle.loads(pickle.dumps(a_filter))
+    assert again == a_filter
+    assert hash(again) == hash(a_filter)
     names = {name: getattr(pv, name) for name in pv.__all__}
     assert eval(repr(a_filter), {"np": np, **names}) == a_filter
 

@@ -135,4 +135,6 @@ def _same(a: Any, b: Any) -> bool:
 def _hashable(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.shape, value.dtype.str
+    if isinstance(value, tuple):
+        return tuple(map(_hashable, value))
     return len(value) if isinstance(value, (list, dict)) else value

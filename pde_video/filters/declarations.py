@@ -112,7 +112,7 @@ class Declared:
         if _is_number(value) and kinds & _NUMBERS:
             return self._in_range(float(value))
         others = (
-            not isinstance(one, type) or getattr(one, "_is_protocol", False) or isinstance(value, one)
+            one is Any or not isinstance(one, type) or getattr(one, "_is_protocol", False) or isinstance(value, one)
             for one in self.others
         )
         return any(_is(value, kind) for kind in kinds) or any(others)
