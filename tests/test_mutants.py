@@ -60,7 +60,8 @@ def test_killed_is_told_from_survived(tmp_path):
 
 
 def test_kernels_that_use_a_changed_one_are_compiled_anew(tmp_path):
-    for name, source in (("a", ""), ("b", "from pde_video.kernels.a import x"), ("c", "from .b import y"), ("d", "")):
+    uses = {"a": "", "b": "from pde_video.kernels.a import x", "c": "from .b import y", "d": ""}
+    for name, source in (uses | {"e": "from pde_video.kernels import a"}).items():
         (tmp_path / f"{name}.py").write_text(source)
-    assert users_of("a", tmp_path) == {"a", "b", "c"}
+    assert users_of("a", tmp_path) == {"a", "b", "c", "e"}
     assert users_of("d", tmp_path) == {"d"}

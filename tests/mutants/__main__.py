@@ -170,9 +170,10 @@ def users_of(module: str, folder: Path) -> set[str]:
     """Return the modules of a folder that import one of them, at one remove or more, and itself."""
     imports = {
         path.stem: {
-            node.module.rpartition(".")[2]
+            name
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(node, ast.ImportFrom) and node.module
+            if isinstance(node, ast.ImportFrom) and node.module  # The module itself may be imported, or names in it.
+            for name in (node.module.rpartition(".")[2], *(alias.name for alias in node.names))
         }
         for path in folder.glob("*.py")
     }
