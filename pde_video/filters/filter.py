@@ -40,7 +40,7 @@ class VideoFilter:
         positional = [one.name for one in self._options if one.kind is one.POSITIONAL_OR_KEYWORD]
         if len(args) > len(positional) or options.keys() & positional[: len(args)]:
             raise TypeError(
-                f"{self.__name__} takes {', '.join(positional) or 'no option'} by position, once; give others by name"
+                f"{self.__name__} takes {', '.join(positional) or 'no option'} by position; give each option once, others by name"
             )
         given = checked(self.function, dict(zip(positional, args, strict=False)) | options, self.__name__)
         if video is _NO_VIDEO:
