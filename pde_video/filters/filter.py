@@ -39,9 +39,8 @@ class VideoFilter:
         """Return the filtered video, or without a video the filter with these options."""
         positional = [one.name for one in self._options if one.kind is one.POSITIONAL_OR_KEYWORD]
         if len(args) > len(positional) or options.keys() & positional[: len(args)]:
-            raise TypeError(
-                f"{self.__name__} takes {', '.join(positional) or 'no option'} by position; give each option once, others by name"
-            )
+            some = ", ".join(positional) or "no option"
+            raise TypeError(f"{self.__name__} takes {some} by position; give each option once, and others by name")
         given = checked(self.function, dict(zip(positional, args, strict=False)) | options, self.__name__)
         if video is _NO_VIDEO:
             return Configured(self, tuple(given.items()))
