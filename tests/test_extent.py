@@ -253,7 +253,9 @@ def test_what_an_option_may_be_is_said(a_filter, options, says):
 
 def test_whole_numbers_may_come_as_floats_and_options_by_position(rng):
     video = rng.random((2, 6, 7))
-    assert pv.resize(height=3.0, width=np.float64(4))(video).shape == (2, 3, 4)
+    assert pv.resize(height=3.0, width=np.float64(4), order=1.0)(video).shape == (2, 3, 4)
+    assert pv.denoise(radius=2.0) == pv.denoise(radius=2)
+    assert repr(pv.denoise(radius=2.0)) == "denoise(radius=2)"
     np.testing.assert_array_equal(pv.clip(video, 0.2, 0.5), pv.clip(video, low=0.2, high=0.5))
     np.testing.assert_array_equal(pv.clip(video, -math.inf, 0.5), np.minimum(video, 0.5))
     for call in (lambda: pv.denoise(video, 20), lambda: pv.clip(video, 0.2, low=0.2)):

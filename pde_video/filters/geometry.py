@@ -39,7 +39,6 @@ def crop(frames: Frames, top: Place, left: Place, height: Size, width: Size) -> 
     >>> pv.crop(np.arange(12, dtype=np.uint8).reshape(1, 3, 4), 1, 2, 2, 2).tolist()
     [[[6, 7], [10, 11]]]
     """
-    top, left, height, width = int(top), int(left), int(height), int(width)
     for frame in frames:
         if top + height > frame.shape[0] or left + width > frame.shape[1]:
             raise ParameterError(
@@ -84,10 +83,10 @@ def resize(
 
     mode = "grid-constant" if order == 0 else "nearest"
     for frame in frames:
-        shrink = (frame.shape[0] / int(height), frame.shape[1] / int(width))
+        shrink = (frame.shape[0] / height, frame.shape[1] / width)
         sigma = [max(0.0, (factor - 1) / 2) for factor in shrink]
         if any(sigma):
             frame = ndimage.gaussian_filter(frame, (*sigma, 0.0), mode="nearest")
         # Factors are new / old sizes; zoom rounds their product with the old size, which gives the new size back.
-        factors = (int(height) / frame.shape[0], int(width) / frame.shape[1], 1.0)
+        factors = (height / frame.shape[0], width / frame.shape[1], 1.0)
         yield np.ascontiguousarray(ndimage.zoom(frame, factors, order=order, mode=mode, grid_mode=True))

@@ -125,6 +125,6 @@ def _appended(frames: Frames, number: int, following: Callable[[Array, Array], A
     if len(last) < 2:
         raise InputError("the video has one frame; two are needed to see a change to continue")
     older, newer = last
-    for _ in range(int(number)):
+    for _ in range(number):
         older, newer = newer, following(older, newer)
         yield newer
