@@ -1,8 +1,9 @@
 """Load: what holds for a moment should hold for long and for many.
 
 Run as ``python -m benchmarks.reliability [--json FILE] [--frames N]``. Peak memory of runs at 1080p of several lengths,
-file to file; twenty commands at once on a cold cache; and a long stream, of which memory and descriptors are looked
-at on the way. Exits with 1 if outputs differ, or something grows.
+file to file, and along one of 2,000 frames with one and with two threads; twenty commands at once on a cold cache; and
+a long stream, of which memory and descriptors are looked at on the way. Exits with 1 if outputs differ, or something
+grows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 
 import pde_video as pv
@@ -33,6 +35,23 @@ import pde_video as pv
 from pde_video.jobs.trial import peak_memory
 pv.run(sys.argv[1], sys.argv[2], *{filters}, force=True)
 print(peak_memory() / 1e6)
+"""
+LONG = 2000  # Frames.
+ALONG = """
+import os, sys
+import pde_video as pv
+from pde_video.jobs.trial import peak_memory
+
+def watched(frames, count):
+    for k, frame in enumerate(frames, 1):
+        yield frame
+        if k % (count // 10) == 0:
+            print(k, peak_memory() / 1e6, flush=True)
+
+cpus = sorted(os.sched_getaffinity(0))[: int(sys.argv[3])]
+os.sched_setaffinity(0, cpus)
+pv.set_num_threads(len(cpus))
+pv.run(sys.argv[1], sys.argv[2], force=True, progress=watched)
 """
 STREAM = """
 import os, sys
@@ -74,6 +93,19 @@ def peaks(folder: Path, lengths: tuple[int, ...]) -> dict[str, list[float]]:
     return found
 
 
+def along(folder: Path, frames: int) -> dict[int, list[float]]:
+    """Return the peak memory in MB after each tenth of a run without a filter, for one and two threads."""
+    clip, found = folder / f"{frames}.mp4", {}
+    source = f"testsrc2=size=1920x1080:rate=25,trim=end_frame={frames}"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", source, "-preset", "ultrafast"]
+    subprocess.run([*command, "-pix_fmt", "yuv420p", str(clip)], check=True, stdin=subprocess.DEVNULL)
+    for threads in (1, 2):
+        command = [sys.executable, "-c", ALONG, str(clip), str(folder / "out.mp4"), str(threads)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found[threads] = [float(line.split()[1]) for line in done.stdout.splitlines()]
+    return found
+
+
 def twenty_commands(folder: Path) -> int:
     """Return how many different outputs twenty equal commands have that start at once on a cold cache."""
     source = folder / "in.npy"
@@ -103,22 +135,28 @@ def main() -> None:
     lengths = (30, 90)
     with tempfile.TemporaryDirectory() as name:
         memory = peaks(Path(name), lengths)
+        long = along(Path(name), LONG)
         different = twenty_commands(Path(name))
     stream = long_stream(arguments.frames)
     figures = {
         "machine": measuring.machine("pde-video", "numpy", "numba", "av"),
         "lengths": lengths,
         "peak_mb": memory,
+        "peak_mb_along": long,
         "different_outputs": different,
         "stream": stream,
     }
     rows = [[name, *(f"{value:.0f}" for value in values)] for name, values in memory.items()]
     text = table(["1080 × 1920 in colour, peak MB", *(f"{n} frames" for n in lengths)], rows)
+    header = ["no filter, peak MB after", *(f"{LONG * k // 10} frames" for k in range(1, 11))]
+    rows = [[f"{threads} thread(s)", *(f"{value:.0f}" for value in values)] for threads, values in long.items()]
+    text += f"\n\n{table(header, rows)}"
     text += f"\n\ntwenty commands at once on a cold cache: {different} different output(s)\n\n"
     rows = [[f"{count:,.0f}", f"{resident:.1f}", f"{descriptors:.0f}"] for count, resident, descriptors in stream]
     text += table(["frames so far", "MB", "descriptors"], rows)
     measuring.report(text, figures, arguments.json)
-    grows = [name for name, (short, long) in memory.items() if long > short + 100]
+    grows = [name for name, (short, longer) in memory.items() if longer > short + 100]
+    grows += [f"no filter, {threads} thread(s)" for threads, values in long.items() if values[-1] > 1.05 * values[0]]
     if grows or different != 1 or stream[-1][1] > stream[1][1] + 20 or stream[-1][2] > stream[1][2]:
         raise SystemExit(f"something grows or differs: {', '.join(grows) or 'see above'}")
 

@@ -181,9 +181,14 @@ def _decode(video: FileVideo, end: Fraction | None) -> Decoded:
 def _decoded(video: FileVideo) -> Iterator[tuple[Array, Fraction]]:
     """Yield frames and their timestamps."""
     target = PACKED[video.dtype.itemsize, video.channels]
+    rotation, orientation = None, (False, False, False)
     with opened(video.path, video.choice.max_pixels) as container:
         for index, frame in enumerate(_frames(container, video)):
-            pixels = _to_array(frame, target)
+            # Not of each frame: PyAV's side data and their frame refer to each other, so that its memory would only be
+            # freed by the garbage collector, which does not know how large a frame is.
+            if frame.rotation != rotation:
+                rotation, orientation = frame.rotation, _orientation(frame)
+            pixels = _upright(_to_array(frame, target), *orientation)
             if pixels.shape[:2] != video.size:
                 raise InputError(
                     f"{video.path}: frame {index} is {pixels.shape[0]} × {pixels.shape[1]} (height × width), "
@@ -236,9 +241,10 @@ def _to_array(frame: Any, target: str) -> Array:
             pixels = to_rgb(frame, matrix, full)
         else:
             pixels = frame.reformat(format=target, src_colorspace=_SCALER_MATRICES[matrix]).to_ndarray()
-    swapped, upside_down, mirrored = _orientation(frame)
-    if not (swapped or upside_down or mirrored):
-        return pixels
+    return pixels
+
+
+def _upright(pixels: Array, swapped: bool, upside_down: bool, mirrored: bool) -> Array:
     pixels = pixels.swapaxes(0, 1) if swapped else pixels
     return np.ascontiguousarray(pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
 
