@@ -74,10 +74,11 @@ def verify(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     video = read(path)
+    video.check_unchanged()
+    digest = fingerprint(path) if path.exists() else None  # First: what is read then must be the same.
     frames = sum(1 for _ in video)
     if video.count not in (None, frames):
         raise InputError(f"{path}: it declares {video.count} frames, but {frames} can be decoded")
-    digest = fingerprint(path) if path.exists() else None
     # Matroska declares no number of frames; reading has compared its duration.
     unnumbered = video.count is None and "duration" in video.details
     declared = {"declared_seconds": video.details["duration"]} if unnumbered else {"declared": video.count}

@@ -111,6 +111,7 @@ class Plan:
     def facts(self) -> dict[str, Any]:
         """Return what the output's metadata say before anything is known of the frames."""
         source = self.video.path
+        self.video.check_unchanged()  # The fingerprint is of what was opened, and is read.
         digest = fingerprint(source) if source.exists() else None  # Standard input has no such file.
         return {"input": source.name, "sha256": digest, "filters": list(map(_name, self.filters)), **self.made}
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pde_video.video.formats import READ_ONLY, Format, Output, checked_output, f
 from pde_video.video.outputs import check_output, reported, whole
 from pde_video.video.overlap import all_behind
 from pde_video.video.source import MOST_PIXELS, Choice, FileVideo, Seconds, Target
+from pde_video.video.watch import Watch, watch_file
 
 _DEFAULT_RATE = Fraction(25)
 
@@ -70,7 +72,7 @@ def read(
     FileNotFoundError
         If there is no such file.
     InputError
-        If it is not a video or, while iterating, if it is damaged.
+        If it is not a video or, while iterating, if it is damaged or changes.
     ParameterError
         If the name's ending is not known, or `start` or `end` is given and frames have no times.
     DtypeError
@@ -97,7 +99,11 @@ def read(
             raise InputError(f"{path}: not a file")
         if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty")
+        watch = watch_file(path)
+    else:
+        watch = Watch(lambda: islice(stills.numbered(path).values(), last))
     video = opened(path, choice)
+    video.watch = watch
     if video.rate and video.count:
         video.details.setdefault("duration", float(video.count / video.rate))
     if min(*video.size, video.channels) < 1:

@@ -1,9 +1,11 @@
-"""NumPy files, memory-mapped."""
+"""NumPy files."""
 
 import math
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -13,27 +15,39 @@ from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_
 from pde_video.video.untrusted import refuse_huge, untrusted
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_BLOCK, _PIECE = 2**28, 2**20  # Bytes, of an array in Fortran order, that are held and read at once.
 
 
 def read(path: Path, choice: Choice) -> FileVideo:
     """Return an array (T, H, W) or (T, H, W, C) in a NumPy file."""
-    array, missing = _mapped(path)
-    refuse_huge(path, array.shape[1:], choice.max_pixels)
+    stored, missing = _stored(path)
+    count, *shape = stored.shape
+    refuse_huge(path, shape, choice.max_pixels)
 
     def decode(video: FileVideo) -> Decoded:
-        for index, frame in enumerate(array):
-            yield np.array(frame, order="C") if video.wants(index) else None, None
+        with path.open("rb") as file:
+            for frame in (_by_columns if stored.by_columns else _by_rows)(file, stored, video):
+                yield frame, None
         if missing:
             raise InputError(missing)
 
-    if missing and not (choice.keep_partial and len(array)):
+    if missing and not (choice.keep_partial and count):
         raise InputError(missing)
-    count = None if missing else len(array)
-    return FileVideo(path, *size_and_channels(array.shape[1:]), array.dtype, decode, count=count)
+    return FileVideo(path, *size_and_channels(shape), stored.dtype, decode, count=None if missing else count)
 
 
-def _mapped(path: Path) -> tuple[Array, str | None]:
-    """Return the frames in the file, and an error message if the header declares more."""
+@dataclass(frozen=True)
+class _Stored:
+    """An array in a file."""
+
+    offset: int  # Of the first value.
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    by_columns: bool  # In Fortran order: the values of all frames at one place lie side by side.
+
+
+def _stored(path: Path) -> tuple[_Stored, str | None]:
+    """Return where the frames in the file are, and an error message if the header declares more."""
     with path.open("rb") as file:
         with untrusted(f"{path}: not a NumPy array that can be read"):
             version = np.lib.format.read_magic(file)
@@ -50,8 +64,48 @@ def _mapped(path: Path) -> tuple[Array, str | None]:
         shape = (whole, *shape[1:])
     if shape[0] == 0:
         raise InputError(missing)
-    order: Any = "F" if by_columns else "C"
-    return np.memmap(path, dtype, "r", offset, shape, order), missing
+    return _Stored(offset, shape, dtype, by_columns), missing
+
+
+def _by_rows(file: BinaryIO, stored: _Stored, video: FileVideo) -> Iterator[Array | None]:
+    """Yield the frames that are wanted, and None for the others."""
+    count, *shape = stored.shape
+    size = math.prod(shape) * stored.dtype.itemsize
+    file.seek(stored.offset)
+    for index in range(count):
+        if video.wants(index):
+            yield _content(file, size, video.path, index).view(stored.dtype).reshape(shape)
+        else:
+            file.seek(size, os.SEEK_CUR)
+            yield None
+
+
+def _by_columns(file: BinaryIO, stored: _Stored, video: FileVideo) -> Iterator[Array | None]:
+    """Yield the same of an array in Fortran order: in blocks, each of which takes one pass over the file."""
+    (count, *shape), size = stored.shape, stored.dtype.itemsize
+    places = math.prod(shape)  # In a frame; in the file, each has a column of `count` values.
+    for start in range(0, count, length := max(1, _BLOCK // (places * size))):
+        indices = range(start, min(start + length, count))
+        wanted = [video.wants(index) for index in indices]
+        block = np.empty((places, len(indices)) if any(wanted) else 0, stored.dtype)
+        for first in range(0, len(block), step := max(1, _PIECE // (count * size))):
+            columns = min(step, places - first)
+            begin, nbytes = first * count + start, ((columns - 1) * count + len(indices)) * size
+            file.seek(stored.offset + begin * size)
+            piece = _content(file, nbytes, video.path, start)
+            # Of several columns, also what lies between the parts that belong to the block.
+            parts: Array = np.ndarray((columns, len(indices)), stored.dtype, piece.data, strides=(count * size, size))
+            block[first : first + columns] = parts
+        for number, is_wanted in enumerate(wanted):
+            yield np.ascontiguousarray(block[:, number].reshape(shape, order="F")) if is_wanted else None
+
+
+def _content(file: BinaryIO, nbytes: int, path: Path, index: int) -> Array:
+    """Return the next bytes; the file is not mapped into memory: access beyond its end would end the process."""
+    content = np.empty(nbytes, np.uint8)
+    if file.readinto(content) < nbytes:  # type: ignore[attr-defined]
+        raise InputError(f"{path}: frame {index} is cut off: the file became shorter while it was read")
+    return content
 
 
 def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:

@@ -13,9 +13,11 @@ import numpy as np
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
+from pde_video.video.watch import Watch
 
 MOST_PIXELS = 2**28  # Of a frame. No camera has more; a header that claims more is probably damaged.
 Seconds = float | Fraction
+_WHILE = "while it was read"
 Decoded = Generator[tuple[Array | None, Fraction | None], None, None]
 
 
@@ -102,6 +104,7 @@ class FileVideo:
     details: dict[str, Any] = field(default_factory=dict)
     choice: Choice = field(default_factory=Choice, repr=False)  # Which frames of it are wanted.
     lost: str | None = None  # With `keep_partial`: the fault at which iterating ended.
+    watch: Watch | None = field(default=None, repr=False)  # Standard input has none.
 
     def time(self, index: int) -> Fraction | None:
         """Return when a frame is shown at the video's rate, if it has one."""
@@ -123,8 +126,16 @@ class FileVideo:
             self.count = None if choice.end or choice.start else self.count - choice.first
         return self
 
+    def check_unchanged(self, when: str = "after it was opened") -> None:
+        """Raise if the input is no longer what it was when it was opened."""
+        if self.watch is not None and (change := self.watch.change()):
+            raise InputError(
+                f"{self.path}: it changed {when} ({change}); read it again when no other program writes to it"
+            )
+
     def __iter__(self) -> Generator[Array, None, None]:
         """Yield the frames that are wanted; `decode` yields all up to the last of them, None for unwanted ones."""
+        self.check_unchanged()  # What its header says would no longer hold.
         begun: Fraction | None = None
         given, index = 0, -1
         try:
@@ -140,12 +151,23 @@ class FileVideo:
                         self.timestamps.append(time)
                     given += 1
                     yield frame
-        except InputError as fault:
+            self.check_unchanged(_WHILE)
+        except (InputError, OSError) as fault:
+            reason = self._with_change(fault)
             if index < 0 or not self.choice.keep_partial:
-                raise
-            self.lost = str(fault)
+                raise reason from (fault.__cause__ if reason is fault else fault)
+            self.lost = str(reason)
         if not given and self.lost is None:
             raise InputError(f"{self.path}: no frame is within what was asked for")
+
+    def _with_change(self, fault: InputError | OSError) -> InputError:
+        """Return a fault of decoding, with the change of the input that explains it, if there is one."""
+        known = fault if isinstance(fault, InputError) else InputError(f"{self.path}: it cannot be read ({fault})")
+        try:
+            self.check_unchanged(_WHILE)
+        except InputError as change:
+            return change if str(known) == str(change) else InputError(f"{known}; {change}")
+        return known
 
 
 def size_and_channels(shape: Sequence[int]) -> tuple[tuple[int, int], int]:
