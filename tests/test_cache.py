@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import pickle
 import re
 import shutil
 import subprocess
 import sys
 import textwrap
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from cases import slow
 
 import pde_video
 from pde_video.kernels import cache
+from pde_video.kernels.guarded import GuardedFolder, NotOursError
 
 # Two kernels in two files, one of which inlines the other: quick to compile.
 INNER = "from pde_video.kernels.jit import kernel\n\n\n@kernel\ndef inner(x):\n    return x + 1\n"
@@ -177,9 +181,6 @@ def test_a_warm_cache_that_can_only_be_read_is_read(call, package, tmp_path):
     "damage", ["one bit", *slow("empty", "short", "other bytes", "no pickle", "other pickle", "folder")]
 )
 def test_a_damaged_file_is_compiled_anew(call, tmp_path, damage):
-    import hashlib
-    import pickle
-
     assert call(USE + SAY) == "20 2 0"
     for path in compiled_files(tmp_path / "cache"):
         content = path.read_bytes()
@@ -219,9 +220,9 @@ def test_twenty_processes_on_a_cold_cache(start, call, tmp_path):
 def test_a_disk_that_fills_up_is_no_error(call):
     code = """
         from pde_video.kernels import cache
-        def full(path, content):
+        def full(folder, name, content):
             raise OSError(28, "No space left on device")
-        cache._write_whole = full
+        cache.GuardedFolder.write = full
     """
     assert call(textwrap.dedent(code) + USE + SAY) == "20 2 0"
 
@@ -247,9 +248,9 @@ def test_a_kernel_that_cannot_be_serialised_runs_and_says_so_on_the_log(call, tm
 def test_whatever_goes_wrong_while_writing_a_kernel_it_runs(call, tmp_path):
     code = """
         from pde_video.kernels import cache
-        def broken(path, content):
+        def broken(folder, name, content):
             raise UnicodeEncodeError("ascii", "", 0, 1, "no such character in a path")
-        cache._write_whole = broken
+        cache.GuardedFolder.write = broken
     """
     assert call(textwrap.dedent(code) + USE + SAY) == "20 2 0"
     assert not compiled_files(tmp_path)
@@ -295,13 +296,149 @@ def test_somebody_elses_temporary_folder_is_not_read(tmp_path, monkeypatch):
     own = cache._own_temporary()
     assert own.parent == tmp_path
     own.chmod(0o777)
-    with pytest.raises(PermissionError):
+    with pytest.raises(NotOursError):
         cache._own_temporary()
     own.rmdir()
     (tmp_path / "trap").mkdir()
     own.symlink_to(tmp_path / "trap")
-    with pytest.raises(PermissionError):
+    with pytest.raises(OSError, match="pde_video-"):  # Of which kind depends on the system.
         cache._own_temporary()
+
+
+class Harm:
+    """A pickle that leaves a trace when it is loaded, or an entry of the cache that does."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+    def entry(self) -> bytes:
+        payload = pickle.dumps(self)
+        return hashlib.sha256(payload).digest() + payload
+
+
+needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+NOBODY = 65534
+
+
+def give_away(path: Path) -> None:
+    os.chown(path, NOBODY, NOBODY)
+
+
+def open_to_all(path: Path) -> None:
+    path.chmod(path.stat().st_mode | 0o002)
+
+
+def open_to_the_group(path: Path) -> None:
+    path.chmod(path.stat().st_mode | 0o020)
+
+
+def lead_elsewhere(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+@pytest.fixture
+def planted(tmp_path, monkeypatch) -> types.SimpleNamespace:
+    """An entry for a kernel in the one folder that there is, what loads it, and the trace that it then leaves."""
+    folder, trace = tmp_path / "cache", tmp_path / "harmed"
+    folder.mkdir(mode=0o755)
+    monkeypatch.setattr(cache, "places", lambda: [folder])
+    monkeypatch.setattr(cache.KernelCache, "_file", lambda *_: "kernel.nbc")
+    (folder / "kernel.nbc").write_bytes(Harm(trace).entry())
+    (folder / "kernel.nbc").chmod(0o644)
+
+    def load() -> object:
+        return cache.KernelCache(load).load_overload(None, types.SimpleNamespace(refresh=lambda: None))
+
+    return types.SimpleNamespace(load=load, entry=folder / "kernel.nbc", trace=trace)
+
+
+def test_an_entry_of_our_own_is_loaded(planted):
+    planted.load()
+    assert planted.trace.exists()
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+@pytest.mark.parametrize(
+    "spoil", [open_to_all, open_to_the_group, lead_elsewhere, pytest.param(give_away, marks=needs_root)]
+)
+def test_an_entry_that_others_can_write_is_not_loaded(planted, spoil, what, caplog):
+    spoilt = planted.entry if what == "file" else planted.entry.parent
+    spoil(spoilt)
+    for _ in range(2):
+        assert planted.load() is None
+    assert not planted.trace.exists()
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    if spoil is not lead_elsewhere:
+        (line,) = warned  # Once.
+        assert re.fullmatch(rf"{spoilt} (can be written by|belongs to) (other users|another user).*; remove it.*", line)
+
+
+@needs_root
+def test_an_entry_of_root_is_loaded_by_other_users(planted, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: NOBODY)
+    planted.load()
+    assert planted.trace.exists()
+
+
+def test_a_folder_is_not_exchanged_between_check_and_use(planted, tmp_path):
+    entry = planted.entry
+    with GuardedFolder(entry.parent) as folder:
+        entry.parent.rename(tmp_path / "moved")
+        entry.parent.mkdir()
+        entry.write_bytes(b"of somebody else")
+        assert folder.read(entry.name) == (tmp_path / "moved" / entry.name).read_bytes()
+        folder.write("new", b"content")
+    assert (tmp_path / "moved" / "new").read_bytes() == b"content"
+    assert [path.name for path in entry.parent.iterdir()] == [entry.name]
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o002, 0o022, 0o077])
+def test_what_we_make_is_ours_whatever_the_umask(tmp_path, mask):
+    folder = tmp_path / "a" / "b"
+    before = os.umask(mask)
+    try:
+        cache._make(folder)
+        with GuardedFolder(folder) as opened:
+            opened.write("name", b"content")
+    finally:
+        os.umask(before)
+    assert (folder.stat().st_mode & 0o777, folder.parent.stat().st_mode & 0o777) == (0o755 & ~mask, 0o755 & ~mask)
+    assert (folder / "name").stat().st_mode & 0o777 == 0o644 & ~mask
+    with GuardedFolder(folder) as opened:
+        assert opened.read("name") == b"content"
+
+
+def test_a_chosen_folder_may_be_shared_but_the_one_in_it_is_ours(tmp_path, monkeypatch):
+    shared, temporary = tmp_path / "shared", tmp_path / "temporary"
+    shared.mkdir()
+    shared.chmod(0o777)
+    temporary.mkdir()
+    monkeypatch.setattr(cache.numba.config, "CACHE_DIR", str(shared))
+    monkeypatch.setattr(cache.tempfile, "tempdir", str(temporary))
+    (chosen,) = cache.places.__wrapped__()
+    assert chosen.parent == shared
+    assert chosen.stat().st_mode & 0o022 == 0
+    chosen.chmod(0o777)
+    first, second = cache.places.__wrapped__()
+    assert (first, second.parent.parent) == (chosen, temporary)
+    assert not cache._is_writable(first)
+    assert cache._is_writable(second)
+
+
+@needs_root
+def test_old_folders_of_other_users_stay(tmp_path):
+    folders = [tmp_path / f"pde_video-kernels-{k:020x}" for k in range(12)]
+    for k, folder in enumerate(folders):
+        folder.mkdir()
+        os.utime(folder, (k, k))
+    give_away(folders[0])
+    cache._make(tmp_path / ("pde_video-kernels-" + "f" * 20))
+    assert set(tmp_path.iterdir()) >= {folders[0], *folders[-7:]}
+    assert not folders[1].exists()
 
 
 def test_folders_of_old_sources_go_and_other_folders_stay(tmp_path):

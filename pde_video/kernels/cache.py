@@ -5,6 +5,9 @@ stale unnoticed when another one that it inlines changes; processes that start t
 each other's index; and a damaged file stops the program. Here the digest covers every file of `pde_video.kernels` and
 the versions that compile them, each file is written under a temporary name, renamed and checked by its checksum, and a
 file that cannot be read or written only costs a compilation.
+
+An entry is a pickle around machine code. Other serialisation would not make it harmless, since the machine code is run;
+so what counts is who can write it, which `guarded` checks.
 """
 
 import contextlib
@@ -15,12 +18,11 @@ import os
 import pickle
 import re
 import shutil
-import stat
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,8 @@ import numpy as np
 from numba.core import serialize
 from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
+
+from pde_video.kernels.guarded import FOLDER_MODE, GuardedFolder, NotOursError, check_owner
 
 _log = logging.getLogger(__name__)
 _PATIENCE = 1.0  # Seconds of compilation after which it is logged.
@@ -85,10 +89,8 @@ def _own_temporary() -> Path:
     folder = Path(tempfile.gettempdir(), f"pde_video-{user}")
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    facts = folder.lstat()
-    if not stat.S_ISDIR(facts.st_mode) or (user != "user" and (facts.st_uid != user or facts.st_mode & 0o022)):
-        raise PermissionError(f"{folder} can be written by other users; it must belong to this user alone")
-    return folder
+    with GuardedFolder(folder):
+        return folder
 
 
 def writable_place() -> Path | None:
@@ -99,21 +101,42 @@ def writable_place() -> Path | None:
 def _is_writable(folder: Path) -> bool:
     try:
         _make(folder)
+        with _entered(folder):
+            return os.access(folder, os.W_OK | os.X_OK)
     except OSError:
         return False
-    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _make(folder: Path) -> None:
-    """Make `folder`, and remove the oldest such folders beside it."""
+    """Make `folder`, which no other user can write, and remove the oldest such folders beside it."""
     if folder.is_dir():
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(FOLDER_MODE)
     with contextlib.suppress(OSError):  # Another process may remove them too.
         others = [p for p in folder.parent.iterdir() if re.fullmatch(r"pde_video-kernels-[0-9a-f]{20}", p.name)]
         others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         for path in others[_KEPT:]:
-            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(NotOursError):
+                check_owner(path, path.lstat())
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _entered(folder: Path) -> Iterator[GuardedFolder]:
+    """Open a folder of kernels; warn once if it, or a file in it, is not used as others can write to it."""
+    try:
+        with GuardedFolder(folder) as opened:
+            yield opened
+    except NotOursError as fault:
+        if folder not in _warned:
+            _warned.add(folder)
+            _log.warning("%s: kernels are not loaded from there, as that could run any program; remove it", fault)
+        raise
+
+
+_warned: set[Path] = set()
 
 
 class _Tally:
@@ -176,7 +199,8 @@ class KernelCache:
         name = self._file(signature, target)
         for folder in places():
             try:
-                content = (folder / name).read_bytes()
+                with _entered(folder) as opened:
+                    content = opened.read(name)
                 checksum, payload = content[:32], content[32:]
                 if hashlib.sha256(payload).digest() != checksum:
                     raise ValueError("the checksum does not match")
@@ -209,7 +233,8 @@ class KernelCache:
         for folder in places():
             try:
                 _make(folder)
-                _write_whole(folder / name, hashlib.sha256(payload).digest() + payload)
+                with _entered(folder) as opened:
+                    opened.write(name, hashlib.sha256(payload).digest() + payload)
                 return
             except OSError as fault:
                 _log.debug("cannot cache in %s: %s", folder, fault)
@@ -242,16 +267,3 @@ def _identity(function: Callable[..., Any]) -> tuple[Any, ...]:
     enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
     inner = [_identity(thing.py_func) if hasattr(thing, "py_func") else repr(thing) for thing in enclosed]
     return (function.__module__, function.__qualname__, function.__code__.co_firstlineno, *inner)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name and rename, so that no process reads an incomplete file."""
-    temporary = path.with_name(f"{path.name}.{os.urandom(8).hex()}")  # mkstemp's are unreadable for other users.
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
