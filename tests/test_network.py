@@ -310,7 +310,7 @@ def test_pickles_are_refused_unread(name, tmp_path):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(pv.InputError, match=r"none.safetensors cannot be read: No such file"):
+    with pytest.raises(pv.InputError, match=r"none.safetensors cannot be read: no such file"):
         Network.load(tmp_path / "none.safetensors")
 
 

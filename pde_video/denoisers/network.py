@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cache, cached_property
@@ -16,13 +17,16 @@ import numpy as np
 
 from pde_video.arrays.values import made_by
 from pde_video.denoisers.planewise import MIDDLE, Planewise
+from pde_video.denoisers.tensor_files import unpacked
 from pde_video.denoisers.validation import refuse_pickled
 from pde_video.errors import InputError, ParameterError
 from pde_video.kernels.convolve import blended, gated, tanh
 from pde_video.protocols import Array, Denoiser
 from pde_video.solvers.convolution import Convolution, Rows, blank, inner, spread
+from pde_video.video.regular import content_of
 
 FORMAT = "pde_video denoiser 1"
+_LARGEST = 2**28  # Bytes of a model's file.
 _PIXELS = 4  # In a 2 × 2 square; the first channels of a GRU's state are running means of them.
 
 
@@ -112,7 +116,7 @@ class Network(Planewise):
         refuse_pickled(path)
         path = Path(path)
         try:
-            data = path.read_bytes()
+            data = content_of(path, _LARGEST)
         except OSError as fault:
             raise InputError(f"{path} cannot be read: {fault.strerror or fault}") from fault
         try:
@@ -124,16 +128,10 @@ class Network(Planewise):
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "network") -> Network:
         """Return the network in the content of a safetensors file, with its ``config`` in the metadata."""
-        import safetensors.numpy
-
+        tensors, metadata = unpacked(data)
         try:
-            tensors = safetensors.numpy.load(data)
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        except Exception as fault:  # Damaged files raise errors of many types.
-            raise InputError(f"this is no safetensors file: {fault}") from fault
-        try:
-            config = json.loads(header["__metadata__"]["config"])
-            record = dict(json.loads(header["__metadata__"].get("record", "{}")))
+            config = json.loads(metadata["config"])
+            record = dict(json.loads(metadata.get("record", "{}")))
         except (KeyError, ValueError, TypeError, RecursionError) as fault:
             raise InputError("no network of pde_video: the metadata has no config and record in JSON") from fault
         return cls(config, tensors, record, name=name)
@@ -233,7 +231,7 @@ def _most(record: Mapping[str, Any], otherwise: float) -> float:
         return otherwise
     try:
         most = float(record["settings"]["sigma"][1]) / 255
-    except (KeyError, ValueError, TypeError, IndexError) as fault:
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as fault:
         raise InputError("the record does not give the noise levels of the training") from fault
     if not 0 < most < math.inf:
         raise InputError(f"the record says that the network was trained with noise up to {most}")
@@ -244,28 +242,28 @@ def checked_config(config: Any) -> dict[str, Any]:
     """Return the configuration of a network, or raise InputError."""
     if not isinstance(config, Mapping) or config.get("format") != FORMAT:
         found = config.get("format") if isinstance(config, Mapping) else config
-        raise InputError(f"the format is {found!r}; what can be read is {FORMAT!r}")
+        raise InputError(f"the format is {found!r:.100}; what can be read is {FORMAT!r}")
     allowed = {
         "cell": ("gru or rnn", lambda value: value in ("gru", "rnn")),
         "width": ("a whole number from 4 to 1024", lambda value: type(value) is int and 4 <= value <= 1024),
         "encoder": ("a whole number from 0 to 64", lambda value: type(value) is int and 0 <= value <= 64),
         "decoder": ("a whole number from 0 to 64", lambda value: type(value) is int and 0 <= value <= 64),
-        "deviation": ("a number above 0", lambda value: type(value) in (int, float) and 0 < value < math.inf),
+        "deviation": ("a number from 0 to 1000", lambda value: type(value) in (int, float) and 0 < value <= 1000),
     }
     for key, (what, fits) in allowed.items():
         if not fits(config.get(key)):
-            raise InputError(f"the configuration says {key} = {config.get(key)!r}; it must be {what}")
+            raise InputError(f"the configuration says {key} = {config.get(key)!r:.100}; it must be {what}")
     if unknown := set(config) - set(allowed) - {"format"}:
-        raise InputError(f"the configuration has {', '.join(sorted(map(str, unknown)))}, unknown to this version")
+        raise InputError(f"the configuration has {', '.join(sorted(map(str, unknown))):.200}, unknown to this version")
     return dict(config)
 
 
 def checked_tensors(tensors: Mapping[str, Array], wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
     """Return the tensors in the order of `wanted`, or raise InputError unless they have its names and shapes."""
     if missing := sorted(wanted.keys() - tensors.keys()):
-        raise InputError(f"tensors are missing: {', '.join(missing)}")
+        raise InputError(f"tensors are missing: {', '.join(missing):.200}")
     if extra := sorted(tensors.keys() - wanted.keys()):
-        raise InputError(f"tensors that do not belong there: {', '.join(extra)}")
+        raise InputError(f"tensors that do not belong there: {', '.join(extra):.200}")
     for name, shape in wanted.items():
         found = tensors[name]
         if found.shape != shape or found.dtype != np.float32:
@@ -316,7 +314,7 @@ def load_denoiser(path: str | Path | None = None) -> Denoiser:
         return shipped()
     path = Path(path)
     if path.suffix.lower() == ".onnx":
-        if not path.exists():  # Checked first: installing onnxruntime would not help.
+        if not os.path.exists(path):  # Checked first: installing onnxruntime would not help.
             raise InputError(f"{path} cannot be read: No such file or directory")
         from pde_video.denoisers.onnx_files import OnnxNetwork
 

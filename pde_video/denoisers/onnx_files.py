@@ -14,6 +14,7 @@ from pde_video.denoisers.validation import refuse_pickled
 from pde_video.errors import InputError, ParameterError, not_installed
 from pde_video.protocols import Array
 from pde_video.threads import num_threads
+from pde_video.video.regular import content_of
 
 # The messages of onnx.proto that lead to tensors, with the numbers of the fields on the way.
 _INSIDE = {
@@ -27,6 +28,7 @@ _INSIDE = {
     "tensor": {},
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+_LARGEST = 2**31  # Bytes: no message of protobuf is larger.
 
 
 def names_other_files(data: bytes) -> bool:
@@ -84,8 +86,9 @@ def opened(path: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads()
     try:
-        elsewhere = names_other_files(Path(path).read_bytes())
-        session = None if elsewhere else onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+        data = content_of(Path(path), _LARGEST)
+        elsewhere = names_other_files(data)
+        session = None if elsewhere else onnxruntime.InferenceSession(data, options, ["CPUExecutionProvider"])
     except Exception as error:  # Of many types.
         raise InputError(f"{path} cannot be read as an ONNX model: {error}") from error
     if elsewhere:

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from pde_video.denoisers.network import checked_tensors, shapes
+from pde_video.denoisers.tensor_files import unpacked
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video.outputs import whole
+from pde_video.video.regular import content_of
+
+_LARGEST = 2**30  # Bytes of a checkpoint: four networks.
 
 
 def read(
@@ -22,9 +25,8 @@ def read(
     """Return the number of steps done, and the tensors of the network, of their average and of AdamW, checked."""
     try:
         try:
-            with safe_open(path, "np") as file:
-                found, arrays = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except Exception as fault:  # Each kind of damage raises its own error.
+            arrays, found = unpacked(content_of(path, _LARGEST))
+        except (InputError, OSError) as fault:
             raise InputError(f"it cannot be read: {fault}") from fault
         _check_origin(found, settings, clips)
         if found.get("done") not in {str(number) for number in range(steps + 1)}:

@@ -1,0 +1,23 @@
+"""The content of safetensors files: tensors and texts, and nothing that is run."""
+
+import json
+
+from pde_video.errors import InputError
+from pde_video.protocols import Array
+
+_LONGEST = 2**20  # Bytes of a header; those of this library have less than 2**16.
+
+
+def unpacked(data: bytes) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return the tensors and the metadata in the content of a safetensors file, or raise InputError."""
+    import safetensors.numpy
+
+    length = int.from_bytes(data[:8], "little")
+    if length > _LONGEST:
+        raise InputError(f"this is no safetensors file: its header has {length} bytes; it must have {_LONGEST} at most")
+    try:
+        tensors = safetensors.numpy.load(data)
+        header = json.loads(data[8 : 8 + length])
+        return tensors, dict(header.get("__metadata__") or {})
+    except Exception as fault:  # Damaged files raise errors of many types.
+        raise InputError(f"this is no safetensors file: {fault!s:.200}") from fault
