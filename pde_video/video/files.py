@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +100,7 @@ def read(
             raise InputError(f"{path}: the file is empty")
         watch = watch_file(path)
     else:
-        watch = Watch(lambda: islice(stills.numbered(path).values(), last))
+        watch = _watch_sequence(path, last)
     video = opened(path, choice)
     video.watch = watch
     if video.rate and video.count:
@@ -109,6 +108,14 @@ def read(
     if min(*video.size, video.channels) < 1:
         raise InputError(f"{path}: frames of {video.size[0]} × {video.size[1]} (height × width) hold no pixel")
     return video.only(choice)
+
+
+def _watch_sequence(pattern: Path, last: int | None) -> Watch:
+    """Return the state of the pictures before number `last`, and of the one that would follow if more were added."""
+    found = stills.numbered(pattern)
+    following = [pattern.with_name(stills.member_name(pattern, number + 1)) for number in list(found)[-1:]]
+    files = [str(file) for file in [*found.values(), *following][:last]]
+    return Watch(lambda: files)
 
 
 def write(
