@@ -361,6 +361,15 @@ def test_an_entry_of_our_own_is_loaded(planted):
     assert planted.trace.exists()
 
 
+def test_an_entry_with_a_flipped_bit_or_cut_off_anywhere_is_not_loaded(planted):
+    good = planted.entry.read_bytes()
+    flipped = (good[:k] + bytes([good[k] ^ 1 << k % 8]) + good[k + 1 :] for k in range(len(good)))
+    for broken in (*flipped, *(good[:length] for length in range(len(good)))):
+        planted.entry.write_bytes(broken)
+        assert planted.load() is None
+    assert not planted.trace.exists()
+
+
 @pytest.mark.parametrize("what", ["file", "folder"])
 @pytest.mark.parametrize(
     "spoil", [open_to_all, open_to_the_group, lead_elsewhere, pytest.param(give_away, marks=needs_root)]
