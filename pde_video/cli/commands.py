@@ -62,7 +62,8 @@ def info(file: Path) -> dict[str, Any]:
     video = pv.read(file)
     height, width = video.size
     size = {"height": height, "width": width, "channels": video.channels, "dtype": str(video.dtype)}
-    return {"file": str(file), **size, "rate": video.rate, "frames": video.count, **video.details}
+    details = {key: f"{len(one):,} bytes" if isinstance(one, bytes) else one for key, one in video.details.items()}
+    return {"file": str(file), **size, "rate": video.rate, "frames": video.count, **details}
 
 
 @click.command("compare")

@@ -12,7 +12,12 @@ import numpy as np
 import tifffile
 
 from pde_video.errors import InputError, ParameterError
+from pde_video.video.tiff_directory import MOST_BYTES, Directory
 
+_DESCRIPTION = 270  # The number of that tag.
+_LONGEST_OME, _AT_ONCE = 2**26, 2**20
+_MOST_ELEMENTS, _DEEPEST, _MOST_PICTURES = 2_000_000, 50, 1000
+_MOST_AXES = 16
 _MICRON = "µm"
 _NAMES = {"micron": _MICRON, "microns": _MICRON, "um": _MICRON, "\\u00B5m": _MICRON, "μm": _MICRON, "inch": "in"}
 _OME_UNITS = ("pm", "nm", _MICRON, "mm", "cm", "m", "in")
@@ -31,22 +36,26 @@ class Described:
     text: str = ""  # Of a description in none of these formats.
 
 
-def described(page: Any, where: str) -> Described:
-    """Return the content of the first page's description."""
-    text = page.description
-    if text[-10:].strip().endswith("OME>"):
-        return _from_ome(text, page.samplesperpixel, where)
-    if page.imagej_description:
-        return _from_imagej(page.imagej_description, page)
-    if page.shaped_description:
-        return _from_shaped(page.shaped_description, page)
-    return Described(text=text.strip())
+def described(page: Directory, samples: int, where: str) -> Described:
+    """Return the content of the first page's descriptions, of which there may be two."""
+    longest = _LONGEST_OME if page.raw(_DESCRIPTION, _LONGEST_OME)[:1] == b"<" else MOST_BYTES
+    texts = [page.text(_DESCRIPTION, longest), page.text(_DESCRIPTION, repeated=True)]
+    if texts[0][-10:].strip().endswith("OME>"):
+        return _from_ome(texts[0], samples, where)
+    for text in texts:
+        if text.startswith(("ImageJ=", "SCIFIO=")):
+            return _from_imagej(text, page, samples)
+        if text.startswith("{") and '"shape":' in text:
+            return _from_shaped(text, 2 if samples == 1 else 3)
+        if text.startswith("shape="):
+            return Described()
+    return Described(text=texts[0].strip())
 
 
-def _from_imagej(text: str, page: Any) -> Described:
+def _from_imagej(text: str, page: Directory, samples: int) -> Described:
     said = dict(line.strip().split("=", 1) for line in text.splitlines() if "=" in line)
     counts = {axis: _whole(said.get(key)) for axis, key in {"T": "frames", "Z": "slices", "C": "channels"}.items()}
-    counts["C"] = 1 if counts["C"] == page.samplesperpixel else counts["C"]
+    counts["C"] = 1 if counts["C"] == samples else counts["C"]
     leading = {axis: count for axis, count in counts.items() if count > 1}
     leading = leading or {"I": _whole(said.get("images"))}
     unit, sides = said.get("unit"), resolution_of(page)
@@ -64,64 +73,123 @@ def _known(**facts: Any) -> dict[str, Any]:
     return {name: fact for name, fact in facts.items() if fact}
 
 
-def resolution_of(page: Any) -> list[list[int]] | None:
+def resolution_of(page: Directory) -> list[list[int]] | None:
     """Return the resolution along x and y, each as a numerator and a denominator, if the page tells it."""
-    sides = [page.tags.valueof(name, default=()) for name in ("XResolution", "YResolution")]
-    return [list(side) for side in sides] if all(len(side) == 2 and min(side) > 0 for side in sides) else None
+    sides = [page.numbers(code).tolist() for code in (282, 283)]
+    return sides if all(len(side) == 2 and min(side) > 0 for side in sides) else None
+
+
+class _Ome:
+    """What of an OME description is used, gathered element by element, so that a long one needs no memory."""
+
+    def __init__(self, where: str) -> None:
+        self.where, self.path, self.events = where, list[str](), 0
+        self.pixels, self.files, self.lost = list[dict[str, str]](), set[str](), dict[str, None]()
+        self.elsewhere = self.out_of_order = False
+
+    def start(self, tag: str, said: dict[str, str]) -> None:
+        """Take note of an element that begins."""
+        name = tag.rpartition("}")[2]
+        self.path.append(name)
+        self.events += 1
+        if self.events > _MOST_ELEMENTS or len(self.path) > _DEEPEST:
+            raise InputError(
+                f"{self.where}: the OME description has more than {_MOST_ELEMENTS:,} elements, or is nested deeper "
+                f"than {_DEEPEST}"
+            )
+        inside = self.path[1:]
+        if inside == ["Image", "Pixels"] and len(self.pixels) < _MOST_PICTURES:
+            self.pixels.append(dict(said))
+        elif name == "UUID" and said.get("FileName") and len(self.files) < 2:
+            self.files.add(said["FileName"])
+        elif inside == ["BinaryOnly"]:
+            self.elsewhere = True
+        elif inside == ["Image", "Pixels", "TiffData"] and "IFD" in said:
+            self.out_of_order |= said["IFD"] != said.get(f"First{_along(self.pixels[-1])}", said["IFD"])
+        elif inside == ["Image", "Pixels", "Channel"] and said.get("Name"):
+            self.lost["the names of channels"] = None
+        elif inside == ["Image", "Pixels", "Plane"] and said.get("DeltaT"):
+            self.lost["the times of planes (DeltaT)"] = None
+
+    def data(self, text: str) -> None:
+        """Take note of text."""
+        self.events += 1
+        if text.strip() and self.path[1:] in (["Image", "Description"], ["Description"]):
+            self.lost["the description of OME"] = None
+
+    def end(self, tag: str) -> None:
+        """Take note of an element that ends."""
+        self.path.pop()
+
+    def close(self) -> None:
+        """End the description."""
+
+
+def _sizes(said: dict[str, str]) -> dict[str, int]:
+    return {axis: _whole(said.get(f"Size{axis}")) for axis in "TZC"}
+
+
+def _along(said: dict[str, str]) -> str:
+    return next((axis for axis, count in _sizes(said).items() if count > 1), "T")
+
+
+def _read_ome(text: str, where: str) -> _Ome:
+    if "<!DOCTYPE" in text:  # Entities, by which a few bytes can fill the memory, need one.
+        raise InputError(f"{where}: the OME description holds a document type, which is refused")
+    found = _Ome(where)
+    parser = ElementTree.XMLParser(target=found)
+    try:
+        for place in range(0, len(text), _AT_ONCE):
+            before = found.events
+            parser.feed(text[place : place + _AT_ONCE])
+            if place and found.events == before:
+                raise InputError(f"{where}: the OME description has an element or comment of over {_AT_ONCE:,} letters")
+        parser.close()
+    except (ElementTree.ParseError, ValueError) as fault:
+        if isinstance(fault, InputError):
+            raise
+        raise InputError(f"{where}: the OME description is damaged ({fault})") from fault
+    return found
 
 
 def _from_ome(text: str, samples: int, where: str) -> Described:
-    if "<!DOCTYPE" in text:  # Entities, by which a few bytes can fill the memory, need one.
-        raise InputError(f"{where}: the OME description holds a document type, which is refused")
-    try:
-        root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError) as fault:
-        raise InputError(f"{where}: the OME description is damaged ({fault})") from fault
-    pixels = root.findall("{*}Image/{*}Pixels")
-    names = {one.get("FileName") for one in root.iter() if one.tag.endswith("}UUID") and one.get("FileName")}
-    if len(names) > 1 or root.find("{*}BinaryOnly") is not None:
-        raise InputError(f"{where}: the video is spread over several files ({len(names)}); join them into one first")
-    if len(pixels) != 1:
+    found = _read_ome(text, where)
+    if len(found.files) > 1 or found.elsewhere:
+        raise InputError(f"{where}: the video is spread over several files; join them into one first")
+    if len(found.pixels) != 1:
         raise InputError(
-            f"{where}: the file holds {len(pixels)} pictures or series; split them into files of their own"
+            f"{where}: the file holds {len(found.pixels)} pictures or series; split them into files of their own"
         )
-    said = pixels[0].attrib
-    counts = {axis: _whole(said.get(f"Size{axis}")) for axis in "TZC"}
+    if found.out_of_order:
+        raise InputError(f"{where}: the pages are not in the order of the frames; save the file in order")
+    said = found.pixels[0]
+    counts = _sizes(said)
     counts["C"] = max(1, counts["C"] // samples)
     leading = {axis: count for axis, count in counts.items() if count > 1}
-    along = next(iter(leading), "T")
-    for data in pixels[0].findall("{*}TiffData"):
-        if data.get("IFD") is not None and data.get("IFD") != data.get(f"First{along}", data.get("IFD")):
-            raise InputError(f"{where}: the pages are not in the order of the frames; save the file in order")
     leading = leading or {"T" if said.get("SizeT") else "I": 1}
     x, y, z = (_float(said.get(f"PhysicalSize{axis}")) for axis in "XYZ")
     unit, *others = (said.get(f"PhysicalSize{axis}Unit", _MICRON) for axis in "XYZ")
     sides, spacing = [x, y] if x and y and others[0] == unit else None, z if others[1] == unit else None
     interval = positive(said.get("TimeIncrement"))
     per_second = _PER_SECOND.get(said.get("TimeIncrementUnit", "s"))
-    lost = {
-        "the description of OME": root.findtext("{*}Image/{*}Description") or root.findtext("{*}Description"),
-        "the names of channels": [one for one in pixels[0].findall("{*}Channel") if one.get("Name")],
-        "the times of planes (DeltaT)": [one for one in pixels[0].findall("{*}Plane") if one.get("DeltaT")],
-    }
     facts = _known(
         unit=_NAMES.get(unit, unit) if sides or spacing else None,
         pixel_size=sides,
         spacing=spacing,
         interval=interval / per_second if interval and per_second else None,
-        not_kept=[name for name, value in lost.items() if value],
+        not_kept=sorted(found.lost),
     )
     return Described("ome", leading, facts)
 
 
-def _from_shaped(text: str, page: Any) -> Described:
+def _from_shaped(text: str, ndim: int) -> Described:
     said: Any = None
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         said = json.loads(text)
     shape = said.get("shape") if isinstance(said, dict) else None
-    if not isinstance(shape, list) or not all(isinstance(n, int) and n > 0 for n in shape):
+    if not isinstance(shape, list) or len(shape) > _MOST_AXES or not all(isinstance(n, int) and n > 0 for n in shape):
         return Described()
-    lengths, axes = shape[: len(shape) - len(page.shape)], said.get("axes")
+    lengths, axes = shape[: len(shape) - ndim], said.get("axes")
     if not isinstance(axes, str) or len(axes) != len(shape):
         axes = "TZC"[: len(lengths)] if len(lengths) > 1 else "I" * len(lengths)
     unit, sides = said.get("unit"), said.get("pixel_size")

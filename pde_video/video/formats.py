@@ -13,7 +13,7 @@ import numpy as np
 from pde_video.checks import check_path
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video import containers, encoder, npy, pipes, stills, tiff, y4m, zarrays
+from pde_video.video import containers, encoder, npy, pipes, stills, tiff, tiff_tags, y4m, zarrays
 from pde_video.video.outputs import check_distinct, check_output
 from pde_video.video.source import Choice, Encoding, FileVideo, Target
 
@@ -52,7 +52,7 @@ _FORMATS = (
         tiff.read,
         tiff.write,
         partial(_counted, tiff.read),
-        ("rate", "resolution", "pixel_size", "spacing", "description", "artist", "date_time"),
+        ("rate", "resolution", "dpi", "pixel_size", "spacing", "description", "date_time", *tiff_tags.KEYS),
     ),
     Format((".npy",), npy.read, npy.write, partial(_counted, npy.read)),
     Format((".zarr",), zarrays.read, zarrays.write, zarrays.count, ("rate",)),

@@ -33,6 +33,15 @@ _CALLED = {
     "description": "description",
     "artist": "artist",
     "date_time": "date",
+    "copyright": "copyright",
+    "document_name": "name of the document",
+    "page_name": "name of the page",
+    "make": "make of the device",
+    "model": "model of the device",
+    "host_computer": "host computer",
+    "geotiff": "GeoTIFF tags",
+    "gdal_metadata": "metadata of GDAL",
+    "no_data": "value for no data (GDAL)",
 }
 
 

@@ -1,0 +1,235 @@
+"""Strips and tiles of TIFF files decoded: none to more bytes than its pixels take (extra ``tiff`` for most codecs)."""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from pde_video.errors import InputError, not_installed
+from pde_video.protocols import Array
+from pde_video.video.tiff_directory import Directory, Source
+
+if TYPE_CHECKING:
+    from pde_video.video.tiff_picture import Layout
+
+NONE, OLD_JPEG = 1, 6  # Compression.
+FAX = {2: "ccittrle_decode", 3: "ccittfax3_decode", 4: "ccittfax4_decode"}
+JPEG = (OLD_JPEG, 7)
+_LZW, _PACK_BITS, _LZMA = 5, 32773, 34925
+_DEFLATE, _ZSTD = (8, 32946), (34926, 50000)
+_READ = (NONE, *FAX, *JPEG, _LZW, _PACK_BITS, _LZMA, *_DEFLATE, *_ZSTD)
+_OPTIONAL = (*FAX, *JPEG, _LZW, *_ZSTD)
+_HORIZONTAL, _FLOATING_POINT = 2, 3  # Predictor.
+_LARGER, _HEADERS = 4, 2**20  # A piece is at most so many times as large as its pixels, and so many bytes beyond.
+_CHUNK = 2**20
+_MEMORY = 2**27  # Bytes that LZMA's dictionary may take.
+_JPEG_START, _MOST_SCANS = b"\xff\xd8", 100
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def check(path: Path, layout: Layout) -> None:
+    """Refuse a compression that is not read, or that needs a package that is not there."""
+    name = _name(layout.compression)
+    if layout.compression not in _READ:
+        raise InputError(f"{path}: compression {name} is not read; save it uncompressed, or with LZW or deflate")
+    if layout.compression in FAX and (layout.bits, layout.samples) != (1, 1):
+        raise InputError(
+            f"{path}: compression {name} of {layout.samples} samples of {layout.bits} bits; it is for one bit"
+        )
+    if layout.compression in JPEG and not (layout.kind == "u" and layout.bits in (8, 12, 16)):
+        raise InputError(f"{path}: JPEG of {layout.kind}{layout.bits} samples; it has 8, 12 or 16 bits")
+    whole = layout.bits in (8, 16, 32, 64)
+    known = {1: True, _HORIZONTAL: whole and layout.kind != "c", _FLOATING_POINT: layout.kind == "f"}
+    if layout.compression not in (*FAX, *JPEG) and not known.get(layout.predictor, False):
+        raise InputError(f"{path}: predictor {layout.predictor} of {layout.kind}{layout.bits} samples is not read")
+    if layout.compression in _OPTIONAL:
+        _imagecodecs(f"{path}: compression {name}")
+
+
+def _name(compression: int) -> str:
+    try:
+        return str(tifffile.COMPRESSION(compression).name)
+    except ValueError:
+        return str(compression)
+
+
+def _imagecodecs(what: str) -> Any:
+    try:
+        import imagecodecs
+    except ImportError as fault:
+        raise InputError(not_installed(what, "imagecodecs", "tiff")) from fault
+    return imagecodecs
+
+
+def tables_of(page: Directory, layout: Layout) -> bytes | None:
+    """Return the tables that the JPEG streams of a page share."""
+    return page.raw(347) or None if layout.compression in JPEG else None
+
+
+def decoded(
+    source: Source, layout: Layout, offset: int, count: int, rows: tuple[int, int], tables: bytes | None
+) -> Array:
+    """Return a strip or tile, (rows, columns, samples); it must have rows[0] rows and may have rows[1]."""
+    least, most = (each * layout.row_bytes for each in rows)
+    if layout.compression == NONE:
+        data: Any = source.at(offset, least)
+    else:
+        _check_count(count, most)
+        data = source.at(offset, count)
+    if layout.fill_order == 2 and layout.compression not in JPEG:
+        data = data.translate(_REVERSED)
+    if layout.compression in FAX:
+        return _fax(data, layout, rows)
+    if layout.compression in JPEG:
+        return _jpeg(data, layout, (rows[0], layout.piece[1]), tables)
+    if layout.compression != NONE:
+        data = _unpacked(data, layout, most)
+    if len(data) < least:
+        raise ValueError(f"a strip or tile holds {len(data)} bytes; its pixels take {least}")
+    values = _as_samples(np.frombuffer(data, np.uint8, least).reshape(rows[0], -1), layout, source.order)
+    return values.reshape(rows[0], layout.piece[1], -1)
+
+
+def _check_count(count: int, pixels: int) -> None:
+    if count > _LARGER * pixels + _HEADERS:
+        raise ValueError(f"a strip or tile has {count:,} bytes; its pixels take {pixels:,}")
+
+
+def _unpacked(data: bytes, layout: Layout, most: int) -> Any:
+    """Return the bytes of a strip or tile; raise ValueError if it holds more than its pixels take."""
+    if layout.compression in _DEFLATE:
+        return _streamed(zlib.decompressobj(), data, most)
+    if layout.compression == _LZMA:
+        return _streamed(lzma.LZMADecompressor(memlimit=_MEMORY), data, most)
+    if layout.compression == _PACK_BITS:
+        return _from_runs(data, most)
+    codecs = _imagecodecs(_name(layout.compression))
+    decode = codecs.lzw_decode if layout.compression == _LZW else codecs.zstd_decode
+    return decode(data, out=most)
+
+
+def _streamed(stream: Any, data: bytes, most: int) -> Any:
+    """Return what a stream decodes to, piece by piece, so that it never takes more memory than its pixels."""
+    out, filled = np.empty(most, np.uint8), 0
+    while not stream.eof:
+        chunk = stream.decompress(data, _CHUNK)
+        # Both libraries keep what they have not yet read, but zlib's must be given it again.
+        data = getattr(stream, "unconsumed_tail", b"")
+        if not chunk and not data:
+            break
+        if filled + len(chunk) > most:
+            raise ValueError(f"a strip or tile decodes to more than the {most} bytes that its pixels take")
+        out[filled : filled + len(chunk)] = np.frombuffer(chunk, np.uint8)
+        filled += len(chunk)
+    return out[:filled]
+
+
+def _from_runs(data: bytes, most: int) -> bytearray:
+    """Return PackBits decoded: a byte n is followed by n + 1 others, or by one that stands for 257 - n equal ones."""
+    out, place = bytearray(), 0
+    while place < len(data) and len(out) < most:
+        head = data[place]
+        if head < 128:
+            out += data[place + 1 : place + 2 + head]
+            place += 2 + head
+        else:
+            out += data[place + 1 : place + 2] * (257 - head if head > 128 else 0)
+            place += 2 if head > 128 else 1
+    return out[:most]
+
+
+def _fax(data: bytes, layout: Layout, rows: tuple[int, int]) -> Array:
+    codecs = _imagecodecs(_name(layout.compression))
+    options = {"t4options": layout.fax_options} if layout.compression == 3 else {}
+    values = getattr(codecs, FAX[layout.compression])(data, rows[0], layout.piece[1], **options)
+    return values.reshape(rows[0], layout.piece[1], 1)
+
+
+def _jpeg(data: bytes, layout: Layout, size: tuple[int, int], tables: bytes | None) -> Array:
+    """Return a JPEG stream decoded, RGB if it is colour; its own header is checked first, since it decides its size."""
+    height, width, samples = _jpeg_size(data)
+    expected = 1 if layout.planar else layout.samples
+    widths = (size[1], layout.width % size[1] or size[1])
+    if not size[0] <= height <= max(layout.piece[0], size[0]) or width not in widths or samples != expected:
+        there = f"a JPEG of {height} × {width} pixels of {samples} samples"
+        raise ValueError(f"{there} in place of {size[0]} × {size[1]} pixels of {expected}")
+    space: dict[str, Any] = {}
+    if expected > 1 and layout.photometric == 6:
+        space = {"outcolorspace": 2}
+    elif expected > 1 and layout.photometric == 2:
+        space = {"outcolorspace": 2} if b"JFIF" in data[:16] else {"colorspace": 2, "outcolorspace": 2}
+    elif layout.planar:
+        space = {"outcolorspace": 1}
+    codecs = _imagecodecs("JPEG")
+    values = codecs.jpeg_decode(data, bitspersample=layout.bits, tables=tables, **space)
+    return values.reshape(height, width, -1)
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int, int]:
+    """Return height, width and samples of a JPEG; raise ValueError if it has none, or very many scans."""
+    if data.count(b"\xff\xda") > _MOST_SCANS:
+        raise ValueError(f"a JPEG of more than {_MOST_SCANS} scans")
+    place = 2
+    while data[:2] == _JPEG_START and place + 9 < len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = (int.from_bytes(data[at : at + 2]) for at in (place + 5, place + 7))
+            return height, width, data[place + 9]
+        place += 1 if marker == 0xFF else 2 + int.from_bytes(data[place + 2 : place + 4])
+    raise ValueError("a JPEG without a header")
+
+
+def is_whole_jpeg(page: Directory, layout: Layout) -> bool:
+    """Tell whether a page is one JPEG stream of the old kind, of which its strips are parts."""
+    return layout.compression == OLD_JPEG and 513 in page and page.source.at(page.number(513, 0), 2) == _JPEG_START
+
+
+def whole_jpeg(page: Directory, layout: Layout) -> Array:
+    """Return the one JPEG stream of a page decoded; its length is often wrong, so it may reach to its last strip."""
+    start, length = page.number(513, 0), page.number(514, 0)
+    ends = page.numbers(273).astype(np.uint64) + (page.numbers(279).astype(np.uint64) if 279 in page else np.uint64(0))
+    end = min(page.source.size, max([start + length, *ends.tolist()]))
+    pixels = layout.frame_bytes
+    _check_count(max(0, end - start), pixels)
+    data = page.source.at(start, max(0, end - start))
+    return _jpeg(data, layout, (layout.height, layout.width), None)
+
+
+def _as_samples(rows: Array, layout: Layout, order: Any) -> Array:
+    """Return rows of bytes as samples; undo the predictor."""
+    if layout.predictor == _FLOATING_POINT:
+        return _from_differing_bytes(rows, layout)
+    if layout.bits in (8, 16, 32, 64, 128):
+        values = rows.view(layout.stored.newbyteorder(order)).astype(layout.stored, copy=False)
+    else:
+        values = _from_bits(rows, layout.bits, layout.row_samples).astype(layout.stored, copy=False)
+    if layout.predictor == _HORIZONTAL:
+        whole = values.view(f"u{values.itemsize}").reshape(len(rows), layout.piece[1], -1)
+        values = np.cumsum(whole, axis=1, dtype=whole.dtype).view(layout.stored)
+    return values
+
+
+def _from_bits(rows: Array, bits: int, count: int) -> Array:
+    """Return numbers of so many bits, which follow one another without regard to bytes, highest bit first."""
+    room = 8 if bits <= 8 else 16 if bits <= 16 else 32
+    values = np.empty((len(rows), count), f"u{room // 8}")
+    step = max(1, _CHUNK // (count * room))  # Rows at a time: a bit takes a byte.
+    for top in range(0, len(rows), step):
+        some = np.unpackbits(rows[top : top + step], axis=1, count=count * bits).reshape(-1, count, bits)
+        wide = np.zeros((*some.shape[:2], room), np.uint8)
+        wide[..., room - bits :] = some
+        values[top : top + step] = np.packbits(wide, axis=-1).view(f">u{room // 8}")[..., 0]
+    return values
+
+
+def _from_differing_bytes(rows: Array, layout: Layout) -> Array:
+    """Undo the floating-point predictor: differences of bytes, of which the highest of all samples come first."""
+    samples, size = layout.row_samples // layout.piece[1], layout.stored.itemsize
+    bytes_ = np.cumsum(rows.reshape(len(rows), -1, samples), axis=1, dtype=np.uint8)
+    planes = bytes_.reshape(len(rows), size, layout.row_samples)
+    return np.ascontiguousarray(np.moveaxis(planes, 1, 2)).view(f">f{size}")[..., 0].astype(layout.stored)

@@ -1,0 +1,206 @@
+"""Directories of a TIFF file: the tags of each page, read within bounds, since nothing in them can be trusted."""
+
+from __future__ import annotations
+
+import io
+from array import array
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pde_video.errors import InputError
+from pde_video.protocols import Array
+
+MOST_BYTES = 2**20  # Of the value of a tag that is not an array of offsets.
+_MOST_TAGS = 4096
+# Of pages a file may have some, then one for so many of its bytes, up to a limit.
+_FEW_PAGES, _PAGE_BYTES, _MOST_PAGES = 2**16, 256, 2**20
+_BLOCK, _AHEAD = 4096, 512  # Bytes that are read at once, and that most directories do not exceed.
+# Types of values, as NumPy has them; a rational number is two integers.
+_TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 5: "u4", 6: "i1", 7: "S1", 8: "i2", 9: "i4", 10: "i4", 11: "f4", 12: "f8"}
+_TYPES |= {13: "u4", 16: "u8", 17: "i8", 18: "u8"}
+_RATIONAL = (5, 10)
+
+
+class Source(io.FileIO):
+    """An open TIFF file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file and read its header."""
+        super().__init__(path)
+        self.path, self.size = path, self.seek(0, 2)
+        header = self.at(0, min(16, self.size))
+        known = {b"II": "<", b"MM": ">"}.get(header[:2])
+        self.order: Any = known or "<"
+        self.endian: Literal["little", "big"] = "big" if self.order == ">" else "little"
+        kind = int.from_bytes(header[2:4], self.endian)
+        self._block, self._block_at = b"", 0
+        if not known or kind not in (42, 43):
+            self.close()
+            raise InputError(f"{path}: not a TIFF that can be read (its first bytes are wrong)")
+        self.counter, self.link, self.entry = (2, 4, 12) if kind == 42 else (8, 8, 20)  # Bytes.
+
+    def fill(self, offset: int, room: memoryview) -> None:
+        """Read bytes at `offset` until there is no more room for them."""
+        if offset + len(room) > self.size:
+            raise ValueError("its data lie beyond the end of the file")
+        self.seek(offset)
+        while room:
+            count = self.readinto(room)
+            if not count:
+                raise ValueError("the file has become shorter since it was opened")
+            room = room[count:]
+
+    def at(self, offset: int, count: int) -> bytes:
+        """Return bytes of the file."""
+        if offset + count > self.size:
+            raise ValueError("its data lie beyond the end of the file")
+        self.seek(offset)
+        data = self.read(count)
+        if len(data) < count:  # The rest, if one call does not give so many, or the error that there is none.
+            room = bytearray(count - len(data))
+            self.fill(offset + len(data), memoryview(room))
+            data += room
+        return data
+
+    def directory(self, offset: int) -> bytes | None:
+        """Return the tags of a directory and where the next one is, if it is whole and has any."""
+        if not self.counter <= offset < self.size:
+            return None
+        ahead = self._block if 0 <= offset - self._block_at <= len(self._block) - _AHEAD else b""
+        if not ahead:
+            self._block = ahead = self.at(offset, min(_BLOCK, self.size - offset))
+            self._block_at = offset
+        start = offset - self._block_at
+        tags = int.from_bytes(ahead[start : start + self.counter], self.endian)
+        length = self.counter + tags * self.entry + self.link
+        if not 1 <= tags <= _MOST_TAGS or offset + length > self.size:
+            return None
+        if start + length > len(ahead):
+            ahead, start = self.at(offset, length), 0
+        return ahead[start + self.counter : start + length]
+
+    def pages(self) -> tuple[Pages, str | None]:
+        """Return the pages, and an error message for what follows them; each directory points to the next."""
+        found, seen, reduced = Pages(), set[int](), array("Q")
+        most = min(_MOST_PAGES, max(_FEW_PAGES, self.size // _PAGE_BYTES))
+        offset = int.from_bytes(self.at(self.link, self.link), self.endian) if self.size >= 2 * self.link else self.size
+        while offset or not seen:
+            if offset in seen:
+                raise InputError(f"{self.path}: page {len(seen)} is an earlier page again; the file is damaged")
+            if len(seen) == most:
+                raise InputError(
+                    f"{self.path}: its {self.size:,} bytes claim more than {most:,} pages; no more are read"
+                )
+            directory = self.directory(offset)
+            if directory is None:
+                fault = f"{self.path}: page {len(seen)} is missing or damaged; the file seems to be cut off"
+                if not seen:
+                    raise InputError(fault)
+                return found.without(reduced), fault
+            seen.add(offset)
+            (reduced if self._is_reduced(directory) else found.offsets).append(offset)
+            offset = int.from_bytes(directory[-self.link :], self.endian)
+        return found.without(reduced), None
+
+    def _is_reduced(self, directory: bytes) -> bool:
+        """Tell whether a page says that it is a thumbnail, or level of a pyramid, or mask of another one."""
+        code = int.from_bytes(directory[:2], self.endian)
+        if code not in (254, 255):  # NewSubfileType and SubfileType; tags are in order.
+            return False
+        size = 2 if int.from_bytes(directory[2:4], self.endian) == 3 else 4
+        value = int.from_bytes(directory[self.entry - self.link :][:size], self.endian)
+        return bool(value & 0b101) if code == 254 else value == 2
+
+
+@dataclass
+class Pages:
+    """Where the directories of pages are."""
+
+    offsets: array[int] = field(default_factory=lambda: array("Q"))
+    reduced: int = 0  # The number of thumbnails, levels of pyramids and masks, which are not among them.
+
+    def without(self, reduced: array[int]) -> Pages:
+        """Return the pages without reduced ones, unless there are no others."""
+        return Pages(self.offsets, len(reduced)) if self.offsets else Pages(reduced)
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One tag of a directory: its type, its number of values, and these values or where they are."""
+
+    type: int
+    count: int
+    field: bytes
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that its values take; 0 for an unknown type."""
+        size = np.dtype(_TYPES[self.type]).itemsize if self.type in _TYPES else 0
+        return self.count * size * (2 if self.type in _RATIONAL else 1)
+
+
+class Directory:
+    """The tags of one page."""
+
+    def __init__(self, source: Source, offset: int) -> None:
+        """Read the directory at `offset`, without the values that lie elsewhere."""
+        self.source, self.offset = source, offset
+        self.tags, self.again = dict[int, Tag](), dict[int, Tag]()
+        data = source.directory(offset)
+        if data is None:
+            raise ValueError("its directory is damaged")
+        for place in range(0, len(data) - source.link, source.entry):
+            one = data[place : place + source.entry]
+            numbers = (one[:2], one[2:4], one[4 : source.entry - source.link])
+            code, kind, count = (int.from_bytes(part, source.endian) for part in numbers)
+            tag = Tag(kind, count, one[source.entry - source.link :])
+            if self.tags.setdefault(code, tag) is not tag:
+                self.again.setdefault(code, tag)
+
+    def __contains__(self, code: int) -> bool:
+        return code in self.tags
+
+    def raw(self, code: int, most: int = MOST_BYTES, repeated: bool = False) -> bytes:
+        """Return the values of a tag as bytes, none if it is not there or of an unknown type."""
+        tag = (self.again if repeated else self.tags).get(code)
+        if tag is None or tag.nbytes == 0:
+            return b""
+        if tag.nbytes > most:
+            raise ValueError(f"tag {code} has {tag.nbytes:,} bytes, of which at most {most:,} are read")
+        if tag.nbytes <= len(tag.field):
+            return tag.field[: tag.nbytes]
+        return self.source.at(int.from_bytes(tag.field, self.source.endian), tag.nbytes)
+
+    def numbers(self, code: int, most: int = MOST_BYTES) -> Array:
+        """Return the values of a tag as numbers, none if it is not there or holds none."""
+        tag = self.tags.get(code)
+        if tag is None or _TYPES.get(tag.type, "S1") == "S1":
+            return np.empty(0, np.int64)
+        values = np.frombuffer(self.raw(code, most), np.dtype(_TYPES[tag.type]).newbyteorder(self.source.order))
+        return values.astype(values.dtype.newbyteorder("="))
+
+    def number(self, code: int, default: int) -> int:
+        """Return the first value of a tag as an integer."""
+        values = self.numbers(code)
+        return int(values[0]) if len(values) and values.dtype.kind in "iu" else default
+
+    def text(self, code: int, most: int = MOST_BYTES, repeated: bool = False) -> str:
+        """Return the value of a tag as text."""
+        data = self.raw(code, most, repeated).rstrip(b"\0")
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return data.decode("cp1252" if not set(data) & set(b"\x81\x8d\x8f\x90\x9d") else "latin-1")
+
+    def differing(self, other: Directory, without: Collection[int]) -> Iterator[int]:
+        """Yield the tags that another page does not have with the same values."""
+        for code, tag in other.tags.items():
+            mine = self.tags.get(code)
+            if code in without or (mine == tag and tag.nbytes <= len(tag.field)):
+                continue
+            if mine is None or mine.type != tag.type or mine.count != tag.count or self.raw(code) != other.raw(code):
+                yield code
