@@ -16,7 +16,7 @@ from pde_video.video.tiff_directory import MOST_BYTES, Directory
 
 _DESCRIPTION = 270  # The number of that tag.
 _LONGEST_OME, _AT_ONCE = 2**26, 2**20
-_MOST_ELEMENTS, _DEEPEST, _MOST_PICTURES = 2_000_000, 50, 1000
+_MOST_ELEMENTS, _DEEPEST, _MOST_PICTURES = 500_000, 50, 1000
 _MOST_AXES = 16
 _MICRON = "µm"
 _NAMES = {"micron": _MICRON, "microns": _MICRON, "um": _MICRON, "\\u00B5m": _MICRON, "μm": _MICRON, "inch": "in"}

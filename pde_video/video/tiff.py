@@ -77,7 +77,7 @@ def _extent(first: Picture, declared: int, pages: Pages, fault: str | None) -> t
 
 def _refuse_unknown_axes(page: Directory, count: int) -> None:
     vendor, path = tiff_tags.vendor_of_axes(page), page.source.path
-    planes = page.tags[_PLANES].count if _PLANES in page else 1
+    planes = page.tags[_PLANES].number if _PLANES in page else 1
     if vendor and max(count, planes) > 1:
         raise InputError(
             f"{path}: only tags of {vendor} tell along which axes its {max(count, planes)} pages lie, and these are "
@@ -127,14 +127,15 @@ def _frames(video: FileVideo, first: Picture, count: int, offsets: Sequence[int]
         for index in range(count):
             with untrusted(f"{video.path}: page {index} cannot be read"):
                 if offsets is not None:
-                    picture = Picture(Directory(source, offsets[index]), first.layout.plain_values)
-                    check(source, picture.layout, video.choice)
+                    picture = Picture(Directory(source, offsets[index]), like=picture)
+                    if picture.layout != first.layout:
+                        check(source, picture.layout, video.choice)
                 if (picture.shape, picture.dtype) != (first.shape, first.dtype):
                     raise InputError(
                         f"{video.path}: page {index} has shape {picture.shape} and dtype {picture.dtype}; page 0 has "
                         f"{first.shape} and {first.dtype}"
                     )
-                picture.pieces()  # Refuses what is not in the file, also where no frame is wanted.
+                _ = picture.pieces  # Refuses what is not in the file, also where no frame is wanted.
                 pixels = None
                 if video.wants(index):
                     pixels = picture.decode(0 if offsets is not None else index * picture.layout.frame_bytes)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import struct
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,7 @@ _BLOCK, _AHEAD = 4096, 512  # Bytes that are read at once, and that most directo
 # Types of values, as NumPy has them; a rational number is two integers.
 _TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 5: "u4", 6: "i1", 7: "S1", 8: "i2", 9: "i4", 10: "i4", 11: "f4", 12: "f8"}
 _TYPES |= {13: "u4", 16: "u8", 17: "i8", 18: "u8"}
-_RATIONAL = (5, 10)
+_SIZES = {kind: np.dtype(name).itemsize * (2 if kind in (5, 10) else 1) for kind, name in _TYPES.items()}
 
 
 class Source(io.FileIO):
@@ -85,7 +86,7 @@ class Source(io.FileIO):
 
     def pages(self) -> tuple[Pages, str | None]:
         """Return the pages, and an error message for what follows them; each directory points to the next."""
-        found, seen, reduced = Pages(), set[int](), array("Q")
+        found, seen, reduced, taken = Pages(), set[int](), array("Q"), 0
         most = min(_MOST_PAGES, max(_FEW_PAGES, self.size // _PAGE_BYTES))
         offset = int.from_bytes(self.at(self.link, self.link), self.endian) if self.size >= 2 * self.link else self.size
         while offset or not seen:
@@ -102,6 +103,9 @@ class Source(io.FileIO):
                     raise InputError(fault)
                 return found.without(reduced), fault
             seen.add(offset)
+            taken += len(directory)
+            if taken > self.size:
+                raise InputError(f"{self.path}: the directories of its pages lie on one another; the file is damaged")
             (reduced if self._is_reduced(directory) else found.offsets).append(offset)
             offset = int.from_bytes(directory[-self.link :], self.endian)
         return found.without(reduced), None
@@ -128,19 +132,17 @@ class Pages:
         return Pages(self.offsets, len(reduced)) if self.offsets else Pages(reduced)
 
 
-@dataclass(frozen=True)
-class Tag:
+class Tag(NamedTuple):
     """One tag of a directory: its type, its number of values, and these values or where they are."""
 
     type: int
-    count: int
+    number: int
     field: bytes
 
     @property
     def nbytes(self) -> int:
         """The bytes that its values take; 0 for an unknown type."""
-        size = np.dtype(_TYPES[self.type]).itemsize if self.type in _TYPES else 0
-        return self.count * size * (2 if self.type in _RATIONAL else 1)
+        return self.number * _SIZES.get(self.type, 0)
 
 
 class Directory:
@@ -153,13 +155,12 @@ class Directory:
         data = source.directory(offset)
         if data is None:
             raise ValueError("its directory is damaged")
-        for place in range(0, len(data) - source.link, source.entry):
-            one = data[place : place + source.entry]
-            numbers = (one[:2], one[2:4], one[4 : source.entry - source.link])
-            code, kind, count = (int.from_bytes(part, source.endian) for part in numbers)
-            tag = Tag(kind, count, one[source.entry - source.link :])
-            if self.tags.setdefault(code, tag) is not tag:
-                self.again.setdefault(code, tag)
+        layout = source.order + ("HHI4s" if source.link == 4 else "HHQ8s")
+        for code, *tag in struct.iter_unpack(layout, data[: -source.link]):
+            if code in self.tags:
+                self.again.setdefault(code, Tag(*tag))
+            else:
+                self.tags[code] = Tag(*tag)
 
     def __contains__(self, code: int) -> bool:
         return code in self.tags
@@ -185,8 +186,11 @@ class Directory:
 
     def number(self, code: int, default: int) -> int:
         """Return the first value of a tag as an integer."""
-        values = self.numbers(code)
-        return int(values[0]) if len(values) and values.dtype.kind in "iu" else default
+        tag = self.tags.get(code)
+        if tag is None or _TYPES.get(tag.type, "S1")[0] not in "iu" or not tag.number:
+            return default
+        size, raw = np.dtype(_TYPES[tag.type]).itemsize, self.raw(code)
+        return int.from_bytes(raw[:size], self.source.endian, signed=_TYPES[tag.type][0] == "i")
 
     def text(self, code: int, most: int = MOST_BYTES, repeated: bool = False) -> str:
         """Return the value of a tag as text."""
@@ -196,11 +200,14 @@ class Directory:
         except UnicodeDecodeError:
             return data.decode("cp1252" if not set(data) & set(b"\x81\x8d\x8f\x90\x9d") else "latin-1")
 
-    def differing(self, other: Directory, without: Collection[int]) -> Iterator[int]:
-        """Yield the tags that another page does not have with the same values."""
-        for code, tag in other.tags.items():
-            mine = self.tags.get(code)
-            if code in without or (mine == tag and tag.nbytes <= len(tag.field)):
+    def is_like(self, other: Directory, codes: Iterable[int]) -> bool:
+        """Tell whether these tags have the same values in another directory."""
+        for code in codes:
+            mine, theirs = self.tags.get(code), other.tags.get(code)
+            if mine == theirs:  # Also in the same place.
                 continue
-            if mine is None or mine.type != tag.type or mine.count != tag.count or self.raw(code) != other.raw(code):
-                yield code
+            if mine is None or theirs is None or mine[:2] != theirs[:2] or mine.nbytes <= len(mine.field):
+                return False
+            if self.raw(code) != other.raw(code):
+                return False
+        return True

@@ -1,5 +1,7 @@
 """The pixels of one page of a TIFF file: strips and tiles put together, upright, as grey or RGB."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,10 +17,12 @@ from pde_video.video.tiff_directory import Directory, Source
 from pde_video.video.untrusted import refuse_huge
 
 GREY_INVERTED, GREY, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6  # PhotometricInterpretation.
-_MOST_PIECES = 2**18
+_MOST_PIECES = 2**17
 _MOST_SAMPLES = 4096  # Of a pixel.
 _SMALL_TILE, _LARGER = 2**24, 4  # Bytes that a tile may always have; by how much one may exceed its picture beyond.
-_LARGE_FRAME, _EXPANSION = 2**28, 200  # A frame of more bytes than this is at most so many times as large as the file.
+_LARGE_FRAME, _EXPANSION = 2**27, 200  # A frame of more bytes than this is at most so many times as large as the file.
+# The tags that a layout is made of, and the palette.
+_OF_LAYOUT = (256, 257, 258, 259, 262, 266, 274, 277, 278, 284, 292, 317, 320, 322, 323, 338, 339, 513, 514, 32997)
 _TRANSPOSED = 5  # Orientations from this one on exchange rows and columns.
 
 
@@ -72,6 +76,12 @@ class Layout:
     def row_bytes(self) -> int:
         """The bytes of a row of a piece; each begins with a byte of its own."""
         return -(-self.row_samples * self.bits // 8)
+
+    @cached_property
+    def needed(self) -> Array:
+        """The bytes of every piece if it is not compressed, at the lower edge of the page without what lies beyond."""
+        tops = np.arange(self.count) // self.across % self.down * self.piece[0]
+        return np.minimum(self.piece[0], self.height - tops).astype(np.uint64) * np.uint64(self.row_bytes)
 
     @property
     def frame_bytes(self) -> int:
@@ -177,9 +187,18 @@ def check(source: Source, layout: Layout, choice: Choice) -> None:
 class Picture:
     """A page whose pixels can be decoded."""
 
-    def __init__(self, page: Directory, plain_values: bool = False) -> None:
-        """Read how the page is stored, and the colours of its palette."""
+    layout: Layout
+    colours: Array | None
+    shape: tuple[int, ...]  # Of the frame.
+    dtype: np.dtype[Any]
+
+    def __init__(self, page: Directory, plain_values: bool = False, like: Picture | None = None) -> None:
+        """Read how the page is stored, unless it is stored like another, and the colours of its palette."""
         self.page, self.source = page, page.source
+        if like is not None and page.is_like(like.page, _OF_LAYOUT):
+            self.layout, self.colours, self.shape, self.dtype = like.layout, like.colours, like.shape, like.dtype
+            return
+        plain_values = plain_values or (like is not None and like.layout.plain_values)
         self.layout = replace(layout_of(page), plain_values=plain_values)
         self.colours = None
         if self.layout.photometric == PALETTE and not plain_values:
@@ -192,6 +211,7 @@ class Picture:
         stored = self.layout.stored if self.colours is None else self.colours.dtype
         self.dtype = np.dtype(np.uint8) if stored.kind == "u" and stored.itemsize == 1 else stored
 
+    @cached_property
     def pieces(self) -> tuple[Array, Array]:
         """Return where the strips or tiles are, and their bytes; raise ValueError unless all are in the file."""
         layout, most = self.layout, 8 * _MOST_PIECES
@@ -207,10 +227,8 @@ class Picture:
         end = np.uint64(self.source.size)
         if np.any((counts < 1) | (offsets > end) | (counts > end - np.minimum(offsets, end))):
             raise ValueError("its data lie beyond the end of the file")
-        tops = np.arange(layout.count) // layout.across % layout.down * layout.piece[0]
-        needed = np.minimum(layout.piece[0], layout.height - tops) * layout.row_bytes
-        if layout.compression == tiff_codecs.NONE and np.any(counts < needed):
-            raise ValueError(f"its data have {counts.sum():,} bytes, and its pixels take {needed.sum():,}")
+        if layout.compression == tiff_codecs.NONE and np.any(counts < layout.needed):
+            raise ValueError(f"its data have {counts.sum():,} bytes, and its pixels take {layout.needed.sum():,}")
         return offsets, counts
 
     @cached_property
@@ -223,11 +241,9 @@ class Picture:
             return None
         if layout.piece[1] != layout.width or (layout.planar and layout.height % layout.piece[0]):
             return None
-        offsets, counts = self.pieces()
-        first, each = int(offsets[0]), layout.piece[0] * layout.row_bytes
-        last = (layout.height - (layout.down - 1) * layout.piece[0]) * layout.row_bytes
-        in_order = np.array_equal(offsets, first + each * np.arange(layout.count, dtype=np.uint64))
-        return first if in_order and np.all(counts[:-1] >= each) and counts[-1] >= last else None
+        offsets, _ = self.pieces
+        gapless = layout.count == 1 or np.array_equal(offsets[:-1] + layout.needed[:-1], offsets[1:])
+        return int(offsets[0]) if gapless else None
 
     def decode(self, shift: int = 0) -> Array:
         """Return the frame; with a shift in bytes, one that follows it under the same directory."""
@@ -253,9 +269,14 @@ class Picture:
 
     def _assembled(self) -> Array:
         layout, (rows, columns) = self.layout, self.layout.piece
-        offsets, counts = self.pieces()
-        values = np.empty((layout.height, layout.width, layout.samples), layout.stored)
+        offsets, counts = self.pieces
         tables = tiff_codecs.tables_of(self.page, layout)
+        if layout.count == 1:  # No copy is needed.
+            most = rows if layout.tiled else layout.height
+            place = int(offsets[0]), int(counts[0])
+            piece = tiff_codecs.decoded(self.source, layout, *place, (layout.height, most), tables)
+            return piece[: layout.height, : layout.width]
+        values = np.empty((layout.height, layout.width, layout.samples), layout.stored)
         for index, (offset, count) in enumerate(zip(offsets.tolist(), counts.tolist(), strict=True)):
             plane, rest = divmod(index, layout.down * layout.across)
             top, left = (part * side for part, side in zip(divmod(rest, layout.across), layout.piece, strict=True))
@@ -273,7 +294,7 @@ class Picture:
             return self.colours[values[..., 0]]
         most = 2**layout.bits - 1
         if layout.photometric == GREY_INVERTED:
-            np.subtract(values.dtype.type(most), values, out=values)
+            values = values.dtype.type(most) - values
         if layout.bits < 8 and layout.photometric != PALETTE:
             values = np.rint(np.arange(most + 1) * (255 / most)).astype(np.uint8)[values]
         return values[..., 0] if layout.samples == 1 else values

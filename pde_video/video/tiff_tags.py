@@ -41,7 +41,9 @@ _CALLED = {
 # Vendors' tags that tell along which axes the pages lie.
 _AXES = {33471: "Olympus SIS", 33560: "Olympus SIS", 33628: "MetaMorph", 33629: "MetaMorph", 34361: "Olympus FluoView"}
 _AXES |= {34362: "Olympus FluoView", 34412: "Zeiss LSM", 65420: "Hamamatsu NDPI"}
-_MOST_NAMED, _MOST_COMPARED = 20, 1000
+_MOST_NAMED = 20
+# How much of later pages is compared with the first.
+_MOST_COMPARED, _MOST_TAGS, _MOST_BYTES = 1000, 50_000, 2**24
 
 
 def vendor_of_axes(page: Directory) -> str | None:
@@ -88,10 +90,16 @@ def name(code: int) -> str:
 def of_later_pages(source: Source, first: Directory, offsets: Sequence[int]) -> list[str]:
     """Name the tags of later pages that differ from those of the first one, which alone are kept."""
     differing: dict[str, None] = {}
+    tags = nbytes = 0
     for offset in offsets[1:_MOST_COMPARED]:
         try:
             page = Directory(source, offset)
-            codes = list(first.differing(page, _STORAGE - _COMPARED))
+            tags += len(page.tags)
+            nbytes += sum(tag.nbytes for tag in page.tags.values())
+            if tags > _MOST_TAGS or nbytes > _MOST_BYTES:
+                break
+            compared = page.tags.keys() - (_STORAGE - _COMPARED)
+            codes = sorted(code for code in compared if not page.is_like(first, (code,)))
         except ValueError:  # A damaged page is found when it is decoded.
             continue
         differing |= dict.fromkeys(f"{name(code)} of later pages" for code in codes)

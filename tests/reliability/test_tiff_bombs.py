@@ -1,0 +1,45 @@
+"""Small TIFF files that would take gigabytes or minutes end at once, in a clear error, within little memory."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pde_video as pv
+
+SECONDS, MEMORY, ADDRESSES = 5, 512 * 2**20, 3 * 2**30
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of a process are those of POSIX")
+@pytest.mark.parametrize("kind", ["light", pytest.param("heavy", marks=pytest.mark.slow)])
+def test_small_tiffs_that_claim_much_end_at_once(tmp_path, kind):
+    worker = Path(__file__).with_name("tiff_bombs.py")
+    run = subprocess.run(
+        [sys.executable, str(worker), str(tmp_path), str(ADDRESSES), kind], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    said = json.loads(run.stdout.splitlines()[-1])
+    for name, ends in said["results"].items():
+        codes, seconds = zip(*ends.values(), strict=True)
+        expected = 0 if name.endswith("read") else 4
+        assert codes[-1] == codes[1] == expected, (name, ends)
+        assert codes[0] in (0, expected), (name, ends)
+        assert max(seconds) < SECONDS, (name, ends)
+    assert said["peak"] < MEMORY
+    assert "Traceback" not in run.stderr
+
+
+def test_directories_that_lie_on_one_another_are_refused(tmp_path):
+    spacing, tags, pages = 12, 100, 5000  # Each begins within the one before.
+    data = bytearray(spacing * pages + 12 * tags + 6)
+    for index in range(pages):
+        struct.pack_into("<H", data, spacing * index, tags)
+        struct.pack_into("<I", data, spacing * index + 2 + 12 * tags, 8 + spacing * (index + 1))
+    (tmp_path / "v.tif").write_bytes(b"II*\0\x08\0\0\0" + data)
+    with pytest.raises(pv.InputError, match="lie on one another"):
+        pv.read(tmp_path / "v.tif")
