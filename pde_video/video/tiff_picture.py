@@ -218,10 +218,10 @@ class Picture:
         places, sizes = (324, 325) if layout.tiled and 324 in self.page else (273, 279)
         offsets = self.page.numbers(places, most)[: layout.count].astype(np.uint64)
         counts = self.page.numbers(sizes, most)[: layout.count].astype(np.uint64)
-        if not len(counts) and len(offsets) == 1:  # Some writers leave it out.
-            whole = layout.compression == tiff_codecs.NONE
-            left = self.source.size - int(offsets[0])
-            counts = np.array([layout.piece[0] * layout.row_bytes if whole else max(0, left)], np.uint64)
+        if not len(counts) and layout.compression == tiff_codecs.NONE:  # Some writers leave them out.
+            counts = layout.needed
+        elif not len(counts) and len(offsets) == 1:
+            counts = np.array([max(0, self.source.size - int(offsets[0]))], np.uint64)
         if len(offsets) < layout.count or len(counts) < layout.count:
             raise ValueError(f"{len(offsets)} offsets and {len(counts)} sizes of {layout.count} strips or tiles")
         end = np.uint64(self.source.size)

@@ -21,7 +21,14 @@ _TEXTS = {
     42112: "gdal_metadata",
     42113: "no_data",
 }
-_GEO = (33550, 33922, 34264, 34735, 34736, 34737)  # Scale, tie points, transformation, and the keys with their values.
+_GEO = {
+    33550: "ModelPixelScale",
+    33922: "ModelTiepoint",
+    34264: "ModelTransformation",
+    34735: "GeoKeyDirectory",
+    34736: "GeoDoubleParams",
+    34737: "GeoAsciiParams",
+}
 KEYS = (*_TEXTS.values(), "icc_profile", "geotiff")  # Of `details`.
 # What describes the storage of the pixels, or is read elsewhere.
 _STORAGE = {254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 270, 273, 274, 277, 278, 279, 280, 281, 282, 283}
@@ -67,7 +74,7 @@ def found(page: Directory, upright: bool, as_stored: bool) -> tuple[dict[str, An
                 facts[_TEXTS[code]] = page.text(code).strip()
             elif kept and code in _GEO:
                 value = page.text(code) if code == 34737 else page.numbers(code).tolist()
-                facts.setdefault("geotiff", {})[name(code)] = value
+                facts.setdefault("geotiff", {})[_GEO[code]] = value
             elif code == _ICC:
                 facts["icc_profile"] = page.raw(code)
             else:
@@ -120,8 +127,8 @@ def written(target: Target, facts: dict[str, Any]) -> dict[str, Any]:
     tags: list[tuple[Any, ...]] = [
         (code, 2, 0, str(kept[key]).encode(), True) for code, key in _TEXTS.items() if kept.get(key)
     ]
-    for code in _GEO:
-        value = kept.get("geotiff", {}).get(name(code))
+    for code, key in _GEO.items():
+        value = kept.get("geotiff", {}).get(key)
         if isinstance(value, str):
             tags.append((code, 2, 0, value.encode(), True))
         elif value:
