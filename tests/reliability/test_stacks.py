@@ -239,6 +239,15 @@ def test_an_imagej_tiff_with_one_directory_that_is_cut_off_names_the_page(tmp_pa
     assert len(load(tmp_path / "v.tif", keep_partial=True)) == 6
 
 
+def test_an_imagej_tiff_with_one_directory_that_becomes_shorter_while_it_is_read_names_the_page(tmp_path):
+    write_one_directory(tmp_path / "v.tif", (90, 8, 10))
+    frames = iter(pv.read(tmp_path / "v.tif"))
+    next(frames)
+    os.truncate(tmp_path / "v.tif", 4000)
+    with pytest.raises(pv.InputError, match=r"page \d+ cannot be read .*(shorter|beyond)"):
+        list(frames)
+
+
 @pytest.mark.parametrize(
     "pages",
     [
