@@ -15,7 +15,7 @@ from pde_video.errors import InputError, ParameterError
 from pde_video.video.tiff_directory import MOST_BYTES, Directory
 
 _DESCRIPTION = 270  # The number of that tag.
-_LONGEST_OME, _AT_ONCE = 2**26, 2**20
+_LONGEST_OME, _AT_ONCE = 2**25, 2**20
 _MOST_ELEMENTS, _DEEPEST, _MOST_PICTURES = 500_000, 50, 1000
 _MOST_AXES = 16
 _MICRON = "µm"
@@ -83,7 +83,8 @@ class _Ome:
     """What of an OME description is used, gathered element by element, so that a long one needs no memory."""
 
     def __init__(self, where: str) -> None:
-        self.where, self.path, self.events = where, list[str](), 0
+        self.where, self.path = where, list[str]()
+        self.elements = self.events = 0
         self.pixels, self.files, self.lost = list[dict[str, str]](), set[str](), dict[str, None]()
         self.elsewhere = self.out_of_order = False
 
@@ -92,7 +93,8 @@ class _Ome:
         name = tag.rpartition("}")[2]
         self.path.append(name)
         self.events += 1
-        if self.events > _MOST_ELEMENTS or len(self.path) > _DEEPEST:
+        self.elements += 1
+        if self.elements > _MOST_ELEMENTS or len(self.path) > _DEEPEST:
             raise InputError(
                 f"{self.where}: the OME description has more than {_MOST_ELEMENTS:,} elements, or is nested deeper "
                 f"than {_DEEPEST}"

@@ -159,12 +159,12 @@ def _jpeg(data: bytes, layout: Layout, size: tuple[int, int], tables: bytes | No
         there = f"a JPEG of {height} × {width} pixels of {samples} samples"
         raise ValueError(f"{there} in place of {size[0]} × {size[1]} pixels of {expected}")
     space: dict[str, Any] = {}
-    if expected > 1 and layout.photometric == 6:
-        space = {"outcolorspace": 2}
-    elif expected > 1 and layout.photometric == 2:
-        space = {"outcolorspace": 2} if b"JFIF" in data[:16] else {"colorspace": 2, "outcolorspace": 2}
-    elif layout.planar:
+    if layout.planar:
         space = {"outcolorspace": 1}
+    elif layout.photometric in (2, 6) and not layout.extra:
+        # Without a JFIF header the stream does not say that it is YCbCr, and is RGB if the page is.
+        is_rgb = layout.photometric == 2 and b"JFIF" not in data[:16]
+        space = {"outcolorspace": 2} | ({"colorspace": 2} if is_rgb else {})
     codecs = _imagecodecs("JPEG")
     values = codecs.jpeg_decode(data, bitspersample=layout.bits, tables=tables, **space)
     return values.reshape(height, width, -1)

@@ -191,10 +191,29 @@ def test_codecs_are_read_as_another_reader_does(tmp_path, compression, options):
     pytest.importorskip("imagecodecs", reason="needs the extra tiff")
     if "predictor" in options and compression in ("jpeg", "packbits"):
         pytest.skip("no predictor with this codec")
-    for name, picture in {"colour": PICTURE, "grey": PICTURE[..., 0]}.items():
+    colour, apart = {"photometric": "rgb"}, {"photometric": "rgb", "planarconfig": "separate"}
+    pictures = {
+        "colour": (PICTURE, colour),
+        "grey": (PICTURE[..., 0], {}),
+        "apart": (PICTURE.transpose(2, 0, 1), apart),
+    }
+    for name, (picture, meaning) in pictures.items():
         path = tmp_path / f"{name}.tif"
-        tifffile.imwrite(path, picture, compression=compression, **options)
-        np.testing.assert_array_equal(frame_of(path), tifffile.imread(path))
+        tifffile.imwrite(path, picture, compression=compression, **meaning, **options)
+        expected = tifffile.imread(path)
+        np.testing.assert_array_equal(frame_of(path), expected.transpose(1, 2, 0) if name == "apart" else expected)
+
+
+def test_colour_in_jpeg_becomes_rgb(tmp_path):
+    pytest.importorskip("imagecodecs", reason="needs the extra tiff")
+    smooth = np.add.outer(np.arange(0, 160, 5), np.arange(0, 96, 2))[..., None] * [1.0, 0.5, 0.25]
+    picture = smooth.astype(np.uint8)
+    options = {"compression": "jpeg", "compressionargs": {"level": 98}}
+    tifffile.imwrite(tmp_path / "v.tif", picture, photometric="rgb", **options)
+    assert np.abs(frame_of(tmp_path / "v.tif").astype(int) - picture).max() <= 6
+    Image.fromarray(picture).save(tmp_path / "w.tif", compression="jpeg", quality=98)
+    with Image.open(tmp_path / "w.tif") as image:
+        assert np.abs(frame_of(tmp_path / "w.tif").astype(int) - np.asarray(image.convert("RGB"))).max() <= 2
 
 
 @pytest.mark.parametrize("compression", ["group3", "group4", "tiff_ccitt"])
