@@ -42,8 +42,9 @@ def read(
     ----------
     path : path
         mp4, mkv, mov, avi, webm, gif, y4m; for reading only ts, m2ts, mpg, vob, wmv, flv, 3gp, mxf; png, jpg, or a
-        numbered sequence of them such as ``frame_%04d.png``; a multi-page tiff; npy; or a folder with a zarr 3 array
-        (extra `zarr`). GIF frames are RGB. ``"-"`` is standard input, in y4m or raw.
+        numbered sequence of them such as ``frame_%04d.png``; a multi-page tiff (compressed ones may need the extra
+        `tiff`); npy; or a folder with a zarr 3 array (extra `zarr`). GIF frames are RGB. ``"-"`` is standard input, in
+        y4m or raw.
     start, end : number or Fraction, optional
         Seconds after the first frame, ≥ 0: only frames from `start` on and before `end`. An error for frames without
         times.
