@@ -61,12 +61,15 @@ def refused(folder: Path, match: str, **options: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../mine.npy", "{parent}/mine.npy", "link.npy", "inner/../../mine.npy", "up/mine.npy"]
+    "name",
+    ["../mine.npy", "{parent}/mine.npy", "link.npy", "inner/../../mine.npy", "up/mine.npy", "../theirs too/mine.npy"],
 )
 def test_an_input_outside_the_folder_is_not_looked_at(folder, monkeypatch, name):
     (folder / "link.npy").symlink_to("../mine.npy")
     (folder / "inner").mkdir()
     (folder / "up").symlink_to("..")
+    (folder.parent / "theirs too").mkdir()
+    shutil.copy(folder.parent / "mine.npy", folder.parent / "theirs too")
     told(folder, input=name.format(parent=folder.parent))
     with monkeypatch.context() as watching:
         watching.setattr("pde_video.jobs.again.fingerprint", lambda path: pytest.fail(f"{path} was read"))
@@ -74,6 +77,19 @@ def test_an_input_outside_the_folder_is_not_looked_at(folder, monkeypatch, name)
     assert again(folder, trust=True)["identical"]
     (folder.parent / "again.npy").unlink()
     assert again(folder, source=folder.parent / "mine.npy")["identical"]
+
+
+def test_what_is_outside_is_not_even_asked_for(folder, monkeypatch):
+    """A look at the name alone may wake an automounter, which asks a server."""
+    told(folder, input="../../net/server/mine.npy")
+    resolve = os.path.realpath
+
+    def watched(path, **options):
+        assert "server" not in str(path)
+        return resolve(path, **options)
+
+    monkeypatch.setattr("os.path.realpath", watched)
+    refused(folder, "is not in its folder")
 
 
 @pytest.mark.parametrize("moved", [False, True])
