@@ -292,7 +292,7 @@ def test_standard_error_that_is_full_leaves_the_exit_code(here, arguments, code)
 
 @pytest.mark.parametrize(
     ("variable", "value", "code"),
-    [("PYTHONIOENCODING", "ascii", 0), ("PDE_VIDEO_NUM_THREADS", "abc", 2)],
+    [("PYTHONIOENCODING", "latin-1", 0), ("PDE_VIDEO_NUM_THREADS", "abc", 2)],
 )
 def test_the_environment_may_be_anything(here, variable, value, code):
     shutil.copy("in.avi", "żółć.avi")
@@ -300,7 +300,7 @@ def test_the_environment_may_be_anything(here, variable, value, code):
     done = subprocess.run([*PROGRAM, "heat", "żółć.avi", "out.avi"], env=environment, capture_output=True, timeout=60)
     assert done.returncode == code, done.stderr
     assert b"Traceback" not in done.stderr
-    assert variable != "PYTHONIOENCODING" or rb"\u017c\xf3\u0142\u0107.avi" in done.stdout
+    assert variable != "PYTHONIOENCODING" or b"\\u017c\xf3\\u0142\\u0107.avi" in done.stdout
 
 
 @pytest.mark.parametrize("time", ["1e999999999", "1e-999999999", "9" * 5000, "1e400"])
