@@ -25,6 +25,9 @@ class SolverError(RuntimeError):
     """A linear solve that did not reach its tolerance, or a model that failed (exit code 1)."""
 
 
+REPLACE = "replace them first, or have them filled: masking(filter), on the command line --nan mask"
+
+
 def not_installed(what: str, package: str, extra: str) -> str:
     """Say that `what` needs an optional package, and how to install it."""
     first = " (without a GPU, install the CPU build of torch first)" if extra == "torch" else ""

@@ -280,6 +280,19 @@ def test_rerun_and_verify(call, clip, tmp_path):
     assert str(out) in err
 
 
+@pytest.mark.parametrize("name", ["heat", "tv", "to-gray", "denoise", "denoise --preset fast", "denoise --sigma 0.1"])
+def test_the_fault_of_nan_names_the_remedy(call, tmp_path, name):
+    video = np.random.default_rng(0).random((3, 16, 16, 3)).astype(np.float32)
+    video[2, 4, 5, 1] = np.nan
+    np.save(tmp_path / "in.npy", video)
+    command, *options = name.split()
+    code, _, err = call(command, tmp_path / "in.npy", tmp_path / "out.npy", *options)
+    assert code == 4
+    assert "masking(filter), on the command line --nan mask" in err
+    if command == "heat":
+        assert call(command, tmp_path / "in.npy", tmp_path / "out.npy", *options, "--nan", "mask")[0] == 0
+
+
 def test_quiet_prints_nothing_but_errors(call, tmp_path):
     pv.write(tmp_path / "flat.avi", np.full((3, 16, 16), 9, np.uint8))
     assert call("perona-malik", tmp_path / "flat.avi", tmp_path / "out.avi", "--quiet") == (0, "", "")

@@ -1,6 +1,8 @@
 """Clean clips for the comparison, and the noise that is added to them."""
 
 import hashlib
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice
@@ -77,8 +79,9 @@ def load(
         raise ParameterError(f"frames are {start}:{end}; they must be START:END with 0 ≤ START and at least two frames")
     if not 0 < scale <= 1:
         raise ParameterError(f"scale is {scale}; it must be above 0 and at most 1")
-    name = "moving scene" if path is None else Path(path).stem
-    found = list(islice(moving_scene() if path is None else read(path), start, end))
+    name = "moving scene" if path is None else os.fsencode(Path(path).stem).decode(errors="backslashreplace")
+    frames_of = moving_scene() if path is None else read(path)
+    found = list(islice(frames_of, *(min(number, sys.maxsize) for number in (start, end))))
     if len(found) < end - start:
         raise ParameterError(f"{path or name} has at most {start + len(found)} frames; {start}:{end} were asked for")
     video = np.stack(found)

@@ -10,6 +10,7 @@ import click
 from pde_video import __version__
 from pde_video.cli.options import EXISTING, PATH, closed_range, force_option, numbers, reporting
 from pde_video.cli.progress import shown_progress
+from pde_video.cli.text import echo
 
 _place = click.option(
     "--crop",
@@ -108,22 +109,25 @@ def verify(file: str) -> dict[str, Any]:
 @click.argument("out", metavar="OUT", type=EXISTING)
 @click.argument("target", metavar="AGAIN", type=EXISTING)
 @click.option("--input", "source", metavar="FILE", type=EXISTING, help="Where the input is now, if it was moved.")
+@click.option("--trust", is_flag=True, help="OUT is yours: read files outside its folder, take any numbers.")
 @force_option
 @reporting
-def rerun(out: str, target: str, source: str | None, force: bool) -> dict[str, Any]:
+def rerun(out: str, target: str, source: str | None, **options: bool) -> dict[str, Any]:
     """Repeat the run that made OUT, as its metadata or its sidecar record it, and write the result to AGAIN.
 
-    The input must have the SHA-256 that it had.
+    The input must have the SHA-256 that it had. Without --trust, only files in OUT's folder and --input are read, and
+    numbers that would make a run endless are refused.
 
     \b
     Example: pde-video rerun clean.mp4 again.mp4
              pde-video rerun clean.mp4 again.mp4 --input moved/noisy.mp4
     """
-    from pde_video.jobs.again import rerun as done_again
+    from pde_video.jobs.again import repetition
 
     where = None if source is None else Path(source)
-    report = done_again(out, target=Path(target), source=where, force=force, progress=shown_progress)
-    return {"output": target, **report}
+    again = repetition(out, target=Path(target), source=where, **options)
+    echo(f"repeating: {again}", err=True)
+    return {"output": target, **again.run(shown_progress)}
 
 
 @click.command("bench")
@@ -178,7 +182,7 @@ def bench(
 
     def progress(text: str) -> None:
         if sys.stderr.isatty():
-            click.echo(text, err=True)
+            echo(text, err=True)
 
     found = measuring.run(load_all(clips or [None], **part), noises, picked, seed=seed, progress=progress)
     found.facts["command"] = shlex.join(["pde-video", *sys.argv[1:]])

@@ -14,6 +14,7 @@ import click
 from pde_video.cli.interruption import heeded
 from pde_video.cli.options import EXISTING, one_of, open_range, seconds, show
 from pde_video.cli.progress import shown_progress
+from pde_video.cli.text import echo
 from pde_video.jobs.registry import filter_called, summary_of
 
 if TYPE_CHECKING:
@@ -213,10 +214,10 @@ def _carry_out(
             if report.get("closed_early"):
                 continue  # The reader of the pipe has left.
             if report.get("lost"):  # Whoever asked for quiet will want to know this.
-                click.echo(f"only a part was kept: {report['lost']}", err=True)
+                echo(f"only a part was kept: {report['lost']}", err=True)
             if not quiet:
                 for note in _notes(report):
-                    click.echo(note, err=True)
+                    echo(note, err=True)
             if not as_json:  # These were told.
                 report = {name: report[name] for name in report if name not in ("lost", "not_copied", "warnings")}
             if as_json or not quiet:
@@ -234,7 +235,7 @@ def _resumed(plan: Plan, progress: Progress) -> dict[str, Any]:
         target = plan.output.path
         if frames := finished_frames(target):
             kept = f"{frames} finished frames are in {folder_of(target)}"
-            click.echo(f"{kept}; the same command goes on from there", err=True)
+            echo(f"{kept}; the same command goes on from there", err=True)
         raise
 
 
@@ -251,7 +252,7 @@ def _pairs(paths: Sequence[str]) -> tuple[list[tuple[str | Path, str | Path]], P
     known = False
     with contextlib.suppress(ParameterError):
         known = bool(format_of(Path(out)))
-    if len(sources) == 1 and not out.endswith(("/", os.sep)) and (known or not Path(out).is_dir()):
+    if len(sources) == 1 and not out.endswith(("/", os.sep)) and (known or not os.path.isdir(out)):
         source, target = (text if text == "-" else Path(text) for text in (sources[0], out))
         return [(source, target)], None
     if "-" in paths:
@@ -260,7 +261,7 @@ def _pairs(paths: Sequence[str]) -> tuple[list[tuple[str | Path, str | Path]], P
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ParameterError(f"several inputs are called {', '.join(sorted(twice))}; give them folders of their own")
-    if len(sources) > 1 and not out.endswith(("/", os.sep)) and not Path(out).is_dir():
+    if len(sources) > 1 and not out.endswith(("/", os.sep)) and not os.path.isdir(out):
         raise ParameterError(f"{out} is no folder, as the output of several inputs must be; write {out}/ to create it")
     return [(Path(source), Path(out, name)) for source, name in zip(sources, names, strict=True)], Path(out)
 
@@ -270,7 +271,7 @@ def _created(folder: Path | None) -> Iterator[None]:
     """Create the folder for outputs, which goes again if nothing came of it."""
     from pde_video.errors import OutputError
 
-    if folder is None or folder.is_dir():
+    if folder is None or os.path.isdir(folder):
         yield
         return
     try:

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ from pde_video import __version__
 from pde_video.cli import commands
 from pde_video.cli.filter_command import FilterCommand, pipeline, schema
 from pde_video.cli.interruption import listen
+from pde_video.cli.text import echo, printable, shortened
 from pde_video.jobs.registry import names
 
 _NAME = "pde-video"
@@ -33,7 +35,7 @@ _ON_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 def cli(context: click.Context, debug: bool) -> None:
     """Filter video with partial differential equations; above all, remove noise."""
     context.obj["debug"] = debug
-    context.with_resource(_compilation_shown())
+    context.with_resource(_notices_shown())
 
 
 for _command in (*map(FilterCommand, names()), pipeline, schema, *commands.ALL):
@@ -43,26 +45,33 @@ for _command in (*map(FilterCommand, names()), pipeline, schema, *commands.ALL):
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the documented code."""
     listen()
+    _keep_standard_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     shared: dict[str, Any] = {"command": shlex.join([_NAME, *arguments]), "debug": False}
     try:
+        if any("\0" in argument for argument in arguments):
+            raise click.UsageError("an argument holds the character NUL, which no name can")
         cli.main(arguments, prog_name=_NAME, standalone_mode=False, obj=shared)
-        sys.stdout.flush()  # A full disk or a reader that left is noticed here, not at exit.
+        if sys.stdout is not None:
+            sys.stdout.flush()  # A full disk or a reader that left is noticed here, not at exit.
     except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as fault:
-        fault.show()
+        fault.message = shortened(printable(fault.message))  # type: ignore[misc]  # Click echoes arguments.
+        with contextlib.suppress(OSError):
+            fault.show()
         sys.exit(fault.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at exit.
         sys.exit(0)
     except Exception as fault:
-        if shared["debug"]:
-            traceback.print_exc()
+        for line in traceback.format_exc().splitlines() if shared["debug"] else ():
+            echo(line, err=True)
         code, text = _exit_code(fault), _describe(fault)
         if code is None:
             code, text = 1, f"internal fault ({type(fault).__name__}: {text}): run again with --debug"
-        click.echo(f"{_NAME}: {text}", err=True)
+        with contextlib.suppress(OSError):  # Where standard error is full, the exit code tells it.
+            echo(shortened(f"{_NAME}: {text}"), err=True)
         sys.exit(code)
     sys.exit(0)
 
@@ -72,7 +81,7 @@ def _exit_code(fault: BaseException) -> int | None:
 
     kinds: dict[int, Any] = {
         1: (SolverError, MemoryError),
-        2: ParameterError,
+        2: (ParameterError, ImportError),  # Of an optional package that is not installed.
         3: FileExistsError,
         4: (InputError, FileNotFoundError, PermissionError),
         5: OutputError,
@@ -89,20 +98,45 @@ def _describe(fault: BaseException) -> str:
         text = f"{fault.filename}: {fault.strerror}" if fault.filename else fault.strerror
     else:
         text = str(fault)
-    return " ".join(text.split())
+    return text.strip()
+
+
+def _keep_standard_streams() -> None:
+    """Let no file that is opened get the number of a stream that is closed, and no text fail for its encoding."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # It gets the lowest number that is free.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+class _OneLine(logging.Formatter):
+    """A record as one line that cannot steer a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def _show_warning(message: Warning | str, *others: Any, **more: Any) -> None:
+    echo(f"{_NAME}: warning: {message}", err=True)
 
 
 @contextlib.contextmanager
-def _compilation_shown() -> Iterator[None]:
-    """Let the line on the log that says what a first run waits for appear on standard error."""
+def _notices_shown() -> Iterator[None]:
+    """Let warnings, and the line on the log that says what a first run waits for, appear on standard error."""
     log, handler = logging.getLogger("pde_video.kernels"), logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(f"{_NAME}: %(message)s"))
+    handler.setFormatter(_OneLine(f"{_NAME}: %(message)s"))
     level, propagate = log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            yield
     finally:
         log.removeHandler(handler)
         log.setLevel(level)

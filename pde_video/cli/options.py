@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 import click
 
 from pde_video import __version__
+from pde_video.cli.text import echo
 
 force_option = click.option("--force", is_flag=True, help="Overwrite existing outputs.")
 EXISTING = click.Path(path_type=str)  # Completed by the shell as a file; "-" stays what it is.
 PATH = click.Path(path_type=Path)
+_MODEST = re.compile(r"[^eE]*([eE][-+]?\d{1,2})?")  # Fractions of 1e999999999 would take the memory of their digits.
 _NO_RANGE = "{!r} is not a range START:END such as 100:116"
 
 
@@ -59,6 +62,8 @@ def seconds(text: str) -> Fraction:
     """Return the exact seconds of a time: seconds, or [HH:]MM:SS[.fraction]."""
     *hours_and_minutes, last = text.split(":")
     try:
+        if not _MODEST.fullmatch(last):
+            raise ValueError
         time = Fraction(last)
         if len(hours_and_minutes) > 2 or not all(part.isdecimal() for part in hours_and_minutes):
             raise ValueError
@@ -110,8 +115,7 @@ def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:
     """Print figures as JSON, or in words those that people understand and that are not empty."""
     if as_json:
         # JSON has no infinity: the PSNR of a video with itself becomes null.
-        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()}
-        click.echo(json.dumps({**finite, "version": __version__}, default=str, allow_nan=False), err=err)
+        click.echo(json.dumps(_finite({**facts, "version": __version__}), default=str, allow_nan=False), err=err)
         return
     flat = {name: value for name, value in facts.items() if name != "files"} | facts.get("files", {})
     if isinstance(flat.get("made"), dict):
@@ -124,7 +128,15 @@ def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:
         value, unit = flat[name], " dB" if name == "gain" or name.startswith("psnr") else ""
         if value is not None and name.endswith(("_seconds", "_bytes")):
             value, unit = (value, " s") if name.endswith("_seconds") else (f"{value / 1e6:,.2f}", " MB")
-        click.echo(f"{label:<{width}}  {_text(value)}{unit}", err=err)
+        echo(f"{label:<{width}}  {_text(value)}{unit}", err=err)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(value: Any) -> str:

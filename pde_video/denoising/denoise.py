@@ -16,8 +16,10 @@ from pde_video.filters import EVERYTHING, Extent, Frames, Option, video_filter
 from pde_video.filters.frames import WITHIN
 from pde_video.protocols import Along, Array, Denoiser, satisfies
 from pde_video.reverse_process.hooks import Hook
+from pde_video.video.regular import content_of
 
 PRESETS = ("fast", *PASSES)
+_LARGEST = 2**16  # Bytes of an estimate of noise in a file.
 
 
 def _noise(value: Any) -> Any:
@@ -28,7 +30,10 @@ def _noise(value: Any) -> Any:
                 f"noise is {value!r}; it must be {', '.join(NOISES)}, a pair (slope, offset; SLOPE,OFFSET on the "
                 "command line), or a .json file"
             )
-        return NoiseEstimate.from_json(Path(value).read_text(encoding="utf-8"))
+        try:
+            return NoiseEstimate.from_json(content_of(Path(value), _LARGEST).decode())
+        except (ParameterError, UnicodeDecodeError) as fault:
+            raise ParameterError(f"{value}: {fault}") from None
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -86,7 +91,7 @@ def denoise(
         str | tuple[float, float] | NoiseEstimate, Option(unit="input", choices=NOISES, file=True, load=_noise)
     ] = "auto",
     noise_from: Annotated[Any, Option(file=True)] = None,
-    radius: Annotated[int | None, Option(unit="frames", least=0)] = None,
+    radius: Annotated[int | None, Option(unit="frames", least=0, most=1000)] = None,
     causal: bool = False,
     method: Annotated[str | None, Option(choices=(*BY_EVOLUTION, *BY_DENOISER))] = None,
     denoiser: Annotated[Denoiser | None, Option(name="model", load=load_denoiser, file=True)] = None,
@@ -117,8 +122,8 @@ def denoise(
     noise_from : video or path, optional
         Recording of a still scene by the same camera, such as a dark frame stack, on which to measure the noise.
     radius : int, optional
-        Frames to average on each side, ≥ 0, in place of the preset's. Still scenes gain with every frame; time and
-        memory grow with it. With 0, every frame is denoised alone; "fast" has no radius.
+        Frames to average on each side, 0 to 1000, in place of the preset's. Still scenes gain with every frame; time
+        and memory grow with it. With 0, every frame is denoised alone; "fast" has no radius.
     causal : bool
         Use only frames before each, and look at none after it. Unless the noise is told, the first frames are read
         before the first is returned, to measure it; where it is told by `sigma` or a pair, no share is fixed.

@@ -108,10 +108,11 @@ class NoiseEstimate:
     def from_json(cls, text: str) -> NoiseEstimate:
         """Return the estimate that `to_json` wrote; other JSON, or none, is a ParameterError."""
         try:
-            values = json.loads(text)
+            return cls.from_dict(json.loads(text))
+        except ParameterError:
+            raise
         except (TypeError, ValueError, RecursionError) as fault:
             raise ParameterError(f"not an estimate of noise in JSON ({fault})") from None
-        return cls.from_dict(values)
 
     def stabiliser(self) -> Stabiliser | None:
         """Return the transform that makes this noise uniform, of values divided by `unit`; None without noise."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.errors import DtypeError, InputError
+from pde_video.errors import REPLACE, DtypeError, InputError
 from pde_video.protocols import Array
 
 _HAAR = np.array([1.0, 1.0]) / math.sqrt(2.0)
@@ -69,7 +69,7 @@ def as_frames(video: Any) -> list[Array]:
         if frame.dtype.kind not in "iuf":
             raise DtypeError(f"frame {index} has dtype {frame.dtype}; it must hold integers or floats")
         if frame.dtype.kind == "f" and not np.isfinite(frame).all():
-            raise InputError(f"frame {index} holds NaN or infinite values; replace them first")
+            raise InputError(f"frame {index} holds NaN or infinite values; {REPLACE}")
         exact = frame.dtype.itemsize <= 2 or frame.dtype == np.float32
         if frame.dtype == np.float32:  # Squares of much smaller or larger values leave the range of single precision.
             exact = frame.max() == frame.min() or 1e-12 < float(np.abs(frame).max()) < 1e12

@@ -110,7 +110,7 @@ class Declared:
             free = ("text" in kinds and not option.choices) or ("file" in kinds and option.load is None)
             return free or value in option.choices
         if _is_number(value) and kinds & _NUMBERS:
-            return self._in_range(float(value))
+            return self._in_range(_as_float(value))
         others = (
             one is Any or not isinstance(one, type) or getattr(one, "_is_protocol", False) or isinstance(value, one)
             for one in self.others
@@ -197,6 +197,14 @@ def _check_names(name: str, given: Mapping[str, Any], known: Collection[str], re
     missing = [option for option in required if option not in given]
     if missing:
         raise ParameterError(f"{name} needs {' and '.join(missing)}")
+
+
+def _as_float(value: Any) -> float:
+    """Return a number as a float; infinity for a whole number that none holds."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def schema(one: Declared) -> dict[str, Any]:
@@ -294,4 +302,4 @@ def _is(value: Any, kind: str) -> bool:
         return isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_number, value))
     if kind in ("text", "file"):
         return isinstance(value, str)
-    return _is_number(value) and (kind == "number" or float(value).is_integer())
+    return _is_number(value) and (kind == "number" or _as_float(value).is_integer())

@@ -5,7 +5,7 @@ from itertools import chain, islice, repeat
 from typing import Any, TypeAlias
 
 from pde_video.arrays.grid import all_finite
-from pde_video.errors import InputError
+from pde_video.errors import REPLACE, InputError
 from pde_video.protocols import Array
 from pde_video.threads import ordered
 
@@ -128,4 +128,4 @@ def _naming_the_frame(function: Callable[[Array, Array | None], Array]) -> Calla
 
 def _refuse_infinite(frame: Array, number: int) -> None:
     if not all_finite(frame):
-        raise InputError(f"frame {number} holds NaN or infinite values; replace them first")
+        raise InputError(f"frame {number} holds NaN or infinite values; {REPLACE}")

@@ -11,6 +11,7 @@ from pde_video.protocols import Array
 
 Place = Annotated[int, Option(unit="pixels", least=0)]
 Size = Annotated[int, Option(unit="pixels", least=1)]
+NewSize = Annotated[int, Option(unit="pixels", least=1, most=1_000_000)]
 
 
 @video_filter(extent=Extent(cells=None), examples=("in.mp4 out.mp4 --top 40 --left 60 --height 360 --width 640",))
@@ -50,7 +51,7 @@ def crop(frames: Frames, top: Place, left: Place, height: Size, width: Size) -> 
 
 @video_filter(extent=Extent(cells=None), examples=("in.mp4 out.mp4 --height 360 --width 640",))
 def resize(
-    frames: Frames, height: Size, width: Size, *, order: Annotated[int, Option(least=0, most=5)] = 3
+    frames: Frames, height: NewSize, width: NewSize, *, order: Annotated[int, Option(least=0, most=5)] = 3
 ) -> Iterator[Array]:
     """Resample every frame to another size, by splines, smoothed first where it shrinks.
 
@@ -60,9 +61,9 @@ def resize(
     Parameters
     ----------
     height : int
-        New number of rows, ≥ 1.
+        New number of rows, 1 to 1,000,000.
     width : int
-        New number of columns, ≥ 1.
+        New number of columns, 1 to 1,000,000.
     order : int
         Order of the spline, 0 (nearest) to 5.
 

@@ -21,6 +21,8 @@ from pde_video.reverse_process.reverse_term import Reverse
 from pde_video.reverse_process.samplers import ancestral, replacement
 from pde_video.reverse_process.schedules import Schedule, ddpm, range_width
 
+_MOST_VALUES = 2**48  # No machine has the memory; NumPy counts little further.
+
 
 def sample(
     shape: Sequence[int],
@@ -90,6 +92,8 @@ def sample(
     if len(shape) not in (3, 4):
         raise ParameterError(f"shape is {shape}; it must be (T, H, W, C), or (H, W, C) for a picture")
     check_whole(1, **{f"shape[{axis}]": n for axis, n in enumerate(shape)})
+    if math.prod(map(int, shape)) > _MOST_VALUES:
+        raise ParameterError(f"shape is {shape}; no memory holds so many values: draw a smaller video")
     if (known is None) != (mask is None):
         raise ParameterError("known and mask go together: what is known, and where; give both or neither")
     denoiser, generator = denoiser or SmoothPrior(), np.random.default_rng(rng)

@@ -1,8 +1,7 @@
 """What was done, done again, and looked at again."""
 
-import json
-from collections.abc import Callable
-from fractions import Fraction
+import os
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,78 @@ from typing import Any
 import numpy as np
 
 from pde_video import __version__
-from pde_video.errors import InputError
+from pde_video.errors import InputError, ParameterError
 from pde_video.jobs.recipes import planned
-from pde_video.jobs.registry import names
-from pde_video.jobs.run import Progress, sidecar_of
+from pde_video.jobs.recorded import check_files, check_inside, in_sidecar, recorded
+from pde_video.jobs.run import Plan, Progress, sidecar_of
 from pde_video.video.files import read
+from pde_video.video.formats import checked_output
 from pde_video.video.outputs import check_distinct
 from pde_video.video.pipes import DASH
 from pde_video.video.provenance import fingerprint
+from pde_video.video.regular import check_input
 
-# What a file may say of how it was made; it may come from anywhere, so nothing else is passed on.
-_READING: dict[str, Callable[[Any], Any]] = {
-    "start": Fraction,
-    "end": Fraction,
-    "frames": lambda pair: (int(pair[0]), None if pair[1] is None else int(pair[1])),
-    "stream": int,
-    "keep_partial": bool,
-    "max_pixels": int,
-}
-_ENCODING: dict[str, Callable[[Any], Any]] = {"codec": str, "crf": int, "lossless": bool}
+_NAMED = "name it with --input (source=), or trust the file with --trust (trust=True)"
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A run that is ready to be done again."""
+
+    out: Path
+    plan: Plan
+    made_by: str | None  # The version that made `out`, if it was another.
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, (self.plan.video.path, *self.plan.filters)))
+
+    def run(self, progress: Progress | None = None) -> dict[str, Any]:
+        """Do it again, and return the report, with whether the result is that of before."""
+        report = self.plan.run(progress)
+        if self.made_by is not None:
+            report["made_by"] = self.made_by
+        return {
+            "input": str(self.plan.video.path),
+            **report,
+            "identical": _identical(self.out, self.plan.output.path),
+        }
+
+
+def repetition(
+    out: str | Path, *, target: str | Path, source: str | Path | None = None, force: bool = False, trust: bool = False
+) -> Repetition:
+    """Return the run that made the file `out`, by its metadata or the sidecar beside it, ready to begin into `target`.
+
+    `source` is where the input is now, if not where it was as seen from the folder of `out`. Anyone may have written
+    what the file says. So, unless you `trust` it, nothing outside its folder is read but a `source` that you name, and
+    numbers that would make a run endless are refused.
+    """
+    out, target = Path(out), Path(target)
+    check_distinct(out, target)  # There would be nothing left to compare with.
+    found = recorded(out, trust=trust)
+    if source is None:
+        if found.input in (None, DASH):
+            raise InputError(f"{out}: it was made from standard input; tell where that is now (--input)")
+        source = out.parent / str(found.input)
+        if not trust:
+            check_inside(out, source, "its input", _NAMED)
+    source = Path(source)
+    try:
+        check_input(source)
+    except FileNotFoundError:
+        said = "the input is not there any more; tell where it is now (--input)"
+        raise FileNotFoundError(2, said, str(source)) from None
+    if found.sha256 != fingerprint(source):
+        raise InputError(f"{source}: it has changed since {out} was made from it; its SHA-256 is another")
+    check_files(out, found, trust=trust)
+    checked_output(target, source=source, force=force)  # A fault of the target is not one of what the file says.
+    made: dict[str, Any] = {name: getattr(found, name) for name in ("reading", "encoding", "nan", "command")}
+    try:
+        plan = planned(source, target, found.recipe, **made, force=force)
+    except ParameterError as fault:
+        raise InputError(f"{out}: what it says of how it was made cannot be done again ({fault})") from None
+    version = None if found.version is None else str(found.version)
+    return Repetition(out, plan, None if version == __version__ else version)
 
 
 def rerun(
@@ -37,34 +89,15 @@ def rerun(
     target: str | Path,
     source: str | Path | None = None,
     force: bool = False,
+    trust: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Do again, into `target`, what made the file `out`, by its metadata or the sidecar beside it.
+    """Do again, into `target`, what made the file `out`; the parameters are those of `repetition`.
 
-    `source` is where the input is now, if not where it was as seen from the folder of `out`. Returns the report of
-    `run`, with ``identical``, whether all frames and timestamps are those of `out`, and ``made_by``, the version that
-    made `out`, if it was another.
+    Returns the report of `run`, with ``identical``, whether all frames and timestamps are those of `out`, and
+    ``made_by``, the version that made `out`, if it was another.
     """
-    out = Path(out)
-    check_distinct(out, Path(target))  # There would be nothing left to compare with.
-    made = _made(out)
-    asked = _asked(out, made)
-    if source is None and made.get("input") in (None, DASH):
-        raise InputError(f"{out}: it was made from standard input; tell where that is now (--input)")
-    source = Path(source or out.parent / str(made["input"]))
-    if not source.exists():
-        raise FileNotFoundError(2, "the input is not there any more; tell where it is now (--input)", str(source))
-    if made.get("sha256") != fingerprint(source):
-        raise InputError(f"{source}: it has changed since {out} was made from it; its SHA-256 is another")
-    for name, digest in dict(made.get("files") or {}).items():
-        if not Path(name).exists():
-            raise FileNotFoundError(2, f"{out} was made with this file, which is not there any more", name)
-        if digest != fingerprint(Path(name)):
-            raise InputError(f"{name}: it has changed since {out} was made with it; its SHA-256 is another")
-    report = planned(source, target, **asked, force=force).run(progress)
-    if made.get("version") != __version__:
-        report["made_by"] = made.get("version")
-    return {"input": str(source), **report, "identical": _identical(out, Path(target))}
+    return repetition(out, target=target, source=source, force=force, trust=trust).run(progress)
 
 
 def verify(path: str | Path) -> dict[str, Any]:
@@ -84,8 +117,8 @@ def verify(path: str | Path) -> dict[str, Any]:
     declared = {"declared_seconds": video.details["duration"]} if unnumbered else {"declared": video.count}
     facts = {"frames": frames, **declared, "sha256": digest, "sidecar": "none"}
     beside = sidecar_of(path)
-    if beside.exists():
-        told = _in_sidecar(beside)
+    if os.path.lexists(beside):
+        told = in_sidecar(beside)
         written = told["report"].get("frames") if isinstance(told.get("report"), dict) else None
         if written not in (None, frames):
             raise InputError(f"{path}: {beside.name} says that {written} frames were written, but it has {frames}")
@@ -103,36 +136,3 @@ def _identical(one: Path, other: Path) -> bool:
         for a, b in zip_longest(*videos)
     )
     return same and videos[0].timestamps == videos[1].timestamps
-
-
-def _made(out: Path) -> dict[str, Any]:
-    made = read(out).details.get("made")
-    if not (isinstance(made, dict) and "recipe" in made) and sidecar_of(out).exists():
-        made = _in_sidecar(sidecar_of(out))
-    if not (isinstance(made, dict) and "recipe" in made):
-        raise InputError(f"{out}: neither it nor {sidecar_of(out).name} says how it was made")
-    return made
-
-
-def _in_sidecar(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as fault:
-        raise InputError(f"{path}: not JSON ({fault})") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: it does not say how a file was made")
-    return found
-
-
-def _asked(out: Path, made: dict[str, Any]) -> dict[str, Any]:
-    """Return what a file says of how it was made as parameters of `planned`."""
-    try:
-        recipe = [dict(one) for one in made["recipe"]]
-        if any(one.get("filter") not in names() for one in recipe):
-            raise ValueError("a filter that is not known")
-        reading = {key: _READING[key](value) for key, value in dict(made.get("reading") or {}).items()}
-        encoding = {key: _ENCODING[key](value) for key, value in dict(made.get("encoding") or {}).items()}
-    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as fault:
-        raise InputError(f"{out}: what it says of how it was made cannot be understood ({fault})") from None
-    nan, command = str(made.get("nan", "refuse")), made.get("command")
-    return {"recipe": recipe, "reading": reading, "encoding": encoding, "nan": nan, "command": command}

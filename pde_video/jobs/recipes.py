@@ -1,19 +1,21 @@
 """Recipes: filters by name with plain options, as the command line, TOML files and outputs tell them."""
 
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pde_video.errors import ParameterError
+from pde_video.errors import InputError, ParameterError
 from pde_video.filters.declarations import declared, from_plain, schema
 from pde_video.filters.filter import Configured, pipeline
 from pde_video.filters.masked import masking
+from pde_video.jobs.documents import toml_in
 from pde_video.jobs.registry import filter_called, names
 from pde_video.jobs.run import Plan, prepared
 from pde_video.video.pipes import DASH, is_standard
 from pde_video.video.provenance import fingerprint
+from pde_video.video.regular import check_input
+from pde_video.video.stills import is_pattern
 
 Recipe = Sequence[Mapping[str, Any]]
 ON_MISSING = ("refuse", "mask")
@@ -56,12 +58,16 @@ def planned(
         raise ParameterError(f"nan is {nan!r}; it must be one of {', '.join(ON_MISSING)}")
     if nan == "mask":
         filters = [masking(filters[0] if len(filters) == 1 else pipeline(*filters))]
+    read_besides = files_of(recipe)
+    for path in read_besides:
+        if not is_pattern(path):
+            check_input(path)
     made = {
         "input": _as_seen(source, target),
         "recipe": list(map(dict, recipe)),
         "reading": dict(reading or {}),
         "encoding": dict(encoding or {}),
-        "files": {str(path): fingerprint(path) for path in files_of(recipe)},
+        "files": {str(path): fingerprint(path) for path in read_besides},
         "nan": nan,
         "command": command,
     }
@@ -95,11 +101,11 @@ def from_toml(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     Its filters and options are not yet checked; `build` does.
     """
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise ParameterError(f"{path}: not a TOML file ({fault})") from None
-    except IsADirectoryError:
-        raise ParameterError(f"{path}: a folder; name a TOML file in it") from None
+        content = toml_in(Path(path))
+    except InputError:
+        raise
+    except ValueError as fault:
+        raise ParameterError(f"{path}: not a TOML file that can be used ({fault})") from None
     tables = content.pop("filter", [])
     if content or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         named = ", ".join(content) or "filter"

@@ -150,11 +150,11 @@ def prepared(
     With `sidecar`, how it was made is also written to a file beside the output.
     """
     check_path("run goes from file to file; for arrays and streams call the filter: denoise(video)", src=src, dst=dst)
-    if sidecar:
-        if is_standard(dst):
-            raise ParameterError("standard output has no file beside it; name an output, or leave out --sidecar")
-        check_output(sidecar_of(Path(dst)), force)
+    if sidecar and is_standard(dst):
+        raise ParameterError("standard output has no file beside it; name an output, or leave out --sidecar")
     output = checked_output(dst, source=src, force=force, **(encoding or {}))  # Before the input is waited for.
+    if sidecar:
+        check_output(sidecar_of(output.path), force)
     return Plan(output, read(src, **(reading or {})), tuple(map(check_filter, filters)), made or {}, sidecar)
 
 

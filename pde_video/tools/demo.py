@@ -1,6 +1,7 @@
 """The demo: noise is added to a clean clip and removed again, and the result is measured."""
 
 import errno
+import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
@@ -18,7 +19,7 @@ from pde_video.metrics.quality import Psnr, Whiteness
 from pde_video.protocols import Array
 from pde_video.tools.pictures import Place, cut, enlarged, labelled, most_textured, side_by_side
 from pde_video.video.files import read, write_together
-from pde_video.video.outputs import check_distinct, check_output
+from pde_video.video.outputs import check_distinct, check_output, reported
 
 _PANELS = ("clean", "noisy", "denoised")
 _DIFFERENCES = {"noise added": (1, 0), "removed": (1, 2), "error left": (2, 0)}  # Of panels, the first − the second.
@@ -68,12 +69,12 @@ def demonstrate(
     """
     video = read(clip) if clip is not None else None
     suffix = ".mp4" if video is None or video.dtype == np.uint8 else ".npy"
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(errno.ENOTDIR, f"{folder} is a file; name a folder")
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise OutputError(errno.ENOTDIR, f"{folder} is no folder; name one")
     paths = {name: folder / f"{name}{suffix}" for name in ("noisy", "denoised", "side_by_side")}
     paths |= {name: folder / f"{name}.png" for name in ("picture", "crop")}
     for path in paths.values():
-        if folder.exists():
+        if os.path.isdir(folder):
             check_output(path, force)
         if clip is not None:
             check_distinct(Path(clip), path)
@@ -107,7 +108,8 @@ def demonstrate(
     with closing(iter(video) if video is not None else moving_scene()) as source:
         stream = rows(source)
         first = next(stream)  # Parameters are checked here, before anything is written.
-        folder.mkdir(parents=True, exist_ok=True)
+        with reported(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         (frames, *_) = write_together(list(paths.values()), chain([first], stream), like=video, force=force)
     return {
         "frames": frames,

@@ -19,6 +19,7 @@ from pde_video.video import containers, pipes, provenance, stills
 from pde_video.video.formats import READ_ONLY, Format, Output, checked_output, format_of
 from pde_video.video.outputs import check_output, reported, whole
 from pde_video.video.overlap import all_behind
+from pde_video.video.regular import check_input
 from pde_video.video.source import MOST_PIXELS, Choice, FileVideo, Seconds, Target
 from pde_video.video.watch import Watch, watch_file
 
@@ -93,12 +94,7 @@ def read(
     path = Path(path)
     opened = containers.read if path.suffix.lower() in READ_ONLY else format_of(path).read
     if not stills.is_pattern(path):
-        if not path.exists():
-            raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
-        if not path.is_file() and path.suffix.lower() != ".zarr":
-            raise InputError(f"{path}: not a file")
-        if path.is_file() and path.stat().st_size == 0:
-            raise InputError(f"{path}: the file is empty")
+        check_input(path)
         watch = watch_file(path)
     else:
         watch = _watch_sequence(path, last)
@@ -229,7 +225,7 @@ def write_together(
 
     A row holds for each path its next frame, or None.
     """
-    if len({path.resolve() for path in paths}) < len(paths):
+    if len(set(map(os.path.realpath, paths))) < len(paths):
         raise ParameterError(f"two outputs have one name: {', '.join(map(str, paths))}")
     outputs = [checked_output(path, force=force) for path in paths]
 

@@ -14,6 +14,7 @@ from pde_video.video import stills
 
 def check_output(path: Path, force: bool) -> None:
     """Raise, before any work, if `path` cannot be written or would be overwritten without `force`."""
+    _check_name(path)
     if not path.parent.is_dir():
         raise OutputError(errno.ENOENT, f"the folder {path.parent} does not exist; create it first")
     if not os.access(path.parent, os.W_OK):
@@ -28,13 +29,24 @@ def check_output(path: Path, force: bool) -> None:
         )
 
 
+def _check_name(path: Path) -> None:
+    """Raise if no file can have this name: the rename at the end would fail."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass
+    except (OSError, ValueError) as fault:  # A name that is too long, a loop of links; a NUL in the name.
+        reason = getattr(fault, "strerror", None) or fault
+        raise OutputError(errno.EINVAL, f"{path} cannot be written: {reason}") from None
+
+
 def check_distinct(source: Path, target: Path) -> None:
     """Raise if writing `target` would overwrite a file of `source`, under any name, even with ``force``."""
-    if target.is_dir() and source.exists() and target.resolve() in source.resolve().parents:
+    if os.path.isdir(target) and os.path.exists(source) and target.resolve() in source.resolve().parents:
         raise FileExistsError(errno.EEXIST, "the input is in this folder, which would be replaced", str(target))
     sources = _existing(source)
     for file in _existing(target):
-        if file.exists() and any(file.samefile(other) for other in sources if other.exists()):
+        if os.path.exists(file) and any(file.samefile(other) for other in sources if os.path.exists(other)):
             raise FileExistsError(errno.EEXIST, "input and output are the same file; name another output", str(file))
 
 

@@ -1,5 +1,6 @@
 """PNG and JPEG pictures, and numbered sequences of them, through Pillow and imageio."""
 
+import os
 import re
 import struct
 import sys
@@ -17,6 +18,7 @@ from PIL import ImageOps, JpegImagePlugin, PngImagePlugin
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video.provenance import MARK, found_in
+from pde_video.video.regular import open_regular
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, untrusted
 
@@ -32,7 +34,7 @@ _NUMBER = re.compile(r"%0?(\d*)d")
 
 def is_pattern(path: Path) -> bool:
     """Tell whether `path` is a numbered sequence such as `frame_%04d.png`, and not the name of one file."""
-    return path.suffix.lower() in SUFFIXES and len(_NUMBER.findall(path.name)) == 1 and not path.exists()
+    return path.suffix.lower() in SUFFIXES and len(_NUMBER.findall(path.name)) == 1 and not os.path.exists(path)
 
 
 def numbered(pattern: Path) -> dict[int, Path]:
@@ -40,7 +42,7 @@ def numbered(pattern: Path) -> dict[int, Path]:
     head, tail = (re.escape(part) for part in re.split(r"%0?\d*d", pattern.name))
     name = re.compile(f"{head}([0-9]+){tail}")
     found = {}
-    for path in pattern.parent.iterdir() if pattern.parent.is_dir() else ():
+    for path in pattern.parent.iterdir() if os.path.isdir(pattern.parent) else ():
         match = name.fullmatch(path.name)
         if match and member_name(pattern, int(match[1])) == path.name:
             found[int(match[1])] = path
@@ -88,7 +90,7 @@ def read(path: Path, choice: Choice) -> FileVideo:
 
 def _picture(path: Path, choice: Choice, details: dict[str, Any] | None = None) -> Array:
     """Return the pixels of a PNG or JPEG picture, and put its metadata into `details`; refuse other formats."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         header = file.read(26)
     png = header.startswith(_PNG)
     if not png and not header.startswith(b"\xff\xd8"):

@@ -12,6 +12,7 @@ import numpy as np
 from pde_video.errors import InputError, ParameterError, not_installed
 from pde_video.protocols import Array
 from pde_video.video.calibration import positive
+from pde_video.video.regular import content_of
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, untrusted
 
@@ -36,15 +37,14 @@ def read(path: Path, choice: Choice) -> FileVideo:
 
 def _opened(path: Path) -> Any:
     """Return the array; refuse a header with codecs or dtypes other than plain numbers."""
-    zarr = _zarr()
     try:
-        with (path / _HEADER).open("rb") as file:
-            header = json.loads(file.read(_LONGEST))
+        header = json.loads(content_of(path / _HEADER, _LONGEST))
         codecs = [codec["name"] for codec in header["codecs"]]
     except OSError as fault:
         raise InputError(f"{path}: not a folder with a zarr 3 array ({_HEADER}: {fault.strerror})") from fault
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as fault:
         raise InputError(f"{path}: not a zarr 3 array that can be read ({_HEADER} is damaged, or a group's)") from fault
+    zarr = _zarr()
     if not set(codecs) <= set(_CODECS):
         raise InputError(f"{path}: codecs {', '.join(codecs)}; read are zarr 3 arrays with {', '.join(_CODECS)}")
     with untrusted(f"{path}: not a zarr array that can be read"):
