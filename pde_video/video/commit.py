@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pde_video.errors import OutputError
 from pde_video.video import zarr_keys
-from pde_video.video.disk import exchange, flush, flush_all, move
+from pde_video.video.disk import exchange, flush, flush_all, is_same, move
 from pde_video.video.sequences import numbered
 from pde_video.video.signals import held_back
 from pde_video.video.staging import Journal, Staging
@@ -82,7 +82,9 @@ def settle(staging: Staging, journal: Journal) -> str:
     has, and none is removed but what has been replaced.
     """
     folder = staging.folder.parent
-    moved_aside = all(os.path.lexists(staging.old / name) for name in journal.old_names)
+    moved_aside = all(
+        _exists(name, staging.old) and not is_same(staging.old / name, folder / name) for name in journal.old_names
+    )
     lost = [name for name in journal.new_names if not _exists(name, staging.new, *([folder] if moved_aside else []))]
     if lost:
         raise _stuck(staging, journal, f"{lost[0]} is neither there nor in place")

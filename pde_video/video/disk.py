@@ -54,20 +54,24 @@ def flush_all(folder: Path) -> None:
 
 def move(source: Path, target: Path) -> None:
     """Rename a file or folder to a name that nothing has yet, or raise FileExistsError; in one step where possible."""
-    if _rename(source, target, _NO_REPLACE):
-        return
-    if os.name != "nt" and not source.is_dir():
-        try:
-            os.link(source, target, follow_symlinks=False)
-        except OSError as fault:
-            if fault.errno not in _NO_LINKS:
-                raise
-        else:
-            _unlink_or_undo(source, target)
+    try:
+        if _rename(source, target, _NO_REPLACE) or _linked(source, target):
             return
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    os.rename(source, target)  # A folder replaces at most an empty one; on Windows nothing is ever replaced.
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        os.rename(source, target)  # A folder replaces at most an empty one; on Windows nothing is ever replaced.
+    except FileExistsError:
+        if not is_same(source, target):
+            raise
+        os.unlink(source)  # A process was killed between the two steps of `_linked`.
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Tell whether two names are of one file or folder; a link is not what it points to."""
+    try:
+        return os.path.samestat(one.lstat(), other.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -75,12 +79,22 @@ def exchange(one: Path, other: Path) -> bool:
     return _rename(one, other, _EXCHANGE)
 
 
-def _unlink_or_undo(source: Path, target: Path) -> None:
+def _linked(source: Path, target: Path) -> bool:
+    """Rename a file by giving it a second name first, or return False where that is impossible."""
+    if os.name == "nt" or source.is_dir():
+        return False
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as fault:
+        if fault.errno in _NO_LINKS:
+            return False
+        raise
     try:
         os.unlink(source)
     except OSError:
         os.unlink(target)
         raise
+    return True
 
 
 def _rename(source: Path, target: Path, flag: int) -> bool:
@@ -107,6 +121,7 @@ def _renameat2() -> Callable[[Path, Path, int], int] | None:
 
     def rename(source: Path, target: Path, flag: int) -> int:
         """Return 0, or the number of the error."""
+        sys.audit("os.rename", source, target, -1, -1)  # As os.rename does.
         failed = function(_HERE, os.fsencode(source), _HERE, os.fsencode(target), flag)
         return ctypes.get_errno() if failed else 0
 

@@ -11,7 +11,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,16 @@ class Journal:
     @property
     def new_names(self) -> list[str]:
         """The names of the new members."""
-        return [member_name(Path(self.name), number) for number in range(1, self.new + 1)]
+        return self._named(range(1, self.new + 1))
 
     @property
     def old_names(self) -> list[str]:
         """The names of the members which are replaced."""
-        return [member_name(Path(self.name), number) for number in self.old]
+        return self._named(self.old)
+
+    def _named(self, numbers: Iterable[int]) -> list[str]:
+        pattern = is_pattern_name(self.name)
+        return [member_name(Path(self.name), number) if pattern else self.name for number in numbers]
 
     @classmethod
     def parsed(cls, data: bytes) -> "Journal":
@@ -75,9 +79,8 @@ class Staging:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.new, self.old = folder / "new", folder / "old"
-        self._journal, self._part, self._lock_file = (
-            folder / name for name in ("journal.json", "journal.part", "lock")
-        )
+        self._journal, self._part = folder / "journal.json", folder / "journal.part"
+        self._lock_file = folder / "lock"
         self._lock: int | None = None
 
     @classmethod
