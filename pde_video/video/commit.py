@@ -25,14 +25,11 @@ def commit(staging: Staging, path: Path, members: int | None, force: bool) -> No
         if members is not None:
             old = tuple(numbered(path)) if force else ()
             _by_journal(staging, Journal(path.name, members, old))
-        elif not force or not os.path.lexists(path):
-            move(staging.new / path.name, path)
-            flush(path.parent)
-        elif path.is_dir():
+        elif force and path.is_dir():
             _replace_folder(staging, path)
         else:
-            os.replace(staging.new / path.name, path)
-            flush(path.parent)
+            (os.replace if force else move)(staging.new / path.name, path)
+            _flush_folder_of(path)
 
 
 @contextlib.contextmanager
@@ -44,6 +41,14 @@ def _told(path: Path) -> Iterator[None]:
         name = fault.filename2 or fault.filename or path
         kept = "another program created it during the run; it is kept: pass --force (force=True) to overwrite it"
         raise FileExistsError(errno.EEXIST, kept, str(name)) from fault
+
+
+def _flush_folder_of(path: Path) -> None:
+    try:
+        flush(path.parent)
+    except OSError as fault:
+        unsure = f"is in place, but may be lost in a power failure, since its folder was not flushed: {fault.strerror}"
+        raise OutputError(fault.errno, f"{path} {unsure}") from fault
 
 
 def _replace_folder(staging: Staging, path: Path) -> None:
@@ -71,7 +76,7 @@ def _by_journal(staging: Staging, journal: Journal) -> None:
         try:
             _undo(staging, journal)
         except OSError as second:
-            raise _stuck(staging, journal, second) from fault
+            raise _stuck(staging, journal, second.errno, _reason(second)) from fault
         raise
 
 
@@ -87,11 +92,11 @@ def settle(staging: Staging, journal: Journal) -> str:
     )
     lost = [name for name in journal.new_names if not _exists(name, staging.new, *([folder] if moved_aside else []))]
     if lost:
-        raise _stuck(staging, journal, f"{lost[0]} is neither there nor in place")
+        raise _stuck(staging, journal, errno.ENOENT, f"{lost[0]} is neither there nor in place")
     try:
         (_finish if moved_aside else _undo)(staging, journal)
     except OSError as fault:
-        raise _stuck(staging, journal, fault) from fault
+        raise _stuck(staging, journal, fault.errno, _reason(fault)) from fault
     return "finished" if moved_aside else "undone"
 
 
@@ -124,10 +129,13 @@ def _exists(name: str, *folders: Path) -> bool:
     return any(os.path.lexists(folder / name) for folder in folders)
 
 
-def _stuck(staging: Staging, journal: Journal, why: object) -> OutputError:
-    reason = f"{why.filename2 or why.filename}: {why.strerror}" if isinstance(why, OSError) and why.strerror else why
+def _reason(fault: OSError) -> str:
+    return f"{fault.filename2 or fault.filename}: {fault.strerror}"
+
+
+def _stuck(staging: Staging, journal: Journal, code: int | None, reason: str) -> OutputError:
     return OutputError(
-        why.errno if isinstance(why, OSError) else errno.EIO,
+        code,
         f"{journal.name} is only partly in place, and the rest is in {staging.folder} ({reason}); if a file is in the "
-        f"way move it, and then: pde-video doctor --clean --folder {staging.folder.parent}",
+        f"way, move it; then run pde-video doctor --clean --folder {staging.folder.parent}",
     )

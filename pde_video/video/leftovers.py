@@ -1,6 +1,5 @@
 """What interrupted runs have left in a folder: sequences partly in place, hidden folders, segments to resume from."""
 
-import contextlib
 import errno
 import re
 from pathlib import Path
@@ -31,21 +30,33 @@ def settle_unfinished(path: Path) -> None:
 
 def found(folder: Path) -> list[str]:
     """Return a line on each thing that interrupted runs have left in a folder."""
-    lines = [f"{staging.folder}: {said}" for staging in _sorted(folder) if (said := _described(staging))]
+    lines = (_described(staging) for staging in _sorted(folder))
+    return [line for line in lines if line is not None] + _others(folder)
+
+
+def clean(folder: Path) -> tuple[list[str], list[str]]:
+    """Finish or undo what dead runs have begun in a folder, remove what else they left, and describe both.
+
+    Returns a line on each thing that was done, and on each that is left, with the reason.
+    """
+    done, left = [], []
+    for staging in _sorted(folder):
+        try:
+            done.append(f"{staging.folder}: {_settle(staging)}")
+        except FileExistsError:
+            pass  # A run is at work.
+        except OSError as fault:
+            left.append(_line(staging, fault))
+    return done, left + _others(folder)
+
+
+def _others(folder: Path) -> list[str]:
+    lines = []
     for path in sorted(folder.iterdir()):
         if _OF_EARLIER_VERSIONS.fullmatch(path.name):
-            lines.append(f"{path}: of a run of an earlier version; remove it by hand")
+            lines.append(f"{path}: of a run of an earlier version; remove it if none is at work")
         elif path.name.endswith(".segments") and (path / "job.json").is_file():
             lines.append(f"{path}: finished frames of a run; the same command with --resume goes on from there")
-    return lines
-
-
-def clean(folder: Path) -> list[str]:
-    """Finish or undo what dead runs have begun in a folder, remove what else they left, and say what was done."""
-    lines = []
-    for staging in _sorted(folder):
-        with contextlib.suppress(OSError):  # What is left is told by `found`.
-            lines.append(f"{staging.folder}: {_settle(staging)}")
     return lines
 
 
@@ -78,25 +89,30 @@ def _settle(staging: Staging) -> str:
 
 
 def _described(staging: Staging) -> str | None:
-    """Return what a hidden folder is, and what can be done; None for that of a run at work."""
+    """Return a line on what a hidden folder is, and what can be done; None for that of a run at work."""
     try:
         journal = _claimed(staging)
     except FileExistsError:
         return None
     except OSError as fault:
-        return fault.strerror or str(fault)
+        return _line(staging, fault)
     finally:
         staging.unlock()
     if journal is None:
-        return "an unfinished output; --clean removes it"
-    return f"{journal.name} is only partly in place; --clean finishes or undoes it"
+        return f"{staging.folder}: an unfinished output; --clean removes it"
+    return f"{staging.folder}: {journal.name} is only partly in place; --clean finishes or undoes it"
+
+
+def _line(staging: Staging, fault: OSError) -> str:
+    text = fault.strerror or str(fault)
+    return text if str(staging.folder) in text else f"{staging.folder}: {text}"
 
 
 def _claimed(staging: Staging) -> Journal | None:
     """Lock a dead run's folder, and return its journal; raise FileExistsError if the run lives."""
     if not staging.is_trusted():
         whose = "is another user's, or others can write to it"
-        raise OutputError(errno.EPERM, f"{staging.folder} {whose}, so it is not followed; look into it, and remove it")
+        raise OutputError(errno.EPERM, f"{staging.folder} {whose}, so it is left alone; look into it, and remove it")
     free = staging.lock()
     if free is None:
         unknown = "whether the run is still at work cannot be known on this system; if it is not, remove it by hand"

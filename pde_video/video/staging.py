@@ -4,7 +4,7 @@
 (locked while the run lives) and, where a commit takes several steps, ``journal.json``.
 """
 
-import contextlib
+import errno
 import json
 import os
 import re
@@ -20,6 +20,7 @@ from pde_video.video.disk import content, flush
 from pde_video.video.sequences import is_pattern_name, member_name
 
 NAME = re.compile(r"\.pde-video-[0-9a-f]{16}")
+_MODE = 0o755  # Nobody else may write there, whatever the umask.
 _FORMAT = 1
 _LONGEST_NAME = 255
 _LONGEST_JOURNAL = 2**26  # Bytes.
@@ -93,10 +94,10 @@ class Staging:
         """Make such a folder beside an output, and lock it."""
         for _ in range(_ATTEMPTS):
             staging = cls.another(path)
-            staging.folder.mkdir(0o755)  # Nobody else may write there, whatever the umask.
+            staging.folder.mkdir(_MODE)
             try:
                 if staging.lock(wait=True) is not False:  # Else it was taken for what a dead run left, and removed.
-                    staging.new.mkdir()
+                    staging.new.mkdir(_MODE)
                     return staging
             except OSError:
                 staging.remove()
@@ -154,7 +155,7 @@ class Staging:
 
     def begin(self, journal: Journal) -> None:
         """Write down, durably, what is about to be moved."""
-        self.old.mkdir()
+        self.old.mkdir(_MODE)
         self._part.write_text(json.dumps({"format": _FORMAT, **asdict(journal)}), encoding="ascii")
         flush(self._part)
         self._part.replace(self._journal)
@@ -176,8 +177,12 @@ class Staging:
         self._part.unlink(missing_ok=True)
         self.unlock()  # Before its removal: network file systems keep an open file under another name.
         self._lock_file.unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError):
+        try:
             self.folder.rmdir()
+        except OSError as fault:
+            # Somebody who cleans up may have begun with it, as soon as the lock was free.
+            if fault.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def beside(folder: Path) -> Iterator[Staging]:
