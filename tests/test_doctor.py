@@ -174,8 +174,9 @@ def test_doctor_lists_what_interrupted_runs_left_and_cleans_it(call, tmp_path):
         folder.mkdir(0o755)
         (folder / "new").mkdir()
     (sequence / "new" / "f_2.png").touch()
-    (sequence / "journal.json").write_text('{"format": 1, "name": "f_%d.png", "new": 2, "old": []}')
     (tmp_path / "f_1.png").touch()
+    times = [[1, (tmp_path / "f_1.png").stat().st_mtime_ns], [2, 0]]
+    (sequence / "journal.json").write_text(json.dumps({"format": 1, "name": "f_%d.png", "new": times, "old": []}))
     (output / "new" / "out.mkv").touch()
     (tmp_path / "out.mkv.segments").mkdir()
     (tmp_path / "out.mkv.segments" / "job.json").touch()

@@ -95,7 +95,7 @@ def whole(path: Path, force: bool) -> Iterator[Path]:
         yield staging.new if many else staging.new / path.name
         check_output(path, force)  # It may have been created meanwhile.
         with _of_output(path):
-            commit(staging, path, len(os.listdir(staging.new)) if many else None, force)
+            commit(staging, path, many, force)
     except BaseException:
         with contextlib.suppress(OSError), held_back():
             if staging is not None:

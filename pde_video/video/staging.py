@@ -11,8 +11,8 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,31 +24,29 @@ _MODE = 0o755  # Nobody else may write there, whatever the umask.
 _FORMAT = 1
 _LONGEST_NAME = 255
 _LONGEST_JOURNAL = 2**26  # Bytes.
-_MOST = 10**8  # Members.
 _ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
 class Journal:
-    """What a commit in several steps replaces: members of a sequence, or one folder, which counts as number 1."""
+    """What a commit in several steps replaces: members of a sequence, or one folder, which counts as number 1.
+
+    Members are given by their numbers, with the time of their last change, by which they are known again.
+    """
 
     name: str  # A pattern, or the name of a folder ending in .zarr.
-    new: int  # Members 1 to `new` are put in place.
-    old: tuple[int, ...]  # The numbers of those which are replaced.
+    new: dict[int, int]
+    old: dict[int, int]
 
-    @property
-    def new_names(self) -> list[str]:
-        """The names of the new members."""
-        return self._named(range(1, self.new + 1))
-
-    @property
-    def old_names(self) -> list[str]:
-        """The names of the members which are replaced."""
-        return self._named(self.old)
-
-    def _named(self, numbers: Iterable[int]) -> list[str]:
+    def names(self, members: dict[int, int]) -> dict[str, int]:
+        """Return names of members instead of their numbers."""
         pattern = is_pattern_name(self.name)
-        return [member_name(Path(self.name), number) if pattern else self.name for number in numbers]
+        return {member_name(Path(self.name), n) if pattern else self.name: time for n, time in members.items()}
+
+    def as_text(self) -> str:
+        """Return what `parsed` takes."""
+        pairs = {"new": list(self.new.items()), "old": list(self.old.items())}
+        return json.dumps({"format": _FORMAT, "name": self.name, **pairs})
 
     @classmethod
     def parsed(cls, data: bytes) -> "Journal":
@@ -56,15 +54,20 @@ class Journal:
         found: Any = json.loads(data)
         if not isinstance(found, dict) or found.get("format") != _FORMAT:
             raise ValueError("not a journal of this version")
-        name, new, old = found.get("name"), found.get("new"), found.get("old")
+        name = found.get("name")
         if not isinstance(name, str) or not _may_be_replaced(name):
             raise ValueError(f"{name!r:.80} is neither a sequence nor a .zarr folder")
-        most = 1 if name.lower().endswith(".zarr") else _MOST
-        if not isinstance(new, int) or not 0 < new <= most:
-            raise ValueError(f"{new!r:.80} is no number of members")
-        if not isinstance(old, list) or not all(isinstance(number, int) and number >= 0 for number in old):
-            raise ValueError("the numbers of the members it replaces are damaged")
-        return cls(name, new, tuple(old))
+        return cls(name, _members(found.get("new")), _members(found.get("old")))
+
+
+def _members(pairs: Any) -> dict[int, int]:
+    try:
+        members = dict(pairs)
+    except TypeError:
+        members = {None: None}
+    if not all(isinstance(part, int) and part >= 0 for pair in members.items() for part in pair):
+        raise ValueError("the numbers of its members are damaged")
+    return members
 
 
 def _may_be_replaced(name: str) -> bool:
@@ -156,7 +159,7 @@ class Staging:
     def begin(self, journal: Journal) -> None:
         """Write down, durably, what is about to be moved."""
         self.old.mkdir(_MODE)
-        self._part.write_text(json.dumps({"format": _FORMAT, **asdict(journal)}), encoding="ascii")
+        self._part.write_text(journal.as_text(), encoding="ascii")
         flush(self._part)
         self._part.replace(self._journal)
         flush(self.folder)

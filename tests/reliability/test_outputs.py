@@ -557,22 +557,39 @@ def test_a_file_in_the_way_of_what_is_half_in_place_is_kept(tmp_path, step):
     assert not folder.exists()
 
 
-def test_members_lost_meanwhile_are_not_passed_over(tmp_path):
-    unfinished(tmp_path, PLACING)
-    (tmp_path / "f_001.png").unlink()
-    with pytest.raises(pv.OutputError, match=r"f_001\.png is neither there nor in place"):
+@pytest.mark.parametrize(("step", "number"), [(ASIDE, 3), (PLACING, 1)])
+def test_members_that_were_changed_since_are_not_mixed_with_others(tmp_path, step, number):
+    unfinished(tmp_path, step)
+    changed = tmp_path / f"f_{number:03d}.png"
+    changed.write_bytes(b"theirs")
+    os.utime(changed, (0, 0))
+    before = content(tmp_path)
+    with pytest.raises(pv.OutputError, match=f"{changed.name} has been changed since"):
         check_output(tmp_path / PATTERN, force=True)
+    assert content(tmp_path) == before
+
+
+def test_members_that_were_removed_since_are_not_passed_over(tmp_path):
+    unfinished(tmp_path, PLACING + 1)
+    (tmp_path / "f_001.png").unlink()
+    with pytest.raises(pv.OutputError, match=r"f_001\.png has been removed since"):
+        check_output(tmp_path / PATTERN, force=True)
+    (tmp_path / "f_002.png").unlink()  # Of the new sequence nothing is left in place.
+    check_output(tmp_path / PATTERN, force=True)
+    assert content(tmp_path) == {f"f_{number:03d}.png": b"old" for number in range(1, 5)}
 
 
 JOURNALS = {
     "no JSON": b"{",
     "deep": b"[" * 10**6,
     "other version": b'{"format": 2}',
-    "a path": b'{"format": 1, "name": "../f_%03d.png", "new": 3, "old": []}',
-    "no sequence": b'{"format": 1, "name": "thesis.txt", "new": 1, "old": [1]}',
-    "huge width": b'{"format": 1, "name": "f_%0999999999d.png", "new": 3, "old": []}',
-    "huge number": b'{"format": 1, "name": "f_%03d.png", "new": 1000000000, "old": []}',
-    "no numbers": b'{"format": 1, "name": "f_%03d.png", "new": 3, "old": ["../x"]}',
+    "a path": b'{"format": 1, "name": "../f_%03d.png", "new": [[1, 0]], "old": []}',
+    "no sequence": b'{"format": 1, "name": "thesis.txt", "new": [[1, 0]], "old": [[1, 0]]}',
+    "huge width": b'{"format": 1, "name": "f_%0999999999d.png", "new": [[1, 0]], "old": []}',
+    "a count": b'{"format": 1, "name": "f_%03d.png", "new": 3, "old": []}',
+    "no numbers": b'{"format": 1, "name": "f_%03d.png", "new": [["../x", 0]], "old": []}',
+    "no times": b'{"format": 1, "name": "f_%03d.png", "new": [[1, "x"]], "old": []}',
+    "no pairs": b'{"format": 1, "name": "f_%03d.png", "new": [1], "old": []}',
 }
 
 
