@@ -609,12 +609,12 @@ def test_a_damaged_journal_is_not_followed_and_nothing_beside_it_is_read(tmp_pat
 
 
 @posix
-@pytest.mark.parametrize("kind", ["writable by others", "a link", "another user's"])
+@pytest.mark.parametrize("kind", ["writable by its group", "writable by others", "a link", "another user's"])
 def test_a_journal_that_others_may_have_written_is_not_followed(tmp_path, monkeypatch, kind):
     (tmp_path / "x").mkdir()
     folder = unfinished(tmp_path / "x", PLACING)
-    if kind == "writable by others":
-        folder.chmod(0o777)
+    if kind.startswith("writable"):
+        folder.chmod(0o775 if kind == "writable by its group" else 0o757)
     elif kind == "a link":
         folder.rename(tmp_path / "elsewhere")
         folder.symlink_to(tmp_path / "elsewhere")
