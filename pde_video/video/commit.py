@@ -22,7 +22,7 @@ _SAME_TIME = 2_000_000_000  # Nanoseconds: the steps of the coarsest file system
 
 def commit(staging: Staging, path: Path, many: bool, force: bool) -> None:
     """Put what is in `staging` in place: the `many` members of the sequence `path`, or one file or folder."""
-    flush_all(staging.new)
+    flush_all(staging.new if many else staging.new / path.name)
     with held_back(), _told(path):
         if many:
             _by_journal(staging, path, range(1, len(os.listdir(staging.new)) + 1), numbered(path) if force else ())

@@ -5,11 +5,13 @@ import os
 import stat
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
 _NO_REPLACE, _EXCHANGE = 1, 2  # Of Linux's renameat2.
 _HERE = -100  # AT_FDCWD: names are relative to the current folder.
+_AT_ONCE = 16  # Files: a disk that is asked to flush several does it in one go.
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _NO_LINKS = (*_NOT_SUPPORTED, errno.EPERM, errno.EACCES, errno.EMLINK)
 
@@ -44,12 +46,15 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def flush_all(folder: Path) -> None:
-    """Wait until everything in a folder is on disk."""
-    for place, _, files in os.walk(folder, topdown=False):
-        for name in files:
-            flush(Path(place, name))
-        flush(Path(place))
+def flush_all(path: Path) -> None:
+    """Wait until a file, or a folder with everything in it, is on disk."""
+    if not path.is_dir():
+        flush(path)
+        return
+    paths = [Path(place, name) for place, _, files in os.walk(path) for name in ("", *files)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for _ in pool.map(flush, paths):
+            pass
 
 
 def move(source: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 """What interrupted runs have left in a folder: sequences partly in place, hidden folders, segments to resume from."""
 
+import contextlib
 import errno
 import re
 from pathlib import Path
@@ -25,7 +26,8 @@ def refuse_unfinished(path: Path) -> None:
 def settle_unfinished(path: Path) -> None:
     """Finish or undo what a dead run has begun with a sequence or zarr folder; raise if a run is still at it."""
     for staging in _of(path):
-        _settle(staging)
+        with contextlib.suppress(FileNotFoundError):  # Another run was faster.
+            _settle(staging)
 
 
 def found(folder: Path) -> list[str]:
@@ -43,8 +45,8 @@ def clean(folder: Path) -> tuple[list[str], list[str]]:
     for staging in _sorted(folder):
         try:
             done.append(f"{staging.folder}: {_settle(staging)}")
-        except FileExistsError:
-            pass  # A run is at work.
+        except (FileExistsError, FileNotFoundError):
+            pass  # A run is at work, or has ended just now.
         except OSError as fault:
             left.append(_line(staging, fault))
     return done, left + _others(folder)
@@ -89,10 +91,10 @@ def _settle(staging: Staging) -> str:
 
 
 def _described(staging: Staging) -> str | None:
-    """Return a line on what a hidden folder is, and what can be done; None for that of a run at work."""
+    """Return a line on what a hidden folder is, and what can be done; None for that of a run at work, or just ended."""
     try:
         journal = _claimed(staging)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):
         return None
     except OSError as fault:
         return _line(staging, fault)
@@ -118,6 +120,7 @@ def _claimed(staging: Staging) -> Journal | None:
         unknown = "whether the run is still at work cannot be known on this system; if it is not, remove it by hand"
         raise OutputError(errno.ENOTSUP, f"{staging.folder}: {unknown}")
     if not free:
+        staging.folder.lstat()  # FileNotFoundError if it has just been removed.
         raise FileExistsError(errno.EEXIST, "a run is at work on this output; wait for it", str(staging.folder))
     try:
         return staging.journal()

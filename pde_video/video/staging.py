@@ -136,10 +136,7 @@ class Staging:
 
     def is_trusted(self) -> bool:
         """Tell whether it is a folder of this user that nobody else can write to."""
-        try:
-            found = self.folder.lstat()
-        except OSError:
-            return False
+        found = self.folder.lstat()
         ours = not hasattr(os, "geteuid") or (found.st_uid == os.geteuid() and not found.st_mode & 0o022)
         return stat.S_ISDIR(found.st_mode) and ours
 
@@ -162,8 +159,8 @@ class Staging:
         self._part.write_text(journal.as_text(), encoding="ascii")
         flush(self._part)
         self._part.replace(self._journal)
-        flush(self.folder)
-        flush(self.folder.parent)
+        for folder in (self.new, self.folder, self.folder.parent):
+            flush(folder)
 
     def end(self) -> None:
         """Remove the journal: all is in place, or as it was."""

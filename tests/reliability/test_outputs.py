@@ -425,16 +425,20 @@ def test_an_output_that_another_program_creates_during_the_run_is_kept(tmp_path,
     assert hidden(tmp_path) == []
 
 
-def test_everything_is_flushed_before_it_is_put_in_place_and_the_folder_after(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["v.zarr", PATTERN, "v.bin"])
+def test_everything_is_flushed_before_it_is_put_in_place_and_the_folder_after(tmp_path, monkeypatch, name):
     flushed = []
-    monkeypatch.setattr("pde_video.video.disk.flush", lambda path: flushed.append(path))
-    monkeypatch.setattr("pde_video.video.commit.flush", lambda path: flushed.append(path))
-    with whole(tmp_path / "v.zarr", force=False) as temporary:
+    for module in ("disk", "commit", "staging"):
+        monkeypatch.setattr(f"pde_video.video.{module}.flush", flushed.append)
+    monkeypatch.setattr("pde_video.video.commit.move", lambda source, target: flushed.append(target))
+    with whole(tmp_path / name, force=False) as temporary:
         fill(temporary)
-        made = {path for path in [temporary, *temporary.rglob("*")]}
-    assert made <= set(flushed)
-    assert flushed.index(temporary / "c") > flushed.index(temporary / "c" / "0")
+        made = {temporary, *temporary.rglob("*")}
+    placed = flushed.index(tmp_path / name.replace("%03d", "001"))
+    assert made <= set(flushed[:placed])
     assert flushed[-1] == tmp_path
+    if name == PATTERN:
+        assert flushed[placed - 2 : placed] == [temporary.parent, tmp_path]  # So that the journal is there first.
 
 
 @posix
