@@ -13,7 +13,7 @@ import numpy as np
 from pde_video.checks import check_path
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video import containers, encoder, npy, pipes, stills, tiff, tiff_tags, y4m, zarrays
+from pde_video.video import containers, encoder, npy, pipes, sequences, stills, tiff, tiff_tags, y4m, zarrays
 from pde_video.video.outputs import check_distinct, check_output
 from pde_video.video.source import Choice, Encoding, FileVideo, Target
 
@@ -46,7 +46,7 @@ _FORMATS = (
         containers.count,
         ("rate", "times", "streams", "side_data", "comment"),
     ),
-    Format(stills.SUFFIXES, stills.read, stills.write, stills.count, ("dpi", "icc_profile", "comment")),
+    Format(sequences.SUFFIXES, stills.read, stills.write, stills.count, ("dpi", "icc_profile", "comment")),
     Format(
         (".tif", ".tiff"),
         tiff.read,
