@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -92,3 +95,25 @@ def test_a_lower_crf_makes_a_larger_file(tmp_path, name):
     small = (tmp_path / name).stat().st_size
     pv.write(tmp_path / name, noise(), crf=10, force=True)
     assert (tmp_path / name).stat().st_size > 1.2 * small
+
+
+_MALLOC_DEBUG = "libc_malloc_debug.so.0"  # Of glibc: ends a process that wrote beyond what it had allocated.
+_NARROW = """
+import sys, numpy as np, pde_video as pv
+for width in map(int, sys.argv[2:]):
+    frames = np.random.default_rng(1).integers(0, 256, (6, 32, width, 3), dtype=np.uint8)
+    pv.write(f"{sys.argv[1]}/{width}.mp4", frames, codec="hevc")
+print("done")
+"""
+
+
+def test_hevc_of_narrow_frames_writes_within_its_memory(tmp_path):
+    try:
+        ctypes.CDLL(_MALLOC_DEBUG)
+    except OSError:
+        pytest.skip(f"there is no {_MALLOC_DEBUG}")
+    checked = {**os.environ, "LD_PRELOAD": _MALLOC_DEBUG, "MALLOC_CHECK_": "3"}
+    command = [sys.executable, "-c", _NARROW, str(tmp_path), "16", "47", "62"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=checked)
+    assert ended.stdout == "done\n", ended.stderr
+    assert len(list(pv.read(tmp_path / "47.mp4"))) == 6
