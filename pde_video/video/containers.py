@@ -1,9 +1,8 @@
 """Frames from mp4, mkv, mov, avi, webm and gif, through PyAV."""
 
 import contextlib
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.filter import Graph
 from av.stream import Disposition
 
 from pde_video.errors import InputError
@@ -35,7 +35,7 @@ _NOT_WRITTEN = {
     "DYNAMIC_HDR_PLUS": "HDR10+",
     "DOVI_METADATA": "Dolby Vision",
 }
-_UNKNOWN = {"UNKNOWN": "of a kind that PyAV does not know"}  # It reads none then, as with spatial video of phones.
+_UNKNOWN = "of a kind that PyAV does not know"  # Such as the views of spatial video, or EXIF.
 _MOST_ENTRIES = 2**14  # Of an index that are looked at: 40 ms.
 _LOOKED_AT = 4096  # Bytes at the end of a GIF.
 WAITING = 4  # Frames that may wait between decoder and filters, and between filters and encoder.
@@ -62,6 +62,7 @@ def read(path: Path, choice: Choice) -> FileVideo:
         grey = pixel.name.startswith("gray") or (marked and _is_neutral(first))
         alpha = any(c.is_alpha for c in pixel.components) and path.suffix.lower() != ".gif"
         bits = max(c.bits for c in pixel.components)
+        held = _side_data(first) if first is not None else {}
         height, width, aspect = codec.height, codec.width, stream.sample_aspect_ratio
         if first is not None and _orientation(first)[0]:
             height, width, aspect = width, height, 1 / aspect if aspect else None
@@ -81,11 +82,8 @@ def read(path: Path, choice: Choice) -> FileVideo:
             "stream_index": stream.index,
             "video_streams": len(videos),
             "other_streams": [s.type for s in container.streams if s.index != stream.index],
-            "side_data": [
-                said
-                for kind, said in (_NOT_WRITTEN | _UNKNOWN).items()
-                if first and _side_data(first).get(kind) is not None
-            ],
+            "side_data": [said for kind, said in _NOT_WRITTEN.items() if kind in held]
+            + [_UNKNOWN] * any(map(str.isdecimal, held)),
             "warnings": _warnings(container, first, videos, stream),
             "comment": remark if len(remark) <= LONGEST_COMMENT else "",
             "not_kept": ["comment"] if len(remark) > LONGEST_COMMENT else [],
@@ -272,25 +270,39 @@ def _upright(pixels: Array, swapped: bool, upside_down: bool, mirrored: bool) ->
     return np.ascontiguousarray(pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
 
 
-def _side_data(frame: Any) -> Mapping[str, Any]:
-    """Return what a frame carries beside its pixels."""
-    try:
-        return frame.side_data
-    except ValueError:
-        return dict.fromkeys(_UNKNOWN, b"")
+def _side_data(frame: Any) -> dict[str, Any]:
+    """Return what a frame carries beside its pixels, by kind; what PyAV does not know, by its number."""
+    unknown: dict[str, Any] = {}
+    while True:
+        try:
+            return {data.type.name: data for data in frame.side_data} | unknown
+        except ValueError as fault:  # "29 is not a valid Type": it gives none at all then.
+            kind = str(fault).partition(" ")[0]
+            if not kind.isdecimal() or kind in unknown:
+                return unknown
+            unknown[kind] = None
+            try:
+                frame = _without(frame, kind)
+            except av.error.FFmpegError:
+                return unknown
+
+
+def _without(frame: Any, kind: str) -> Any:
+    """Return a frame of the same pixels without its side data of one kind."""
+    graph = Graph()
+    clock = Fraction(frame.time_base or 1)
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=clock)
+    graph.link_nodes(source, graph.add("sidedata", f"mode=delete:type={kind}"), graph.add("buffersink")).configure()
+    graph.push(frame)
+    return graph.pull()
 
 
 def _orientation(frame: Any) -> tuple[bool, bool, bool]:
     """Return whether to swap rows and columns, then to reverse rows, and columns, to show a frame upright."""
-    side_data = _side_data(frame)
-    matrix = side_data.get("DISPLAYMATRIX")
-    if matrix is not None:
-        right, down = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2].astype(np.int64)
-    elif side_data.keys() & _UNKNOWN and frame.rotation % 360:
-        turn = math.radians(-frame.rotation)
-        right, down = (math.cos(turn), math.sin(turn)), (-math.sin(turn), math.cos(turn))
-    else:
+    matrix = _side_data(frame).get("DISPLAYMATRIX")
+    if matrix is None:
         return False, False, False
+    right, down = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2].astype(np.int64)
     swapped = abs(right[1]) > abs(right[0])
     across, along = (down[0], right[1]) if swapped else (right[0], down[1])
     return bool(swapped), bool(along < 0), bool(across < 0)

@@ -55,19 +55,20 @@ def write(
     blocks: bytes = b"",
     *,
     frames: int = 5,
+    picture: bytes | None = None,
     chapters: bytes = b"",
     attachments: bytes = b"",
     tags: bytes = b"",
     clusters: bytes = b"",
 ) -> Path:
-    """Write grey MJPEG frames as track 1, and whatever else is given."""
+    """Write MJPEG frames, ever brighter or one JPEG, as track 1, and whatever else is given."""
     pictures = []
     for index in range(frames):
         memory = io.BytesIO()
         Image.new("RGB", SIZE, (40 * index,) * 3).save(memory, "JPEG")
-        pictures.append(block(1, TICK * index, memory.getvalue()))
-    picture = element("E0", number("B0", SIZE[0]), number("BA", SIZE[1]))
-    video = track(1, 1, b"V_MJPEG", number("23E383", TICK * 10**6), picture)
+        pictures.append(block(1, TICK * index, picture or memory.getvalue()))
+    size = element("E0", number("B0", SIZE[0]), number("BA", SIZE[1]))
+    video = track(1, 1, b"V_MJPEG", number("23E383", TICK * 10**6), size)
     segment = element("1549A966", number("2AD7B1", 10**6)), element("1654AE6B", video, tracks)
     more = (element("1043A770", element("45B9", chapters)),) if chapters else ()
     more += (element("1941A469", attachments),) if attachments else ()
