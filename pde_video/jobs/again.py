@@ -101,7 +101,7 @@ def rerun(
 
 
 def verify(path: str | Path) -> dict[str, Any]:
-    """Decode a whole file, which compares it with what it declares, and compare it with its sidecar; return the figures.
+    """Decode a whole file, which compares it with what it declares, and look at its sidecar; return what was found.
 
     Raises InputError, which names the first fault.
     """
