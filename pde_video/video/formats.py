@@ -37,7 +37,7 @@ def _counted(read: Callable[[Path, Choice], FileVideo], path: Path) -> int:
     return video.count
 
 
-READ_ONLY = (".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv", ".3gp", ".mxf")
+READ_ONLY = (".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".wmv", ".asf", ".flv", ".3gp", ".mxf")
 _FORMATS = (
     Format(
         (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif"),

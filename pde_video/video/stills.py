@@ -15,7 +15,7 @@ from PIL import ImageOps, JpegImagePlugin, PngImagePlugin
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video.provenance import MARK, found_in
+from pde_video.video.provenance import LONGEST_COMMENT, MARK, found_in
 from pde_video.video.regular import open_regular
 from pde_video.video.sequences import is_pattern, member_name, numbered
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
@@ -25,7 +25,6 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _HEADER = 33  # Bytes of a PNG's signature and header.
 _INCH = 0.0254  # Metres.
 _MOST_DPI = 65535  # In a JPEG.
-_LONGEST = 10_000  # Characters of a comment that is kept; a JPEG holds 65,533 bytes.
 _OTHERS = {"exif": "EXIF data", "xmp": "XMP data"}
 
 
@@ -105,13 +104,13 @@ def _details(image: Any) -> dict[str, Any]:
     text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
     details = {name: said[name] for name in ("dpi", "icc_profile") if said.get(name)}
     comment = text.partition(MARK)[0].replace("\0", "").strip()
-    if 0 < len(comment) <= _LONGEST:
+    if 0 < len(comment) <= LONGEST_COMMENT:
         details["comment"] = comment
     if made := found_in(text):
         details["made"] = made
     not_kept = [name for name in getattr(image, "text", {}) if name not in ("Comment", "XML:com.adobe.xmp")]
     not_kept += [name for key, name in _OTHERS.items() if said.get(key)]
-    not_kept += ["comment"] if len(comment) > _LONGEST else []
+    not_kept += ["comment"] if len(comment) > LONGEST_COMMENT else []
     return details | ({"not_kept": not_kept} if not_kept else {})
 
 
