@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pde_video.video.provenance import DEEPEST, check_plain
 from pde_video.video.regular import content_of
 
 _LARGEST_JSON, _LARGEST_TOML = 2**22, 2**18  # Bytes.
 _DOTS = 1000  # In a TOML file: a key a.b.c takes tomllib the square of its parts in memory.
-_DEEPEST = 16  # Tables or lists inside each other.
-_BITS = 1000  # Of whole numbers; larger ones are no floats, and cannot be shown.
 
 
 def json_in(path: Path) -> Any:
@@ -25,24 +24,12 @@ def toml_in(path: Path) -> dict[str, Any]:
     return tables
 
 
-def check_plain(values: Any) -> None:
-    """Raise ValueError for values that are nested too deep, or whole numbers that are too large."""
-    level, depth = [values], 0
-    while level:
-        if any(isinstance(one, int) and one.bit_length() > _BITS for one in level):
-            raise ValueError(f"a whole number of more than {_BITS} bits")
-        if depth > _DEEPEST:
-            raise ValueError(f"nested more than {_DEEPEST} deep")
-        inside = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
-        level, depth = [one for several in inside for one in several], depth + 1
-
-
 def _values_in(path: Path, largest: int, parse: Callable[[str], Any]) -> Any:
     content = content_of(path, largest).decode()
     try:
         values = parse(content)
     except RecursionError:
-        raise ValueError(f"nested more than {_DEEPEST} deep") from None
+        raise ValueError(f"nested more than {DEEPEST} deep") from None
     check_plain(values)
     return values
 

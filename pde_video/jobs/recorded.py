@@ -10,13 +10,13 @@ from typing import Any
 
 from pde_video.errors import InputError
 from pde_video.filters.declarations import declared
-from pde_video.jobs.documents import check_plain, json_in
+from pde_video.jobs.documents import json_in
 from pde_video.jobs.recipes import files_of
 from pde_video.jobs.registry import filter_called, names
 from pde_video.jobs.run import sidecar_of
 from pde_video.video.files import read
 from pde_video.video.pipes import DASH
-from pde_video.video.provenance import fingerprint
+from pde_video.video.provenance import check_plain, fingerprint
 from pde_video.video.regular import check_input
 from pde_video.video.source import MOST_PIXELS
 

@@ -10,7 +10,9 @@ from pde_video import __version__
 
 MARK = "pde_video "  # Precedes the JSON in a file's comment or description.
 LONGEST_COMMENT = 10_000  # Letters; longer ones are reported, not kept. A JPEG holds 65,533 bytes.
-_LONGEST, _DEEPEST, _WIDEST = 2**20, 16, 128  # Letters, levels, and bits of an integer in facts that are believed.
+DEEPEST = 16  # Tables or lists inside each other.
+_LONGEST = 2**20  # Letters of what is said in a file of how it was made.
+_BITS = 1000  # Of whole numbers; larger ones are no floats, and cannot be shown.
 
 
 def fingerprint(path: Path) -> str:
@@ -55,13 +57,23 @@ def found_in(text: str | None) -> dict[str, Any] | None:
 
 def believed(found: Any) -> dict[str, Any] | None:
     """Return facts from a file, which anyone may have written, if they are such as `as_text` writes."""
-    return found if isinstance(found, dict) and "version" in found and _is_plain(found, _DEEPEST) else None
+    if not isinstance(found, dict) or "version" not in found:
+        return None
+    try:
+        check_plain(found)
+        json.dumps(found, allow_nan=False)
+    except (ValueError, TypeError):
+        return None
+    return found
 
 
-def _is_plain(value: Any, levels: int) -> bool:
-    if isinstance(value, dict | list):
-        within = value.values() if isinstance(value, dict) else value
-        return levels > 0 and all(_is_plain(one, levels - 1) for one in within)
-    if isinstance(value, int):
-        return value.bit_length() <= _WIDEST
-    return not isinstance(value, float) or math.isfinite(value)
+def check_plain(values: Any) -> None:
+    """Raise ValueError for values that are nested too deep, or whole numbers that are too large."""
+    level, depth = [values], 0
+    while level:
+        if any(isinstance(one, int) and one.bit_length() > _BITS for one in level):
+            raise ValueError(f"a whole number of more than {_BITS} bits")
+        if depth > DEEPEST:
+            raise ValueError(f"nested more than {DEEPEST} deep")
+        inside = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level, depth = [one for several in inside for one in several], depth + 1
