@@ -62,7 +62,7 @@ def confine(memory: int, descriptors: int) -> None:
 
 @functools.cache
 def confining() -> Any:
-    """Return the library that makes filters, or None where it is not installed."""
+    """Return the library that makes filters, or None where there is none."""
     if sys.platform != "linux":
         return None
     try:

@@ -99,10 +99,8 @@ class _Reader:
             if shape is None:
                 return None, time
             dtype = np.dtype(said["dtype"])
-            alone = [video.size] if video.channels == 1 else []
-            if shape not in [*alone, (*video.size, video.channels)] or dtype.newbyteorder(
-                "="
-            ) != video.dtype.newbyteorder("="):
+            shapes = {(*video.size, video.channels), video.size if video.channels == 1 else None}
+            if shape not in shapes or dtype.newbyteorder("=") != video.dtype.newbyteorder("="):
                 raise ValueError("another shape or dtype")
         pixels = np.empty(shape, dtype)
         self._fill(pixels.reshape(-1).view(np.uint8).data)

@@ -4,9 +4,7 @@ JSON, and not pickle, since the reader may have been taken over by the file it r
 object with one key, the type's name.
 """
 
-import errno
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -17,7 +15,7 @@ from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.video import y4m
 
 SIZE = 4  # Bytes of the length that precedes each message.
-MOST = 2**26  # Bytes of a message without its frame. What a file says of itself may be long.
+MOST = 2**22  # Bytes of a message without its frame: what a file says of itself.
 _PLAIN = (bool, int, float, str)
 # What readers raise; a class derived from one of these arrives as that one.
 _FAULTS = {
@@ -40,6 +38,8 @@ _FAULTS = {
 def encoded(message: dict[str, Any]) -> bytes:
     """Return the bytes of a message, with their length before them."""
     content = json.dumps({key: _packed(value) for key, value in message.items()}).encode()
+    if len(content) > MOST:
+        raise ValueError(f"{len(content)} bytes of metadata, of which {MOST} are allowed")
     return len(content).to_bytes(SIZE, "big") + content
 
 
@@ -92,20 +92,12 @@ def _unpacked(value: Any) -> Any:
 
 def as_fault(fault: BaseException) -> dict[str, Any]:
     """Return an exception of a reader as a message."""
-    if any(isinstance(one, MemoryError) or getattr(one, "errno", 0) == errno.ENOMEM for one in _causes(fault)):
-        return {"fault": "MemoryError", "arguments": [], "file": None}
     kind = next((base.__name__ for base in type(fault).__mro__ if _FAULTS.get(base.__name__) is base), None)
     if kind is None:
         return {"fault": None, "arguments": [f"{type(fault).__name__}: {fault}"], "file": None}
     arguments = [one if isinstance(one, int) else str(one) for one in fault.args]
     file = getattr(fault, "filename", None)
     return {"fault": kind, "arguments": arguments, "file": None if file is None else str(file)}
-
-
-def _causes(fault: BaseException | None) -> Iterator[BaseException]:
-    while fault is not None:
-        yield fault
-        fault = fault.__cause__ or fault.__context__
 
 
 def raised(message: dict[str, Any], name: object) -> Exception:

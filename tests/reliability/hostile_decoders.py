@@ -100,7 +100,7 @@ def look(path):
         "privileges": status["NoNewPrivs"].strip(),
         "filter": status["Seccomp"].strip(),
         "limits": [resource.getrlimit(one)[1] for one in (resource.RLIMIT_AS, resource.RLIMIT_NOFILE)],
-        "core": resource.getrlimit(resource.RLIMIT_CORE),
+        "written": [resource.getrlimit(one) for one in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)],
     }
     return FileVideo(path, (4, 5), 1, np.dtype("u1"), frames, details=details)
 
