@@ -14,7 +14,9 @@ from typing import Any
 
 _SET_PDEATHSIG, _SET_NO_NEW_PRIVS = 1, 38  # Of prctl.
 _CLONE_THREAD = 0x10000
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # They type into a terminal.
+# Commands by which a process types into a terminal, or has signals sent to another one.
+_COMMANDS = {"ioctl": (0x5412, 0x541C, 0x8901, 0x8902), "fcntl": (8, 10, 15)}
+_INT = 0xFFFFFFFF  # The kernel does not look at the upper half of an int.
 _PERMISSION, _MISSING = 1, 38  # EPERM and ENOSYS of Linux; a C library that lacks a call takes an older one.
 _REFUSED = {
     "network": "socket connect bind listen accept accept4",
@@ -27,6 +29,7 @@ _REFUSED = {
     "unlinkat mkdir mkdirat rmdir mknod mknodat chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat "
     "setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat utime utimes "
     "utimensat futimesat open_by_handle_at file_setattr",
+    "limits": "setrlimit",
     "system": "mount umount umount2 mount_setattr move_mount open_tree fsopen fsconfig fsmount fspick pivot_root "
     "chroot setns unshare bpf keyctl add_key request_key perf_event_open userfaultfd fanotify_init init_module "
     "finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff quotactl acct settimeofday "
@@ -35,10 +38,10 @@ _REFUSED = {
 _WITH_A_SUBSTITUTE = "clone3 openat2 io_uring_setup io_uring_enter io_uring_register"
 
 
-def confine(memory: int, descriptors: int) -> None:
-    """Confine this process, for good: bytes of memory, open files, no bytes written to files; on Linux see `_REFUSED`.
+def confine(memory: int, descriptors: int, parent: int) -> None:
+    """Confine this process for good: bytes of memory, open files, no byte written to a file; on Linux see `_REFUSED`.
 
-    Limits that the system does not have are left out.
+    It ends with its parent. Limits that the system does not have are left out.
     """
     import resource  # Not on Windows.
 
@@ -51,7 +54,6 @@ def confine(memory: int, descriptors: int) -> None:
             resource.setrlimit(kind, (most, most))
     if sys.platform != "linux":
         return
-    parent = os.getppid()
     _prctl(_SET_PDEATHSIG, signal.SIGKILL)
     _prctl(_SET_NO_NEW_PRIVS, 1)
     if os.getppid() != parent:
@@ -96,9 +98,12 @@ def _filter(library: Any) -> Any:
     refuse("clone", has(0, _CLONE_THREAD, 0))
     for name in ("kill", "tgkill"):
         refuse(name, library.Arg(0, library.NE, os.getpid()))
-    refuse("prlimit64", library.Arg(0, library.NE, 0))
-    for command in (_TIOCSTI, _TIOCLINUX):
-        refuse("ioctl", library.Arg(1, library.EQ, command))
+    for name in ("prlimit64", "sched_setaffinity"):
+        refuse(name, library.Arg(0, library.NE, 0))
+    refuse("prlimit64", library.Arg(2, library.NE, 0))  # To read a limit is all right; root could raise one.
+    for name, commands in _COMMANDS.items():
+        for command in commands:
+            refuse(name, has(1, _INT, command))
     for name, place in (("open", 1), ("openat", 2)):
         for flag in (os.O_CREAT, os.O_TRUNC):
             refuse(name, has(place, flag, flag))

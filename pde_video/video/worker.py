@@ -27,29 +27,20 @@ _REPLY = 1  # The descriptor that a child answers on: its standard output.
 
 def main() -> None:
     """Serve requests that come on standard input, a socket, until it is closed."""
-    for pixel in (
-        "yuv420p",
-        "yuv420p10le",
-    ):  # Kernels are loaded, or compiled and cached, here: a child writes nothing.
-        to_rgb(av.VideoFrame(16, 16, pixel), 1, False)
+    for pixel in ("yuv420p", "yuv420p10le"):
+        to_rgb(av.VideoFrame(16, 16, pixel), 1, False)  # Kernels are compiled and cached here: a child writes nothing.
     confining()
     gc.freeze()
     with socket.socket(fileno=os.dup(0)) as requests, contextlib.closing(_Children(requests)) as children:
         while True:
             children.tend()
             head, descriptors, _, _ = socket.recv_fds(requests, messages.SIZE, 2)
-            if len(descriptors) != 2:
+            size = int.from_bytes(head, "big")
+            content = requests.recv(size, socket.MSG_WAITALL) if size else b""
+            if len(descriptors) != 2 or len(content) < size:
                 break
             with socket.socket(fileno=descriptors[1]) as control:
-                request = messages.decoded(_exactly(requests, int.from_bytes(head, "big")))
-                children.fork(request, descriptors[0], control)
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    content = bytearray()
-    while len(content) < size and (more := connection.recv(size - len(content))):
-        content += more
-    return bytes(content)
+                children.fork(messages.decoded(content), descriptors[0], control)
 
 
 class _Children:
@@ -81,13 +72,14 @@ class _Children:
 
     def fork(self, request: dict[str, Any], reply: int, control: socket.socket) -> None:
         """Fork a child that answers a request."""
+        server = os.getpid()
         try:
             pid = os.fork()
         except OSError:  # The one who asked sees that nobody answers.
             os.close(reply)
             return
         if pid == 0:
-            _answer(request, reply)
+            _answer(request, reply, server)
         os.close(reply)
         self._controls[pid] = control.dup()
         self._events.register(self._controls[pid], selectors.EVENT_READ)
@@ -105,11 +97,10 @@ class _Children:
         """End all children."""
         for pid in self._controls:
             os.kill(pid, signal.SIGKILL)
-        while self._controls:
-            self._bury()
+            os.waitpid(pid, 0)
 
 
-def _answer(request: dict[str, Any], reply: int) -> NoReturn:
+def _answer(request: dict[str, Any], reply: int, server: int) -> NoReturn:
     """In a child: read a file and write what it holds to `reply`; nothing else of the process is left open."""
     code = 1
     try:
@@ -121,7 +112,7 @@ def _answer(request: dict[str, Any], reply: int) -> NoReturn:
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         if request["folder"] is not None:
             os.chdir(os.fsdecode(request["folder"]))
-        confine(request["memory"], request["descriptors"])
+        confine(request["memory"], request["descriptors"], server)
         try:
             for piece in _pieces(request):
                 _write(piece)

@@ -6,6 +6,8 @@ Imported by the process that forks isolated readers, in place of the library's o
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import os
 import resource
 import socket
@@ -136,9 +138,13 @@ def escape(path):
         "fork": lambda: os.fork() or os._exit(0),
         "signal": lambda: os.kill(os.getppid(), 0),
         "limit another": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE),
+        "limit": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60)),
         "trace": lambda: call("ptrace", 16, os.getppid(), 0, 0),
         "shared memory": lambda: call("shmget", 0, 4096, 0o1666),
         "namespace": lambda: call("unshare", 0x10000000),
+        "signal by a descriptor": lambda: fcntl.fcntl(1, fcntl.F_SETOWN, os.getppid()),
+        "typing": lambda: call("ioctl", 0, ctypes.c_ulong(2**32 + 0x5412), b"a"),
+        "processors of another": lambda: os.sched_setaffinity(os.getppid(), {0}),
         "keys": lambda: call("syscall", 250, 0, 0, 0, 0),
     }
     if sys.platform != "linux" or os.uname().machine != "x86_64":
@@ -150,6 +156,8 @@ def escape(path):
             outcomes[name] = 0
         except OSError as fault:
             outcomes[name] = fault.errno
+        except ValueError:  # Of a limit.
+            outcomes[name] = errno.EPERM
     return FileVideo(path, (4, 5), 1, np.dtype("u1"), frames, details=outcomes)
 
 

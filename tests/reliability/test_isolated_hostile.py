@@ -76,6 +76,7 @@ def test_a_decoder_that_ends_badly_is_one_clear_error(tmp_path, taken_over, monk
     with pytest.raises(pv.InputError, match=ENDS[how]) as fault:
         pv.read(path, isolated=True)
     assert str(fault.value).startswith(f"{path}: ")
+    assert sys.platform != "linux" or readers() == []
     assert call("info", path, "--isolated") == 4
 
 
@@ -119,7 +120,7 @@ def test_a_decoder_reaches_nothing_through_the_filter(tmp_path, taken_over):
     before = victim.stat()
     outcomes = pv.read(path, isolated=True).details
     assert {name: code for name, code in outcomes.items() if code != errno.EPERM} == {}
-    assert len(outcomes) > 18
+    assert len(outcomes) > 20
     assert (victim.read_bytes(), victim.stat().st_mtime_ns, victim.stat().st_mode) == (
         b"mine",
         before.st_mtime_ns,
