@@ -20,6 +20,7 @@ from pde_video.cli import main
 from pde_video.jobs.again import verify
 from pde_video.video import isolation, messages, y4m
 
+REAL = Path(__file__).parents[3] / "shared" / "corpus"
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="isolated reading needs fork")
 
 
@@ -83,6 +84,10 @@ def test_isolated_reading_of_metadata_and_several_passes(tmp_path):
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(COLOUR[0]).save(tmp_path / "in.png", dpi=(300, 72), icc_profile=profile)
     Image.fromarray(COLOUR[0]).save(tmp_path / "in.jpg", dpi=(300, 72), icc_profile=profile, comment=b"a comment")
+    exif = Image.Exif()
+    exif[0x128], exif[0x11A], exif[0x11B] = 2, 72.5, 72.5  # A resolution in inches.
+    Image.fromarray(COLOUR[0]).save(tmp_path / "exif.jpg", exif=exif)
+    assert check_equal(tmp_path / "exif.jpg")[3][6]["dpi"] == (72.5, 72.5)
     check_equal(tmp_path / "in.png")
     check_equal(tmp_path / "in.jpg")
     check_equal(make(tmp_path / "in.mov"))
@@ -108,6 +113,13 @@ def test_isolated_reading_of_damaged_files_gives_the_same_errors(tmp_path, name)
         check_equal(path, keep_partial=True)
     file.unlink()
     check_equal(path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason="the corpus of real files is not beside this checkout")
+def test_isolated_reading_of_real_files_is_plain_reading():
+    for path in sorted(path for path in REAL.iterdir() if path.suffix != ".md"):
+        check_equal(path, frames=(0, 12))
 
 
 def test_isolated_reading_of_names(tmp_path, monkeypatch):
