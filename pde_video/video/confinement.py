@@ -14,7 +14,8 @@ from typing import Any
 
 _SET_PDEATHSIG, _SET_NO_NEW_PRIVS = 1, 38  # Of prctl.
 _CLONE_THREAD = 0x10000
-# Commands by which a process types into a terminal, or has signals sent to another one.
+# Commands by which a process types into a terminal, or has signals sent to another one: TIOCSTI, TIOCLINUX, FIOSETOWN,
+# SIOCSPGRP; F_SETOWN, F_SETSIG, F_SETOWN_EX.
 _COMMANDS = {"ioctl": (0x5412, 0x541C, 0x8901, 0x8902), "fcntl": (8, 10, 15)}
 _INT = 0xFFFFFFFF  # The kernel does not look at the upper half of an int.
 _PERMISSION, _MISSING = 1, 38  # EPERM and ENOSYS of Linux; a C library that lacks a call takes an older one.
