@@ -182,6 +182,7 @@ def test_commands_take_isolated(tmp_path, capsys):
 
 def test_isolated_reading_where_it_is_not_possible(tmp_path, monkeypatch):
     monkeypatch.setattr(isolation, "_state", isolation._State())
+    pv.write(tmp_path / "in.npy", GREY)
     monkeypatch.setattr(isolation, "_START", "raise SystemExit(3)")
     with pytest.raises(RuntimeError, match=r"could not be started \(it ended with code 3\)"):
         pv.read(tmp_path / "in.npy", isolated=True)

@@ -72,7 +72,7 @@ ENDS = {
 def test_a_decoder_that_ends_badly_is_one_clear_error(tmp_path, taken_over, monkeypatch, how):
     monkeypatch.setattr(isolation, "SECONDS", 0.5 if how == "sleep" else 30)
     path = tmp_path / f"{how}.npy"
-    path.touch()
+    path.write_bytes(b"x")
     with pytest.raises(pv.InputError, match=ENDS[how]) as fault:
         pv.read(path, isolated=True)
     assert str(fault.value).startswith(f"{path}: ")
@@ -83,7 +83,7 @@ def test_a_decoder_that_ends_badly_is_one_clear_error(tmp_path, taken_over, monk
 @pytest.mark.parametrize(("how", "text"), [("larger", "senseless"), ("crash", "signal 11"), ("stall", "no frame")])
 def test_a_decoder_that_ends_badly_after_a_frame_is_one_clear_error(tmp_path, taken_over, monkeypatch, how, text):
     path = tmp_path / f"{how}.npy"
-    path.touch()
+    path.write_bytes(b"x")
     video = pv.read(path, isolated=True)
     monkeypatch.setattr(isolation, "SECONDS", 0.5 if how == "stall" else 30)
     frames = iter(video)
@@ -100,7 +100,7 @@ def test_a_decoder_that_ends_badly_after_a_frame_is_one_clear_error(tmp_path, ta
 @linux
 def test_a_decoder_has_limits_and_nothing_of_the_program(tmp_path, taken_over):
     path = tmp_path / "look.npy"
-    path.touch()
+    path.write_bytes(b"x")
     with socket.socket():
         seen = pv.read(path, isolated=True).details
     assert "A_SECRET" not in seen["variables"]
@@ -115,7 +115,7 @@ def test_a_decoder_reaches_nothing_through_the_filter(tmp_path, taken_over):
     if not FILTER:
         pytest.skip("needs the extra isolation (pyseccomp) and libseccomp")
     path, victim = tmp_path / "escape.npy", tmp_path / "victim"
-    path.touch()
+    path.write_bytes(b"x")
     victim.write_bytes(b"mine")
     before = victim.stat()
     outcomes = pv.read(path, isolated=True).details
@@ -132,7 +132,7 @@ def test_a_decoder_reaches_nothing_through_the_filter(tmp_path, taken_over):
 def test_a_decoder_writes_no_byte_to_a_file(tmp_path, taken_over):
     """Also without the filter."""
     path, victim = tmp_path / "escape.npy", tmp_path / "victim"
-    path.touch()
+    path.write_bytes(b"x")
     victim.write_bytes(b"mine")
     with contextlib.suppress(pv.InputError):
         assert pv.read(path, isolated=True).details["write"] in (errno.EFBIG, errno.EPERM)
