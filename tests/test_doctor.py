@@ -166,3 +166,32 @@ def test_doctor_survives_what_is_broken(call, monkeypatch):
 def test_doctor_says_when_there_is_no_place_for_a_cache(call, monkeypatch):
     monkeypatch.setattr("pde_video.kernels.cache.places", list)
     assert json.loads(call("doctor", "--json", "--seconds", "0"))["cache"].startswith("none: no folder can be written")
+
+
+def test_doctor_lists_what_interrupted_runs_left_and_cleans_it(call, tmp_path):
+    sequence, output = (tmp_path / f".pde-video-{digit * 16}" for digit in "01")
+    for folder in (sequence, output):
+        folder.mkdir(0o755)
+        (folder / "new").mkdir()
+    (sequence / "new" / "f_2.png").touch()
+    (tmp_path / "f_1.png").touch()
+    times = [[1, (tmp_path / "f_1.png").stat().st_mtime_ns], [2, 0]]
+    (sequence / "journal.json").write_text(json.dumps({"format": 1, "name": "f_%d.png", "new": times, "old": []}))
+    (output / "new" / "out.mkv").touch()
+    (tmp_path / "out.mkv.segments").mkdir()
+    (tmp_path / "out.mkv.segments" / "job.json").touch()
+    (tmp_path / ".pde-video-0123456789abcdef.mkv").touch()
+    (tmp_path / ".pde-video-notes").mkdir()
+
+    facts = json.loads(call("doctor", "--json", "--seconds", "0", "--folder", str(tmp_path)))
+    told = ["f_%d.png is only partly in place", "an unfinished output", "of a run of an earlier version", "--resume"]
+    assert all(text in line for text, line in zip(told, facts["leftovers"], strict=True))
+    assert (output / "new" / "out.mkv").exists()
+
+    facts = json.loads(call("doctor", "--json", "--clean", "--folder", str(tmp_path)))
+    assert facts["cleaned"] == [f"{sequence}: f_%d.png was finished", f"{output}: an unfinished output was removed"]
+    assert len(facts["leftovers"]) == 2
+    left = [".pde-video-0123456789abcdef.mkv", ".pde-video-notes", "f_1.png", "f_2.png", "out.mkv.segments"]
+    assert sorted(os.listdir(tmp_path)) == left
+    lines = call("doctor", "--clean", "--folder", str(tmp_path)).splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["folders", *["left by interrupted runs"] * 2]

@@ -293,16 +293,39 @@ def warmup() -> dict[str, Any]:
 
 @click.command("doctor")
 @click.option("--seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Time to measure for.")
+@click.option(
+    "--folder",
+    "folders",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=["."],
+    help="Where to look for what interrupted runs left; repeatable.  [default: the current folder]",
+)
+@click.option("--clean", is_flag=True, help="Finish or undo what interrupted runs left, remove the rest; no more.")
 @reporting
-def doctor(seconds: float) -> dict[str, Any]:
-    """Show versions, threads, cache and processor, and how fast a step is: 1 is as fast as copying memory.
+def doctor(seconds: float, folders: tuple[Path, ...], clean: bool) -> dict[str, Any]:
+    """Show versions, threads, cache and processor, how fast a step is (1 is as fast as copying memory), and what
+    interrupted runs have left in a folder.
+
+    With --clean, sequences and zarr arrays that are only partly in place are finished, or put back as they were, and
+    unfinished outputs are removed. Outputs of runs that are still at work, finished frames of runs with --resume, and
+    files that this program did not make are left alone.
 
     \b
     Example: pde-video doctor --json
+             pde-video doctor --folder results --clean
     """
+    from pde_video.video.leftovers import clean as cleaned
+    from pde_video.video.leftovers import found
+
+    if clean:
+        both = [cleaned(folder) for folder in folders]
+        done, left = ([line for lines in each for line in lines] for each in zip(*both, strict=True))
+        return {"folders": list(map(str, folders)), "cleaned": done, "leftovers": left}
     from pde_video.tools.doctor import examine, measure
 
-    return {"version": __version__, **examine(), **measure(seconds)}
+    left = [line for folder in folders for line in found(folder)]
+    return {"version": __version__, **examine(), **measure(seconds), "leftovers": left}
 
 
 @click.command("completion")

@@ -107,8 +107,10 @@ _WORDS = {
     "expected_bytes": "expected size",
     "free_bytes": "free space",
     "peak_bytes": "memory needed",
+    "leftovers": "left by interrupted runs",
     **dict.fromkeys(("colours", "conductance", "contrast", "criterion", "latency", "smoothing")),
 }
+_A_LINE_EACH = ("cleaned", "leftovers")
 _UNLESS_ZERO = ("fixed", "saturated", "missing")
 
 
@@ -129,7 +131,8 @@ def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:
         value, unit = flat[name], " dB" if name == "gain" or name.startswith("psnr") else ""
         if value is not None and name.endswith(("_seconds", "_bytes")):
             value, unit = (value, " s") if name.endswith("_seconds") else (f"{value / 1e6:,.2f}", " MB")
-        echo(f"{label:<{width}}  {_text(value)}{unit}", err=err)
+        for part in value if name in _A_LINE_EACH else [value]:
+            echo(f"{label:<{width}}  {_text(part)}{unit}", err=err)
 
 
 def _finite(value: Any) -> Any:

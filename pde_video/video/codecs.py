@@ -15,6 +15,10 @@ _HIGHEST_RATE = {".gif": 100, ".avi": 1000}  # Frames per second that the format
 _ALSO_CALLED = {"h265": "hevc", "x265": "hevc", "libx265": "hevc", "x264": "h264", "libx264": "h264", "avc": "h264"}
 _ANY = ("420", "422", "444")
 _HEVC = {"preset": "medium", "x265-params": "log-level=none"}
+# x264's AVX-512 code for the macroblock tree computes with memory that nothing was written to; the rest is as fast.
+_UP_TO_AVX2 = {"x264-params": "asm=mmx2,sse,sse2,sse3,ssse3,sse4.1,sse4.2,lzcnt,avx,fma3,bmi1,bmi2,avx2"}
+# Below this width, x265's AVX2 code for the macroblock tree writes behind the end of a row (seen up to 48).
+_SAFE_WIDTH_OF_TREE = 64
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,18 @@ def _lossy(target: Target, codec: str, layout: str, bits: int) -> Form:
     pixel = f"yuv{chroma}p" + ("" if bits == 8 else f"{bits}le")
     full = target.channels == 1 or details.get("range") == FULL
     matrix = known_matrix(tag_number("matrix", details.get("matrix", UNKNOWN)), height)
-    return Form(layout, known.encoder, pixel, {"crf": str(crf), **known.options}, matrix, full)
+    options = {"crf": str(crf), **known.options}
+    if codec == "h264" and _has_avx512():
+        options |= _UP_TO_AVX2
+    if codec == "hevc" and width < _SAFE_WIDTH_OF_TREE:
+        options["x265-params"] += ":cutree=0"
+    return Form(layout, known.encoder, pixel, options, matrix, full)
+
+
+def _has_avx512() -> bool:
+    import llvmlite.binding as llvm  # The converter of colours has loaded it.
+
+    return bool(llvm.get_host_cpu_features().get("avx512f"))
 
 
 def _lossless(target: Target, codec: str, layout: str) -> Form:

@@ -1,9 +1,8 @@
 """Frames from mp4, mkv, mov, avi, webm and gif, through PyAV."""
 
 import contextlib
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -11,13 +10,14 @@ from typing import Any
 
 import av
 import numpy as np
+from av.filter import Graph
 from av.stream import Disposition
 
 from pde_video.errors import InputError
 from pde_video.protocols import Array
 from pde_video.video.damage import cut_off, is_whole
 from pde_video.video.overlap import ahead
-from pde_video.video.provenance import MARK, found_in
+from pde_video.video.provenance import LONGEST_COMMENT, MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo
 from pde_video.video.untrusted import opened, reason
 from pde_video.video.yuv_planes import FULL, PACKED, known_matrix, lines, subsampling, tag_name, to_rgb
@@ -35,7 +35,8 @@ _NOT_WRITTEN = {
     "DYNAMIC_HDR_PLUS": "HDR10+",
     "DOVI_METADATA": "Dolby Vision",
 }
-_UNKNOWN = {"UNKNOWN": "of a kind that PyAV does not know"}  # It reads none then, as with spatial video of phones.
+_UNKNOWN = "of a kind that PyAV does not know"  # Such as the views of spatial video, or EXIF.
+_MOST_ENTRIES = 2**14  # Of an index that are looked at: 40 ms.
 _LOOKED_AT = 4096  # Bytes at the end of a GIF.
 WAITING = 4  # Frames that may wait between decoder and filters, and between filters and encoder.
 
@@ -56,10 +57,12 @@ def read(path: Path, choice: Choice) -> FileVideo:
         with contextlib.suppress(av.error.FFmpegError):  # Raised with the frame's number when the file is decoded.
             first = next(container.decode(stream), None)
         comment = next((value for key, value in container.metadata.items() if key.lower() == "comment"), "")
+        remark = comment.partition(MARK + "{")[0].strip().removesuffix(GREY_MARK).strip()
         marked = GREY_MARK in comment and tag_name("range", int(codec.color_range)) == FULL
         grey = pixel.name.startswith("gray") or (marked and _is_neutral(first))
         alpha = any(c.is_alpha for c in pixel.components) and path.suffix.lower() != ".gif"
         bits = max(c.bits for c in pixel.components)
+        held = _side_data(first) if first is not None else {}
         height, width, aspect = codec.height, codec.width, stream.sample_aspect_ratio
         if first is not None and _orientation(first)[0]:
             height, width, aspect = width, height, 1 / aspect if aspect else None
@@ -79,18 +82,16 @@ def read(path: Path, choice: Choice) -> FileVideo:
             "stream_index": stream.index,
             "video_streams": len(videos),
             "other_streams": [s.type for s in container.streams if s.index != stream.index],
-            "side_data": [
-                said
-                for kind, said in (_NOT_WRITTEN | _UNKNOWN).items()
-                if first and _side_data(first).get(kind) is not None
-            ],
-            "warnings": _warnings(first, videos, stream),
-            "comment": comment.partition(MARK)[0].strip(),
+            "side_data": [said for kind, said in _NOT_WRITTEN.items() if kind in held]
+            + [_UNKNOWN] * any(map(str.isdecimal, held)),
+            "warnings": _warnings(container, first, videos, stream),
+            "comment": remark if len(remark) <= LONGEST_COMMENT else "",
+            "not_kept": ["comment"] if len(remark) > LONGEST_COMMENT else [],
             "made": found_in(comment),
         }
         dtype = np.dtype(np.uint16 if bits > 8 else np.uint8)
         size, channels = (height, width), 1 if grey else 4 if alpha else 3
-        video = FileVideo(path, size, channels, dtype, partial(_decode, end=end), count=_declared(stream) or None)
+        video = FileVideo(path, size, channels, dtype, partial(_decode, end=end), count=_shown(stream) or None)
         video.rate = Fraction(rate) if rate else None
         video.details = {key: value for key, value in details.items() if value not in (None, [], "")}
         return video
@@ -107,12 +108,29 @@ def _check_end_of_gif(path: Path) -> None:
 def _declared(stream: Any) -> int:
     """Return the declared number of packets of a stream, 0 if there is none.
 
-    AVI counts ticks of its clock; ticks without a frame are empty packets, which its index leaves out.
+    AVI counts ticks of its clock; ticks without a frame are empty packets, which its index leaves out. Of mp4, samples
+    that an edit list does not need are left out of the index, and are not read.
     """
-    entries = stream.index_entries
-    if stream.container.format.name == "avi" and len(entries) and 2 * entries[-1].timestamp >= stream.frames:
+    entries, kind = stream.index_entries, stream.container.format.name
+    if kind == "avi" and len(entries) and 2 * entries[-1].timestamp >= stream.frames:
         return len(entries)  # The file's index, not one built from the first packets.
+    if "mp4" in kind and 0 < len(entries) < stream.frames and _is_trimmed(stream):
+        return len(entries)
     return int(stream.frames)
+
+
+def _is_trimmed(stream: Any) -> bool:
+    """Tell whether an edit list ends before the samples: duration and index are shorter; by damage, the index alone."""
+    entries, per_tick = stream.index_entries, (stream.average_rate or 0) * stream.time_base
+    shown, indexed = (stream.duration or 0) * per_tick, (entries[-1].timestamp - entries[0].timestamp) * per_tick
+    return bool(0 < shown <= stream.frames - 1 and indexed >= shown - 2)  # In frames at the mean rate.
+
+
+def _shown(stream: Any) -> int:
+    """Return the declared number of frames, without those of mp4 that are decoded, but hidden by an edit list."""
+    declared, entries = _declared(stream), stream.index_entries
+    hidden = 0 if len(entries) > _MOST_ENTRIES else sum(entry.is_discard for entry in entries)
+    return max(0, declared - hidden)
 
 
 def _check_declared(path: Path, declared: int, packets: int) -> None:
@@ -122,7 +140,7 @@ def _check_declared(path: Path, declared: int, packets: int) -> None:
 
 def _seconds(clock: str | None) -> Fraction | None:
     """Return the seconds of a Matroska tag such as 00:00:01.200000000."""
-    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", clock or "")
+    match = re.fullmatch(r"(\d{1,9}):(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)", clock or "", re.ASCII)
     return Fraction(match[1]) * 3600 + Fraction(match[2]) * 60 + Fraction(match[3]) if match else None
 
 
@@ -140,14 +158,17 @@ def _video_stream(container: Any, path: Path, choice: Choice) -> tuple[Any, list
     return videos[choice.stream], videos
 
 
-def _warnings(first: Any, videos: list[Any], chosen: Any) -> list[str]:
+def _warnings(container: Any, first: Any, videos: list[Any], chosen: Any) -> list[str]:
     """Return warnings about a readable file."""
     several = (
         f"the file has {len(videos)} video streams; this is number {videos.index(chosen)}, counted from 0"
         " (--stream, stream=, chooses another)"
     )
+    garbled = any("\ufffd" in text for tagged in (container, chosen) for text in tagged.metadata.values())
+    replaced = "tags are not all in UTF-8; letters that cannot be read become \ufffd"
     interlaced = "the video is interlaced: filters treat the two fields of a frame as one picture; deinterlace first"
-    return [several] * (len(videos) > 1) + [interlaced] * (first is not None and first.interlaced_frame)
+    fields = first is not None and first.interlaced_frame
+    return [several] * (len(videos) > 1) + [replaced] * garbled + [interlaced] * fields
 
 
 def _is_neutral(frame: Any) -> bool:
@@ -249,25 +270,39 @@ def _upright(pixels: Array, swapped: bool, upside_down: bool, mirrored: bool) ->
     return np.ascontiguousarray(pixels[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
 
 
-def _side_data(frame: Any) -> Mapping[str, Any]:
-    """Return what a frame carries beside its pixels."""
-    try:
-        return frame.side_data
-    except ValueError:
-        return dict.fromkeys(_UNKNOWN, b"")
+def _side_data(frame: Any) -> dict[str, Any]:
+    """Return what a frame carries beside its pixels, by kind; what PyAV does not know, by its number."""
+    unknown: dict[str, Any] = {}
+    while True:
+        try:
+            return {data.type.name: data for data in frame.side_data} | unknown
+        except ValueError as fault:  # "29 is not a valid Type": it gives none at all then.
+            kind = str(fault).partition(" ")[0]
+            if not kind.isdecimal() or kind in unknown:
+                return unknown
+            unknown[kind] = None
+            try:
+                frame = _without(frame, kind)
+            except av.error.FFmpegError:
+                return unknown
+
+
+def _without(frame: Any, kind: str) -> Any:
+    """Return a frame of the same pixels without its side data of one kind."""
+    graph = Graph()
+    clock = Fraction(frame.time_base or 1)
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=clock)
+    graph.link_nodes(source, graph.add("sidedata", f"mode=delete:type={kind}"), graph.add("buffersink")).configure()
+    graph.push(frame)
+    return graph.pull()
 
 
 def _orientation(frame: Any) -> tuple[bool, bool, bool]:
     """Return whether to swap rows and columns, then to reverse rows, and columns, to show a frame upright."""
-    side_data = _side_data(frame)
-    matrix = side_data.get("DISPLAYMATRIX")
-    if matrix is not None:
-        right, down = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2].astype(np.int64)
-    elif side_data.keys() & _UNKNOWN and frame.rotation % 360:
-        turn = math.radians(-frame.rotation)
-        right, down = (math.cos(turn), math.sin(turn)), (-math.sin(turn), math.cos(turn))
-    else:
+    matrix = _side_data(frame).get("DISPLAYMATRIX")
+    if matrix is None:
         return False, False, False
+    right, down = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2].astype(np.int64)
     swapped = abs(right[1]) > abs(right[0])
     across, along = (down[0], right[1]) if swapped else (right[0], down[1])
     return bool(swapped), bool(along < 0), bool(across < 0)

@@ -19,6 +19,8 @@ _COPIED = ("audio", "subtitle", "attachment")
 _STALE = ("DURATION", "ENCODER", "_STATISTICS", "NUMBER_OF", "BPS", "ROTATE", "ALPHA_MODE")
 _OF_THE_FILE = ("COMMENT", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS", "ENCODER", "DURATION")
 _OF_THE_WHOLE = "TIMECODE"  # Wrong for a part.
+_LATEST = Fraction(2**63 - 1, 10**9)  # Seconds: chapters of Matroska count nanoseconds in 64 bits.
+_EARLIEST = 1 - 2**63  # Ticks; one less means none.
 _REORDERED = 32  # Packets; no codec reorders more between decoding and display.
 _UNFRAMING = "aac_adtstoasc"  # FFmpeg's filter for AAC with a header before each packet, as in MPEG-TS.
 # Errors for a packet that a container does not support, unlike those of a full disk.
@@ -57,6 +59,8 @@ class Companions:
             self.refused.append(f"{label}: " + ("a cover picture" if picture else "only one video stream is written"))
         elif stream.type not in _COPIED:
             self.refused.append(f"{label}: streams of this kind are not copied")
+        elif stream.codec_context is None and stream.type != "attachment":
+            self.refused.append(f"{label}: FFmpeg does not know what it is, and cannot write it")
         else:
             with opened(self.source.path) as container:
                 sample = container.streams[stream.index]
@@ -74,24 +78,31 @@ class Companions:
         """Copy metadata and chapters of the source, as far as they hold for the part that is kept."""
         kept = {k: v for k, v in self._input.metadata.items() if k.upper() not in _OF_THE_FILE}
         self._output.metadata.update(kept)
-        if self._cut_at is None:
-            self._output.set_chapters(self._input.chapters())
+        self._output.set_chapters(self._chapters())
+        if self._cut_at is None or self.source.choice.is_everything:
             return
-        for said in () if self.source.choice.is_everything else (self._output.metadata, video.metadata):
+        for said in (self._output.metadata, video.metadata):
             for key in [key for key in said if key.upper() == _OF_THE_WHOLE]:
                 self.refused.append(f"{key} {said.pop(key)}: it belongs to the whole file")
-        kept_chapters = []
-        for chapter in self._input.chapters():
+
+    def _chapters(self) -> list[Any]:
+        """Return the chapters of the part that is kept, on the output's clock."""
+        kept = []
+        for number, chapter in enumerate(self._input.chapters()):
             base = chapter["time_base"]
-            if span := self._within(chapter["start"] * base, chapter["end"] * base):
-                kept_chapters.append(chapter | {"start": round(span[0] / base), "end": round(span[1] / base)})
-        self._output.set_chapters(kept_chapters)
+            start, end = chapter["start"] * base, chapter["end"] * base
+            if not 0 <= start <= end <= _LATEST:  # Muxers refuse the whole file for it.
+                self.refused.append(f"chapter {number}: from {float(start):g} to {float(end):g} s is not a time span")
+            elif span := self._within(start, end):
+                kept.append(chapter | {"start": round(span[0] / base), "end": round(span[1] / base)})
+        return kept
 
     def _within(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction] | None:
         """Return the part of a time span that is kept, on the output's clock, if any."""
         origin = self._cut_at or Fraction(0)
-        start, end = max(start, origin), end if self._end is None else min(end, self._end)
-        return (start - origin, end - origin) if start < end else None
+        first, last = max(start, origin), end if self._end is None else min(end, self._end)
+        moment = origin <= start == end and (self._end is None or start < self._end)
+        return (first - origin, last - origin) if first < last or moment else None
 
     def _demuxed(self) -> Iterator[Any]:
         wanted = [s for s in self._input.streams if s.index in self._streams and s.type != "attachment"]
@@ -107,7 +118,7 @@ class Companions:
         if self._cut_at is None or packet.pts is None:
             return True
         base = packet.time_base
-        if packet.stream.type == "subtitle" and packet.duration:
+        if packet.stream.type == "subtitle" and (packet.duration or 0) > 0:
             span = self._within(packet.pts * base, (packet.pts + packet.duration) * base)
             if span is None:
                 return False
@@ -115,9 +126,11 @@ class Companions:
             packet.duration = round((span[1] - span[0]) / base)
             return True
         by = round(self._cut_at / base)
+        if packet.pts < by:
+            return False
         packet.pts -= by
-        packet.dts = None if packet.dts is None else packet.dts - by
-        return packet.pts >= 0
+        packet.dts = None if packet.dts is None else max(packet.dts - by, _EARLIEST)
+        return True
 
     @property
     def ticks(self) -> list[int]:
@@ -162,7 +175,7 @@ def _first_packet(stream: Any) -> Any:
 
 def _unframed(stream: Any) -> Any:
     """Return an AAC stream with one header instead of one per packet, or None if that is not needed or possible."""
-    if stream.name != "aac" or stream.codec_context.extradata:
+    if stream.type != "audio" or stream.name != "aac" or stream.codec_context.extradata:
         return None
     packet, memory = _first_packet(stream), io.BytesIO()
     try:
@@ -187,6 +200,8 @@ def _bare(packet: Any) -> Any:
 
 def _takes(muxer: str, stream: Any) -> bool:
     """Tell whether a container supports a stream, by writing a header and, of sound, a packet to memory."""
+    if stream.type == "attachment":  # Other muxers may leave it out without an error.
+        return muxer == "matroska"
     packet = _first_packet(stream) if stream.type == "audio" else None
     try:
         with av.open(io.BytesIO(), "w", format=muxer) as trial:

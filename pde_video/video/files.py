@@ -15,11 +15,13 @@ import numpy as np
 from pde_video.checks import alike, check_path, first_frame
 from pde_video.errors import DtypeError, InputError, OutputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video import containers, isolation, pipes, provenance, stills
+from pde_video.video import containers, isolation, pipes, provenance
 from pde_video.video.formats import READ_ONLY, Format, Output, checked_output, format_of
+from pde_video.video.leftovers import refuse_unfinished
 from pde_video.video.outputs import check_output, reported, whole
 from pde_video.video.overlap import all_behind
 from pde_video.video.regular import check_input
+from pde_video.video.sequences import is_pattern, member_name, numbered
 from pde_video.video.source import MOST_PIXELS, Choice, FileVideo, Seconds, Target
 from pde_video.video.watch import Watch, watch_file
 
@@ -102,13 +104,15 @@ def read(
         raise ParameterError(f"{path}: only standard input, named -, holds raw frames; read it with: ... - < {path}")
     path = Path(path)
     opened = containers.read if path.suffix.lower() in READ_ONLY else format_of(path).read
-    if not stills.is_pattern(path):
+    refuse_unfinished(path)
+    if not is_pattern(path):
         check_input(path)
         watch = watch_file(path)
     else:
         watch = _watch_sequence(path, last)
     video = isolation.read(path, choice) if isolated else opened(path, choice)
     video.watch = watch
+    refuse_unfinished(path)  # A commit may have begun just before.
     if isolated:  # The rest was done there.
         return video
     if video.rate and video.count:
@@ -120,8 +124,8 @@ def read(
 
 def _watch_sequence(pattern: Path, last: int | None) -> Watch:
     """Return the state of the pictures before number `last`, and of the one that would follow if more were added."""
-    found = stills.numbered(pattern)
-    following = [pattern.with_name(stills.member_name(pattern, number + 1)) for number in list(found)[-1:]]
+    found = numbered(pattern)
+    following = [pattern.with_name(member_name(pattern, number + 1)) for number in list(found)[-1:]]
     files = [str(file) for file in [*found.values(), *following][:last]]
     return Watch(lambda: files)
 

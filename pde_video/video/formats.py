@@ -13,7 +13,7 @@ import numpy as np
 from pde_video.checks import check_path
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video import containers, encoder, npy, pipes, stills, tiff, tiff_tags, y4m, zarrays
+from pde_video.video import containers, encoder, npy, pipes, sequences, stills, tiff, tiff_tags, y4m, zarrays
 from pde_video.video.outputs import check_distinct, check_output
 from pde_video.video.source import Choice, Encoding, FileVideo, Target
 
@@ -37,7 +37,7 @@ def _counted(read: Callable[[Path, Choice], FileVideo], path: Path) -> int:
     return video.count
 
 
-READ_ONLY = (".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".wmv", ".flv", ".3gp", ".mxf")
+READ_ONLY = (".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".wmv", ".asf", ".flv", ".3gp", ".mxf")
 _FORMATS = (
     Format(
         (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif"),
@@ -46,7 +46,7 @@ _FORMATS = (
         containers.count,
         ("rate", "times", "streams", "side_data", "comment"),
     ),
-    Format(stills.SUFFIXES, stills.read, stills.write, stills.count, ("dpi", "icc_profile", "comment")),
+    Format(sequences.SUFFIXES, stills.read, stills.write, stills.count, ("dpi", "icc_profile", "comment")),
     Format(
         (".tif", ".tiff"),
         tiff.read,

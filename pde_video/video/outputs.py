@@ -3,45 +3,44 @@
 import contextlib
 import errno
 import os
-import secrets
-import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from pde_video.errors import OutputError
-from pde_video.video import stills
+from pde_video.video import zarr_keys
+from pde_video.video.commit import commit
+from pde_video.video.leftovers import settle_unfinished
+from pde_video.video.sequences import is_pattern, is_pattern_name, member_name, numbered
+from pde_video.video.signals import held_back
+from pde_video.video.staging import Staging
 
 
 def check_output(path: Path, force: bool) -> None:
-    """Raise, before any work, if `path` cannot be written or would be overwritten without `force`."""
-    _check_name(path)
+    """Raise, before any work, if `path` cannot be written or would be overwritten without `force`.
+
+    What a dead run has begun to put in place under this name is finished or undone first.
+    """
+    _check_names(path)
     if not path.parent.is_dir():
         raise OutputError(errno.ENOENT, f"the folder {path.parent} does not exist; create it first")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(errno.EACCES, f"the folder {path.parent} cannot be written to")
-    if path.is_dir() and path.suffix.lower() != ".zarr":
-        raise OutputError(errno.EISDIR, f"{path} is a folder; name a file in it")
-    if path.is_dir() and not (path / "zarr.json").is_file():  # All of it would be replaced.
-        raise OutputError(errno.EISDIR, f"{path} is a folder that holds no zarr array; name another, or remove it")
-    if not force and (existing := _existing(path)):
+    settle_unfinished(path)
+    existing = _existing(path)
+    for file in existing:
+        _check_kind(file)
+    if not force and existing:
         raise FileExistsError(
             errno.EEXIST, "the output exists; pass --force (force=True) to overwrite", str(existing[0])
         )
-
-
-def _check_name(path: Path) -> None:
-    """Raise if no file can have this name: the rename at the end would fail."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        pass
-    except (OSError, ValueError) as fault:  # A name that is too long, a loop of links; a NUL in the name.
-        reason = getattr(fault, "strerror", None) or fault
-        raise OutputError(errno.EINVAL, f"{path} cannot be written: {reason}") from None
+    if path.is_dir():
+        zarr_keys.check_array(path)
 
 
 def check_distinct(source: Path, target: Path) -> None:
     """Raise if writing `target` would overwrite a file of `source`, under any name, even with ``force``."""
+    _check_names(target)
     if os.path.isdir(target) and os.path.exists(source) and target.resolve() in source.resolve().parents:
         raise FileExistsError(errno.EEXIST, "the input is in this folder, which would be replaced", str(target))
     sources = _existing(source)
@@ -50,40 +49,65 @@ def check_distinct(source: Path, target: Path) -> None:
             raise FileExistsError(errno.EEXIST, "input and output are the same file; name another output", str(file))
 
 
+def _check_names(path: Path) -> None:
+    """Raise for a name, or one that is derived from it, that the file system does not take."""
+    name = member_name(path, 1) if is_pattern_name(path.name) else path.name
+    for needed in (path.with_name(name), Staging.another(path).new / name):
+        try:
+            needed.lstat()
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            pass
+        except (OSError, ValueError) as fault:  # A name that is too long, a loop of links; a NUL in the name.
+            reason = getattr(fault, "strerror", None) or fault
+            raise OutputError(errno.EINVAL, f"{name:.80}: {reason}; name another output") from fault
+
+
+def _check_kind(path: Path) -> None:
+    """Raise for what is never replaced: a folder that holds no zarr array, a named pipe, a socket, a device."""
+    if path.suffix.lower() == ".zarr" and (path.is_symlink() or not path.is_dir()):
+        raise OutputError(errno.ENOTDIR, f"{path} is not a folder, as a zarr array is; remove it, or name another")
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # A link that leads nowhere.
+    if stat.S_ISDIR(mode):
+        if path.suffix.lower() != ".zarr":
+            raise OutputError(errno.EISDIR, f"{path} is a folder; name a file in it")
+        if not (path / "zarr.json").is_file():
+            raise OutputError(errno.EISDIR, f"{path} is a folder that holds no zarr array; name another, or remove it")
+    elif not stat.S_ISREG(mode):
+        raise OutputError(errno.EINVAL, f"{path} is a named pipe, a socket or a device; name a file, or - for a pipe")
+
+
 def _existing(path: Path) -> list[Path]:
-    return list(stills.numbered(path).values()) if stills.is_pattern(path) else [path] if os.path.lexists(path) else []
+    return list(numbered(path).values()) if is_pattern(path) else [path] if os.path.lexists(path) else []
 
 
 @contextlib.contextmanager
 def whole(path: Path, force: bool) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, which is renamed to `path` on success and removed on any error.
+    """Yield a temporary path, what is written to which becomes `path` on success, and is removed on any error.
 
-    It may become a file or a folder; for a numbered sequence it is a folder already. It is synced before the rename.
+    It may become a file or a folder; for a numbered sequence it is a folder already. All is on disk when this ends.
     """
-    temporary = path.with_name(f".pde-video-{secrets.token_hex(8)}{path.suffix}")
+    many, staging = is_pattern(path), None
     try:
-        if stills.is_pattern(path):
-            temporary.mkdir()
-        yield temporary
-        files = [temporary] if temporary.is_file() else [file for file in temporary.rglob("*") if file.is_file()]
-        for file in files:
-            _to_disk(file)
-        check_output(path, force)  # The file may have been created meanwhile.
-        if stills.is_pattern(path):
-            _move_members(temporary, path)
-        elif path.is_dir():  # A folder cannot be replaced in one step.
-            outdated = temporary.with_name(f"{temporary.name}.outdated")
-            path.replace(outdated)
-            temporary.replace(path)
-            shutil.rmtree(outdated)
-        else:
-            temporary.replace(path)
-        _to_disk(path.parent)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        with _of_output(path), held_back():
+            staging = Staging.beside(path)
+        yield staging.new if many else staging.new / path.name
+        check_output(path, force)  # It may have been created meanwhile.
+        with _of_output(path):
+            commit(staging, path, many, force)
+    except BaseException:
+        with contextlib.suppress(OSError), held_back():
+            if staging is not None:
+                staging.remove()
+        raise
+    try:
+        with held_back():
+            staging.remove()
+    except OSError as fault:
+        left = f"{staging.folder}, which is not needed any more, could not be removed: {fault.strerror}"
+        raise OutputError(fault.errno, f"{path} is complete, but {left}") from fault
 
 
 @contextlib.contextmanager
@@ -97,25 +121,11 @@ def reported(name: object) -> Iterator[None]:
         raise OutputError(fault.errno, f"{name} could not be written: {fault.strerror or fault}") from fault
 
 
-def _move_members(folder: Path, pattern: Path) -> None:
-    replaced = set(_existing(pattern))
-    for file in sorted(folder.iterdir()):
-        file.replace(pattern.with_name(file.name))
-        replaced.discard(pattern.with_name(file.name))
-    for surplus in replaced:  # Left over from a longer sequence, they would be read as part of this one.
-        surplus.unlink()
-
-
-def _to_disk(path: Path) -> None:
+@contextlib.contextmanager
+def _of_output(name: object) -> Iterator[None]:
+    """Raise as `reported` does, also for a folder that was removed meanwhile."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return  # Not every system can open a folder.
-    try:
-        with reported(path):
-            os.fsync(descriptor)
-    except OutputError as fault:
-        if fault.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):  # Not every file system supports it.
-            raise
-    finally:
-        os.close(descriptor)
+        with reported(name):
+            yield
+    except FileNotFoundError as fault:
+        raise OutputError(fault.errno, f"{name} could not be written: {fault.filename}: {fault.strerror}") from fault

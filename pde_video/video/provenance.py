@@ -9,6 +9,8 @@ from typing import Any
 from pde_video import __version__
 
 MARK = "pde_video "  # Precedes the JSON in a file's comment or description.
+LONGEST_COMMENT = 10_000  # Letters; longer ones are reported, not kept. A JPEG holds 65,533 bytes.
+_LONGEST, _DEEPEST, _WIDEST = 2**20, 16, 128  # Letters, levels, and bits of an integer in facts that are believed.
 
 
 def fingerprint(path: Path) -> str:
@@ -40,11 +42,26 @@ def plain(value: Any) -> Any:
 
 def found_in(text: str | None) -> dict[str, Any] | None:
     """Return the facts that `as_text` put into a comment after MARK, if there are any."""
-    _, mark, facts = (text or "").partition(MARK + "{")
-    if not mark:
+    begin = (text or "").find(MARK + "{")
+    if text is None or begin < 0:
         return None
+    begin += len(MARK)
     try:
-        found, _ = json.JSONDecoder().raw_decode("{" + facts)
-    except ValueError:
+        found, _ = json.JSONDecoder().raw_decode(text[begin : begin + _LONGEST])
+    except (ValueError, RecursionError):
         return None
-    return found
+    return believed(found)
+
+
+def believed(found: Any) -> dict[str, Any] | None:
+    """Return facts from a file, which anyone may have written, if they are such as `as_text` writes."""
+    return found if isinstance(found, dict) and "version" in found and _is_plain(found, _DEEPEST) else None
+
+
+def _is_plain(value: Any, levels: int) -> bool:
+    if isinstance(value, dict | list):
+        within = value.values() if isinstance(value, dict) else value
+        return levels > 0 and all(_is_plain(one, levels - 1) for one in within)
+    if isinstance(value, int):
+        return value.bit_length() <= _WIDEST
+    return not isinstance(value, float) or math.isfinite(value)

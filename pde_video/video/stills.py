@@ -1,7 +1,5 @@
 """PNG and JPEG pictures, and numbered sequences of them, through Pillow and imageio."""
 
-import os
-import re
 import struct
 import sys
 import zlib
@@ -17,36 +15,17 @@ from PIL import ImageOps, JpegImagePlugin, PngImagePlugin
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video.provenance import MARK, found_in
+from pde_video.video.provenance import LONGEST_COMMENT, MARK, found_in
 from pde_video.video.regular import open_regular
+from pde_video.video.sequences import is_pattern, member_name, numbered
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, untrusted
 
-SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _HEADER = 33  # Bytes of a PNG's signature and header.
 _INCH = 0.0254  # Metres.
 _MOST_DPI = 65535  # In a JPEG.
-_LONGEST = 10_000  # Characters of a comment that is kept; a JPEG holds 65,533 bytes.
 _OTHERS = {"exif": "EXIF data", "xmp": "XMP data"}
-_NUMBER = re.compile(r"%0?(\d*)d")
-
-
-def is_pattern(path: Path) -> bool:
-    """Tell whether `path` is a numbered sequence such as `frame_%04d.png`, and not the name of one file."""
-    return path.suffix.lower() in SUFFIXES and len(_NUMBER.findall(path.name)) == 1 and not os.path.exists(path)
-
-
-def numbered(pattern: Path) -> dict[int, Path]:
-    """Return the files of a numbered sequence by their numbers, in order, which may start anywhere."""
-    head, tail = (re.escape(part) for part in re.split(r"%0?\d*d", pattern.name))
-    name = re.compile(f"{head}([0-9]+){tail}")
-    found = {}
-    for path in pattern.parent.iterdir() if os.path.isdir(pattern.parent) else ():
-        match = name.fullmatch(path.name)
-        if match and member_name(pattern, int(match[1])) == path.name:
-            found[int(match[1])] = path
-    return dict(sorted(found.items()))
 
 
 def _without_gap(pattern: Path) -> tuple[list[Path], str | None]:
@@ -127,13 +106,13 @@ def _details(image: Any) -> dict[str, Any]:
     if said.get("dpi"):  # Of EXIF, Pillow gives rational numbers of its own.
         details["dpi"] = tuple(side if isinstance(side, int) else float(side) for side in said["dpi"])
     comment = text.partition(MARK)[0].replace("\0", "").strip()
-    if 0 < len(comment) <= _LONGEST:
+    if 0 < len(comment) <= LONGEST_COMMENT:
         details["comment"] = comment
     if made := found_in(text):
         details["made"] = made
     not_kept = [name for name in getattr(image, "text", {}) if name not in ("Comment", "XML:com.adobe.xmp")]
     not_kept += [name for key, name in _OTHERS.items() if said.get(key)]
-    not_kept += ["comment"] if len(comment) > _LONGEST else []
+    not_kept += ["comment"] if len(comment) > LONGEST_COMMENT else []
     return details | ({"not_kept": not_kept} if not_kept else {})
 
 
@@ -183,11 +162,6 @@ def _said(target: Target) -> dict[str, Any]:
         said |= {"icc_profile": profile} if profile[16:20] == of_these else {}
     target.omit(*(key for key in ("dpi", "icc_profile") if key in details and key not in said))
     return said
-
-
-def member_name(pattern: Path, number: int) -> str:
-    """Return the name of the file with that number in a sequence."""
-    return _NUMBER.sub(lambda match: str(number).zfill(int(match[1] or 0)), pattern.name)
 
 
 def _chunks(said: dict[str, Any]) -> bytes:

@@ -49,7 +49,7 @@ def opened(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
     closed = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, **decoder}
     try:
         # With the prefix, names such as `a:b` and `http://...` are those of local files.
-        container: Any = av.open(f"file:{path}", options=closed)
+        container: Any = av.open(f"file:{path}", options=closed, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as fault:
         raise InputError(f"{path}: not a video that can be read ({reason(fault)})") from fault
     for stream in container.streams.video:

@@ -12,6 +12,7 @@ import numpy as np
 from pde_video.errors import InputError, ParameterError, not_installed
 from pde_video.protocols import Array
 from pde_video.video.calibration import positive
+from pde_video.video.provenance import believed
 from pde_video.video.regular import content_of
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, untrusted
@@ -28,7 +29,7 @@ def read(path: Path, choice: Choice) -> FileVideo:
     refuse_huge(path, array.shape[1:], choice.max_pixels)
     refuse_huge(path, array.chunks, choice.max_pixels)
     details: dict[str, Any] = {"axes": "TYX" if array.ndim == 3 else "TYXC"}
-    if isinstance(made := array.attrs.get("pde_video"), dict):
+    if made := believed(array.attrs.get("pde_video")):
         details["made"] = made
     rate = positive(array.attrs.get("frames_per_second"))
     size_channels = size_and_channels(array.shape[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Sequence
 from fractions import Fraction
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import av
+import matroska
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 import pde_video as pv
-from pde_video.video import containers
 from pde_video.video.containers import _check_declared, _decode
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 12
@@ -213,26 +215,20 @@ def test_1000_fps_1_60_fps_24000_1001(tmp_path, rate, suffix):
     assert all(abs(time - index / rate) <= tick for index, time in enumerate(video.timestamps))
 
 
-@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_side_data_of_a_kind_that_pyav_does_not_know(tmp_path, monkeypatch, rotation):
-    class Unknown:
-        def __init__(self, frame):
-            self._frame = frame
-
-        def __getattr__(self, name):
-            return getattr(self._frame, name)
-
-        @property
-        def side_data(self):
-            raise ValueError("29 is not a valid Type")
-
-    frames = noise(2)
-    path = make(tmp_path / "v.mp4", frames, "libx264rgb", "rgb24", rotation=rotation, options={"qp": "0"})
-    known = containers._side_data
-    monkeypatch.setattr(containers, "_side_data", lambda frame: known(Unknown(frame)))
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_side_data_of_a_kind_that_pyav_does_not_know(tmp_path, orientation):
+    picture, memory = Image.linear_gradient("L").resize((64, 48)), io.BytesIO()  # Dark above, bright below.
+    picture.paste(0, (0, 0, 32, 48))
+    exif = picture.getexif()
+    exif[0x112] = orientation
+    picture.save(memory, "JPEG", exif=exif, quality=95)
+    path = matroska.write(tmp_path / "v.mkv", picture=memory.getvalue())
     video = pv.read(path)
-    assert np.array_equal(np.stack(list(video)), np.rot90(frames, rotation // 90, axes=(1, 2)))
-    assert any("of a kind that PyAV does not know" in one for one in pv.run(path, tmp_path / "out.mp4")["not_copied"])
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(memory))).astype(int)
+    assert (*video.size,) == upright.shape
+    assert np.abs(next(iter(video)) - upright).max() <= 2
+    report = pv.run(path, tmp_path / "out.mp4")
+    assert "side data: of a kind that PyAV does not know" in report["not_copied"]
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import pytest
 import pde_video as pv
 
 FRAMES, HEIGHT, WIDTH = 4, 45, 61
+M_PERTURB = -6  # Of glibc: fill memory with a byte when it is allocated or freed.
 
 
 def noise(dtype: str = "uint8", colour: bool = True) -> np.ndarray:
@@ -92,3 +96,43 @@ def test_a_lower_crf_makes_a_larger_file(tmp_path, name):
     small = (tmp_path / name).stat().st_size
     pv.write(tmp_path / name, noise(), crf=10, force=True)
     assert (tmp_path / name).stat().st_size > 1.2 * small
+
+
+_MALLOC_DEBUG = "libc_malloc_debug.so.0"  # Of glibc: ends a process that wrote beyond what it had allocated.
+_NARROW = """
+import sys, numpy as np, pde_video as pv
+for width in map(int, sys.argv[2:]):
+    frames = np.random.default_rng(1).integers(0, 256, (4, 32, width, 3), dtype=np.uint8)
+    pv.write(f"{sys.argv[1]}/{width}.mp4", frames, codec="hevc")
+print("done")
+"""
+
+
+def test_hevc_of_narrow_frames_writes_within_its_memory(tmp_path):
+    try:
+        ctypes.CDLL(_MALLOC_DEBUG)
+    except OSError:
+        pytest.skip(f"there is no {_MALLOC_DEBUG}")
+    checked = {**os.environ, "LD_PRELOAD": _MALLOC_DEBUG, "MALLOC_CHECK_": "3"}
+    command = [sys.executable, "-c", _NARROW, str(tmp_path), "16", "47"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=checked)
+    assert ended.stdout == "done\n", ended.stderr
+    assert len(list(pv.read(tmp_path / "47.mp4"))) == 4
+
+
+@pytest.mark.parametrize("codec", ["h264", "vp9", "av1", "ffv1"])
+@pytest.mark.parametrize("size", [(64, 64), (120, 34)], ids=str)
+def test_a_file_does_not_depend_on_what_memory_held_before(tmp_path, codec, size):
+    if not hasattr(ctypes.CDLL(None), "mallopt"):
+        pytest.skip("only glibc fills memory on request")
+    waves = np.sin(np.mgrid[: size[0], : size[1]].sum(0) / 5 + np.arange(12)[:, None, None])[..., None]
+    noisy = 128 + 60 * waves + np.random.default_rng(1).normal(0, 8, (*waves.shape[:3], 3))
+    frames, found = np.clip(noisy, 0, 255).astype(np.uint8), set()
+    for filler in (85, 165, 255):
+        try:
+            ctypes.CDLL(None).mallopt(M_PERTURB, filler)
+            pv.write(tmp_path / "v.mkv", frames, codec=codec, force=True)
+        finally:
+            ctypes.CDLL(None).mallopt(M_PERTURB, 0)
+        found.add((tmp_path / "v.mkv").read_bytes())
+    assert len(found) == 1

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import marked_slow
 
 import pde_video as pv
 from pde_video.cli import main
@@ -166,7 +167,7 @@ OUTPUTS = {
 }
 
 
-@pytest.mark.parametrize("what", OUTPUTS)
+@pytest.mark.parametrize("what", marked_slow(OUTPUTS, "demo"))
 def test_names_that_no_output_can_have_are_output_faults(call, here, what):
     name, *command = OUTPUTS[what]
     Path("loop").symlink_to("loop")
@@ -265,7 +266,12 @@ PROGRAM = [sys.executable, "-m", "pde_video"]
 
 
 @pytest.mark.parametrize(
-    ("stream", "code"), [("stdout", 0), ("stderr", 4), ("stdin", 4)], ids=["output", "error", "input"]
+    ("stream", "code"),
+    [
+        ("stdout", 0),
+        pytest.param("stderr", 4, marks=pytest.mark.slow),
+        pytest.param("stdin", 4, marks=pytest.mark.slow),
+    ],
 )
 def test_a_standard_stream_that_is_closed(here, stream, code):
     number = {"stdin": 0, "stdout": 1, "stderr": 2}[stream]
@@ -283,7 +289,9 @@ def test_a_standard_stream_that_is_closed(here, stream, code):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
-@pytest.mark.parametrize(("arguments", "code"), [(["info", "none.avi"], 4), (["none"], 2)])
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["info", "none.avi"], 4), pytest.param(["none"], 2, marks=pytest.mark.slow)]
+)
 def test_standard_error_that_is_full_leaves_the_exit_code(here, arguments, code):
     with open("/dev/full", "w") as full:
         done = subprocess.run([*PROGRAM, *arguments], stderr=full, timeout=60)
@@ -292,7 +300,7 @@ def test_standard_error_that_is_full_leaves_the_exit_code(here, arguments, code)
 
 @pytest.mark.parametrize(
     ("variable", "value", "code"),
-    [("PYTHONIOENCODING", "latin-1", 0), ("PDE_VIDEO_NUM_THREADS", "abc", 2)],
+    [("PYTHONIOENCODING", "latin-1", 0), pytest.param("PDE_VIDEO_NUM_THREADS", "abc", 2, marks=pytest.mark.slow)],
 )
 def test_the_environment_may_be_anything(here, variable, value, code):
     shutil.copy("in.avi", "żółć.avi")

@@ -1,6 +1,6 @@
 """Long jobs: what was finished before an interruption is not done again, and the result is the same.
 
-Files of lossless formats are compared byte for byte. Of H.264, x264 itself does not always write the same bytes.
+Files of lossless formats are compared byte for byte.
 """
 
 from __future__ import annotations

@@ -1,0 +1,153 @@
+"""What is finished is put in place: a file or folder in one step, a sequence by a journal that can be followed again.
+
+A process that is killed at any point leaves the old output, the new one, or a journal. While there is a journal, the
+output is not read; the next run that writes it, or ``pde-video doctor --clean``, finishes or undoes what has begun.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pde_video.errors import OutputError
+from pde_video.video import zarr_keys
+from pde_video.video.disk import exchange, flush, flush_all, is_same, move
+from pde_video.video.sequences import numbered
+from pde_video.video.signals import held_back
+from pde_video.video.staging import Journal, Staging
+
+_SAME_TIME = 2_000_000_000  # Nanoseconds: the steps of the coarsest file systems.
+
+
+def commit(staging: Staging, path: Path, many: bool, force: bool) -> None:
+    """Put what is in `staging` in place: the `many` members of the sequence `path`, or one file or folder."""
+    flush_all(staging.new if many else staging.new / path.name)
+    with held_back(), _told(path):
+        if many:
+            _by_journal(staging, path, range(1, len(os.listdir(staging.new)) + 1), numbered(path) if force else ())
+        elif force and path.is_dir():
+            _replace_folder(staging, path)
+        else:
+            (os.replace if force else move)(staging.new / path.name, path)
+            _flush_folder_of(path)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say of a file in the way that it was not there before."""
+    try:
+        yield
+    except FileExistsError as fault:
+        name = fault.filename2 or fault.filename or path
+        kept = "another program created it during the run; it is kept: pass --force (force=True) to overwrite it"
+        raise FileExistsError(errno.EEXIST, kept, str(name)) from fault
+
+
+def _flush_folder_of(path: Path) -> None:
+    try:
+        flush(path.parent)
+    except OSError as fault:
+        unsure = f"is in place, but may be lost in a power failure, since its folder was not flushed: {fault.strerror}"
+        raise OutputError(fault.errno, f"{path} {unsure}") from fault
+
+
+def _replace_folder(staging: Staging, path: Path) -> None:
+    new = staging.new / path.name
+    if not exchange(new, path):
+        _by_journal(staging, path, [1], [1])
+        return
+    try:
+        zarr_keys.check_array(new)  # The old one: something may have been put into it meanwhile.
+        flush(path.parent)
+    except BaseException:
+        exchange(new, path)
+        raise
+
+
+def _by_journal(staging: Staging, path: Path, new: Iterable[int], old: Iterable[int]) -> None:
+    """Replace the members with the numbers `old` by those with the numbers `new`, or leave all as it was."""
+    journal = Journal(path.name, _times(path, staging.new, new), _times(path, path.parent, old))
+    try:
+        staging.begin(journal)
+        for name in journal.names(journal.old):
+            move(path.parent / name, staging.old / name)
+            if (staging.old / name).is_dir():
+                zarr_keys.check_array(staging.old / name)
+        _put_in_place(staging, journal)
+    except BaseException as fault:
+        try:
+            for name in journal.names(journal.new):
+                if not os.path.lexists(staging.new / name):
+                    move(path.parent / name, staging.new / name)
+            _put_back(staging, journal)
+        except OSError as second:
+            raise _stuck(staging, journal, second.errno, _reason(second)) from fault
+        raise
+
+
+def settle(staging: Staging, journal: Journal) -> str:
+    """Finish, or undo, the commit of a run that has died; return which. Raise OutputError if neither is possible.
+
+    It is undone if old members were still moved aside, or if new ones have been removed since. Either way files are
+    moved only to names that nothing has, and none is removed but what has been replaced.
+    """
+    folder, new, old = staging.folder.parent, journal.names(journal.new), journal.names(journal.old)
+    aside = all(_is_there(staging.old / name) and not is_same(staging.old / name, folder / name) for name in old)
+    members, kept = (new, staging.new) if aside else (old, staging.old)
+    in_place = {name for name in members if not _is_there(kept / name) and _is_there(folder / name)}
+    for name in in_place:
+        if abs((folder / name).lstat().st_mtime_ns - members[name]) > _SAME_TIME and not (folder / name).is_dir():
+            raise _stuck(staging, journal, errno.EEXIST, f"{name} has been changed since")
+    lost = [name for name in new if not _is_there(staging.new / name) and name not in in_place]
+    if aside and lost and in_place:
+        raise _stuck(staging, journal, errno.ENOENT, f"{lost[0]} has been removed since")
+    try:
+        if aside and not lost:
+            _put_in_place(staging, journal)
+            return "finished"
+        _put_back(staging, journal)
+        return "undone"
+    except OSError as fault:
+        raise _stuck(staging, journal, fault.errno, _reason(fault)) from fault
+
+
+def _put_in_place(staging: Staging, journal: Journal) -> None:
+    for name in journal.names(journal.new):
+        if _is_there(staging.new / name):
+            move(staging.new / name, staging.folder.parent / name)
+    flush(staging.folder.parent)
+    staging.end()
+
+
+def _put_back(staging: Staging, journal: Journal) -> None:
+    for name in journal.names(journal.old):
+        if _is_there(staging.old / name):
+            move(staging.old / name, staging.folder.parent / name)
+    with contextlib.suppress(OSError):  # All is as it was, whether or not the disk knows already.
+        flush(staging.folder.parent)
+    staging.end()
+
+
+def _times(path: Path, folder: Path, numbers: Iterable[int]) -> dict[int, int]:
+    """Return when the members of a sequence, or the one that has the name `path`, were changed last."""
+    named = Journal(path.name, dict.fromkeys(numbers, 0), {})
+    times = [(folder / name).lstat().st_mtime_ns for name in named.names(named.new)]
+    return dict(zip(named.new, times, strict=True))
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.lexists(path)
+
+
+def _reason(fault: OSError) -> str:
+    return f"{fault.filename2 or fault.filename}: {fault.strerror}"
+
+
+def _stuck(staging: Staging, journal: Journal, code: int | None, reason: str) -> OutputError:
+    return OutputError(
+        code,
+        f"{journal.name} is only partly in place, and the rest is in {staging.folder} ({reason}); if a file is in the "
+        f"way, move it, and run pde-video doctor --clean --folder {staging.folder.parent}; if nothing there is needed, "
+        "remove that folder",
+    )

@@ -1,0 +1,133 @@
+"""Files on disk: flushing, renames that replace nothing, exchanges, and reading what may be no file."""
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+_NO_REPLACE, _EXCHANGE = 1, 2  # Of Linux's renameat2.
+_HERE = -100  # AT_FDCWD: names are relative to the current folder.
+_AT_ONCE = 16  # Files: a disk that is asked to flush several does it in one go.
+_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+_NO_LINKS = (*_NOT_SUPPORTED, errno.EPERM, errno.EACCES, errno.EMLINK)
+
+
+def content(path: Path, most: int) -> bytes:
+    """Return the content of a regular file; raise ValueError if it is something else, or larger than `most` bytes."""
+    # A named pipe would keep the reader waiting, and a link lead elsewhere.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(f"{path} is not a file")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"{path} has more than {most} bytes")
+    return data
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        if path.is_dir():
+            return  # Windows opens no folders.
+        raise
+    try:
+        os.fsync(descriptor)
+    except OSError as fault:
+        if fault.errno not in (errno.EBADF, *_NOT_SUPPORTED):  # Not every file system supports it.
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def flush_all(path: Path) -> None:
+    """Wait until a file, or a folder with everything in it, is on disk."""
+    if not path.is_dir():
+        flush(path)
+        return
+    paths = [Path(place, name) for place, _, files in os.walk(path) for name in ("", *files)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for _ in pool.map(flush, paths):
+            pass
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file or folder to a name that nothing has yet, or raise FileExistsError; in one step where possible."""
+    try:
+        if _rename(source, target, _NO_REPLACE) or _linked(source, target):
+            return
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        os.rename(source, target)  # A folder replaces at most an empty one; on Windows nothing is ever replaced.
+    except FileExistsError:
+        if not is_same(source, target):
+            raise
+        os.unlink(source)  # A process was killed between the two steps of `_linked`.
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Tell whether two names are of one file or folder; a link is not what it points to."""
+    try:
+        return os.path.samestat(one.lstat(), other.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two names change places in one step; return False where the system cannot."""
+    return _rename(one, other, _EXCHANGE)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Rename a file by giving it a second name first, or return False where that is impossible."""
+    if os.name == "nt" or source.is_dir():
+        return False
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as fault:
+        if fault.errno in _NO_LINKS:
+            return False
+        raise
+    try:
+        os.unlink(source)
+    except OSError:
+        os.unlink(target)
+        raise
+    return True
+
+
+def _rename(source: Path, target: Path, flag: int) -> bool:
+    """Rename as `flag` says, or return False where the system, or this file system, cannot."""
+    function = _renameat2()
+    code = function(source, target, flag) if function else errno.ENOSYS
+    if code and code not in _NOT_SUPPORTED:
+        raise OSError(code, os.strerror(code), str(source), None, str(target))
+    return code == 0
+
+
+@cache
+def _renameat2() -> Callable[[Path, Path, int], int] | None:
+    """Return Linux's rename with flags, which Python does not offer, or None where there is none."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    try:
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # Another C library, or an old one.
+        return None
+    function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+
+    def rename(source: Path, target: Path, flag: int) -> int:
+        """Return 0, or the number of the error."""
+        sys.audit("os.rename", source, target, -1, -1)  # As os.rename does.
+        failed = function(_HERE, os.fsencode(source), _HERE, os.fsencode(target), flag)
+        return ctypes.get_errno() if failed else 0
+
+    return rename

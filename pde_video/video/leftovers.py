@@ -1,0 +1,133 @@
+"""What interrupted runs have left in a folder: sequences partly in place, hidden folders, segments to resume from."""
+
+import contextlib
+import errno
+import re
+from pathlib import Path
+
+from pde_video.errors import InputError, OutputError
+from pde_video.video.commit import settle
+from pde_video.video.sequences import is_pattern, may_share
+from pde_video.video.staging import Journal, Staging, beside
+
+_OF_EARLIER_VERSIONS = re.compile(r"\.pde-video-[0-9a-f]{16}\..+")
+_CLEAN = "pde-video doctor --clean --folder"
+
+
+def refuse_unfinished(path: Path) -> None:
+    """Raise InputError for a sequence or zarr folder that is only partly in place."""
+    for staging in _of(path):
+        raise InputError(
+            f"{path}: only a part of it is in place ({staging.folder.name} holds the rest): a run is at it, or was "
+            f"killed at it; wait, or finish or undo it: {_CLEAN} {path.parent}"
+        )
+
+
+def settle_unfinished(path: Path) -> None:
+    """Finish or undo what a dead run has begun with a sequence or zarr folder; raise if a run is still at it."""
+    for staging in _of(path):
+        with contextlib.suppress(FileNotFoundError):  # Another run was faster.
+            _settle(staging)
+
+
+def found(folder: Path) -> list[str]:
+    """Return a line on each thing that interrupted runs have left in a folder."""
+    lines = (_described(staging) for staging in _sorted(folder))
+    return [line for line in lines if line is not None] + _others(folder)
+
+
+def clean(folder: Path) -> tuple[list[str], list[str]]:
+    """Finish or undo what dead runs have begun in a folder, remove what else they left, and describe both.
+
+    Returns a line on each thing that was done, and on each that is left, with the reason.
+    """
+    done, left = [], []
+    for staging in _sorted(folder):
+        try:
+            done.append(f"{staging.folder}: {_settle(staging)}")
+        except (FileExistsError, FileNotFoundError):
+            pass  # A run is at work, or has ended just now.
+        except OSError as fault:
+            left.append(_line(staging, fault))
+    return done, left + _others(folder)
+
+
+def _others(folder: Path) -> list[str]:
+    lines = []
+    for path in sorted(folder.iterdir()):
+        if _OF_EARLIER_VERSIONS.fullmatch(path.name):
+            lines.append(f"{path}: of a run of an earlier version; remove it if none is at work")
+        elif path.name.endswith(".segments") and (path / "job.json").is_file():
+            lines.append(f"{path}: finished frames of a run; the same command with --resume goes on from there")
+    return lines
+
+
+def _of(path: Path) -> list[Staging]:
+    """Return the hidden folders with a journal that may be of this output."""
+    if path.suffix.lower() != ".zarr" and not is_pattern(path):
+        return []  # Put in place in one step.
+    return [staging for staging in beside(path.parent) if _concerns(staging, path)]
+
+
+def _concerns(staging: Staging, path: Path) -> bool:
+    try:
+        journal = staging.journal()
+    except PermissionError:  # Another user's, whose files are as little readable.
+        return False
+    except (OSError, ValueError):  # It may be of any output.
+        return True
+    return journal is not None and may_share(journal.name, path.name)
+
+
+def _settle(staging: Staging) -> str:
+    """Finish or undo what a dead run has begun, and remove its folder; return what was done, or raise."""
+    try:
+        journal = _claimed(staging)
+        done = f"{journal.name} was {settle(staging, journal)}" if journal else "an unfinished output was removed"
+        staging.remove()
+    finally:
+        staging.unlock()
+    return done
+
+
+def _described(staging: Staging) -> str | None:
+    """Return a line on what a hidden folder is, and what can be done; None for that of a run at work, or just ended."""
+    try:
+        journal = _claimed(staging)
+    except (FileExistsError, FileNotFoundError):
+        return None
+    except OSError as fault:
+        return _line(staging, fault)
+    finally:
+        staging.unlock()
+    if journal is None:
+        return f"{staging.folder}: an unfinished output; --clean removes it"
+    return f"{staging.folder}: {journal.name} is only partly in place; --clean finishes or undoes it"
+
+
+def _line(staging: Staging, fault: OSError) -> str:
+    text = fault.strerror or str(fault)
+    return text if str(staging.folder) in text else f"{staging.folder}: {text}"
+
+
+def _claimed(staging: Staging) -> Journal | None:
+    """Lock a dead run's folder, and return its journal; raise FileExistsError if the run lives."""
+    if not staging.is_trusted():
+        whose = "is another user's, or others can write to it"
+        raise OutputError(errno.EPERM, f"{staging.folder} {whose}, so it is left alone; look into it, and remove it")
+    free = staging.lock()
+    if free is None:
+        unknown = "whether the run is still at work cannot be known on this system; if it is not, remove it by hand"
+        raise OutputError(errno.ENOTSUP, f"{staging.folder}: {unknown}")
+    if not free:
+        staging.folder.lstat()  # FileNotFoundError if it has just been removed.
+        raise FileExistsError(errno.EEXIST, "a run is at work on this output; wait for it", str(staging.folder))
+    try:
+        return staging.journal()
+    except ValueError as fault:
+        damaged = f"its journal is damaged ({fault}); move its files where they belong, and remove it"
+        raise OutputError(errno.EIO, f"{staging.folder}: {damaged}") from fault
+
+
+def _sorted(folder: Path) -> list[Staging]:
+    return sorted(beside(folder), key=lambda staging: staging.folder)

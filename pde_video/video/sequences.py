@@ -1,0 +1,46 @@
+"""Names of numbered sequences of pictures, such as ``frame_%04d.png``."""
+
+import os
+import re
+from pathlib import Path
+
+SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg")
+_NUMBER = re.compile(r"%0?(\d*)d")
+
+
+def is_pattern(path: Path) -> bool:
+    """Tell whether `path` is a numbered sequence such as `frame_%04d.png`, and not the name of one file."""
+    return is_pattern_name(path.name) and not os.path.exists(path)
+
+
+def is_pattern_name(name: str) -> bool:
+    """Tell whether a name is that of a numbered sequence, unless a file has exactly that name."""
+    return Path(name).suffix.lower() in SUFFIXES and len(_NUMBER.findall(name)) == 1
+
+
+def numbered(pattern: Path) -> dict[int, Path]:
+    """Return the files of a numbered sequence by their numbers, in order, which may start anywhere."""
+    head, tail = (re.escape(part) for part in re.split(r"%0?\d*d", pattern.name))
+    name = re.compile(f"{head}([0-9]+){tail}")
+    found = {}
+    for path in pattern.parent.iterdir() if os.path.isdir(pattern.parent) else ():
+        match = name.fullmatch(path.name)
+        if match and member_name(pattern, int(match[1])) == path.name:
+            found[int(match[1])] = path
+    return dict(sorted(found.items()))
+
+
+def member_name(pattern: Path, number: int) -> str:
+    """Return the name of the file with that number in a sequence."""
+    return _NUMBER.sub(lambda match: str(number).zfill(int(match[1] or 0)), pattern.name)
+
+
+def may_share(one: str, other: str) -> bool:
+    """Tell whether two patterns, or names, may have a member in common; ``a1%d.png`` and ``a%02d.png`` have."""
+    return _around(one) == _around(other)
+
+
+def _around(name: str) -> tuple[str, str]:
+    """Return what stands before and after a number of any length."""
+    head, _, tail = _NUMBER.sub("%d", name).partition("%d")
+    return head.rstrip("0123456789"), tail.lstrip("0123456789")

@@ -1,0 +1,197 @@
+"""The hidden folder beside an output in which it is made, with the journal of what is being put in place.
+
+``.pde-video-<16 hex digits>/`` holds ``new/`` (what is written), ``old/`` (what is replaced, moved aside), ``lock``
+(locked while the run lives) and, where a commit takes several steps, ``journal.json``.
+"""
+
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pde_video.video.disk import content, flush
+from pde_video.video.sequences import is_pattern_name, member_name
+
+NAME = re.compile(r"\.pde-video-[0-9a-f]{16}")
+_MODE = 0o755  # Nobody else may write there, whatever the umask.
+_FORMAT = 1
+_LONGEST_NAME = 255
+_LONGEST_JOURNAL = 2**26  # Bytes.
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What a commit in several steps replaces: members of a sequence, or one folder, which counts as number 1.
+
+    Members are given by their numbers, with the time of their last change, by which they are known again.
+    """
+
+    name: str  # A pattern, or the name of a folder ending in .zarr.
+    new: dict[int, int]
+    old: dict[int, int]
+
+    def names(self, members: dict[int, int]) -> dict[str, int]:
+        """Return names of members instead of their numbers."""
+        pattern = is_pattern_name(self.name)
+        return {member_name(Path(self.name), n) if pattern else self.name: time for n, time in members.items()}
+
+    def as_text(self) -> str:
+        """Return what `parsed` takes."""
+        pairs = {"new": list(self.new.items()), "old": list(self.old.items())}
+        return json.dumps({"format": _FORMAT, "name": self.name, **pairs})
+
+    @classmethod
+    def parsed(cls, data: bytes) -> "Journal":
+        """Return the journal in a file, or raise ValueError."""
+        found: Any = json.loads(data)
+        if not isinstance(found, dict) or found.get("format") != _FORMAT:
+            raise ValueError("not a journal of this version")
+        name = found.get("name")
+        if not isinstance(name, str) or not _may_be_replaced(name):
+            raise ValueError(f"{name!r:.80} is neither a sequence nor a .zarr folder")
+        return cls(name, _members(found.get("new")), _members(found.get("old")))
+
+
+def _members(pairs: Any) -> dict[int, int]:
+    try:
+        members = dict(pairs)
+    except TypeError:
+        members = {None: None}
+    if not all(isinstance(part, int) and part >= 0 for pair in members.items() for part in pair):
+        raise ValueError("the numbers of its members are damaged")
+    return members
+
+
+def _may_be_replaced(name: str) -> bool:
+    if len(name) > _LONGEST_NAME or name != os.path.basename(name) or "\0" in name:
+        return False
+    widths = [int(width) for width in re.findall(r"%0?(\d+)d", name)]
+    return name.lower().endswith(".zarr") or (is_pattern_name(name) and max(widths, default=0) <= _LONGEST_NAME)
+
+
+class Staging:
+    """A hidden folder in which an output is made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.new, self.old = folder / "new", folder / "old"
+        self._journal, self._part = folder / "journal.json", folder / "journal.part"
+        self._lock_file = folder / "lock"
+        self._lock: int | None = None
+
+    @classmethod
+    def another(cls, path: Path) -> "Staging":
+        """Return a folder beside an output that does not exist."""
+        return cls(path.parent / f".pde-video-{secrets.token_hex(8)}")
+
+    @classmethod
+    def beside(cls, path: Path) -> "Staging":
+        """Make such a folder beside an output, and lock it."""
+        for _ in range(_ATTEMPTS):
+            staging = cls.another(path)
+            staging.folder.mkdir(_MODE)
+            try:
+                if staging.lock(wait=True) is not False:  # Else it was taken for what a dead run left, and removed.
+                    staging.new.mkdir(_MODE)
+                    return staging
+            except OSError:
+                staging.remove()
+                raise
+        raise OSError(f"{path.parent}: hidden folders for the output are taken away as soon as they are made")
+
+    def lock(self, wait: bool = False) -> bool | None:
+        """Take the lock that a living run holds; return whether that was possible, or None where it cannot be known."""
+        try:
+            import fcntl
+        except ImportError:  # Not on Windows.
+            return None
+        try:
+            descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        except FileNotFoundError:  # The folder is gone.
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as fault:
+            os.close(descriptor)
+            return False if isinstance(fault, BlockingIOError) else None
+        if os.fstat(descriptor).st_nlink == 0:  # It was removed just before.
+            os.close(descriptor)
+            return False
+        self._lock = descriptor
+        return True
+
+    def unlock(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def is_trusted(self) -> bool:
+        """Tell whether it is a folder of this user that nobody else can write to."""
+        found = self.folder.lstat()
+        ours = not hasattr(os, "geteuid") or (found.st_uid == os.geteuid() and not found.st_mode & 0o022)
+        return stat.S_ISDIR(found.st_mode) and ours
+
+    def has_journal(self) -> bool:
+        """Tell whether a commit has begun that has not ended."""
+        return os.path.lexists(self._journal)
+
+    def journal(self) -> Journal | None:
+        """Return the journal, or None if there is none; raise ValueError if it is damaged, OSError if unreadable."""
+        try:
+            return Journal.parsed(content(self._journal, _LONGEST_JOURNAL))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except RecursionError as fault:
+            raise ValueError("it is nested too deeply") from fault
+
+    def begin(self, journal: Journal) -> None:
+        """Write down, durably, what is about to be moved."""
+        self.old.mkdir(_MODE)
+        self._part.write_text(journal.as_text(), encoding="ascii")
+        flush(self._part)
+        self._part.replace(self._journal)
+        for folder in (self.new, self.folder, self.folder.parent):
+            flush(folder)
+
+    def end(self) -> None:
+        """Remove the journal: all is in place, or as it was."""
+        self._journal.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder with what is in it, or only let go of it if a commit has begun that has not ended."""
+        if self.has_journal():
+            self.unlock()
+            return
+        for part in (self.new, self.old):
+            if part.exists():
+                shutil.rmtree(part)
+        self._part.unlink(missing_ok=True)
+        self.unlock()  # Before its removal: network file systems keep an open file under another name.
+        self._lock_file.unlink(missing_ok=True)
+        try:
+            self.folder.rmdir()
+        except OSError as fault:
+            # Somebody who cleans up may have begun with it, as soon as the lock was free.
+            if fault.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+
+def beside(folder: Path) -> Iterator[Staging]:
+    """Yield the hidden folders of runs, living or dead, in a folder."""
+    try:
+        entries = os.scandir(folder)
+    except OSError:  # Whoever works there finds out.
+        return
+    with entries:
+        for entry in entries:
+            if NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                yield Staging(Path(entry.path))

@@ -1,0 +1,684 @@
+"""Outputs that are put in place whole, whatever happens at whichever step, and touch nothing of others."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import json
+import os
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+from pde_video.video import disk
+from pde_video.video.leftovers import clean, found, refuse_unfinished
+from pde_video.video.outputs import check_output, whole
+from pde_video.video.staging import Staging
+
+posix = pytest.mark.skipif(os.name == "nt", reason="as POSIX systems do it")
+forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="a child process is interrupted at every step")
+PATTERN = "f_%03d.png"
+
+
+def content(folder: Path) -> dict[str, bytes | None]:
+    """What is in a folder, whose hidden folders are left out."""
+    paths = (path for path in sorted(folder.rglob("*")) if ".pde-video-" not in str(path))
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in paths}
+
+
+def hidden(folder: Path) -> list[str]:
+    return [name for name in os.listdir(folder) if name.startswith(".pde-video-")]
+
+
+def make_array(folder: Path, frames: int, value: int, **header) -> None:
+    """Make a zarr 3 array by hand, so that this needs no package."""
+    folder.mkdir(parents=True)
+    facts = {"zarr_format": 3, "node_type": "array", "shape": [frames, 2, 2]}
+    encoding = {"name": "default", "configuration": {"separator": "/"}}
+    (folder / "zarr.json").write_text(json.dumps({**facts, "chunk_key_encoding": encoding, **header}))
+    for frame in range(frames):
+        (folder / "c" / str(frame) / "0").mkdir(parents=True)
+        (folder / "c" / str(frame) / "0" / "0").write_bytes(bytes([value] * 4))
+
+
+def make_pictures(folder: Path, frames: int, value: bytes) -> None:
+    for number in range(1, frames + 1):
+        (folder / f"f_{number:03d}.png").write_bytes(value)
+
+
+# Each: what there is before, and what `whole` writes: the name, and a function that fills the temporary path.
+def no_sequence(folder: Path) -> str:
+    return PATTERN
+
+
+def longer_sequence(folder: Path) -> str:
+    make_pictures(folder, 4, b"old")
+    return PATTERN
+
+
+def shorter_sequence(folder: Path) -> str:
+    make_pictures(folder, 2, b"old")
+    return PATTERN
+
+
+def no_array(folder: Path) -> str:
+    return "v.zarr"
+
+
+def another_array(folder: Path) -> str:
+    make_array(folder / "v.zarr", 2, 10)
+    return "v.zarr"
+
+
+def another_file(folder: Path) -> str:
+    (folder / "v.bin").write_bytes(b"old")
+    return "v.bin"
+
+
+def fill(path: Path) -> None:
+    if path.suffix == ".bin":
+        path.write_bytes(b"new")
+    elif path.suffix == ".zarr":
+        make_array(path, 1, 200)
+    else:  # The folder of a sequence.
+        make_pictures(path, 3, b"new")
+
+
+BEFORE = [no_sequence, longer_sequence, shorter_sequence, no_array, another_array, another_file]
+RENAMES = ["renameat2", "links", "plain"]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Iterator[Path]:
+    """A folder in memory where the system has such: hundreds of outputs are written there."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def renames(request, monkeypatch) -> None:
+    """Let the system rename as others do."""
+    if request.param == "renameat2":
+        if disk._renameat2() is None:
+            pytest.skip("this system has no renameat2")
+        return
+    monkeypatch.setattr(disk, "_renameat2", lambda: None)
+    if request.param == "plain":
+        monkeypatch.setattr(os, "link", raising(PermissionError(errno.EPERM, "no links")))
+
+
+def raising(fault: BaseException):
+    def fail(*arguments, **options):
+        raise fault
+
+    return fail
+
+
+class Killed(BaseException):
+    """Raised at every step from a certain one on: nothing changes on disk any more, as if the process were killed."""
+
+
+class Steps:
+    """Counts what changes a disk, and calls `stop` before each step from the chosen one on, or at that one alone."""
+
+    def __init__(self, monkeypatch, chosen: int, stop, once: bool = False) -> None:
+        self.done, self._locks = 0, []
+        rename, opened = disk._renameat2(), os.open
+
+        def before(function):
+            def step(*arguments, **options):
+                self.done += 1
+                if self.done == chosen or (self.done > chosen and not once):
+                    stop()
+                return function(*arguments, **options)
+
+            return step
+
+        def noted(path, *arguments, **options):
+            descriptor = opened(path, *arguments, **options)
+            self._locks += [descriptor] if str(path).endswith("lock") else []
+            return descriptor
+
+        for name in ("rename", "replace", "link", "unlink", "mkdir", "rmdir", "fsync"):
+            monkeypatch.setattr(os, name, before(getattr(os, name)))
+        monkeypatch.setattr(os, "open", noted)
+        if rename is not None:
+            monkeypatch.setattr(disk, "_renameat2", lambda: before(rename))
+
+    def give_back(self) -> None:
+        """Close the locks that a process gives back when it is killed."""
+        for descriptor in self._locks:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+
+def killed_at(number: int, write) -> bool:
+    """Write until the process is killed, or to the end; tell which."""
+    with pytest.MonkeyPatch.context() as patched:
+        steps = Steps(patched, number, raising(Killed()))
+        try:
+            write()
+        except Killed:
+            steps.give_back()
+            return True
+    return False
+
+
+def really_killed_at(number: int, write) -> bool:
+    """Do the same with a process of its own."""
+    child = os.fork()
+    if child == 0:
+        Steps(pytest.MonkeyPatch(), number, lambda: os._exit(9))
+        write()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+def failing_at(number: int, write) -> bool:
+    """Write with an error at one step, if there are so many; tell whether one was reported."""
+    with pytest.MonkeyPatch.context() as patched:
+        Steps(patched, number, raising(OSError(errno.EIO, os.strerror(errno.EIO))), once=True)
+        try:
+            write()
+        except OSError:
+            return True
+    return False
+
+
+def written(folder: Path, name: str):
+    def write() -> None:
+        with whole(folder / name, force=True) as temporary:
+            fill(temporary)
+
+    return write
+
+
+def states(folder: Path, before) -> tuple[str, list[dict]]:
+    """Return the name of the output, and what is in the folder before it is written, and after."""
+    (folder / "a").mkdir()
+    (folder / "b").mkdir()
+    name = before(folder / "a")
+    before(folder / "b")
+    written(folder / "b", name)()
+    return name, [content(folder / "a"), content(folder / "b")]
+
+
+KILLS = [killed_at, pytest.param(really_killed_at, marks=[pytest.mark.slow, forking])]
+
+
+@pytest.mark.parametrize("kill", KILLS)
+@pytest.mark.parametrize("renames", RENAMES, indirect=True)
+@pytest.mark.parametrize("before", BEFORE)
+def test_killed_at_any_step_the_old_output_is_there_or_the_new_one_or_it_is_refused(place, before, renames, kill):
+    name, allowed = states(place, before)
+    for number in itertools.count(1):
+        folder = place / str(number)
+        folder.mkdir()
+        before(folder)
+        if not kill(number, written(folder, name)):
+            break
+        with contextlib.suppress(pv.InputError):
+            refuse_unfinished(folder / name)
+            assert content(folder) in allowed, number
+        check_output(folder / name, force=True)  # As the next run that writes it begins.
+        refuse_unfinished(folder / name)
+        assert content(folder) in allowed, number
+        clean(folder)
+        assert hidden(folder) == []
+        assert content(folder) in allowed, number
+    assert number > 8
+    assert content(folder) == allowed[1]
+    assert hidden(folder) == []
+
+
+@pytest.mark.parametrize("renames", RENAMES, indirect=True)
+@pytest.mark.parametrize("before", BEFORE)
+def test_an_error_at_any_step_leaves_what_was_there(place, before, renames):
+    name, allowed = states(place, before)
+    for number in itertools.count(1):
+        folder = place / str(number)
+        folder.mkdir()
+        before(folder)
+        failed = failing_at(number, written(folder, name))
+        refuse_unfinished(folder / name)
+        assert content(folder) in allowed, number
+        assert hidden(folder) == [] or content(folder) == allowed[1], number
+        if not failed:
+            break
+    assert number > 8
+    assert content(folder) == allowed[1]
+    assert hidden(folder) == []
+
+
+def test_a_zarr_group_is_never_replaced(tmp_path):
+    make_array(tmp_path / "v.zarr", 2, 10, node_type="group")
+    make_array(tmp_path / "v.zarr" / "0", 2, 10)
+    before = content(tmp_path)
+    with pytest.raises(pv.OutputError, match=r"v\.zarr is a zarr group"):
+        check_output(tmp_path / "v.zarr", force=True)
+    assert content(tmp_path) == before
+
+
+FOREIGN = ["thesis.txt", "c/notes.txt", "c/0/0/0.bak", "c/0/0/1/0", "c/01/0/0", "c/0/extra", ".zattrs", "0/zarr.json"]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_not_of_the_array_in_its_folder_is_named_and_kept(tmp_path, name):
+    make_array(tmp_path / "v.zarr", 2, 10)
+    check_output(tmp_path / "v.zarr", force=True)
+    foreign = tmp_path / "v.zarr" / name
+    if foreign.parent.is_file():
+        foreign.parent.unlink()
+    foreign.parent.mkdir(parents=True, exist_ok=True)
+    foreign.write_bytes(b"years of work")
+    before = content(tmp_path)
+    with pytest.raises(pv.OutputError, match="no part of its zarr array") as refused:
+        check_output(tmp_path / "v.zarr", force=True)
+    assert name.split("/")[0] in str(refused.value)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("renames", RENAMES, indirect=True)
+def test_what_is_put_into_the_array_during_the_run_is_kept(tmp_path, renames, monkeypatch):
+    make_array(tmp_path / "v.zarr", 2, 10)
+    before = {**content(tmp_path), "v.zarr/thesis.txt": b"years of work"}
+    writing = whole(tmp_path / "v.zarr", force=True)
+    fill(writing.__enter__())
+    (tmp_path / "v.zarr" / "thesis.txt").write_bytes(b"years of work")
+    with pytest.raises(pv.OutputError, match=r"thesis\.txt"):
+        writing.__exit__(None, None, None)
+    assert content(tmp_path) == before
+    monkeypatch.setattr("pde_video.video.outputs.check_output", lambda path, force: None)  # As if it came later still.
+    with pytest.raises(pv.OutputError, match=r"thesis\.txt"):
+        written(tmp_path, "v.zarr")()
+    assert content(tmp_path) == before
+    assert hidden(tmp_path) == []
+
+
+def test_a_link_in_place_of_a_chunk_is_not_of_the_array(tmp_path):
+    make_array(tmp_path / "v.zarr", 2, 10)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "v.zarr" / "c" / "2").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(pv.OutputError, match=r"holds c.2, which is no part"):
+        check_output(tmp_path / "v.zarr", force=True)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "chunk"),
+    [
+        ({"name": "default", "configuration": {"separator": "/"}}, "c/1/0/0"),
+        ({"name": "default", "configuration": {"separator": "."}}, "c.1.0.0"),
+        ({"name": "v2", "configuration": {"separator": "."}}, "1.0.0"),
+        ({"name": "v2", "configuration": {"separator": "/"}}, "1/0/0"),
+        ({"name": "v2"}, "1.0.0"),
+        ({"name": "default"}, "c/1/0/0"),
+        ("default", "c/1/0/0"),
+    ],
+)
+def test_chunks_under_every_kind_of_key_are_of_the_array(tmp_path, encoding, chunk):
+    make_array(tmp_path / "v.zarr", 0, 10, chunk_key_encoding=encoding)
+    path = tmp_path / "v.zarr" / chunk
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    check_output(tmp_path / "v.zarr", force=True)
+    path.rename(path.with_name("d.1.0.0"))
+    with pytest.raises(pv.OutputError, match=r"d\.1\.0\.0"):
+        check_output(tmp_path / "v.zarr", force=True)
+
+
+HEADERS = ['{"node_type": "array"}', "[]", "no JSON", "[" * 10**6, '{"node_type": "array", "shape": 3}']
+HEADERS += [
+    json.dumps({"node_type": "array", "shape": [1], "chunk_key_encoding": {"name": kind}}) for kind in ("x", [])
+]
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=range(len(HEADERS)))
+def test_a_folder_whose_header_does_not_tell_its_chunks_is_not_replaced(tmp_path, header):
+    (tmp_path / "v.zarr").mkdir()
+    (tmp_path / "v.zarr" / "zarr.json").write_text(header)
+    with pytest.raises(pv.OutputError, match=r"v\.zarr is a (folder that holds no zarr array|zarr array whose)"):
+        check_output(tmp_path / "v.zarr", force=True)
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("kind", ["a link to an array", "a file", "a link that leads nowhere"])
+def test_what_is_no_folder_is_not_replaced_by_an_array(tmp_path, kind, force):
+    path = tmp_path / "v.zarr"
+    if kind == "a link to an array":
+        make_array(tmp_path / "other.zarr", 2, 10)
+        path.symlink_to(tmp_path / "other.zarr")
+    elif kind == "a file":
+        path.write_bytes(b"mine")
+    else:
+        path.symlink_to(tmp_path / "nowhere")
+    before = content(tmp_path)
+    with pytest.raises(pv.OutputError, match="is not a folder, as a zarr array is"):
+        check_output(path, force)
+    assert content(tmp_path) == before
+
+
+@posix
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", ["v.npy", "f_%03d.png"])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "link to a device"])
+def test_pipes_sockets_and_devices_are_never_replaced(tmp_path, monkeypatch, kind, name, force):
+    monkeypatch.chdir(tmp_path)  # Names of sockets are short.
+    path = Path(name.replace("%03d", "002"))
+    with socket.socket(socket.AF_UNIX) as server:
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "socket":
+            server.bind(str(path))
+        else:
+            path.symlink_to("/dev/null")
+        mode = path.lstat().st_mode
+        with pytest.raises(pv.OutputError, match="is a named pipe, a socket or a device"):
+            pv.write(name, np.zeros((3, 2, 2), np.uint8), force=force)
+    assert path.lstat().st_mode == mode
+    assert os.listdir() == [str(path)]
+
+
+@pytest.mark.parametrize("name", ["x" * 252 + ".npy", "x" * 250 + "_%03d.png", "x_%0300d.png", "x" * 251 + ".zarr"])
+def test_names_that_are_too_long_are_refused_before_any_work(tmp_path, name):
+    def frames():
+        raise AssertionError("it has begun")
+        yield
+
+    with pytest.raises(pv.OutputError, match="File name too long; name another output"):
+        pv.write(tmp_path / name, frames())
+    with pytest.raises(pv.OutputError, match="File name too long; name another output"):
+        pv.run(tmp_path / "in.avi", tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("renames", RENAMES, indirect=True)
+@pytest.mark.parametrize("name", ["v.npy", "v.avi", PATTERN])
+def test_an_output_that_another_program_creates_during_the_run_is_kept(tmp_path, name, renames, monkeypatch):
+    theirs = tmp_path / name.replace("%03d", "002")
+
+    def frames(then):
+        yield from np.zeros((3, 2, 2), np.uint8)
+        then()
+
+    def created():
+        theirs.write_bytes(b"theirs")
+
+    with pytest.raises(FileExistsError, match=f"--force.*{theirs.name}"):
+        pv.write(tmp_path / name, frames(created))
+    assert content(tmp_path) == {theirs.name: b"theirs"}
+    theirs.unlink()
+    # The same after the last look at the folder.
+    monkeypatch.setattr("pde_video.video.outputs.check_output", lambda path, force: created())
+    with pytest.raises(FileExistsError, match=f"another program created it during the run.*{theirs.name}"):
+        pv.write(tmp_path / name, frames(lambda: None))
+    assert content(tmp_path) == {theirs.name: b"theirs"}
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["v.zarr", PATTERN, "v.bin"])
+def test_everything_is_flushed_before_it_is_put_in_place_and_the_folder_after(tmp_path, monkeypatch, name):
+    flushed = []
+    for module in ("disk", "commit", "staging"):
+        monkeypatch.setattr(f"pde_video.video.{module}.flush", flushed.append)
+    monkeypatch.setattr("pde_video.video.commit.move", lambda source, target: flushed.append(target))
+    with whole(tmp_path / name, force=False) as temporary:
+        fill(temporary)
+        made = {temporary, *temporary.rglob("*")}
+    placed = flushed.index(tmp_path / name.replace("%03d", "001"))
+    assert made <= set(flushed[:placed])
+    assert flushed[-1] == tmp_path
+    if name == PATTERN:
+        assert flushed[placed - 2 : placed] == [temporary.parent, tmp_path]  # So that the journal is there first.
+
+
+@posix
+@pytest.mark.parametrize("name", [PATTERN, "v.npy"])
+def test_signals_wait_for_the_end_of_a_commit(tmp_path, monkeypatch, name):
+    arrived = []
+    rename, put_in_place = disk._rename, os.replace
+
+    def interrupted(function):
+        def step(*arguments):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGALRM)
+            assert not arrived
+            return function(*arguments)
+
+        return step
+
+    monkeypatch.setattr(disk, "_rename", interrupted(rename))
+    monkeypatch.setattr(os, "replace", interrupted(put_in_place))
+    before = signal.signal(signal.SIGALRM, lambda number, frame: arrived.append(number))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            pv.write(tmp_path / name, np.zeros((3, 2, 2), np.uint8))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(list(pv.read(tmp_path / name))) == 3
+    assert hidden(tmp_path) == []
+
+
+def test_signals_are_no_concern_of_other_threads(tmp_path):
+    faults = []
+
+    def write():
+        try:
+            pv.write(tmp_path / "v.npy", np.zeros((3, 2, 2), np.uint8))
+        except BaseException as fault:
+            faults.append(fault)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    thread.join()
+    assert faults == []
+
+
+def unfinished(folder: Path, moves: int) -> Path:
+    """Leave a sequence of 4 pictures, half replaced by one of 3, and return the hidden folder."""
+    make_pictures(folder, 4, b"old")
+    left = iter(range(moves))
+
+    def dying(source: Path, target: Path) -> None:
+        if next(left, None) is None:
+            raise Killed
+        disk.move(source, target)
+
+    write = written(folder, PATTERN)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("pde_video.video.commit.move", dying)
+        with pytest.raises(Killed):
+            write()
+    (name,) = hidden(folder)
+    return folder / name
+
+
+ASIDE, PLACING = 2, 5  # Moves after which old members are still moved aside, and new ones put in place.
+
+
+@pytest.mark.parametrize("step", [ASIDE, PLACING])
+@pytest.mark.parametrize("name", [PATTERN, "f_%d.png", "f_0%02d.png", "f_00%d.png"])
+def test_a_sequence_half_in_place_is_not_read_under_any_pattern(tmp_path, step, name):
+    unfinished(tmp_path, step)
+    before = content(tmp_path)
+    assert 0 < len(before) < 4
+    with pytest.raises(pv.InputError, match=r"only a part of it is in place .* pde-video doctor --clean --folder"):
+        pv.read(tmp_path / name)
+    assert content(tmp_path) == before
+
+
+def test_a_folder_half_in_place_is_not_called_missing(place, monkeypatch):
+    monkeypatch.setattr(disk, "_renameat2", lambda: None)
+    for number in range(1, 40):
+        make_array(place / str(number) / "v.zarr", 2, 10)
+        killed_at(number, written(place / str(number), "v.zarr"))
+    (missing, *_) = [folder for folder in place.iterdir() if not (folder / "v.zarr").exists()]
+    with pytest.raises(pv.InputError, match="only a part of it is in place"):
+        pv.read(missing / "v.zarr")
+
+
+def test_sequences_beside_one_half_in_place_are_read_and_written(tmp_path):
+    unfinished(tmp_path, PLACING)
+    for name in ("g_%03d.png", "f_%03d.jpg", "ff_%03d.png"):
+        pv.write(tmp_path / name, np.zeros((3, 2, 2), np.uint8))
+        assert len(list(pv.read(tmp_path / name))) == 3
+    assert len(hidden(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("step", [ASIDE, PLACING])
+def test_the_next_run_on_a_sequence_half_in_place_settles_it_first(tmp_path, step):
+    unfinished(tmp_path, step)
+    with pytest.raises(FileExistsError, match="--force"):
+        pv.write(tmp_path / PATTERN, np.zeros((2, 2, 2), np.uint8))
+    assert hidden(tmp_path) == []
+    assert set(content(tmp_path).values()) == {b"old" if step == ASIDE else b"new"}
+    pv.write(tmp_path / PATTERN, np.zeros((2, 2, 2), np.uint8), force=True)
+    assert len(list(pv.read(tmp_path / PATTERN))) == 2
+
+
+@pytest.mark.parametrize("step", [ASIDE, PLACING])
+def test_a_file_in_the_way_of_what_is_half_in_place_is_kept(tmp_path, step):
+    folder = unfinished(tmp_path, step)
+    theirs = tmp_path / ("f_001.png" if step == ASIDE else "f_003.png")
+    theirs.write_bytes(b"theirs")
+    with pytest.raises(pv.OutputError, match=f"only partly in place.*{theirs.name}.*move it"):
+        pv.write(tmp_path / PATTERN, np.zeros((2, 2, 2), np.uint8), force=True)
+    assert theirs.read_bytes() == b"theirs"
+    kept = theirs.rename(tmp_path / "theirs.bin")
+    assert len(clean(tmp_path)[0]) == 1
+    kept.unlink()
+    assert set(content(tmp_path).values()) == {b"old" if step == ASIDE else b"new"}
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(("step", "number"), [(ASIDE, 3), (PLACING, 1)])
+def test_members_that_were_changed_since_are_not_mixed_with_others(tmp_path, step, number):
+    unfinished(tmp_path, step)
+    changed = tmp_path / f"f_{number:03d}.png"
+    changed.write_bytes(b"theirs")
+    os.utime(changed, (0, 0))
+    before = content(tmp_path)
+    with pytest.raises(pv.OutputError, match=f"{changed.name} has been changed since"):
+        check_output(tmp_path / PATTERN, force=True)
+    assert content(tmp_path) == before
+
+
+def test_members_that_were_removed_since_are_not_passed_over(tmp_path):
+    unfinished(tmp_path, PLACING + 1)
+    (tmp_path / "f_001.png").unlink()
+    with pytest.raises(pv.OutputError, match=r"f_001\.png has been removed since"):
+        check_output(tmp_path / PATTERN, force=True)
+    (tmp_path / "f_002.png").unlink()  # Of the new sequence nothing is left in place.
+    check_output(tmp_path / PATTERN, force=True)
+    assert content(tmp_path) == {f"f_{number:03d}.png": b"old" for number in range(1, 5)}
+
+
+JOURNALS = {
+    "no JSON": b"{",
+    "deep": b"[" * 10**6,
+    "other version": b'{"format": 2}',
+    "a path": b'{"format": 1, "name": "../f_%03d.png", "new": [[1, 0]], "old": []}',
+    "no sequence": b'{"format": 1, "name": "thesis.txt", "new": [[1, 0]], "old": [[1, 0]]}',
+    "huge width": b'{"format": 1, "name": "f_%0999999999d.png", "new": [[1, 0]], "old": []}',
+    "a count": b'{"format": 1, "name": "f_%03d.png", "new": 3, "old": []}',
+    "no numbers": b'{"format": 1, "name": "f_%03d.png", "new": [["../x", 0]], "old": []}',
+    "no times": b'{"format": 1, "name": "f_%03d.png", "new": [[1, "x"]], "old": []}',
+    "no pairs": b'{"format": 1, "name": "f_%03d.png", "new": [1], "old": []}',
+}
+
+
+@pytest.mark.parametrize("journal", JOURNALS.values(), ids=JOURNALS)
+def test_a_damaged_journal_is_not_followed_and_nothing_beside_it_is_read(tmp_path, journal):
+    folder = unfinished(tmp_path, PLACING)
+    (folder / "journal.json").write_bytes(journal)
+    before = content(tmp_path)
+    with pytest.raises(pv.InputError, match="only a part of it is in place"):
+        pv.read(tmp_path / PATTERN)
+    with pytest.raises(pv.OutputError, match="its journal is damaged"):
+        check_output(tmp_path / PATTERN, force=True)
+    assert clean(tmp_path)[0] == []
+    assert "its journal is damaged" in found(tmp_path)[0]
+    assert content(tmp_path) == before
+    assert (folder / "old").is_dir()
+
+
+@posix
+@pytest.mark.parametrize("kind", ["writable by its group", "writable by others", "a link", "another user's"])
+def test_a_journal_that_others_may_have_written_is_not_followed(tmp_path, monkeypatch, kind):
+    (tmp_path / "x").mkdir()
+    folder = unfinished(tmp_path / "x", PLACING)
+    if kind.startswith("writable"):
+        folder.chmod(0o775 if kind == "writable by its group" else 0o757)
+    elif kind == "a link":
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: folder.lstat().st_uid + 1)
+    before = content(tmp_path / "x")
+    if kind == "a link":  # Not looked at.
+        assert found(tmp_path / "x") == []
+    else:
+        with pytest.raises(pv.OutputError, match="others can write to it"):
+            check_output(tmp_path / "x" / PATTERN, force=True)
+        assert "others can write to it" in found(tmp_path / "x")[0]
+    assert clean(tmp_path / "x")[0] == []
+    assert content(tmp_path / "x") == before
+
+
+@posix
+def test_a_named_pipe_in_place_of_a_journal_does_not_hang(tmp_path):
+    folder = tmp_path / ".pde-video-0123456789abcdef"
+    folder.mkdir()
+    os.mkfifo(folder / "journal.json")
+    with pytest.raises(pv.InputError, match="only a part of it is in place"):
+        pv.read(tmp_path / PATTERN)
+
+
+@posix
+def test_the_folder_of_a_run_at_work_is_left_alone(tmp_path):
+    with whole(tmp_path / "v.bin", force=False) as temporary:
+        temporary.write_bytes(b"new")
+        assert clean(tmp_path)[0] == []
+        assert found(tmp_path) == []
+        assert temporary.read_bytes() == b"new"
+    assert content(tmp_path) == {"v.bin": b"new"}
+
+
+@posix
+def test_a_run_that_is_putting_a_sequence_in_place_is_waited_for(tmp_path, monkeypatch):
+    seen = []
+    rename = disk._rename
+
+    def looked(source, target, flag):
+        for look in (lambda: pv.read(tmp_path / PATTERN), lambda: check_output(tmp_path / PATTERN, force=True)):
+            with pytest.raises((pv.InputError, FileExistsError)) as refused:
+                look()
+            seen.append(str(refused.value))
+        return rename(source, target, flag)
+
+    monkeypatch.setattr(disk, "_rename", looked)
+    written(tmp_path, PATTERN)()
+    assert len(seen) == 6
+    assert "a run is at it, or was killed at it" in seen[0]
+    assert "a run is at work on this output" in seen[1]
+
+
+def test_the_folder_that_an_output_is_made_in_is_closed_to_others(tmp_path):
+    before = os.umask(0)
+    try:
+        with whole(tmp_path / "v.bin", force=False) as temporary:
+            assert Staging(tmp_path / hidden(tmp_path)[0]).is_trusted()
+            temporary.write_bytes(b"")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "v.bin").stat().st_mode & 0o777 == 0o666
