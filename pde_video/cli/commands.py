@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pde_video import __version__
-from pde_video.cli.options import EXISTING, PATH, closed_range, force_option, numbers, reporting
+from pde_video.cli.options import EXISTING, PATH, closed_range, force_option, isolated_option, numbers, reporting
 from pde_video.cli.progress import shown_progress
 from pde_video.cli.text import echo
 
@@ -51,8 +51,9 @@ def demo(**options: Any) -> dict[str, Any]:
 
 @click.command("info")
 @click.argument("file", type=PATH)
+@isolated_option
 @reporting
-def info(file: Path) -> dict[str, Any]:
+def info(file: Path, isolated: bool) -> dict[str, Any]:
     """Describe FILE.
 
     \b
@@ -60,7 +61,7 @@ def info(file: Path) -> dict[str, Any]:
     """
     import pde_video as pv
 
-    video = pv.read(file)
+    video = pv.read(file, isolated=isolated)
     height, width = video.size
     size = {"height": height, "width": width, "channels": video.channels, "dtype": str(video.dtype)}
     details = {key: f"{len(one):,} bytes" if isinstance(one, bytes) else one for key, one in video.details.items()}
@@ -73,6 +74,7 @@ def info(file: Path) -> dict[str, Any]:
 @click.option("--output", "-o", "video", type=PATH, help="Write a video of both side by side.")
 @click.option("--picture", type=PATH, help="Write a place of the middle frame, enlarged.")
 @_place
+@isolated_option
 @force_option
 @reporting
 def compare(reference: Path, file: Path, **options: Any) -> dict[str, Any]:
@@ -93,8 +95,9 @@ def compare(reference: Path, file: Path, **options: Any) -> dict[str, Any]:
 
 @click.command("verify")
 @click.argument("file", type=EXISTING)
+@isolated_option
 @reporting
-def verify(file: str) -> dict[str, Any]:
+def verify(file: str, isolated: bool) -> dict[str, Any]:
     """Decode all of FILE, and compare it with what it declares and with its sidecar, if it has one.
 
     \b
@@ -102,7 +105,7 @@ def verify(file: str) -> dict[str, Any]:
     """
     from pde_video.jobs.again import verify as verified
 
-    return {"file": file, **verified(file)}
+    return {"file": file, **verified(file, isolated=isolated)}
 
 
 @click.command("rerun")

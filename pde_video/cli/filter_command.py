@@ -29,6 +29,7 @@ _SHARED = (
     click.Option(["--stream"], type=int, metavar="N", help="Which of several video streams, from 0."),
     click.Option(["--keep-partial"], is_flag=True, help="Keep what comes before the damaged part of an input."),
     click.Option(["--max-pixels"], type=int, metavar="N", help="Refuse larger frames.  [default: 268435456]"),
+    click.Option(["--isolated"], is_flag=True, help="Decode an untrusted input in a confined process, without sound."),
     click.Option(["--nan"], default="refuse", metavar="WHAT", help="NaN: refuse it, or mask it.  [default: refuse]"),
     click.Option(["--raw"], metavar="WxH:LAYOUT[:RATE]", help="Standard input is raw frames: 640x480:gray16le:25."),
     click.Option(["--raw-output"], is_flag=True, help="Write raw frames, not y4m, to standard output."),

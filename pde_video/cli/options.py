@@ -15,6 +15,7 @@ from pde_video import __version__
 from pde_video.cli.text import echo
 
 force_option = click.option("--force", is_flag=True, help="Overwrite existing outputs.")
+isolated_option = click.option("--isolated", is_flag=True, help="Decode untrusted files in a confined process.")
 EXISTING = click.Path(path_type=str)  # Completed by the shell as a file; "-" stays what it is.
 PATH = click.Path(path_type=Path)
 _MODEST = re.compile(r"[^eE]*([eE][-+]?\d{1,2})?")  # Fractions of 1e999999999 would take the memory of their digits.

@@ -100,13 +100,13 @@ def rerun(
     return repetition(out, target=target, source=source, force=force, trust=trust).run(progress)
 
 
-def verify(path: str | Path) -> dict[str, Any]:
+def verify(path: str | Path, *, isolated: bool = False) -> dict[str, Any]:
     """Decode a whole file, which compares it with what it declares, and look at its sidecar; return what was found.
 
-    Raises InputError, which names the first fault.
+    `isolated` is that of `read`. Raises InputError, which names the first fault.
     """
     path = Path(path)
-    video = read(path)
+    video = read(path, isolated=isolated)
     video.check_unchanged()
     digest = fingerprint(path) if path.exists() else None  # First: what is read then must be the same.
     frames = sum(1 for _ in video)

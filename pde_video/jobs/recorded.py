@@ -173,6 +173,7 @@ _READING: dict[str, Callable[[Any], Any]] = {
     "stream": _whole,
     "keep_partial": _flag,
     "max_pixels": _whole,
+    "isolated": _flag,
 }
 _ENCODING: dict[str, Callable[[Any], Any]] = {"codec": _text, "crf": _whole, "lossless": _flag}
 

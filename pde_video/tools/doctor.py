@@ -28,6 +28,7 @@ from pde_video.terms.shock import Shock
 from pde_video.terms.tensor import CoherenceEnhancing, EdgeEnhancing
 from pde_video.terms.total_variation import TotalVariation, tv_minimize
 from pde_video.threads import each, num_threads
+from pde_video.video.confinement import confining
 
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "av", "imageio", "tifffile", "safetensors")
 _FRAMES = (16, 720, 1280)  # Float32: 59 MB, more than the caches of most machines hold.
@@ -92,6 +93,7 @@ def examine() -> dict[str, Any]:
         **processor(),
         "threads": num_threads(),
         "threads_from": "PDE_VIDEO_NUM_THREADS" if chosen else "the CPUs that this process may use",
+        "isolation": "filters system calls" if confining() else "filters no system calls (extra isolation, on Linux)",
         "cache": _named(writable_place()),
     }
 

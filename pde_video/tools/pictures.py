@@ -111,12 +111,13 @@ def compare_files(
     picture: Path | None = None,
     place: Place | None = None,
     force: bool = False,
+    isolated: bool = False,
     progress: Progress = lambda frames, count: frames,
 ) -> dict[str, Any]:
     """Measure a file against its reference; write both side by side, and a place of the middle frame enlarged."""
     if place is not None and picture is None:
         raise ParameterError("a place to enlarge was given, but no picture to show it in; give both")
-    expected, actual = read(reference), read(file)
+    expected, actual = (read(path, isolated=isolated) for path in (reference, file))
     outputs = {name: path for name, path in (("video", video), ("picture", picture)) if path is not None}
     for path in outputs.values():
         check_distinct(reference, path)

@@ -53,7 +53,7 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
         container = stack.enter_context(av.open(f"file:{temporary}", "w", format=muxer))
         stream = _video_stream(container, target, form, base)
         companions = None
-        if target.like is not None and "stream_index" in target.like.details:  # The frames come from a container.
+        if target.like is not None and target.like.has_companions:
             source = stack.enter_context(opened(target.like.path))
             companions = Companions(target.like, source, container, stream, _cut_at(target))
         container.container_options.update(_clock(target.suffix, base, companions))

@@ -15,7 +15,7 @@ import numpy as np
 from pde_video.checks import alike, check_path, first_frame
 from pde_video.errors import DtypeError, InputError, OutputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video import containers, pipes, provenance
+from pde_video.video import containers, isolation, pipes, provenance
 from pde_video.video.formats import READ_ONLY, Format, Output, checked_output, format_of
 from pde_video.video.leftovers import refuse_unfinished
 from pde_video.video.outputs import check_output, reported, whole
@@ -38,6 +38,7 @@ def read(
     keep_partial: bool = False,
     max_pixels: int = MOST_PIXELS,
     raw: str | None = None,
+    isolated: bool = False,
 ) -> FileVideo:
     """Open a video file; its frames are decoded one by one, when iterated over.
 
@@ -62,6 +63,10 @@ def read(
     raw : str, optional
         The format of frames without a header on standard input: ``"WIDTHxHEIGHT:LAYOUT"`` or, with a rate,
         ``"640x480:gray16le:30000/1001"``; the layout is gray, gray16le, rgb24 or rgb48le.
+    isolated : bool
+        Decode in a process of its own, with limits on memory, time and what it may do: for files from strangers. Frames
+        and errors are the same; `write` copies no sound, subtitles, chapters or tags then, and reports that. Not for
+        standard input, nor on Windows.
 
     Returns
     -------
@@ -90,6 +95,10 @@ def read(
     first, last = (0, None) if frames is None else frames
     choice = Choice(start, end, first, last, stream, keep_partial, max_pixels)
     if pipes.is_standard(path):
+        if isolated:
+            raise ParameterError(
+                "standard input is not read in isolation; it holds plain frames, which no codec decodes"
+            )
         return pipes.read_standard(choice, raw).only(choice)
     if raw is not None:
         raise ParameterError(f"{path}: only standard input, named -, holds raw frames; read it with: ... - < {path}")
@@ -101,9 +110,11 @@ def read(
         watch = watch_file(path)
     else:
         watch = _watch_sequence(path, last)
-    video = opened(path, choice)
+    video = isolation.read(path, choice) if isolated else opened(path, choice)
     video.watch = watch
     refuse_unfinished(path)  # A commit may have begun just before.
+    if isolated:  # The rest was done there.
+        return video
     if video.rate and video.count:
         video.details.setdefault("duration", float(video.count / video.rate))
     if min(*video.size, video.channels) < 1:

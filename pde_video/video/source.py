@@ -114,6 +114,12 @@ class FileVideo:
     choice: Choice = field(default_factory=Choice, repr=False)  # Which frames of it are wanted.
     lost: str | None = None  # With `keep_partial`: the fault at which iterating ended.
     watch: Watch | None = field(default=None, repr=False)  # Standard input has none.
+    isolated: bool = False  # Decoded elsewhere; this process does not open the file.
+
+    @property
+    def has_companions(self) -> bool:
+        """Whether there is a container that this process may open, to copy more than the frames."""
+        return "stream_index" in self.details and not self.isolated
 
     def time(self, index: int) -> Fraction | None:
         """Return when a frame is shown at the video's rate, if it has one."""
@@ -132,7 +138,7 @@ class FileVideo:
         if self.count is not None and choice.last is not None:
             self.count = max(0, min(choice.last, self.count) - choice.first)
         elif self.count is not None and not choice.is_everything:
-            self.count = None if choice.end or choice.start else self.count - choice.first
+            self.count = None if choice.end or choice.start else max(0, self.count - choice.first)
         return self
 
     def check_unchanged(self, when: str = "after it was opened") -> None:
@@ -255,12 +261,17 @@ class Target:
         # With a rate of their own, frames are written without `like`, and the writer answers for the rate alone.
         holds = holds if self.like is like else [key for key in holds if key == "rate"]
         name, omitted = self.suffix or self.path, []
+        reason = f"{name} gets frames alone"
+        if like is not None and like.isolated and "stream_index" in like.details and "streams" in holds:
+            holds = [key for key in holds if key not in ("streams", "side_data")]
+            reason = "nothing but frames comes from an isolated file"
+            omitted.append(f"tags and chapters, if it has any: {reason}")
         if self.known_rate is not None and "rate" not in holds:
             omitted.append(f"rate of {self.known_rate} frames/s")
         if like is not None:
             if "streams" not in holds:
                 kinds = like.details.get("other_streams", ())
-                omitted += [f"{kind} stream: {name} gets frames alone" for kind in kinds]
+                omitted += [f"{kind} stream: {reason}" for kind in kinds]
             omitted += dict.fromkeys(_CALLED[key] for key in _CALLED if key not in holds and like.details.get(key))
             omitted += like.details.get("not_kept", ())
         self.omit(*omitted)

@@ -102,7 +102,9 @@ def _details(image: Any) -> dict[str, Any]:
     said = image.info
     text = said.get("Comment", said.get("comment", ""))
     text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-    details = {name: said[name] for name in ("dpi", "icc_profile") if said.get(name)}
+    details = {"icc_profile": said["icc_profile"]} if said.get("icc_profile") else {}
+    if said.get("dpi"):  # Of EXIF, Pillow gives rational numbers of its own.
+        details["dpi"] = tuple(side if isinstance(side, int) else float(side) for side in said["dpi"])
     comment = text.partition(MARK)[0].replace("\0", "").strip()
     if 0 < len(comment) <= LONGEST_COMMENT:
         details["comment"] = comment

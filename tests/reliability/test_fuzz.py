@@ -18,6 +18,7 @@ MUTATED, HEADERS = 1600, 500  # Inputs; of the headers, hypothesis may find some
 WORKERS = 2
 ADDRESSES, RESIDENT = 4 * 2**30, 700 * 2**20  # Bytes.
 SECONDS = 300
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="isolated reading needs fork")
 SEEDS = {
     "h264.mp4": "u1",
     "h264.mov": "u1",
@@ -48,10 +49,14 @@ def seeds(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_fuzz(seeds):
+@pytest.mark.parametrize("isolated", [False, pytest.param(True, marks=needs_fork)], ids=["plain", "isolated"])
+def test_fuzz(seeds, isolated):
     worker = Path(__file__).with_name("fuzz_worker.py")
     environment = {**os.environ, "FUZZ_MEMORY": str(ADDRESSES), "MALLOC_ARENA_MAX": "2"}
-    jobs = {f"worker{n}": [str(n), str(WORKERS), str(MUTATED)] for n in range(WORKERS)} | {"headers": ["0", "0", "0"]}
+    environment |= {"FUZZ_ISOLATED": "1"} if isolated else {}
+    first, end = (MUTATED, 3 * MUTATED // 2) if isolated else (0, MUTATED)  # Of the mutated inputs, by their numbers.
+    jobs = {f"worker{n}": [str(n), str(WORKERS), str(end)] for n in range(first, first + WORKERS)}
+    jobs |= {"headers": ["0", "0", "0"]}
     running = {
         name: subprocess.Popen(
             [sys.executable, str(worker), str(seeds), *job],
@@ -77,7 +82,7 @@ def test_fuzz(seeds):
             process.kill()
             process.communicate()
     print(dict(ended))
-    assert ended.total() >= MUTATED + HEADERS
+    assert ended.total() >= end - first + HEADERS
     # The faults are small enough for some to be survived, and large enough for most not to be.
-    assert ended["frames / output"] > 100
-    assert ended["InputError / InputError"] > 500
+    assert ended["frames" if isolated else "frames / output"] > 100
+    assert ended["InputError" if isolated else "InputError / InputError"] > 500
