@@ -87,29 +87,41 @@ def _by_journal(staging: Staging, path: Path, new: Iterable[int], old: Iterable[
 
 
 def settle(staging: Staging, journal: Journal) -> str:
-    """Finish, or undo, the commit of a run that has died; return which. Raise OutputError if neither is possible.
+    """Finish the commit of a run that has died, or undo it; return which. Raise OutputError if neither is possible.
 
-    It is undone if old members were still moved aside, or if new ones have been removed since. Either way files are
-    moved only to names that nothing has, and none is removed but what has been replaced.
+    It is undone if the new members have been removed since. Either way files are moved only to names that nothing has,
+    and only those that the journal knows; none is removed but what has been replaced.
     """
     folder, new, old = staging.folder.parent, journal.names(journal.new), journal.names(journal.old)
-    aside = all(_is_there(staging.old / name) and not is_same(staging.old / name, folder / name) for name in old)
-    members, kept = (new, staging.new) if aside else (old, staging.old)
-    in_place = {name for name in members if not _is_there(kept / name) and _is_there(folder / name)}
-    for name in in_place:
-        if abs((folder / name).lstat().st_mtime_ns - members[name]) > _SAME_TIME and not (folder / name).is_dir():
+    waiting = {name: time for name, time in old.items() if _is_still_at(folder / name, staging.old / name)}
+    gone = {name: time for name, time in new.items() if not _is_there(staging.new / name)}
+    placed = {name: time for name, time in gone.items() if _is_there(folder / name) and name not in waiting}
+    for name, time in (waiting | placed).items():
+        if not _is_known(folder / name, time):
             raise _stuck(staging, journal, errno.EEXIST, f"{name} has been changed since")
-    lost = [name for name in new if not _is_there(staging.new / name) and name not in in_place]
-    if aside and lost and in_place:
+    lost = [name for name in gone if name not in placed]
+    if lost and placed:
         raise _stuck(staging, journal, errno.ENOENT, f"{lost[0]} has been removed since")
     try:
-        if aside and not lost:
-            _put_in_place(staging, journal)
-            return "finished"
-        _put_back(staging, journal)
-        return "undone"
+        if lost:
+            _put_back(staging, journal)
+            return "undone"
+        for name in waiting:
+            move(folder / name, staging.old / name)
+        _put_in_place(staging, journal)
+        return "finished"
     except OSError as fault:
         raise _stuck(staging, journal, fault.errno, _reason(fault)) from fault
+
+
+def _is_still_at(path: Path, elsewhere: Path) -> bool:
+    """Tell whether a file has not been moved elsewhere yet, or only half, by a second name."""
+    return _is_there(path) and (not _is_there(elsewhere) or is_same(elsewhere, path))
+
+
+def _is_known(path: Path, time: int) -> bool:
+    """Tell whether a file was last changed at that time; a folder changes with what is in it."""
+    return path.is_dir() or abs(path.lstat().st_mtime_ns - time) <= _SAME_TIME
 
 
 def _put_in_place(staging: Staging, journal: Journal) -> None:
