@@ -99,6 +99,9 @@ def settle(staging: Staging, journal: Journal) -> str:
     for name, time in (waiting | placed).items():
         if not _is_known(folder / name, time):
             raise _stuck(staging, journal, errno.EEXIST, f"{name} has been changed since")
+    for path in (folder / name if name in waiting else staging.old / name for name in old):
+        if path.is_dir():  # Something may have been put into it since.
+            zarr_keys.check_array(path)
     lost = [name for name in gone if name not in placed]
     if lost and placed:
         raise _stuck(staging, journal, errno.ENOENT, f"{lost[0]} has been removed since")

@@ -527,6 +527,20 @@ def test_a_folder_half_in_place_is_not_called_missing(place, monkeypatch):
         pv.read(missing / "v.zarr")
 
 
+def test_what_is_put_into_an_array_after_its_run_was_killed_is_kept(place, monkeypatch):
+    monkeypatch.setattr(disk, "_renameat2", lambda: None)
+    for number in range(1, 40):
+        folder = place / str(number)
+        make_array(folder / "v.zarr", 2, 10)
+        killed_at(number, written(folder, "v.zarr"))
+        arrays = [path for path in folder.rglob("v.zarr") if path.parent.name != "new"]
+        for array in arrays:
+            (array / "thesis.txt").write_bytes(b"years of work")
+        with contextlib.suppress(pv.OutputError):
+            check_output(folder / "v.zarr", force=True)
+        assert len(list(folder.rglob("thesis.txt"))) == len(arrays), number
+
+
 def test_sequences_beside_one_half_in_place_are_read_and_written(tmp_path):
     unfinished(tmp_path, PLACING)
     for name in ("g_%03d.png", "f_%03d.jpg", "ff_%03d.png"):
