@@ -7,7 +7,9 @@ output is not read; the next run that writes it, or ``pde-video doctor --clean``
 import contextlib
 import errno
 import os
-from collections.abc import Iterable, Iterator
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pde_video.errors import OutputError
@@ -15,8 +17,9 @@ from pde_video.video import zarr_keys
 from pde_video.video.disk import exchange, flush, flush_all, is_same, move
 from pde_video.video.sequences import numbered
 from pde_video.video.signals import held_back
-from pde_video.video.staging import Journal, Staging
+from pde_video.video.staging import Journal, Staging, begun
 
+_ATTEMPTS, _WAIT = 50, 0.1  # Seconds: others put a sequence in place in less.
 _SAME_TIME = 2_000_000_000  # Nanoseconds: the steps of the coarsest file systems.
 
 
@@ -25,7 +28,8 @@ def commit(staging: Staging, path: Path, many: bool, force: bool) -> None:
     flush_all(staging.new if many else staging.new / path.name)
     with held_back(), _told(path):
         if many:
-            _by_journal(staging, path, range(1, len(os.listdir(staging.new)) + 1), numbered(path) if force else ())
+            new = range(1, len(os.listdir(staging.new)) + 1)
+            _by_journal(staging, path, new, (lambda: list(numbered(path))) if force else list)
         elif force and path.is_dir():
             _replace_folder(staging, path)
         else:
@@ -39,6 +43,8 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError as fault:
+        if fault.strerror != os.strerror(errno.EEXIST):
+            raise  # It has been told already.
         name = fault.filename2 or fault.filename or path
         kept = "another program created it during the run; it is kept: pass --force (force=True) to overwrite it"
         raise FileExistsError(errno.EEXIST, kept, str(name)) from fault
@@ -55,7 +61,7 @@ def _flush_folder_of(path: Path) -> None:
 def _replace_folder(staging: Staging, path: Path) -> None:
     new = staging.new / path.name
     if not exchange(new, path):
-        _by_journal(staging, path, [1], [1])
+        _by_journal(staging, path, [1], lambda: [1])
         return
     try:
         zarr_keys.check_array(new)  # The old one: something may have been put into it meanwhile.
@@ -65,11 +71,10 @@ def _replace_folder(staging: Staging, path: Path) -> None:
         raise
 
 
-def _by_journal(staging: Staging, path: Path, new: Iterable[int], old: Iterable[int]) -> None:
-    """Replace the members with the numbers `old` by those with the numbers `new`, or leave all as it was."""
-    journal = Journal(path.name, _times(path, staging.new, new), _times(path, path.parent, old))
+def _by_journal(staging: Staging, path: Path, new: Iterable[int], find_old: Callable[[], list[int]]) -> None:
+    """Replace the members that are found by those with the numbers `new`, or leave all as it was."""
+    journal = _begun_alone(staging, path, new, find_old)
     try:
-        staging.begin(journal)
         for name in journal.names(journal.old):
             move(path.parent / name, staging.old / name)
             if (staging.old / name).is_dir():
@@ -86,6 +91,26 @@ def _by_journal(staging: Staging, path: Path, new: Iterable[int], old: Iterable[
         raise
 
 
+def _begun_alone(staging: Staging, path: Path, new: Iterable[int], find_old: Callable[[], list[int]]) -> Journal:
+    """Write the journal; where another run has one of the same output, take it back and wait."""
+    for _ in range(_ATTEMPTS):
+        try:
+            old = find_old()
+            journal = Journal(path.name, _times(path, staging.new, new), _times(path, path.parent, old))
+            staging.begin(journal)
+            others = [other for other in begun(path) if other.folder != staging.folder]
+            if not others and find_old() == old:  # From here on, others wait.
+                return journal
+        except FileNotFoundError:  # Another run has moved it aside.
+            pass
+        except BaseException:
+            staging.end()
+            raise
+        staging.end()
+        time.sleep(random.uniform(0.0, _WAIT))
+    raise FileExistsError(errno.EEXIST, "another run is at work on this output", str(path))
+
+
 def settle(staging: Staging, journal: Journal) -> str:
     """Finish the commit of a run that has died, or undo it; return which. Raise OutputError if neither is possible.
 
@@ -96,8 +121,8 @@ def settle(staging: Staging, journal: Journal) -> str:
     waiting = {name: time for name, time in old.items() if _is_still_at(folder / name, staging.old / name)}
     gone = {name: time for name, time in new.items() if not _is_there(staging.new / name)}
     placed = {name: time for name, time in gone.items() if _is_there(folder / name) and name not in waiting}
-    for name, time in (waiting | placed).items():
-        if not _is_known(folder / name, time):
+    for name, changed in (waiting | placed).items():
+        if not _is_known(folder / name, changed):
             raise _stuck(staging, journal, errno.EEXIST, f"{name} has been changed since")
     for path in (folder / name if name in waiting else staging.old / name for name in old):
         if path.is_dir():  # Something may have been put into it since.

@@ -21,7 +21,7 @@ import pde_video as pv
 from pde_video.video import disk
 from pde_video.video.leftovers import clean, found, refuse_unfinished
 from pde_video.video.outputs import check_output, whole
-from pde_video.video.staging import Staging
+from pde_video.video.staging import Journal, Staging
 
 posix = pytest.mark.skipif(os.name == "nt", reason="as POSIX systems do it")
 forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="a child process is interrupted at every step")
@@ -685,6 +685,28 @@ def test_a_run_that_is_putting_a_sequence_in_place_is_waited_for(tmp_path, monke
     assert len(seen) == 6
     assert "a run is at it, or was killed at it" in seen[0]
     assert "a run is at work on this output" in seen[1]
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_two_runs_do_not_put_the_same_sequence_in_place_at_once(tmp_path, monkeypatch, ends):
+    make_pictures(tmp_path, 4, b"old")
+    before = content(tmp_path)
+    other = Staging.beside(tmp_path / PATTERN)
+    other.begin(Journal("f_%d.png", {1: 0}, {}))
+    # As if the other had begun after the last look, and ended while this one waits.
+    monkeypatch.setattr("pde_video.video.outputs.check_output", lambda path, force: None)
+    monkeypatch.setattr("pde_video.video.commit._WAIT", 0.0)
+    monkeypatch.setattr("time.sleep", lambda seconds: other.end() if ends else None)
+    if ends:
+        written(tmp_path, PATTERN)()
+        assert set(content(tmp_path).values()) == {b"new"}
+    else:
+        with pytest.raises(FileExistsError, match="at work on this output"):
+            written(tmp_path, PATTERN)()
+        assert content(tmp_path) == before
+    other.end()
+    other.remove()
+    assert hidden(tmp_path) == []
 
 
 def test_the_folder_that_an_output_is_made_in_is_closed_to_others(tmp_path):
