@@ -28,5 +28,5 @@ def test_a_name_that_is_too_long_is_refused_before_any_work(tmp_path):
     pv.write(tmp_path / "in.npy", np.zeros((1, 8, 8), np.uint8))
     with pytest.raises(OSError, match="too long"):
         pv.run(tmp_path / "in.npy", tmp_path / ("x" * LONGEST + ".mkv"))
-    with pytest.raises(OSError, match="too long"):
+    with pytest.raises(pv.InputError, match="too long"):
         pv.read(tmp_path / ("x" * LONGEST + ".mkv"))
