@@ -56,7 +56,7 @@ def _others(folder: Path) -> list[str]:
     for path in sorted(folder.iterdir()):
         if _OF_EARLIER_VERSIONS.fullmatch(path.name):
             lines.append(f"{path}: of a run of an earlier version; remove it if none is at work")
-        elif path.name.endswith(".segments") and (path / "job.json").is_file():
+        elif path.name.endswith(".segments") and (path / "notes.json").is_file():
             lines.append(f"{path}: finished frames of a run; the same command with --resume goes on from there")
     return lines
 

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import marked_slow
 
 import pde_video as pv
 
@@ -54,7 +53,7 @@ OUTPUTS = {
 }
 FRAMES = 4
 TEMPORARY = re.compile(r"(.*/)?\.pde-video-[0-9a-f]{16}[^/]*(/.*)?")
-SEGMENTS = re.compile(r"out[^/]*\.segments(/(\d{6}\.(npy|avi)|(job|notes)\.json))?")
+SEGMENTS = re.compile(r"out[^/]*\.segments(/(\d{6}\.(npy|avi)|notes\.(json|part)))?")
 FOREIGN = {
     "out": b"a neighbour",
     "out_1.png": b"one more digit",
@@ -211,8 +210,9 @@ class Matrix:
     def _found_again(self, left, again):
         now = state_of(self._folder)
         under = self.setting.of_output(now)
-        done = self._equal(self.setting.of_output(left), self.new)
-        refused = again["code"] == 3 and done and not self.setting.force and not self.setting.resume
+        # Nothing tells any more that the output is complete: as after a run that was not killed.
+        done = self._equal(under, self.new) and f"{self.setting.output}.segments/notes.json" not in left
+        refused = again["code"] == 3 and done and not self.setting.force
         if again["code"] != 0 and not refused:
             yield again["said"]
         if not self._equal(under, self.new):
@@ -220,6 +220,8 @@ class Matrix:
         new = {path for path in set(now) - set(left) if TEMPORARY.fullmatch(path)}
         if new:
             yield f"temporary files: {sorted(new)}"
+        if refused:
+            now.pop(f"{self.setting.output}.segments", None)  # Empty: killed right before it was removed.
         yield from self._strangers(now, temporary=True, segments=False)
 
     def _strangers(self, now, *, temporary, segments):
@@ -274,10 +276,7 @@ def check(matrix, names, every=1):
     assert matrix.faultless["code"] == 0
     assert len(matrix.new) >= 1
     found = [
-        fault
-        for n in range(1, len(matrix.calls) + 1, every)
-        for name in names
-        for fault in matrix.faults_of(name, n)
+        fault for n in range(1, len(matrix.calls) + 1, every) for name in names for fault in matrix.faults_of(name, n)
     ]
     print(f"{matrix.setting}: {matrix.cases.total()} runs with a fault, {len(matrix.calls)} calls")
     assert not found, "\n".join([f"{len(found)} faults", *found[:40]])
