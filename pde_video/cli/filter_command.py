@@ -227,7 +227,7 @@ def _carry_out(
 
 def _resumed(plan: Plan, progress: Progress) -> dict[str, Any]:
     from pde_video.jobs.resuming import run_in_segments
-    from pde_video.jobs.segments import finished_frames, folder_of
+    from pde_video.jobs.segment_folder import finished_frames, folder_of
 
     try:
         return run_in_segments(plan, progress)

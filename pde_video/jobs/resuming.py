@@ -17,7 +17,7 @@ from pde_video.filters.extent import Extent
 from pde_video.filters.filter import pipeline
 from pde_video.jobs.notes import COUNTED, Notes
 from pde_video.jobs.run import Plan, Progress
-from pde_video.jobs.segments import Segments, folder_of, opened, refused
+from pde_video.jobs.segment_folder import Segments, folder_of, opened, refused
 from pde_video.protocols import Array
 from pde_video.video.files import write_checked
 from pde_video.video.provenance import fingerprint, plain

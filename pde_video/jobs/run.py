@@ -12,7 +12,7 @@ from pde_video import __version__
 from pde_video.checks import check_path
 from pde_video.errors import ParameterError
 from pde_video.filters.filter import Configured, as_filter, check_filter, pipeline
-from pde_video.jobs.segments import is_complete
+from pde_video.jobs.segment_folder import is_complete
 from pde_video.protocols import Array
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import Output, checked_output

@@ -20,7 +20,7 @@ from pde_video.filters.extent import Extent
 from pde_video.jobs.recipes import planned
 from pde_video.jobs.resuming import LENGTH, _skipped, run_in_segments
 from pde_video.jobs.run import prepared
-from pde_video.jobs.segments import folder_of
+from pde_video.jobs.segment_folder import folder_of
 
 FRAMES = 180
 SHIPPED = Path(pv.__file__).parent / "denoisers" / "shipped.safetensors"
@@ -167,7 +167,7 @@ def test_a_job_interrupted_while_it_is_joined_goes_on(tmp_path, noisy, monkeypat
     target = tmp_path / "out.avi"
     go_on = partial(run_filters, noisy / "small.avi", target, steadied, made={})
     with monkeypatch.context() as patch:
-        patch.setattr("pde_video.jobs.segments.Segments.frames", lambda self: (_ for _ in ()).throw(Stop))
+        patch.setattr("pde_video.jobs.segment_folder.Segments.frames", lambda self: (_ for _ in ()).throw(Stop))
         with pytest.raises(Stop):
             go_on()
     go_on()

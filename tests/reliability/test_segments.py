@@ -17,7 +17,7 @@ from pde_video.jobs import resuming
 from pde_video.jobs.notes import Notes, Segment, parsed
 from pde_video.jobs.resuming import run_in_segments
 from pde_video.jobs.run import prepared
-from pde_video.jobs.segments import Segments, finished_frames, folder_of, opened
+from pde_video.jobs.segment_folder import Segments, finished_frames, folder_of, opened
 
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and permissions as POSIX has them")
 FRAMES = 10

@@ -76,13 +76,14 @@ class Segments:
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Give a folder in this one, which is removed afterwards, by the next run if this one is killed."""
+        """Give a folder in this one, which is removed afterwards, or else with this one."""
         folder = Staging.another(self.folder / NOTES).folder
-        folder.mkdir(0o700)
+        with reported(self.folder):
+            folder.mkdir(0o700)
         try:
             yield folder
         finally:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, frames: Iterator[Array]) -> Segment:
         """Write one more segment, which is still to be noted."""
