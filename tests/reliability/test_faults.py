@@ -42,6 +42,7 @@ FAULTS = {
     "EINTR": (FAIL, errno.EINTR),  # Once.
     "short write": (HALF, 0),
 }
+SIGNALS = (signal.SIGTERM, signal.SIGINT)  # In turn: both are handled alike.
 OUTPUTS = {
     "npy": "out.npy",
     "png": "out_%04d.png",
@@ -113,9 +114,9 @@ class Worker:
 @pytest.fixture(scope="session")
 def worker(tmp_path_factory):
     worker = Worker(tmp_path_factory.mktemp("faults"))
-    yield worker
-    worker.process.stdin.close()
-    assert worker.process.wait(20) == 0
+    with worker.process:
+        yield worker
+    assert worker.process.returncode == 0
 
 
 @pytest.fixture
@@ -174,7 +175,7 @@ class Matrix:
     def faults_of(self, name, n):
         """Return what is wrong after a run in which a fault hit the n-th call."""
         kind, value = FAULTS[name]
-        if kind == HALF and self.calls[n - 1] != "w":
+        if (kind == HALF and self.calls[n - 1] != "w") or (kind == SIGNAL and value != SIGNALS[n % 2]):
             return
         filled(self._folder, self.before)
         self.cases[name] += 1
@@ -182,7 +183,7 @@ class Matrix:
         here = f"{self.setting}: {name} at {n} of {len(self.calls)} ({ran['hit']}), code {ran['code']}: "
         for fault in self._found(name, ran):
             yield here + fault
-        if ran["code"] == 0:
+        if kind not in ((KILL, SIGNAL) if self.setting.resume else (KILL,)):
             return
         left = state_of(self._folder)
         again = self._run(0, 0, 0)
@@ -269,20 +270,19 @@ def needing_zarr(setting):
 
 
 ALL = [pytest.param(one, id=str(one), marks=[pytest.mark.slow, needing_zarr(one)]) for one in settings(OUTPUTS)]
-THIN = [pytest.param(one, id=str(one)) for one in settings(("npy", "png")) if not one.resume]
+THIN = [Setting("npy"), Setting("png", force=True, exists=True)]
 
 
-def check(matrix, names, every=1):
+def check(matrix, names):
     assert matrix.faultless["code"] == 0
     assert len(matrix.new) >= 1
-    found = [
-        fault for n in range(1, len(matrix.calls) + 1, every) for name in names for fault in matrix.faults_of(name, n)
-    ]
-    print(f"{matrix.setting}: {matrix.cases.total()} runs with a fault, {len(matrix.calls)} calls")
-    assert not found, "\n".join([f"{len(found)} faults", *found[:40]])
+    calls = range(1, len(matrix.calls) + 1)
+    found = [fault for n in calls for name in names for fault in matrix.faults_of(name, n)]
+    print(f"{matrix.setting}: {matrix.cases.total()} faults at {len(matrix.calls)} calls")
+    assert not found, "\n".join([f"{len(found)} are wrong", *found[:40]])
 
 
-@pytest.mark.parametrize("setting", THIN)
+@pytest.mark.parametrize("setting", THIN, ids=str)
 def test_killed_or_without_room_at_any_call(setting, worker, folder):
     check(Matrix(setting, worker, folder), ("kill -9", "ENOSPC"))
 
@@ -290,3 +290,18 @@ def test_killed_or_without_room_at_any_call(setting, worker, folder):
 @pytest.mark.parametrize("setting", ALL)
 def test_any_fault_at_any_call(setting, worker, folder):
     check(Matrix(setting, worker, folder), FAULTS)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("format", ["npy", "png"])
+def test_an_output_that_exists_is_refused_before_any_call(format, resume, worker, folder):
+    matrix = Matrix(Setting(format, resume=resume, exists=True), worker, folder)
+    assert (matrix.faultless["code"], matrix.calls, matrix.after) == (3, "", matrix.before)
+
+
+def test_the_calls_of_python_ffmpeg_and_numpy_are_seen(worker, folder):
+    for name, writes in (("npy", 2), ("mkv", 1), ("tiff", FRAMES)):
+        calls = Matrix(Setting(name), worker, folder).calls
+        assert calls.count("w") >= writes
+        assert calls.count("m") == 1
+        assert calls.count("s") >= 2
