@@ -32,7 +32,8 @@ class Notes:
     first: dict[str, Any] = field(default_factory=dict)  # What was reported before the first frame,
     report: dict[str, Any] = field(default_factory=dict)  # and since.
     ended: bool = False  # There are no more segments.
-    output: str | None = None  # The fingerprint of the output, before it is put in place.
+    output: str | None = None  # The fingerprint of the complete output, before it is put in place,
+    told: dict[str, Any] = field(default_factory=dict)  # and what will be reported of it.
 
     @property
     def done(self) -> int:
@@ -68,7 +69,7 @@ def parsed(data: bytes) -> Notes:
     _check(isinstance(found["job"], dict), "the job is no table")
     _check(isinstance(found["segments"], list), "the segments are no list")
     segments = tuple(_segment(number, one) for number, one in enumerate(found["segments"]))
-    for report in (found["first"], found["report"]):
+    for report in (found["first"], found["report"], found["told"]):
         _check_report(report)
     _check(isinstance(found["ended"], bool), "whether it has ended is not known")
     _check(found["output"] is None or _is_sha256(found["output"]), "the fingerprint of the output is none")

@@ -35,7 +35,7 @@ def run_in_segments(plan: Plan, progress: Progress | None = None) -> dict[str, A
     job = {"version": __version__, "input": source_print, "parameters": plain(parameters)}
     with opened(folder_of(target), job) as kept:
         if kept.notes.output is not None and kept.notes.output == fingerprint(target):
-            report = dict(kept.notes.report)
+            report = dict(kept.notes.told)
             said = ["the output was complete already: the run that made it was killed before it removed its segments"]
         else:
             said = [line] if (line := kept.verify()) else []
@@ -44,7 +44,7 @@ def run_in_segments(plan: Plan, progress: Progress | None = None) -> dict[str, A
 
             def note_output(temporary: Path) -> None:
                 told = plain(plan.told(dict(report), kept.notes.done))
-                kept.note(replace(kept.notes, report=told, output=fingerprint(temporary)))
+                kept.note(replace(kept.notes, output=fingerprint(temporary), told=told))
 
             frames = kept.frames()
             written = write_checked(

@@ -316,6 +316,26 @@ def test_killed_before_the_segments_were_removed_the_same_command_says_that_it_i
     assert report == pv.run(source, tmp_path / "other.avi", noisy)
 
 
+def test_killed_before_the_output_was_put_in_place_nothing_is_reported_twice(tmp_path, source, monkeypatch):
+    video, target = tmp_path / "in.avi", tmp_path / "out.npy"
+    pv.write(video, np.load(source), rate=10)  # The rate has no room in the output, which is reported.
+    note = Segments.note
+
+    def killed(self, notes):
+        note(self, notes)
+        if notes.output is not None:
+            raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segments, "note", killed)
+        with pytest.raises(Stop):
+            go_on(video, target)
+    assert not target.exists()
+    report = go_on(video, target)
+    assert report["not_copied"]
+    assert report == pv.run(video, tmp_path / "other.npy", noisy)
+
+
 @pytest.mark.parametrize("change", ["another output", "no sidecar", "another sidecar", "another job"])
 def test_an_output_is_done_only_if_it_is_that_of_the_same_command(tmp_path, source, monkeypatch, change):
     target = tmp_path / "out.npy"
@@ -383,7 +403,7 @@ def notes_text():
     segments = tuple(Segment(f"{k:06d}.avi", 3, 64 * "a", {"saturated": 5}) for k in range(3))
     report = {"saturated": 5, "cuts": [2], "sigma": 1.5, "warnings": ["a"], "not_copied": ["sound"]}
     job = {"version": "1", "input": None, "parameters": {}}
-    return Notes(job, segments, {"sigma": 1.5}, report, False, 64 * "b").as_text()
+    return Notes(job, segments, {"sigma": 1.5}, report, False, 64 * "b", report).as_text()
 
 
 def test_2000_mutated_notes_are_read_or_refused():
