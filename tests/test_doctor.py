@@ -179,7 +179,7 @@ def test_doctor_lists_what_interrupted_runs_left_and_cleans_it(call, tmp_path):
     (sequence / "journal.json").write_text(json.dumps({"format": 1, "name": "f_%d.png", "new": times, "old": []}))
     (output / "new" / "out.mkv").touch()
     (tmp_path / "out.mkv.segments").mkdir()
-    (tmp_path / "out.mkv.segments" / "job.json").touch()
+    (tmp_path / "out.mkv.segments" / "notes.json").touch()
     (tmp_path / ".pde-video-0123456789abcdef.mkv").touch()
     (tmp_path / ".pde-video-notes").mkdir()
 

@@ -201,6 +201,7 @@ def _carry_out(
     encoding |= {"raw": True} if raw_output else {}
     told = {"nan": nan, "command": click.get_current_context().find_root().obj["command"]}
     asked: dict[str, Any] = {"reading": reading, "encoding": encoding, **told, "force": force, "sidecar": sidecar}
+    asked |= {"resume": resume and not dry_run}
     pairs, folder = _pairs(paths)
     progress: Progress = (lambda frames, count: heeded(frames)) if quiet else shown_progress
     with _created(folder):
@@ -226,7 +227,8 @@ def _carry_out(
 
 
 def _resumed(plan: Plan, progress: Progress) -> dict[str, Any]:
-    from pde_video.jobs.resuming import finished_frames, folder_of, run_in_segments
+    from pde_video.jobs.resuming import run_in_segments
+    from pde_video.jobs.segment_folder import finished_frames, folder_of
 
     try:
         return run_in_segments(plan, progress)

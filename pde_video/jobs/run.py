@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,6 +12,7 @@ from pde_video import __version__
 from pde_video.checks import check_path
 from pde_video.errors import ParameterError
 from pde_video.filters.filter import Configured, as_filter, check_filter, pipeline
+from pde_video.jobs.segment_folder import is_complete
 from pde_video.protocols import Array
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import Output, checked_output
@@ -106,7 +107,9 @@ class Plan:
             if progress is not None:
                 frames = progress(frames, self.video.count)
             written = write_checked(self.output, frames, like=self.video, made=facts, report=report)
-        return self.completed(report, written, facts["sha256"])
+        report = self.told(report, written)
+        self.write_sidecar(report, facts["sha256"])
+        return report
 
     def facts(self) -> dict[str, Any]:
         """Return what the output's metadata say before anything is known of the frames."""
@@ -115,24 +118,28 @@ class Plan:
         digest = fingerprint(source) if source.exists() else None  # Standard input has no such file.
         return {"input": source.name, "sha256": digest, "filters": list(map(_name, self.filters)), **self.made}
 
-    def completed(self, report: dict[str, Any], frames: int, digest: str | None) -> dict[str, Any]:
-        """Return the report with the number of frames written, and what the source has to say; write the sidecar."""
+    def told(self, report: dict[str, Any], frames: int) -> dict[str, Any]:
+        """Return the report with the number of frames written, and what the source has to say."""
         report["frames"] = frames
         if self.video.lost is not None:
             report["lost"] = self.video.lost
         if self.video.details.get("warnings"):
             report["warnings"] = [*self.video.details["warnings"], *report.get("warnings", [])]
-        if self.sidecar:
-            self._write_sidecar(report, digest)
         return report
 
-    def _write_sidecar(self, report: dict[str, Any], digest: str | None) -> None:
+    def write_sidecar(self, report: dict[str, Any], digest: str | None) -> None:
+        """Write beside the output how it was made, if that was asked for and is not there already."""
+        if not self.sidecar:
+            return
         target = self.output.path
         output = {"output": target.name, "output_sha256": fingerprint(target) if target.exists() else None}
         facts = {"version": __version__, **self.made, "sha256": digest, **output, "report": report}
+        text = json.dumps(plain(facts), indent=1, default=str, allow_nan=False) + "\n"
         path = sidecar_of(target)
+        if path.is_file() and path.read_bytes() == text.encode():  # Killed after that, the run is resumed here.
+            return
         with whole(path, self.output.force) as temporary, reported(path):
-            temporary.write_text(json.dumps(plain(facts), indent=1, default=str, allow_nan=False) + "\n")
+            temporary.write_text(text)
 
 
 def prepared(
@@ -144,17 +151,26 @@ def prepared(
     encoding: Mapping[str, Any] | None = None,
     made: Mapping[str, Any] | None = None,
     sidecar: bool = False,
+    resume: bool = False,
 ) -> Plan:
     """Return what `run` does, ready to begin; whatever is known to fail beforehand has failed by then.
 
-    With `sidecar`, how it was made is also written to a file beside the output.
+    With `sidecar`, how it was made is also written to a file beside the output. With `resume`, the output may be there
+    if it is complete and its segments have not been removed yet.
     """
     check_path("run goes from file to file; for arrays and streams call the filter: denoise(video)", src=src, dst=dst)
     if sidecar and is_standard(dst):
         raise ParameterError("standard output has no file beside it; name an output, or leave out --sidecar")
-    output = checked_output(dst, source=src, force=force, **(encoding or {}))  # Before the input is waited for.
+    complete = False
+    try:
+        output = checked_output(dst, source=src, force=force, **(encoding or {}))  # Before the input is waited for.
+    except FileExistsError:
+        complete = resume and is_complete(Path(dst))
+        if not complete:
+            raise
+        output = replace(checked_output(dst, source=src, force=True, **(encoding or {})), force=force)
     if sidecar:
-        check_output(sidecar_of(output.path), force)
+        check_output(sidecar_of(output.path), force or complete)
     return Plan(output, read(src, **(reading or {})), tuple(map(check_filter, filters)), made or {}, sidecar)
 
 

@@ -7,7 +7,9 @@ output is not read; the next run that writes it, or ``pde-video doctor --clean``
 import contextlib
 import errno
 import os
-from collections.abc import Iterable, Iterator
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pde_video.errors import OutputError
@@ -15,8 +17,9 @@ from pde_video.video import zarr_keys
 from pde_video.video.disk import exchange, flush, flush_all, is_same, move
 from pde_video.video.sequences import numbered
 from pde_video.video.signals import held_back
-from pde_video.video.staging import Journal, Staging
+from pde_video.video.staging import Journal, Staging, begun
 
+_ATTEMPTS, _WAIT = 50, 0.1  # Seconds: others put a sequence in place in less.
 _SAME_TIME = 2_000_000_000  # Nanoseconds: the steps of the coarsest file systems.
 
 
@@ -25,7 +28,8 @@ def commit(staging: Staging, path: Path, many: bool, force: bool) -> None:
     flush_all(staging.new if many else staging.new / path.name)
     with held_back(), _told(path):
         if many:
-            _by_journal(staging, path, range(1, len(os.listdir(staging.new)) + 1), numbered(path) if force else ())
+            new = range(1, len(os.listdir(staging.new)) + 1)
+            _by_journal(staging, path, new, (lambda: list(numbered(path))) if force else list)
         elif force and path.is_dir():
             _replace_folder(staging, path)
         else:
@@ -39,6 +43,8 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError as fault:
+        if fault.strerror != os.strerror(errno.EEXIST):
+            raise  # It has been told already.
         name = fault.filename2 or fault.filename or path
         kept = "another program created it during the run; it is kept: pass --force (force=True) to overwrite it"
         raise FileExistsError(errno.EEXIST, kept, str(name)) from fault
@@ -55,7 +61,7 @@ def _flush_folder_of(path: Path) -> None:
 def _replace_folder(staging: Staging, path: Path) -> None:
     new = staging.new / path.name
     if not exchange(new, path):
-        _by_journal(staging, path, [1], [1])
+        _by_journal(staging, path, [1], lambda: [1])
         return
     try:
         zarr_keys.check_array(new)  # The old one: something may have been put into it meanwhile.
@@ -65,11 +71,10 @@ def _replace_folder(staging: Staging, path: Path) -> None:
         raise
 
 
-def _by_journal(staging: Staging, path: Path, new: Iterable[int], old: Iterable[int]) -> None:
-    """Replace the members with the numbers `old` by those with the numbers `new`, or leave all as it was."""
-    journal = Journal(path.name, _times(path, staging.new, new), _times(path, path.parent, old))
+def _by_journal(staging: Staging, path: Path, new: Iterable[int], find_old: Callable[[], list[int]]) -> None:
+    """Replace the members that are found by those with the numbers `new`, or leave all as it was."""
+    journal = _begun_alone(staging, path, new, find_old)
     try:
-        staging.begin(journal)
         for name in journal.names(journal.old):
             move(path.parent / name, staging.old / name)
             if (staging.old / name).is_dir():
@@ -86,30 +91,65 @@ def _by_journal(staging: Staging, path: Path, new: Iterable[int], old: Iterable[
         raise
 
 
-def settle(staging: Staging, journal: Journal) -> str:
-    """Finish, or undo, the commit of a run that has died; return which. Raise OutputError if neither is possible.
+def _begun_alone(staging: Staging, path: Path, new: Iterable[int], find_old: Callable[[], list[int]]) -> Journal:
+    """Write the journal; where another run has one of the same output, take it back and wait."""
+    for _ in range(_ATTEMPTS):
+        try:
+            old = find_old()
+            journal = Journal(path.name, _times(path, staging.new, new), _times(path, path.parent, old))
+            staging.begin(journal)
+            others = [other for other in begun(path) if other.folder != staging.folder]
+            if not others and find_old() == old:  # From here on, others wait.
+                return journal
+        except FileNotFoundError:  # Another run has moved it aside.
+            pass
+        except BaseException:
+            staging.end()
+            raise
+        staging.end()
+        time.sleep(random.uniform(0.0, _WAIT))
+    raise FileExistsError(errno.EEXIST, "another run is at work on this output", str(path))
 
-    It is undone if old members were still moved aside, or if new ones have been removed since. Either way files are
-    moved only to names that nothing has, and none is removed but what has been replaced.
+
+def settle(staging: Staging, journal: Journal) -> str:
+    """Finish the commit of a run that has died, or undo it; return which. Raise OutputError if neither is possible.
+
+    It is undone if the new members have been removed since. Either way files are moved only to names that nothing has,
+    and only those that the journal knows; none is removed but what has been replaced.
     """
     folder, new, old = staging.folder.parent, journal.names(journal.new), journal.names(journal.old)
-    aside = all(_is_there(staging.old / name) and not is_same(staging.old / name, folder / name) for name in old)
-    members, kept = (new, staging.new) if aside else (old, staging.old)
-    in_place = {name for name in members if not _is_there(kept / name) and _is_there(folder / name)}
-    for name in in_place:
-        if abs((folder / name).lstat().st_mtime_ns - members[name]) > _SAME_TIME and not (folder / name).is_dir():
+    waiting = {name: time for name, time in old.items() if _is_still_at(folder / name, staging.old / name)}
+    gone = {name: time for name, time in new.items() if not _is_there(staging.new / name)}
+    placed = {name: time for name, time in gone.items() if _is_there(folder / name) and name not in waiting}
+    for name, changed in (waiting | placed).items():
+        if not _is_known(folder / name, changed):
             raise _stuck(staging, journal, errno.EEXIST, f"{name} has been changed since")
-    lost = [name for name in new if not _is_there(staging.new / name) and name not in in_place]
-    if aside and lost and in_place:
+    for path in (folder / name if name in waiting else staging.old / name for name in old):
+        if path.is_dir():  # Something may have been put into it since.
+            zarr_keys.check_array(path)
+    lost = [name for name in gone if name not in placed]
+    if lost and placed:
         raise _stuck(staging, journal, errno.ENOENT, f"{lost[0]} has been removed since")
     try:
-        if aside and not lost:
-            _put_in_place(staging, journal)
-            return "finished"
-        _put_back(staging, journal)
-        return "undone"
+        if lost:
+            _put_back(staging, journal)
+            return "undone"
+        for name in waiting:
+            move(folder / name, staging.old / name)
+        _put_in_place(staging, journal)
+        return "finished"
     except OSError as fault:
         raise _stuck(staging, journal, fault.errno, _reason(fault)) from fault
+
+
+def _is_still_at(path: Path, elsewhere: Path) -> bool:
+    """Tell whether a file has not been moved elsewhere yet, or only half, by a second name."""
+    return _is_there(path) and (not _is_there(elsewhere) or is_same(elsewhere, path))
+
+
+def _is_known(path: Path, time: int) -> bool:
+    """Tell whether a file was last changed at that time; a folder changes with what is in it."""
+    return path.is_dir() or abs(path.lstat().st_mtime_ns - time) <= _SAME_TIME
 
 
 def _put_in_place(staging: Staging, journal: Journal) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -217,8 +217,12 @@ def write_checked(
     like: FileVideo | None = None,
     made: dict[str, Any] | None = None,
     report: dict[str, Any] | None = None,
+    before_commit: Callable[[Path], None] = lambda temporary: None,
 ) -> int:
-    """Write frames, as `write` does, to an output that has been checked."""
+    """Write frames, as `write` does, to an output that has been checked.
+
+    `before_commit` is called with what is complete, before it is put in place.
+    """
     if isinstance(frames, str | os.PathLike) or not isinstance(frames, Iterable):
         raise DtypeError(
             f"frames are {frames!r:.200}; they must be an array (T, H, W) or (T, H, W, C), an iterable of frames, or a "
@@ -226,7 +230,9 @@ def write_checked(
         )
     if output.format is not None:
         with whole(output.path, output.force) as temporary:
-            return _fill(temporary, output.format, like, *_target(output, frames, like, made, report))
+            count = _fill(temporary, output.format, like, *_target(output, frames, like, made, report))
+            before_commit(temporary)
+        return count
     target, stream = _target(output, frames, like, made, report)
     count = pipes.write_standard(target, stream, output.raw)
     target.report_omitted(("rate",), like)

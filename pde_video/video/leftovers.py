@@ -7,8 +7,7 @@ from pathlib import Path
 
 from pde_video.errors import InputError, OutputError
 from pde_video.video.commit import settle
-from pde_video.video.sequences import is_pattern, may_share
-from pde_video.video.staging import Journal, Staging, beside
+from pde_video.video.staging import Journal, Staging, begun, beside
 
 _OF_EARLIER_VERSIONS = re.compile(r"\.pde-video-[0-9a-f]{16}\..+")
 _CLEAN = "pde-video doctor --clean --folder"
@@ -16,7 +15,7 @@ _CLEAN = "pde-video doctor --clean --folder"
 
 def refuse_unfinished(path: Path) -> None:
     """Raise InputError for a sequence or zarr folder that is only partly in place."""
-    for staging in _of(path):
+    for staging in begun(path):
         raise InputError(
             f"{path}: only a part of it is in place ({staging.folder.name} holds the rest): a run is at it, or was "
             f"killed at it; wait, or finish or undo it: {_CLEAN} {path.parent}"
@@ -25,7 +24,7 @@ def refuse_unfinished(path: Path) -> None:
 
 def settle_unfinished(path: Path) -> None:
     """Finish or undo what a dead run has begun with a sequence or zarr folder; raise if a run is still at it."""
-    for staging in _of(path):
+    for staging in begun(path):
         with contextlib.suppress(FileNotFoundError):  # Another run was faster.
             _settle(staging)
 
@@ -57,26 +56,9 @@ def _others(folder: Path) -> list[str]:
     for path in sorted(folder.iterdir()):
         if _OF_EARLIER_VERSIONS.fullmatch(path.name):
             lines.append(f"{path}: of a run of an earlier version; remove it if none is at work")
-        elif path.name.endswith(".segments") and (path / "job.json").is_file():
+        elif path.name.endswith(".segments") and (path / "notes.json").is_file():
             lines.append(f"{path}: finished frames of a run; the same command with --resume goes on from there")
     return lines
-
-
-def _of(path: Path) -> list[Staging]:
-    """Return the hidden folders with a journal that may be of this output."""
-    if path.suffix.lower() != ".zarr" and not is_pattern(path):
-        return []  # Put in place in one step.
-    return [staging for staging in beside(path.parent) if _concerns(staging, path)]
-
-
-def _concerns(staging: Staging, path: Path) -> bool:
-    try:
-        journal = staging.journal()
-    except PermissionError:  # Another user's, whose files are as little readable.
-        return False
-    except (OSError, ValueError):  # It may be of any output.
-        return True
-    return journal is not None and may_share(journal.name, path.name)
 
 
 def _settle(staging: Staging) -> str:

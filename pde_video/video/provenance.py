@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pde_video import __version__
+from pde_video.video.sequences import is_pattern, numbered
 
 MARK = "pde_video "  # Precedes the JSON in a file's comment or description.
 LONGEST_COMMENT = 10_000  # Letters; longer ones are reported, not kept. A JPEG holds 65,533 bytes.
@@ -16,12 +17,13 @@ _BITS = 1000  # Of whole numbers; larger ones are no floats, and cannot be shown
 
 
 def fingerprint(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the names and contents of all files in a folder."""
+    """Return the SHA-256 of a file, or of the names and contents of all files of a sequence or in a folder."""
     digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    for file in files:
-        if path.is_dir():
-            digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
+    many, folder = is_pattern(path), path.parent if is_pattern(path) else path
+    files = [path] if path.is_file() else sorted(numbered(path).values() if many else folder.rglob("*"))
+    for file in filter(Path.is_file, files):
+        if many or path.is_dir():
+            digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as content:
             hashlib.file_digest(content, lambda: digest)
     return digest.hexdigest()

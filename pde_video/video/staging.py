@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pde_video.video.disk import content, flush
-from pde_video.video.sequences import is_pattern_name, member_name
+from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name
 
 NAME = re.compile(r"\.pde-video-[0-9a-f]{16}")
 _MODE = 0o755  # Nobody else may write there, whatever the umask.
@@ -155,7 +155,7 @@ class Staging:
 
     def begin(self, journal: Journal) -> None:
         """Write down, durably, what is about to be moved."""
-        self.old.mkdir(_MODE)
+        self.old.mkdir(_MODE, exist_ok=True)
         self._part.write_text(journal.as_text(), encoding="ascii")
         flush(self._part)
         self._part.replace(self._journal)
@@ -195,3 +195,20 @@ def beside(folder: Path) -> Iterator[Staging]:
         for entry in entries:
             if NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
                 yield Staging(Path(entry.path))
+
+
+def begun(path: Path) -> list[Staging]:
+    """Return the hidden folders whose journal may be of this output."""
+    if path.suffix.lower() != ".zarr" and not is_pattern(path):
+        return []  # Put in place in one step.
+    return [staging for staging in beside(path.parent) if _concerns(staging, path)]
+
+
+def _concerns(staging: Staging, path: Path) -> bool:
+    try:
+        journal = staging.journal()
+    except PermissionError:  # Another user's, whose files are as little readable.
+        return False
+    except (OSError, ValueError):  # It may be of any output.
+        return True
+    return journal is not None and may_share(journal.name, path.name)

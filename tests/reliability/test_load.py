@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.jobs.resuming import folder_of
+from pde_video.jobs.segment_folder import folder_of
 
 SHORT = """
 import hashlib, numpy as np, pde_video as pv

@@ -21,7 +21,7 @@ import pde_video as pv
 from pde_video.video import disk
 from pde_video.video.leftovers import clean, found, refuse_unfinished
 from pde_video.video.outputs import check_output, whole
-from pde_video.video.staging import Staging
+from pde_video.video.staging import Journal, Staging
 
 posix = pytest.mark.skipif(os.name == "nt", reason="as POSIX systems do it")
 forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="a child process is interrupted at every step")
@@ -527,6 +527,20 @@ def test_a_folder_half_in_place_is_not_called_missing(place, monkeypatch):
         pv.read(missing / "v.zarr")
 
 
+def test_what_is_put_into_an_array_after_its_run_was_killed_is_kept(place, monkeypatch):
+    monkeypatch.setattr(disk, "_renameat2", lambda: None)
+    for number in range(1, 40):
+        folder = place / str(number)
+        make_array(folder / "v.zarr", 2, 10)
+        killed_at(number, written(folder, "v.zarr"))
+        arrays = [path for path in folder.rglob("v.zarr") if path.parent.name != "new"]
+        for array in arrays:
+            (array / "thesis.txt").write_bytes(b"years of work")
+        with contextlib.suppress(pv.OutputError):
+            check_output(folder / "v.zarr", force=True)
+        assert len(list(folder.rglob("thesis.txt"))) == len(arrays), number
+
+
 def test_sequences_beside_one_half_in_place_are_read_and_written(tmp_path):
     unfinished(tmp_path, PLACING)
     for name in ("g_%03d.png", "f_%03d.jpg", "ff_%03d.png"):
@@ -541,7 +555,7 @@ def test_the_next_run_on_a_sequence_half_in_place_settles_it_first(tmp_path, ste
     with pytest.raises(FileExistsError, match="--force"):
         pv.write(tmp_path / PATTERN, np.zeros((2, 2, 2), np.uint8))
     assert hidden(tmp_path) == []
-    assert set(content(tmp_path).values()) == {b"old" if step == ASIDE else b"new"}
+    assert set(content(tmp_path).values()) == {b"new"}
     pv.write(tmp_path / PATTERN, np.zeros((2, 2, 2), np.uint8), force=True)
     assert len(list(pv.read(tmp_path / PATTERN))) == 2
 
@@ -557,7 +571,7 @@ def test_a_file_in_the_way_of_what_is_half_in_place_is_kept(tmp_path, step):
     kept = theirs.rename(tmp_path / "theirs.bin")
     assert len(clean(tmp_path)[0]) == 1
     kept.unlink()
-    assert set(content(tmp_path).values()) == {b"old" if step == ASIDE else b"new"}
+    assert set(content(tmp_path).values()) == {b"new"}
     assert not folder.exists()
 
 
@@ -671,6 +685,28 @@ def test_a_run_that_is_putting_a_sequence_in_place_is_waited_for(tmp_path, monke
     assert len(seen) == 6
     assert "a run is at it, or was killed at it" in seen[0]
     assert "a run is at work on this output" in seen[1]
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_two_runs_do_not_put_the_same_sequence_in_place_at_once(tmp_path, monkeypatch, ends):
+    make_pictures(tmp_path, 4, b"old")
+    before = content(tmp_path)
+    other = Staging.beside(tmp_path / PATTERN)
+    other.begin(Journal("f_%d.png", {1: 0}, {}))
+    # As if the other had begun after the last look, and ended while this one waits.
+    monkeypatch.setattr("pde_video.video.outputs.check_output", lambda path, force: None)
+    monkeypatch.setattr("pde_video.video.commit._WAIT", 0.0)
+    monkeypatch.setattr("time.sleep", lambda seconds: other.end() if ends else None)
+    if ends:
+        written(tmp_path, PATTERN)()
+        assert set(content(tmp_path).values()) == {b"new"}
+    else:
+        with pytest.raises(FileExistsError, match="at work on this output"):
+            written(tmp_path, PATTERN)()
+        assert content(tmp_path) == before
+    other.end()
+    other.remove()
+    assert hidden(tmp_path) == []
 
 
 def test_the_folder_that_an_output_is_made_in_is_closed_to_others(tmp_path):

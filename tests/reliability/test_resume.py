@@ -18,8 +18,9 @@ from safetensors.numpy import load_file, save_file
 import pde_video as pv
 from pde_video.filters.extent import Extent
 from pde_video.jobs.recipes import planned
-from pde_video.jobs.resuming import LENGTH, _skipped, folder_of, run_in_segments
+from pde_video.jobs.resuming import LENGTH, _skipped, run_in_segments
 from pde_video.jobs.run import prepared
+from pde_video.jobs.segment_folder import folder_of
 
 FRAMES = 180
 SHIPPED = Path(pv.__file__).parent / "denoisers" / "shipped.safetensors"
@@ -63,6 +64,14 @@ def rng_of_module():
 
 def run_filters(source, target, *filters, made, progress=None):
     return run_in_segments(prepared(source, target, *filters, made=made), progress)
+
+
+def changed_notes(folder, change):
+    """Change the notes in a folder of segments."""
+    file = folder / "notes.json"
+    notes = json.loads(file.read_text())
+    change(notes)
+    file.write_text(json.dumps(notes))
 
 
 steadied = partial(pv.frame_difference, alpha=-0.25)
@@ -158,7 +167,7 @@ def test_a_job_interrupted_while_it_is_joined_goes_on(tmp_path, noisy, monkeypat
     target = tmp_path / "out.avi"
     go_on = partial(run_filters, noisy / "small.avi", target, steadied, made={})
     with monkeypatch.context() as patch:
-        patch.setattr("pde_video.jobs.resuming._Kept.frames", lambda self: (_ for _ in ()).throw(Stop))
+        patch.setattr("pde_video.jobs.segment_folder.Segments.frames", lambda self: (_ for _ in ()).throw(Stop))
         with pytest.raises(Stop):
             go_on()
     go_on()
@@ -176,8 +185,7 @@ def test_segments_of_another_job_are_refused_and_kept(tmp_path, noisy, change):
     if change == "another input":
         np.save(source, frames + 1)
     if change == "another version":
-        job = folder_of(target) / "job.json"
-        job.write_text(json.dumps({**json.loads(job.read_text()), "version": "0.0"}))
+        changed_notes(folder_of(target), lambda notes: notes["job"].update(version="0.0"))
     before = sorted(folder_of(target).iterdir())
     with pytest.raises(FileExistsError, match=change):
         run_filters(source, target, pv.denoise, made={"a": 2 if change == "other parameters" else 1})

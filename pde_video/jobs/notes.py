@@ -1,0 +1,132 @@
+"""Notes on the finished segments of a run, as JSON: written by this program, but read as data of others."""
+
+import json
+import math
+import re
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+COUNTED = ("saturated", "missing")  # What reports add up over the frames.
+_FORMAT = 1
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MOST = 2**62  # Frames, or values that are counted.
+_DEEPEST = 8  # Lists in lists of a report.
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A file of frames: its name, their number, its SHA-256, and what was counted up to its end."""
+
+    name: str
+    frames: int
+    sha256: str
+    counted: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What is known of a run."""
+
+    job: dict[str, Any]  # What it was asked to do, with which version.
+    segments: tuple[Segment, ...] = ()
+    first: dict[str, Any] = field(default_factory=dict)  # What was reported before the first frame,
+    report: dict[str, Any] = field(default_factory=dict)  # and since.
+    ended: bool = False  # There are no more segments.
+    output: str | None = None  # The fingerprint of the complete output, before it is put in place,
+    told: dict[str, Any] = field(default_factory=dict)  # and what will be reported of it.
+
+    @property
+    def done(self) -> int:
+        """The number of frames in finished segments."""
+        return sum(segment.frames for segment in self.segments)
+
+    def before_segment(self, index: int) -> "Notes":
+        """Return the notes as they were before that segment."""
+        if index == 0:
+            return Notes(self.job)
+        kept = self.segments[:index]
+        report = {name: value for name, value in self.report.items() if name not in COUNTED} | kept[-1].counted
+        return Notes(self.job, kept, self.first, report)
+
+    def with_segment(self, segment: Segment, report: dict[str, Any], ended: bool) -> "Notes":
+        """Return the notes with one more segment, and the report on all frames up to its end."""
+        segment = replace(segment, counted={name: report[name] for name in COUNTED if name in report})
+        return replace(self, segments=(*self.segments, segment), report=report, ended=ended)
+
+    def as_text(self) -> str:
+        """Return the notes as JSON in one line."""
+        return json.dumps({"format": _FORMAT, **asdict(self)}, default=str)
+
+
+def parsed(data: bytes) -> Notes:
+    """Return the notes in a file, or raise ValueError."""
+    try:
+        found = json.loads(data)
+    except RecursionError as fault:  # Its depth; a number that is too long is a ValueError.
+        raise ValueError("nested too deeply") from fault
+    _check(isinstance(found, dict) and found.pop("format", None) == _FORMAT, "not notes of this version")
+    _check(set(found) == set(Notes.__dataclass_fields__), "fields are missing, or unknown")
+    _check(isinstance(found["job"], dict), "the job is no table")
+    _check(isinstance(found["segments"], list), "the segments are no list")
+    segments = tuple(_segment(number, one) for number, one in enumerate(found["segments"]))
+    for report in (found["first"], found["report"], found["told"]):
+        _check_report(report)
+    _check(isinstance(found["ended"], bool), "whether it has ended is not known")
+    _check(found["output"] is None or _is_sha256(found["output"]), "the fingerprint of the output is none")
+    return Notes(**found | {"segments": segments})
+
+
+def _segment(number: int, found: Any) -> Segment:
+    _check(isinstance(found, dict) and set(found) == set(Segment.__dataclass_fields__), "a segment is not described")
+    _check(found["name"] in (f"{number:06d}.avi", f"{number:06d}.npy"), "a segment has another name")
+    _check(_is_count(found["frames"]) and found["frames"] > 0, "a segment has no number of frames")
+    _check(_is_sha256(found["sha256"]), "a segment has no SHA-256")
+    counted = found["counted"]
+    known = isinstance(counted, dict) and set(counted) <= set(COUNTED) and all(map(_is_count, counted.values()))
+    _check(known, "a segment has counts that are none")
+    return Segment(**found)
+
+
+def _check_report(found: Any) -> None:
+    _check(isinstance(found, dict) and _is_plain(found, _DEEPEST), "a report is no table of plain values")
+    _check(all(_is_count(found.get(name, 0)) for name in COUNTED), "a report has a count that is none")
+    for name, is_right in (("cuts", _is_count), ("not_copied", _is_text), ("warnings", _is_text)):
+        values = found.get(name, [])
+        _check(isinstance(values, list) and all(map(is_right, values)), f"the {name} of a report are none")
+    sizes = [value for name, value in found.items() if name.endswith(("_bytes", "_seconds"))]
+    _check(
+        all(value is None or isinstance(value, int | float) for value in sizes),
+        "a size or time of a report is no number",
+    )
+    _check(not {"files", "made", "closed_early"} & set(found), "a report is that of another command")
+
+
+def _check(condition: bool, fault: str) -> None:
+    if not condition:
+        raise ValueError(fault)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < _MOST
+
+
+def _is_sha256(value: Any) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:  # Half of a character.
+        return False
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Tell whether a value is a finite number, text, or lists and tables of such, not too deep."""
+    if isinstance(value, dict):
+        return depth > 0 and all(_is_text(name) and _is_plain(part, depth - 1) for name, part in value.items())
+    if isinstance(value, list):
+        return depth > 0 and all(_is_plain(part, depth - 1) for part in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, bool) or _is_text(value) or (type(value) is int and abs(value) < _MOST)

@@ -1,0 +1,219 @@
+"""Finished segments of a run, in a folder beside its output, and notes by which each is verified.
+
+The folder is used only if it belongs to this user and nobody else can write to it. No file is read that is not as the
+notes say, and none is removed that this program has not written.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pde_video.errors import OutputError
+from pde_video.jobs.notes import Notes, Segment, parsed
+from pde_video.protocols import Array
+from pde_video.video.disk import content, flush
+from pde_video.video.files import read, write
+from pde_video.video.outputs import reported
+from pde_video.video.provenance import fingerprint
+from pde_video.video.staging import NAME as HIDDEN
+from pde_video.video.staging import Staging
+
+NOTES, _PART = "notes.json", "notes.part"
+_LONGEST = 2**24  # Bytes of notes: some 100,000 segments.
+_SEGMENT = re.compile(r"\d{6,}\.(avi|npy)")
+
+
+def folder_of(target: Path) -> Path:
+    """Return where the segments of an output are kept until it is whole."""
+    return target.with_name(f"{target.name}.segments")
+
+
+def finished_frames(target: Path) -> int:
+    """Return how many frames of an output are in finished segments."""
+    notes = _notes_of(target)
+    return notes.done if notes else 0
+
+
+def is_complete(target: Path) -> bool:
+    """Tell whether an output is as its run has made it, which was killed before it removed its segments."""
+    notes = _notes_of(target)
+    return notes is not None and notes.output is not None and notes.output == fingerprint(target)
+
+
+def _notes_of(target: Path) -> Notes | None:
+    folder = folder_of(target)
+    try:
+        with _claimed(folder):
+            return parsed(content(folder / NOTES, _LONGEST))
+    except (OSError, ValueError):
+        return None
+
+
+class Segments:
+    """The segments of one run, in a folder that is locked."""
+
+    def __init__(self, folder: Path, notes: Notes) -> None:
+        self.folder, self.notes = folder, notes
+
+    def verify(self) -> str | None:
+        """Forget the segments from the first one on that is not as it was written; return a line on that."""
+        for index, segment in enumerate(self.notes.segments):
+            if fault := self._fault_of(segment):
+                self.note(self.notes.before_segment(index))
+                return f"{self.folder / segment.name} {fault}: frames from {self.notes.done} on were made again"
+        return None
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give a folder in this one, which is removed afterwards, or else with this one."""
+        folder = Staging.another(self.folder / NOTES).folder
+        with reported(self.folder):
+            folder.mkdir(0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def write(self, frames: Iterator[Array]) -> Segment:
+        """Write one more segment, which is still to be noted."""
+        head = next(frames)
+        by_ffv1 = head.dtype in (np.uint8, np.uint16) and (head.ndim == 2 or head.shape[2] == 3)
+        path = self.folder / f"{len(self.notes.segments):06d}{'.avi' if by_ffv1 else '.npy'}"
+        length = write(path, chain([head], frames), force=True)
+        return Segment(path.name, length, _sha256(path))
+
+    def frames(self) -> Iterator[Array]:
+        """Yield the frames of all segments, each of which is verified once more."""
+        for segment in self.notes.segments:
+            path = self.folder / segment.name
+            if fault := self._fault_of(segment):
+                raise OutputError(errno.EIO, f"{path} {fault}, after it was verified; run the same command again")
+            yield from read(path)
+
+    def note(self, notes: Notes) -> None:
+        """Write down how things are."""
+        self.notes, part = notes, self.folder / _PART
+        with reported(self.folder):
+            part.write_text(notes.as_text(), encoding="ascii")
+            flush(part)
+            part.replace(self.folder / NOTES)
+            flush(self.folder)
+
+    def remove(self) -> list[str]:
+        """Remove what was written here, and then the folder; return a line if it stays."""
+        try:
+            self.remove_unfinished()
+            for name in os.listdir(self.folder):
+                if _SEGMENT.fullmatch(name):
+                    (self.folder / name).unlink()
+            (self.folder / NOTES).unlink()  # Last: they say that the output is complete.
+            self.folder.rmdir()
+        except OSError as fault:
+            others = fault.errno in (errno.ENOTEMPTY, errno.EEXIST)
+            why = "it holds files that are not of this run" if others else fault.strerror
+            return [f"{self.folder} is not needed any more, but stays: {why}"]
+        return []
+
+    def remove_unfinished(self) -> None:
+        """Remove what a run was writing here when it was killed."""
+        for name in os.listdir(self.folder):
+            if HIDDEN.fullmatch(name):
+                shutil.rmtree(self.folder / name)
+        (self.folder / _PART).unlink(missing_ok=True)
+
+    def _fault_of(self, segment: Segment) -> str | None:
+        path = self.folder / segment.name
+        try:
+            if not stat.S_ISREG(path.lstat().st_mode):
+                return "is not a file"
+            if _sha256(path) != segment.sha256:
+                return "was damaged"
+            return None if read(path).count == segment.frames else "has another number of frames"
+        except FileNotFoundError:
+            return "is missing"
+        except (OSError, ValueError) as fault:
+            return f"cannot be read ({fault})"
+
+
+@contextlib.contextmanager
+def opened(folder: Path, job: dict[str, Any]) -> Iterator[Segments]:
+    """Give the segments of a job; refuse those of another one, those of one at work, and a folder that is not ours."""
+    job = json.loads(json.dumps(job))  # As notes return it.
+    with reported(folder), contextlib.suppress(FileExistsError):
+        folder.mkdir(0o700)
+    with _claimed(folder):
+        if os.path.lexists(folder / NOTES):
+            kept = Segments(folder, _read_notes(folder))
+            names = {"input": "another input", "parameters": "other parameters", "version": "another version"}
+            if another := " and ".join(said for name, said in names.items() if kept.notes.job.get(name) != job[name]):
+                advice = "give the same command as before, or remove that folder"
+                raise refused(folder, f"its segments are of {another}; {advice}")
+        else:
+            kept = Segments(folder, Notes(job))
+            if others := [name for name in os.listdir(folder) if name != _PART and not HIDDEN.fullmatch(name)]:
+                raise refused(folder, f"it holds {min(others)!r}, and is no folder of segments; move it away")
+            kept.note(kept.notes)
+        with reported(folder):
+            kept.remove_unfinished()
+        yield kept
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Lock a folder that only this user can write to; refuse any other, and one that is locked."""
+    try:
+        import fcntl
+    except ImportError:  # Not on Windows.
+        if folder.is_symlink() or not folder.is_dir():
+            raise refused(folder, "it is no folder; move it away") from None
+        yield
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as fault:
+        if fault.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise refused(folder, "it is a link, or no folder; move it away") from fault
+        raise
+    try:
+        found = os.fstat(descriptor)
+        if found.st_uid != os.geteuid():
+            raise refused(folder, "it is another user's; remove it, or name another output")
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise refused(folder, "others can write to it; remove it, or if you trust what is in it: chmod go-w")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # It goes with the process, however that ends.
+        except BlockingIOError as fault:
+            raise refused(folder, "another process is at work on these segments; wait for it") from fault
+        except OSError:
+            pass  # Not every network file system has locks.
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _read_notes(folder: Path) -> Notes:
+    try:
+        return parsed(content(folder / NOTES, _LONGEST))
+    except (OSError, ValueError) as fault:
+        raise refused(folder, f"its {NOTES} cannot be used ({fault}); remove that folder") from fault
+
+
+def refused(folder: Path, why: str) -> FileExistsError:
+    """Return the error that says why a folder of segments is not used."""
+    return FileExistsError(errno.EEXIST, why, str(folder))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,467 @@
+"""The folder of segments of a long job: whose it is, what is in it, and what its notes say, is never taken on trust."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+from pde_video.jobs import resuming
+from pde_video.jobs.notes import Notes, Segment, parsed
+from pde_video.jobs.resuming import run_in_segments
+from pde_video.jobs.run import prepared
+from pde_video.jobs.segment_folder import Segments, finished_frames, folder_of, opened
+
+posix = pytest.mark.skipif(os.name != "posix", reason="owners and permissions as POSIX has them")
+FRAMES = 10
+
+
+class Stop(Exception):
+    """Whatever ends a process."""
+
+
+@pytest.fixture(autouse=True)
+def _short_segments(monkeypatch):
+    monkeypatch.setattr(resuming, "LENGTH", 3)
+
+
+def stopping_after(frames):
+    def progress(results, count):
+        for number, result in enumerate(results):
+            if number == frames:
+                raise Stop
+            yield result
+
+    return progress
+
+
+noisy = partial(pv.gaussian_noise, sigma=90.0)  # Many values are saturated, and counted.
+
+
+@pytest.fixture
+def source(tmp_path, rng):
+    np.save(tmp_path / "in.npy", rng.integers(0, 255, (FRAMES, 8, 9), np.uint8))
+    return tmp_path / "in.npy"
+
+
+def go_on(source, target, progress=None, made=None, **options):
+    return run_in_segments(prepared(source, target, noisy, made=made or {}, resume=True, **options), progress)
+
+
+def interrupted(source, target, frames=8, **options):
+    """Leave finished segments: two of three frames after 8."""
+    with pytest.raises(Stop):
+        go_on(source, target, stopping_after(frames), **options)
+    return folder_of(target)
+
+
+def at_once(source, target):
+    return pv.run(source, target, noisy), target.read_bytes()
+
+
+def state_of(folder):
+    files = [folder, *sorted(folder.rglob("*"))] if folder.is_dir() else [folder]
+    return {path: (path.lstat().st_mode, path.read_bytes() if path.is_file() else None) for path in files}
+
+
+def changed_notes(folder, change):
+    notes = json.loads((folder / "notes.json").read_text())
+    change(notes)
+    (folder / "notes.json").write_text(json.dumps(notes))
+
+
+def a_file(folder):
+    folder.write_bytes(b"of somebody")
+
+
+def a_link(folder):
+    elsewhere = folder.with_name("elsewhere")
+    elsewhere.mkdir()
+    (elsewhere / "kept.txt").write_bytes(b"of somebody")
+    folder.symlink_to(elsewhere)
+
+
+def a_link_to_nothing(folder):
+    folder.symlink_to("nothing")
+
+
+def of_somebody(folder):
+    (folder / "2024").mkdir(parents=True)
+    (folder / "2024" / "holiday.mp4").write_bytes(b"of somebody")
+
+
+def of_names_like_ours(folder):
+    folder.mkdir()
+    (folder / "000000.npy").write_bytes(b"of somebody")
+    (folder / "job.json").write_text('{"version": "1", "input": null, "parameters": {}}')
+
+
+def with_notes_of_somebody(folder):
+    folder.mkdir()
+    (folder / "notes.json").write_text('{"shopping": ["milk"]}')
+
+
+def with_a_link_for_notes(folder):
+    folder.mkdir()
+    notes = folder.with_name("notes.json")
+    notes.write_text("{}")
+    (folder / "notes.json").symlink_to(notes)
+
+
+def writable_by_the_group(folder):
+    folder.mkdir()
+    folder.chmod(0o770)
+
+
+def writable_by_all(folder):
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+def of_another_user(folder):
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+
+
+STRANGERS = [a_file, of_somebody, of_names_like_ours, with_notes_of_somebody]
+STRANGERS += [pytest.param(one, marks=posix) for one in (a_link, a_link_to_nothing, with_a_link_for_notes)]
+STRANGERS += [pytest.param(one, marks=posix) for one in (writable_by_the_group, writable_by_all, of_another_user)]
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_a_folder_that_is_not_ours_is_refused_and_kept(tmp_path, source, stranger):
+    target = tmp_path / "out.npy"
+    stranger(folder_of(target))
+    before = state_of(tmp_path)
+    with pytest.raises(FileExistsError, match=r"out\.npy\.segments") as refused:
+        go_on(source, target)
+    assert refused.value.strerror
+    assert state_of(tmp_path) == before
+    assert finished_frames(target) == 0
+
+
+@posix
+def test_only_this_user_may_use_the_folder(tmp_path, source):
+    mask = os.umask(0)
+    try:
+        folder = interrupted(source, tmp_path / "out.npy")
+    finally:
+        os.umask(mask)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)  # Since then, anybody may have changed what is in it.
+    with pytest.raises(FileExistsError, match="others can write"):
+        go_on(source, tmp_path / "out.npy")
+
+
+@pytest.mark.parametrize("left", [(), (".pde-video-0123456789abcdef", "notes.part")])
+def test_a_folder_that_a_killed_run_has_just_made_is_used(tmp_path, source, left):
+    target = tmp_path / "out.npy"
+    folder_of(target).mkdir(0o700)
+    for name in left:
+        (folder_of(target) / name).touch() if "part" in name else (folder_of(target) / name).mkdir()
+    assert "warnings" not in go_on(source, target)
+    assert not folder_of(target).exists()
+
+
+def test_files_of_others_among_the_segments_stay_and_are_reported(tmp_path, source):
+    target = tmp_path / "out.npy"
+    folder = interrupted(source, target)
+    kept = {folder / "keep.txt": b"mine", folder / "sub" / "000000.npy": b"mine", folder / "1.npy": b"mine"}
+    (folder / "sub").mkdir()
+    for path, data in kept.items():
+        path.write_bytes(data)
+    report = go_on(source, target)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == kept
+    assert [str(folder) in line and "not of this run" in line for line in report["warnings"]] == [True]
+    assert target.read_bytes() == at_once(source, tmp_path / "other.npy")[1]
+
+
+def flipped(path):
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    path.write_bytes(data)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+def planted(path):
+    pv.write(path, np.zeros((3, 8, 9), np.uint8), force=True)
+
+
+def linked(path):
+    path.rename(path.with_name("elsewhere.avi"))
+    path.symlink_to("elsewhere.avi")
+
+
+DAMAGE = [flipped, cut, planted, Path.unlink, pytest.param(linked, marks=posix)]
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_segment_and_all_after_it_are_made_again(tmp_path, source, damage, index):
+    target = tmp_path / "out.avi"
+    folder = interrupted(source, target, 9)
+    report, wanted = at_once(source, tmp_path / "at_once.avi")
+    damage(folder / f"00000{index}.avi")
+    resumed = go_on(source, target)
+    assert target.read_bytes() == wanted
+    line = resumed.pop("warnings")[0]
+    assert f"00000{index}.avi" in line
+    assert f"frames from {3 * index} on were made again" in line
+    assert resumed == report  # Nothing is counted twice.
+    assert report["saturated"] > 10
+
+
+def test_a_segment_that_is_damaged_while_frames_are_encoded_is_noticed(tmp_path, source, monkeypatch):
+    target = tmp_path / "out.npy"
+    folder, verify = interrupted(source, target), Segments.verify
+
+    def verified(self):
+        said = verify(self)
+        flipped(self.folder / "000001.avi")
+        return said
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segments, "verify", verified)
+        patch.setattr(resuming, "_filtered", lambda plan, kept, progress: dict(kept.notes.report))
+        with pytest.raises(pv.OutputError, match=r"000001\.avi was damaged"):
+            go_on(source, target)
+    assert not target.exists()
+    assert any("000001.avi" in line for line in go_on(source, target)["warnings"])
+    assert not folder.exists()
+
+
+def test_segments_of_another_number_of_frames_are_made_again(tmp_path, source):
+    target = tmp_path / "out.npy"
+    folder = interrupted(source, target)
+    changed_notes(folder, lambda notes: notes["segments"][1].update(frames=2))
+    assert "another number of frames" in go_on(source, target)["warnings"][0]
+    assert target.read_bytes() == at_once(source, tmp_path / "other.npy")[1]
+
+
+@pytest.mark.parametrize("more", [2, 5])
+def test_more_frames_than_the_run_has_are_refused(tmp_path, source, more):
+    target = tmp_path / "out.npy"
+    folder = interrupted(source, target)
+
+    def planted(notes):
+        for number in range(2, 2 + more):
+            shutil.copy(folder / "000001.avi", folder / f"{number:06d}.avi")
+            notes["segments"].append(notes["segments"][1] | {"name": f"{number:06d}.avi"})
+
+    changed_notes(folder, planted)
+    with pytest.raises(FileExistsError, match="the run has less"):
+        go_on(source, target)
+    assert not target.exists()
+
+
+def test_killed_after_the_last_segment_there_is_something_left_to_filter(tmp_path, source, monkeypatch):
+    target = tmp_path / "out.npy"
+    note = Segments.note
+    for last in range(1, 12):  # Killed after each time that notes were written.
+        written = []
+
+        def noted(self, notes, written=written, last=last):
+            note(self, notes)
+            written.append(notes)
+            if len(written) == last:
+                raise Stop
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Segments, "note", noted)
+            try:
+                go_on(source, target)
+            except Stop:
+                continue
+        break
+    assert target.read_bytes() == at_once(source, tmp_path / "other.npy")[1]
+
+
+def killed_before_removal(source, target, monkeypatch, **options):
+    def killed(self):
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segments, "remove", killed)
+        with pytest.raises(Stop):
+            go_on(source, target, **options)
+
+
+@pytest.mark.parametrize("name", ["out.avi", "out.npy", "out_%03d.png"])
+@pytest.mark.parametrize("force", [False, True])
+def test_killed_before_the_segments_were_removed_the_same_command_says_that_it_is_done(
+    tmp_path, source, monkeypatch, name, force
+):
+    target = tmp_path / name
+    killed_before_removal(source, target, monkeypatch, force=force, sidecar=True)
+    before = state_of(tmp_path)
+    changed = {path: path.stat().st_mtime_ns for path in before}
+    report = go_on(source, target, force=force, sidecar=True)
+    assert not folder_of(target).exists()
+    assert state_of(tmp_path).items() <= before.items()
+    kept = [path for path in before if path.exists() and path != tmp_path]
+    assert all(path.stat().st_mtime_ns == changed[path] for path in kept)
+    assert "complete already" in report.pop("warnings")[0]
+    assert report == pv.run(source, tmp_path / "other.avi", noisy)
+
+
+def test_killed_before_the_output_was_put_in_place_nothing_is_reported_twice(tmp_path, source, monkeypatch):
+    video, target = tmp_path / "in.avi", tmp_path / "out.npy"
+    pv.write(video, np.load(source), rate=10)  # The rate has no room in the output, which is reported.
+    note = Segments.note
+
+    def killed(self, notes):
+        note(self, notes)
+        if notes.output is not None:
+            raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segments, "note", killed)
+        with pytest.raises(Stop):
+            go_on(video, target)
+    assert not target.exists()
+    report = go_on(video, target)
+    assert report["not_copied"]
+    assert report == pv.run(video, tmp_path / "other.npy", noisy)
+
+
+@pytest.mark.parametrize("change", ["another output", "no sidecar", "another sidecar", "another job"])
+def test_an_output_is_done_only_if_it_is_that_of_the_same_command(tmp_path, source, monkeypatch, change):
+    target = tmp_path / "out.npy"
+    killed_before_removal(source, target, monkeypatch, sidecar=True)
+    sidecar = target.with_name("out.npy.json")
+    if change == "another output":
+        flipped(target)
+    if change == "no sidecar":
+        text = sidecar.read_bytes()
+        sidecar.unlink()
+        go_on(source, target, sidecar=True)
+        assert sidecar.read_bytes() == text
+        return
+    if change == "another sidecar":
+        sidecar.write_bytes(b"{}")
+    before = state_of(tmp_path)
+    with pytest.raises(FileExistsError, match="other parameters" if change == "another job" else "exists"):
+        go_on(source, target, sidecar=True, made={"a": 1} if change == "another job" else {})
+    assert state_of(tmp_path) == before
+
+
+def test_another_sequence_of_pictures_is_another_input(tmp_path, rng):
+    source, target = tmp_path / "in_%d.png", tmp_path / "out.npy"
+    pv.write(source, rng.integers(0, 255, (FRAMES, 8, 9), np.uint8))
+    interrupted(source, target)
+    pv.write(tmp_path / "in_3.png", np.zeros((1, 8, 9), np.uint8), force=True)
+    with pytest.raises(FileExistsError, match="another input"):
+        go_on(source, target)
+
+
+def mutated(value, rng):
+    """Return JSON with one of its values replaced by something else."""
+    strange = [
+        None,
+        True,
+        -1,
+        0,
+        2**70,
+        1.5,
+        "x",
+        "\ud800",
+        "../../etc/passwd",
+        [],
+        {},
+        [[[[[[[[[[1]]]]]]]]]],
+        {"a": {}},
+    ]
+    if isinstance(value, dict | list) and value and rng.random() < 0.85:
+        keys = list(value) if isinstance(value, dict) else range(len(value))
+        key = rng.choice(keys)
+        changed = value.copy()
+        if isinstance(value, dict) and rng.random() < 0.2:
+            changed[rng.choice(["cuts", "saturated", "missing", "warnings", "not_copied", "x_bytes", "files"])] = (
+                rng.choice(strange)
+            )
+        elif rng.random() < 0.1:
+            del changed[key]
+        else:
+            changed[key] = mutated(value[key], rng)
+        return changed
+    return rng.choice(strange)
+
+
+def notes_text():
+    segments = tuple(Segment(f"{k:06d}.avi", 3, 64 * "a", {"saturated": 5}) for k in range(3))
+    report = {"saturated": 5, "cuts": [2], "sigma": 1.5, "warnings": ["a"], "not_copied": ["sound"]}
+    job = {"version": "1", "input": None, "parameters": {}}
+    return Notes(job, segments, {"sigma": 1.5}, report, False, 64 * "b", report).as_text()
+
+
+def test_2000_mutated_notes_are_read_or_refused():
+    rng, text = random.Random(5), notes_text()
+    assert parsed(text.encode()).as_text() == text
+    outcomes = {"read": 0, "refused": 0}
+    for number in range(2000):
+        data = bytearray(json.dumps(mutated(json.loads(text), rng)).encode())
+        if number % 2:
+            at = rng.randrange(len(data))
+            data[at : at + rng.randrange(4)] = rng.randbytes(rng.randrange(4))
+        try:
+            notes = parsed(bytes(data))
+        except ValueError:
+            outcomes["refused"] += 1
+        else:
+            outcomes["read"] += 1
+            assert notes.done >= 0
+            assert notes.as_text()
+    assert outcomes["read"] > 20
+    assert outcomes["refused"] > 1000
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[" * 100_000, b"1" * 10_000, b"\xff", b"null", b'{"format": 1}', b" " * (2**24 + 1)]
+)
+def test_notes_that_cannot_be_used_are_refused_with_a_reason(tmp_path, source, data):
+    target = tmp_path / "out.npy"
+    folder = interrupted(source, target)
+    (folder / "notes.json").write_bytes(data)
+    before = state_of(folder)
+    with pytest.raises(FileExistsError, match=r"notes\.json cannot be used .*remove that folder"):
+        go_on(source, target)
+    assert state_of(folder) == before
+
+
+def test_runs_with_mutated_notes_end_in_a_result_or_a_clean_error(tmp_path, source):
+    target, rng = tmp_path / "out.npy", random.Random(6)
+    folder = interrupted(source, target)
+    saved, wanted = state_of(folder), at_once(source, tmp_path / "other.npy")[1]
+    original = json.loads((folder / "notes.json").read_text())
+    for _ in range(60):
+        shutil.rmtree(folder, ignore_errors=True)
+        target.unlink(missing_ok=True)
+        for path, (mode, data) in saved.items():
+            path.mkdir(mode & 0o777) if data is None else path.write_bytes(data)
+        (folder / "notes.json").write_text(json.dumps(mutated(original, rng)))
+        try:
+            go_on(source, target)
+        except (FileExistsError, pv.OutputError, pv.InputError):
+            assert not target.exists()
+        else:
+            assert target.read_bytes() == wanted
+
+
+def test_segments_are_those_of_one_process(tmp_path):
+    job = {"version": "1", "input": None, "parameters": {}}
+    with opened(tmp_path / "out.npy.segments", job):
+        with pytest.raises(FileExistsError, match="another process"), opened(tmp_path / "out.npy.segments", job):
+            pass
+        assert finished_frames(tmp_path / "out.npy") == 0
