@@ -51,7 +51,9 @@ def read(path: Path, choice: Choice) -> FileVideo:
         if codec is None:
             raise InputError(f"{path}: the video stream's codec is not known")
         if codec.pix_fmt is None or not codec.width or not codec.height:
-            raise InputError(f"{path}: the video stream has no size or pixel format; the file may be cut off")
+            raise InputError(
+                f"{path}: the video stream has no size or pixel format; it is cut off, or larger than allowed"
+            )
         pixel = codec.format
         first = None
         with contextlib.suppress(av.error.FFmpegError):  # Raised with the frame's number when the file is decoded.

@@ -4,8 +4,10 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from pde_video.video.boxes import boxes
+
 _MATROSKA, _SEGMENT = b"\x1aE\xdf\xa3", 0x8538067  # The latter without the bit that marks its length.
-_MOST_ELEMENTS, _MOST_BOXES = 16, 1_000_000
+_MOST_ELEMENTS = 16
 # Boxes that must be complete, and those that may come before them.
 _HOLD, _PRECEDE = (b"moov", b"moof", b"mdat", b"mfra", b"sidx"), (b"ftyp", b"styp", b"free", b"skip", b"wide", b"pnot")
 _RIFF_SLACK = 8  # Bytes: some writers of AVI include the header's eight.
@@ -69,20 +71,12 @@ def _end_of_riff(file: BinaryIO, size: int) -> int:
 
 def _end_of_boxes(file: BinaryIO, size: int) -> int:
     end = 0
-    for _ in range(_MOST_BOXES):
-        file.seek(end)
-        head = file.read(8)
-        length, kind, least = int.from_bytes(head[:4], "big"), head[4:], 8
-        if len(head) < 8:
-            return end + 8 if any(head) else 0  # Zeros after the last box are common.
-        if length == 1:
-            length, least = int.from_bytes(file.read(8), "big"), 16
-        if length < least:  # To the end of the file, or no box but appended data.
-            return 0
-        if end + length > size:
-            return end + length if kind in _HOLD else 0
-        end += length
-    return 0
+    for kind, _, end in boxes(file, 0, size):
+        if end > size:
+            return end if kind in _HOLD else 0
+    file.seek(end)
+    rest = file.read(8)
+    return end + 8 if len(rest) < 8 and any(rest) else 0  # Zeros after the last box are common.
 
 
 def is_whole(packet: bytes) -> bool:

@@ -1,5 +1,6 @@
 """NumPy files."""
 
+import io
 import math
 import os
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pde_video.protocols import Array
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, untrusted
 
+_LONGEST = 2**17  # Bytes of a header: NumPy would read as many as it declares.
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _BLOCK, _PIECE = 2**28, 2**20  # Bytes, of an array in Fortran order, that are held and read at once.
 
@@ -50,9 +52,10 @@ def _stored(path: Path) -> tuple[_Stored, str | None]:
     """Return where the frames in the file are, and an error message if the header declares more."""
     with path.open("rb") as file:
         with untrusted(f"{path}: not a NumPy array that can be read"):
-            version = np.lib.format.read_magic(file)
-            shape, by_columns, dtype = _HEADERS[version](file)
-        offset, end = file.tell(), file.seek(0, 2)
+            start = io.BytesIO(file.read(_LONGEST))
+            version = np.lib.format.read_magic(start)
+            shape, by_columns, dtype = _HEADERS[version](start)
+        offset, end = start.tell(), file.seek(0, 2)
     if dtype.hasobject:
         raise InputError(f"{path}: the array is pickled; reading it could run any program, so it is refused")
     if dtype.kind not in "biufc" or len(shape) not in (3, 4) or min(shape) < 1:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg")
-_NUMBER = re.compile(r"%0?(\d*)d")
+_NUMBER = re.compile(r"%0?(\d{0,2})d")
 
 
 def is_pattern(path: Path) -> bool:
@@ -20,7 +20,7 @@ def is_pattern_name(name: str) -> bool:
 
 def numbered(pattern: Path) -> dict[int, Path]:
     """Return the files of a numbered sequence by their numbers, in order, which may start anywhere."""
-    head, tail = (re.escape(part) for part in re.split(r"%0?\d*d", pattern.name))
+    head, _, tail = map(re.escape, _NUMBER.split(pattern.name))
     name = re.compile(f"{head}([0-9]+){tail}")
     found = {}
     for path in pattern.parent.iterdir() if os.path.isdir(pattern.parent) else ():

@@ -15,16 +15,18 @@ from PIL import ImageOps, JpegImagePlugin, PngImagePlugin
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
+from pde_video.video.picture_parts import check_jpeg, check_png
 from pde_video.video.provenance import LONGEST_COMMENT, MARK, found_in
 from pde_video.video.regular import open_regular
 from pde_video.video.sequences import is_pattern, member_name, numbered
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
-from pde_video.video.untrusted import refuse_huge, untrusted
+from pde_video.video.untrusted import refuse_huge, refuse_inflated, untrusted
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _HEADER = 33  # Bytes of a PNG's signature and header.
 _INCH = 0.0254  # Metres.
 _MOST_DPI = 65535  # In a JPEG.
+_AT_ONCE = 2**22  # Pixels.
 _OTHERS = {"exif": "EXIF data", "xmp": "XMP data"}
 
 
@@ -47,6 +49,8 @@ def read(path: Path, choice: Choice) -> FileVideo:
         raise InputError(gap)
     details: dict[str, Any] = {}
     first = _picture(paths[0], choice, details)
+    shape, dtype = first.shape, first.dtype
+    del first
 
     def decode(video: FileVideo) -> Decoded:
         for index, file in enumerate(paths):
@@ -54,17 +58,16 @@ def read(path: Path, choice: Choice) -> FileVideo:
                 yield None, None
                 continue
             pixels = _picture(file, choice)
-            if pixels.shape != first.shape or pixels.dtype != first.dtype:
+            if pixels.shape != shape or pixels.dtype != dtype:
                 raise InputError(
-                    f"{file}: shape {pixels.shape} and dtype {pixels.dtype}; {paths[0].name} has {first.shape} "
-                    f"and {first.dtype}"
+                    f"{file}: shape {pixels.shape} and dtype {pixels.dtype}; {paths[0].name} has {shape} and {dtype}"
                 )
             yield pixels, None
         if gap and not choice.is_past(len(paths), None):
             raise InputError(gap)
 
     count = None if gap else len(paths)
-    return FileVideo(path, *size_and_channels(first.shape), first.dtype, decode, count=count, details=details)
+    return FileVideo(path, *size_and_channels(shape), dtype, decode, count=count, details=details)
 
 
 def _picture(path: Path, choice: Choice, details: dict[str, Any] | None = None) -> Array:
@@ -77,24 +80,30 @@ def _picture(path: Path, choice: Choice, details: dict[str, Any] | None = None) 
     # Image.open would warn or refuse by a limit of its own.
     kind = PngImagePlugin.PngImageFile if png else JpegImagePlugin.JpegImageFile
     with untrusted(f"{path}: not a picture that can be read"):
+        end = check_png(path) if png else check_jpeg(path)
         with kind(path) as image:
             refuse_huge(path, image.size, choice.max_pixels)
+            pixels, deep = image.width * image.height, png and header[24] == 16
+            samples = {"P": 3, "LA": 4}.get(image.mode, len(image.getbands()))
+            refuse_inflated(path, pixels * samples * (2 if deep else 1), end, choice.max_pixels)
             if getattr(image, "n_frames", 1) > 1 and png:
                 raise InputError(f"{path}: an animated PNG; convert it to a numbered sequence, or to .mkv")
             if png:
                 image.verify()  # All checksums, so that a truncated file is found.
-        layout = {2: "rgb48le", 4: "rgba64le", 6: "rgba64le"}.get(header[25]) if png and header[24] == 16 else None
+        layout = {2: "rgb48le", 4: "rgba64le", 6: "rgba64le"}.get(header[25]) if deep else None
         if layout:  # Pillow would silently reduce 16-bit colour to 8 bits.
-            pixels = np.asarray(iio.imread(path.read_bytes(), plugin="pyav", index=0, format=layout))
+            with open_regular(path) as file:
+                array = np.asarray(iio.imread(file.read(end), plugin="pyav", index=0, format=layout))
         with kind(path) as image:
             if image.mode == "CMYK":
                 raise InputError(f"{path}: the picture is CMYK; convert it to RGB")
             if not layout:
-                pixels = _as_array(ImageOps.exif_transpose(image))
+                ImageOps.exif_transpose(image, in_place=True)
+                array = _as_array(image)
             if details is not None:
                 image.load()  # The text of a PNG may follow the pixels.
                 details.update(_details(image))
-    return pixels
+    return array
 
 
 def _details(image: Any) -> dict[str, Any]:
@@ -117,14 +126,17 @@ def _details(image: Any) -> dict[str, Any]:
 
 
 def _as_array(image: Any) -> Array:
-    """Return grey, RGB or RGBA pixels, however they are stored."""
-    if image.mode.startswith("I"):
-        return np.asarray(image).astype(np.uint16)
-    if image.mode == "LA" or "transparency" in image.info:
-        return np.asarray(image.convert("RGBA"))
-    if image.mode in ("1", "P"):
-        return np.asarray(image.convert("L" if image.mode == "1" else "RGB"))
-    return np.asarray(image)
+    """Return grey, RGB or RGBA pixels, however they are stored; row by row, since Pillow makes two copies."""
+    deep = image.mode.startswith("I")
+    mode = {"1": "L", "P": "RGB", "LA": "RGBA"}.get(image.mode, image.mode)
+    mode = "RGBA" if "transparency" in image.info and not deep else mode
+    samples = () if deep or mode == "L" else (len(mode),)
+    array = np.empty((image.height, image.width, *samples), np.uint16 if deep else np.uint8)
+    step = max(1, _AT_ONCE // image.width)
+    for top in range(0, image.height, step):
+        rows = image.crop((0, top, image.width, min(top + step, image.height)))
+        array[top : top + step] = np.asarray(rows if rows.mode == mode else rows.convert(mode))
+    return array
 
 
 def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:

@@ -5,6 +5,7 @@ Untrusted containers are opened with local files only, no playlists, and a bound
 
 import contextlib
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from typing import Any
 import av
 
 from pde_video.errors import InputError
+from pde_video.video.boxes import check_tables
 from pde_video.video.source import MOST_PIXELS
 
 # None of these opens another file unless told to. Playlists (HLS, DASH, concat) do, and are left out.
-_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,mpegvideo,asf,flv,mxf,ogg"
-_ADDED = 2**16  # Pixels.
+_MOVIES, _OTHERS = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm,avi,gif,mpegts,mpeg,mpegvideo,asf,flv,mxf,ogg"
+_ADDED, _PADDED = 2**16, 2**23  # Pixels.
 _SAMPLES = 4  # Per pixel; further samples count as further pixels.
+_SMALL = 2**27  # Bytes of a frame that a file of any size may hold; 8K has 100 million.
+_RATIO = 64  # Of a larger frame to its file. Photographs reach 50, and an empty JPEG 85 or more.
 
 
 @contextlib.contextmanager
@@ -42,11 +46,28 @@ def refuse_huge(name: object, shape: Sequence[int], most_pixels: int) -> None:
         )
 
 
+def refuse_inflated(name: object, nbytes: int, stored: int, most_pixels: int) -> None:
+    """Raise for a large frame from a small file, unless more pixels are allowed than by default."""
+    if nbytes > most_bytes(stored, most_pixels):
+        raise InputError(
+            f"{name}: a frame of {nbytes} bytes is stored in {stored}, as in a file that is made to fill the memory; "
+            f"if you trust the file, pass a max_pixels above {MOST_PIXELS}"
+        )
+
+
+def most_bytes(stored: int, most_pixels: int) -> int:
+    """Return how many bytes a frame from a file of `stored` bytes may have."""
+    return max(_SMALL, _RATIO * stored) if most_pixels <= MOST_PIXELS else sys.maxsize
+
+
 def opened(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
     """Return an open container whose decoders refuse larger frames, or raise InputError."""
+    stored, has_boxes = path.stat().st_size, check_tables(path)
     # Decoders count their own padding, so their limit is looser; the size in the header is compared exactly.
-    decoder = {"max_pixels": str(min(2 * most_pixels + _ADDED, 2**31 - 1))}
-    closed = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS, **decoder}
+    most = min(most_pixels, most_bytes(stored, most_pixels) // 3)
+    decoder = {"max_pixels": str(min(2 * most, most + _PADDED, 2**31 - 1 - _ADDED) + _ADDED)}
+    formats = f"{_MOVIES},{_OTHERS}" if has_boxes else _OTHERS  # What was not checked is not opened.
+    closed = {"protocol_whitelist": "file", "format_whitelist": formats, **decoder}
     try:
         # With the prefix, names such as `a:b` and `http://...` are those of local files.
         container: Any = av.open(f"file:{path}", options=closed, metadata_errors="replace")
@@ -58,6 +79,7 @@ def opened(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
         stream.codec_context.options = decoder
         try:
             refuse_huge(path, (stream.height, stream.width), most_pixels)
+            refuse_inflated(path, 3 * stream.height * stream.width, stored, most_pixels)
         except InputError:
             container.close()
             raise

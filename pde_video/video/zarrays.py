@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,69 +12,96 @@ from pde_video.errors import InputError, ParameterError, not_installed
 from pde_video.protocols import Array
 from pde_video.video.calibration import positive
 from pde_video.video.provenance import believed
-from pde_video.video.regular import content_of
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
-from pde_video.video.untrusted import refuse_huge, untrusted
+from pde_video.video.untrusted import refuse_huge, refuse_inflated, untrusted
+from pde_video.video.zarr_chunks import Chunks, check_codecs, read_inside
 
 _HEADER = "zarr.json"
-_LONGEST = 2**24  # Bytes of a header.
-_CODECS = ("bytes", "transpose", "crc32c", "zstd", "gzip", "blosc")  # None of them executes data.
+_LONGEST = 2**21  # Bytes of a header.
+_OURS = "pde_video"  # The attribute of arrays that `write` made: none of their chunks is left out.
+_COUNTED = 1000  # Chunks, at most, that are counted when an array is opened, to tell whether some are absent.
 _BLOCK = 256  # Frames by which an array grows at a time, since each time its header is rewritten.
 
 
 def read(path: Path, choice: Choice) -> FileVideo:
     """Return an array (T, H, W) or (T, H, W, C) in a folder."""
-    array = _opened(path)
+    chunks = _opened(path)
+    array = chunks.array
     refuse_huge(path, array.shape[1:], choice.max_pixels)
     refuse_huge(path, array.chunks, choice.max_pixels)
+    if choice.first < array.shape[0]:
+        _stored(chunks, choice.first // array.chunks[0], choice)
     details: dict[str, Any] = {"axes": "TYX" if array.ndim == 3 else "TYXC"}
-    if made := believed(array.attrs.get("pde_video")):
-        details["made"] = made
+    if _OURS in array.attrs:
+        if made := believed(array.attrs[_OURS]):
+            details["made"] = made
+    elif chunks.total <= _COUNTED and (there := chunks.count(chunks.total + 1) - 1) < chunks.total:
+        details["warnings"] = [f"{chunks.total - there} of {chunks.total} chunks are absent{_filled(array)}"]
     rate = positive(array.attrs.get("frames_per_second"))
     size_channels = size_and_channels(array.shape[1:])
     return FileVideo(path, *size_channels, array.dtype, _decode, rate, array.shape[0], details=details)
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> Chunks:
     """Return the array; refuse a header with codecs or dtypes other than plain numbers."""
+    folder = path.resolve()
+    data = read_inside(folder, _HEADER, _LONGEST) if folder.is_dir() else None
+    if data is None:
+        raise InputError(f"{path}: not a folder with a zarr 3 array (it has no {_HEADER})")
     try:
-        header = json.loads(content_of(path / _HEADER, _LONGEST))
-        codecs = [codec["name"] for codec in header["codecs"]]
-    except OSError as fault:
-        raise InputError(f"{path}: not a folder with a zarr 3 array ({_HEADER}: {fault.strerror})") from fault
+        codecs = [codec["name"] for codec in json.loads(data)["codecs"]]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as fault:
         raise InputError(f"{path}: not a zarr 3 array that can be read ({_HEADER} is damaged, or a group's)") from fault
+    check_codecs(path, codecs)
     zarr = _zarr()
-    if not set(codecs) <= set(_CODECS):
-        raise InputError(f"{path}: codecs {', '.join(codecs)}; read are zarr 3 arrays with {', '.join(_CODECS)}")
     with untrusted(f"{path}: not a zarr array that can be read"):
-        array = zarr.open_array(zarr.storage.LocalStore(path, read_only=True), mode="r", zarr_format=3)
-        numbers, shape, chunks = array.dtype.kind in "biufc", array.shape, array.chunks
-    if not numbers or len(shape) not in (3, 4) or min(shape) < 1 or min(chunks) < 1:
+        held = {_HEADER: _buffer(data)}  # What was checked. zarr reads it from here, and opens no file.
+        array = zarr.open_array(zarr.storage.MemoryStore(held), mode="r", zarr_format=3)
+        numbers, shape, sides = array.dtype.kind in "biufc", array.shape, array.chunks
+    if not numbers or len(shape) not in (3, 4) or min(shape) < 1 or min(sides) < 1:
         raise InputError(f"{path}: {array.dtype} values of shape {shape}; a video is numbers (T, H, W) or (T, H, W, C)")
-    return array
+    return Chunks(folder, array, codecs, held)
+
+
+def _filled(array: Any) -> str:
+    return f", and read as the fill value {array.fill_value}"
+
+
+def _buffer(data: bytes) -> Any:
+    from zarr.core.buffer import default_buffer_prototype
+
+    return default_buffer_prototype().buffer.from_bytes(data)
 
 
 def _decode(video: FileVideo) -> Decoded:
-    array = _opened(video.path)
+    chunks = _opened(video.path)
+    array = chunks.array
     length = array.chunks[0]
     for start in range(0, array.shape[0], length):
         numbers = range(start, min(start + length, array.shape[0]))
         block: Any = [None] * len(numbers)
         if any(map(video.wants, numbers)):
-            if missing := _missing(array, video.path, start // length):
-                raise InputError(f"{video.path}: frame {start} cannot be read: the chunk {missing} is missing")
             with untrusted(f"{video.path}: frame {start} cannot be read"):
+                found = _stored(chunks, start // length, video.choice)
+                if len(found) < chunks.per_block and "warnings" not in video.details:
+                    video.details["warnings"] = [f"chunks of frame {start} are absent{_filled(array)}"]
+                chunks.held.update((name, _buffer(data)) for name, data in found.items())
                 block = array[start : numbers.stop]
+                for name in found:
+                    del chunks.held[name]
         for index, frame in zip(numbers, block, strict=True):
             yield None if frame is None else np.ascontiguousarray(frame), video.time(index)
 
 
-def _missing(array: Any, path: Path, block: int) -> str | None:
-    """Return the name of a missing chunk of these frames, which zarr would read as zeros."""
-    counts = [math.ceil(n / chunk) for n, chunk in zip(array.shape[1:], array.chunks[1:], strict=True)]
-    names = (array.metadata.encode_chunk_key((block, *place)) for place in product(*map(range, counts)))
-    return next((name for name in names if not (path / name).is_file()), None)
+def _stored(chunks: Chunks, block: int, choice: Choice) -> dict[str, bytes]:
+    """Return the chunks of a block of frames, as they are stored; in arrays of this program none may be absent."""
+    array, found = chunks.array, chunks.read(block)
+    if _OURS in array.attrs and (absent := next((name for name in chunks.names(block) if name not in found), None)):
+        start = block * array.chunks[0]
+        raise InputError(f"{chunks.folder}: frame {start} cannot be read: the chunk {absent} is missing")
+    nbytes = min(array.chunks[0], array.shape[0]) * math.prod(array.shape[1:]) * array.dtype.itemsize
+    refuse_inflated(chunks.folder, nbytes, sum(map(len, found.values())), choice.max_pixels)
+    return found
 
 
 def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
@@ -83,7 +109,7 @@ def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     zarr, first = _zarr(), target.first
     if first.dtype.kind not in "biufc":
         raise ParameterError(f"a zarr array does not hold {first.dtype} frames here; convert them to numbers")
-    attributes: dict[str, Any] = {"pde_video": json.loads(target.made)} if target.made else {}
+    attributes: dict[str, Any] = {_OURS: json.loads(target.made or "{}")}
     if target.known_rate is not None:
         attributes["frames_per_second"] = str(target.known_rate)
     array = zarr.create_array(
@@ -108,11 +134,12 @@ def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
 
 def count(path: Path) -> int:
     """Return the number of frames in an array just written."""
-    array = _opened(path)
-    missing = next((name for k in range(array.shape[0]) if (name := _missing(array, path, k))), None)
+    chunks = _opened(path)
+    length = int(chunks.array.shape[0])
+    missing = next((name for k in range(length) for name in chunks.names(k) if not (path / name).is_file()), None)
     if missing:
         raise InputError(f"{path}: the chunk {missing} is missing")
-    return int(array.shape[0])
+    return length
 
 
 def _zarr() -> Any:

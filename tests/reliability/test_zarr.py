@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bombs import FIRST, array, zstd
 
 import pde_video as pv
 
@@ -70,12 +71,108 @@ def test_zarr_missing_chunk(tmp_path):
     assert "c/3/0/0" in part.lost
 
 
-def test_a_chunk_missing_in_a_corner_is_found(tmp_path):
-    zarr.create_array(str(tmp_path / "v.zarr"), data=video(), chunks=(2, 4, 5))
-    assert np.array_equal(load(tmp_path / "v.zarr"), video())
-    (tmp_path / "v.zarr" / "c" / "1" / "2" / "2").unlink()
-    with pytest.raises(pv.InputError, match=r"frame 2 .*c/1/2/2 is missing"):
+@pytest.mark.parametrize("fill", [7, 0])
+def test_absent_chunks_of_other_programs_are_the_fill_value(tmp_path, fill):
+    original = video("uint8")
+    original[1], original[4, 8, 10] = fill, fill  # The last chunk is one value.
+    path = tmp_path / "v.zarr"
+    array = zarr.create_array(str(path), shape=(5, 9, 11), chunks=(1, 4, 5), dtype="uint8", fill_value=fill)
+    array[:] = original
+    assert not (path / "c" / "1").exists()
+    assert np.array_equal(load(path), original)
+    assert pv.read(path).details["warnings"] == [f"10 of 45 chunks are absent, and read as the fill value {fill}"]
+    report = pv.run(path, tmp_path / "out.npy")
+    assert np.array_equal(np.load(tmp_path / "out.npy"), original)
+    assert "fill value" in report["warnings"][0]
+
+
+def test_an_absent_chunk_of_a_long_array_is_told_when_it_is_read(tmp_path):
+    array = zarr.create_array(str(tmp_path / "v.zarr"), shape=(1001, 1, 1), chunks=(1, 1, 1), dtype="uint8")
+    array[:3] = 1
+    read = pv.read(tmp_path / "v.zarr", frames=(0, 5))
+    assert "warnings" not in read.details
+    assert np.stack(list(read)).ravel().tolist() == [1, 1, 1, 0, 0]
+    assert read.details["warnings"] == ["chunks of frame 3 are absent, and read as the fill value 0"]
+
+
+def test_absent_chunks_may_be_nan(tmp_path):
+    zarr.create_array(str(tmp_path / "v.zarr"), shape=(2, 3, 4), chunks=(1, 3, 4), dtype="f4", fill_value=np.nan)
+    assert np.isnan(load(tmp_path / "v.zarr")).all()
+
+
+def test_an_array_without_its_origin_misses_no_chunk_either(tmp_path):
+    """What `write` wrote is known by an attribute, also where it does not know how the frames were made."""
+    pv.write(tmp_path / "v.zarr", np.zeros((3, 4, 5), np.uint8))
+    (tmp_path / "v.zarr" / "c" / "0" / "0" / "0").unlink()
+    with pytest.raises(pv.InputError, match=r"frame 0 .*c/0/0/0 is missing"):
+        pv.read(tmp_path / "v.zarr")
+
+
+@pytest.mark.parametrize("place", ["zarr.json", "c/1/0/0", "c/1", "c"])
+@pytest.mark.parametrize("target", ["outside", "inside"])
+def test_links_within_an_array_are_not_followed(tmp_path, place, target):
+    pv.write(tmp_path / "v.zarr", video())
+    pv.write(tmp_path / "other.zarr", video() + 1)
+    linked = tmp_path / "v.zarr" / place
+    elsewhere = (tmp_path / "other.zarr" / place) if target == "outside" else linked.with_name("moved")
+    linked.rename(linked.with_name("moved"))
+    linked.symlink_to(elsewhere)
+    with pytest.raises(pv.InputError, match="a link"):
         load(tmp_path / "v.zarr")
+
+
+def test_an_array_behind_a_link_is_read(tmp_path):
+    pv.write(tmp_path / "v.zarr", video())
+    (tmp_path / "link.zarr").symlink_to("v.zarr")
+    assert np.array_equal(load(tmp_path / "link.zarr"), video())
+
+
+@pytest.mark.parametrize("place", ["zarr.json", "c/1/0/0"])
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_only_files_are_read_within_an_array(tmp_path, place, kind):
+    pv.write(tmp_path / "v.zarr", video())
+    path = tmp_path / "v.zarr" / place
+    path.unlink()
+    os.mkfifo(path) if kind == "pipe" else path.mkdir()
+    with pytest.raises(pv.InputError, match=r"v\.zarr"):
+        load(tmp_path / "v.zarr")
+
+
+@pytest.mark.parametrize(
+    "codecs",
+    [
+        [zarr.codecs.Crc32cCodec(), zarr.codecs.ZstdCodec()],
+        [zarr.codecs.ZstdCodec(checksum=True), zarr.codecs.Crc32cCodec()],
+        [zarr.codecs.GzipCodec(), zarr.codecs.Crc32cCodec()],
+        [zarr.codecs.Crc32cCodec(), zarr.codecs.BloscCodec()],
+    ],
+    ids=str,
+)
+def test_a_checksum_before_or_after_the_compressor_is_taken_into_account(tmp_path, codecs):
+    zarr.create_array(str(tmp_path / "v.zarr"), data=video(), chunks=(2, 5, 11), compressors=codecs)
+    assert np.array_equal(load(tmp_path / "v.zarr"), video())
+
+
+@pytest.mark.parametrize("size", [5, 200, 300, 70_000, 300_000])
+@pytest.mark.parametrize("known", [True, False])
+def test_zstd_with_and_without_its_size(tmp_path, size, known):
+    """Other libraries write frames that do not say how much they hold."""
+    array(tmp_path / "v.zarr", {FIRST: zstd(size, known)}, "zstd", shape=(1, 1, size), sides=(1, 1, size))
+    assert np.array_equal(load(tmp_path / "v.zarr"), np.zeros((1, 1, size), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "method", [zarr.codecs.ZstdCodec(), zarr.codecs.GzipCodec(), zarr.codecs.BloscCodec()], ids=str
+)
+@pytest.mark.parametrize("longer", [1, -1])
+def test_a_chunk_that_holds_more_or_less_than_a_chunk_is_refused(tmp_path, method, longer):
+    for name, side in (("v.zarr", 11), ("other.zarr", 11 + longer)):
+        data = np.resize(video("uint8"), (2, 9, side))
+        zarr.create_array(str(tmp_path / name), data=data, chunks=(1, 9, side), compressors=[method])
+    place = Path("c/0/0/0")
+    (tmp_path / "v.zarr" / place).write_bytes((tmp_path / "other.zarr" / place).read_bytes())
+    with pytest.raises(pv.InputError, match=r"c/0/0/0 declares \d+ bytes of data, a chunk has 99"):
+        pv.read(tmp_path / "v.zarr")
 
 
 def test_a_flipped_bit_in_a_zarr_chunk_names_the_frame(tmp_path):

@@ -1,0 +1,121 @@
+"""Small files that claim or unfold to far more: a clear error of every command, soon, in bounded memory."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bombs import BOMBS, ZARR, avi, box, full, jpeg, movie, numbers, png, track
+
+import pde_video as pv
+from pde_video.video.boxes import check_tables
+
+MEMORY, SECONDS = 512 * 2**20, 5
+WORKER = Path(__file__).with_name("bomb_worker.py")
+
+
+def outcomes(folder: Path, bombs) -> list:
+    for name, write in bombs.items():
+        write(folder / name)
+    found = subprocess.run(
+        [sys.executable, str(WORKER), *(str(folder / name) for name in bombs)], capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+    return [json.loads(line) for line in found.stdout.splitlines()]
+
+
+needs_zarr = pytest.mark.skipif(not importlib.util.find_spec("zarr"), reason="install the extra zarr")
+
+
+@pytest.mark.parametrize("bombs", [BOMBS, pytest.param(ZARR, marks=needs_zarr)], ids=["files", "zarr"])
+def test_a_bomb_ends_in_a_clear_error_soon_and_in_bounded_memory(tmp_path, bombs):
+    found = outcomes(tmp_path, bombs)
+    assert len(found) == 3 * len(bombs)
+    wrong = [
+        f"{name} {command}: exit code {code}, {seconds:.1f} s, {memory / 2**20:.0f} MB, {said[-300:]!r}"
+        for name, command, code, seconds, memory, said in found
+        if code != 4 or name not in said or seconds > SECONDS or memory > MEMORY
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "size"),
+    [
+        ("blank_8k.avi", lambda: avi(7680, 4320, jpeg(7680, 4320)), (4320, 7680)),
+        ("blank.png", lambda: png(11_000, 9_200), (9_200, 11_000)),
+        ("black_and_white.png", lambda: png(8_000, 8_000, depth=1), (8_000, 8_000)),
+        ("still.mp4", lambda: movie(track(1, len(jpeg()))), (24, 32)),
+        ("long.mp4", lambda: movie(track(1_000_000)), None),
+    ],
+)
+def test_good_files_that_unfold_to_much_are_read(tmp_path, name, content, size):
+    (tmp_path / name).write_bytes(content())
+    if size is None:  # Only the first of its samples is there.
+        check_tables(tmp_path / name)
+    else:
+        assert pv.read(tmp_path / name).size == size
+
+
+def test_a_large_frame_from_a_small_file_is_read_if_more_pixels_are_allowed(tmp_path):
+    path = tmp_path / "v.png"
+    path.write_bytes(png(11_600, 11_600, depth=1))
+    with pytest.raises(pv.InputError, match=f"134560000 bytes is stored in .*max_pixels above {2**28}"):
+        pv.read(path)
+    assert pv.read(path, max_pixels=2**28 + 1).size == (11_600, 11_600)
+
+
+def test_what_follows_the_end_of_a_png_is_not_read(tmp_path):
+    path = tmp_path / "v.png"
+    path.write_bytes(png(32, 24, depth=16, colour=2))
+    before = pv.read(path).details
+    os.truncate(path, 2**40)  # It takes no room on the disk.
+    assert pv.read(path).details == before
+
+
+def test_a_pattern_for_numbers_of_too_many_digits_is_no_pattern(tmp_path):
+    (tmp_path / "f_1.png").write_bytes(png(32, 24))
+    with pytest.raises(FileNotFoundError):
+        pv.read(tmp_path / "f_%099999999999d.png")
+    assert pv.read(tmp_path / "f_%01d.png").count == 1
+
+
+def test_boxes_are_followed_as_ffmpeg_does(tmp_path):
+    """Also a size of 64 bits, one of 0 to the end, and a box that is cut off."""
+    path = tmp_path / "v.mp4"
+    table = full(b"stsz", numbers(1, 3_000_000))
+    for moov in (numbers(1) + b"moov" + struct.pack(">Q", 16 + len(table)) + table, numbers(0) + b"moov" + table):
+        path.write_bytes(box(b"ftyp", b"isom") + moov)
+        with pytest.raises(pv.InputError, match="3000000 samples"):
+            check_tables(path)
+    path.write_bytes(box(b"ftyp", b"isom") + numbers(10**6) + b"moov" + table)
+    with pytest.raises(pv.InputError, match="3000000 samples"):
+        check_tables(path)
+    path.write_bytes(numbers(10**6) + b"moov" + table)
+    assert not check_tables(path)
+
+
+def test_hours_of_uncompressed_sound_are_no_bomb(tmp_path):
+    """FFmpeg joins its samples; QuickTime names a kind of data besides the kind of media."""
+    path = tmp_path / "v.mov"
+    chunks, samples = 3600, 3600 * 48_000
+    sound = track(samples, 4, sound=True, per_chunk=48_000, chunks=chunks)
+    data_handler = full(b"hdlr", b"dhlr", b"alis", bytes(13))
+    path.write_bytes(movie(track(1), sound, data_handler))
+    os.truncate(path, 4 * samples)  # It takes no room on the disk.
+    assert check_tables(path)
+
+
+def test_a_loop_of_links_in_an_array_is_bad_input(tmp_path):
+    pytest.importorskip("zarr")
+    ZARR["number.zarr"](tmp_path / "v.zarr")
+    (tmp_path / "v.zarr" / "zarr.json").unlink()
+    (tmp_path / "v.zarr" / "zarr.json").symlink_to("zarr.json")
+    with pytest.raises(pv.InputError, match=r"zarr\.json"):
+        pv.read(tmp_path / "v.zarr")
