@@ -1,6 +1,6 @@
 """Decoders that a file has taken over, for test_isolated_hostile.py: what each does is the name of the file.
 
-Imported by the process that forks isolated readers, in place of the library's own reading.
+`take_over` puts them in place of the library's own reading, in the process that forks isolated readers.
 """
 
 from __future__ import annotations
@@ -166,4 +166,5 @@ def read(path, **options):
     return behaviour(Path(path)) if callable(behaviour) else real(path, **options)
 
 
-files.read = read
+def take_over():
+    files.read = read

@@ -44,7 +44,7 @@ def taken_over():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).parent)
         patch.setenv("A_SECRET", "swordfish")
-        start = isolation._START.replace("; from", "; import hostile_decoders; from", 1)
+        start = isolation._START.replace("; from", "; import hostile_decoders; hostile_decoders.take_over(); from", 1)
         patch.setattr(isolation, "_START", start)
         patch.setattr(isolation, "_state", isolation._State())
         patch.setattr(isolation, "MEMORY", 2**30)

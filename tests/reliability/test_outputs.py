@@ -388,7 +388,7 @@ def test_pipes_sockets_and_devices_are_never_replaced(tmp_path, monkeypatch, kin
     assert os.listdir() == [str(path)]
 
 
-@pytest.mark.parametrize("name", ["x" * 252 + ".npy", "x" * 250 + "_%03d.png", "x_%0300d.png", "x" * 251 + ".zarr"])
+@pytest.mark.parametrize("name", ["x" * 252 + ".npy", "x" * 250 + "_%03d.png", "x" * 251 + ".zarr"])
 def test_names_that_are_too_long_are_refused_before_any_work(tmp_path, name):
     def frames():
         raise AssertionError("it has begun")
@@ -459,12 +459,14 @@ def test_signals_wait_for_the_end_of_a_commit(tmp_path, monkeypatch, name):
     monkeypatch.setattr(disk, "_rename", interrupted(rename))
     monkeypatch.setattr(os, "replace", interrupted(put_in_place))
     before = signal.signal(signal.SIGALRM, lambda number, frame: arrived.append(number))
+    on_interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)  # A run of a command leaves its own.
     try:
         with pytest.raises(KeyboardInterrupt):
             pv.write(tmp_path / name, np.zeros((3, 2, 2), np.uint8))
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGINT, on_interrupt)
     assert len(list(pv.read(tmp_path / name))) == 3
     assert hidden(tmp_path) == []
 
