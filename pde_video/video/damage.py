@@ -23,7 +23,7 @@ def cut_off(path: Path) -> str | None:
         head = file.read(8)
         file.seek(0)
         if head[:4] == _MATROSKA:
-            end = _end_of_segment(file)
+            end = _end_of_segment(file, size)
         elif head[:4] == b"RIFF":
             end = _end_of_riff(file, size) - _RIFF_SLACK
         elif head[4:] in (*_HOLD, *_PRECEDE):
@@ -33,17 +33,18 @@ def cut_off(path: Path) -> str | None:
     return None if end <= size else f"{path}: it declares {end} bytes or more, but has {size}: the file is cut off"
 
 
-def _end_of_segment(file: BinaryIO) -> int:
-    """Return where Matroska's segment ends, 0 if that is not declared, as in live recordings."""
+def _end_of_segment(file: BinaryIO, size: int) -> int:
+    """Return where Matroska's segment ends, or an element before it that is cut off; 0 if that is not declared."""
     for _ in range(_MOST_ELEMENTS):
         identity, _ = _number(file)
         length, known = _number(file)
         if not known:
             return 0
-        if identity == _SEGMENT:
-            return file.tell() + length
-        file.seek(length, 1)
-    return 0
+        end = file.tell() + length
+        if identity == _SEGMENT or end > size:
+            return end
+        file.seek(end)
+    return 0  # As in live recordings.
 
 
 def _number(file: BinaryIO) -> tuple[int, bool]:

@@ -151,6 +151,12 @@ def test_a_gif_is_judged_by_its_end(tmp_path):
         pv.read(tmp_path / "v.gif")
 
 
+def test_a_matroska_header_that_claims_exabytes_is_cut_off(tmp_path):
+    path = tmp_path / "v.mkv"
+    path.write_bytes(b"\x1aE\xdf\xa3" + b"\x01" + b"\x7f" + b"\xff" * 6 + bytes(40))
+    assert "cut off" in cut_off(path)
+
+
 def test_frames_are_freed_as_soon_as_they_are_dropped(clip):
     # What only the garbage collector frees adds up to hundreds of megabytes at 1080p.
     list(pv.read(clip, frames=(0, 2)))
