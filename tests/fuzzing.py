@@ -44,6 +44,35 @@ def cut_off(folder: Path) -> Callable[[bytes], object]:
     return lambda data: (path.write_bytes(data), parse(path))
 
 
+def boxes(folder: Path) -> Callable[[bytes], object]:
+    from pde_video.video.boxes import check_tables
+
+    path = folder / "input"
+    return lambda data: (path.write_bytes(data), check_tables(path))
+
+
+def notes(folder: Path) -> Callable[[bytes], object]:
+    from pde_video.jobs.notes import parsed
+
+    return refusing(parsed)
+
+
+def journal(folder: Path) -> Callable[[bytes], object]:
+    from pde_video.video.staging import Journal
+
+    return refusing(Journal.parsed)
+
+
+def refusing(parse: Callable[[bytes], object]) -> Callable[[bytes], object]:
+    """Return a parser whose callers know that it raises ValueError, or RecursionError of deep JSON."""
+
+    def one(data: bytes) -> None:
+        with contextlib.suppress(ValueError, RecursionError):
+            parse(data)
+
+    return one
+
+
 def ffv1_slices(folder: Path) -> Callable[[bytes], object]:
     from pde_video.video.damage import is_whole
 
@@ -87,9 +116,12 @@ TARGETS: dict[str, Callable[[Path], Callable[[bytes], object]]] = {
     "tiff": as_file(".tif"),
     "png": as_file(".png"),
     "cut_off": cut_off,
+    "boxes": boxes,
     "ffv1_slices": ffv1_slices,
     "provenance": provenance,
     "sidecar": sidecar,
+    "notes": notes,
+    "journal": journal,
     "recipe": recipe,
     "noise": noise,
 }
@@ -106,7 +138,7 @@ def seeds(name: str, folder: Path) -> None:
     if name in ("y4m", "npy", "tiff", "png"):
         suffix = {"tiff": ".tif"}.get(name, f".{name}")
         pv.write(folder / f"good{suffix}", video[:1] if name == "png" else video)
-    elif name == "cut_off":
+    elif name in ("cut_off", "boxes"):
         for suffix in (".mp4", ".mkv", ".avi"):
             pv.write(folder / f"good{suffix}", np.zeros((2, 16, 16), np.uint8))
     elif name == "ffv1_slices":
@@ -117,6 +149,15 @@ def seeds(name: str, folder: Path) -> None:
         (folder / "packet").write_bytes(packets[0])
     elif name == "noise":
         (folder / "good").write_text(pv.NoiseEstimate(0.1, 1.0, colours=(1, 1, 1)).to_json())
+    elif name == "notes":
+        from pde_video.jobs.notes import Notes, Segment
+
+        job = {"input": 64 * "0", "parameters": {}, "version": "1"}
+        (folder / "good").write_text(Notes(job, (Segment("000000.npy", 2, 64 * "0"),), {"sigma": 2.5}).as_text())
+    elif name == "journal":
+        from pde_video.video.staging import Journal
+
+        (folder / "good").write_text(Journal("f_%03d.png", {1: 5, 2: 6}, {1: 3}).as_text())
     elif name == "recipe":
         (folder / "good").write_text('[[filter]]\nname = "denoise"\nsigma = 2.0\npreset = "fast"\n')
     else:
