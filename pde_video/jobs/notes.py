@@ -34,6 +34,7 @@ class Notes:
     ended: bool = False  # There are no more segments.
     output: str | None = None  # The fingerprint of the complete output, before it is put in place,
     told: dict[str, Any] = field(default_factory=dict)  # and what will be reported of it.
+    pending: str | None = None  # The SHA-256 of the next segment, before it is put in place.
 
     @property
     def done(self) -> int:
@@ -51,7 +52,7 @@ class Notes:
     def with_segment(self, segment: Segment, report: dict[str, Any], ended: bool) -> "Notes":
         """Return the notes with one more segment, and the report on all frames up to its end."""
         segment = replace(segment, counted={name: report[name] for name in COUNTED if name in report})
-        return replace(self, segments=(*self.segments, segment), report=report, ended=ended)
+        return replace(self, segments=(*self.segments, segment), report=report, pending=None, ended=ended)
 
     def as_text(self) -> str:
         """Return the notes as JSON in one line."""
@@ -72,6 +73,7 @@ def parsed(data: bytes) -> Notes:
     for report in (found["first"], found["report"], found["told"]):
         _check_report(report)
     _check(isinstance(found["ended"], bool), "whether it has ended is not known")
+    _check(found["pending"] is None or _is_sha256(found["pending"]), "`pending` is not a SHA-256")
     _check(found["output"] is None or _is_sha256(found["output"]), "the fingerprint of the output is none")
     return Notes(**found | {"segments": segments})
 

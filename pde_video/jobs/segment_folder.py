@@ -9,10 +9,10 @@ import errno
 import hashlib
 import json
 import os
-import re
 import shutil
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from pde_video.errors import OutputError
 from pde_video.jobs.notes import Notes, Segment, parsed
 from pde_video.protocols import Array
 from pde_video.video.disk import content, flush
-from pde_video.video.files import read, write
+from pde_video.video.files import read, write_checked
+from pde_video.video.formats import checked_output
 from pde_video.video.outputs import reported
 from pde_video.video.provenance import fingerprint
 from pde_video.video.staging import NAME as HIDDEN
@@ -31,7 +32,7 @@ from pde_video.video.staging import Staging
 
 NOTES, _PART = "notes.json", "notes.part"
 _LONGEST = 2**24  # Bytes of notes: some 100,000 segments.
-_SEGMENT = re.compile(r"\d{6,}\.(avi|npy)")
+_SUFFIXES = (".avi", ".npy")
 
 
 def folder_of(target: Path) -> Path:
@@ -70,6 +71,7 @@ class Segments:
         """Forget the segments from the first one on that is not as it was written; return a line on that."""
         for index, segment in enumerate(self.notes.segments):
             if fault := self._fault_of(segment):
+                self._remove(*self.notes.segments[index:])
                 self.note(self.notes.before_segment(index))
                 return f"{self.folder / segment.name} {fault}: frames from {self.notes.done} on were made again"
         return None
@@ -89,9 +91,15 @@ class Segments:
         """Write one more segment, which is still to be noted."""
         head = next(frames)
         by_ffv1 = head.dtype in (np.uint8, np.uint16) and (head.ndim == 2 or head.shape[2] == 3)
-        path = self.folder / f"{len(self.notes.segments):06d}{'.avi' if by_ffv1 else '.npy'}"
-        length = write(path, chain([head], frames), force=True)
-        return Segment(path.name, length, _sha256(path))
+        path = self._next(".avi" if by_ffv1 else ".npy")
+        if os.path.lexists(path):
+            raise refused(self.folder, f"it holds {path.name!r}, which is not of this run; move it away")
+
+        def note_pending(temporary: Path) -> None:
+            self.note(replace(self.notes, pending=_sha256(temporary)))
+
+        length = write_checked(checked_output(path), chain([head], frames), before_commit=note_pending)
+        return Segment(path.name, length, str(self.notes.pending))
 
     def frames(self) -> Iterator[Array]:
         """Yield the frames of all segments, each of which is verified once more."""
@@ -114,9 +122,7 @@ class Segments:
         """Remove what was written here, and then the folder; return a line if it stays."""
         try:
             self.remove_unfinished()
-            for name in os.listdir(self.folder):
-                if _SEGMENT.fullmatch(name):
-                    (self.folder / name).unlink()
+            self._remove(*self.notes.segments)
             (self.folder / NOTES).unlink()  # Last: they say that the output is complete.
             self.folder.rmdir()
         except OSError as fault:
@@ -131,6 +137,16 @@ class Segments:
             if HIDDEN.fullmatch(name):
                 shutil.rmtree(self.folder / name)
         (self.folder / _PART).unlink(missing_ok=True)
+        for path in map(self._next, _SUFFIXES):  # Put in place, but not noted as a segment any more.
+            if path.is_file() and _sha256(path) == self.notes.pending:
+                path.unlink()
+
+    def _next(self, suffix: str) -> Path:
+        return self.folder / f"{len(self.notes.segments):06d}{suffix}"
+
+    def _remove(self, *segments: Segment) -> None:
+        for segment in segments:
+            (self.folder / segment.name).unlink(missing_ok=True)
 
     def _fault_of(self, segment: Segment) -> str | None:
         path = self.folder / segment.name

@@ -32,6 +32,10 @@ def _short_segments(monkeypatch):
     monkeypatch.setattr(resuming, "LENGTH", 3)
 
 
+def stop(*arguments):
+    raise Stop
+
+
 def stopping_after(frames):
     def progress(results, count):
         for number, result in enumerate(results):
@@ -176,6 +180,7 @@ def test_files_of_others_among_the_segments_stay_and_are_reported(tmp_path, sour
     target = tmp_path / "out.npy"
     folder = interrupted(source, target)
     kept = {folder / "keep.txt": b"mine", folder / "sub" / "000000.npy": b"mine", folder / "1.npy": b"mine"}
+    kept |= {folder / "20240731.avi": b"mine", folder / "000099.npy": b"mine"}
     (folder / "sub").mkdir()
     for path, data in kept.items():
         path.write_bytes(data)
@@ -183,6 +188,30 @@ def test_files_of_others_among_the_segments_stay_and_are_reported(tmp_path, sour
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == kept
     assert [str(folder) in line and "not of this run" in line for line in report["warnings"]] == [True]
     assert target.read_bytes() == at_once(source, tmp_path / "other.npy")[1]
+
+
+@pytest.mark.parametrize("name", ["000002.avi", "000003.avi"])
+def test_a_file_of_somebody_that_has_the_name_of_the_next_segment_is_refused_and_kept(tmp_path, source, name):
+    target = tmp_path / "out.npy"
+    path = interrupted(source, target) / name
+    path.write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match=f"{name}.*not of this run; move it away"):
+        go_on(source, target)
+    assert path.read_bytes() == b"mine"
+    path.unlink()
+    assert "warnings" not in go_on(source, target)
+    assert target.read_bytes() == at_once(source, tmp_path / "other.npy")[1]
+
+
+def test_a_segment_that_a_killed_run_had_not_noted_yet_is_removed(tmp_path, source, monkeypatch):
+    target = tmp_path / "out.npy"
+    with monkeypatch.context() as patch:
+        patch.setattr(Notes, "with_segment", stop)
+        with pytest.raises(Stop):
+            go_on(source, target)
+    assert (folder_of(target) / "000000.avi").exists()
+    assert "warnings" not in go_on(source, target)
+    assert not folder_of(target).exists()
 
 
 def flipped(path):
