@@ -66,9 +66,25 @@ def _replace_folder(staging: Staging, path: Path) -> None:
     try:
         zarr_keys.check_array(new)  # The old one: something may have been put into it meanwhile.
         flush(path.parent)
-    except BaseException:
-        exchange(new, path)
+    except BaseException as fault:
+        _exchange_back(staging, path, fault)
         raise
+
+
+def _exchange_back(staging: Staging, path: Path, fault: BaseException) -> None:
+    """Put the old folder in place again; by a journal, with which it is not removed where that fails."""
+    journal = Journal(path.name, {1: 0}, {1: 0})  # The old one counts as the new one now.
+    with contextlib.suppress(OSError):
+        staging.begin(journal)
+    try:
+        exchange(staging.new / path.name, path)
+        staging.end()
+    except OSError as second:
+        staging.is_needed = True
+        if staging.has_journal():
+            raise _stuck(staging, journal, second.errno, _reason(second)) from fault
+        old = f"the old folder is {staging.new / path.name} ({_reason(second)}); move it away before the next run"
+        raise OutputError(second.errno, f"{path} is the new array, and {old}") from fault
 
 
 def _by_journal(staging: Staging, path: Path, new: Iterable[int], find_old: Callable[[], list[int]]) -> None:

@@ -86,6 +86,7 @@ class Staging:
         self._journal, self._part = folder / "journal.json", folder / "journal.part"
         self._lock_file = folder / "lock"
         self._lock: int | None = None
+        self.is_needed = False  # It holds what could not be put back.
 
     @classmethod
     def another(cls, path: Path) -> "Staging":
@@ -168,7 +169,7 @@ class Staging:
 
     def remove(self) -> None:
         """Remove the folder with what is in it, or only let go of it if a commit has begun that has not ended."""
-        if self.has_journal():
+        if self.is_needed or self.has_journal():
             self.unlock()
             return
         for part in (self.new, self.old):

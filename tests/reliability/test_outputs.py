@@ -305,6 +305,28 @@ def test_what_is_put_into_the_array_during_the_run_is_kept(tmp_path, renames, mo
     assert hidden(tmp_path) == []
 
 
+@pytest.mark.skipif(disk._renameat2() is None, reason="this system exchanges no names")
+@pytest.mark.parametrize("journal_fails", [False, True])
+def test_an_array_that_cannot_be_exchanged_back_is_kept_with_what_was_put_into_it(tmp_path, monkeypatch, journal_fails):
+    make_array(tmp_path / "v.zarr", 2, 10)
+    (tmp_path / "v.zarr" / "thesis.txt").write_bytes(b"years of work")
+    before, exchanges = content(tmp_path), iter([disk.exchange, raising(OSError(errno.EIO, "EIO", "v.zarr"))])
+    with monkeypatch.context() as patched:
+        patched.setattr("pde_video.video.outputs.check_output", lambda path, force: None)
+        patched.setattr("pde_video.video.commit.exchange", lambda one, other: next(exchanges)(one, other))
+        if journal_fails:
+            patched.setattr(Staging, "begin", raising(OSError(errno.ENOSPC, "full")))
+        told = "the old folder is .*move it away" if journal_fails else "only partly in place, and the rest is in"
+        with pytest.raises(pv.OutputError, match=told):
+            written(tmp_path, "v.zarr")()
+    kept = tmp_path / hidden(tmp_path)[0] / "new" / "v.zarr"
+    assert (kept / "thesis.txt").read_bytes() == b"years of work"
+    if not journal_fails:
+        assert "v.zarr was finished" in clean(tmp_path)[0][0]
+        assert content(tmp_path) == before
+        assert hidden(tmp_path) == []
+
+
 def test_a_link_in_place_of_a_chunk_is_not_of_the_array(tmp_path):
     make_array(tmp_path / "v.zarr", 2, 10)
     (tmp_path / "elsewhere").mkdir()
