@@ -95,12 +95,12 @@ def _line(staging: Staging, fault: OSError) -> str:
 def _claimed(staging: Staging) -> Journal | None:
     """Lock a dead run's folder, and return its journal; raise FileExistsError if the run lives."""
     if not staging.is_trusted():
-        whose = "is another user's, or others can write to it"
-        raise OutputError(errno.EPERM, f"{staging.folder} {whose}, so it is left alone; look into it, and remove it")
+        whose = "is another user's, or others can write to it, so it is left alone"
+        raise OutputError(errno.EPERM, f"{staging.folder} {whose}; {_advice(staging)}")
     free = staging.lock()
     if free is None:
-        unknown = "whether the run is still at work cannot be known on this system; if it is not, remove it by hand"
-        raise OutputError(errno.ENOTSUP, f"{staging.folder}: {unknown}")
+        unknown = "this file system does not tell whether its run is still at work; if it is not:"
+        raise OutputError(errno.ENOTSUP, f"{staging.folder}: {unknown} {_advice(staging)}")
     if not free:
         staging.folder.lstat()  # FileNotFoundError if it has just been removed.
         raise FileExistsError(errno.EEXIST, "a run is at work on this output; wait for it", str(staging.folder))
@@ -109,6 +109,14 @@ def _claimed(staging: Staging) -> Journal | None:
     except ValueError as fault:
         damaged = f"its journal is damaged ({fault}); move its files where they belong, and remove it"
         raise OutputError(errno.EIO, f"{staging.folder}: {damaged}") from fault
+
+
+def _advice(staging: Staging) -> str:
+    """Return what to do by hand with a folder that this program does not settle."""
+    if not staging.has_journal():
+        return "look into it, and remove it"
+    both = "its old/ holds what was being replaced and its new/ what was to replace it, as far as it was moved"
+    return f"{both}; complete one of the two in {staging.folder.parent}, then remove the folder"
 
 
 def _sorted(folder: Path) -> list[Staging]:

@@ -674,6 +674,20 @@ def test_a_journal_that_others_may_have_written_is_not_followed(tmp_path, monkey
 
 
 @posix
+@pytest.mark.parametrize("kind", ["writable by its group", "without locks"])
+def test_members_that_are_only_in_a_hidden_folder_are_not_advised_to_be_removed(tmp_path, monkeypatch, kind):
+    folder = unfinished(tmp_path, PLACING)
+    if kind == "without locks":
+        monkeypatch.setattr(Staging, "lock", lambda self: None)
+    else:
+        folder.chmod(0o775)
+    with pytest.raises(pv.OutputError, match=r"old/ holds .* new/ .* complete one of the two"):
+        check_output(tmp_path / PATTERN, force=True)
+    (folder / "journal.json").unlink()
+    assert "look into it, and remove it" in found(tmp_path)[0]
+
+
+@posix
 def test_a_named_pipe_in_place_of_a_journal_does_not_hang(tmp_path):
     folder = tmp_path / ".pde-video-0123456789abcdef"
     folder.mkdir()
