@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ def fingerprint(path: Path) -> str:
     files = [path] if path.is_file() else sorted(numbered(path).values() if many else folder.rglob("*"))
     for file in filter(Path.is_file, files):
         if many or path.is_dir():
-            digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
+            name = os.fsencode(file.relative_to(folder).as_posix())  # Which need not be UTF-8.
+            digest.update(name + f"\0{file.stat().st_size}\0".encode())
         with file.open("rb") as content:
             hashlib.file_digest(content, lambda: digest)
     return digest.hexdigest()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from pde_video.jobs.notes import Notes, Segment, parsed
 from pde_video.jobs.resuming import run_in_segments
 from pde_video.jobs.run import prepared
 from pde_video.jobs.segment_folder import Segments, finished_frames, folder_of, opened
+from pde_video.video.provenance import fingerprint
 
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and permissions as POSIX has them")
 FRAMES = 10
@@ -393,6 +396,23 @@ def test_another_sequence_of_pictures_is_another_input(tmp_path, rng):
     pv.write(tmp_path / "in_3.png", np.zeros((1, 8, 9), np.uint8), force=True)
     with pytest.raises(FileExistsError, match="another input"):
         go_on(source, target)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8")
+def test_a_sequence_whose_name_is_not_utf_8_is_resumed(tmp_path, rng):
+    source, target = tmp_path / "in_\udcff_%d.png", tmp_path / "out_\udcff_%d.png"
+    pv.write(source, rng.integers(0, 255, (FRAMES, 8, 9), np.uint8))
+    interrupted(source, target)
+    assert "warnings" not in go_on(source, target)
+    assert len(list(pv.read(target))) == FRAMES
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_fingerprint_of_a_sequence_is_that_of_its_names_and_contents(tmp_path, changed):
+    for name, content in {"f_é_1.png": b"one", "f_é_2.png": b"another" if changed else b"two"}.items():
+        (tmp_path / name).write_bytes(content)
+    members = "f_é_1.png\0003\0onef_é_2.png\0003\0two"
+    assert (fingerprint(tmp_path / "f_é_%d.png") == hashlib.sha256(members.encode()).hexdigest()) is not changed
 
 
 def mutated(value, rng):
