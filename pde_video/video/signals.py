@@ -35,5 +35,6 @@ def held_back() -> Iterator[None]:
         holding = False
         for number, known in before.items():
             signal.signal(number, known)
-        for number in arrived:
-            signal.raise_signal(number)
+        with contextlib.ExitStack() as each:  # Also when the handler of one of them raises.
+            for number in reversed(arrived):
+                each.callback(signal.raise_signal, number)

@@ -4,6 +4,7 @@
 (locked while the run lives) and, where a commit takes several steps, ``journal.json``.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pde_video.errors import OutputError
 from pde_video.video.disk import content, flush
 from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name
 
@@ -156,8 +158,13 @@ class Staging:
 
     def begin(self, journal: Journal) -> None:
         """Write down, durably, what is about to be moved."""
+        text = journal.as_text()
+        if len(text) > _LONGEST_JOURNAL:
+            raise OutputError(
+                errno.EFBIG, f"{journal.name}: too many pictures to be replaced at once; name another output"
+            )
         self.old.mkdir(_MODE, exist_ok=True)
-        self._part.write_text(journal.as_text(), encoding="ascii")
+        self._part.write_text(text, encoding="ascii")
         flush(self._part)
         self._part.replace(self._journal)
         for folder in (self.new, self.folder, self.folder.parent):
@@ -166,6 +173,8 @@ class Staging:
     def end(self) -> None:
         """Remove the journal: all is in place, or as it was."""
         self._journal.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Else it is back after a power failure, and what it names is not.
+            flush(self.folder)
 
     def remove(self) -> None:
         """Remove the folder with what is in it, or only let go of it if a commit has begun that has not ended."""

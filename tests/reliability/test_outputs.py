@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.video import disk
+from pde_video.video import disk, staging
 from pde_video.video.leftovers import clean, found, refuse_unfinished
 from pde_video.video.outputs import check_output, whole
+from pde_video.video.signals import held_back
 from pde_video.video.staging import Journal, Staging
 
 posix = pytest.mark.skipif(os.name == "nt", reason="as POSIX systems do it")
@@ -458,7 +459,7 @@ def test_everything_is_flushed_before_it_is_put_in_place_and_the_folder_after(tm
         made = {temporary, *temporary.rglob("*")}
     placed = flushed.index(tmp_path / name.replace("%03d", "001"))
     assert made <= set(flushed[:placed])
-    assert flushed[-1] == tmp_path
+    assert [path for path in flushed if ".pde-video-" not in path.name][-1] == tmp_path
     if name == PATTERN:
         assert flushed[placed - 2 : placed] == [temporary.parent, tmp_path]  # So that the journal is there first.
 
@@ -490,6 +491,45 @@ def test_signals_wait_for_the_end_of_a_commit(tmp_path, monkeypatch, name):
         signal.signal(signal.SIGALRM, before)
         signal.signal(signal.SIGINT, on_interrupt)
     assert len(list(pv.read(tmp_path / name))) == 3
+    assert hidden(tmp_path) == []
+
+
+@posix
+def test_a_held_signal_is_not_dropped_when_the_handler_of_another_raises():
+    arrived = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: arrived.append(number))
+    on_interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), held_back():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGALRM)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGINT, on_interrupt)
+    assert arrived == [signal.SIGALRM]
+
+
+def test_the_removal_of_a_journal_is_flushed_before_what_was_replaced_is_removed(tmp_path, monkeypatch):
+    make_pictures(tmp_path, 4, b"old")
+    states, flush = [], staging.flush
+
+    def noted(path: Path) -> None:
+        flush(path)
+        if path.name.startswith(".pde-video-"):
+            states.append(((path / "journal.json").exists(), len(list((path / "old").iterdir()))))
+
+    monkeypatch.setattr(staging, "flush", noted)
+    written(tmp_path, PATTERN)()
+    assert states == [(True, 0), (False, 4)]
+
+
+def test_a_journal_that_would_be_too_long_to_be_read_is_not_begun(tmp_path, monkeypatch):
+    make_pictures(tmp_path, 4, b"old")
+    before = content(tmp_path)
+    monkeypatch.setattr(staging, "_LONGEST_JOURNAL", 50)
+    with pytest.raises(pv.OutputError, match="too many pictures to be replaced at once; name another output"):
+        written(tmp_path, PATTERN)()
+    assert content(tmp_path) == before
     assert hidden(tmp_path) == []
 
 
