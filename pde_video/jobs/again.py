@@ -19,6 +19,7 @@ from pde_video.video.outputs import check_distinct
 from pde_video.video.pipes import DASH
 from pde_video.video.provenance import fingerprint
 from pde_video.video.regular import check_input
+from pde_video.video.sequences import is_pattern
 
 _NAMED = "name it with --input (source=), or trust the file with --trust (trust=True)"
 
@@ -65,6 +66,8 @@ def repetition(
         if not trust:
             check_inside(out, source, "its input", _NAMED)
     source = Path(source)
+    if is_pattern(source):
+        raise InputError(f"{out}: it was made from a sequence of pictures, {source.name}, which cannot be repeated")
     try:
         check_input(source)
     except FileNotFoundError:

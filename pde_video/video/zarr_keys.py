@@ -33,8 +33,17 @@ def check_array(folder: Path) -> None:
         _refuse(f"{folder} is a zarr array whose {_HEADER} does not tell the names of its chunks; name another output")
     foreign = next(_foreign(str(folder), levels, {_HEADER}), None)
     if foreign is not None:
-        name = os.path.relpath(foreign, folder)
+        name = os.path.relpath(foreign, folder) + _maker_of(os.path.basename(foreign))
         _refuse(f"{folder} holds {name}, which is no part of its zarr array; move it away, or name another output")
+
+
+def _maker_of(name: str) -> str:
+    """Return a remark on files that systems make by themselves."""
+    if name == ".DS_Store":
+        return " (made by macOS, which showed the folder)"
+    if name.startswith(".nfs"):
+        return " (made by NFS in place of a removed file that is still open in a program)"
+    return ""
 
 
 def _levels(header: dict[str, Any]) -> list[re.Pattern[str]]:

@@ -289,6 +289,14 @@ def test_what_is_not_of_the_array_in_its_folder_is_named_and_kept(tmp_path, name
     assert content(tmp_path) == before
 
 
+@pytest.mark.parametrize(("name", "why"), [(".DS_Store", "macOS"), (".nfs000000000000abcd00000001", "still open")])
+def test_what_systems_put_into_an_array_is_named(tmp_path, name, why):
+    make_array(tmp_path / "v.zarr", 2, 10)
+    (tmp_path / "v.zarr" / "c" / name).touch()
+    with pytest.raises(pv.OutputError, match=rf"{name} \(.*{why}.*\), which is no part of its zarr array"):
+        check_output(tmp_path / "v.zarr", force=True)
+
+
 @pytest.mark.parametrize("renames", RENAMES, indirect=True)
 def test_what_is_put_into_the_array_during_the_run_is_kept(tmp_path, renames, monkeypatch):
     make_array(tmp_path / "v.zarr", 2, 10)
@@ -497,12 +505,17 @@ def test_signals_wait_for_the_end_of_a_commit(tmp_path, monkeypatch, name):
 @posix
 def test_a_held_signal_is_not_dropped_when_the_handler_of_another_raises():
     arrived = []
+
+    def both():
+        with held_back():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGALRM)
+
     before = signal.signal(signal.SIGALRM, lambda number, frame: arrived.append(number))
     on_interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt), held_back():
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGALRM)
+        with pytest.raises(KeyboardInterrupt):
+            both()
     finally:
         signal.signal(signal.SIGALRM, before)
         signal.signal(signal.SIGINT, on_interrupt)

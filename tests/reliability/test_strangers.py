@@ -92,6 +92,13 @@ def test_what_is_outside_is_not_even_asked_for(folder, monkeypatch):
     refused(folder, "is not in its folder")
 
 
+def test_what_was_made_from_a_sequence_of_pictures_is_not_repeated_and_the_reason_is_told(folder):
+    pv.write(folder / "f_%04d.png", np.zeros((3, 8, 9), np.uint8))
+    planned(folder / "f_%04d.png", folder / "of_pictures.npy", HEAT, sidecar=True).run()
+    with pytest.raises(pv.InputError, match=r"made from a sequence of pictures.*cannot be repeated"):
+        rerun(folder / "of_pictures.npy", target=folder.parent / "again.npy")
+
+
 @pytest.mark.parametrize("moved", [False, True])
 def test_an_input_in_the_folder_is_found_by_any_name_of_the_folder(folder, monkeypatch, moved):
     (folder.parent / "other").symlink_to(folder.name)
