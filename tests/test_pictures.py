@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import signal
 import threading
 
 import numpy as np
@@ -241,6 +242,20 @@ def test_write_together_leaves_all_or_nothing(rng, tmp_path, last):
         write_together([tmp_path / "a.avi", tmp_path / "b.npy"], rows())
     assert os.listdir(tmp_path) == (["a.avi"] if last == "exists by then" else [])
     assert threading.active_count() == threads
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_no_signal_comes_between_files_that_are_written_together(rng, tmp_path, monkeypatch):
+    frames, paths = rng.integers(0, 255, (3, 10, 12), np.uint8), [tmp_path / "a.npy", tmp_path / "b.npy"]
+    monkeypatch.setattr("pde_video.video.commit.flush_all", lambda path: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write_together(paths, ([frame, frame] for frame in frames))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [len(np.load(path)) for path in paths] == [3, 3]
+    assert sorted(os.listdir(tmp_path)) == ["a.npy", "b.npy"]
 
 
 def test_write_together_refuses_one_name_for_two(tmp_path):

@@ -22,6 +22,7 @@ from pde_video.video.outputs import check_output, reported, whole
 from pde_video.video.overlap import all_behind
 from pde_video.video.regular import check_input
 from pde_video.video.sequences import is_pattern, member_name, numbered
+from pde_video.video.signals import held_back
 from pde_video.video.source import MOST_PIXELS, Choice, FileVideo, Seconds, Target
 from pde_video.video.watch import Watch, watch_file
 
@@ -242,9 +243,10 @@ def write_checked(
 def write_together(
     paths: Sequence[Path], rows: Iterable[Sequence[Array | None]], *, like: FileVideo | None = None, force: bool = False
 ) -> list[int]:
-    """Write several files in one pass, all of them or none; return their numbers of frames.
+    """Write several files in one pass; return their numbers of frames.
 
-    A row holds for each path its next frame, or None.
+    A row holds for each path its next frame, or None. All files are complete before the first is put in place, and no
+    signal comes in between; if the disk fails there, each file is still either complete or as it was.
     """
     if len(set(map(os.path.realpath, paths))) < len(paths):
         raise ParameterError(f"two outputs have one name: {', '.join(map(str, paths))}")
@@ -260,6 +262,8 @@ def write_together(
         counts = all_behind(consumers, rows, containers.WAITING)
         for path in paths:  # All of them, before the first is renamed.
             check_output(path, force)
+        with held_back():
+            stack.pop_all().close()
     return counts
 
 
