@@ -473,6 +473,34 @@ def test_everything_is_flushed_before_it_is_put_in_place_and_the_folder_after(tm
 
 
 @posix
+@pytest.mark.parametrize("supported", [False, True])
+def test_where_flushing_leaves_the_cache_of_the_drive_that_is_flushed_too(tmp_path, monkeypatch, supported):
+    import fcntl
+
+    calls = []
+
+    def control(descriptor, command):
+        calls.append(command)
+        if not supported:
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", control)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append("fsync"))
+    disk.flush(tmp_path)
+    assert calls == ([51] if supported else [51, "fsync"])
+
+
+def test_files_are_opened_such_that_the_system_flushes_them(tmp_path, monkeypatch):
+    opened, flags = os.open, []
+    (tmp_path / "f").touch()
+    monkeypatch.setattr(os, "open", lambda path, flag: flags.append(flag) or opened(path, flag))
+    monkeypatch.setattr("sys.platform", "win32")
+    disk.flush(tmp_path / "f")
+    assert flags == [os.O_RDWR]
+
+
+@posix
 @pytest.mark.parametrize("name", [PATTERN, "v.npy"])
 def test_signals_wait_for_the_end_of_a_commit(tmp_path, monkeypatch, name):
     arrived = []
