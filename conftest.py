@@ -2,6 +2,7 @@
 
 import gc
 import os
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.g
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / "pde_video" / "kernels" / "__pycache__"))
 os.environ.setdefault("PDE_VIDEO_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's.
+
+# Where the key of journals is kept: not the user's.
+_state = tempfile.TemporaryDirectory(prefix="pde-video-tests-")
+os.environ["XDG_STATE_HOME"] = _state.name
 
 collect_ignore_glob = [] if find_spec("torch") else ["pde_video/learn/[a-z]*.py"]
 

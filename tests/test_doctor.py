@@ -15,6 +15,7 @@ import pytest
 import pde_video as pv
 from pde_video.cli import main
 from pde_video.tools import doctor
+from pde_video.video.staging import Journal, Staging
 
 MAIN = [sys.executable, "-m", "pde_video"]
 # Other sizes than `warm_up` uses: kernels may not depend on them.
@@ -175,8 +176,7 @@ def test_doctor_lists_what_interrupted_runs_left_and_cleans_it(call, tmp_path):
         (folder / "new").mkdir()
     (sequence / "new" / "f_2.png").touch()
     (tmp_path / "f_1.png").touch()
-    times = [[1, (tmp_path / "f_1.png").stat().st_mtime_ns], [2, 0]]
-    (sequence / "journal.json").write_text(json.dumps({"format": 1, "name": "f_%d.png", "new": times, "old": []}))
+    Staging(sequence).begin(Journal("f_%d.png", {1: (tmp_path / "f_1.png").stat().st_mtime_ns, 2: 0}, {}))
     (output / "new" / "out.mkv").touch()
     (tmp_path / "out.mkv.segments").mkdir()
     (tmp_path / "out.mkv.segments" / "notes.json").touch()

@@ -105,7 +105,11 @@ def _claimed(staging: Staging) -> Journal | None:
         staging.folder.lstat()  # FileNotFoundError if it has just been removed.
         raise FileExistsError(errno.EEXIST, "a run is at work on this output; wait for it", str(staging.folder))
     try:
-        return staging.journal()
+        journal = staging.journal()
+        if journal is not None and not staging.is_sealed():
+            planted = "its journal is not by a run of this user on this system, so it is not followed"
+            raise OutputError(errno.EPERM, f"{staging.folder}: {planted}; {_advice(staging)}")
+        return journal
     except ValueError as fault:
         damaged = f"its journal is damaged ({fault}); move its files where they belong, and remove it"
         raise OutputError(errno.EIO, f"{staging.folder}: {damaged}") from fault

@@ -19,13 +19,14 @@ from typing import Any
 
 from pde_video.errors import OutputError
 from pde_video.video.disk import content, flush
+from pde_video.video.seal import is_sealed, seal
 from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name
 
 NAME = re.compile(r"\.pde-video-[0-9a-f]{16}")
 _MODE = 0o755  # Nobody else may write there, whatever the umask.
 _FORMAT = 1
 _LONGEST_NAME = 255
-_LONGEST_JOURNAL = 2**26  # Bytes.
+_LONGEST_JOURNAL, _LONGEST_UNSEALED = 2**26, 2**20  # Bytes.
 _ATTEMPTS = 10
 
 
@@ -150,11 +151,27 @@ class Staging:
     def journal(self) -> Journal | None:
         """Return the journal, or None if there is none; raise ValueError if it is damaged, OSError if unreadable."""
         try:
-            return Journal.parsed(content(self._journal, _LONGEST_JOURNAL))
+            text, sealed = self._written()
+            if not sealed and len(text) > _LONGEST_UNSEALED:
+                raise ValueError("it is long, and not by a run of this user")
+            return Journal.parsed(text)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except RecursionError as fault:
             raise ValueError("it is nested too deeply") from fault
+
+    def is_sealed(self) -> bool:
+        """Tell whether the journal is by a run of this user, in this folder, and not one that somebody planted."""
+        return self._written()[1]
+
+    def _written(self) -> tuple[bytes, bool]:
+        """Return the text of the journal, and whether the seal after it is this user's."""
+        text, _, found = content(self._journal, _LONGEST_JOURNAL).rpartition(b"\n")
+        return (text, is_sealed(self._here(text), found.decode("ascii", "replace"))) if text else (found, False)
+
+    def _here(self, text: bytes) -> bytes:
+        """Return what is sealed: the text, and in which folder it is, of which no copy can be made."""
+        return f"{self.folder.name} {self.folder.lstat().st_ino}\n".encode() + text
 
     def begin(self, journal: Journal) -> None:
         """Write down, durably, what is about to be moved."""
@@ -164,7 +181,7 @@ class Staging:
                 errno.EFBIG, f"{journal.name}: too many pictures to be replaced at once; name another output"
             )
         self.old.mkdir(_MODE, exist_ok=True)
-        self._part.write_text(text, encoding="ascii")
+        self._part.write_text(f"{text}\n{seal(self._here(text.encode()))}", encoding="ascii")
         flush(self._part)
         self._part.replace(self._journal)
         for folder in (self.new, self.folder, self.folder.parent):

@@ -7,6 +7,7 @@ import errno
 import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -18,9 +19,10 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.video import disk, staging
+from pde_video.video import disk, seal, staging
 from pde_video.video.leftovers import clean, found, refuse_unfinished
 from pde_video.video.outputs import check_output, whole
+from pde_video.video.sequences import numbered
 from pde_video.video.signals import held_back
 from pde_video.video.staging import Journal, Staging
 
@@ -837,3 +839,42 @@ def test_the_folder_that_an_output_is_made_in_is_closed_to_others(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "v.bin").stat().st_mode & 0o777 == 0o666
+
+
+def test_a_journal_that_was_unpacked_with_its_folder_is_not_followed(tmp_path):
+    """A folder of this user may still be by somebody else: out of an archive, for one."""
+    make_pictures(tmp_path, 3, b"years of work")
+    planted = Staging(tmp_path / ".pde-video-0123456789abcdef")
+    (planted.folder / "new").mkdir(parents=True)
+    (planted.folder / "new" / "f_001.png").write_bytes(b"theirs")
+    old = {number: path.stat().st_mtime_ns for number, path in numbered(tmp_path / PATTERN).items()}
+    journal = Journal(PATTERN, {1: 0}, old)
+    planted.begin(journal)
+    before = content(tmp_path)
+    elsewhere = planted.folder.with_name("copied")
+    shutil.copytree(planted.folder, elsewhere)
+    shutil.rmtree(planted.folder)
+    elsewhere.rename(planted.folder)  # With the seal of a run of this user, in a folder that is another.
+    for force in (False, True):
+        with pytest.raises(pv.OutputError, match=r"not by a run of this user.*old/ holds"):
+            check_output(tmp_path / PATTERN, force)
+    assert clean(tmp_path)[0] == []
+    (planted.folder / "journal.json").write_text(journal.as_text())
+    with pytest.raises(pv.OutputError, match="not by a run of this user"):
+        check_output(tmp_path / PATTERN, force=True)
+    assert content(tmp_path) == before
+
+
+def test_a_key_that_others_can_read_seals_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    made = seal.seal(b"data")
+    assert seal.is_sealed(b"data", made)
+    assert not seal.is_sealed(b"other", made)
+    (key,) = (tmp_path / "pde_video").iterdir()
+    assert key.stat().st_mode & 0o777 == 0o600
+    key.chmod(0o644)
+    assert not seal.is_sealed(b"data", made)
+    assert seal.seal(b"data") == ""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "key" / "nothing"))
+    (tmp_path / "key").touch()
+    assert seal.seal(b"data") == ""

@@ -1,0 +1,65 @@
+"""A seal on what one run writes for a later one: nobody else can make it, nor an archive that is unpacked somewhere.
+
+seal = HMAC-SHA256(key, data), with a random key that this user's runs share, in a file that only this user can read.
+"""
+
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+import sys
+from pathlib import Path
+
+_NBYTES = 32  # Of a key.
+
+
+def seal(data: bytes) -> str:
+    """Return the seal on `data`; it is empty where no key can be kept."""
+    key = _key() or _new_key()
+    return hmac.new(key, data, hashlib.sha256).hexdigest() if key else ""
+
+
+def is_sealed(data: bytes, found: str) -> bool:
+    """Tell whether `found` is the seal on `data` by a run of this user."""
+    key = _key()
+    return key is not None and hmac.compare_digest(hmac.new(key, data, hashlib.sha256).hexdigest(), found)
+
+
+def _place() -> Path | None:
+    """Return where the key is kept."""
+    named = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_STATE_HOME"
+    folder = os.environ.get(named, "") or os.path.expanduser("~/.local/state")
+    return Path(folder, "pde_video", "key") if os.path.isabs(folder) else None  # Without a home, "~" stays as it is.
+
+
+def _key() -> bytes | None:
+    """Return the key, if there is one that only this user can read."""
+    place = _place()
+    with contextlib.suppress(OSError):
+        if place is not None:
+            descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+            with os.fdopen(descriptor, "rb") as file:
+                facts = os.fstat(descriptor)
+                ours = not hasattr(os, "geteuid") or (facts.st_uid == os.geteuid() and not facts.st_mode & 0o077)
+                key = file.read(_NBYTES + 1)
+                return key if ours and len(key) == _NBYTES else None
+    return None
+
+
+def _new_key() -> bytes | None:
+    """Make a key, unless another run has just made one, and return it; None where it cannot be written."""
+    place = _place()
+    if place is None:
+        return None
+    part = place.with_name(f"key.{secrets.token_hex(8)}")
+    with contextlib.suppress(OSError):
+        place.parent.mkdir(0o700, parents=True, exist_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(_NBYTES))
+        with contextlib.suppress(FileExistsError):
+            (os.link if hasattr(os, "link") else os.rename)(part, place)
+    with contextlib.suppress(OSError):
+        part.unlink()
+    return _key()
