@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from pde_video.errors import OutputError
-from pde_video.video.disk import content, flush
+from pde_video.video.disk import flush
+from pde_video.video.regular import content_of
 from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name
 
 NAME = re.compile(r"\.pde-video-[0-9a-f]{16}")
@@ -150,7 +151,7 @@ class Staging:
     def journal(self) -> Journal | None:
         """Return the journal, or None if there is none; raise ValueError if it is damaged, OSError if unreadable."""
         try:
-            return Journal.parsed(content(self._journal, _LONGEST_JOURNAL))
+            return Journal.parsed(content_of(self._journal, _LONGEST_JOURNAL, follow=False))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except RecursionError as fault:
