@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from pde_video.errors import OutputError
-from pde_video.video.disk import content, flush
+from pde_video.video.disk import flush
+from pde_video.video.regular import content_of
 from pde_video.video.seal import is_sealed, seal
 from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name
 
@@ -76,8 +77,7 @@ def _members(pairs: Any) -> dict[int, int]:
 def _may_be_replaced(name: str) -> bool:
     if len(name) > _LONGEST_NAME or name != os.path.basename(name) or "\0" in name:
         return False
-    widths = [int(width) for width in re.findall(r"%0?(\d+)d", name)]
-    return name.lower().endswith(".zarr") or (is_pattern_name(name) and max(widths, default=0) <= _LONGEST_NAME)
+    return name.lower().endswith(".zarr") or is_pattern_name(name)
 
 
 class Staging:
@@ -166,7 +166,7 @@ class Staging:
 
     def _written(self) -> tuple[bytes, bool]:
         """Return the text of the journal, and whether the seal after it is this user's."""
-        text, _, found = content(self._journal, _LONGEST_JOURNAL).rpartition(b"\n")
+        text, _, found = content_of(self._journal, _LONGEST_JOURNAL, follow=False).rpartition(b"\n")
         return (text, is_sealed(self._here(text), found.decode("ascii", "replace"))) if text else (found, False)
 
     def _here(self, text: bytes) -> bytes:
