@@ -190,7 +190,10 @@ def _check_work(out: Path, found: Recorded) -> None:
     at_most(len(found.recipe), _MOST_FILTERS, "the number of filters in its recipe")
     for one in found.recipe:
         name = one["filter"]
-        options = {option.name: option.default for option in declared(filter_called(name).function).values()} | one
+        known = declared(filter_called(name).function).values()
+        called = {option.parameter: option.name for option in known}  # Options may also go by their parameters.
+        options = {option.name: option.default for option in known}
+        options |= {called.get(option, option): value for option, value in one.items()}
         for option, most in _MOST.items():
             at_most(options.get(option), most, f"{option} of {name} in its recipe")
         time = options.get("time", 0.0)

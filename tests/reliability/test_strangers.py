@@ -205,6 +205,7 @@ ENDLESS = [
     {"recipe": [{"filter": "denoise", "radius": 1000}]},
     {"recipe": [{"filter": "denoise", "method": "ddpm", "steps": 10**12}]},
     {"recipe": [{"filter": "extrapolate", "count": 10**12}]},
+    {"recipe": [{"filter": "extrapolate", "frames": 10**12}]},
     {"recipe": [{"filter": "resize", "height": 10**6, "width": 8}]},
 ]
 
