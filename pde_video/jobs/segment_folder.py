@@ -22,11 +22,12 @@ import numpy as np
 from pde_video.errors import OutputError
 from pde_video.jobs.notes import Notes, Segment, parsed
 from pde_video.protocols import Array
-from pde_video.video.disk import content, flush
+from pde_video.video.disk import flush
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import checked_output
 from pde_video.video.outputs import reported
 from pde_video.video.provenance import fingerprint
+from pde_video.video.regular import content_of
 from pde_video.video.staging import NAME as HIDDEN
 from pde_video.video.staging import Staging
 
@@ -56,7 +57,7 @@ def _notes_of(target: Path) -> Notes | None:
     folder = folder_of(target)
     try:
         with _claimed(folder):
-            return parsed(content(folder / NOTES, _LONGEST))
+            return parsed(content_of(folder / NOTES, _LONGEST, follow=False))
     except (OSError, ValueError):
         return None
 
@@ -220,7 +221,7 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 def _read_notes(folder: Path) -> Notes:
     try:
-        return parsed(content(folder / NOTES, _LONGEST))
+        return parsed(content_of(folder / NOTES, _LONGEST, follow=False))
     except (OSError, ValueError) as fault:
         raise refused(folder, f"its {NOTES} cannot be used ({fault}); remove that folder") from fault
 

@@ -1,9 +1,8 @@
-"""Files on disk: flushing, renames that replace nothing, exchanges, and reading what may be no file."""
+"""Files on disk: flushing, renames that replace nothing, and exchanges."""
 
 import contextlib
 import errno
 import os
-import stat
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,19 +14,6 @@ _HERE = -100  # AT_FDCWD: names are relative to the current folder.
 _AT_ONCE = 16  # Files: a disk that is asked to flush several does it in one go.
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _NO_LINKS = (*_NOT_SUPPORTED, errno.EPERM, errno.EACCES, errno.EMLINK)
-
-
-def content(path: Path, most: int) -> bytes:
-    """Return the content of a regular file; raise ValueError if it is something else, or larger than `most` bytes."""
-    # A named pipe would keep the reader waiting, and a link lead elsewhere.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError(f"{path} is not a file")
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise ValueError(f"{path} has more than {most} bytes")
-    return data
 
 
 def flush(path: Path) -> None:

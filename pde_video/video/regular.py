@@ -9,10 +9,10 @@ from typing import BinaryIO
 from pde_video.errors import InputError
 
 
-def status_of(path: Path) -> os.stat_result:
+def status_of(path: Path, *, follow: bool = True) -> os.stat_result:
     """Return the status of an input; raise FileNotFoundError if there is none, InputError if none can be found."""
     try:
-        return path.stat()
+        return path.stat(follow_symlinks=follow)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(errno.ENOENT, "no such file", str(path)) from None
     except PermissionError:
@@ -32,31 +32,32 @@ def check_input(path: Path) -> None:
         raise InputError(f"{path}: the file is empty")
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """Open an input that must be a regular file."""
-    status_of(path)
-    descriptor = _opened_at_once(path)
+def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
+    """Open what must be a regular file, and unless `follow` no link to one."""
+    status_of(path, follow=follow)
+    descriptor = _opened_at_once(path, follow)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise InputError(f"{path}: not a file")
     return os.fdopen(descriptor, "rb")
 
 
-def content_of(path: Path, most: int) -> bytes:
+def content_of(path: Path, most: int, *, follow: bool = True) -> bytes:
     """Return the content of a regular file of at most so many bytes."""
-    with open_regular(path) as file:
+    with open_regular(path, follow=follow) as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise InputError(f"{path}: it is larger than {most:,} bytes, the most that such a file may have")
     return content
 
 
-def _opened_at_once(path: Path) -> int:
+def _opened_at_once(path: Path, follow: bool) -> int:
     """Open without waiting for the other end of a pipe."""
-    flags = (getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
+    wanted = ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", *(() if follow else ("O_NOFOLLOW",)))
+    flags = (getattr(os, name, 0) for name in wanted)
     try:
         return os.open(path, os.O_RDONLY | sum(flags))
     except (FileNotFoundError, PermissionError):
         raise
-    except OSError as fault:  # A socket; elsewhere a folder.
+    except OSError as fault:  # A socket or link; elsewhere a folder.
         raise InputError(f"{path}: not a file ({fault.strerror})") from None

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from pde_video.errors import OutputError
-from pde_video.video.disk import content, flush
+from pde_video.video.disk import flush
+from pde_video.video.regular import content_of
 from pde_video.video.seal import is_sealed, seal
 from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name
 
@@ -166,7 +167,7 @@ class Staging:
 
     def _written(self) -> tuple[bytes, bool]:
         """Return the text of the journal, and whether the seal after it is this user's."""
-        text, _, found = content(self._journal, _LONGEST_JOURNAL).rpartition(b"\n")
+        text, _, found = content_of(self._journal, _LONGEST_JOURNAL, follow=False).rpartition(b"\n")
         return (text, is_sealed(self._here(text), found.decode("ascii", "replace"))) if text else (found, False)
 
     def _here(self, text: bytes) -> bytes:

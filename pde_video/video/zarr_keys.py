@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pde_video.errors import OutputError
-from pde_video.video.disk import content
+from pde_video.video.regular import content_of
 
 _HEADER = "zarr.json"
 _LONGEST = 2**24  # Bytes of a header.
@@ -20,7 +20,7 @@ _INDEX = "(?:0|[1-9][0-9]*)"
 def check_array(folder: Path) -> None:
     """Raise OutputError unless a folder is a zarr 3 array, and holds nothing else."""
     try:
-        header = json.loads(content(folder / _HEADER, _LONGEST))
+        header = json.loads(content_of(folder / _HEADER, _LONGEST, follow=False))
     except (OSError, ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or header.get("node_type") not in ("array", "group"):
