@@ -1,16 +1,17 @@
 """Notes on the finished segments of a run, as JSON: written by this program, but read as data of others."""
 
 import json
-import math
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+from pde_video.video.provenance import check_plain
 
 COUNTED = ("saturated", "missing")  # What reports add up over the frames.
 _FORMAT = 1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST = 2**62  # Frames, or values that are counted.
-_DEEPEST = 8  # Lists in lists of a report.
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,14 @@ def parsed(data: bytes) -> Notes:
         raise ValueError("nested too deeply") from fault
     _check(isinstance(found, dict) and found.pop("format", None) == _FORMAT, "not notes of this version")
     _check(set(found) == set(Notes.__dataclass_fields__), "fields are missing, or unknown")
-    _check(isinstance(found["job"], dict), "the job is no table")
-    _check(isinstance(found["segments"], list), "the segments are no list")
+    _check(isinstance(found["job"], dict), "`job` is not a table")
+    _check(isinstance(found["segments"], list), "`segments` is not a list")
     segments = tuple(_segment(number, one) for number, one in enumerate(found["segments"]))
     for report in (found["first"], found["report"], found["told"]):
         _check_report(report)
-    _check(isinstance(found["ended"], bool), "whether it has ended is not known")
+    _check(isinstance(found["ended"], bool), "`ended` is neither true nor false")
     _check(found["pending"] is None or _is_sha256(found["pending"]), "`pending` is not a SHA-256")
-    _check(found["output"] is None or _is_sha256(found["output"]), "the fingerprint of the output is none")
+    _check(found["output"] is None or _is_sha256(found["output"]), "`output` is not a SHA-256")
     return Notes(**found | {"segments": segments})
 
 
@@ -85,20 +86,22 @@ def _segment(number: int, found: Any) -> Segment:
     _check(_is_sha256(found["sha256"]), "a segment has no SHA-256")
     counted = found["counted"]
     known = isinstance(counted, dict) and set(counted) <= set(COUNTED) and all(map(_is_count, counted.values()))
-    _check(known, "a segment has counts that are none")
+    _check(known, "a segment's counts are not whole numbers >= 0")
     return Segment(**found)
 
 
 def _check_report(found: Any) -> None:
-    _check(isinstance(found, dict) and _is_plain(found, _DEEPEST), "a report is no table of plain values")
-    _check(all(_is_count(found.get(name, 0)) for name in COUNTED), "a report has a count that is none")
-    for name, is_right in (("cuts", _is_count), ("not_copied", _is_text), ("warnings", _is_text)):
-        values = found.get(name, [])
-        _check(isinstance(values, list) and all(map(is_right, values)), f"the {name} of a report are none")
+    _check(isinstance(found, dict), "a report is not a table")
+    check_plain(found)
+    json.dumps(found, allow_nan=False, ensure_ascii=False).encode()  # Neither NaN nor half of a character.
+    _check(all(_is_count(found.get(name, 0)) for name in COUNTED), "a report's counts are not whole numbers >= 0")
+    _check(_is_list(found.get("cuts", []), _is_count), "`cuts` is not a list of whole numbers >= 0")
+    for name in ("not_copied", "warnings"):
+        _check(_is_list(found.get(name, []), _is_text), f"`{name}` is not a list of texts")
     sizes = [value for name, value in found.items() if name.endswith(("_bytes", "_seconds"))]
     _check(
         all(value is None or isinstance(value, int | float) for value in sizes),
-        "a size or time of a report is no number",
+        "a size or time of a report is not a number",
     )
     _check(not {"files", "made", "closed_early"} & set(found), "a report is that of another command")
 
@@ -116,19 +119,9 @@ def _is_sha256(value: Any) -> bool:
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
+def _is_list(value: Any, is_right: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and all(map(is_right, value))
+
+
 def _is_text(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and value.encode() is not None
-    except UnicodeEncodeError:  # Half of a character.
-        return False
-
-
-def _is_plain(value: Any, depth: int) -> bool:
-    """Tell whether a value is a finite number, text, or lists and tables of such, not too deep."""
-    if isinstance(value, dict):
-        return depth > 0 and all(_is_text(name) and _is_plain(part, depth - 1) for name, part in value.items())
-    if isinstance(value, list):
-        return depth > 0 and all(_is_plain(part, depth - 1) for part in value)
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, bool) or _is_text(value) or (type(value) is int and abs(value) < _MOST)
+    return isinstance(value, str)

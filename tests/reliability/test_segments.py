@@ -476,6 +476,34 @@ def test_2000_mutated_notes_are_read_or_refused():
     assert outcomes["refused"] > 1000
 
 
+NOT_PLAIN = {"NaN": float("nan"), "infinity": float("inf"), "half a character": "\ud800", "2**1001": 2**1001}
+NOT_PLAIN["nested"] = json.loads("[" * 40 + "]" * 40)
+
+
+@pytest.mark.parametrize("value", NOT_PLAIN.values(), ids=NOT_PLAIN)
+@pytest.mark.parametrize("report", ["first", "report", "told"])
+def test_reports_in_notes_hold_nothing_that_cannot_be_shown(report, value):
+    notes = json.loads(notes_text())
+    notes[report]["sigma"] = value
+    with pytest.raises(ValueError, match=r"deep|bits|JSON|surrogates"):
+        parsed(json.dumps(notes).encode())
+
+
+WRONG = {
+    "output": ("x", "`output` is not a SHA-256"),
+    "pending": (1, "`pending` is not a SHA-256"),
+    "ended": (None, "`ended` is neither true nor false"),
+    "report": ({"cuts": [-1]}, "`cuts` is not a list of whole numbers >= 0"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_with_notes_is_said(name):
+    value, told = WRONG[name]
+    with pytest.raises(ValueError, match=told):
+        parsed(json.dumps(json.loads(notes_text()) | {name: value}).encode())
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"[" * 100_000, b"1" * 10_000, b"\xff", b"null", b'{"format": 1}', b" " * (2**24 + 1)]
 )
