@@ -34,8 +34,6 @@ def check_output(path: Path, force: bool) -> None:
         raise FileExistsError(
             errno.EEXIST, "the output exists; pass --force (force=True) to overwrite", str(existing[0])
         )
-    if path.is_dir():
-        zarr_keys.check_array(path)
 
 
 def check_distinct(source: Path, target: Path) -> None:
@@ -63,7 +61,7 @@ def _check_names(path: Path) -> None:
 
 
 def _check_kind(path: Path) -> None:
-    """Raise for what is never replaced: a folder that holds no zarr array, a named pipe, a socket, a device."""
+    """Raise for what is never replaced: a folder that is no zarr array, a named pipe, a socket, a device."""
     if path.suffix.lower() == ".zarr" and (path.is_symlink() or not path.is_dir()):
         raise OutputError(errno.ENOTDIR, f"{path} is not a folder, as a zarr array is; remove it, or name another")
     try:
@@ -73,8 +71,7 @@ def _check_kind(path: Path) -> None:
     if stat.S_ISDIR(mode):
         if path.suffix.lower() != ".zarr":
             raise OutputError(errno.EISDIR, f"{path} is a folder; name a file in it")
-        if not (path / "zarr.json").is_file():
-            raise OutputError(errno.EISDIR, f"{path} is a folder that holds no zarr array; name another, or remove it")
+        zarr_keys.check_array(path)
     elif not stat.S_ISREG(mode):
         raise OutputError(errno.EINVAL, f"{path} is a named pipe, a socket or a device; name a file, or - for a pipe")
 

@@ -77,8 +77,7 @@ def _members(pairs: Any) -> dict[int, int]:
 def _may_be_replaced(name: str) -> bool:
     if len(name) > _LONGEST_NAME or name != os.path.basename(name) or "\0" in name:
         return False
-    widths = [int(width) for width in re.findall(r"%0?(\d+)d", name)]
-    return name.lower().endswith(".zarr") or (is_pattern_name(name) and max(widths, default=0) <= _LONGEST_NAME)
+    return name.lower().endswith(".zarr") or is_pattern_name(name)
 
 
 class Staging:
