@@ -184,7 +184,7 @@ def _check_work(out: Path, found: Recorded) -> None:
     def at_most(value: Any, most: float, what: str) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if number and not value <= most:
-            raise InputError(f"{out}: {what} is {value:g}, and at most {most:,} is done unasked: {_REMEDY}")
+            raise InputError(f"{out}: {what} is {value:g}, and the limit without --trust is {most:,}: {_REMEDY}")
 
     at_most(found.reading.get("max_pixels"), MOST_PIXELS, "max_pixels of its recipe")
     at_most(len(found.recipe), _MOST_FILTERS, "the number of filters in its recipe")

@@ -125,7 +125,8 @@ def _without(source: Iterable[Array], skipped: range, kept: Segments) -> Iterato
 
 
 def _too_many(kept: Segments) -> FileExistsError:
-    return refused(kept.folder, f"its segments have {kept.notes.done} frames, and the run has less; remove that folder")
+    more = f"its segments hold {kept.notes.done} frames, more than this run produces"
+    return refused(kept.folder, f"{more}; remove that folder")
 
 
 def _skipped(done: int, looked: Extent) -> tuple[range, int]:

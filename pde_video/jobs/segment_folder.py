@@ -129,7 +129,7 @@ class Segments:
         except OSError as fault:
             others = fault.errno in (errno.ENOTEMPTY, errno.EEXIST)
             why = "it holds files that are not of this run" if others else fault.strerror
-            return [f"{self.folder} is not needed any more, but stays: {why}"]
+            return [f"{self.folder} is no longer needed, but stays: {why}"]
         return []
 
     def remove_unfinished(self) -> None:
@@ -179,7 +179,7 @@ def opened(folder: Path, job: dict[str, Any]) -> Iterator[Segments]:
         else:
             kept = Segments(folder, Notes(job))
             if others := [name for name in os.listdir(folder) if name != _PART and not HIDDEN.fullmatch(name)]:
-                raise refused(folder, f"it holds {min(others)!r}, and is no folder of segments; move it away")
+                raise refused(folder, f"it holds {min(others)!r}, and is not a folder of segments; move it away")
             kept.note(kept.notes)
         with reported(folder):
             kept.remove_unfinished()
@@ -193,14 +193,14 @@ def _claimed(folder: Path) -> Iterator[None]:
         import fcntl
     except ImportError:  # Not on Windows.
         if folder.is_symlink() or not folder.is_dir():
-            raise refused(folder, "it is no folder; move it away") from None
+            raise refused(folder, "it is not a folder; move it away") from None
         yield
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as fault:
         if fault.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise refused(folder, "it is a link, or no folder; move it away") from fault
+            raise refused(folder, "it is a link, or not a folder; move it away") from fault
         raise
     try:
         found = os.fstat(descriptor)
@@ -211,7 +211,7 @@ def _claimed(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # It goes with the process, however that ends.
         except BlockingIOError as fault:
-            raise refused(folder, "another process is at work on these segments; wait for it") from fault
+            raise refused(folder, "another process is using these segments; wait for it") from fault
         except OSError:
             pass  # Not every network file system has locks.
         yield

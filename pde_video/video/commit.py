@@ -39,12 +39,12 @@ def commit(staging: Staging, path: Path, many: bool, force: bool) -> None:
 
 @contextlib.contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Say of a file in the way that it was not there before."""
+    """Report a file that appeared during the run."""
     try:
         yield
     except FileExistsError as fault:
         if fault.strerror != os.strerror(errno.EEXIST):
-            raise  # It has been told already.
+            raise  # It has been reported already.
         name = fault.filename2 or fault.filename or path
         kept = "another program created it during the run; it is kept: pass --force (force=True) to overwrite it"
         raise FileExistsError(errno.EEXIST, kept, str(name)) from fault
@@ -131,7 +131,7 @@ def settle(staging: Staging, journal: Journal) -> str:
     """Finish the commit of a run that has died, or undo it; return which. Raise OutputError if neither is possible.
 
     It is undone if the new members have been removed since. Either way files are moved only to names that nothing has,
-    and only those that the journal knows; none is removed but what has been replaced.
+    and only those that the journal knows; only replaced files are removed.
     """
     folder, new, old = staging.folder.parent, journal.names(journal.new), journal.names(journal.old)
     waiting = {name: time for name, time in old.items() if _is_still_at(folder / name, staging.old / name)}

@@ -17,8 +17,8 @@ def refuse_unfinished(path: Path) -> None:
     """Raise InputError for a sequence or zarr folder that is only partly in place."""
     for staging in begun(path):
         raise InputError(
-            f"{path}: only a part of it is in place ({staging.folder.name} holds the rest): a run is at it, or was "
-            f"killed at it; wait, or finish or undo it: {_CLEAN} {path.parent}"
+            f"{path}: only a part of it is in place ({staging.folder.name} holds the rest): a run is writing it, or "
+            f"was killed while writing it; wait, or run {_CLEAN} {path.parent}"
         )
 
 

@@ -109,7 +109,7 @@ class Staging:
             except OSError:
                 staging.remove()
                 raise
-        raise OSError(f"{path.parent}: hidden folders for the output are taken away as soon as they are made")
+        raise OSError(f"{path.parent}: another program keeps removing the hidden folder of the output")
 
     def lock(self, wait: bool = False) -> bool | None:
         """Take the lock that a living run holds; return whether that was possible, or None where it cannot be known."""

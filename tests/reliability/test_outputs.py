@@ -804,7 +804,7 @@ def test_a_run_that_is_putting_a_sequence_in_place_is_waited_for(tmp_path, monke
     monkeypatch.setattr(disk, "_rename", looked)
     written(tmp_path, PATTERN)()
     assert len(seen) == 6
-    assert "a run is at it, or was killed at it" in seen[0]
+    assert "a run is writing it, or was killed while writing it" in seen[0]
     assert "a run is at work on this output" in seen[1]
 
 

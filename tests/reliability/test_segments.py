@@ -293,7 +293,7 @@ def test_more_frames_than_the_run_has_are_refused(tmp_path, source, more):
             notes["segments"].append(notes["segments"][1] | {"name": f"{number:06d}.avi"})
 
     changed_notes(folder, planted)
-    with pytest.raises(FileExistsError, match="the run has less"):
+    with pytest.raises(FileExistsError, match="more than this run produces"):
         go_on(source, target)
     assert not target.exists()
 
