@@ -1,18 +1,14 @@
 """Isolated reading: a file is decoded in a confined process, and only its frames come here.
 
-One process, `worker`, is started with the first file; it forks a child for each pass over a file. Nothing that comes
-from a child is trusted: messages are data, and their sizes are checked before memory is allocated.
+A child of `worker_process` makes each pass over a file. Nothing that comes from it is trusted: messages are data, whose
+kinds and sizes are checked before memory is allocated.
 """
 
-import atexit
 import contextlib
 import os
 import select
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 from dataclasses import fields
 from fractions import Fraction
@@ -23,19 +19,13 @@ import numpy as np
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video import messages
+from pde_video.video import messages, worker_process
 from pde_video.video.source import Choice, Decoded, FileVideo
 from pde_video.video.untrusted import refuse_huge, untrusted
 
 MEMORY = 4 * 2**30  # Bytes of address space. A reader of 4K video takes 1 GiB of them.
 SECONDS = 60.0  # For a frame, or for all before the first.
 _DESCRIPTORS = 64
-_PATIENCE = 5.0  # Seconds until a process that was told to end has done so.
-_PIPE = 2**20  # Bytes that a pipe holds.
-_SET_PIPE_SIZE = 1031  # Of fcntl, on Linux.
-_START = "import sys; sys.path[:] = sys.argv[1:]; from pde_video.video.worker import main; main()"
-_NEEDED = ("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "XDG_CACHE_HOME", "LD_LIBRARY_PATH")
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _PERHAPS = "the file may be damaged or malicious"
 
 
@@ -71,7 +61,7 @@ class _Reader:
             "memory": MEMORY,
             "descriptors": _DESCRIPTORS,
         }
-        self._server = _running()
+        self._server = worker_process.running()
         self._reply, self._control = self._server.ask(messages.encoded(request))
 
     def video(self) -> FileVideo:
@@ -82,9 +72,9 @@ class _Reader:
             rate, count, details = said["rate"], said["count"], said["details"]
             numbers = [height, width, channels, *([] if count is None else [count])]
             if not all(type(number) is int and number >= 0 for number in numbers) or dtype.kind not in "biufc":
-                raise ValueError("frames of no size or dtype")
+                raise ValueError("invalid size or dtype")
             if not (rate is None or (isinstance(rate, Fraction) and rate > 0)) or not isinstance(details, dict):
-                raise ValueError("no rate or details")
+                raise ValueError("invalid rate or details")
             refuse_huge(self._path, (height, width, channels), self._choice.max_pixels)
         video = FileVideo(self._path, (height, width), channels, dtype, _decode, rate, count, details=details)
         video.choice, video.isolated = self._choice, True
@@ -95,7 +85,7 @@ class _Reader:
         with self._checked():
             time, shape = said["time"], said["shape"]
             if not (time is None or isinstance(time, Fraction)):
-                raise ValueError("no time")
+                raise ValueError("invalid time")
             if shape is None:
                 return None, time
             dtype = np.dtype(said["dtype"])
@@ -125,7 +115,7 @@ class _Reader:
         return said
 
     def _checked(self) -> contextlib.AbstractContextManager[None]:
-        return untrusted(f"{self._path}: its decoder said something senseless; {_PERHAPS}")
+        return untrusted(f"{self._path}: its decoder sent an invalid answer; {_PERHAPS}")
 
     def _taken(self, size: int) -> bytes:
         content = bytearray(size)
@@ -147,107 +137,24 @@ class _Reader:
     def _ended(self) -> Exception:
         """Return why a child ended before it had answered."""
         with contextlib.suppress(OSError):
-            self._control.settimeout(_PATIENCE)
+            self._control.settimeout(worker_process.PATIENCE)
             status = self._control.recv(messages.SIZE)
             if status:
                 code = os.waitstatus_to_exitcode(int.from_bytes(status, "big"))
                 name = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"code {code}"
                 return InputError(f"{self._path}: its decoder ended with {name}; {_PERHAPS}")
-        return self._server.fault() or InputError(f"{self._path}: its decoder ended without an answer; {_PERHAPS}")
+        return self._server_fault() or InputError(f"{self._path}: its decoder ended without an answer; {_PERHAPS}")
+
+    def _server_fault(self) -> Exception | None:
+        if (code := self._server.code() or 0) > 0:
+            return RuntimeError(f"the process for isolated reading could not be started (it ended with code {code})")
+        return None
 
     def close(self) -> None:
         """End the child, and wait for that."""
         os.close(self._reply)
         with self._control, contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
-            self._control.settimeout(_PATIENCE)
+            self._control.settimeout(worker_process.PATIENCE)
             while self._control.recv(messages.SIZE):
                 pass
-
-
-class _Server:
-    """The process that forks the children."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._requests, theirs = socket.socketpair()
-        flags = ["-E", "-P", *(["-s"] if sys.flags.no_user_site else []), "-X", f"utf8={sys.flags.utf8_mode}"]
-        kept = {name: text for name, text in os.environ.items() if name in _NEEDED or name.startswith("NUMBA_")}
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, *flags, "-c", _START, *map(str, sys.path)],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                env={**kept, **_ONE_THREAD},
-                start_new_session=True,  # Ctrl-C is for this process, which then ends the other.
-            )
-
-    @property
-    def runs(self) -> bool:
-        """Whether the process has not ended."""
-        return self._process.poll() is None
-
-    def ask(self, request: bytes) -> tuple[int, socket.socket]:
-        """Send a request; return the descriptor of the answer, and the socket that ends the child when it is closed."""
-        reply, theirs = os.pipe()
-        control, other = socket.socketpair()
-        with contextlib.ExitStack() as theirs_too:
-            theirs_too.callback(os.close, theirs)
-            theirs_too.enter_context(other)
-            with self._lock, contextlib.suppress(BrokenPipeError):  # It has ended, and so no answer comes.
-                socket.send_fds(self._requests, [request[: messages.SIZE]], [theirs, other.fileno()])
-                self._requests.sendall(request[messages.SIZE :])
-        if sys.platform == "linux":
-            import fcntl
-
-            with contextlib.suppress(OSError):  # A user may have used up what pipes may hold.
-                fcntl.fcntl(reply, _SET_PIPE_SIZE, _PIPE)
-        return reply, control
-
-    def fault(self) -> Exception | None:
-        """Return why no child could be forked, if that is no fault of a file."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            if (code := self._process.wait(_PATIENCE)) > 0:
-                return RuntimeError(
-                    f"the process for isolated reading could not be started (it ended with code {code})"
-                )
-        return None
-
-    def disown(self) -> None:
-        """In a fork of the process that started it: let go."""
-        self._requests.close()
-        atexit.unregister(self.close)
-
-    def close(self) -> None:
-        """End the process."""
-        self._requests.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE)
-
-
-class _State:
-    """The server in use."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.server: _Server | None = None
-        self.forgotten: _Server | None = None  # Kept, as Python waits for a child that nobody refers to.
-
-    def forget(self) -> None:
-        """Leave the server to the process that this one was forked from."""
-        if self.server is not None:
-            self.server.disown()
-        self.lock, self.forgotten, self.server = threading.Lock(), self.server, None
-
-
-_state = _State()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_state.forget)
-
-
-def _running() -> _Server:
-    with _state.lock:
-        if _state.server is None or not _state.server.runs:
-            _state.server = _Server()
-            atexit.register(_state.server.close)
-        return _state.server

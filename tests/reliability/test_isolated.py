@@ -18,7 +18,7 @@ from test_containers_sound import make
 import pde_video as pv
 from pde_video.cli import main
 from pde_video.jobs.again import verify
-from pde_video.video import isolation, messages, y4m
+from pde_video.video import messages, worker_process, y4m
 
 REAL = Path(__file__).parents[3] / "shared" / "corpus"
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="isolated reading needs fork")
@@ -181,9 +181,9 @@ def test_commands_take_isolated(tmp_path, capsys):
 
 
 def test_isolated_reading_where_it_is_not_possible(tmp_path, monkeypatch):
-    monkeypatch.setattr(isolation, "_state", isolation._State())
+    monkeypatch.setattr(worker_process, "_state", worker_process._State())
     pv.write(tmp_path / "in.npy", GREY)
-    monkeypatch.setattr(isolation, "_START", "raise SystemExit(3)")
+    monkeypatch.setattr(worker_process, "_START", "raise SystemExit(3)")
     with pytest.raises(RuntimeError, match=r"could not be started \(it ended with code 3\)"):
         pv.read(tmp_path / "in.npy", isolated=True)
     monkeypatch.delattr(socket, "send_fds")

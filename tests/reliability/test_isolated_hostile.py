@@ -21,7 +21,7 @@ from test_command_line import PROGRAM
 
 import pde_video as pv
 from pde_video.cli import main
-from pde_video.video import isolation
+from pde_video.video import isolation, worker_process
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="isolated reading needs fork")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -44,12 +44,14 @@ def taken_over():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).parent)
         patch.setenv("A_SECRET", "swordfish")
-        start = isolation._START.replace("; from", "; import hostile_decoders; hostile_decoders.take_over(); from", 1)
-        patch.setattr(isolation, "_START", start)
-        patch.setattr(isolation, "_state", isolation._State())
+        start = worker_process._START.replace(
+            "; from", "; import hostile_decoders; hostile_decoders.take_over(); from", 1
+        )
+        patch.setattr(worker_process, "_START", start)
+        patch.setattr(worker_process, "_state", worker_process._State())
         patch.setattr(isolation, "MEMORY", 2**30)
         yield
-        isolation._state.server.close()
+        worker_process._state.server.close()
 
 
 ENDS = {
@@ -59,12 +61,12 @@ ENDS = {
     "sleep": r"gave no frame for 0\.5 s",
     "allocate": "more than the 1 GiB of memory",
     "recurse": "failed .RuntimeError: a fault of a library",
-    "babble": "senseless",
-    "boast": "senseless",
-    "pickled": "senseless",
+    "babble": "invalid answer",
+    "boast": "invalid answer",
+    "pickled": "invalid answer",
     "huge": "larger than the .* pixels",
-    "negative": "senseless",
-    "objects": "senseless",
+    "negative": "invalid answer",
+    "objects": "invalid answer",
 }
 
 
@@ -80,7 +82,7 @@ def test_a_decoder_that_ends_badly_is_one_clear_error(tmp_path, taken_over, monk
     assert call("info", path, "--isolated") == 4
 
 
-@pytest.mark.parametrize(("how", "text"), [("larger", "senseless"), ("crash", "signal 11"), ("stall", "no frame")])
+@pytest.mark.parametrize(("how", "text"), [("larger", "invalid answer"), ("crash", "signal 11"), ("stall", "no frame")])
 def test_a_decoder_that_ends_badly_after_a_frame_is_one_clear_error(tmp_path, taken_over, monkeypatch, how, text):
     path = tmp_path / f"{how}.npy"
     path.write_bytes(b"x")
@@ -148,7 +150,7 @@ def children(of: int) -> list[int]:
 
 def readers() -> list[int]:
     """Return the isolated readers at work."""
-    return children(isolation._running()._process.pid)
+    return children(worker_process.running()._process.pid)
 
 
 @linux
@@ -187,12 +189,37 @@ def test_isolated_reading_after_its_process_was_killed(tmp_path):
     pv.write(path, np.zeros((1000, 200, 200), np.uint8))
     frames = iter(pv.read(path, isolated=True))
     next(frames)
-    process = isolation._running()._process
+    process = worker_process.running()._process
     process.kill()
     with pytest.raises(pv.InputError, match="ended"):
         list(frames)
     assert len(list(pv.read(path, isolated=True))) == 1000
-    assert isolation._running()._process.pid != process.pid
+    assert worker_process.running()._process.pid != process.pid
+
+
+@linux
+def test_isolated_readers_that_cannot_be_started_leave_no_descriptors(tmp_path, monkeypatch):
+    path = tmp_path / "in.npy"
+    pv.write(path, np.zeros((5, 24, 32), np.uint8))
+    before = [len(os.listdir("/proc/self/fd")) for _ in pv.read(path, isolated=True)][-1]
+    for name in ("socketpair", "send_fds"):
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, name, full)
+            for _ in range(3):
+                with pytest.raises(OSError, match="Too many open files"):
+                    pv.read(path, isolated=True)
+    process = worker_process.running()._process
+    process.kill()
+    process.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", full)
+        with pytest.raises(OSError, match="Too many open files"):
+            pv.read(path, isolated=True)
+    assert [len(os.listdir("/proc/self/fd")) for _ in pv.read(path, isolated=True)][-1] == before
+
+
+def full(*_, **__):
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def test_isolated_reading_in_threads_and_after_a_fork(tmp_path):
@@ -214,7 +241,7 @@ def test_isolated_reading_in_threads_and_after_a_fork(tmp_path):
         code = 1
         with contextlib.suppress(BaseException):
             code = 0 if len(list(pv.read(path, isolated=True))) == 5 else 2
-            isolation._running().close()
+            worker_process.running().close()
         os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert len(list(frames)) == 4
