@@ -25,6 +25,7 @@ from pde_video.video.untrusted import refuse_huge, untrusted
 
 MEMORY = 4 * 2**30  # Bytes of address space. A reader of 4K video takes 1 GiB of them.
 SECONDS = 60.0  # For a frame, or for all before the first.
+STARTING = 120.0  # Seconds until a reader is confined; the first one waits for the start of the server too.
 _DESCRIPTORS = 64
 _PERHAPS = "the file may be damaged or malicious"
 
@@ -44,6 +45,18 @@ def _decode(video: FileVideo) -> Decoded:
             raise InputError(f"{video.path}: the file has changed since it was opened")
         while not (said := reader.message()).get("end"):
             yield reader.frame(said, video)
+
+
+class _NoAnswer(InputError):
+    """A child has not answered in time."""
+
+
+class _Ended(InputError):
+    """A child has ended before it had answered."""
+
+    def __init__(self, path: Path, how: str) -> None:
+        super().__init__(f"{path}: its decoder ended {how}; {_PERHAPS}")
+        self.how = how
 
 
 class _Reader:
@@ -66,6 +79,7 @@ class _Reader:
 
     def video(self) -> FileVideo:
         """Return what the child says of the file."""
+        self._wait_until_confined()
         said = self.message()
         with self._checked():
             (height, width), channels, dtype = said["size"], said["channels"], np.dtype(said["dtype"])
@@ -79,6 +93,18 @@ class _Reader:
         video = FileVideo(self._path, (height, width), channels, dtype, _decode, rate, count, details=details)
         video.choice, video.isolated = self._choice, True
         return video
+
+    def _wait_until_confined(self) -> None:
+        """Raise RuntimeError unless there is a child and its limits hold; until then it has not opened the file."""
+        try:
+            fault = self._next(STARTING).get("unconfined")
+        except _NoAnswer:
+            fault = f"it was not ready after {STARTING:g} s"
+        except _Ended as ended:
+            code = self._server.code()
+            fault = f"it ended {ended.how}" if code is None else f"it ended with code {code}"
+        if fault is not None:
+            raise RuntimeError(f"the process for isolated reading could not be started ({fault})")
 
     def frame(self, said: dict[str, Any], video: FileVideo) -> tuple[Array | None, Fraction | None]:
         """Return a frame that the child announced, or None for one that is not wanted, and its time."""
@@ -98,14 +124,8 @@ class _Reader:
 
     def message(self) -> dict[str, Any]:
         """Return the child's next message; raise the fault that it tells."""
-        self._deadline = time.monotonic() + SECONDS
-        size = int.from_bytes(self._taken(messages.SIZE), "big")
         with self._checked():
-            if size > messages.MOST:
-                raise ValueError("a long message")
-        content = self._taken(size)
-        with self._checked():
-            said = messages.decoded(content)
+            said = self._next(SECONDS)
             fault = messages.raised(said, self._path) if "fault" in said else None
         if isinstance(fault, MemoryError):
             needs = f"decoding it needs more than the {MEMORY / 2**30:g} GiB of memory that an isolated reader may use"
@@ -116,6 +136,13 @@ class _Reader:
 
     def _checked(self) -> contextlib.AbstractContextManager[None]:
         return untrusted(f"{self._path}: its decoder sent an invalid answer; {_PERHAPS}")
+
+    def _next(self, seconds: float) -> dict[str, Any]:
+        self._deadline = time.monotonic() + seconds
+        size = int.from_bytes(self._taken(messages.SIZE), "big")
+        if size > messages.MOST:
+            raise ValueError("a long message")
+        return messages.decoded(self._taken(size))
 
     def _taken(self, size: int) -> bytes:
         content = bytearray(size)
@@ -128,27 +155,21 @@ class _Reader:
         while rest:
             left = self._deadline - time.monotonic()
             if left <= 0 or not poll.poll(1000 * left):
-                raise InputError(f"{self._path}: its decoder gave no frame for {SECONDS:g} s; {_PERHAPS}")
+                raise _NoAnswer(f"{self._path}: its decoder gave no frame for {SECONDS:g} s; {_PERHAPS}")
             got = os.readv(self._reply, [rest])
             if not got:
-                raise self._ended()
+                raise _Ended(self._path, self._end())
             rest = rest[got:]
 
-    def _ended(self) -> Exception:
-        """Return why a child ended before it had answered."""
+    def _end(self) -> str:
+        """Return how the child ended."""
         with contextlib.suppress(OSError):
             self._control.settimeout(worker_process.PATIENCE)
             status = self._control.recv(messages.SIZE)
             if status:
                 code = os.waitstatus_to_exitcode(int.from_bytes(status, "big"))
-                name = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"code {code}"
-                return InputError(f"{self._path}: its decoder ended with {name}; {_PERHAPS}")
-        return self._server_fault() or InputError(f"{self._path}: its decoder ended without an answer; {_PERHAPS}")
-
-    def _server_fault(self) -> Exception | None:
-        if (code := self._server.code() or 0) > 0:
-            return RuntimeError(f"the process for isolated reading could not be started (it ended with code {code})")
-        return None
+                return f"with signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"with code {code}"
+        return "without an answer"
 
     def close(self) -> None:
         """End the child, and wait for that."""

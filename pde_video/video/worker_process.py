@@ -79,8 +79,9 @@ class Server:
         """End the process."""
         atexit.unregister(self.close)
         self._requests.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(PATIENCE)
+        if self.code() is None:
+            self._process.kill()
+            self._process.wait()
 
 
 class _State:

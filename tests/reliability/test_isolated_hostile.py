@@ -38,20 +38,30 @@ def call(*arguments) -> int:
     return caught.value.code or 0
 
 
-@pytest.fixture(scope="module")
-def taken_over():
-    """Reading whose isolated process has been taken over, as `hostile_decoders` says."""
+TAKE_OVER = "import hostile_decoders; hostile_decoders.take_over()"
+
+
+@contextlib.contextmanager
+def started_with(code):
+    """Have isolated readers forked by another process, which runs `code` first."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).parent)
         patch.setenv("A_SECRET", "swordfish")
-        start = worker_process._START.replace(
-            "; from", "; import hostile_decoders; hostile_decoders.take_over(); from", 1
-        )
-        patch.setattr(worker_process, "_START", start)
+        patch.setattr(worker_process, "_START", worker_process._START.replace("; from", f"; {code}; from", 1))
         patch.setattr(worker_process, "_state", worker_process._State())
+        try:
+            yield patch
+        finally:
+            if worker_process._state.server is not None:
+                worker_process._state.server.close()
+
+
+@pytest.fixture(scope="module")
+def taken_over():
+    """Reading whose isolated process has been taken over, as `hostile_decoders` says."""
+    with started_with(TAKE_OVER) as patch:
         patch.setattr(isolation, "MEMORY", 2**30)
         yield
-        worker_process._state.server.close()
 
 
 ENDS = {
@@ -110,6 +120,43 @@ def test_a_decoder_has_limits_and_nothing_of_the_program(tmp_path, taken_over):
     assert (seen["descriptors"], seen["places"]) == ([0, 1, 2], ["/dev/null", "pipe", "/dev/null"])
     assert (seen["privileges"], seen["filter"]) == ("1", "2" if FILTER else "0")
     assert (seen["limits"], seen["written"]) == ([2**30, isolation._DESCRIPTORS], [(0, 0), (0, 0)])
+
+
+@linux
+@pytest.mark.parametrize("most", [-1, 2**40])  # As systems without a limit say.
+def test_descriptors_are_closed_whatever_their_limit(tmp_path, most):
+    path = tmp_path / "look.npy"
+    path.write_bytes(b"x")
+    with started_with(f"import os; os.sysconf = lambda name: {most}; {TAKE_OVER}"):
+        assert pv.read(path, isolated=True).details["descriptors"] == [0, 1, 2]
+
+
+FAILING = "from pde_video.video import worker; worker.confine = lambda *_: 1 / 0"
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (FAILING, "ZeroDivisionError"),
+        ("import os; os._exit(3)", "code 3"),
+        ("import time; time.sleep(9)", "not ready after 0.4 s"),
+    ],
+)
+def test_what_fails_before_a_file_is_opened_does_not_blame_it(tmp_path, monkeypatch, code, text):
+    pv.write(tmp_path / "in.npy", np.zeros((1, 4, 4), np.uint8))
+    monkeypatch.setattr(isolation, "STARTING", 0.4 if "sleep" in code else 60)
+    monkeypatch.setattr(worker_process, "PATIENCE", 0.5)
+    with started_with(code), pytest.raises(RuntimeError, match=text) as fault:
+        pv.read(tmp_path / "in.npy", isolated=True)
+    assert "could not be started" in str(fault.value)
+    assert "in.npy" not in str(fault.value)
+
+
+def test_a_file_has_its_time_after_a_slow_start(tmp_path, monkeypatch):
+    pv.write(tmp_path / "in.npy", np.zeros((2, 4, 4), np.uint8))
+    monkeypatch.setattr(isolation, "SECONDS", 1.5)
+    with started_with("import time; time.sleep(1.6)"):
+        assert len(list(pv.read(tmp_path / "in.npy", isolated=True))) == 2
 
 
 @linux
