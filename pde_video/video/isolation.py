@@ -19,7 +19,7 @@ import numpy as np
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video import messages, worker_process
+from pde_video.video import facts, messages, worker_process
 from pde_video.video.source import Choice, Decoded, FileVideo
 from pde_video.video.untrusted import refuse_huge, untrusted
 
@@ -89,6 +89,7 @@ class _Reader:
                 raise ValueError("invalid size or dtype")
             if not (rate is None or (isinstance(rate, Fraction) and rate > 0)) or not isinstance(details, dict):
                 raise ValueError("invalid rate or details")
+            facts.check_kinds(details)
             refuse_huge(self._path, (height, width, channels), self._choice.max_pixels)
         video = FileVideo(self._path, (height, width), channels, dtype, _decode, rate, count, details=details)
         video.choice, video.isolated = self._choice, True

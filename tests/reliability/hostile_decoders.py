@@ -75,6 +75,10 @@ def objects(path):
     return FileVideo(path, (4, 5), 1, np.dtype("O"), frames)
 
 
+def misdescribe(path):
+    return FileVideo(path, (4, 5), 1, np.dtype("u1"), frames, details={"resolution": 5, "resolution_unit": "INCH"})
+
+
 def frames(video):
     yield np.zeros((4, 5), np.uint8), None
     if "larger" in video.path.name:

@@ -18,7 +18,7 @@ from test_containers_sound import make
 import pde_video as pv
 from pde_video.cli import main
 from pde_video.jobs.again import verify
-from pde_video.video import messages, worker_process, y4m
+from pde_video.video import facts, messages, worker_process, y4m
 
 REAL = Path(__file__).parents[3] / "shared" / "corpus"
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="isolated reading needs fork")
@@ -36,8 +36,9 @@ def outcome(path, **options) -> object:
     told = [(frame.shape, frame.dtype, frame.tobytes()) for frame in frames]
     if video is None:
         return fault
-    facts = (video.path, video.size, video.channels, video.dtype, video.rate, video.count, video.details, video.lost)
-    return fault, told, video.timestamps, facts, [type(one) for one in video.details.values()]
+    assert set(video.details) <= set(facts._KINDS)  # A new key needs its kind.
+    said = (video.path, video.size, video.channels, video.dtype, video.rate, video.count, video.details, video.lost)
+    return fault, told, video.timestamps, said, [type(one) for one in video.details.values()]
 
 
 def check_equal(path, **options) -> object:
