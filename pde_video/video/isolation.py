@@ -25,6 +25,8 @@ from pde_video.video.untrusted import refuse_huge, untrusted
 
 MEMORY = 4 * 2**30  # Bytes of address space. A reader of 4K video takes 1 GiB of them.
 SECONDS = 60.0  # For a frame, or for all before the first.
+SKIPPING = 3600.0  # For all frames that are not wanted, before one that is.
+PROCESSOR = 360_000  # Seconds of processor time, of all threads, for a pass.
 STARTING = 120.0  # Seconds until a reader is confined; the first one waits for the start of the server too.
 _DESCRIPTORS = 64
 _PERHAPS = "the file may be damaged or malicious"
@@ -72,8 +74,10 @@ class _Reader:
             "choice": {**wanted, "frames": part},
             "frames": frames,
             "memory": MEMORY,
+            "processor": PROCESSOR,
             "descriptors": _DESCRIPTORS,
         }
+        self._skipping_since: float | None = None
         self._server = worker_process.running()
         self._reply, self._control = self._server.ask(messages.encoded(request))
 
@@ -110,18 +114,26 @@ class _Reader:
     def frame(self, said: dict[str, Any], video: FileVideo) -> tuple[Array | None, Fraction | None]:
         """Return a frame that the child announced, or None for one that is not wanted, and its time."""
         with self._checked():
-            time, shape = said["time"], said["shape"]
-            if not (time is None or isinstance(time, Fraction)):
+            shown, shape = said["time"], said["shape"]
+            if not (shown is None or isinstance(shown, Fraction)):
                 raise ValueError("invalid time")
             if shape is None:
-                return None, time
+                self._check_skipping()
+                return None, shown
+            self._skipping_since = None
             dtype = np.dtype(said["dtype"])
             shapes = {(*video.size, video.channels), video.size if video.channels == 1 else None}
             if shape not in shapes or dtype.newbyteorder("=") != video.dtype.newbyteorder("="):
                 raise ValueError("another shape or dtype")
         pixels = np.empty(shape, dtype)
         self._fill(pixels.reshape(-1).view(np.uint8).data)
-        return pixels, time
+        return pixels, shown
+
+    def _check_skipping(self) -> None:
+        now = time.monotonic()
+        self._skipping_since = self._skipping_since or now
+        if now - self._skipping_since > SKIPPING:
+            raise InputError(f"{self._path}: its decoder skipped frames for {SKIPPING:g} s; {_PERHAPS}")
 
     def message(self) -> dict[str, Any]:
         """Return the child's next message; raise the fault that it tells."""

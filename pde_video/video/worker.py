@@ -132,7 +132,7 @@ def _confine(request: dict[str, Any], server: int) -> str | None:
     try:
         if request["folder"] is not None:
             os.chdir(os.fsdecode(request["folder"]))
-        confine(request["memory"], request["descriptors"], server)
+        confine(request["memory"], request["processor"], request["descriptors"], server)
     except Exception as fault:
         return f"{type(fault).__name__}: {fault}"
     return None

@@ -156,6 +156,14 @@ def test_sound_of_an_isolated_file_is_reported_not_copied(tmp_path):
     )
 
 
+def test_a_run_without_a_filter_of_system_calls_says_so(tmp_path, monkeypatch):
+    pv.write(tmp_path / "in.npy", GREY)
+    for isolated, library, warnings in ((True, None, 1), (True, object(), 0), (False, None, 0)):
+        monkeypatch.setattr("pde_video.jobs.run.confining", lambda library=library: library)
+        report = pv.run(tmp_path / "in.npy", tmp_path / "out.npy", force=True, reading={"isolated": isolated})
+        assert len([line for line in report.get("warnings", []) if "system calls" in line]) == warnings
+
+
 def call(*arguments) -> int:
     with pytest.raises(SystemExit) as caught:
         main([str(argument) for argument in arguments])

@@ -70,6 +70,7 @@ ENDS = {
     "abort": "ended with signal 6",
     "leave": "ended with code 7",
     "sleep": r"gave no frame for 0\.5 s",
+    "spin": "ended with signal 24",
     "allocate": "more than the 1 GiB of memory",
     "recurse": "failed .RuntimeError: a fault of a library",
     "babble": "invalid answer",
@@ -85,6 +86,7 @@ ENDS = {
 @pytest.mark.parametrize("how", [pytest.param(how, marks=linux if how == "allocate" else ()) for how in ENDS])
 def test_a_decoder_that_ends_badly_is_one_clear_error(tmp_path, taken_over, monkeypatch, how):
     monkeypatch.setattr(isolation, "SECONDS", 0.5 if how == "sleep" else 30)
+    monkeypatch.setattr(isolation, "PROCESSOR", 1)
     path = tmp_path / f"{how}.npy"
     path.write_bytes(b"x")
     with pytest.raises(pv.InputError, match=ENDS[how]) as fault:
@@ -109,6 +111,15 @@ def test_a_decoder_that_ends_badly_after_a_frame_is_one_clear_error(tmp_path, ta
     assert len(list(video)) == 1
     assert text in video.lost
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_frames_that_are_not_wanted_do_not_extend_the_time_without_end(tmp_path, taken_over, monkeypatch):
+    path = tmp_path / "skip.npy"
+    path.write_bytes(b"x")
+    video = pv.read(path, isolated=True, frames=(10**6, None))
+    monkeypatch.setattr(isolation, "SKIPPING", 0.3)
+    with pytest.raises(pv.InputError, match=r"skipped frames for 0\.3 s"):
+        list(video)
 
 
 WRONG = {
@@ -211,7 +222,7 @@ def test_a_decoder_reaches_nothing_through_the_filter(tmp_path, taken_over):
 
 
 def test_a_decoder_writes_no_byte_to_a_file(tmp_path, taken_over):
-    """Also without the filter."""
+    """Through `write`, also without the filter; through memory maps it can, as docs/security.md says."""
     path, victim = tmp_path / "escape.npy", tmp_path / "victim"
     path.write_bytes(b"x")
     victim.write_bytes(b"mine")
