@@ -124,7 +124,7 @@ class _Reader:
             dtype = np.dtype(said["dtype"])
             shapes = {(*video.size, video.channels), video.size if video.channels == 1 else None}
             if shape not in shapes or dtype.newbyteorder("=") != video.dtype.newbyteorder("="):
-                raise ValueError("another shape or dtype")
+                raise ValueError("unexpected shape or dtype")
         pixels = np.empty(shape, dtype)
         self._fill(pixels.reshape(-1).view(np.uint8).data)
         return pixels, shown
@@ -154,7 +154,7 @@ class _Reader:
         self._deadline = time.monotonic() + seconds
         size = int.from_bytes(self._taken(messages.SIZE), "big")
         if size > messages.MOST:
-            raise ValueError("a long message")
+            raise ValueError("message too long")
         return messages.decoded(self._taken(size))
 
     def _taken(self, size: int) -> bytes:
