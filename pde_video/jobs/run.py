@@ -14,6 +14,7 @@ from pde_video.errors import ParameterError
 from pde_video.filters.filter import Configured, as_filter, check_filter, pipeline
 from pde_video.jobs.segment_folder import is_complete
 from pde_video.protocols import Array
+from pde_video.video.confinement import UNFILTERED, confining
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import Output, checked_output
 from pde_video.video.outputs import check_output, reported, whole
@@ -123,8 +124,11 @@ class Plan:
         report["frames"] = frames
         if self.video.lost is not None:
             report["lost"] = self.video.lost
-        if self.video.details.get("warnings"):
-            report["warnings"] = [*self.video.details["warnings"], *report.get("warnings", [])]
+        warnings = [*self.video.details.get("warnings", ())]
+        if self.video.isolated and not confining():
+            warnings.append(UNFILTERED)
+        if warnings:
+            report["warnings"] = [*warnings, *report.get("warnings", [])]
         return report
 
     def write_sidecar(self, report: dict[str, Any], digest: str | None) -> None:

@@ -39,20 +39,29 @@ _REFUSED = {
 _WITH_A_SUBSTITUTE = "clone3 openat2 io_uring_setup io_uring_enter io_uring_register"
 
 
-def confine(memory: int, descriptors: int, parent: int) -> None:
-    """Confine this process for good: bytes of memory, open files, no byte written to a file; on Linux see `_REFUSED`.
+# Without the filter a file can be changed by other calls than `write`: mapped into memory, cut off, renamed.
+UNFILTERED = (
+    "isolated reading had no filter of system calls, so a decoder that a file takes over could change your files and "
+    "use the network: on Linux, install the extra isolation"
+)
+
+
+def confine(memory: int, processor: int, descriptors: int, parent: int) -> None:
+    """Confine this process for good: bytes of memory, seconds of processor time, open files; on Linux see `_REFUSED`.
 
     It ends with its parent. Limits that the system does not have are left out.
     """
     import resource  # Not on Windows.
 
     limits = {"RLIMIT_AS": memory, "RLIMIT_NOFILE": descriptors, "RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0}
+    limits["RLIMIT_CPU"] = processor
     for name, most in limits.items():
         kind = getattr(resource, name)
         _, hard = resource.getrlimit(kind)
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        last = most + (name == "RLIMIT_CPU" and most != hard)  # SIGXCPU, which says why, a second before SIGKILL.
         with contextlib.suppress(ValueError, OSError):  # macOS does not limit the address space.
-            resource.setrlimit(kind, (most, most))
+            resource.setrlimit(kind, (most, last))
     if sys.platform != "linux":
         return
     _prctl(_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,18 +1,14 @@
 """Isolated reading: a file is decoded in a confined process, and only its frames come here.
 
-One process, `worker`, is started with the first file; it forks a child for each pass over a file. Nothing that comes
-from a child is trusted: messages are data, and their sizes are checked before memory is allocated.
+A child of `worker_process` makes each pass over a file. Nothing that comes from it is trusted: messages are data, whose
+kinds and sizes are checked before memory is allocated.
 """
 
-import atexit
 import contextlib
 import os
 import select
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 from dataclasses import fields
 from fractions import Fraction
@@ -23,19 +19,16 @@ import numpy as np
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
-from pde_video.video import messages
+from pde_video.video import facts, messages, worker_process
 from pde_video.video.source import Choice, Decoded, FileVideo
 from pde_video.video.untrusted import refuse_huge, untrusted
 
 MEMORY = 4 * 2**30  # Bytes of address space. A reader of 4K video takes 1 GiB of them.
 SECONDS = 60.0  # For a frame, or for all before the first.
+SKIPPING = 3600.0  # For all frames that are not wanted, before one that is.
+PROCESSOR = 360_000  # Seconds of processor time, of all threads, for a pass.
+STARTING = 120.0  # Seconds until a reader is confined; the first one waits for the start of the server too.
 _DESCRIPTORS = 64
-_PATIENCE = 5.0  # Seconds until a process that was told to end has done so.
-_PIPE = 2**20  # Bytes that a pipe holds.
-_SET_PIPE_SIZE = 1031  # Of fcntl, on Linux.
-_START = "import sys; sys.path[:] = sys.argv[1:]; from pde_video.video.worker import main; main()"
-_NEEDED = ("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE", "XDG_CACHE_HOME", "LD_LIBRARY_PATH")
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _PERHAPS = "the file may be damaged or malicious"
 
 
@@ -56,6 +49,18 @@ def _decode(video: FileVideo) -> Decoded:
             yield reader.frame(said, video)
 
 
+class _NoAnswer(InputError):
+    """A child has not answered in time."""
+
+
+class _Ended(InputError):
+    """A child has ended before it had answered."""
+
+    def __init__(self, path: Path, how: str) -> None:
+        super().__init__(f"{path}: its decoder ended {how}; {_PERHAPS}")
+        self.how = how
+
+
 class _Reader:
     """A child that reads one file."""
 
@@ -69,53 +74,71 @@ class _Reader:
             "choice": {**wanted, "frames": part},
             "frames": frames,
             "memory": MEMORY,
+            "processor": PROCESSOR,
             "descriptors": _DESCRIPTORS,
         }
-        self._server = _running()
+        self._skipping_since: float | None = None
+        self._server = worker_process.running()
         self._reply, self._control = self._server.ask(messages.encoded(request))
 
     def video(self) -> FileVideo:
         """Return what the child says of the file."""
+        self._wait_until_confined()
         said = self.message()
         with self._checked():
             (height, width), channels, dtype = said["size"], said["channels"], np.dtype(said["dtype"])
             rate, count, details = said["rate"], said["count"], said["details"]
             numbers = [height, width, channels, *([] if count is None else [count])]
             if not all(type(number) is int and number >= 0 for number in numbers) or dtype.kind not in "biufc":
-                raise ValueError("frames of no size or dtype")
+                raise ValueError("invalid size or dtype")
             if not (rate is None or (isinstance(rate, Fraction) and rate > 0)) or not isinstance(details, dict):
-                raise ValueError("no rate or details")
+                raise ValueError("invalid rate or details")
+            facts.check_kinds(details)
             refuse_huge(self._path, (height, width, channels), self._choice.max_pixels)
         video = FileVideo(self._path, (height, width), channels, dtype, _decode, rate, count, details=details)
         video.choice, video.isolated = self._choice, True
         return video
 
+    def _wait_until_confined(self) -> None:
+        """Raise RuntimeError unless there is a child and its limits hold; until then it has not opened the file."""
+        try:
+            fault = self._next(STARTING).get("unconfined")
+        except _NoAnswer:
+            fault = f"it was not ready after {STARTING:g} s"
+        except _Ended as ended:
+            code = self._server.code()
+            fault = f"it ended {ended.how}" if code is None else f"it ended with code {code}"
+        if fault is not None:
+            raise RuntimeError(f"the process for isolated reading could not be started ({fault})")
+
     def frame(self, said: dict[str, Any], video: FileVideo) -> tuple[Array | None, Fraction | None]:
         """Return a frame that the child announced, or None for one that is not wanted, and its time."""
         with self._checked():
-            time, shape = said["time"], said["shape"]
-            if not (time is None or isinstance(time, Fraction)):
-                raise ValueError("no time")
+            shown, shape = said["time"], said["shape"]
+            if not (shown is None or isinstance(shown, Fraction)):
+                raise ValueError("invalid time")
             if shape is None:
-                return None, time
+                self._check_skipping()
+                return None, shown
+            self._skipping_since = None
             dtype = np.dtype(said["dtype"])
             shapes = {(*video.size, video.channels), video.size if video.channels == 1 else None}
             if shape not in shapes or dtype.newbyteorder("=") != video.dtype.newbyteorder("="):
-                raise ValueError("another shape or dtype")
+                raise ValueError("unexpected shape or dtype")
         pixels = np.empty(shape, dtype)
         self._fill(pixels.reshape(-1).view(np.uint8).data)
-        return pixels, time
+        return pixels, shown
+
+    def _check_skipping(self) -> None:
+        now = time.monotonic()
+        self._skipping_since = self._skipping_since or now
+        if now - self._skipping_since > SKIPPING:
+            raise InputError(f"{self._path}: its decoder skipped frames for {SKIPPING:g} s; {_PERHAPS}")
 
     def message(self) -> dict[str, Any]:
         """Return the child's next message; raise the fault that it tells."""
-        self._deadline = time.monotonic() + SECONDS
-        size = int.from_bytes(self._taken(messages.SIZE), "big")
         with self._checked():
-            if size > messages.MOST:
-                raise ValueError("a long message")
-        content = self._taken(size)
-        with self._checked():
-            said = messages.decoded(content)
+            said = self._next(SECONDS)
             fault = messages.raised(said, self._path) if "fault" in said else None
         if isinstance(fault, MemoryError):
             needs = f"decoding it needs more than the {MEMORY / 2**30:g} GiB of memory that an isolated reader may use"
@@ -125,7 +148,14 @@ class _Reader:
         return said
 
     def _checked(self) -> contextlib.AbstractContextManager[None]:
-        return untrusted(f"{self._path}: its decoder said something senseless; {_PERHAPS}")
+        return untrusted(f"{self._path}: its decoder sent an invalid answer; {_PERHAPS}")
+
+    def _next(self, seconds: float) -> dict[str, Any]:
+        self._deadline = time.monotonic() + seconds
+        size = int.from_bytes(self._taken(messages.SIZE), "big")
+        if size > messages.MOST:
+            raise ValueError("message too long")
+        return messages.decoded(self._taken(size))
 
     def _taken(self, size: int) -> bytes:
         content = bytearray(size)
@@ -138,116 +168,27 @@ class _Reader:
         while rest:
             left = self._deadline - time.monotonic()
             if left <= 0 or not poll.poll(1000 * left):
-                raise InputError(f"{self._path}: its decoder gave no frame for {SECONDS:g} s; {_PERHAPS}")
+                raise _NoAnswer(f"{self._path}: its decoder gave no frame for {SECONDS:g} s; {_PERHAPS}")
             got = os.readv(self._reply, [rest])
             if not got:
-                raise self._ended()
+                raise _Ended(self._path, self._end())
             rest = rest[got:]
 
-    def _ended(self) -> Exception:
-        """Return why a child ended before it had answered."""
+    def _end(self) -> str:
+        """Return how the child ended."""
         with contextlib.suppress(OSError):
-            self._control.settimeout(_PATIENCE)
+            self._control.settimeout(worker_process.PATIENCE)
             status = self._control.recv(messages.SIZE)
             if status:
                 code = os.waitstatus_to_exitcode(int.from_bytes(status, "big"))
-                name = f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"code {code}"
-                return InputError(f"{self._path}: its decoder ended with {name}; {_PERHAPS}")
-        return self._server.fault() or InputError(f"{self._path}: its decoder ended without an answer; {_PERHAPS}")
+                return f"with signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"with code {code}"
+        return "without an answer"
 
     def close(self) -> None:
         """End the child, and wait for that."""
         os.close(self._reply)
         with self._control, contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
-            self._control.settimeout(_PATIENCE)
+            self._control.settimeout(worker_process.PATIENCE)
             while self._control.recv(messages.SIZE):
                 pass
-
-
-class _Server:
-    """The process that forks the children."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._requests, theirs = socket.socketpair()
-        flags = ["-E", "-P", *(["-s"] if sys.flags.no_user_site else []), "-X", f"utf8={sys.flags.utf8_mode}"]
-        kept = {name: text for name, text in os.environ.items() if name in _NEEDED or name.startswith("NUMBA_")}
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, *flags, "-c", _START, *map(str, sys.path)],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                env={**kept, **_ONE_THREAD},
-                start_new_session=True,  # Ctrl-C is for this process, which then ends the other.
-            )
-
-    @property
-    def runs(self) -> bool:
-        """Whether the process has not ended."""
-        return self._process.poll() is None
-
-    def ask(self, request: bytes) -> tuple[int, socket.socket]:
-        """Send a request; return the descriptor of the answer, and the socket that ends the child when it is closed."""
-        reply, theirs = os.pipe()
-        control, other = socket.socketpair()
-        with contextlib.ExitStack() as theirs_too:
-            theirs_too.callback(os.close, theirs)
-            theirs_too.enter_context(other)
-            with self._lock, contextlib.suppress(BrokenPipeError):  # It has ended, and so no answer comes.
-                socket.send_fds(self._requests, [request[: messages.SIZE]], [theirs, other.fileno()])
-                self._requests.sendall(request[messages.SIZE :])
-        if sys.platform == "linux":
-            import fcntl
-
-            with contextlib.suppress(OSError):  # A user may have used up what pipes may hold.
-                fcntl.fcntl(reply, _SET_PIPE_SIZE, _PIPE)
-        return reply, control
-
-    def fault(self) -> Exception | None:
-        """Return why no child could be forked, if that is no fault of a file."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            if (code := self._process.wait(_PATIENCE)) > 0:
-                return RuntimeError(
-                    f"the process for isolated reading could not be started (it ended with code {code})"
-                )
-        return None
-
-    def disown(self) -> None:
-        """In a fork of the process that started it: let go."""
-        self._requests.close()
-        atexit.unregister(self.close)
-
-    def close(self) -> None:
-        """End the process."""
-        self._requests.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE)
-
-
-class _State:
-    """The server in use."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.server: _Server | None = None
-        self.forgotten: _Server | None = None  # Kept, as Python waits for a child that nobody refers to.
-
-    def forget(self) -> None:
-        """Leave the server to the process that this one was forked from."""
-        if self.server is not None:
-            self.server.disown()
-        self.lock, self.forgotten, self.server = threading.Lock(), self.server, None
-
-
-_state = _State()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_state.forget)
-
-
-def _running() -> _Server:
-    with _state.lock:
-        if _state.server is None or not _state.server.runs:
-            _state.server = _Server()
-            atexit.register(_state.server.close)
-        return _state.server

@@ -86,7 +86,7 @@ def _unpacked(value: Any) -> Any:
             header = y4m.parsed(f"{line}\n".encode(), "y4m", np.iinfo(np.int64).max)
             return replace(header, rate=_unpacked(rate))
         case dict():
-            raise ValueError("an object of no known type")
+            raise ValueError("an object of unknown type")
     return value
 
 
@@ -104,7 +104,7 @@ def raised(message: dict[str, Any], name: object) -> Exception:
     """Return the exception that a message of `as_fault` stands for; `name` is that of the file."""
     arguments = message["arguments"]
     if not isinstance(arguments, list) or not all(isinstance(one, int | str) for one in arguments):
-        raise ValueError("no arguments of an exception")
+        raise ValueError("invalid arguments of an exception")
     if message["fault"] is None:
         return InputError(f"{name}: its decoder failed ({' '.join(map(str, arguments))})")
     if isinstance(message["file"], str):

@@ -109,19 +109,33 @@ def _answer(request: dict[str, Any], reply: int, server: int) -> NoReturn:
         nothing = os.open(os.devnull, os.O_RDWR)
         for own, other in ((0, nothing), (_REPLY, reply), (2, nothing)):
             os.dup2(other, own)
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        if request["folder"] is not None:
-            os.chdir(os.fsdecode(request["folder"]))
-        confine(request["memory"], request["descriptors"], server)
-        try:
-            for piece in _pieces(request):
+        _close_all_from(3)
+        with contextlib.suppress(BrokenPipeError):
+            _write(messages.encoded({"unconfined": (fault := _confine(request, server))}))
+            for piece in _pieces(request) if fault is None else ():
                 _write(piece)
-        except OSError as fault:
-            if not isinstance(fault, BrokenPipeError):
-                raise
         code = 0
     finally:
         os._exit(code)
+
+
+def _close_all_from(first: int) -> None:
+    """Close the open descriptors from `first` on; the limit of their number may be infinite, or lower than they are."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) >= first:
+            with contextlib.suppress(OSError):  # That of the list.
+                os.close(int(name))
+
+
+def _confine(request: dict[str, Any], server: int) -> str | None:
+    """Confine this process; return why that failed, which is no fault of the file."""
+    try:
+        if request["folder"] is not None:
+            os.chdir(os.fsdecode(request["folder"]))
+        confine(request["memory"], request["processor"], request["descriptors"], server)
+    except Exception as fault:
+        return f"{type(fault).__name__}: {fault}"
+    return None
 
 
 def _pieces(request: dict[str, Any]) -> Iterator[Any]:

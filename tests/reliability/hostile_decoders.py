@@ -40,6 +40,11 @@ def sleep(path):
     time.sleep(60)
 
 
+def spin(path):
+    while True:
+        pass
+
+
 def allocate(path):
     return [np.empty(2**28, np.uint8) for _ in range(64)]
 
@@ -75,6 +80,10 @@ def objects(path):
     return FileVideo(path, (4, 5), 1, np.dtype("O"), frames)
 
 
+def misdescribe(path):
+    return FileVideo(path, (4, 5), 1, np.dtype("u1"), frames, details={"resolution": 5, "resolution_unit": "INCH"})
+
+
 def frames(video):
     yield np.zeros((4, 5), np.uint8), None
     if "larger" in video.path.name:
@@ -90,6 +99,16 @@ def larger(path):
 
 
 crash = stall = larger
+
+
+def skip(path):
+    return FileVideo(path, (4, 5), 1, np.dtype("u1"), nothing)
+
+
+def nothing(video):
+    while True:
+        yield None, None
+        time.sleep(0.01)
 
 
 def look(path):

@@ -18,7 +18,7 @@ from test_containers_sound import make
 import pde_video as pv
 from pde_video.cli import main
 from pde_video.jobs.again import verify
-from pde_video.video import isolation, messages, y4m
+from pde_video.video import facts, messages, worker_process, y4m
 
 REAL = Path(__file__).parents[3] / "shared" / "corpus"
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="isolated reading needs fork")
@@ -36,8 +36,9 @@ def outcome(path, **options) -> object:
     told = [(frame.shape, frame.dtype, frame.tobytes()) for frame in frames]
     if video is None:
         return fault
-    facts = (video.path, video.size, video.channels, video.dtype, video.rate, video.count, video.details, video.lost)
-    return fault, told, video.timestamps, facts, [type(one) for one in video.details.values()]
+    assert set(video.details) <= set(facts._KINDS)  # A new key needs its kind.
+    said = (video.path, video.size, video.channels, video.dtype, video.rate, video.count, video.details, video.lost)
+    return fault, told, video.timestamps, said, [type(one) for one in video.details.values()]
 
 
 def check_equal(path, **options) -> object:
@@ -155,6 +156,14 @@ def test_sound_of_an_isolated_file_is_reported_not_copied(tmp_path):
     )
 
 
+def test_a_run_without_a_filter_of_system_calls_says_so(tmp_path, monkeypatch):
+    pv.write(tmp_path / "in.npy", GREY)
+    for isolated, library, warnings in ((True, None, 1), (True, object(), 0), (False, None, 0)):
+        monkeypatch.setattr("pde_video.jobs.run.confining", lambda library=library: library)
+        report = pv.run(tmp_path / "in.npy", tmp_path / "out.npy", force=True, reading={"isolated": isolated})
+        assert len([line for line in report.get("warnings", []) if "system calls" in line]) == warnings
+
+
 def call(*arguments) -> int:
     with pytest.raises(SystemExit) as caught:
         main([str(argument) for argument in arguments])
@@ -181,9 +190,9 @@ def test_commands_take_isolated(tmp_path, capsys):
 
 
 def test_isolated_reading_where_it_is_not_possible(tmp_path, monkeypatch):
-    monkeypatch.setattr(isolation, "_state", isolation._State())
+    monkeypatch.setattr(worker_process, "_state", worker_process._State())
     pv.write(tmp_path / "in.npy", GREY)
-    monkeypatch.setattr(isolation, "_START", "raise SystemExit(3)")
+    monkeypatch.setattr(worker_process, "_START", "raise SystemExit(3)")
     with pytest.raises(RuntimeError, match=r"could not be started \(it ended with code 3\)"):
         pv.read(tmp_path / "in.npy", isolated=True)
     monkeypatch.delattr(socket, "send_fds")

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import warnings
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from test_command_line import PROGRAM
 
 import pde_video as pv
 from pde_video.cli import main
-from pde_video.video import isolation
+from pde_video.video import facts, isolation, worker_process
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="isolated reading needs fork")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -38,18 +39,30 @@ def call(*arguments) -> int:
     return caught.value.code or 0
 
 
-@pytest.fixture(scope="module")
-def taken_over():
-    """Reading whose isolated process has been taken over, as `hostile_decoders` says."""
+TAKE_OVER = "import hostile_decoders; hostile_decoders.take_over()"
+
+
+@contextlib.contextmanager
+def started_with(code):
+    """Have isolated readers forked by another process, which runs `code` first."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).parent)
         patch.setenv("A_SECRET", "swordfish")
-        start = isolation._START.replace("; from", "; import hostile_decoders; hostile_decoders.take_over(); from", 1)
-        patch.setattr(isolation, "_START", start)
-        patch.setattr(isolation, "_state", isolation._State())
+        patch.setattr(worker_process, "_START", worker_process._START.replace("; from", f"; {code}; from", 1))
+        patch.setattr(worker_process, "_state", worker_process._State())
+        try:
+            yield patch
+        finally:
+            if worker_process._state.server is not None:
+                worker_process._state.server.close()
+
+
+@pytest.fixture(scope="module")
+def taken_over():
+    """Reading whose isolated process has been taken over, as `hostile_decoders` says."""
+    with started_with(TAKE_OVER) as patch:
         patch.setattr(isolation, "MEMORY", 2**30)
         yield
-        isolation._state.server.close()
 
 
 ENDS = {
@@ -57,20 +70,23 @@ ENDS = {
     "abort": "ended with signal 6",
     "leave": "ended with code 7",
     "sleep": r"gave no frame for 0\.5 s",
+    "spin": "ended with signal 24",
     "allocate": "more than the 1 GiB of memory",
     "recurse": "failed .RuntimeError: a fault of a library",
-    "babble": "senseless",
-    "boast": "senseless",
-    "pickled": "senseless",
+    "babble": "invalid answer",
+    "boast": "invalid answer",
+    "pickled": "invalid answer",
     "huge": "larger than the .* pixels",
-    "negative": "senseless",
-    "objects": "senseless",
+    "negative": "invalid answer",
+    "objects": "invalid answer",
+    "misdescribe": "invalid answer.*invalid resolution",
 }
 
 
 @pytest.mark.parametrize("how", [pytest.param(how, marks=linux if how == "allocate" else ()) for how in ENDS])
 def test_a_decoder_that_ends_badly_is_one_clear_error(tmp_path, taken_over, monkeypatch, how):
     monkeypatch.setattr(isolation, "SECONDS", 0.5 if how == "sleep" else 30)
+    monkeypatch.setattr(isolation, "PROCESSOR", 1)
     path = tmp_path / f"{how}.npy"
     path.write_bytes(b"x")
     with pytest.raises(pv.InputError, match=ENDS[how]) as fault:
@@ -80,7 +96,7 @@ def test_a_decoder_that_ends_badly_is_one_clear_error(tmp_path, taken_over, monk
     assert call("info", path, "--isolated") == 4
 
 
-@pytest.mark.parametrize(("how", "text"), [("larger", "senseless"), ("crash", "signal 11"), ("stall", "no frame")])
+@pytest.mark.parametrize(("how", "text"), [("larger", "invalid answer"), ("crash", "signal 11"), ("stall", "no frame")])
 def test_a_decoder_that_ends_badly_after_a_frame_is_one_clear_error(tmp_path, taken_over, monkeypatch, how, text):
     path = tmp_path / f"{how}.npy"
     path.write_bytes(b"x")
@@ -97,6 +113,45 @@ def test_a_decoder_that_ends_badly_after_a_frame_is_one_clear_error(tmp_path, ta
     assert os.listdir(tmp_path) == [path.name]
 
 
+def test_frames_that_are_not_wanted_do_not_extend_the_time_without_end(tmp_path, taken_over, monkeypatch):
+    path = tmp_path / "skip.npy"
+    path.write_bytes(b"x")
+    video = pv.read(path, isolated=True, frames=(10**6, None))
+    monkeypatch.setattr(isolation, "SKIPPING", 0.3)
+    with pytest.raises(pv.InputError, match=r"skipped frames for 0\.3 s"):
+        list(video)
+
+
+WRONG = {
+    "codec": [5, None, b"x", "\udcff"],
+    "not_kept": [5, "text", [5], None],
+    "bits": [0, 65, 8.0, True, "8"],
+    "stream_index": [-1, 2**16, 0.0],
+    "duration": [float("nan"), float("inf"), "1", 10**400],
+    "interval": [0, -1.0, "1"],
+    "aspect": [1.0, "1:1"],
+    "time_base": [Fraction(0), Fraction(-1, 30), 0.1],
+    "axes": ["", "T" * 65, 5],
+    "date_time": ["yesterday", "2024:01:01", 5],
+    "dpi": ["x", (72,), (72, "72"), 72],
+    "pixel_size": [[0.0, 1.0], [1.0], ["1", "1"]],
+    "resolution": [5, [[1, 0], [1, 1]], [[1, 1]], [[1, 1], 5], [[1, 2**32], [1, 1]]],
+    "extra_samples": [5, [2**16], ["1"]],
+    "icc_profile": ["text", [1]],
+    "imagej": ["text", {"unit": 5}],
+    "geotiff": [5, {"GeoKeyDirectory": [70000]}, {"GeoAsciiParams": 5}, {"ModelPixelScale": ["1"]}],
+    "made": ["text", []],
+    "y4m": ["YUV4MPEG2", {}],
+}
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_details_of_an_isolated_decoder_are_of_their_kind(key):
+    for value in WRONG[key]:
+        with pytest.raises((ValueError, OverflowError)):
+            facts.check_kinds({"unknown": object(), key: value})
+
+
 @linux
 def test_a_decoder_has_limits_and_nothing_of_the_program(tmp_path, taken_over):
     path = tmp_path / "look.npy"
@@ -108,6 +163,43 @@ def test_a_decoder_has_limits_and_nothing_of_the_program(tmp_path, taken_over):
     assert (seen["descriptors"], seen["places"]) == ([0, 1, 2], ["/dev/null", "pipe", "/dev/null"])
     assert (seen["privileges"], seen["filter"]) == ("1", "2" if FILTER else "0")
     assert (seen["limits"], seen["written"]) == ([2**30, isolation._DESCRIPTORS], [(0, 0), (0, 0)])
+
+
+@linux
+@pytest.mark.parametrize("most", [-1, 2**40])  # As systems without a limit say.
+def test_descriptors_are_closed_whatever_their_limit(tmp_path, most):
+    path = tmp_path / "look.npy"
+    path.write_bytes(b"x")
+    with started_with(f"import os; os.sysconf = lambda name: {most}; {TAKE_OVER}"):
+        assert pv.read(path, isolated=True).details["descriptors"] == [0, 1, 2]
+
+
+FAILING = "from pde_video.video import worker; worker.confine = lambda *_: 1 / 0"
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (FAILING, "ZeroDivisionError"),
+        ("import os; os._exit(3)", "code 3"),
+        ("import time; time.sleep(9)", "not ready after 0.4 s"),
+    ],
+)
+def test_what_fails_before_a_file_is_opened_does_not_blame_it(tmp_path, monkeypatch, code, text):
+    pv.write(tmp_path / "in.npy", np.zeros((1, 4, 4), np.uint8))
+    monkeypatch.setattr(isolation, "STARTING", 0.4 if "sleep" in code else 60)
+    monkeypatch.setattr(worker_process, "PATIENCE", 0.5)
+    with started_with(code), pytest.raises(RuntimeError, match=text) as fault:
+        pv.read(tmp_path / "in.npy", isolated=True)
+    assert "could not be started" in str(fault.value)
+    assert "in.npy" not in str(fault.value)
+
+
+def test_a_file_has_its_time_after_a_slow_start(tmp_path, monkeypatch):
+    pv.write(tmp_path / "in.npy", np.zeros((2, 4, 4), np.uint8))
+    monkeypatch.setattr(isolation, "SECONDS", 1.5)
+    with started_with("import time; time.sleep(1.6)"):
+        assert len(list(pv.read(tmp_path / "in.npy", isolated=True))) == 2
 
 
 @linux
@@ -130,7 +222,7 @@ def test_a_decoder_reaches_nothing_through_the_filter(tmp_path, taken_over):
 
 
 def test_a_decoder_writes_no_byte_to_a_file(tmp_path, taken_over):
-    """Also without the filter."""
+    """Through `write`, also without the filter; through memory maps it can, as docs/security.md says."""
     path, victim = tmp_path / "escape.npy", tmp_path / "victim"
     path.write_bytes(b"x")
     victim.write_bytes(b"mine")
@@ -148,7 +240,7 @@ def children(of: int) -> list[int]:
 
 def readers() -> list[int]:
     """Return the isolated readers at work."""
-    return children(isolation._running()._process.pid)
+    return children(worker_process.running()._process.pid)
 
 
 @linux
@@ -187,12 +279,37 @@ def test_isolated_reading_after_its_process_was_killed(tmp_path):
     pv.write(path, np.zeros((1000, 200, 200), np.uint8))
     frames = iter(pv.read(path, isolated=True))
     next(frames)
-    process = isolation._running()._process
+    process = worker_process.running()._process
     process.kill()
     with pytest.raises(pv.InputError, match="ended"):
         list(frames)
     assert len(list(pv.read(path, isolated=True))) == 1000
-    assert isolation._running()._process.pid != process.pid
+    assert worker_process.running()._process.pid != process.pid
+
+
+@linux
+def test_isolated_readers_that_cannot_be_started_leave_no_descriptors(tmp_path, monkeypatch):
+    path = tmp_path / "in.npy"
+    pv.write(path, np.zeros((5, 24, 32), np.uint8))
+    before = [len(os.listdir("/proc/self/fd")) for _ in pv.read(path, isolated=True)][-1]
+    for name in ("socketpair", "send_fds"):
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, name, full)
+            for _ in range(3):
+                with pytest.raises(OSError, match="Too many open files"):
+                    pv.read(path, isolated=True)
+    process = worker_process.running()._process
+    process.kill()
+    process.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", full)
+        with pytest.raises(OSError, match="Too many open files"):
+            pv.read(path, isolated=True)
+    assert [len(os.listdir("/proc/self/fd")) for _ in pv.read(path, isolated=True)][-1] == before
+
+
+def full(*_, **__):
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def test_isolated_reading_in_threads_and_after_a_fork(tmp_path):
@@ -214,7 +331,7 @@ def test_isolated_reading_in_threads_and_after_a_fork(tmp_path):
         code = 1
         with contextlib.suppress(BaseException):
             code = 0 if len(list(pv.read(path, isolated=True))) == 5 else 2
-            isolation._running().close()
+            worker_process.running().close()
         os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert len(list(frames)) == 4
