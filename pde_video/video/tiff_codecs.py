@@ -12,6 +12,7 @@ import tifffile
 
 from pde_video.errors import InputError, not_installed
 from pde_video.protocols import Array
+from pde_video.video.picture_parts import jpeg_size
 from pde_video.video.tiff_directory import Directory, Source
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _HORIZONTAL, _FLOATING_POINT = 2, 3  # Predictor.
 _LARGER, _HEADERS = 4, 2**20  # A piece is at most so many times as large as its pixels, and so many bytes beyond.
 _CHUNK = 2**20
 _MEMORY = 2**27  # Bytes that LZMA's dictionary may take.
-_JPEG_START, _MOST_SCANS = b"\xff\xd8", 100
+_JPEG_START = b"\xff\xd8"
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -152,7 +153,9 @@ def _fax(data: bytes, layout: Layout, rows: tuple[int, int]) -> Array:
 
 def _jpeg(data: bytes, layout: Layout, size: tuple[int, int], tables: bytes | None) -> Array:
     """Return a JPEG stream decoded, RGB if it is colour; its own header is checked first, since it decides its size."""
-    height, width, samples = _jpeg_size(data)
+    if not data.startswith(_JPEG_START):
+        raise ValueError("a JPEG without its first two bytes")
+    height, width, samples = jpeg_size(data, layout.count)
     expected = 1 if layout.planar else layout.samples
     widths = (size[1], layout.width % size[1] or size[1])
     if not size[0] <= height <= max(layout.piece[0], size[0]) or width not in widths or samples != expected:
@@ -168,20 +171,6 @@ def _jpeg(data: bytes, layout: Layout, size: tuple[int, int], tables: bytes | No
     codecs = _imagecodecs("JPEG")
     values = codecs.jpeg_decode(data, bitspersample=layout.bits, tables=tables, **space)
     return values.reshape(height, width, -1)
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int, int]:
-    """Return height, width and samples of a JPEG; raise ValueError if it has none, or very many scans."""
-    if data.count(b"\xff\xda") > _MOST_SCANS:
-        raise ValueError(f"a JPEG of more than {_MOST_SCANS} scans")
-    place = 2
-    while data[:2] == _JPEG_START and place + 9 < len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = (int.from_bytes(data[at : at + 2]) for at in (place + 5, place + 7))
-            return height, width, data[place + 9]
-        place += 1 if marker == 0xFF else 2 + int.from_bytes(data[place + 2 : place + 4])
-    raise ValueError("a JPEG without a header")
 
 
 def is_whole_jpeg(page: Directory, layout: Layout) -> bool:

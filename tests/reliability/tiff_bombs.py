@@ -130,6 +130,7 @@ def bombs() -> dict[str, Callable[[Path], None]]:
         "lzma with a large dictionary": lambda path: compressed(path, 34925, bytes(dictionary)),
         "jpeg": lambda path: compressed(path, 7, jpeg(65535, 65535)),
         "jpeg of many scans": lambda path: compressed(path, 7, jpeg(1000, 1000, 20_000)),
+        "jpeg of large scans": lambda path: compressed(path, 7, jpeg(8192, 8192, 99), 8192, 8192),
         "jpeg of the old kind": lambda path: compressed(path, 6, jpeg(65535, 65535), **whole),
         "lzw": lambda path: compressed(path, 5, b"\x80\0" * 10**6, 60000, 60000),
         "fax": lambda path: compressed(path, 4, bytes(100), 2**14, 2**14, t258=(SHORT, 1, 1)),
