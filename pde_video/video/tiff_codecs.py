@@ -13,7 +13,7 @@ import tifffile
 from pde_video.errors import InputError, not_installed
 from pde_video.protocols import Array
 from pde_video.video.picture_parts import jpeg_size
-from pde_video.video.tiff_directory import Directory, Source
+from pde_video.video.tiff_directory import Directory, Source, name_of
 
 if TYPE_CHECKING:
     from pde_video.video.tiff_picture import Layout
@@ -35,7 +35,7 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 def check(path: Path, layout: Layout) -> None:
     """Refuse a compression that is not read, or that needs a package that is not there."""
-    name = _name(layout.compression)
+    name = name_of(tifffile.COMPRESSION, layout.compression)
     if layout.compression not in _READ:
         raise InputError(f"{path}: compression {name} is not read; save it uncompressed, or with LZW or deflate")
     if layout.compression in FAX and (layout.bits, layout.samples) != (1, 1):
@@ -50,13 +50,6 @@ def check(path: Path, layout: Layout) -> None:
         raise InputError(f"{path}: predictor {layout.predictor} of {layout.kind}{layout.bits} samples is not read")
     if layout.compression in _OPTIONAL:
         _imagecodecs(f"{path}: compression {name}")
-
-
-def _name(compression: int) -> str:
-    try:
-        return str(tifffile.COMPRESSION(compression).name)
-    except ValueError:
-        return str(compression)
 
 
 def _imagecodecs(what: str) -> Any:
@@ -109,7 +102,7 @@ def _unpacked(data: bytes, layout: Layout, most: int) -> Any:
         return _streamed(lzma.LZMADecompressor(memlimit=_MEMORY), data, most)
     if layout.compression == _PACK_BITS:
         return _from_runs(data, most)
-    codecs = _imagecodecs(_name(layout.compression))
+    codecs = _imagecodecs(name_of(tifffile.COMPRESSION, layout.compression))
     decode = codecs.lzw_decode if layout.compression == _LZW else codecs.zstd_decode
     return decode(data, out=most)
 
@@ -145,7 +138,7 @@ def _from_runs(data: bytes, most: int) -> bytearray:
 
 
 def _fax(data: bytes, layout: Layout, rows: tuple[int, int]) -> Array:
-    codecs = _imagecodecs(_name(layout.compression))
+    codecs = _imagecodecs(name_of(tifffile.COMPRESSION, layout.compression))
     options = {"t4options": layout.fax_options} if layout.compression == 3 else {}
     values = getattr(codecs, FAX[layout.compression])(data, rows[0], layout.piece[1], **options)
     return values.reshape(rows[0], layout.piece[1], 1)
