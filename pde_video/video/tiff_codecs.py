@@ -73,7 +73,7 @@ def decoded(
     if layout.compression == NONE:
         data: Any = source.at(offset, least)
     else:
-        _check_count(count, most)
+        check_count(count, most)
         data = source.at(offset, count)
     if layout.fill_order == 2 and layout.compression not in JPEG:
         data = data.translate(_REVERSED)
@@ -89,9 +89,10 @@ def decoded(
     return values.reshape(rows[0], layout.piece[1], -1)
 
 
-def _check_count(count: int, pixels: int) -> None:
+def check_count(count: int, pixels: int) -> None:
+    """Refuse strips or tiles of far more bytes than their pixels take."""
     if count > _LARGER * pixels + _HEADERS:
-        raise ValueError(f"a strip or tile has {count:,} bytes; its pixels take {pixels:,}")
+        raise ValueError(f"strips or tiles have {count:,} bytes; their pixels take {pixels:,}")
 
 
 def _unpacked(data: bytes, layout: Layout, most: int) -> Any:
@@ -177,7 +178,7 @@ def whole_jpeg(page: Directory, layout: Layout) -> Array:
     ends = page.numbers(273).astype(np.uint64) + (page.numbers(279).astype(np.uint64) if 279 in page else np.uint64(0))
     end = min(page.source.size, max([start + length, *ends.tolist()]))
     pixels = layout.frame_bytes
-    _check_count(max(0, end - start), pixels)
+    check_count(max(0, end - start), pixels)
     data = page.source.at(start, max(0, end - start))
     return _jpeg(data, layout, (layout.height, layout.width), None)
 

@@ -216,6 +216,9 @@ class Picture:
             raise ValueError("its data lie beyond the end of the file")
         if layout.compression == tiff_codecs.NONE and np.any(counts < layout.needed):
             raise ValueError(f"its data have {counts.sum():,} bytes, and its pixels take {layout.needed.sum():,}")
+        shared = int(counts.sum()) - self.source.size  # At least; these bytes are decoded once for each piece.
+        if layout.compression != tiff_codecs.NONE:
+            tiff_codecs.check_count(max(0, shared), layout.frame_bytes)
         return offsets, counts
 
     @cached_property
