@@ -17,10 +17,11 @@ _HOLDERS = frozenset(b"moov hoov trak mdia minf stbl edts mvex moof traf dinf tr
 _TABLES = frozenset(b"stsz stz2 stts stsc stco co64 elst trun hdlr".split())
 _READ = _HOLDERS | _TABLES | {b"stsd", b"cmov"}
 _DEEPEST = 10  # Levels of boxes that FFmpeg follows.
-_LARGEST = 2**27  # Bytes of a box with tables.
-_MOVIE = 2**24  # Bytes of a compressed movie when decompressed; there are only tables in it.
+_LARGEST = 2**24  # Bytes of a box that is searched, and of a compressed movie when decompressed.
 _FREE_SAMPLES, _FREE_BOXES = 2**20, 100_000  # That a file of any size may declare.
-_SAMPLE, _BOX = 8, 64  # Bytes of the file for each further one.
+_SAMPLE, _BOX = 8, 16  # Bytes of the file for each further one; a fragment of one small frame has 137 in 7 boxes.
+_DESCRIBED = 10_000  # Tables that may lie in descriptions of samples, where none belongs.
+_ROWS = 2**16  # Of a table, that are read at once.
 _PACKET = 1024  # Samples of uncompressed sound that share an entry.
 _OTHERS, _TICK = {b"vide", b"subp", b"clcp"}, b"\0\0\0\1" * 2  # Kinds of media; one entry, of one tick.
 
@@ -49,12 +50,10 @@ def check_tables(path: Path) -> bool:
         for kind, start, end in boxes(file, 0, size):
             if end > size and not found:  # FFmpeg does not take it for a movie either.
                 return False
-            found, length = True, min(end, size) - start
-            known = b"moov" if kind == b"free" and _hides_a_movie(file, start) else kind
-            if known in _READ and length > _LARGEST:
-                raise InputError(f"{path}: its tables take {length} bytes; up to {_LARGEST} are read")
-            file.seek(start)
-            tables.add(known, file.read(length) if known in _READ else b"")
+            found = True
+            tables.add(
+                b"moov" if kind == b"free" and _hides_a_movie(file, start) else kind, file, start, min(end, size)
+            )
     if tables.entries > _FREE_SAMPLES + size // _SAMPLE:
         raise InputError(
             f"{path}: its tables declare {tables.entries} samples, more than a video of {size} bytes has; it is "
@@ -76,7 +75,8 @@ class _Track:
     samples: int = 0
     edits: int = 1
     chunks: int = 0
-    runs: bytes = b""  # Of chunks with equally many samples.
+    packets: int = 0  # In all chunks but those of the last run, a run being chunks with equally many samples.
+    last_run: tuple[int, int] = (1, 0)  # Its first chunk, and the packets in each.
     durations: set[bytes] = field(default_factory=set)  # Numbers of entries, and the first duration.
     kinds: set[bytes] = field(default_factory=set)
 
@@ -84,12 +84,22 @@ class _Track:
     def entries(self) -> int:
         """The length of FFmpeg's index, in which each edit may repeat all samples."""
         uncompressed = b"soun" in self.kinds and not self.kinds & _OTHERS and self.durations == {_TICK}
-        return (self._packets() if uncompressed else self.samples) * self.edits
+        return (self._all_packets() if uncompressed else self.samples) * self.edits
 
-    def _packets(self) -> int:
-        rows = np.frombuffer(self.runs, ">u4", len(self.runs) // 12 * 3).reshape(-1, 3).astype(np.int64)
-        lengths = np.diff(rows[:, 0], append=self.chunks + 1).clip(0)
-        return sum((lengths * (rows[:, 1] // _PACKET + 1)).tolist())
+    def _all_packets(self) -> int:
+        first, packets = self.last_run
+        return self.packets + max(0, self.chunks + 1 - first) * packets
+
+    def read_runs(self, file: BinaryIO, count: int) -> None:
+        """Read the table of runs."""
+        self.packets, self.last_run = 0, (1, 0)
+        for start in range(0, count, _ROWS):
+            data = file.read(12 * min(_ROWS, count - start))
+            rows = np.frombuffer(data, ">u4", len(data) // 12 * 3).reshape(-1, 3)[:, :2].astype(np.int64)
+            firsts = np.append(self.last_run[0], rows[:, 0])
+            packets = np.append(self.last_run[1], rows[:, 1] // _PACKET + 1)
+            self.packets += int(np.diff(firsts).clip(0).astype(float) @ packets[:-1].astype(float))
+            self.last_run = int(firsts[-1]), int(packets[-1])
 
 
 @dataclass
@@ -99,6 +109,7 @@ class _Tables:
     path: Path
     most_boxes: int
     boxes: int = 0
+    described: int = 0  # Tables in descriptions of samples.
     fragments: int = 0  # Samples in fragments of movies.
     tracks: list[_Track] = field(default_factory=lambda: [_Track()])
 
@@ -113,51 +124,81 @@ class _Tables:
         if self.boxes > self.most_boxes:
             raise InputError(f"{self.path}: it has over {self.most_boxes} boxes, more than a video of its size needs")
 
-    def add(self, kind: bytes, content: bytes, depth: int = 0) -> None:
-        """Read a box, and the boxes in it."""
+    def add(self, kind: bytes, file: BinaryIO, start: int, end: int, depth: int = 0) -> None:
+        """Read a box whose content lies there, and the boxes in it."""
         self.count()
         if kind == b"trak":
             self.tracks.append(_Track())
         if kind in _TABLES:
-            self._table(kind, content)
-        elif kind == b"stsd":  # There may be boxes after any number of bytes.
-            for table in _TABLES:
-                for part in content.split(table)[1:]:
-                    self._table(table, part)
+            self._table(kind, file, start, end)
+        elif kind == b"stsd":
+            self._description(file, start, end)
         elif kind == b"cmov" and depth < _DEEPEST:
-            self._holder(b"moov", self._decompressed(content), depth)
+            movie = self._decompressed(self._content(file, start, end))
+            self._holder(io.BytesIO(movie), 0, len(movie), depth)
         elif kind in _HOLDERS and depth < _DEEPEST:
-            self._holder(kind, content, depth)
+            self._holder(file, self._first(file, start, end) if kind == b"meta" else start, end, depth)
 
-    def _holder(self, kind: bytes, content: bytes, depth: int) -> None:
-        first = max(0, content.find(b"hdlr") - 4) if kind == b"meta" else 0  # Some begin with a version.
-        for inner, start, end in boxes(io.BytesIO(content), first, len(content)):
-            self.add(inner, content[start:end] if inner in _READ else b"", depth + 1)
+    def _holder(self, file: BinaryIO, start: int, end: int, depth: int) -> None:
+        for kind, inner, its_end in boxes(file, start, end):
+            self.add(kind, file, inner, min(its_end, end), depth + 1)
+
+    def _content(self, file: BinaryIO, start: int, end: int) -> bytes:
+        """Return all of a box, which must not be large."""
+        if end - start > _LARGEST:
+            raise InputError(f"{self.path}: a box of {end - start} bytes, of a kind of which {_LARGEST} are read")
+        file.seek(start)
+        return file.read(end - start)
+
+    def _first(self, file: BinaryIO, start: int, end: int) -> int:
+        """Return where the first box in one with metadata begins: some have a version before it."""
+        file.seek(start)
+        place = file.read(min(end - start, _LARGEST)).find(b"hdlr")
+        if place < 0 and end - start > _LARGEST:
+            raise InputError(f"{self.path}: metadata of {end - start} bytes that do not begin with their kind")
+        return start + max(0, place - 4)
+
+    def _description(self, file: BinaryIO, start: int, end: int) -> None:
+        """Read the tables in a description of samples, where they may follow any number of bytes."""
+        content = self._content(file, start, end)
+        for kind in _TABLES:
+            self.described += content.count(kind)
+            if self.described > _DESCRIBED:
+                raise InputError(f"{self.path}: its descriptions of samples hold over {_DESCRIBED} tables")
+            place = content.find(kind)
+            while place >= 0:
+                following = content.find(kind, place + 4)
+                self._table(kind, file, start + place + 4, start + following if following >= 0 else end)
+                place = following
 
     def _decompressed(self, content: bytes) -> bytes:
         """Return the movie in a compressed box: a box with the method, and one with length and data."""
         try:
-            movie = zlib.decompressobj().decompress(content[24:], _MOVIE + 1) if content[8:12] == b"zlib" else b""
+            movie = zlib.decompressobj().decompress(content[24:], _LARGEST + 1) if content[8:12] == b"zlib" else b""
         except zlib.error:
             return b""
-        if len(movie) > _MOVIE:
-            raise InputError(f"{self.path}: its compressed tables have over {_MOVIE} bytes, which is more than is read")
+        if len(movie) > _LARGEST:
+            raise InputError(
+                f"{self.path}: its compressed tables have over {_LARGEST} bytes, which is more than is read"
+            )
         return movie
 
-    def _table(self, kind: bytes, content: bytes) -> None:
-        track = self.tracks[-1]
-        first, second = (int.from_bytes(content[at : at + 4], "big") for at in (4, 8))
+    def _table(self, kind: bytes, file: BinaryIO, start: int, end: int) -> None:
+        file.seek(start)
+        head, length, track = file.read(min(16, end - start)), end - start, self.tracks[-1]
+        first, second = (int.from_bytes(head[at : at + 4], "big") for at in (4, 8))
         if kind in (b"stsz", b"stz2"):  # Of one size, or with the size of each, of which some have four bits.
-            track.samples = max(track.samples, second if first and kind == b"stsz" else min(second, 2 * len(content)))
+            track.samples = max(track.samples, second if first and kind == b"stsz" else min(second, 2 * length))
         elif kind == b"stts":
-            track.durations.add(content[4:8] + content[12:16])
+            track.durations.add(head[4:8] + head[12:16])
         elif kind == b"stsc":
-            track.runs = content[8 : 8 + 12 * first]
+            file.seek(start + 8)
+            track.read_runs(file, min(first, (length - 8) // 12))
         elif kind in (b"stco", b"co64"):
-            track.chunks = max(track.chunks, min(first, len(content) // 4))
+            track.chunks = max(track.chunks, min(first, length // 4))
         elif kind == b"elst":
-            track.edits = max(track.edits, min(first, len(content) // 12))
+            track.edits = max(track.edits, min(first, length // 12))
         elif kind == b"hdlr":
-            track.kinds.add(content[8:12])
+            track.kinds.add(head[8:12])
         elif kind == b"trun":
             self.fragments += first

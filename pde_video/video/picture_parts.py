@@ -1,6 +1,5 @@
 """Chunks of PNG and segments of JPEG: counted before a library reads them, since each costs it time."""
 
-import math
 import re
 import struct
 from pathlib import Path
@@ -9,7 +8,8 @@ from pde_video.errors import InputError
 from pde_video.video.regular import open_regular
 
 _FREE, _PART = 10_000, 1024  # Parts that a file of any size may have, and bytes of the file for each further one.
-_FEW_SCANS, _WORK = 20, 2**30  # Scans of a JPEG of any size; samples that all scans may go over.
+_FEW_SEGMENTS = 100  # The same of a JPEG that is one of very many pieces of a picture.
+_FEW_SCANS, _WORK = 20, 2**30  # Scans of a JPEG of any size; pixels of a picture that all scans may go over.
 _LONGEST = 2**27  # Bytes of a JPEG that are looked at.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # Within a scan; 0 stands for a byte 255, D0 to D7 for restarts.
 _SCAN, _END, _ALONE = 0xDA, 0xD9, (0x01, 0xD8)  # The last without a length.
@@ -23,7 +23,8 @@ def check_png(path: Path) -> int:
         file.seek(end)
         while len(head := file.read(8)) == 8:
             count += 1
-            _check_count(path, count, size, "chunks")
+            if count > (most := _FREE + size // _PART):
+                raise InputError(f"{path}: {_too_many(f'{most} chunks in {size} bytes')}")
             end = min(size, end + 12 + int.from_bytes(head[:4], "big"))
             if head[4:] == b"IEND":
                 break
@@ -35,22 +36,33 @@ def check_jpeg(path: Path) -> int:
     """Refuse a JPEG of far too many segments or scans; return the size of the file."""
     with open_regular(path) as file:
         data = file.read(_LONGEST)
-    at, count, scans, pixels = 2, 0, 0, 0
-    while (marker := _MARKER.search(data, at)) and (kind := data[marker.start() + 1]) != _END:
-        count += 1
-        _check_count(path, count, len(data), "segments")
-        scans += kind == _SCAN
-        if kind in _FRAMES:
-            pixels = math.prod(struct.unpack(">HH", data[marker.end() + 3 : marker.end() + 7].ljust(4, b"\0")))
-        if scans > _FEW_SCANS and scans * pixels > _WORK:
-            raise InputError(
-                f"{path}: over {scans - 1} scans, each of which may change all of {pixels} pixels; it is damaged, or "
-                "made to take long: save it again with fewer"
-            )
-        at = marker.end() + (0 if kind in _ALONE else int.from_bytes(data[marker.end() : marker.end() + 2], "big"))
+    try:
+        jpeg_size(data)
+    except ValueError as fault:
+        raise InputError(f"{path}: {fault}") from None
     return path.stat().st_size
 
 
-def _check_count(path: Path, count: int, size: int, parts: str) -> None:
-    if count > _FREE + size // _PART:
-        raise InputError(f"{path}: over {count - 1} {parts} in {size} bytes; it is damaged, or made to take long")
+def jpeg_size(data: bytes, pieces: int = 1) -> tuple[int, int, int]:
+    """Return height, width and components of a JPEG, one of several `pieces` of a picture; zeros if it has no header.
+
+    Raise ValueError if it has far too many segments or scans.
+    """
+    at, count, scans, size = 2, 0, 0, (0, 0, 0)
+    most = max(_FEW_SEGMENTS, _FREE // pieces) + len(data) // _PART
+    while (marker := _MARKER.search(data, at)) and (kind := data[marker.start() + 1]) != _END:
+        at, count, scans = marker.end(), count + 1, scans + (kind == _SCAN)
+        if count > most:
+            raise ValueError(_too_many(f"{most} segments in {len(data)} bytes"))
+        if kind in _FRAMES and not size[0]:
+            size = struct.unpack(">HHB", data[at + 3 : at + 8].ljust(5, b"\0"))
+        if scans > max(_FEW_SCANS, _WORK // pieces // max(1, size[0] * size[1])):
+            raise ValueError(
+                _too_many(f"{scans - 1} scans, each of which may change all of {size[0]} × {size[1]} pixels")
+            )
+        at += 0 if kind in _ALONE else int.from_bytes(data[at : at + 2], "big")
+    return size
+
+
+def _too_many(found: str) -> str:
+    return f"it has over {found}; it is damaged or malicious"

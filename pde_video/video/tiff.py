@@ -14,8 +14,8 @@ from pde_video.protocols import Array
 from pde_video.video import calibration, tiff_tags
 from pde_video.video.provenance import MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
-from pde_video.video.tiff_directory import Directory, Pages, Source
-from pde_video.video.tiff_picture import GREY, PALETTE, RGB, Picture, check, layout_of, name_of
+from pde_video.video.tiff_directory import Directory, Pages, Source, name_of
+from pde_video.video.tiff_picture import GREY, PALETTE, RGB, Picture, check, layout_of
 from pde_video.video.untrusted import untrusted
 
 _CLASSIC_LIMIT = 2**32 - 2**25  # Bytes of frames in a TIFF with 32-bit offsets; the rest is for directories.

@@ -12,7 +12,8 @@ import tifffile
 
 from pde_video.errors import InputError, not_installed
 from pde_video.protocols import Array
-from pde_video.video.tiff_directory import Directory, Source
+from pde_video.video.picture_parts import jpeg_size
+from pde_video.video.tiff_directory import Directory, Source, name_of
 
 if TYPE_CHECKING:
     from pde_video.video.tiff_picture import Layout
@@ -28,13 +29,13 @@ _HORIZONTAL, _FLOATING_POINT = 2, 3  # Predictor.
 _LARGER, _HEADERS = 4, 2**20  # A piece is at most so many times as large as its pixels, and so many bytes beyond.
 _CHUNK = 2**20
 _MEMORY = 2**27  # Bytes that LZMA's dictionary may take.
-_JPEG_START, _MOST_SCANS = b"\xff\xd8", 100
+_JPEG_START = b"\xff\xd8"
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def check(path: Path, layout: Layout) -> None:
     """Refuse a compression that is not read, or that needs a package that is not there."""
-    name = _name(layout.compression)
+    name = name_of(tifffile.COMPRESSION, layout.compression)
     if layout.compression not in _READ:
         raise InputError(f"{path}: compression {name} is not read; save it uncompressed, or with LZW or deflate")
     if layout.compression in FAX and (layout.bits, layout.samples) != (1, 1):
@@ -49,13 +50,6 @@ def check(path: Path, layout: Layout) -> None:
         raise InputError(f"{path}: predictor {layout.predictor} of {layout.kind}{layout.bits} samples is not read")
     if layout.compression in _OPTIONAL:
         _imagecodecs(f"{path}: compression {name}")
-
-
-def _name(compression: int) -> str:
-    try:
-        return str(tifffile.COMPRESSION(compression).name)
-    except ValueError:
-        return str(compression)
 
 
 def _imagecodecs(what: str) -> Any:
@@ -79,7 +73,7 @@ def decoded(
     if layout.compression == NONE:
         data: Any = source.at(offset, least)
     else:
-        _check_count(count, most)
+        check_count(count, most)
         data = source.at(offset, count)
     if layout.fill_order == 2 and layout.compression not in JPEG:
         data = data.translate(_REVERSED)
@@ -95,9 +89,10 @@ def decoded(
     return values.reshape(rows[0], layout.piece[1], -1)
 
 
-def _check_count(count: int, pixels: int) -> None:
+def check_count(count: int, pixels: int) -> None:
+    """Refuse strips or tiles of far more bytes than their pixels take."""
     if count > _LARGER * pixels + _HEADERS:
-        raise ValueError(f"a strip or tile has {count:,} bytes; its pixels take {pixels:,}")
+        raise ValueError(f"strips or tiles have {count:,} bytes; their pixels take {pixels:,}")
 
 
 def _unpacked(data: bytes, layout: Layout, most: int) -> Any:
@@ -108,7 +103,7 @@ def _unpacked(data: bytes, layout: Layout, most: int) -> Any:
         return _streamed(lzma.LZMADecompressor(memlimit=_MEMORY), data, most)
     if layout.compression == _PACK_BITS:
         return _from_runs(data, most)
-    codecs = _imagecodecs(_name(layout.compression))
+    codecs = _imagecodecs(name_of(tifffile.COMPRESSION, layout.compression))
     decode = codecs.lzw_decode if layout.compression == _LZW else codecs.zstd_decode
     return decode(data, out=most)
 
@@ -144,7 +139,7 @@ def _from_runs(data: bytes, most: int) -> bytearray:
 
 
 def _fax(data: bytes, layout: Layout, rows: tuple[int, int]) -> Array:
-    codecs = _imagecodecs(_name(layout.compression))
+    codecs = _imagecodecs(name_of(tifffile.COMPRESSION, layout.compression))
     options = {"t4options": layout.fax_options} if layout.compression == 3 else {}
     values = getattr(codecs, FAX[layout.compression])(data, rows[0], layout.piece[1], **options)
     return values.reshape(rows[0], layout.piece[1], 1)
@@ -152,7 +147,9 @@ def _fax(data: bytes, layout: Layout, rows: tuple[int, int]) -> Array:
 
 def _jpeg(data: bytes, layout: Layout, size: tuple[int, int], tables: bytes | None) -> Array:
     """Return a JPEG stream decoded, RGB if it is colour; its own header is checked first, since it decides its size."""
-    height, width, samples = _jpeg_size(data)
+    if not data.startswith(_JPEG_START):
+        raise ValueError("a JPEG without its first two bytes")
+    height, width, samples = jpeg_size(data, layout.count)
     expected = 1 if layout.planar else layout.samples
     widths = (size[1], layout.width % size[1] or size[1])
     if not size[0] <= height <= max(layout.piece[0], size[0]) or width not in widths or samples != expected:
@@ -170,20 +167,6 @@ def _jpeg(data: bytes, layout: Layout, size: tuple[int, int], tables: bytes | No
     return values.reshape(height, width, -1)
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int, int]:
-    """Return height, width and samples of a JPEG; raise ValueError if it has none, or very many scans."""
-    if data.count(b"\xff\xda") > _MOST_SCANS:
-        raise ValueError(f"a JPEG of more than {_MOST_SCANS} scans")
-    place = 2
-    while data[:2] == _JPEG_START and place + 9 < len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = (int.from_bytes(data[at : at + 2]) for at in (place + 5, place + 7))
-            return height, width, data[place + 9]
-        place += 1 if marker == 0xFF else 2 + int.from_bytes(data[place + 2 : place + 4])
-    raise ValueError("a JPEG without a header")
-
-
 def is_whole_jpeg(page: Directory, layout: Layout) -> bool:
     """Tell whether a page is one JPEG stream of the old kind, of which its strips are parts."""
     return layout.compression == OLD_JPEG and 513 in page and page.source.at(page.number(513, 0), 2) == _JPEG_START
@@ -195,7 +178,7 @@ def whole_jpeg(page: Directory, layout: Layout) -> Array:
     ends = page.numbers(273).astype(np.uint64) + (page.numbers(279).astype(np.uint64) if 279 in page else np.uint64(0))
     end = min(page.source.size, max([start + length, *ends.tolist()]))
     pixels = layout.frame_bytes
-    _check_count(max(0, end - start), pixels)
+    check_count(max(0, end - start), pixels)
     data = page.source.at(start, max(0, end - start))
     return _jpeg(data, layout, (layout.height, layout.width), None)
 

@@ -26,6 +26,14 @@ _TYPES |= {13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 _SIZES = {kind: np.dtype(name).itemsize * (2 if kind in (5, 10) else 1) for kind, name in _TYPES.items()}
 
 
+def name_of(names: Any, number: int) -> str:
+    """Return the name of a number in an enumeration of TIFF, or the number."""
+    try:
+        return str(names(number).name)
+    except ValueError:
+        return str(number)
+
+
 class Source(io.FileIO):
     """An open TIFF file."""
 

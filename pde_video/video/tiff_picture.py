@@ -12,15 +12,14 @@ import tifffile
 from pde_video.errors import InputError
 from pde_video.protocols import Array
 from pde_video.video import tiff_codecs
-from pde_video.video.source import MOST_PIXELS, Choice
-from pde_video.video.tiff_directory import Directory, Source
-from pde_video.video.untrusted import refuse_huge
+from pde_video.video.source import Choice
+from pde_video.video.tiff_directory import Directory, Source, name_of
+from pde_video.video.untrusted import refuse_huge, refuse_inflated
 
 GREY_INVERTED, GREY, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6  # PhotometricInterpretation.
 _MOST_PIECES = 2**17
 _MOST_SAMPLES = 4096  # Of a pixel.
 _SMALL_TILE, _LARGER = 2**24, 4  # Bytes that a tile may always have; by how much one may exceed its picture beyond.
-_LARGE_FRAME, _EXPANSION = 2**27, 200  # A frame of more bytes than this is at most so many times as large as the file.
 # The tags that a layout is made of, and the palette.
 _OF_LAYOUT = (256, 257, 258, 259, 262, 266, 274, 277, 278, 284, 292, 317, 320, 322, 323, 338, 339, 513, 514, 32997)
 _TRANSPOSED = 5  # Orientations from this one on exchange rows and columns.
@@ -103,14 +102,6 @@ def _room(bits: int) -> int:
     return max(8, 1 << (bits - 1).bit_length())
 
 
-def name_of(names: Any, number: int) -> str:
-    """Return the name of a number in an enumeration of TIFF, or the number."""
-    try:
-        return str(names(number).name)
-    except ValueError:
-        return str(number)
-
-
 def layout_of(page: Directory) -> Layout:
     """Return how the pixels of a page are stored; raise ValueError for what is not possible or not supported."""
     height, width, samples = page.number(257, 0), page.number(256, 0), page.number(277, 1)
@@ -162,11 +153,7 @@ def check(source: Source, layout: Layout, choice: Choice) -> None:
             f"{path}: a page of {layout.height} × {layout.width} is cut into {layout.count:,} pieces of {rows} × "
             f"{columns}; at most {_MOST_PIECES:,} are read, and none much larger than the page"
         )
-    if choice.max_pixels == MOST_PIXELS and layout.frame_bytes > max(_LARGE_FRAME, _EXPANSION * source.size):
-        raise InputError(
-            f"{path}: a file of {source.size:,} bytes claims a frame of {layout.frame_bytes:,}; if you trust the file, "
-            "pass max_pixels"
-        )
+    refuse_inflated(path, layout.frame_bytes, source.size, choice.max_pixels)
     if layout.photometric == 5:
         raise InputError(f"{path}: the picture is CMYK; convert it to RGB")
     jpeg = layout.compression in tiff_codecs.JPEG
@@ -229,6 +216,9 @@ class Picture:
             raise ValueError("its data lie beyond the end of the file")
         if layout.compression == tiff_codecs.NONE and np.any(counts < layout.needed):
             raise ValueError(f"its data have {counts.sum():,} bytes, and its pixels take {layout.needed.sum():,}")
+        shared = int(counts.sum()) - self.source.size  # At least; these bytes are decoded once for each piece.
+        if layout.compression != tiff_codecs.NONE:
+            tiff_codecs.check_count(max(0, shared), layout.frame_bytes)
         return offsets, counts
 
     @cached_property

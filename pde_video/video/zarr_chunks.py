@@ -13,7 +13,7 @@ from typing import Any
 from pde_video.errors import InputError
 
 CODECS = ("bytes", "transpose", "crc32c", "zstd", "gzip", "blosc")  # None of them executes data.
-_COMPRESSORS = ("zstd", "gzip", "blosc")
+_COMPRESSORS = {"zstd": "zstd frame", "gzip": "gzip member", "blosc": "blosc buffer"}  # And what a chunk is.
 _CHECKSUM = 4  # Bytes.
 _MOST_CHUNKS = 2**14  # Of a frame.
 _GROWTH, _EXTRA = 1.1, 2**16  # Compressed data may be larger than the data by this factor, and these bytes.
@@ -100,6 +100,8 @@ class Chunks:
         data = data[: len(data) - _CHECKSUM * after.count("crc32c")]
         expected = self._nbytes + _CHECKSUM * before.count("crc32c")
         declared = {"zstd": _of_zstd, "blosc": _of_blosc, "gzip": _of_gzip}[method](data, expected)
+        if declared is None:
+            raise InputError(f"{self.folder}: the chunk {name} is not one complete {_COMPRESSORS[method]}")
         if declared != expected:
             raise InputError(
                 f"{self.folder}: the chunk {name} declares {declared} bytes of data, a chunk has {expected}"
@@ -127,10 +129,10 @@ def read_inside(folder: Path, name: str, most: int) -> bytes | None:
         return file.read(most)
 
 
-def _of_zstd(data: bytes, expected: int) -> int | str:
+def _of_zstd(data: bytes, expected: int) -> int | None:
     """Return the size that the frame header declares; without one, `expected` if its blocks cannot hold far more."""
     if data[:4] != b"\x28\xb5\x2f\xfd" or len(data) < 6:
-        return "no"
+        return None
     single, kind = data[4] >> 5 & 1, data[4] >> 6
     at, size = 5 + (not single) + (0, 1, 2, 4)[data[4] & 3], (single, 2, 4, 8)[kind]
     if size:
@@ -143,14 +145,15 @@ def _of_zstd(data: bytes, expected: int) -> int | str:
     return expected if at == end and total <= 2 * expected + _SLACK else total
 
 
-def _of_blosc(data: bytes, expected: int) -> int | str:
-    return int.from_bytes(data[4:8], "little") if int.from_bytes(data[12:16], "little") == len(data) > 16 else "no"
+def _of_blosc(data: bytes, expected: int) -> int | None:
+    return int.from_bytes(data[4:8], "little") if int.from_bytes(data[12:16], "little") == len(data) > 16 else None
 
 
-def _of_gzip(data: bytes, expected: int) -> int | str:
-    size = 0
-    while data and size <= expected:
-        member = zlib.decompressobj(31)
-        size += len(member.decompress(data, expected + 1 - size))
-        data = member.unused_data
-    return size
+def _of_gzip(data: bytes, expected: int) -> int | None:
+    """Return the size of the one member; after each of several, zlib would copy all that follow."""
+    member = zlib.decompressobj(31)
+    try:
+        size = len(member.decompress(data, expected + 1))
+    except zlib.error:
+        return None
+    return size if size > expected or (member.eof and not member.unused_data) else None

@@ -101,9 +101,9 @@ def file_of(moov: bytes, *more: bytes) -> bytes:
     return box(b"ftyp", b"isom", bytes(4), b"isom") + box(b"mdat", bytes(20), jpeg()) + moov + b"".join(more)
 
 
-def fragment(samples: int, runs: int = 1) -> bytes:
+def fragment(samples: int, runs: int = 1, more: bytes = b"") -> bytes:
     run = full(b"trun", numbers(samples)) * runs
-    return box(b"moof", full(b"mfhd", numbers(1)), box(b"traf", full(b"tfhd", numbers(1)), run))
+    return box(b"moof", full(b"mfhd", numbers(1)), box(b"traf", full(b"tfhd", numbers(1)), more, run))
 
 
 def compressed(size: int, data: bytes) -> bytes:
@@ -124,6 +124,19 @@ bomb("zeros.mov")(lambda path: file_of(compressed(800 << 20, zeros(800))))
 bomb("free.mp4")(lambda path: file_of(box(b"free", header(), track(60_000_000))))
 bomb("description.mp4")(lambda path: movie(track(0, per_chunk=60_000_000, more=full(b"stsz", numbers(1, 60_000_000)))))
 bomb("boxes.mp4")(lambda path: file_of(box(b"moov", header(), track(1), box(b"free") * 400_000)))
+bomb("names.mp4")(lambda path: movie(track(1, more=b"stsz" * 3_000_000)))
+
+
+@bomb("nested.mp4")
+def _(path):
+    """Boxes of 120 MB within one another, which take no room on the disk."""
+    kinds = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsc")
+    length, lead = 120 << 20, box(b"ftyp", b"isom") + box(b"mdat")
+    path.write_bytes(lead + b"".join(numbers(length - 8 * depth) + kind for depth, kind in enumerate(kinds)))
+    with path.open("r+b") as file:
+        file.seek(0, 2)
+        file.write(numbers(0, 10**7))
+        file.truncate(len(lead) + length)
 
 
 @bomb("compressed.mov")
@@ -247,6 +260,9 @@ ZARR: dict[str, Callable[[Path], None]] = {
     "unknown.zarr": lambda path: array(path, {FIRST: zstd(2**30, known=False)}, "zstd"),
     "chain.zarr": lambda path: array(path, {FIRST: zstd(2**30)}, "zstd", "gzip", "zstd"),
     "gzip.zarr": lambda path: array(path, {FIRST: gzip.compress(bytes(2**20)) * 800}, "gzip"),
+    "members.zarr": lambda path: array(
+        path, {FIRST: gzip.compress(b"") * 110_000}, "gzip", shape=(3, 1500, 1500), sides=(1, 1500, 1500)
+    ),
     "blosc.zarr": lambda path: array(
         path, {FIRST: b"\2\1\0\1" + struct.pack("<3I", 2**31 - 17, 2**31 - 17, 17) + b"0"}, "blosc"
     ),

@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from bombs import BOMBS, ZARR, avi, box, full, jpeg, movie, numbers, png, track
+from bombs import BOMBS, FRAGMENTED, ZARR, avi, box, file_of, fragment, full, jpeg, movie, numbers, png, track
 
 import pde_video as pv
 from pde_video.video.boxes import check_tables
 
 MEMORY, SECONDS = 512 * 2**20, 5
+SMALL = fragment(1, more=full(b"tfdt", numbers(0))) + box(b"mdat", bytes(50))  # As FFmpeg writes each frame of a still.
 WORKER = Path(__file__).with_name("bomb_worker.py")
 
 
@@ -53,6 +54,7 @@ def test_a_bomb_ends_in_a_clear_error_soon_and_in_bounded_memory(tmp_path, bombs
         ("black_and_white.png", lambda: png(8_000, 8_000, depth=1), (8_000, 8_000)),
         ("still.mp4", lambda: movie(track(1, len(jpeg()))), (24, 32)),
         ("long.mp4", lambda: movie(track(1_000_000)), None),
+        ("each_frame.mp4", lambda: file_of(FRAGMENTED, SMALL * 24_000), None),
     ],
 )
 def test_good_files_that_unfold_to_much_are_read(tmp_path, name, content, size):

@@ -296,7 +296,7 @@ def test_tiff_claiming_a_huge_size(tmp_path, height, width):
 
 def test_a_tiff_that_claims_more_than_it_has_is_refused_before_there_is_memory_for_it(tmp_path):
     claim(tmp_path / "v.tif", 16000, 16000)  # Within the cap, and 256 MB.
-    with pytest.raises(pv.InputError, match="claims a frame of 256,000,000"):
+    with pytest.raises(pv.InputError, match="a frame of 256000000 bytes is stored in"):
         next(iter(pv.read(tmp_path / "v.tif")))
     with pytest.raises(pv.InputError, match="max_pixels"):
         pv.read(tmp_path / "v.tif", max_pixels=10**6)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiff_bombs
 
 import pde_video as pv
 
@@ -32,6 +33,18 @@ def test_small_tiffs_that_claim_much_end_at_once(tmp_path, kind):
         assert max(seconds) < SECONDS, (name, ends)
     assert said["peak"] < MEMORY
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(("ratio", "allowed"), [(64, True), (66, False)])
+def test_a_large_frame_of_a_tiff_may_be_64_times_its_file_as_of_any_other(tmp_path, ratio, allowed):
+    path, side = tmp_path / "v.tif", 2**14
+    tiff_bombs.tiff(path, tiff_bombs.page(side, side, t259=(tiff_bombs.SHORT, 1, 8)), size=side**2 // ratio)
+    if allowed:
+        assert pv.read(path).size == (side, side)
+    else:
+        with pytest.raises(pv.InputError, match="is stored in"):
+            pv.read(path)
+    assert pv.read(path, max_pixels=2**28 + 1).size == (side, side)
 
 
 def test_directories_that_lie_on_one_another_are_refused(tmp_path):

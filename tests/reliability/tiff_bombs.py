@@ -92,13 +92,12 @@ def ome(inside: str, attributes: str = 'SizeT="1"') -> str:
     return f'<OME xmlns="x"><Image><Pixels {attributes}>{inside}</Pixels></Image></OME>'
 
 
-def strips(path: Path) -> None:
-    """The most strips that are read, which all are the same bytes."""
-    count, data = 2**17, zlib.compress(bytes(64))
+def strips(path: Path, data: bytes, count: int = 2**17, height: int = 1, width: int = 64, code: int = 8) -> None:
+    """Strips, by default the most that are read, which all are the same bytes."""
     values = np.full(count, 8, "<u4").tobytes() + np.full(count, len(data), "<u4").tobytes()
     at = 8 + len(data)
-    changed = {"t273": (LONG, count, at), "t279": (LONG, count, at + 4 * count), "t278": (LONG, 1, 1)}
-    tiff(path, page(count, 64, **changed, t259=(SHORT, 1, 8)), data + values)
+    changed = {"t273": (LONG, count, at), "t279": (LONG, count, at + 4 * count), "t278": (LONG, 1, height)}
+    tiff(path, page(count * height, width, **changed, t259=(SHORT, 1, code)), data + values)
 
 
 def bombs() -> dict[str, Callable[[Path], None]]:
@@ -109,6 +108,7 @@ def bombs() -> dict[str, Callable[[Path], None]]:
     many = {"t278": (LONG, 1, 1), "t273": (LONG, million, 2**20), "t279": (LONG, million, 2**20 + 4 * million)}
     sparse = {"t259": (SHORT, 1, 8), "t279": (LONG, 1, 3 * 10**8)}
     doubles = {"t258": (SHORT, 1, 64), "t339": (SHORT, 1, 3)}
+    empty = b"\0\0\0\xff\xff" * 200_000  # Blocks of deflate.
     whole = {"t513": (LONG, 1, 8), "t514": (LONG, 1, 2**31)}
     dictionary = bytearray(lzma.compress(bytes(2**20), lzma.FORMAT_ALONE))
     dictionary[1:5] = b"\xff\xff\xff\xff"
@@ -130,6 +130,7 @@ def bombs() -> dict[str, Callable[[Path], None]]:
         "lzma with a large dictionary": lambda path: compressed(path, 34925, bytes(dictionary)),
         "jpeg": lambda path: compressed(path, 7, jpeg(65535, 65535)),
         "jpeg of many scans": lambda path: compressed(path, 7, jpeg(1000, 1000, 20_000)),
+        "jpeg of large scans": lambda path: compressed(path, 7, jpeg(8192, 8192, 99), 8192, 8192),
         "jpeg of the old kind": lambda path: compressed(path, 6, jpeg(65535, 65535), **whole),
         "lzw": lambda path: compressed(path, 5, b"\x80\0" * 10**6, 60000, 60000),
         "fax": lambda path: compressed(path, 4, bytes(100), 2**14, 2**14, t258=(SHORT, 1, 1)),
@@ -147,7 +148,9 @@ def bombs() -> dict[str, Callable[[Path], None]]:
         "60,000 samples": lambda path: tiff(path, page(2000, 2000, t277=(SHORT, 1, 60_000))),
         "4,000 samples": lambda path: tiff(path, page(2000, 2000, t277=(SHORT, 1, 4000))),
         "2 billion frames": lambda path: described(path, "ImageJ=1.54f\nimages=2000000000\nframes=2000000000\n"),
-        "the most strips, read": strips,
+        "the most strips, read": lambda path: strips(path, zlib.compress(bytes(64))),
+        "strips of nothing": lambda path: strips(path, (row := zlib.compress(bytes(64)))[:2] + empty + row[2:], 2**13),
+        "strips of many scans": lambda path: strips(path, jpeg(64, 8192, 1000), 128, 64, 8192, 7),
     }
 
 
