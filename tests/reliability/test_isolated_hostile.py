@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 import warnings
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from test_command_line import PROGRAM
 
 import pde_video as pv
 from pde_video.cli import main
-from pde_video.video import facts, isolation, worker_process
+from pde_video.video import isolation, worker_process
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="isolated reading needs fork")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -120,36 +119,6 @@ def test_frames_that_are_not_wanted_do_not_extend_the_time_without_end(tmp_path,
     monkeypatch.setattr(isolation, "SKIPPING", 0.3)
     with pytest.raises(pv.InputError, match=r"skipped frames for 0\.3 s"):
         list(video)
-
-
-WRONG = {
-    "codec": [5, None, b"x", "\udcff"],
-    "not_kept": [5, "text", [5], None],
-    "bits": [0, 65, 8.0, True, "8"],
-    "stream_index": [-1, 2**16, 0.0],
-    "duration": [float("nan"), float("inf"), "1", 10**400],
-    "interval": [0, -1.0, "1"],
-    "aspect": [1.0, "1:1"],
-    "time_base": [Fraction(0), Fraction(-1, 30), 0.1],
-    "axes": ["", "T" * 65, 5],
-    "date_time": ["yesterday", "2024:01:01", 5],
-    "dpi": ["x", (72,), (72, "72"), 72],
-    "pixel_size": [[0.0, 1.0], [1.0], ["1", "1"]],
-    "resolution": [5, [[1, 0], [1, 1]], [[1, 1]], [[1, 1], 5], [[1, 2**32], [1, 1]]],
-    "extra_samples": [5, [2**16], ["1"]],
-    "icc_profile": ["text", [1]],
-    "imagej": ["text", {"unit": 5}],
-    "geotiff": [5, {"GeoKeyDirectory": [70000]}, {"GeoAsciiParams": 5}, {"ModelPixelScale": ["1"]}],
-    "made": ["text", []],
-    "y4m": ["YUV4MPEG2", {}],
-}
-
-
-@pytest.mark.parametrize("key", WRONG)
-def test_details_of_an_isolated_decoder_are_of_their_kind(key):
-    for value in WRONG[key]:
-        with pytest.raises((ValueError, OverflowError)):
-            facts.check_kinds({"unknown": object(), key: value})
 
 
 @linux
