@@ -14,7 +14,7 @@ from pde_video.video.regular import open_regular
 
 # Boxes in which FFmpeg looks for further ones, also where they do not belong.
 _HOLDERS = frozenset(b"moov hoov trak mdia minf stbl edts mvex moof traf dinf tref udta ilst meta".split())
-_TABLES = frozenset(b"stsz stz2 stts stsc stco co64 elst trun hdlr".split())
+_TABLES = frozenset(b"stsz stz2 stts stsc stco co64 elst trun senc hdlr".split())
 _READ = _HOLDERS | _TABLES | {b"stsd", b"cmov"}
 _DEEPEST = 10  # Levels of boxes that FFmpeg follows.
 _LARGEST = 2**24  # Bytes of a box that is searched, and of a compressed movie when decompressed.
@@ -200,5 +200,5 @@ class _Tables:
             track.edits = max(track.edits, min(first, length // 12))
         elif kind == b"hdlr":
             track.kinds.add(head[8:12])
-        elif kind == b"trun":
+        elif kind in (b"trun", b"senc"):  # Samples of a fragment, and places for keys of encrypted ones.
             self.fragments += first

@@ -82,14 +82,15 @@ class Chunks:
         """Return the chunks of a block that are there; refuse those that would not decode to the size of a chunk."""
         found = {}
         for name in self.names(block):
-            data = read_inside(self.folder, name, int(_GROWTH * self._nbytes) + _EXTRA)
+            data = read_inside(self.folder, name, int(_GROWTH * self.nbytes) + _EXTRA)
             if data is not None:
                 self._check(name, data)
                 found[name] = data
         return found
 
     @property
-    def _nbytes(self) -> int:
+    def nbytes(self) -> int:
+        """Bytes of a decoded chunk."""
         return math.prod(self.array.chunks) * self.array.dtype.itemsize
 
     def _check(self, name: str, data: bytes) -> None:
@@ -98,7 +99,7 @@ class Chunks:
             return
         before, _, after = " ".join(self.codecs).partition(method)
         data = data[: len(data) - _CHECKSUM * after.count("crc32c")]
-        expected = self._nbytes + _CHECKSUM * before.count("crc32c")
+        expected = self.nbytes + _CHECKSUM * before.count("crc32c")
         declared = {"zstd": _of_zstd, "blosc": _of_blosc, "gzip": _of_gzip}[method](data, expected)
         if declared is None:
             raise InputError(f"{self.folder}: the chunk {name} is not one complete {_COMPRESSORS[method]}")

@@ -100,6 +100,7 @@ def _stored(chunks: Chunks, block: int, choice: Choice) -> dict[str, bytes]:
         start = block * array.chunks[0]
         raise InputError(f"{chunks.folder}: frame {start} cannot be read: the chunk {absent} is missing")
     nbytes = min(array.chunks[0], array.shape[0]) * math.prod(array.shape[1:]) * array.dtype.itemsize
+    nbytes = max(nbytes, len(found) * chunks.nbytes)  # Chunks may reach far beyond the array.
     refuse_inflated(chunks.folder, nbytes, sum(map(len, found.values())), choice.max_pixels)
     return found
 

@@ -115,6 +115,7 @@ FRAGMENTED = box(b"moov", header(), track(0), box(b"mvex", full(b"trex", numbers
 
 bomb("samples.mp4")(lambda path: movie(track(60_000_000)))
 bomb("tracks.mp4")(lambda path: movie(*[track(5_000_000)] * 10))
+bomb("keys.mp4")(lambda path: movie(track(1, more=full(b"senc", numbers(230_000_000)))))
 bomb("edits.mp4")(lambda path: movie(track(900_000, edits=60)))
 bomb("sound.mov")(lambda path: movie(track(1, len(jpeg())), track(1, sound=True, per_chunk=2**31 - 1, chunks=30)))
 bomb("run.mp4")(lambda path: file_of(FRAGMENTED, fragment(60_000_000)))
@@ -269,6 +270,7 @@ ZARR: dict[str, Callable[[Path], None]] = {
     "large.zarr": lambda path: array(
         path, {FIRST: zstd(2**28)}, "zstd", shape=(3, 2**14, 2**14), sides=(1, 2**14, 2**14)
     ),
+    "beyond.zarr": lambda path: array(path, {FIRST: zstd(2**28)}, "zstd", shape=(1, 10, 10), sides=(1, 2**14, 2**14)),
     "absent.zarr": lambda path: array(path, {}, shape=LARGE, sides=(1, *LARGE[1:])),
     "frames.zarr": lambda path: array(path, {}, shape=(2**40, 8, 8)),
     "chunks.zarr": lambda path: array(path, {}, shape=(3, 10_000, 10_000), sides=(1, 1, 1)),
