@@ -15,7 +15,6 @@ from pde_video.video.regular import open_regular
 # Boxes in which FFmpeg looks for further ones, also where they do not belong.
 _HOLDERS = frozenset(b"moov hoov trak mdia minf stbl edts mvex moof traf dinf tref udta ilst meta".split())
 _TABLES = frozenset(b"stsz stz2 stts stsc stco co64 elst trun senc hdlr".split())
-_READ = _HOLDERS | _TABLES | {b"stsd", b"cmov"}
 _DEEPEST = 10  # Levels of boxes that FFmpeg follows.
 _LARGEST = 2**24  # Bytes of a box that is searched, and of a compressed movie when decompressed.
 _FREE_SAMPLES, _FREE_BOXES = 2**20, 100_000  # That a file of any size may declare.
@@ -51,13 +50,12 @@ def check_tables(path: Path) -> bool:
             if end > size and not found:  # FFmpeg does not take it for a movie either.
                 return False
             found = True
-            tables.add(
-                b"moov" if kind == b"free" and _hides_a_movie(file, start) else kind, file, start, min(end, size)
-            )
+            known = b"moov" if kind == b"free" and _hides_a_movie(file, start) else kind
+            tables.add(known, file, start, min(end, size))
     if tables.entries > _FREE_SAMPLES + size // _SAMPLE:
         raise InputError(
             f"{path}: its tables declare {tables.entries} samples, more than a video of {size} bytes has; it is "
-            "damaged, or made to fill the memory"
+            "damaged or malicious"
         )
     return found
 

@@ -2,7 +2,6 @@
 
 import math
 import os
-import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pde_video.errors import InputError
+from pde_video.video.regular import content_of
 
 CODECS = ("bytes", "transpose", "crc32c", "zstd", "gzip", "blosc")  # None of them executes data.
 _COMPRESSORS = {"zstd": "zstd frame", "gzip": "gzip member", "blosc": "blosc buffer"}  # And what a chunk is.
@@ -26,7 +26,7 @@ def check_codecs(path: Path, names: Sequence[str]) -> None:
     if not set(names) <= set(CODECS):
         raise InputError(f"{path}: codecs {', '.join(names)}; read are zarr 3 arrays with {', '.join(CODECS)}")
     if len(set(names)) < len(names) or sum(name in _COMPRESSORS for name in names) > 1:
-        raise InputError(f"{path}: codecs {', '.join(names)}; each may be there once, and one that compresses")
+        raise InputError(f"{path}: codecs {', '.join(names)}; each may appear once, and only one may compress")
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,12 @@ class Chunks:
     def __post_init__(self) -> None:
         shape, chunks = self.array.shape, self.array.chunks
         if self.per_block > _MOST_CHUNKS:
-            raise InputError(f"{self.folder}: a frame in {self.per_block} chunks; up to {_MOST_CHUNKS} are read")
+            raise InputError(f"{self.folder}: a frame has {self.per_block} chunks; up to {_MOST_CHUNKS} are read")
         blocks = -(-shape[0] // chunks[0])
         if blocks > _SPARSE and blocks > _SPARSE * (files := self.count(blocks // _SPARSE + 1)):
-            raise InputError(f"{self.folder}: it declares {shape[0]} frames, but has {files} files; it is damaged")
+            raise InputError(
+                f"{self.folder}: it declares {shape[0]} frames, but has {files} files; it is damaged or malicious"
+            )
 
     @property
     def _grid(self) -> list[int]:
@@ -114,20 +116,12 @@ def read_inside(folder: Path, name: str, most: int) -> bytes | None:
     path = folder / name
     try:
         if os.path.realpath(path) != str(path):
-            raise InputError(f"{path}: it is, or lies behind, a link, which is not followed")
-        opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
-    except (FileNotFoundError, NotADirectoryError):
+            raise InputError(f"{path}: it is a link, or behind one, which is not followed")
+        return content_of(path, most, follow=False)
+    except FileNotFoundError:
         return None
     except OSError as fault:
         raise InputError(f"{path}: it cannot be read ({fault.strerror})") from fault
-    status = os.fstat(opened)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(opened)
-        raise InputError(f"{path}: not a file")
-    with open(opened, "rb") as file:
-        if status.st_size > most:
-            raise InputError(f"{path}: it has {status.st_size} bytes; more than {most} are not needed there")
-        return file.read(most)
 
 
 def _of_zstd(data: bytes, expected: int) -> int | None:
