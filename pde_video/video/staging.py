@@ -176,12 +176,13 @@ class Staging:
     def begin(self, journal: Journal) -> None:
         """Write down, durably, what is about to be moved."""
         text = journal.as_text()
+        text = f"{text}\n{seal(self._here(text.encode()))}"
         if len(text) > _LONGEST_JOURNAL:
             raise OutputError(
                 errno.EFBIG, f"{journal.name}: too many pictures to be replaced at once; name another output"
             )
         self.old.mkdir(_MODE, exist_ok=True)
-        self._part.write_text(f"{text}\n{seal(self._here(text.encode()))}", encoding="ascii")
+        self._part.write_text(text, encoding="ascii")
         flush(self._part)
         self._part.replace(self._journal)
         for folder in (self.new, self.folder, self.folder.parent):
