@@ -51,13 +51,12 @@ def check_tables(path: Path) -> bool:
             if end > size and not found:  # FFmpeg does not take it for a movie either.
                 return False
             found = True
-            tables.add(
-                b"moov" if kind == b"free" and _hides_a_movie(file, start) else kind, file, start, min(end, size)
-            )
+            known = b"moov" if kind == b"free" and _hides_a_movie(file, start) else kind
+            tables.add(known, file, start, min(end, size))
     if tables.entries > _FREE_SAMPLES + size // _SAMPLE:
         raise InputError(
             f"{path}: its tables declare {tables.entries} samples, more than a video of {size} bytes has; it is "
-            "damaged, or made to fill the memory"
+            "damaged or malicious"
         )
     return found
 

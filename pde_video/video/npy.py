@@ -54,6 +54,8 @@ def _stored(path: Path) -> tuple[_Stored, str | None]:
         with untrusted(f"{path}: not a NumPy array that can be read"):
             start = io.BytesIO(file.read(_LONGEST))
             version = np.lib.format.read_magic(start)
+            if version not in _HEADERS:
+                raise ValueError(f"a header of version {version[0]}.{version[1]}; 1.0 and 2.0 are read")
             shape, by_columns, dtype = _HEADERS[version](start)
         offset, end = start.tell(), file.seek(0, 2)
     if dtype.hasobject:

@@ -56,10 +56,9 @@ def jpeg_size(data: bytes, pieces: int = 1) -> tuple[int, int, int]:
             raise ValueError(_too_many(f"{most} segments in {len(data)} bytes"))
         if kind in _FRAMES and not size[0]:
             size = struct.unpack(">HHB", data[at + 3 : at + 8].ljust(5, b"\0"))
-        if scans > max(_FEW_SCANS, _WORK // pieces // max(1, size[0] * size[1])):
-            raise ValueError(
-                _too_many(f"{scans - 1} scans, each of which may change all of {size[0]} × {size[1]} pixels")
-            )
+        if scans > (enough := max(_FEW_SCANS, _WORK // pieces // max(1, size[0] * size[1]))):
+            of = f"{enough} scans of {size[0]} × {size[1]} pixels"
+            raise ValueError(f"{_too_many(of)}; save it with at most {enough} scans")
         at += 0 if kind in _ALONE else int.from_bytes(data[at : at + 2], "big")
     return size
 

@@ -26,7 +26,7 @@ def check_codecs(path: Path, names: Sequence[str]) -> None:
     if not set(names) <= set(CODECS):
         raise InputError(f"{path}: codecs {', '.join(names)}; read are zarr 3 arrays with {', '.join(CODECS)}")
     if len(set(names)) < len(names) or sum(name in _COMPRESSORS for name in names) > 1:
-        raise InputError(f"{path}: codecs {', '.join(names)}; each may be there once, and one that compresses")
+        raise InputError(f"{path}: codecs {', '.join(names)}; each may appear once, and only one may compress")
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,12 @@ class Chunks:
     def __post_init__(self) -> None:
         shape, chunks = self.array.shape, self.array.chunks
         if self.per_block > _MOST_CHUNKS:
-            raise InputError(f"{self.folder}: a frame in {self.per_block} chunks; up to {_MOST_CHUNKS} are read")
+            raise InputError(f"{self.folder}: a frame has {self.per_block} chunks; up to {_MOST_CHUNKS} are read")
         blocks = -(-shape[0] // chunks[0])
         if blocks > _SPARSE and blocks > _SPARSE * (files := self.count(blocks // _SPARSE + 1)):
-            raise InputError(f"{self.folder}: it declares {shape[0]} frames, but has {files} files; it is damaged")
+            raise InputError(
+                f"{self.folder}: it declares {shape[0]} frames, but has {files} files; it is damaged or malicious"
+            )
 
     @property
     def _grid(self) -> list[int]:
@@ -114,7 +116,7 @@ def read_inside(folder: Path, name: str, most: int) -> bytes | None:
     path = folder / name
     try:
         if os.path.realpath(path) != str(path):
-            raise InputError(f"{path}: it is, or lies behind, a link, which is not followed")
+            raise InputError(f"{path}: it is a link, or behind one, which is not followed")
         opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -126,7 +128,7 @@ def read_inside(folder: Path, name: str, most: int) -> bytes | None:
         raise InputError(f"{path}: not a file")
     with open(opened, "rb") as file:
         if status.st_size > most:
-            raise InputError(f"{path}: it has {status.st_size} bytes; more than {most} are not needed there")
+            raise InputError(f"{path}: it has {status.st_size} bytes; a file of this array takes at most {most}")
         return file.read(most)
 
 

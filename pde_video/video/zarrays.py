@@ -51,7 +51,9 @@ def _opened(path: Path) -> Chunks:
     try:
         codecs = [codec["name"] for codec in json.loads(data)["codecs"]]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as fault:
-        raise InputError(f"{path}: not a zarr 3 array that can be read ({_HEADER} is damaged, or a group's)") from fault
+        raise InputError(
+            f"{path}: not a zarr 3 array that can be read ({_HEADER} is damaged or describes a group)"
+        ) from fault
     check_codecs(path, codecs)
     zarr = _zarr()
     with untrusted(f"{path}: not a zarr array that can be read"):

@@ -100,13 +100,18 @@ def test_truncated_or_pickled_npy(tmp_path):
         header(descr="'<M8[s]'"),
         header(descr="__import__('os').system('touch harmed')"),
         header(descr="(" * 3000),
-        header(version=3),
         b"\x93NUMPY\x02\x00\xff\xff\xff\xff",
     ],
 )
 def test_a_npy_header_that_claims_what_is_not_there_is_refused(tmp_path, claim):
     (tmp_path / "v.npy").write_bytes(claim + bytes(100))
     with pytest.raises(pv.InputError, match=r"v\.npy"):
+        pv.read(tmp_path / "v.npy")
+
+
+def test_a_npy_header_of_another_version_is_named(tmp_path):
+    (tmp_path / "v.npy").write_bytes(header(version=3) + bytes(100))
+    with pytest.raises(pv.InputError, match=r"v\.npy: .*version 3\.0; 1\.0 and 2\.0 are read"):
         pv.read(tmp_path / "v.npy")
 
 
