@@ -15,7 +15,6 @@ from pde_video.video.regular import open_regular
 # Boxes in which FFmpeg looks for further ones, also where they do not belong.
 _HOLDERS = frozenset(b"moov hoov trak mdia minf stbl edts mvex moof traf dinf tref udta ilst meta".split())
 _TABLES = frozenset(b"stsz stz2 stts stsc stco co64 elst trun senc hdlr".split())
-_READ = _HOLDERS | _TABLES | {b"stsd", b"cmov"}
 _DEEPEST = 10  # Levels of boxes that FFmpeg follows.
 _LARGEST = 2**24  # Bytes of a box that is searched, and of a compressed movie when decompressed.
 _FREE_SAMPLES, _FREE_BOXES = 2**20, 100_000  # That a file of any size may declare.

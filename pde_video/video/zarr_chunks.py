@@ -2,7 +2,6 @@
 
 import math
 import os
-import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pde_video.errors import InputError
+from pde_video.video.regular import content_of
 
 CODECS = ("bytes", "transpose", "crc32c", "zstd", "gzip", "blosc")  # None of them executes data.
 _COMPRESSORS = {"zstd": "zstd frame", "gzip": "gzip member", "blosc": "blosc buffer"}  # And what a chunk is.
@@ -117,19 +117,11 @@ def read_inside(folder: Path, name: str, most: int) -> bytes | None:
     try:
         if os.path.realpath(path) != str(path):
             raise InputError(f"{path}: it is a link, or behind one, which is not followed")
-        opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
-    except (FileNotFoundError, NotADirectoryError):
+        return content_of(path, most, follow=False)
+    except FileNotFoundError:
         return None
     except OSError as fault:
         raise InputError(f"{path}: it cannot be read ({fault.strerror})") from fault
-    status = os.fstat(opened)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(opened)
-        raise InputError(f"{path}: not a file")
-    with open(opened, "rb") as file:
-        if status.st_size > most:
-            raise InputError(f"{path}: it has {status.st_size} bytes; a file of this array takes at most {most}")
-        return file.read(most)
 
 
 def _of_zstd(data: bytes, expected: int) -> int | None:
