@@ -262,7 +262,11 @@ ZARR: dict[str, Callable[[Path], None]] = {
     "chain.zarr": lambda path: array(path, {FIRST: zstd(2**30)}, "zstd", "gzip", "zstd"),
     "gzip.zarr": lambda path: array(path, {FIRST: gzip.compress(bytes(2**20)) * 800}, "gzip"),
     "members.zarr": lambda path: array(
-        path, {FIRST: gzip.compress(b"") * 110_000}, "gzip", shape=(3, 1500, 1500), sides=(1, 1500, 1500)
+        path,
+        {FIRST: gzip.compress(bytes(1500**2)) + gzip.compress(b"") * 110_000},
+        "gzip",
+        shape=(3, 1500, 1500),
+        sides=(1, 1500, 1500),
     ),
     "blosc.zarr": lambda path: array(
         path, {FIRST: b"\2\1\0\1" + struct.pack("<3I", 2**31 - 17, 2**31 - 17, 17) + b"0"}, "blosc"
