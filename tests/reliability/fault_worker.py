@@ -15,11 +15,13 @@ import os
 import select
 import signal
 import sys
+import time
 
 from pde_video.cli.main import main as run_command
 from pde_video.jobs import resuming
 
 HANGS = 20  # Seconds after which a command hangs.
+ENDS = 10  # Seconds in which threads end that were told to.
 
 
 class Seen(ctypes.Structure):
@@ -58,9 +60,11 @@ def run(asked) -> int:
 
 def run_in_child(asked, library) -> int | None:
     """Return the exit code, or minus the signal that ended it, or None if it hung."""
-    threads = len(os.listdir("/proc/self/task"))
-    if threads > 1:
-        raise RuntimeError(f"a fork with {threads} threads")
+    until = time.monotonic() + ENDS
+    while (threads := len(os.listdir("/proc/self/task"))) > 1:  # Those of FFmpeg may still be ending.
+        if time.monotonic() > until:
+            raise RuntimeError(f"a fork with {threads} threads")
+        time.sleep(0.001)
     child = os.fork()
     if not child:
         library.faults_arm(asked["folder"].encode(), *asked["fault"])
