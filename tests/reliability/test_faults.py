@@ -273,7 +273,9 @@ ALL = [pytest.param(one, id=str(one), marks=[pytest.mark.slow, needing_zarr(one)
 THIN = [Setting("npy"), Setting("png", force=True, exists=True)]
 
 
-EVERY = "PDE_VIDEO_EVERY_FAULT" in os.environ  # For a night; else they take turns where a run makes over a hundred calls.
+EVERY = (
+    "PDE_VIDEO_EVERY_FAULT" in os.environ
+)  # For a night; else they take turns where a run makes over a hundred calls.
 
 
 def check(matrix, names, turns=False):
