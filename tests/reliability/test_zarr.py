@@ -146,7 +146,7 @@ def test_only_files_are_read_within_an_array(tmp_path, place, kind):
         [zarr.codecs.GzipCodec(), zarr.codecs.Crc32cCodec()],
         [zarr.codecs.Crc32cCodec(), zarr.codecs.BloscCodec()],
     ],
-    ids=str,
+    ids=["zstd", "zstd-before", "gzip-before", "blosc"],
 )
 def test_a_checksum_before_or_after_the_compressor_is_taken_into_account(tmp_path, codecs):
     zarr.create_array(str(tmp_path / "v.zarr"), data=video(), chunks=(2, 5, 11), compressors=codecs)
@@ -162,7 +162,9 @@ def test_zstd_with_and_without_its_size(tmp_path, size, known):
 
 
 @pytest.mark.parametrize(
-    "method", [zarr.codecs.ZstdCodec(), zarr.codecs.GzipCodec(), zarr.codecs.BloscCodec()], ids=str
+    "method",
+    [zarr.codecs.ZstdCodec(), zarr.codecs.GzipCodec(), zarr.codecs.BloscCodec()],
+    ids=["zstd", "gzip", "blosc"],
 )
 @pytest.mark.parametrize("longer", [1, -1])
 def test_a_chunk_that_holds_more_or_less_than_a_chunk_is_refused(tmp_path, method, longer):
