@@ -1,7 +1,9 @@
 """Finished segments of a run, in a folder beside its output, and notes by which each is verified.
 
-The folder is used only if it belongs to this user and nobody else can write to it. No file is read that is not as the
-notes say, and none is removed that this program has not written.
+The folder is used only if it belongs to this user, nobody else can write to it, and its notes are sealed by a run of
+this user: an archive that was unpacked there cannot have made them. No file is read that is not as the notes say, and
+none is removed that this program has not written. What is being written lies in a folder of its own, whose name nobody
+else can know.
 """
 
 import contextlib
@@ -22,16 +24,15 @@ import numpy as np
 from pde_video.errors import OutputError
 from pde_video.jobs.notes import Notes, Segment, parsed
 from pde_video.protocols import Array
-from pde_video.video.disk import flush
+from pde_video.video.disk import flush, move
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import checked_output
 from pde_video.video.outputs import reported
 from pde_video.video.provenance import fingerprint
 from pde_video.video.regular import content_of
-from pde_video.video.staging import NAME as HIDDEN
-from pde_video.video.staging import Staging
+from pde_video.video.seal import can_seal, place_of_key, seal, sealed, unsealed
 
-NOTES, _PART = "notes.json", "notes.part"
+NOTES, CONTEXT = "notes.json", "notes on segments"
 _LONGEST = 2**24  # Bytes of notes: some 100,000 segments.
 _SUFFIXES = (".avi", ".npy")
 
@@ -57,8 +58,8 @@ def _notes_of(target: Path) -> Notes | None:
     folder = folder_of(target)
     try:
         with _claimed(folder):
-            return parsed(content_of(folder / NOTES, _LONGEST, follow=False))
-    except (OSError, ValueError):
+            return _read_notes(folder)
+    except OSError:
         return None
 
 
@@ -67,6 +68,14 @@ class Segments:
 
     def __init__(self, folder: Path, notes: Notes) -> None:
         self.folder, self.notes = folder, notes
+        job = json.dumps(notes.job, sort_keys=True)
+        self.unfinished = folder / f"unfinished-{seal(f'unfinished segments {job}'.encode()):.16}"
+
+    def begin(self) -> None:
+        """Remove what a run was writing here when it was killed, and make the folder for what this one will write."""
+        with reported(self.folder):
+            self._remove_unfinished()
+            self.unfinished.mkdir(0o700)
 
     def verify(self) -> str | None:
         """Forget the segments from the first one on that is not as it was written; return a line on that."""
@@ -80,7 +89,7 @@ class Segments:
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
         """Give a folder in this one, which is removed afterwards, or else with this one."""
-        folder = Staging.another(self.folder / NOTES).folder
+        folder = self.unfinished / "trial"
         with reported(self.folder):
             folder.mkdir(0o700)
         try:
@@ -99,7 +108,10 @@ class Segments:
         def note_pending(temporary: Path) -> None:
             self.note(replace(self.notes, pending=_sha256(temporary)))
 
-        length = write_checked(checked_output(path), chain([head], frames), before_commit=note_pending)
+        made = checked_output(self.unfinished / path.name)
+        length = write_checked(made, chain([head], frames), before_commit=note_pending)
+        with reported(path):
+            move(made.path, path)  # Flushed with the note on it.
         return Segment(path.name, length, str(self.notes.pending))
 
     def frames(self) -> Iterator[Array]:
@@ -112,9 +124,9 @@ class Segments:
 
     def note(self, notes: Notes) -> None:
         """Write down how things are."""
-        self.notes, part = notes, self.folder / _PART
+        self.notes, part = notes, self.unfinished / NOTES
         with reported(self.folder):
-            part.write_text(notes.as_text(), encoding="ascii")
+            part.write_text(sealed(notes.as_text(), CONTEXT), encoding="ascii")
             flush(part)
             part.replace(self.folder / NOTES)
             flush(self.folder)
@@ -122,7 +134,7 @@ class Segments:
     def remove(self) -> list[str]:
         """Remove what was written here, and then the folder; return a line if it stays."""
         try:
-            self.remove_unfinished()
+            self._remove_unfinished()
             self._remove(*self.notes.segments)
             (self.folder / NOTES).unlink()  # Last: they say that the output is complete.
             self.folder.rmdir()
@@ -132,12 +144,9 @@ class Segments:
             return [f"{self.folder} is no longer needed, but stays: {why}"]
         return []
 
-    def remove_unfinished(self) -> None:
-        """Remove what a run was writing here when it was killed."""
-        for name in os.listdir(self.folder):
-            if HIDDEN.fullmatch(name):
-                shutil.rmtree(self.folder / name)
-        (self.folder / _PART).unlink(missing_ok=True)
+    def _remove_unfinished(self) -> None:
+        if os.path.lexists(self.unfinished):
+            shutil.rmtree(self.unfinished)
         for path in map(self._next, _SUFFIXES):  # Put in place, but not noted as a segment any more.
             if path.is_file() and _sha256(path) == self.notes.pending:
                 path.unlink()
@@ -167,6 +176,10 @@ class Segments:
 def opened(folder: Path, job: dict[str, Any]) -> Iterator[Segments]:
     """Give the segments of a job; refuse those of another one, those of one at work, and a folder that is not ours."""
     job = json.loads(json.dumps(job))  # As notes return it.
+    if not can_seal():
+        why = "a key that only you can read has to be there, with which the notes on segments are sealed"
+        remedy = "set XDG_STATE_HOME to a folder of yours that lasts, or leave out --resume"
+        raise OutputError(errno.EACCES, f"{place_of_key()} cannot be written: {why}; {remedy}")
     with reported(folder), contextlib.suppress(FileExistsError):
         folder.mkdir(0o700)
     with _claimed(folder):
@@ -176,13 +189,13 @@ def opened(folder: Path, job: dict[str, Any]) -> Iterator[Segments]:
             if another := " and ".join(said for name, said in names.items() if kept.notes.job.get(name) != job[name]):
                 advice = "give the same command as before, or remove that folder"
                 raise refused(folder, f"its segments are of {another}; {advice}")
+            kept.begin()
         else:
             kept = Segments(folder, Notes(job))
-            if others := [name for name in os.listdir(folder) if name != _PART and not HIDDEN.fullmatch(name)]:
+            if others := set(os.listdir(folder)) - {kept.unfinished.name}:
                 raise refused(folder, f"it holds {min(others)!r}, and is not a folder of segments; move it away")
+            kept.begin()
             kept.note(kept.notes)
-        with reported(folder):
-            kept.remove_unfinished()
         yield kept
 
 
@@ -221,7 +234,14 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 def _read_notes(folder: Path) -> Notes:
     try:
-        return parsed(content_of(folder / NOTES, _LONGEST, follow=False))
+        text, ours = unsealed(content_of(folder / NOTES, _LONGEST, follow=False), CONTEXT)
+        if not ours:
+            sealing = f"its {NOTES} is not sealed with the key of your runs on this system, {place_of_key()}"
+            remedy = "go on where that key is (XDG_STATE_HOME names another folder for it), or remove that folder"
+            raise refused(folder, f"{sealing}; {remedy}")
+        return parsed(text)
+    except FileExistsError:
+        raise
     except (OSError, ValueError) as fault:
         raise refused(folder, f"its {NOTES} cannot be used ({fault}); remove that folder") from fault
 

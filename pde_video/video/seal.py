@@ -14,6 +14,33 @@ from pathlib import Path
 _NBYTES = 32  # Of a key.
 
 
+def sealed(text: str, context: str) -> str:
+    """Return a text with its seal after it, which holds in this context alone."""
+    return f"{text}\n{seal(_in_context(text.encode(), context))}"
+
+
+def unsealed(content: bytes, context: str) -> tuple[bytes, bool]:
+    """Return the text that `sealed` was given, and whether the seal after it is by a run of this user."""
+    text, _, found = content.rpartition(b"\n")
+    if not text:
+        return found, False
+    return text, is_sealed(_in_context(text, context), found.decode("ascii", "replace"))
+
+
+def _in_context(text: bytes, context: str) -> bytes:
+    return f"{context}\n".encode() + text
+
+
+def can_seal() -> bool:
+    """Tell whether there is a key, or one can be made."""
+    return (_key() or _new_key()) is not None
+
+
+def place_of_key() -> str:
+    """Return where the key is kept, for people."""
+    return str(_place() or "~/.local/state/pde_video/key")
+
+
 def seal(data: bytes) -> str:
     """Return the seal on `data`; it is empty where no key can be kept."""
     key = _key() or _new_key()

@@ -20,7 +20,7 @@ from typing import Any
 from pde_video.errors import OutputError
 from pde_video.video.disk import flush
 from pde_video.video.regular import content_of
-from pde_video.video.seal import is_sealed, seal
+from pde_video.video.seal import sealed, unsealed
 from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name
 
 NAME = re.compile(r"\.pde-video-[0-9a-f]{16}")
@@ -166,17 +166,15 @@ class Staging:
 
     def _written(self) -> tuple[bytes, bool]:
         """Return the text of the journal, and whether the seal after it is this user's."""
-        text, _, found = content_of(self._journal, _LONGEST_JOURNAL, follow=False).rpartition(b"\n")
-        return (text, is_sealed(self._here(text), found.decode("ascii", "replace"))) if text else (found, False)
+        return unsealed(content_of(self._journal, _LONGEST_JOURNAL, follow=False), self._context())
 
-    def _here(self, text: bytes) -> bytes:
-        """Return what is sealed: the text, and in which folder it is, of which no copy can be made."""
-        return f"{self.folder.name} {self.folder.lstat().st_ino}\n".encode() + text
+    def _context(self) -> str:
+        """Return in which folder a journal is sealed, of which no copy can be made."""
+        return f"{self.folder.name} {self.folder.lstat().st_ino}"
 
     def begin(self, journal: Journal) -> None:
         """Write down, durably, what is about to be moved."""
-        text = journal.as_text()
-        text = f"{text}\n{seal(self._here(text.encode()))}"
+        text = sealed(journal.as_text(), self._context())
         if len(text) > _LONGEST_JOURNAL:
             raise OutputError(
                 errno.EFBIG, f"{journal.name}: too many pictures to be replaced at once; name another output"

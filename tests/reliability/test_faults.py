@@ -54,7 +54,7 @@ OUTPUTS = {
 }
 FRAMES = 4
 TEMPORARY = re.compile(r"(.*/)?\.pde-video-[0-9a-f]{16}[^/]*(/.*)?")
-SEGMENTS = re.compile(r"out[^/]*\.segments(/(\d{6}\.(npy|avi)|notes\.(json|part)))?")
+SEGMENTS = re.compile(r"out[^/]*\.segments(/(\d{6}\.(npy|avi)|notes\.json|unfinished-[0-9a-f]{16}(/.*)?))?")
 FOREIGN = {
     "out": b"a neighbour",
     "out_1.png": b"one more digit",

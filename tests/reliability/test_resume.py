@@ -5,13 +5,13 @@ Files of lossless formats are compared byte for byte.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cases import marked_slow
+from interrupted import Stop, changed_notes, stopping_after
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -24,22 +24,6 @@ from pde_video.jobs.segment_folder import folder_of
 
 FRAMES = 180
 SHIPPED = Path(pv.__file__).parent / "denoisers" / "shipped.safetensors"
-
-
-class Stop(Exception):
-    """Whatever ends a process."""
-
-
-def stopping_after(frames):
-    """A bar that stops everything when so many results came."""
-
-    def progress(results, count):
-        for number, result in enumerate(results):
-            if number == frames:
-                raise Stop
-            yield result
-
-    return progress
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +48,6 @@ def rng_of_module():
 
 def run_filters(source, target, *filters, made, progress=None):
     return run_in_segments(prepared(source, target, *filters, made=made), progress)
-
-
-def changed_notes(folder, change):
-    """Change the notes in a folder of segments."""
-    file = folder / "notes.json"
-    notes = json.loads(file.read_text())
-    change(notes)
-    file.write_text(json.dumps(notes))
 
 
 steadied = partial(pv.frame_difference, alpha=-0.25)

@@ -13,21 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from interrupted import Stop, changed_notes, notes_in, stopping_after, write_notes
 
 import pde_video as pv
+from pde_video.cli import main
 from pde_video.jobs import resuming
 from pde_video.jobs.notes import Notes, Segment, parsed
 from pde_video.jobs.resuming import run_in_segments
 from pde_video.jobs.run import prepared
-from pde_video.jobs.segment_folder import Segments, finished_frames, folder_of, opened
+from pde_video.jobs.segment_folder import CONTEXT, Segments, finished_frames, folder_of, opened
 from pde_video.video.provenance import fingerprint
+from pde_video.video.seal import seal, sealed
+from pde_video.video.staging import Staging
 
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and permissions as POSIX has them")
 FRAMES = 10
-
-
-class Stop(Exception):
-    """Whatever ends a process."""
 
 
 @pytest.fixture(autouse=True)
@@ -37,16 +37,6 @@ def _short_segments(monkeypatch):
 
 def stop(*arguments):
     raise Stop
-
-
-def stopping_after(frames):
-    def progress(results, count):
-        for number, result in enumerate(results):
-            if number == frames:
-                raise Stop
-            yield result
-
-    return progress
 
 
 noisy = partial(pv.gaussian_noise, sigma=90.0)  # Many values are saturated, and counted.
@@ -76,12 +66,6 @@ def at_once(source, target):
 def state_of(folder):
     files = [folder, *sorted(folder.rglob("*"))] if folder.is_dir() else [folder]
     return {path: (path.lstat().st_mode, path.read_bytes() if path.is_file() else None) for path in files}
-
-
-def changed_notes(folder, change):
-    notes = json.loads((folder / "notes.json").read_text())
-    change(notes)
-    (folder / "notes.json").write_text(json.dumps(notes))
 
 
 def a_file(folder):
@@ -115,6 +99,20 @@ def with_notes_of_somebody(folder):
     (folder / "notes.json").write_text('{"shopping": ["milk"]}')
 
 
+def with_a_hidden_folder(folder):
+    (folder / ".pde-video-0123456789abcdef").mkdir(parents=True)
+    (folder / ".pde-video-0123456789abcdef" / "thesis.txt").write_bytes(b"years of work")
+
+
+def with_an_unfinished_folder(folder):
+    (folder / "unfinished-0123456789abcdef").mkdir(parents=True)
+
+
+def with_a_file_called_like_a_part(folder):
+    folder.mkdir()
+    (folder / "notes.part").write_bytes(b"of somebody")
+
+
 def with_a_link_for_notes(folder):
     folder.mkdir()
     notes = folder.with_name("notes.json")
@@ -139,7 +137,8 @@ def of_another_user(folder):
     os.chown(folder, 65534, 65534)
 
 
-STRANGERS = [a_file, of_somebody, of_names_like_ours, with_notes_of_somebody]
+STRANGERS = [a_file, of_somebody, of_names_like_ours, with_notes_of_somebody, with_a_hidden_folder]
+STRANGERS += [with_an_unfinished_folder, with_a_file_called_like_a_part]
 STRANGERS += [pytest.param(one, marks=posix) for one in (a_link, a_link_to_nothing, with_a_link_for_notes)]
 STRANGERS += [pytest.param(one, marks=posix) for one in (writable_by_the_group, writable_by_all, of_another_user)]
 
@@ -169,14 +168,89 @@ def test_only_this_user_may_use_the_folder(tmp_path, source):
         go_on(source, tmp_path / "out.npy")
 
 
-@pytest.mark.parametrize("left", [(), (".pde-video-0123456789abcdef", "notes.part")])
-def test_a_folder_that_a_killed_run_has_just_made_is_used(tmp_path, source, left):
+@pytest.mark.parametrize("step", ["empty", "without notes", "with a part of them"])
+def test_a_folder_that_a_killed_run_has_just_made_is_used(tmp_path, source, monkeypatch, step):
     target = tmp_path / "out.npy"
-    folder_of(target).mkdir(0o700)
-    for name in left:
-        (folder_of(target) / name).touch() if "part" in name else (folder_of(target) / name).mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(Segments, "begin" if step == "empty" else "note", stop)
+        with pytest.raises(Stop):
+            go_on(source, target)
+    assert len(os.listdir(folder_of(target))) == (step != "empty")
+    if step == "with a part of them":
+        (next(folder_of(target).iterdir()) / "notes.json").write_text('{"form')
     assert "warnings" not in go_on(source, target)
     assert not folder_of(target).exists()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home of its own, with another key than that of the other tests."""
+
+    def move(name):
+        monkeypatch.setenv("LOCALAPPDATA" if os.name == "nt" else "XDG_STATE_HOME", str(tmp_path / name))
+
+    return move
+
+
+FORGERIES = ["of no seal", "of another home", "changed", "of another kind"]
+
+
+@pytest.mark.parametrize("kind", FORGERIES)
+def test_notes_that_no_run_of_this_user_has_sealed_are_never_believed(tmp_path, source, home, kind):
+    """As an archive brings them, that is unpacked beside the output: its frames would be those of somebody else."""
+    target = tmp_path / "out.npy"
+    folder = interrupted(source, target)
+    pv.write(folder / "000000.avi", np.zeros((3, 8, 9), np.uint8), force=True)
+    notes = notes_in(folder)
+    notes["segments"][0]["sha256"] = hashlib.sha256((folder / "000000.avi").read_bytes()).hexdigest()
+    if kind == "of no seal":
+        (folder / "notes.json").write_text(json.dumps(notes))
+    elif kind == "of another home":
+        home("of somebody else")
+        write_notes(folder, notes)
+        home("here")
+    elif kind == "changed":
+        seal = (folder / "notes.json").read_text().splitlines()[1]
+        (folder / "notes.json").write_text(f"{json.dumps(notes)}\n{seal}")
+    else:
+        (folder / "notes.json").write_text(sealed(json.dumps(notes), "journal"))
+    before = state_of(folder)
+    with pytest.raises(FileExistsError, match=r"not sealed with the key of your runs .*XDG_STATE_HOME"):
+        go_on(source, target)
+    assert state_of(folder) == before
+    assert finished_frames(target) == 0
+    assert not target.exists()
+
+
+def test_segments_may_be_moved_with_their_output_and_key(tmp_path, source, home):
+    home("node 1")
+    folder = interrupted(source, tmp_path / "out.npy")
+    (tmp_path / "scratch").mkdir()
+    shutil.copytree(folder, tmp_path / "scratch" / folder.name)
+    shutil.copytree(tmp_path / "node 1", tmp_path / "node 2")
+    home("node 2")
+    assert finished_frames(tmp_path / "scratch" / "out.npy") == 6
+    assert "warnings" not in go_on(source, tmp_path / "scratch" / "out.npy")
+
+
+@posix
+def test_where_no_key_can_be_kept_resume_is_refused_before_the_work(tmp_path, source, home):
+    (tmp_path / "state").write_bytes(b"")  # Neither root can make a folder here.
+    home("state")
+    before = state_of(tmp_path)
+    with pytest.raises(pv.OutputError, match=r"pde_video.key cannot be written: .*XDG_STATE_HOME"):
+        go_on(source, tmp_path / "out.npy")
+    assert state_of(tmp_path) == before
+
+
+def test_a_hidden_folder_of_somebody_among_the_segments_stays(tmp_path, source):
+    folder = interrupted(source, tmp_path / "out.npy")
+    kept = folder / ".pde-video-0123456789abcdef" / "new" / "thesis.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"years of work")
+    report = go_on(source, tmp_path / "out.npy")
+    assert kept.read_bytes() == b"years of work"
+    assert "not of this run" in report["warnings"][0]
 
 
 def test_files_of_others_among_the_segments_stay_and_are_reported(tmp_path, source):
@@ -328,6 +402,36 @@ def killed_before_removal(source, target, monkeypatch, **options):
         patch.setattr(Segments, "remove", killed)
         with pytest.raises(Stop):
             go_on(source, target, **options)
+
+
+class Killed(BaseException):
+    """Ends a run as if its process were killed: nothing of it cleans up."""
+
+
+@pytest.mark.parametrize("place", [Staging, Segments], ids=["before the hidden folder", "before the segments"])
+def test_killed_after_the_output_was_put_in_place_the_same_command_says_that_it_is_done(
+    tmp_path, source, monkeypatch, capsys, place
+):
+    target, remove = tmp_path / "out.npy", place.remove
+    command = ["heat", str(source), str(target), "--resume"]
+
+    def killed(self):
+        if target.exists():
+            raise Killed
+        return remove(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, "remove", killed)
+        with pytest.raises(Killed):
+            main(command)
+    written = target.read_bytes()
+    assert (folder_of(target) / "notes.json").exists()
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code in (0, None)
+    assert "the output was complete already" in capsys.readouterr().err
+    assert target.read_bytes() == written
+    assert not folder_of(target).exists()
 
 
 @pytest.mark.parametrize("name", ["out.avi", "out.npy", "out_%03d.png"])
@@ -510,9 +614,10 @@ def test_what_is_wrong_with_notes_is_said(name):
 def test_notes_that_cannot_be_used_are_refused_with_a_reason(tmp_path, source, data):
     target = tmp_path / "out.npy"
     folder = interrupted(source, target)
-    (folder / "notes.json").write_bytes(data)
+    mark = seal(f"{CONTEXT}\n".encode() + data)
+    (folder / "notes.json").write_bytes(data + f"\n{mark}".encode())
     before = state_of(folder)
-    with pytest.raises(FileExistsError, match=r"notes\.json cannot be used .*remove that folder"):
+    with pytest.raises(FileExistsError, match=r"notes\.json (cannot be used|is not sealed) .*remove that folder"):
         go_on(source, target)
     assert state_of(folder) == before
 
@@ -521,13 +626,13 @@ def test_runs_with_mutated_notes_end_in_a_result_or_a_clean_error(tmp_path, sour
     target, rng = tmp_path / "out.npy", random.Random(6)
     folder = interrupted(source, target)
     saved, wanted = state_of(folder), at_once(source, tmp_path / "other.npy")[1]
-    original = json.loads((folder / "notes.json").read_text())
+    original = notes_in(folder)
     for _ in range(60):
         shutil.rmtree(folder, ignore_errors=True)
         target.unlink(missing_ok=True)
         for path, (mode, data) in saved.items():
             path.mkdir(mode & 0o777) if data is None else path.write_bytes(data)
-        (folder / "notes.json").write_text(json.dumps(mutated(original, rng)))
+        write_notes(folder, mutated(original, rng))
         try:
             go_on(source, target)
         except (FileExistsError, pv.OutputError, pv.InputError):
