@@ -176,21 +176,39 @@ def test_doctor_lists_what_interrupted_runs_left_and_cleans_it(call, tmp_path):
         (folder / "new").mkdir()
     (sequence / "new" / "f_2.png").touch()
     (tmp_path / "f_1.png").touch()
-    Staging(sequence).begin(Journal("f_%d.png", {1: (tmp_path / "f_1.png").stat().st_mtime_ns, 2: 0}, {}))
+    times = {1: (tmp_path / "f_1.png").stat().st_mtime_ns, 2: 0}
+    (sequence / "old").mkdir()
+    (sequence / "old" / "f_2.png").touch()
+    Staging(sequence).begin(Journal("f_%d.png", times, {2: 0}))
     (output / "new" / "out.mkv").touch()
     (tmp_path / "out.mkv.segments").mkdir()
     (tmp_path / "out.mkv.segments" / "notes.json").touch()
     (tmp_path / ".pde-video-0123456789abcdef.mkv").touch()
     (tmp_path / ".pde-video-notes").mkdir()
+    others = [".pde-video-0123456789abcdef.mkv", "out.mkv.segments"]
 
+    (output / "thesis.txt").touch()
+    before = sorted(tmp_path.rglob("*"))
     facts = json.loads(call("doctor", "--json", "--seconds", "0", "--folder", str(tmp_path)))
+    assert sorted(tmp_path.rglob("*")) == before
     told = ["f_%d.png is only partly in place", "an unfinished output", "of a run of an earlier version", "--resume"]
     assert all(text in line for text, line in zip(told, facts["leftovers"], strict=True))
     assert (output / "new" / "out.mkv").exists()
 
     facts = json.loads(call("doctor", "--json", "--clean", "--folder", str(tmp_path)))
-    assert facts["cleaned"] == [f"{sequence}: f_%d.png was finished", f"{output}: an unfinished output was removed"]
-    assert len(facts["leftovers"]) == 2
+    assert facts["cleaned"] == [
+        f"{sequence}: f_%d.png was finished",
+        f"{sequence}: removed what it replaced: f_2.png",
+        f"{output}: removed an unfinished output: out.mkv",
+    ]
+    stays = f"{output}: it stays, since it holds what no run has put there: thesis.txt"
+    assert [line.split(":")[0] for line in facts["leftovers"][1:]] == [str(tmp_path / name) for name in others]
+    assert facts["leftovers"][0] == stays
+    facts = json.loads(call("doctor", "--json", "--clean", "--folder", str(tmp_path)))
+    assert (facts["cleaned"], facts["leftovers"][0]) == ([], stays)
+    (output / "thesis.txt").unlink()
+    facts = json.loads(call("doctor", "--json", "--clean", "--folder", str(tmp_path)))
+    assert facts["cleaned"] == [f"{output}: removed; it was empty"]
     left = [".pde-video-0123456789abcdef.mkv", ".pde-video-notes", "f_1.png", "f_2.png", "out.mkv.segments"]
     assert sorted(os.listdir(tmp_path)) == left
     lines = call("doctor", "--clean", "--folder", str(tmp_path)).splitlines()

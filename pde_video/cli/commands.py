@@ -301,15 +301,15 @@ def warmup() -> dict[str, Any]:
     default=["."],
     help="Where to look for what interrupted runs left; repeatable.  [default: the current folder]",
 )
-@click.option("--clean", is_flag=True, help="Finish or undo what interrupted runs left, remove the rest; no more.")
+@click.option("--clean", is_flag=True, help="Finish or undo what interrupted runs began; remove unfinished outputs.")
 @reporting
 def doctor(seconds: float, folders: tuple[Path, ...], clean: bool) -> dict[str, Any]:
     """Show versions, threads, cache and processor, how fast a step is (1 is as fast as copying memory), and what
     interrupted runs have left in a folder.
 
     With --clean, sequences and zarr arrays that are only partly in place are finished, or put back as they were, and
-    unfinished outputs are removed. Outputs of runs that are still at work, finished frames of runs with --resume, and
-    files that this program did not make are left alone.
+    unfinished outputs are removed; each is named. Outputs of runs that are still at work, finished frames of runs with
+    --resume, and files that this program did not make are left alone.
 
     \b
     Example: pde-video doctor --json

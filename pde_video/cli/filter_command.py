@@ -201,7 +201,7 @@ def _carry_out(
     encoding |= {"raw": True} if raw_output else {}
     told = {"nan": nan, "command": click.get_current_context().find_root().obj["command"]}
     asked: dict[str, Any] = {"reading": reading, "encoding": encoding, **told, "force": force, "sidecar": sidecar}
-    asked |= {"resume": resume and not dry_run}
+    asked |= {"resume": resume and not dry_run, "settle": not dry_run}
     pairs, folder = _pairs(paths)
     progress: Progress = (lambda frames, count: heeded(frames)) if quiet else shown_progress
     with _created(folder):

@@ -51,7 +51,7 @@ def planned(
     """Return the run of a recipe, ready to begin, whose metadata will say all that `rerun` needs to do it again.
 
     `nan` is "refuse" or "mask": what to do with values that are not finite. `command` is how it was asked for. The
-    other parameters are those of `prepared`, of `outputs` ``force`` and ``sidecar``.
+    other parameters are those of `prepared`; `outputs` are ``force``, ``sidecar``, ``resume`` and ``settle``.
     """
     filters: list[Any] = [*build(recipe)]
     if nan not in ON_MISSING:

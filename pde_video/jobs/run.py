@@ -156,23 +156,25 @@ def prepared(
     made: Mapping[str, Any] | None = None,
     sidecar: bool = False,
     resume: bool = False,
+    settle: bool = True,
 ) -> Plan:
     """Return what `run` does, ready to begin; whatever is known to fail beforehand has failed by then.
 
     With `sidecar`, how it was made is also written to a file beside the output. With `resume`, the output may be there
-    if it is complete and its segments have not been removed yet.
+    if it is complete and its segments have not been removed yet. Unless `settle` is False, what a dead run has begun
+    with the output is finished or undone first.
     """
     check_path("run goes from file to file; for arrays and streams call the filter: denoise(video)", src=src, dst=dst)
     if sidecar and is_standard(dst):
         raise ParameterError("standard output has no file beside it; name an output, or leave out --sidecar")
-    complete = False
+    complete, asked = False, {**(encoding or {}), "settle": settle}
     try:
-        output = checked_output(dst, source=src, force=force, **(encoding or {}))  # Before the input is waited for.
+        output = checked_output(dst, source=src, force=force, **asked)  # Before the input is waited for.
     except FileExistsError:
         complete = resume and is_complete(Path(dst))
         if not complete:
             raise
-        output = replace(checked_output(dst, source=src, force=True, **(encoding or {})), force=force)
+        output = replace(checked_output(dst, source=src, force=True, **asked), force=force)
     if sidecar:
         check_output(sidecar_of(output.path), force or complete)
     return Plan(output, read(src, **(reading or {})), tuple(map(check_filter, filters)), made or {}, sidecar)

@@ -12,6 +12,7 @@ from typing import Any
 
 from pde_video.jobs.run import Plan
 from pde_video.protocols import Array
+from pde_video.video.leftovers import check_unfinished
 
 _FRAMES, _SECONDS = 24, 3.0  # The trial ends with the first of these.
 
@@ -21,7 +22,8 @@ def dry_run(plan: Plan) -> dict[str, Any]:
 
     Keys: ``frames`` of the source (None if it does not say), ``tried``, ``expected_seconds`` and ``expected_bytes``
     (None without the number of frames), ``free_bytes`` where the output is to be, and ``peak_bytes``, the memory that
-    this process has needed, which does not grow with the number of frames. Nothing is written at the target.
+    this process has needed, which does not grow with the number of frames. Nothing is changed at the target: what a
+    killed run has begun there, and a run would finish or undo first, is told under ``warnings``.
     """
     arrived: list[float] = []
     target = plan.output.path
@@ -44,6 +46,8 @@ def dry_run(plan: Plan) -> dict[str, Any]:
         nbytes = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
     tried = len(arrived)
     total = plan.video.count if enough() else tried
+    if unfinished := check_unfinished(target):
+        report["warnings"] = [*unfinished, *report.get("warnings", ())]
     of_a_frame = (arrived[-1] - arrived[0]) / (tried - 1) if tried > 1 else elapsed
     return {
         **report,

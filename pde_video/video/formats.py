@@ -93,8 +93,12 @@ def checked_output(
     crf: int | None = None,
     lossless: bool = False,
     raw: bool = False,
+    settle: bool = True,
 ) -> Output:
-    """Check what can be known of an output before any work: options of `write`; that it is not the file `source`."""
+    """Check what can be known of an output before any work: options of `write`; that it is not the file `source`.
+
+    Unless `settle` is False, what a dead run has begun with it is finished or undone first.
+    """
     check_path("give the path first, then the frames: write('out.mp4', frames)", path=path)
     if rate is not None and not (isinstance(rate, int | float | Fraction) and np.isfinite(float(rate)) and rate > 0):
         raise ParameterError(f"rate is {rate}; it must be a positive, finite number of frames per second")
@@ -109,5 +113,5 @@ def checked_output(
     known = format_of(path)
     if source is not None and not pipes.is_standard(source):
         check_distinct(Path(source), path)
-    check_output(path, force)
+    check_output(path, force, settle)
     return Output(path, known, force, exact, encoding)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pde_video.video.staging import Journal, Staging, begun, beside
 
 _OF_EARLIER_VERSIONS = re.compile(r"\.pde-video-[0-9a-f]{16}\..+")
 _CLEAN = "pde-video doctor --clean --folder"
+_NAMED = 20  # Of the files that are removed; a sequence may have any number.
 
 
 def refuse_unfinished(path: Path) -> None:
@@ -29,6 +31,17 @@ def settle_unfinished(path: Path) -> None:
             _settle(staging)
 
 
+def check_unfinished(path: Path) -> list[str]:
+    """Raise as `settle_unfinished` does, but change nothing; return a line on each thing that it would settle."""
+    lines = []
+    for staging in begun(path):
+        with contextlib.suppress(FileNotFoundError):  # It has just been settled.
+            if (journal := _looked_at(staging)) is not None:
+                part = f"{journal.name} is only partly in place ({staging.folder.name} holds the rest), since a run was"
+                lines.append(f"{part} killed; a run that writes {path.name} will finish or undo that first")
+    return lines
+
+
 def found(folder: Path) -> list[str]:
     """Return a line on each thing that interrupted runs have left in a folder."""
     lines = (_described(staging) for staging in _sorted(folder))
@@ -43,7 +56,10 @@ def clean(folder: Path) -> tuple[list[str], list[str]]:
     done, left = [], []
     for staging in _sorted(folder):
         try:
-            done.append(f"{staging.folder}: {_settle(staging)}")
+            done += [f"{staging.folder}: {said}" for said in _settle(staging)]
+            if staging.folder.is_dir():
+                strangers = _list(sorted(os.listdir(staging.folder)))
+                left.append(f"{staging.folder}: it stays, since it holds what no run has put there: {strangers}")
         except (FileExistsError, FileNotFoundError):
             pass  # A run is at work, or has ended just now.
         except OSError as fault:
@@ -61,27 +77,35 @@ def _others(folder: Path) -> list[str]:
     return lines
 
 
-def _settle(staging: Staging) -> str:
+def _settle(staging: Staging) -> list[str]:
     """Finish or undo what a dead run has begun, and remove its folder; return what was done, or raise."""
     try:
-        journal = _claimed(staging)
-        done = f"{journal.name} was {settle(staging, journal)}" if journal else "an unfinished output was removed"
+        journal, done, what = _claimed(staging), [], "an unfinished output"
+        if journal is not None:
+            outcome = settle(staging, journal)
+            what = {"finished": "what it replaced", "undone": "what was to replace it"}[outcome]
+            done.append(f"{journal.name} was {outcome}")
+        if removed := staging.content():
+            done.append(f"removed {what}: {_list(removed)}")
         staging.remove()
     finally:
         staging.unlock()
-    return done
+    return done if done or staging.folder.is_dir() else ["removed; it was empty"]
+
+
+def _list(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _described(staging: Staging) -> str | None:
     """Return a line on what a hidden folder is, and what can be done; None for that of a run at work, or just ended."""
     try:
-        journal = _claimed(staging)
+        journal = _looked_at(staging)
     except (FileExistsError, FileNotFoundError):
         return None
     except OSError as fault:
         return _line(staging, fault)
-    finally:
-        staging.unlock()
     if journal is None:
         return f"{staging.folder}: an unfinished output; --clean removes it"
     return f"{staging.folder}: {journal.name} is only partly in place; --clean finishes or undoes it"
@@ -92,12 +116,20 @@ def _line(staging: Staging, fault: OSError) -> str:
     return text if str(staging.folder) in text else f"{staging.folder}: {text}"
 
 
-def _claimed(staging: Staging) -> Journal | None:
+def _looked_at(staging: Staging) -> Journal | None:
+    """Return the journal of a dead run, as `_claimed` does; nothing is changed on disk, and the lock is given back."""
+    try:
+        return _claimed(staging, create=False)
+    finally:
+        staging.unlock()
+
+
+def _claimed(staging: Staging, create: bool = True) -> Journal | None:
     """Lock a dead run's folder, and return its journal; raise FileExistsError if the run lives."""
     if not staging.is_trusted():
         whose = "is another user's, or others can write to it, so it is left alone"
         raise OutputError(errno.EPERM, f"{staging.folder} {whose}; {_advice(staging)}")
-    free = staging.lock()
+    free = staging.lock(create=create)
     if free is None:
         unknown = "this file system does not tell whether its run is still at work; if it is not:"
         raise OutputError(errno.ENOTSUP, f"{staging.folder}: {unknown} {_advice(staging)}")

@@ -10,23 +10,23 @@ from pathlib import Path
 from pde_video.errors import OutputError
 from pde_video.video import zarr_keys
 from pde_video.video.commit import commit
-from pde_video.video.leftovers import settle_unfinished
+from pde_video.video.leftovers import check_unfinished, settle_unfinished
 from pde_video.video.sequences import is_pattern, is_pattern_name, member_name, numbered
 from pde_video.video.signals import held_back
 from pde_video.video.staging import Staging
 
 
-def check_output(path: Path, force: bool) -> None:
+def check_output(path: Path, force: bool, settle: bool = True) -> None:
     """Raise, before any work, if `path` cannot be written or would be overwritten without `force`.
 
-    What a dead run has begun to put in place under this name is finished or undone first.
+    What a dead run has begun to put in place under this name is finished or undone first, unless `settle` is False.
     """
     _check_names(path)
     if not path.parent.is_dir():
         raise OutputError(errno.ENOENT, f"the folder {path.parent} does not exist; create it first")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(errno.EACCES, f"the folder {path.parent} cannot be written to")
-    settle_unfinished(path)
+    (settle_unfinished if settle else check_unfinished)(path)
     existing = _existing(path)
     for file in existing:
         _check_kind(file)

@@ -111,16 +111,20 @@ class Staging:
                 raise
         raise OSError(f"{path.parent}: another program keeps removing the hidden folder of the output")
 
-    def lock(self, wait: bool = False) -> bool | None:
-        """Take the lock that a living run holds; return whether that was possible, or None where it cannot be known."""
+    def lock(self, wait: bool = False, create: bool = True) -> bool | None:
+        """Take the lock that a living run holds; return whether that was possible, or None where it cannot be known.
+
+        A run that has not made its lock yet counts as living only if the lock is created here.
+        """
         try:
             import fcntl
         except ImportError:  # Not on Windows.
             return None
         try:
-            descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-        except FileNotFoundError:  # The folder is gone.
-            return False
+            flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_CREAT if create else 0)
+            descriptor = os.open(self._lock_file, flags, 0o600)
+        except FileNotFoundError:
+            return not create and self.folder.is_dir()  # Else the folder is gone.
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as fault:
@@ -191,6 +195,10 @@ class Staging:
         self._journal.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # Else it is back after a power failure, and what it names is not.
             flush(self.folder)
+
+    def content(self) -> list[str]:
+        """Return the names of the outputs, or members of one, that are in the folder and go with it."""
+        return sorted(path.name for part in (self.new, self.old) if part.is_dir() for path in part.iterdir())
 
     def remove(self) -> None:
         """Remove the folder with what is in it, or only let go of it if a commit has begun that has not ended."""

@@ -13,12 +13,15 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import pde_video as pv
+from pde_video.cli import main
+from pde_video.jobs.run import prepared
 from pde_video.video import disk, seal, staging
 from pde_video.video.leftovers import clean, found, refuse_unfinished
 from pde_video.video.outputs import check_output, whole
@@ -667,6 +670,63 @@ def test_the_next_run_on_a_sequence_half_in_place_settles_it_first(tmp_path, ste
     assert len(list(pv.read(tmp_path / PATTERN))) == 2
 
 
+LOOKS = ["heat in.npy f_%03d.png --force --dry-run", "info f_%03d.png", "verify f_%03d.png"]
+
+
+@pytest.mark.parametrize("command", LOOKS)
+@pytest.mark.parametrize("step", [ASIDE, PLACING])
+def test_what_only_looks_settles_nothing(tmp_path, monkeypatch, capsys, step, command):
+    folder = unfinished(tmp_path, step)
+    (folder / "lock").unlink()  # As after a power failure.
+    np.save(tmp_path / "in.npy", np.zeros((2, 8, 9), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(SystemExit) as ended:
+        main(command.split())
+    assert "only" in (said := capsys.readouterr().err)
+    assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    if "--dry-run" in command:
+        assert not ended.value.code
+        assert f"f_%03d.png is only partly in place ({folder.name} holds the rest)" in said
+    else:
+        assert ended.value.code == 4
+
+
+@posix
+def test_a_dry_run_refuses_what_a_run_would_not_settle(tmp_path):
+    folder = unfinished(tmp_path, PLACING)
+    np.save(tmp_path / "in.npy", np.zeros((2, 8, 9), np.uint8))
+    plan = partial(prepared, tmp_path / "in.npy", tmp_path / PATTERN, force=True, settle=False)
+    other = Staging(folder)
+    assert other.lock()
+    with pytest.raises(FileExistsError, match="a run is at work on this output"):
+        plan()
+    other.unlock()
+    (folder / "journal.json").write_text("{}")
+    with pytest.raises(pv.OutputError, match="its journal is damaged"):
+        plan()
+
+
+def test_what_is_removed_with_what_was_undone_is_named(tmp_path):
+    folder = unfinished(tmp_path, PLACING + 1)
+    for number in (1, 2):
+        (tmp_path / f"f_{number:03d}.png").unlink()
+    done, left = clean(tmp_path)
+    said = [f"{PATTERN} was undone", "removed what was to replace it: f_003.png"]
+    assert done == [f"{folder}: {line}" for line in said]
+    assert left == []
+
+
+def test_of_many_files_that_are_removed_some_are_named_and_the_rest_counted(tmp_path):
+    staging = Staging.beside(tmp_path / PATTERN)
+    for number in range(1, 31):
+        (staging.new / f"f_{number:03d}.png").touch()
+    staging.unlock()
+    (line,) = clean(tmp_path)[0]
+    assert "f_020.png and 10 more" in line
+    assert "f_021.png" not in line
+
+
 @pytest.mark.parametrize("step", [ASIDE, PLACING])
 def test_a_file_in_the_way_of_what_is_half_in_place_is_kept(tmp_path, step):
     folder = unfinished(tmp_path, step)
@@ -676,7 +736,7 @@ def test_a_file_in_the_way_of_what_is_half_in_place_is_kept(tmp_path, step):
         pv.write(tmp_path / PATTERN, np.zeros((2, 2, 2), np.uint8), force=True)
     assert theirs.read_bytes() == b"theirs"
     kept = theirs.rename(tmp_path / "theirs.bin")
-    assert len(clean(tmp_path)[0]) == 1
+    assert clean(tmp_path)[0][0].endswith(f"{PATTERN} was finished")
     kept.unlink()
     assert set(content(tmp_path).values()) == {b"new"}
     assert not folder.exists()
@@ -761,7 +821,7 @@ def test_a_journal_that_others_may_have_written_is_not_followed(tmp_path, monkey
 def test_members_that_are_only_in_a_hidden_folder_are_not_advised_to_be_removed(tmp_path, monkeypatch, kind):
     folder = unfinished(tmp_path, PLACING)
     if kind == "without locks":
-        monkeypatch.setattr(Staging, "lock", lambda self: None)
+        monkeypatch.setattr(Staging, "lock", lambda self, **options: None)
     else:
         folder.chmod(0o775)
     with pytest.raises(pv.OutputError, match=r"old/ holds .* new/ .* complete one of the two"):
