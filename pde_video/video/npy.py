@@ -15,8 +15,9 @@ from pde_video.protocols import Array
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, untrusted
 
-_LONGEST = 2**17  # Bytes of a header: NumPy would read as many as it declares.
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_LONGEST = 10_000  # Characters of a header, as in NumPy, which would read as many as it declares before it refuses.
+_START = 12  # Bytes before the header: magic, version, and its length in 2 or 4 bytes.
+_HEADERS = {(1, 0): (2, np.lib.format.read_array_header_1_0), (2, 0): (4, np.lib.format.read_array_header_2_0)}
 _BLOCK, _PIECE = 2**28, 2**20  # Bytes, of an array in Fortran order, that are held and read at once.
 
 
@@ -52,11 +53,16 @@ def _stored(path: Path) -> tuple[_Stored, str | None]:
     """Return where the frames in the file are, and an error message if the header declares more."""
     with path.open("rb") as file:
         with untrusted(f"{path}: not a NumPy array that can be read"):
-            start = io.BytesIO(file.read(_LONGEST))
+            start = io.BytesIO(file.read(_START + _LONGEST))
             version = np.lib.format.read_magic(start)
             if version not in _HEADERS:
                 raise ValueError(f"a header of version {version[0]}.{version[1]}; 1.0 and 2.0 are read")
-            shape, by_columns, dtype = _HEADERS[version](start)
+            width, parse = _HEADERS[version]
+            length = int.from_bytes(start.read(width), "little")
+            if length > _LONGEST:
+                raise ValueError(f"a header of {length:,} characters; at most {_LONGEST:,} are read")
+            start.seek(-width, os.SEEK_CUR)
+            shape, by_columns, dtype = parse(start)
         offset, end = start.tell(), file.seek(0, 2)
     if dtype.hasobject:
         raise InputError(f"{path}: the array is pickled; reading it could run any program, so it is refused")

@@ -109,6 +109,20 @@ def test_a_npy_header_that_claims_what_is_not_there_is_refused(tmp_path, claim):
         pv.read(tmp_path / "v.npy")
 
 
+@pytest.mark.parametrize(("version", "length"), [(1, 9000), (1, 10_000), (2, 10_000), (1, 11_000), (2, 200_000)])
+def test_a_npy_header_is_as_long_as_numpy_allows_or_its_length_is_named(tmp_path, version, length):
+    text = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3, 4)}".ljust(length - 1) + "\n"
+    start = b"\x93NUMPY" + bytes([version, 0]) + length.to_bytes(2 * version, "little")
+    (tmp_path / "v.npy").write_bytes(start + text.encode() + bytes(24))
+    if length <= 10_000:
+        assert pv.read(tmp_path / "v.npy").size == np.load(tmp_path / "v.npy").shape[1:]
+        return
+    with pytest.raises(ValueError, match="large"):
+        np.load(tmp_path / "v.npy")
+    with pytest.raises(pv.InputError, match=rf"a header of {length:,} characters; at most 10,000 are read"):
+        pv.read(tmp_path / "v.npy")
+
+
 def test_a_npy_header_of_another_version_is_named(tmp_path):
     (tmp_path / "v.npy").write_bytes(header(version=3) + bytes(100))
     with pytest.raises(pv.InputError, match=r"v\.npy: .*version 3\.0; 1\.0 and 2\.0 are read"):
