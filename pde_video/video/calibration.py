@@ -195,12 +195,15 @@ def _from_shaped(text: str, ndim: int) -> Described:
     if not isinstance(axes, str) or len(axes) != len(shape):
         axes = "TZC"[: len(lengths)] if len(lengths) > 1 else "I" * len(lengths)
     unit, sides = said.get("unit"), said.get("pixel_size")
+    sides = [_float(side) for side in sides] if isinstance(sides, list) and len(sides) == 2 else [None]
     facts = _known(
         unit=unit if isinstance(unit, str) else None,
         spacing=_float(said.get("spacing")),
-        pixel_size=sides if isinstance(sides, list) and len(sides) == 2 and all(map(positive, sides)) else None,
+        pixel_size=sides if all(sides) else None,
         interval=_interval(said),
     )
+    lost = [name for name in ("unit", "spacing", "pixel_size") if said.get(name) and name not in facts]
+    facts |= _known(not_kept=[f"{name} of the description, which is not understood" for name in lost])
     leading = {axis: n for axis, n in zip(axes, lengths, strict=False) if n > 1}
     leading = leading or dict(zip(axes, lengths, strict=False)) or {"I": 1}
     return Described("shaped", leading, facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import sys
@@ -300,6 +301,24 @@ def test_a_tiff_that_claims_more_than_it_has_is_refused_before_there_is_memory_f
         next(iter(pv.read(tmp_path / "v.tif")))
     with pytest.raises(pv.InputError, match="max_pixels"):
         pv.read(tmp_path / "v.tif", max_pixels=10**6)
+
+
+STRANGE = [["x", 1], [True, True], [0.5], [0.5, -1], [0.5, 1e-12], [0.5, [1]], "0.5", {"x": 1}, [0.5, "1e999"]]
+
+
+@pytest.mark.parametrize("name", ["out.tif", "out.ome.tif"])
+@pytest.mark.parametrize("size", [["0.5", "0.25"], *STRANGE], ids=str)
+def test_a_pixel_size_is_two_lengths_or_is_named_and_left_out(tmp_path, size, name):
+    said = {"shape": [6, 14, 17], "axes": "TYX", "unit": "mm", "pixel_size": size}
+    options = {"photometric": "minisblack", "metadata": None, "description": json.dumps(said)}
+    tifffile.imwrite(tmp_path / "in.tif", np.zeros((6, 14, 17), np.uint8), **options)
+    report = pv.run(tmp_path / "in.tif", tmp_path / name)
+    if size in STRANGE:
+        assert report["not_copied"] == ["pixel_size of the description, which is not understood"]
+        assert "pixel_size" not in pv.read(tmp_path / name).details
+    else:
+        assert "not_copied" not in report
+        assert pv.read(tmp_path / name).details["pixel_size"] == [0.5, 0.25]
 
 
 def test_directories_that_go_round_in_a_circle_are_refused(tmp_path):
