@@ -18,8 +18,8 @@ import pytest
 from cases import slow
 
 import pde_video
+from pde_video.access.guarded import GuardedFolder, NotOursError
 from pde_video.kernels import cache
-from pde_video.kernels.guarded import GuardedFolder, NotOursError
 
 # Two kernels in two files, one of which inlines the other: quick to compile.
 INNER = "from pde_video.kernels.jit import kernel\n\n\n@kernel\ndef inner(x):\n    return x + 1\n"

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.access.opening import content_of
 from pde_video.arrays.values import made_by
 from pde_video.denoisers.planewise import MIDDLE, Planewise
 from pde_video.denoisers.tensor_files import unpacked
@@ -23,7 +24,6 @@ from pde_video.errors import InputError, ParameterError
 from pde_video.kernels.convolve import blended, gated, tanh
 from pde_video.protocols import Array, Denoiser
 from pde_video.solvers.convolution import Convolution, Rows, blank, inner, spread
-from pde_video.video.regular import content_of
 
 FORMAT = "pde_video denoiser 1"
 _LARGEST = 2**28  # Bytes of a model's file.

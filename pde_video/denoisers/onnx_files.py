@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.access.opening import content_of
 from pde_video.denoisers.planewise import Planewise
 from pde_video.denoisers.validation import refuse_pickled
 from pde_video.errors import InputError, ParameterError, not_installed
 from pde_video.protocols import Array
 from pde_video.threads import num_threads
-from pde_video.video.regular import content_of
 
 # The messages of onnx.proto that lead to tensors, with the numbers of the fields on the way.
 _INSIDE = {

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from pde_video.access.opening import content_of
 from pde_video.checks import check_denoiser
 from pde_video.denoisers.network import load_denoiser
 from pde_video.denoising.along_motion import PASSES, Noise, along_motion, passes_of
@@ -16,7 +17,6 @@ from pde_video.filters import EVERYTHING, Extent, Frames, Option, video_filter
 from pde_video.filters.frames import WITHIN
 from pde_video.protocols import Along, Array, Denoiser, satisfies
 from pde_video.reverse_process.hooks import Hook
-from pde_video.video.regular import content_of
 
 PRESETS = ("fast", *PASSES)
 _LARGEST = 2**16  # Bytes of an estimate of noise in a file.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pde_video import __version__
+from pde_video.access.opening import check_input
 from pde_video.errors import InputError, ParameterError
 from pde_video.jobs.recipes import planned
 from pde_video.jobs.recorded import check_files, check_inside, in_sidecar, recorded
@@ -18,7 +19,6 @@ from pde_video.video.formats import checked_output
 from pde_video.video.outputs import check_distinct
 from pde_video.video.pipes import DASH
 from pde_video.video.provenance import fingerprint
-from pde_video.video.regular import check_input
 from pde_video.video.sequences import is_pattern
 
 _NAMED = "name it with --input (source=), or trust the file with --trust (trust=True)"

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.access.opening import content_of, open_at_once
+from pde_video.access.owners import why_not_ours
 from pde_video.errors import OutputError
 from pde_video.jobs.notes import Notes, Segment, parsed
 from pde_video.protocols import Array
@@ -29,7 +31,6 @@ from pde_video.video.files import read, write_checked
 from pde_video.video.formats import checked_output
 from pde_video.video.outputs import reported
 from pde_video.video.provenance import fingerprint
-from pde_video.video.regular import content_of
 from pde_video.video.seal import can_seal, place_of_key, seal, sealed, unsealed
 
 NOTES, CONTEXT = "notes.json", "notes on segments"
@@ -210,17 +211,15 @@ def _claimed(folder: Path) -> Iterator[None]:
         yield
         return
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        descriptor = open_at_once(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as fault:
         if fault.errno in (errno.ELOOP, errno.ENOTDIR):
             raise refused(folder, "it is a link, or not a folder; move it away") from fault
         raise
     try:
-        found = os.fstat(descriptor)
-        if found.st_uid != os.geteuid():
-            raise refused(folder, "it is another user's; remove it, or name another output")
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise refused(folder, "others can write to it; remove it, or if you trust what is in it: chmod go-w")
+        if why := why_not_ours(os.fstat(descriptor)):
+            remedy = "name another output, remove it, or if it is yours and you trust what is in it: chmod go-w"
+            raise refused(folder, f"it {why}; {remedy}")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # It goes with the process, however that ends.
         except BlockingIOError as fault:

@@ -33,7 +33,7 @@ from numba.core import serialize
 from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
 
-from pde_video.kernels.guarded import FOLDER_MODE, GuardedFolder, NotOursError, check_owner
+from pde_video.access.guarded import FOLDER_MODE, GuardedFolder, NotOursError, check_owner
 
 _log = logging.getLogger(__name__)
 _PATIENCE = 1.0  # Seconds of compilation after which it is logged.

@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pde_video.access.opening import content_of
 from pde_video.denoisers.network import checked_tensors, shapes
 from pde_video.denoisers.tensor_files import unpacked
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video.outputs import whole
-from pde_video.video.regular import content_of
 
 _LARGEST = 2**30  # Bytes of a checkpoint: four networks.
 

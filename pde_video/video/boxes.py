@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pde_video.access.opening import open_regular
 from pde_video.errors import InputError
-from pde_video.video.regular import open_regular
 
 # Boxes in which FFmpeg looks for further ones, also where they do not belong.
 _HOLDERS = frozenset(b"moov hoov trak mdia minf stbl edts mvex moof traf dinf tref udta ilst meta".split())

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.access.opening import check_input
 from pde_video.checks import alike, check_path, first_frame
 from pde_video.errors import DtypeError, InputError, OutputError, ParameterError
 from pde_video.protocols import Array
@@ -20,7 +21,6 @@ from pde_video.video.formats import READ_ONLY, Format, Output, checked_output, f
 from pde_video.video.leftovers import refuse_unfinished
 from pde_video.video.outputs import check_output, reported, whole
 from pde_video.video.overlap import all_behind
-from pde_video.video.regular import check_input
 from pde_video.video.sequences import is_pattern, member_name, numbered
 from pde_video.video.signals import held_back
 from pde_video.video.source import MOST_PIXELS, Choice, FileVideo, Seconds, Target

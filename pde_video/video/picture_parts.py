@@ -4,8 +4,8 @@ import re
 import struct
 from pathlib import Path
 
+from pde_video.access.opening import open_regular
 from pde_video.errors import InputError
-from pde_video.video.regular import open_regular
 
 _FREE, _PART = 10_000, 1024  # Parts that a file of any size may have, and bytes of the file for each further one.
 _FEW_SEGMENTS = 100  # The same of a JPEG that is one of very many pieces of a picture.

@@ -11,6 +11,10 @@ import secrets
 import sys
 from pathlib import Path
 
+from pde_video.access.opening import open_at_once, open_regular
+from pde_video.access.owners import why_not_ours
+from pde_video.errors import InputError
+
 _NBYTES = 32  # Of a key.
 
 
@@ -63,14 +67,12 @@ def _place() -> Path | None:
 def _key() -> bytes | None:
     """Return the key, if there is one that only this user can read."""
     place = _place()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, InputError):
         if place is not None:
-            descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-            with os.fdopen(descriptor, "rb") as file:
-                facts = os.fstat(descriptor)
-                ours = not hasattr(os, "geteuid") or (facts.st_uid == os.geteuid() and not facts.st_mode & 0o077)
-                key = file.read(_NBYTES + 1)
-                return key if ours and len(key) == _NBYTES else None
+            with open_regular(place, follow=False) as file:
+                facts, key = os.fstat(file.fileno()), file.read(_NBYTES + 1)
+            readable = hasattr(os, "geteuid") and facts.st_mode & 0o077  # By others.
+            return key if not readable and why_not_ours(facts) is None and len(key) == _NBYTES else None
     return None
 
 
@@ -82,7 +84,7 @@ def _new_key() -> bytes | None:
     part = place.with_name(f"key.{secrets.token_hex(8)}")
     with contextlib.suppress(OSError):
         place.parent.mkdir(0o700, parents=True, exist_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        descriptor = open_at_once(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(_NBYTES))
         with contextlib.suppress(FileExistsError):

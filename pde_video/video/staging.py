@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pde_video.access.opening import content_of, open_at_once
+from pde_video.access.owners import why_not_ours
 from pde_video.errors import OutputError
 from pde_video.video.disk import flush
-from pde_video.video.regular import content_of
 from pde_video.video.seal import sealed, unsealed
 from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name
 
@@ -121,8 +122,7 @@ class Staging:
         except ImportError:  # Not on Windows.
             return None
         try:
-            flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_CREAT if create else 0)
-            descriptor = os.open(self._lock_file, flags, 0o600)
+            descriptor = open_at_once(self._lock_file, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
         except FileNotFoundError:
             return not create and self.folder.is_dir()  # Else the folder is gone.
         try:
@@ -145,8 +145,7 @@ class Staging:
     def is_trusted(self) -> bool:
         """Tell whether it is a folder of this user that nobody else can write to."""
         found = self.folder.lstat()
-        ours = not hasattr(os, "geteuid") or (found.st_uid == os.geteuid() and not found.st_mode & 0o022)
-        return stat.S_ISDIR(found.st_mode) and ours
+        return stat.S_ISDIR(found.st_mode) and why_not_ours(found) is None
 
     def has_journal(self) -> bool:
         """Tell whether a commit has begun that has not ended."""

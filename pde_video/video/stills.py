@@ -13,11 +13,11 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import ImageOps, JpegImagePlugin, PngImagePlugin
 
+from pde_video.access.opening import open_regular
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video.picture_parts import check_jpeg, check_png
 from pde_video.video.provenance import LONGEST_COMMENT, MARK, found_in
-from pde_video.video.regular import open_regular
 from pde_video.video.sequences import is_pattern, member_name, numbered
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, refuse_inflated, untrusted

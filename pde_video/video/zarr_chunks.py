@@ -9,8 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from pde_video.access.opening import content_of
 from pde_video.errors import InputError
-from pde_video.video.regular import content_of
 
 CODECS = ("bytes", "transpose", "crc32c", "zstd", "gzip", "blosc")  # None of them executes data.
 _COMPRESSORS = {"zstd": "zstd frame", "gzip": "gzip member", "blosc": "blosc buffer"}  # And what a chunk is.

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pde_video.access.opening import content_of
 from pde_video.errors import OutputError
-from pde_video.video.regular import content_of
 
 _HEADER = "zarr.json"
 _LONGEST = 2**24  # Bytes of a header.

@@ -164,7 +164,7 @@ def test_only_this_user_may_use_the_folder(tmp_path, source):
         os.umask(mask)
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o777)  # Since then, anybody may have changed what is in it.
-    with pytest.raises(FileExistsError, match="others can write"):
+    with pytest.raises(FileExistsError, match="can be written by other users"):
         go_on(source, tmp_path / "out.npy")
 
 

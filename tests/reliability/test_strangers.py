@@ -20,7 +20,7 @@ import pde_video as pv
 from pde_video.cli import main
 from pde_video.filters.declarations import declared
 from pde_video.jobs.again import repetition, rerun, verify
-from pde_video.jobs.documents import json_in, toml_in
+from pde_video.jobs.json_and_toml import json_in, toml_in
 from pde_video.jobs.recipes import build, from_toml, planned
 from pde_video.jobs.recorded import _MOST, recorded
 from pde_video.jobs.registry import filter_called, names

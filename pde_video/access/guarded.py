@@ -1,18 +1,18 @@
 """A folder of files that are run: it and they are used only if nobody but this user and root can write to them.
 
 Both are checked on open descriptors, so that nothing can be put in their place after the check. The folders above need
-no check for that reason: who can write to those can only hide this one. Windows has other rules, and is not checked.
+no check for that reason: who can write to those can only hide this one.
 """
 
 import contextlib
 import os
-import stat
 from pathlib import Path
 from typing import IO, Self
 
+from pde_video.access.opening import open_at_once
+from pde_video.access.owners import why_not_ours
+
 _BY_DESCRIPTOR = os.open in os.supports_dir_fd
-_CLOSED = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # No link is followed, no pipe waited for.
-_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 FOLDER_MODE, _FILE_MODE = 0o755, 0o644  # Whatever the umask allows beyond.
 
 
@@ -22,12 +22,8 @@ class NotOursError(PermissionError):
 
 def check_owner(path: Path, facts: os.stat_result) -> None:
     """Raise NotOursError unless only this user and root can write to what has these facts."""
-    if not hasattr(os, "geteuid"):
-        return
-    if facts.st_uid not in (0, os.geteuid()):
-        raise NotOursError(f"{path} belongs to another user (number {facts.st_uid})")
-    if facts.st_mode & _OTHERS:
-        raise NotOursError(f"{path} can be written by other users (its mode is {stat.S_IMODE(facts.st_mode):o})")
+    if why := why_not_ours(facts, or_roots=True):
+        raise NotOursError(f"{path} {why}")
 
 
 class GuardedFolder:
@@ -36,7 +32,7 @@ class GuardedFolder:
     def __init__(self, path: Path) -> None:
         self._path, self._descriptor = path, None
         if _BY_DESCRIPTOR:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _CLOSED)
+            self._descriptor = open_at_once(path, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 check_owner(path, os.fstat(self._descriptor))
             except NotOursError:
@@ -71,7 +67,7 @@ class GuardedFolder:
 
     def _opened(self, name: str, mode: str) -> IO[bytes]:
         def opener(path: str, flags: int) -> int:
-            return os.open(path, flags | _CLOSED, _FILE_MODE, dir_fd=self._descriptor)
+            return open_at_once(path, flags, _FILE_MODE, dir_fd=self._descriptor)
 
         return open(self._inside(name), mode, opener=opener)
 

@@ -35,7 +35,12 @@ def check_input(path: Path) -> None:
 def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
     """Open what must be a regular file, and unless `follow` no link to one."""
     status_of(path, follow=follow)
-    descriptor = _opened_at_once(path, follow)
+    try:
+        descriptor = open_at_once(path, os.O_RDONLY, follow=follow)
+    except (FileNotFoundError, PermissionError):
+        raise
+    except OSError as fault:  # A socket or link; elsewhere a folder.
+        raise InputError(f"{path}: not a file ({fault.strerror})") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise InputError(f"{path}: not a file")
@@ -51,13 +56,13 @@ def content_of(path: Path, most: int, *, follow: bool = True) -> bytes:
     return content
 
 
-def _opened_at_once(path: Path, follow: bool) -> int:
-    """Open without waiting for the other end of a pipe."""
-    wanted = ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", *(() if follow else ("O_NOFOLLOW",)))
-    flags = (getattr(os, name, 0) for name in wanted)
-    try:
-        return os.open(path, os.O_RDONLY | sum(flags))
-    except (FileNotFoundError, PermissionError):
-        raise
-    except OSError as fault:  # A socket or link; elsewhere a folder.
-        raise InputError(f"{path}: not a file ({fault.strerror})") from None
+def open_at_once(
+    path: str | Path, flags: int, mode: int = 0o600, *, follow: bool = False, dir_fd: int | None = None
+) -> int:
+    """Return a descriptor, without waiting for the other end of a pipe, and unless `follow` without following a link.
+
+    What it is of is still to be looked at: `open_regular` does that.
+    """
+    for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", *(() if follow else ("O_NOFOLLOW",))):
+        flags |= getattr(os, name, 0)
+    return os.open(path, flags, mode, dir_fd=dir_fd)

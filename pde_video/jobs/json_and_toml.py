@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pde_video.access.opening import content_of
 from pde_video.video.provenance import DEEPEST, check_plain
-from pde_video.video.regular import content_of
 
 _LARGEST_JSON, _LARGEST_TOML = 2**22, 2**18  # Bytes.
 _DOTS = 1000  # In a TOML file: a key a.b.c takes tomllib the square of its parts in memory.
