@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from cases import NAMES
 
 import pde_video as pv
+from pde_video.cli import main
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +40,21 @@ def threads() -> Iterator[Callable[[int], None]]:
     before = pv.num_threads()
     yield pv.set_num_threads
     pv.set_num_threads(before)
+
+
+@pytest.fixture
+def call(capsys) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """Runs a command in this process; returns its exit code, and what it wrote to standard output and error."""
+
+    def run_it(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return caught.value.code or 0, out, err
+
+    before = signal.getsignal(signal.SIGTERM)  # `main` installs a handler, which would stay.
+    yield run_it
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

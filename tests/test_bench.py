@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import re
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,7 +18,6 @@ from pde_video.bench import clips, ffmpeg, measuring, methods, tables
 from pde_video.bench.clips import READOUT, Noise
 from pde_video.bench.measuring import Motion
 from pde_video.bench.methods import METHODS, OURS, Method
-from pde_video.cli import main
 from pde_video.errors import InputError, ParameterError
 
 
@@ -354,17 +354,10 @@ def test_every_format_holds_every_row_and_what_it_depends_on(benchmark, tmp_path
 
 
 @pytest.fixture
-def call(capsys, monkeypatch):
+def call(call, monkeypatch):
     monkeypatch.setattr(measuring, "first_call", lambda method, video: 1.5)
     monkeypatch.setattr("signal.signal", lambda *arguments: None)
-
-    def run_it(*arguments):
-        with pytest.raises(SystemExit) as caught:
-            main(["bench", *map(str, arguments)])
-        out, err = capsys.readouterr()
-        return caught.value.code or 0, out, err
-
-    return run_it
+    return partial(call, "bench")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from itertools import islice
@@ -15,19 +14,10 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.cli import main
 
 FILTERS = ("denoise", "heat", "perona-malik", "tv", "eed", "ced", "frame-difference", "extrapolate", "pipeline")
 OTHERS = ("demo", "info", "compare", "verify", "rerun", "warmup", "doctor", "bench", "sample", "train", "export")
 COMMANDS = (*FILTERS, *OTHERS)
-
-
-@pytest.fixture(autouse=True)
-def sigterm_as_before():
-    # `main` installs a handler, which would stay for the rest of the test run.
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -39,17 +29,6 @@ def compiled_already():
         for chosen in [{"method": name} for name in methods] + [{}, {"preset": "fast"}]:
             for video in (clip, (255 * clip).astype(np.uint8), (255 * clip).astype(np.uint16)):
                 list(pv.denoise(iter(video), **chosen))  # As from a file, which is a stream.
-
-
-@pytest.fixture
-def call(capsys):
-    def run_it(*arguments) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return caught.value.code or 0, out, err
-
-    return run_it
 
 
 @pytest.fixture

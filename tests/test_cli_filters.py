@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from fractions import Fraction
@@ -19,7 +18,6 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.cli import main
 from pde_video.cli.filter_command import _click_option
 from pde_video.cli.main import cli
 from pde_video.cli.options import closed_range, open_range, seconds
@@ -30,22 +28,10 @@ from pde_video.jobs.registry import filter_called, names
 
 
 @pytest.fixture(autouse=True)
-def as_before():
-    handler, threads = signal.getsignal(signal.SIGTERM), pv.num_threads()
+def threads_as_before():
+    before = pv.num_threads()
     yield
-    signal.signal(signal.SIGTERM, handler)
-    pv.set_num_threads(threads)
-
-
-@pytest.fixture
-def call(capsys):
-    def run_it(*arguments) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return caught.value.code or 0, out, err
-
-    return run_it
+    pv.set_num_threads(before)
 
 
 @pytest.fixture

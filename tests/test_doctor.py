@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 
 import pde_video as pv
-from pde_video.cli import main
 from pde_video.tools import doctor
 from pde_video.video.staging import Journal, Staging
 
@@ -118,18 +116,15 @@ def test_denoise_says_what_a_first_run_waits_for_and_later_runs_say_nothing(tmp_
 
 
 @pytest.fixture
-def call(capsys, monkeypatch):
+def call(call, monkeypatch):
     monkeypatch.setattr(doctor, "_FRAMES", (2, 32, 48))
-    before = signal.getsignal(signal.SIGTERM)
 
     def run(*arguments: str) -> str:
-        with pytest.raises(SystemExit) as caught:
-            main(list(arguments))
-        assert not caught.value.code
-        return capsys.readouterr().out
+        code, out, _ = call(*arguments)
+        assert code == 0
+        return out
 
-    yield run
-    signal.signal(signal.SIGTERM, before)
+    return run
 
 
 def test_doctor_tells_what_is_there(call):

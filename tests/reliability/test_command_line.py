@@ -20,7 +20,6 @@ import pytest
 from cases import slow
 
 import pde_video as pv
-from pde_video.cli import main
 
 # A test run started in the background ignores SIGINT, and its children inherit that.
 PROGRAM = (
@@ -33,17 +32,6 @@ def sigterm_as_before():
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
-
-
-@pytest.fixture
-def call(capsys):
-    def run_it(*arguments) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        err = capsys.readouterr().err
-        return caught.value.code or 0, err
-
-    return run_it
 
 
 @pytest.fixture
@@ -94,7 +82,7 @@ def test_output_unwritable(without_rights, clip, tmp_path):
 def test_output_a_directory(call, clip, tmp_path, options):
     (tmp_path / "out.avi").mkdir()
     before = content(tmp_path)
-    code, err = call("heat", clip, tmp_path / "out.avi", *options)
+    code, _, err = call("heat", clip, tmp_path / "out.avi", *options)
     assert code == 5
     assert "is a folder" in err
     assert content(tmp_path) == before
@@ -105,7 +93,7 @@ def test_output_exists(call, clip, tmp_path, name):
     existing = tmp_path / name.replace("%02d", "07")
     existing.write_bytes(b"mine")
     before = content(tmp_path)
-    code, err = call("heat", clip, tmp_path / name)
+    code, _, err = call("heat", clip, tmp_path / name)
     assert code == 3
     assert str(existing) in err
     assert "--force" in err
@@ -124,7 +112,7 @@ def test_input_is_output_or_a_symlink_to_input(call, clip, tmp_path, how, option
     elif how == "a hard link":
         target.hardlink_to(clip)
     before = content(tmp_path)
-    code, err = call("heat", clip, target, *options)
+    code, _, err = call("heat", clip, target, *options)
     assert code == 3
     assert "same file" in err
     assert content(tmp_path) == before

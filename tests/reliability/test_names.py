@@ -19,7 +19,6 @@ import pytest
 from cases import marked_slow
 
 import pde_video as pv
-from pde_video.cli import main
 from pde_video.cli.text import printable
 from pde_video.jobs.recipes import planned
 
@@ -42,14 +41,8 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def call(here, capsys) -> Callable[..., tuple[int, str, str]]:
-    def run_it(*arguments) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return caught.value.code or 0, out, err
-
-    return run_it
+def call(here, call) -> Callable[..., tuple[int, str, str]]:
+    return call
 
 
 def made(kind: str, name: str) -> str:
