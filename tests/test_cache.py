@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
+import random
 import re
 import shutil
 import subprocess
@@ -14,12 +14,14 @@ import types
 from collections.abc import Callable
 from pathlib import Path
 
+import numba
 import pytest
 from cases import slow
 
 import pde_video
 from pde_video.access.guarded import GuardedFolder, NotOursError
 from pde_video.kernels import cache
+from pde_video.kernels.jit import kernel
 
 # Two kernels in two files, one of which inlines the other: quick to compile.
 INNER = "from pde_video.kernels.jit import kernel\n\n\n@kernel\ndef inner(x):\n    return x + 1\n"
@@ -189,10 +191,10 @@ def test_a_damaged_file_is_compiled_anew(call, tmp_path, damage):
             "short": content[: len(content) // 2],
             "one bit": content[:500] + bytes([content[500] ^ 1]) + content[501:],
             "other bytes": bytes(range(256)),
-            "no pickle": hashlib.sha256(b"no pickle").digest() + b"no pickle",
+            "no pickle": cache._checksum(path, b"no pickle") + b"no pickle",
         }
         other = pickle.dumps(([], ("no", "kernel")))
-        broken["other pickle"] = hashlib.sha256(other).digest() + other
+        broken["other pickle"] = cache._checksum(path, other) + other
         path.unlink()
         path.mkdir() if damage == "folder" else path.write_bytes(broken[damage])
     assert call(USE + SAY) == "20 2 0"
@@ -314,9 +316,9 @@ class Harm:
     def __reduce__(self):
         return Path.touch, (self.trace,)
 
-    def entry(self) -> bytes:
+    def write(self, path: Path) -> None:
         payload = pickle.dumps(self)
-        return hashlib.sha256(payload).digest() + payload
+        path.write_bytes(cache._checksum(path, payload) + payload)
 
 
 needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
@@ -347,7 +349,7 @@ def planted(tmp_path, monkeypatch) -> types.SimpleNamespace:
     folder.mkdir(mode=0o755)
     monkeypatch.setattr(cache, "places", lambda: [folder])
     monkeypatch.setattr(cache.KernelCache, "_file", lambda *_: "kernel.nbc")
-    (folder / "kernel.nbc").write_bytes(Harm(trace).entry())
+    Harm(trace).write(folder / "kernel.nbc")
     (folder / "kernel.nbc").chmod(0o644)
 
     def load() -> object:
@@ -368,6 +370,78 @@ def test_an_entry_with_a_flipped_bit_or_cut_off_anywhere_is_not_loaded(planted):
         planted.entry.write_bytes(broken)
         assert planted.load() is None
     assert not planted.trace.exists()
+
+
+@pytest.mark.parametrize("other", ["cache/other.nbc", "elsewhere/kernel.nbc"])
+def test_an_entry_of_another_kernel_or_of_other_sources_is_not_loaded(planted, tmp_path, other):
+    (tmp_path / "elsewhere").mkdir()
+    Harm(planted.trace).write(tmp_path / other)
+    (tmp_path / other).replace(planted.entry)
+    assert planted.load() is None
+    assert not planted.trace.exists()
+
+
+MADE_UP = "pde_video.kernels.made_up"  # Only what is in that room is cached.
+
+
+def times(factor: int):
+    def product(x):
+        return factor * x
+
+    product.__module__ = MADE_UP
+    return kernel(product)
+
+
+def spoilt(entry: Path, other: bytes, rng: random.Random) -> None:
+    """Spoil an entry in one of the ways in which disks, copies and other users do."""
+    data = bytearray(entry.read_bytes())
+    place, length = rng.randrange(len(data)), rng.randrange(1, 100)
+    match rng.randrange(10):
+        case 0 | 1 | 2:
+            data[place] ^= 1 << rng.randrange(8)
+        case 3:
+            del data[place:]
+        case 4:
+            data[place : place + length] = b""
+        case 5:
+            data[place : place + length] = bytes(length)
+        case 6:
+            data += rng.randbytes(length)
+        case 7:
+            data[:] = other
+        case 8:
+            data[:32] = other[:32]
+        case 9:
+            entry.chmod(rng.choice([0o646, 0o664, 0o666, 0o622]))
+            return
+    changed = data != entry.read_bytes()
+    entry.write_bytes(data if changed else data[:-1])
+
+
+@pytest.mark.slow
+def test_2000_mutated_entries_are_compiled_anew_and_no_wrong_kernel_is_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "places", lambda: [tmp_path])
+    monkeypatch.setattr(cache, "tally", cache._Tally())
+    monkeypatch.setitem(sys.modules, MADE_UP, types.ModuleType(MADE_UP))
+    tmp_path.chmod(0o755)
+    rng, signature = random.Random(8), (numba.int64,)
+    assert (times(3)(2), times(4)(2)) == (6, 8)
+    entries = {path: path.read_bytes() for path in compiled_files(tmp_path)}
+    assert len(entries) == 2
+    for number in range(2000):
+        (entry, good), (_, other) = rng.sample(list(entries.items()), 2)
+        spoilt(entry, other, rng)
+        dispatchers = [times(3), times(4)]
+        found = [one._cache.load_overload(signature, one.targetctx) for one in dispatchers]
+        assert sum(one is None for one in found) == 1, number
+        assert next(one for one in found if one is not None).entry_point(2) == (6 if found[1] is None else 8)
+        if number % 500 == 0:
+            assert (times(3)(2), times(4)(2)) == (6, 8)
+        entry.write_bytes(good)
+        entry.chmod(0o644)
+    loaded = cache.tally.loaded
+    assert (times(3)(2), times(4)(2)) == (6, 8)
+    assert cache.tally.loaded == loaded + 2
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])

@@ -3,8 +3,9 @@
 Numba's own cache does not suffice: it names an entry after the one file that defines a function, so that a kernel goes
 stale unnoticed when another one that it inlines changes; processes that start together on a cold cache can overwrite
 each other's index; and a damaged file stops the program. Here the digest covers every file of `pde_video.kernels` and
-the versions that compile them, each file is written under a temporary name, renamed and checked by its checksum, and a
-file that cannot be read or written only costs a compilation.
+the versions that compile them, each file is written under a temporary name and renamed, and a file that cannot be read
+or written only costs a compilation. A checksum of its name and content precedes each entry, so that none is loaded that
+is damaged or has the name of another.
 
 An entry is a pickle around machine code. Other serialisation would not make it harmless, since the machine code is run;
 so what counts is who can write it, which `guarded` checks.
@@ -202,7 +203,7 @@ class KernelCache:
                 with _entered(folder) as opened:
                     content = opened.read(name)
                 checksum, payload = content[:32], content[32:]
-                if hashlib.sha256(payload).digest() != checksum:
+                if _checksum(folder / name, payload) != checksum:
                     raise ValueError("the checksum does not match")
                 needs, reduced = pickle.loads(payload)
                 _prepare(target, needs)
@@ -234,7 +235,7 @@ class KernelCache:
             try:
                 _make(folder)
                 with _entered(folder) as opened:
-                    opened.write(name, hashlib.sha256(payload).digest() + payload)
+                    opened.write(name, _checksum(folder / name, payload) + payload)
                 return
             except OSError as fault:
                 _log.debug("cannot cache in %s: %s", folder, fault)
@@ -244,6 +245,11 @@ class KernelCache:
         processor = target.codegen().magic_tuple()
         key = repr((signature, processor, options, _identity(self._function)))
         return f"{self._name}-{hashlib.sha256(key.encode()).hexdigest()[:20]}.nbc"
+
+
+def _checksum(path: Path, payload: bytes) -> bytes:
+    """Return the checksum of an entry, which holds for this kernel and these sources only."""
+    return hashlib.sha256(f"{path.parent.name}/{path.name}\n".encode() + payload).digest()
 
 
 def _needs(result: Any) -> list[str]:
