@@ -63,6 +63,12 @@ def journal(folder: Path) -> Callable[[bytes], object]:
     return refusing(Journal.parsed)
 
 
+def seal(folder: Path) -> Callable[[bytes], object]:
+    from pde_video.video.seal import unsealed
+
+    return lambda data: unsealed(data, "context")
+
+
 def refusing(parse: Callable[[bytes], object]) -> Callable[[bytes], object]:
     """Return a parser whose callers know that it raises ValueError, or RecursionError of deep JSON."""
 
@@ -122,6 +128,7 @@ TARGETS: dict[str, Callable[[Path], Callable[[bytes], object]]] = {
     "sidecar": sidecar,
     "notes": notes,
     "journal": journal,
+    "seal": seal,
     "recipe": recipe,
     "noise": noise,
 }
@@ -158,6 +165,10 @@ def seeds(name: str, folder: Path) -> None:
         from pde_video.video.staging import Journal
 
         (folder / "good").write_text(Journal("f_%03d.png", {1: 5, 2: 6}, {1: 3}).as_text())
+    elif name == "seal":
+        from pde_video.video.seal import sealed
+
+        (folder / "good").write_text(sealed("{}", "context"))
     elif name == "recipe":
         (folder / "good").write_text('[[filter]]\nname = "denoise"\nsigma = 2.0\npreset = "fast"\n')
     else:

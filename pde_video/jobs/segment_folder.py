@@ -82,7 +82,8 @@ class Segments:
         """Forget the segments from the first one on that is not as it was written; return a line on that."""
         for index, segment in enumerate(self.notes.segments):
             if fault := self._fault_of(segment):
-                self._remove(*self.notes.segments[index:])
+                with reported(self.folder / segment.name):
+                    self._remove(*self.notes.segments[index:])
                 self.note(self.notes.before_segment(index))
                 return f"{self.folder / segment.name} {fault}: frames from {self.notes.done} on were made again"
         return None
@@ -234,15 +235,14 @@ def _claimed(folder: Path) -> Iterator[None]:
 def _read_notes(folder: Path) -> Notes:
     try:
         text, ours = unsealed(content_of(folder / NOTES, _LONGEST, follow=False), CONTEXT)
-        if not ours:
-            sealing = f"its {NOTES} is not sealed with the key of your runs on this system, {place_of_key()}"
-            remedy = "go on where that key is (XDG_STATE_HOME names another folder for it), or remove that folder"
-            raise refused(folder, f"{sealing}; {remedy}")
-        return parsed(text)
-    except FileExistsError:
-        raise
+        notes = parsed(text) if ours else None
     except (OSError, ValueError) as fault:
         raise refused(folder, f"its {NOTES} cannot be used ({fault}); remove that folder") from fault
+    if notes is None:
+        why = f"its {NOTES} is not sealed with the key of your runs on this system, {place_of_key()}"
+        remedy = "go on where that key is (XDG_STATE_HOME names another folder for it), or remove that folder"
+        raise refused(folder, f"{why}; {remedy}")
+    return notes
 
 
 def refused(folder: Path, why: str) -> FileExistsError:

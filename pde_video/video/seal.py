@@ -28,7 +28,7 @@ def unsealed(content: bytes, context: str) -> tuple[bytes, bool]:
     text, _, found = content.rpartition(b"\n")
     if not text:
         return found, False
-    return text, is_sealed(_in_context(text, context), found.decode("ascii", "replace"))
+    return text, is_sealed(_in_context(text, context), found)
 
 
 def _in_context(text: bytes, context: str) -> bytes:
@@ -51,10 +51,10 @@ def seal(data: bytes) -> str:
     return hmac.new(key, data, hashlib.sha256).hexdigest() if key else ""
 
 
-def is_sealed(data: bytes, found: str) -> bool:
+def is_sealed(data: bytes, found: bytes) -> bool:
     """Tell whether `found` is the seal on `data` by a run of this user."""
     key = _key()
-    return key is not None and hmac.compare_digest(hmac.new(key, data, hashlib.sha256).hexdigest(), found)
+    return key is not None and hmac.compare_digest(hmac.new(key, data, hashlib.sha256).hexdigest().encode(), found)
 
 
 def _place() -> Path | None:

@@ -191,7 +191,7 @@ def home(tmp_path, monkeypatch):
     return move
 
 
-FORGERIES = ["of no seal", "of another home", "changed", "of another kind"]
+FORGERIES = ["of no seal", "of no text for a seal", "of another home", "changed", "of another kind"]
 
 
 @pytest.mark.parametrize("kind", FORGERIES)
@@ -204,6 +204,8 @@ def test_notes_that_no_run_of_this_user_has_sealed_are_never_believed(tmp_path, 
     notes["segments"][0]["sha256"] = hashlib.sha256((folder / "000000.avi").read_bytes()).hexdigest()
     if kind == "of no seal":
         (folder / "notes.json").write_text(json.dumps(notes))
+    elif kind == "of no text for a seal":
+        (folder / "notes.json").write_bytes(json.dumps(notes).encode() + b"\n\xff\xfe")
     elif kind == "of another home":
         home("of somebody else")
         write_notes(folder, notes)
