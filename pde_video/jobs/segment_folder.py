@@ -239,8 +239,8 @@ def _read_notes(folder: Path) -> Notes:
     except (OSError, ValueError) as fault:
         raise refused(folder, f"its {NOTES} cannot be used ({fault}); remove that folder") from fault
     if notes is None:
-        why = f"its {NOTES} is not sealed with the key of your runs on this system, {place_of_key()}"
-        remedy = "go on where that key is (XDG_STATE_HOME names another folder for it), or remove that folder"
+        why = f"its {NOTES} is not sealed with the key of your runs, {place_of_key()}; it may be somebody else's"
+        remedy = "if it is yours, go on where it was made, or with XDG_STATE_HOME as there; else remove that folder"
         raise refused(folder, f"{why}; {remedy}")
     return notes
 

@@ -216,7 +216,7 @@ def test_notes_that_no_run_of_this_user_has_sealed_are_never_believed(tmp_path, 
     else:
         (folder / "notes.json").write_text(sealed(json.dumps(notes), "journal"))
     before = state_of(folder)
-    with pytest.raises(FileExistsError, match=r"not sealed with the key of your runs .*XDG_STATE_HOME"):
+    with pytest.raises(FileExistsError, match=r"not sealed with the key of your runs, .*XDG_STATE_HOME"):
         go_on(source, target)
     assert state_of(folder) == before
     assert finished_frames(target) == 0
