@@ -17,7 +17,7 @@ from pde_video.protocols import Array
 from pde_video.video.confinement import UNFILTERED, confining
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import Output, checked_output
-from pde_video.video.outputs import check_output, reported, whole
+from pde_video.video.outputs import check_count, check_output, reported, whole
 from pde_video.video.pipes import is_standard
 from pde_video.video.provenance import fingerprint, plain
 from pde_video.video.source import FileVideo
@@ -99,6 +99,11 @@ class Plan:
     made: Mapping[str, Any] = field(default_factory=dict)
     sidecar: bool = False
 
+    @property
+    def count(self) -> int | None:
+        """The number of frames of the output; None if the source declares none, or the filters may change it."""
+        return None if pipeline(*self.filters).extent.after is None else self.video.count
+
     def run(self, progress: Progress | None = None) -> dict[str, Any]:
         """Filter the source into the output, and return the report."""
         report: dict[str, Any] = {}
@@ -177,7 +182,10 @@ def prepared(
         output = replace(checked_output(dst, source=src, force=True, **asked), force=force)
     if sidecar:
         check_output(sidecar_of(output.path), force or complete)
-    return Plan(output, read(src, **(reading or {})), tuple(map(check_filter, filters)), made or {}, sidecar)
+    plan = Plan(output, read(src, **(reading or {})), tuple(map(check_filter, filters)), made or {}, sidecar)
+    if force and (count := plan.count) is not None:
+        check_count(output.path, count)
+    return plan
 
 
 def sidecar_of(target: Path) -> Path:

@@ -9,12 +9,13 @@ import errno
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from pde_video.errors import OutputError
 from pde_video.video import zarr_keys
 from pde_video.video.disk import exchange, flush, flush_all, is_same, move
+from pde_video.video.own_pictures import check_surplus
 from pde_video.video.sequences import numbered
 from pde_video.video.signals import held_back
 from pde_video.video.staging import Journal, Staging, begun
@@ -87,7 +88,7 @@ def _exchange_back(staging: Staging, path: Path, fault: BaseException) -> None:
         raise OutputError(second.errno, f"{path} is the new array, and {old}") from fault
 
 
-def _by_journal(staging: Staging, path: Path, new: Iterable[int], find_old: Callable[[], list[int]]) -> None:
+def _by_journal(staging: Staging, path: Path, new: Collection[int], find_old: Callable[[], list[int]]) -> None:
     """Replace the members that are found by those with the numbers `new`, or leave all as it was."""
     journal = _begun_alone(staging, path, new, find_old)
     try:
@@ -107,11 +108,12 @@ def _by_journal(staging: Staging, path: Path, new: Iterable[int], find_old: Call
         raise
 
 
-def _begun_alone(staging: Staging, path: Path, new: Iterable[int], find_old: Callable[[], list[int]]) -> Journal:
+def _begun_alone(staging: Staging, path: Path, new: Collection[int], find_old: Callable[[], list[int]]) -> Journal:
     """Write the journal; where another run has one of the same output, take it back and wait."""
     for _ in range(_ATTEMPTS):
         try:
             old = find_old()
+            check_surplus(path, new, old)
             journal = Journal(path.name, _times(path, staging.new, new), _times(path, path.parent, old))
             staging.begin(journal)
             others = [other for other in begun(path) if other.folder != staging.folder]

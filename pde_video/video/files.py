@@ -19,7 +19,7 @@ from pde_video.protocols import Array
 from pde_video.video import containers, isolation, pipes, provenance
 from pde_video.video.formats import READ_ONLY, Format, Output, checked_output, format_of
 from pde_video.video.leftovers import refuse_unfinished
-from pde_video.video.outputs import check_output, reported, whole
+from pde_video.video.outputs import check_count, check_output, reported, whole
 from pde_video.video.overlap import all_behind
 from pde_video.video.sequences import is_pattern, member_name, numbered
 from pde_video.video.signals import held_back
@@ -230,6 +230,8 @@ def write_checked(
             "file that is opened: write('out.mp4', read('in.mp4'))"
         )
     if output.format is not None:
+        if output.force and isinstance(frames, np.ndarray):
+            check_count(output.path, len(frames))
         with whole(output.path, output.force) as temporary:
             count = _fill(temporary, output.format, like, *_target(output, frames, like, made, report))
             before_commit(temporary)

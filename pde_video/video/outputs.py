@@ -11,6 +11,7 @@ from pde_video.errors import OutputError
 from pde_video.video import zarr_keys
 from pde_video.video.commit import commit
 from pde_video.video.leftovers import check_unfinished, settle_unfinished
+from pde_video.video.own_pictures import check_surplus
 from pde_video.video.sequences import is_pattern, is_pattern_name, member_name, numbered
 from pde_video.video.signals import held_back
 from pde_video.video.staging import Staging
@@ -34,6 +35,12 @@ def check_output(path: Path, force: bool, settle: bool = True) -> None:
         raise FileExistsError(
             errno.EEXIST, "the output exists; pass --force (force=True) to overwrite", str(existing[0])
         )
+
+
+def check_count(path: Path, count: int) -> None:
+    """Raise, before any work, if a sequence of `count` frames would remove pictures of others."""
+    if is_pattern(path):
+        check_surplus(path, range(1, count + 1))
 
 
 def check_distinct(source: Path, target: Path) -> None:

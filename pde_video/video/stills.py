@@ -16,6 +16,7 @@ from PIL import ImageOps, JpegImagePlugin, PngImagePlugin
 from pde_video.access.opening import open_regular
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
+from pde_video.video.own_pictures import with_digest
 from pde_video.video.picture_parts import check_jpeg, check_png
 from pde_video.video.provenance import LONGEST_COMMENT, MARK, found_in
 from pde_video.video.sequences import is_pattern, member_name, numbered
@@ -156,7 +157,7 @@ def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
             data = _wide_png(frame)
         else:  # To memory: Pillow does not report a disk that is full at the end of a JPEG.
             data = iio.imwrite("<bytes>", frame, extension=file.suffix, plugin="pillow", **options)
-        file.write_bytes(data[:_HEADER] + chunks + data[_HEADER:])
+        file.write_bytes(with_digest(data[:_HEADER] + chunks + data[_HEADER:]))
     return count
 
 

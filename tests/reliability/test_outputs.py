@@ -24,6 +24,7 @@ from pde_video.jobs.run import prepared
 from pde_video.video import disk, seal, staging
 from pde_video.video.leftovers import clean, found, refuse_unfinished
 from pde_video.video.outputs import check_output, whole
+from pde_video.video.own_pictures import with_digest
 from pde_video.video.sequences import numbered
 from pde_video.video.signals import held_back
 from pde_video.video.staging import Journal, Staging
@@ -31,6 +32,7 @@ from pde_video.video.staging import Journal, Staging
 posix = pytest.mark.skipif(os.name == "nt", reason="as POSIX systems do it")
 forking = pytest.mark.skipif(not hasattr(os, "fork"), reason="a child process is interrupted at every step")
 PATTERN = "f_%03d.png"
+OLD, NEW = (with_digest(b"\xff\xd8" + word * 10) for word in (b"old", b"new"))  # By this program.
 
 
 def content(folder: Path) -> dict[str, bytes | None]:
@@ -65,7 +67,7 @@ def no_sequence(folder: Path) -> str:
 
 
 def longer_sequence(folder: Path) -> str:
-    make_pictures(folder, 4, b"old")
+    make_pictures(folder, 4, OLD)
     return PATTERN
 
 
@@ -94,7 +96,7 @@ def fill(path: Path) -> None:
     elif path.suffix == ".zarr":
         make_array(path, 1, 200)
     else:  # The folder of a sequence.
-        make_pictures(path, 3, b"new")
+        make_pictures(path, 3, NEW)
 
 
 BEFORE = [no_sequence, longer_sequence, shorter_sequence, no_array, another_array, another_file]
@@ -555,7 +557,7 @@ def test_a_held_signal_is_not_dropped_when_the_handler_of_another_raises():
 
 
 def test_the_removal_of_a_journal_is_flushed_before_what_was_replaced_is_removed(tmp_path, monkeypatch):
-    make_pictures(tmp_path, 4, b"old")
+    make_pictures(tmp_path, 4, OLD)
     states, flush = [], staging.flush
 
     def noted(path: Path) -> None:
@@ -569,7 +571,7 @@ def test_the_removal_of_a_journal_is_flushed_before_what_was_replaced_is_removed
 
 
 def test_a_journal_that_would_be_too_long_to_be_read_is_not_begun(tmp_path, monkeypatch):
-    make_pictures(tmp_path, 4, b"old")
+    make_pictures(tmp_path, 4, OLD)
     before = content(tmp_path)
     monkeypatch.setattr(staging, "_LONGEST_JOURNAL", 50)
     with pytest.raises(pv.OutputError, match="too many pictures to be replaced at once; name another output"):
@@ -595,7 +597,7 @@ def test_signals_are_no_concern_of_other_threads(tmp_path):
 
 def unfinished(folder: Path, moves: int) -> Path:
     """Leave a sequence of 4 pictures, half replaced by one of 3, and return the hidden folder."""
-    make_pictures(folder, 4, b"old")
+    make_pictures(folder, 4, OLD)
     left = iter(range(moves))
 
     def dying(source: Path, target: Path) -> None:
@@ -664,7 +666,7 @@ def test_the_next_run_on_a_sequence_half_in_place_settles_it_first(tmp_path, ste
     with pytest.raises(FileExistsError, match="--force"):
         pv.write(tmp_path / PATTERN, np.zeros((2, 2, 2), np.uint8))
     assert hidden(tmp_path) == []
-    assert set(content(tmp_path).values()) == {b"new"}
+    assert set(content(tmp_path).values()) == {NEW}
     pv.write(tmp_path / PATTERN, np.zeros((2, 2, 2), np.uint8), force=True)
     assert len(list(pv.read(tmp_path / PATTERN))) == 2
 
@@ -736,7 +738,7 @@ def test_a_file_in_the_way_of_what_is_half_in_place_is_kept(tmp_path, step):
     kept = theirs.rename(tmp_path / "theirs.bin")
     assert clean(tmp_path)[0][0].endswith(f"{PATTERN} was finished")
     kept.unlink()
-    assert set(content(tmp_path).values()) == {b"new"}
+    assert set(content(tmp_path).values()) == {NEW}
     assert not folder.exists()
 
 
@@ -759,7 +761,7 @@ def test_members_that_were_removed_since_are_not_passed_over(tmp_path):
         check_output(tmp_path / PATTERN, force=True)
     (tmp_path / "f_002.png").unlink()  # Of the new sequence nothing is left in place.
     check_output(tmp_path / PATTERN, force=True)
-    assert content(tmp_path) == {f"f_{number:03d}.png": b"old" for number in range(1, 5)}
+    assert content(tmp_path) == {f"f_{number:03d}.png": OLD for number in range(1, 5)}
 
 
 JOURNALS = {
@@ -869,7 +871,7 @@ def test_a_run_that_is_putting_a_sequence_in_place_is_waited_for(tmp_path, monke
 
 @pytest.mark.parametrize("ends", [False, True])
 def test_two_runs_do_not_put_the_same_sequence_in_place_at_once(tmp_path, monkeypatch, ends):
-    make_pictures(tmp_path, 4, b"old")
+    make_pictures(tmp_path, 4, OLD)
     before = content(tmp_path)
     other = Staging.beside(tmp_path / PATTERN)
     other.begin(Journal("f_%d.png", {1: 0}, {}))
@@ -879,7 +881,7 @@ def test_two_runs_do_not_put_the_same_sequence_in_place_at_once(tmp_path, monkey
     monkeypatch.setattr("time.sleep", lambda seconds: other.end() if ends else None)
     if ends:
         written(tmp_path, PATTERN)()
-        assert set(content(tmp_path).values()) == {b"new"}
+        assert set(content(tmp_path).values()) == {NEW}
     else:
         with pytest.raises(FileExistsError, match="at work on this output"):
             written(tmp_path, PATTERN)()
