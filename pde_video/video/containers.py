@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
@@ -312,7 +313,7 @@ def _orientation(frame: Any) -> tuple[bool, bool, bool]:
 
 def count(path: Path) -> int:
     """Return the number of packets of the video stream, in a file just written one per frame; raise as a reader."""
-    with opened(path) as container:
+    with opened(path, sys.maxsize) as container:
         stream = container.streams.video[0]
         declared = _declared(stream)
         packets = sum(packet.size > 0 for packet in container.demux(stream))

@@ -35,6 +35,7 @@ def read(path: Path, choice: Choice) -> FileVideo:
         check(source, layout, choice)
         told = calibration.described(page, layout.samples, str(path))
         first = Picture(page, plain_values=told.kind in ("imagej", "ome"))
+        first.refuse_inflated(choice)
         declared = math.prod(told.leading.values())  # 1 also if it is not declared.
         if told.kind != "plain" and declared < len(pages.offsets):
             told, declared = calibration.Described(), 1
@@ -130,6 +131,7 @@ def _frames(video: FileVideo, first: Picture, count: int, offsets: Sequence[int]
                     picture = Picture(Directory(source, offsets[index]), like=picture)
                     if picture.layout != first.layout:
                         check(source, picture.layout, video.choice)
+                        picture.refuse_inflated(video.choice)
                 if (picture.shape, picture.dtype) != (first.shape, first.dtype):
                     raise InputError(
                         f"{video.path}: page {index} has shape {picture.shape} and dtype {picture.dtype}; page 0 has "

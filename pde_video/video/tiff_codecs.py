@@ -185,29 +185,36 @@ def whole_jpeg(page: Directory, layout: Layout) -> Array:
 
 def _as_samples(rows: Array, layout: Layout, order: Any) -> Array:
     """Return rows of bytes as samples; undo the predictor."""
+    stored = layout.stored
+    if layout.predictor == 1 and layout.bits == 8 * stored.itemsize:
+        return rows.view(stored.newbyteorder(order)).astype(stored, copy=False)
+    values = np.empty((len(rows), layout.row_samples), stored)
+    step = max(1, _CHUNK // (8 * stored.itemsize * layout.row_samples))  # Rows at a time: a bit may take a byte.
+    for top in range(0, len(rows), step):
+        values[top : top + step] = _some_samples(rows[top : top + step], layout, order)
+    return values
+
+
+def _some_samples(rows: Array, layout: Layout, order: Any) -> Array:
     if layout.predictor == _FLOATING_POINT:
         return _from_differing_bytes(rows, layout)
-    if layout.bits in (8, 16, 32, 64, 128):
-        values = rows.view(layout.stored.newbyteorder(order)).astype(layout.stored, copy=False)
-    else:
-        values = _from_bits(rows, layout.bits, layout.row_samples).astype(layout.stored, copy=False)
-    if layout.predictor == _HORIZONTAL:
-        whole = values.view(f"u{values.itemsize}").reshape(len(rows), layout.piece[1], -1)
-        values = np.cumsum(whole, axis=1, dtype=whole.dtype).view(layout.stored)
-    return values
+    if layout.bits != 8 * layout.stored.itemsize:
+        return _from_bits(rows, layout.bits, layout.row_samples)
+    values = rows.view(layout.stored.newbyteorder(order)).astype(layout.stored, copy=False)
+    whole = values.view(f"u{values.itemsize}").reshape(len(rows), layout.piece[1], -1)
+    return np.cumsum(whole, axis=1, dtype=whole.dtype).view(layout.stored).reshape(len(rows), -1)
 
 
 def _from_bits(rows: Array, bits: int, count: int) -> Array:
     """Return numbers of so many bits, which follow one another without regard to bytes, highest bit first."""
+    if bits in (1, 2, 4):
+        shifts = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
+        return (rows[..., None] >> shifts & (2**bits - 1)).reshape(len(rows), -1)[:, :count]
     room = 8 if bits <= 8 else 16 if bits <= 16 else 32
-    values = np.empty((len(rows), count), f"u{room // 8}")
-    step = max(1, _CHUNK // (count * room))  # Rows at a time: a bit takes a byte.
-    for top in range(0, len(rows), step):
-        some = np.unpackbits(rows[top : top + step], axis=1, count=count * bits).reshape(-1, count, bits)
-        wide = np.zeros((*some.shape[:2], room), np.uint8)
-        wide[..., room - bits :] = some
-        values[top : top + step] = np.packbits(wide, axis=-1).view(f">u{room // 8}")[..., 0]
-    return values
+    some = np.unpackbits(rows, axis=1, count=count * bits).reshape(-1, count, bits)
+    wide = np.zeros((*some.shape[:2], room), np.uint8)
+    wide[..., room - bits :] = some
+    return np.packbits(wide, axis=-1).view(f">u{room // 8}")[..., 0]
 
 
 def _from_differing_bytes(rows: Array, layout: Layout) -> Array:
@@ -215,4 +222,4 @@ def _from_differing_bytes(rows: Array, layout: Layout) -> Array:
     samples, size = layout.row_samples // layout.piece[1], layout.stored.itemsize
     bytes_ = np.cumsum(rows.reshape(len(rows), -1, samples), axis=1, dtype=np.uint8)
     planes = bytes_.reshape(len(rows), size, layout.row_samples)
-    return np.ascontiguousarray(np.moveaxis(planes, 1, 2)).view(f">f{size}")[..., 0].astype(layout.stored)
+    return np.ascontiguousarray(np.moveaxis(planes, 1, 2)).view(f">f{size}")[..., 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,7 @@ _MOST_SAMPLES = 4096  # Of a pixel.
 _SMALL_TILE, _LARGER = 2**24, 4  # Bytes that a tile may always have; by how much one may exceed its picture beyond.
 # The tags that a layout is made of, and the palette.
 _OF_LAYOUT = (256, 257, 258, 259, 262, 266, 274, 277, 278, 284, 292, 317, 320, 322, 323, 338, 339, 513, 514, 32997)
+_AT_ONCE = 2**22  # Values.
 _TRANSPOSED = 5  # Orientations from this one on exchange rows and columns.
 
 
@@ -153,7 +155,6 @@ def check(source: Source, layout: Layout, choice: Choice) -> None:
             f"{path}: a page of {layout.height} × {layout.width} is cut into {layout.count:,} pieces of {rows} × "
             f"{columns}; at most {_MOST_PIECES:,} are read, and none much larger than the page"
         )
-    refuse_inflated(path, layout.frame_bytes, source.size, choice.max_pixels)
     if layout.photometric == 5:
         raise InputError(f"{path}: the picture is CMYK; convert it to RGB")
     jpeg = layout.compression in tiff_codecs.JPEG
@@ -197,6 +198,11 @@ class Picture:
         self.shape = size if channels == 1 else (*size, channels)
         stored = self.layout.stored if self.colours is None else self.colours.dtype
         self.dtype = np.dtype(np.uint8) if stored.kind == "u" and stored.itemsize == 1 else stored
+
+    def refuse_inflated(self, choice: Choice) -> None:
+        """Refuse a large page of a small file."""
+        nbytes = max(self.layout.frame_bytes, math.prod(self.shape) * self.dtype.itemsize)
+        refuse_inflated(self.source.path, nbytes, self.source.size, choice.max_pixels)
 
     @cached_property
     def pieces(self) -> tuple[Array, Array]:
@@ -244,7 +250,8 @@ class Picture:
             values = tiff_codecs.whole_jpeg(self.page, self.layout)
         else:
             values = self._assembled()
-        return np.ascontiguousarray(_upright(self._coloured(values), self.layout.orientation))
+        values = self._coloured(values)
+        return np.ascontiguousarray(_upright(values, self.layout.orientation))
 
     def _plain(self, place: int) -> Array:
         layout = self.layout
@@ -284,9 +291,11 @@ class Picture:
             return self.colours[values[..., 0]]
         most = 2**layout.bits - 1
         if layout.photometric == GREY_INVERTED:
-            values = values.dtype.type(most) - values
+            values = np.subtract(values.dtype.type(most), values, out=values if values.flags.writeable else None)
         if layout.bits < 8 and layout.photometric != PALETTE:
-            values = np.rint(np.arange(most + 1) * (255 / most)).astype(np.uint8)[values]
+            scaled = np.rint(np.arange(most + 1) * (255 / most)).astype(np.uint8)
+            for some in np.array_split(values, 1 + values.size // _AT_ONCE):
+                some[...] = scaled[some]
         return values[..., 0] if layout.samples == 1 else values
 
 

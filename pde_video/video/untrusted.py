@@ -20,7 +20,8 @@ from pde_video.video.source import MOST_PIXELS
 _MOVIES, _OTHERS = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm,avi,gif,mpegts,mpeg,mpegvideo,asf,flv,mxf,ogg"
 _ADDED, _PADDED = 2**16, 2**23  # Pixels.
 _SAMPLES = 4  # Per pixel; further samples count as further pixels.
-_SMALL = 2**27  # Bytes of a frame that a file of any size may hold; 8K has 100 million.
+_SMALL = 2**27  # Bytes of a frame that a file of any size may hold; 8K has 100 million in RGB.
+_RGB, _WIDEST = 3, 8  # Bytes of a pixel.
 _RATIO = 64  # Of a larger frame to its file. Photographs reach 50, and an empty JPEG 85 or more.
 
 
@@ -63,11 +64,11 @@ def most_bytes(stored: int, most_pixels: int) -> int:
 def opened(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
     """Return an open container whose decoders refuse larger frames, or raise InputError."""
     stored, has_boxes = path.stat().st_size, check_tables(path)
-    # Decoders count their own padding, so their limit is looser; the size in the header is compared exactly.
-    most = min(most_pixels, most_bytes(stored, most_pixels) // 3)
-    decoder = {"max_pixels": str(min(2 * most, most + _PADDED, 2**31 - 1 - _ADDED) + _ADDED)}
+    most = most_pixels
+    if most <= MOST_PIXELS:  # A frame may be decoded now, and no format of its pixels is known yet.
+        most = min(most, max(_SMALL // _RGB, _RATIO * stored // _WIDEST))
     formats = f"{_MOVIES},{_OTHERS}" if has_boxes else _OTHERS  # What was not checked is not opened.
-    closed = {"protocol_whitelist": "file", "format_whitelist": formats, **decoder}
+    closed = {"protocol_whitelist": "file", "format_whitelist": formats, **_refusing(most)}
     try:
         # With the prefix, names such as `a:b` and `http://...` are those of local files.
         container: Any = av.open(f"file:{path}", options=closed, metadata_errors="replace")
@@ -76,14 +77,29 @@ def opened(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
     for stream in container.streams.video:
         if stream.codec_context is None:  # An unknown codec.
             continue
-        stream.codec_context.options = decoder
+        pixels = stream.height * stream.width
+        stream.codec_context.options = _refusing(min(most, max(pixels, _PADDED)))
         try:
             refuse_huge(path, (stream.height, stream.width), most_pixels)
-            refuse_inflated(path, 3 * stream.height * stream.width, stored, most_pixels)
+            refuse_inflated(path, of_a_pixel(stream.codec_context.format) * pixels, stored, most_pixels)
         except InputError:
             container.close()
             raise
     return container
+
+
+def _refusing(most: int) -> dict[str, str]:
+    """Return the option of decoders that refuses larger frames; they count their own padding, so it is looser."""
+    return {"max_pixels": str(min(2 * most, most + _PADDED, 2**31 - 1 - _ADDED) + _ADDED)}
+
+
+def of_a_pixel(pixel: Any) -> int:
+    """Return the bytes of a pixel in the decoder, or the number of its values if that is more."""
+    if pixel is None:
+        return _RGB
+    alpha = any(part.is_alpha for part in pixel.components)
+    values = 1 if pixel.name.startswith("gray") else _RGB + alpha
+    return max(values, -(-pixel.padded_bits_per_pixel // 8))
 
 
 def reason(fault: Exception) -> str:

@@ -182,10 +182,13 @@ def _(path):
 # --- containers with one picture that is large ---
 
 
-@bomb("canvas.gif")
-def _(path):
+def gif(side: int) -> bytes:
     frame = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\2\2\x44\1\0"
-    return b"GIF89a" + struct.pack("<HHBBB", 9000, 9000, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff" + frame * 3 + b";"
+    return b"GIF89a" + struct.pack("<HHBBB", side, side, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff" + frame * 3 + b";"
+
+
+bomb("canvas.gif")(lambda path: gif(9000))
+bomb("canvas_of_four_bytes.gif")(lambda path: gif(6600))
 
 
 def riff(kind: bytes, *parts: bytes) -> bytes:
@@ -193,17 +196,24 @@ def riff(kind: bytes, *parts: bytes) -> bytes:
     return kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
 
 
-def avi(columns: int, rows: int, picture: bytes) -> bytes:
-    main = riff(b"avih", struct.pack("<14I", 40000, 0, 0, 16, 1, 0, 1, 0, columns, rows, 0, 0, 0, 0))
-    head = riff(b"strh", b"vidsMJPG" + struct.pack("<10I4H", 0, 0, 0, 1, 25, 0, 1, 0, 0, 0, 0, 0, columns, rows))
-    form = riff(b"strf", struct.pack("<IiiHH4s5I", 40, columns, rows, 1, 24, b"MJPG", *[0] * 5))
+def avi(columns: int, rows: int, *pictures: bytes) -> bytes:
+    count, codec = len(pictures), b"MPNG" if pictures[0].startswith(b"\x89PNG") else b"MJPG"
+    main = riff(b"avih", struct.pack("<14I", 40000, 0, 0, 16, count, 0, 1, 0, columns, rows, 0, 0, 0, 0))
+    times = struct.pack("<10I4H", 0, 0, 0, 1, 25, 0, count, 0, 0, 0, 0, 0, columns, rows)
+    head = riff(b"strh", b"vids" + codec + times)
+    form = riff(b"strf", struct.pack("<IiiHH4s5I", 40, columns, rows, 1, 24, codec, *[0] * 5))
     lists = riff(b"LIST", b"hdrl", main, riff(b"LIST", b"strl", head, form))
-    index = riff(b"idx1", b"00dc" + struct.pack("<III", 16, 4, len(picture)))
-    return riff(b"RIFF", b"AVI ", lists, riff(b"LIST", b"movi", riff(b"00dc", picture)), index)
+    chunks = [riff(b"00dc", picture) for picture in pictures]
+    places = [4 + sum(map(len, chunks[:number])) for number in range(count)]
+    entries = [b"00dc" + struct.pack("<III", 16, *each) for each in zip(places, map(len, pictures), strict=True)]
+    return riff(b"RIFF", b"AVI ", lists, riff(b"LIST", b"movi", *chunks), riff(b"idx1", *entries))
 
 
 bomb("large.avi")(lambda path: avi(16000, 8000, jpeg(16000, 8000)))
 bomb("hidden.avi")(lambda path: avi(32, 24, jpeg(16000, 8000)))
+bomb("deep.avi")(lambda path: avi(4200, 4200, png(4200, 4200, depth=16, colour=6)))
+bomb("hidden_deep.avi")(lambda path: avi(32, 24, png(4200, 4200, depth=16, colour=6)))
+bomb("second_deep.avi")(lambda path: avi(32, 24, png(32, 24, 16, 6), png(6600, 6600, depth=16, colour=6)))
 
 # --- arrays ---
 

@@ -10,13 +10,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from bombs import BOMBS, FRAGMENTED, ZARR, avi, box, file_of, fragment, full, jpeg, movie, numbers, png, track
 
 import pde_video as pv
+from pde_video.video import untrusted
 from pde_video.video.boxes import check_tables
 
 MEMORY, SECONDS = 512 * 2**20, 5
+LATER = ("second_deep.avi",)  # `info` decodes one frame.
 SMALL = fragment(1, more=full(b"tfdt", numbers(0))) + box(b"mdat", bytes(50))  # As FFmpeg writes each frame of a still.
 WORKER = Path(__file__).with_name("bomb_worker.py")
 
@@ -31,6 +35,12 @@ def outcomes(folder: Path, bombs) -> list:
     return [json.loads(line) for line in found.stdout.splitlines()]
 
 
+def ends_well(name: str, command: str, code: int, said: str) -> bool:
+    if name in LATER and command == "info":
+        return code == 0
+    return code == 4 and name in said
+
+
 needs_zarr = pytest.mark.skipif(not importlib.util.find_spec("zarr"), reason="install the extra zarr")
 
 
@@ -41,7 +51,7 @@ def test_a_bomb_ends_in_a_clear_error_soon_and_in_bounded_memory(tmp_path, bombs
     wrong = [
         f"{name} {command}: exit code {code}, {seconds:.1f} s, {memory / 2**20:.0f} MB, {said[-300:]!r}"
         for name, command, code, seconds, memory, said in found
-        if code != 4 or name not in said or seconds > SECONDS or memory > MEMORY
+        if not ends_well(name, command, code, said) or seconds > SECONDS or memory > MEMORY
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -50,6 +60,7 @@ def test_a_bomb_ends_in_a_clear_error_soon_and_in_bounded_memory(tmp_path, bombs
     ("name", "content", "size"),
     [
         ("blank_8k.avi", lambda: avi(7680, 4320, jpeg(7680, 4320)), (4320, 7680)),
+        ("deep_uhd.avi", lambda: avi(3840, 2160, png(3840, 2160, depth=16, colour=2)), (2160, 3840)),
         ("blank.png", lambda: png(11_000, 9_200), (9_200, 11_000)),
         ("black_and_white.png", lambda: png(8_000, 8_000, depth=1), (8_000, 8_000)),
         ("still.mp4", lambda: movie(track(1, len(jpeg()))), (24, 32)),
@@ -71,6 +82,23 @@ def test_a_large_frame_from_a_small_file_is_read_if_more_pixels_are_allowed(tmp_
     with pytest.raises(pv.InputError, match=f"134560000 bytes is stored in .*max_pixels above {2**28}"):
         pv.read(path)
     assert pv.read(path, max_pixels=2**28 + 1).size == (11_600, 11_600)
+
+
+@pytest.mark.parametrize(
+    ("pixel", "nbytes"),
+    [("gray", 1), ("gray12le", 2), ("pal8", 3), ("yuv420p10le", 3), ("ya16be", 4), ("rgba64be", 8), (None, 3)],
+)
+def test_a_pixel_of_a_container_counts_with_its_bytes_and_values(pixel, nbytes):
+    assert untrusted.of_a_pixel(pixel and av.VideoFormat(pixel, 8, 8)) == nbytes
+
+
+def test_what_a_run_has_written_is_no_bomb(tmp_path, monkeypatch):
+    monkeypatch.setattr(untrusted, "_SMALL", 2**10)
+    monkeypatch.setattr(untrusted, "_RATIO", 0)
+    pv.write(tmp_path / "v.mkv", np.zeros((2, 64, 64), np.uint8))
+    with pytest.raises(pv.InputError, match="is stored in"):
+        pv.read(tmp_path / "v.mkv")
+    pv.run(tmp_path / "v.mkv", tmp_path / "again.mkv", reading={"max_pixels": 2**28 + 1})
 
 
 def test_what_follows_the_end_of_a_png_is_not_read(tmp_path):

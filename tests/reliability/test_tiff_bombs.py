@@ -6,8 +6,11 @@ import json
 import struct
 import subprocess
 import sys
+import tracemalloc
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiff_bombs
 
@@ -45,6 +48,24 @@ def test_a_large_frame_of_a_tiff_may_be_64_times_its_file_as_of_any_other(tmp_pa
         with pytest.raises(pv.InputError, match="is stored in"):
             pv.read(path)
     assert pv.read(path, max_pixels=2**28 + 1).size == (side, side)
+
+
+FLOATS = {"t258": (tiff_bombs.SHORT, 1, 32), "t317": (tiff_bombs.SHORT, 1, 3), "t339": (tiff_bombs.SHORT, 1, 3)}
+WORDS = {"t258": (tiff_bombs.SHORT, 1, 32), "t317": (tiff_bombs.SHORT, 1, 2), "t262": (tiff_bombs.SHORT, 1, 0)}
+
+
+@pytest.mark.parametrize("tags", [FLOATS, WORDS, {"t258": (tiff_bombs.SHORT, 1, 1)}], ids=["floats", "words", "bits"])
+def test_a_page_takes_twice_its_bytes_to_decode(tmp_path, tags):
+    path, side = tmp_path / "v.tif", 2048
+    turned = {"t274": (tiff_bombs.SHORT, 1, 6)}
+    tiff_bombs.compressed(path, 8, zlib.compress(bytes(side**2 * tags["t258"][2] // 8)), side, side, **tags | turned)
+    video = pv.read(path)
+    tracemalloc.start()
+    (frame,) = video
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * frame.nbytes + 2**22
+    assert np.unique(frame).tolist() == [2**32 - 1 if tags is WORDS else 0]
 
 
 def test_directories_that_lie_on_one_another_are_refused(tmp_path):

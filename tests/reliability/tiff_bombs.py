@@ -47,6 +47,12 @@ def compressed(path: Path, code: int, data: bytes, height: int = 1000, width: in
     tiff(path, page(height, width, **counts | changed), data)
 
 
+def palette(path: Path, data: bytes, height: int, width: int) -> None:
+    """Write numbers of colours, each of which takes 6 bytes."""
+    colours = np.arange(768, dtype="<u2").tobytes()
+    compressed(path, 8, data + colours, height, width, t262=(SHORT, 1, 3), t320=(SHORT, 768, 8 + len(data)))
+
+
 def described(path: Path, text: str) -> None:
     data = bytes(64) + text.encode()
     tiff(path, page(t270=(TEXT, len(data) - 64, 72)), data)
@@ -125,6 +131,7 @@ def bombs() -> dict[str, Callable[[Path], None]]:
         "deflate of the old number": lambda path: compressed(path, 32946, gigabyte),
         "a large picture in deflate": lambda path: compressed(path, 8, gigabyte, 16384, 16384),
         "a large picture of doubles": lambda path: compressed(path, 8, gigabyte, 8192, 8192, **doubles),
+        "a palette of 16 bits": lambda path: palette(path, zlib.compress(bytes(2**25)), 2**12, 2**13),
         "pack bits, read": lambda path: compressed(path, 32773, runs),
         "lzma": lambda path: compressed(path, 34925, lzma.compress(bytes(2**26), preset=0)),
         "lzma with a large dictionary": lambda path: compressed(path, 34925, bytes(dictionary)),
