@@ -13,6 +13,7 @@ import av
 import numpy as np
 from av.filter import Graph
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 
 from pde_video.errors import InputError
 from pde_video.protocols import Array
@@ -205,14 +206,14 @@ def _decode(video: FileVideo, end: Fraction | None) -> Decoded:
 def _decoded(video: FileVideo) -> Iterator[tuple[Array, Fraction]]:
     """Yield frames and their timestamps."""
     target = PACKED[video.dtype.itemsize, video.channels]
-    rotation, orientation = None, (False, False, False)
+    rotation, orientation, scaler = None, (False, False, False), VideoReformatter()
     with opened(video.path, video.choice.max_pixels) as container:
         for index, frame in enumerate(_frames(container, video)):
             # Not of each frame: PyAV's side data and their frame refer to each other, so that its memory would only be
             # freed by the garbage collector, which does not know how large a frame is.
             if frame.rotation != rotation:
                 rotation, orientation = frame.rotation, _orientation(frame)
-            pixels = _upright(_to_array(frame, target), *orientation)
+            pixels = _upright(_to_array(frame, target, scaler), *orientation)
             if pixels.shape[:2] != video.size:
                 raise InputError(
                     f"{video.path}: frame {index} is {pixels.shape[0]} × {pixels.shape[1]} (height × width), "
@@ -249,7 +250,7 @@ def _frames(container: Any, video: FileVideo) -> Iterator[Any]:
     _check_declared(video.path, declared, packets)
 
 
-def _to_array(frame: Any, target: str) -> Array:
+def _to_array(frame: Any, target: str, scaler: Any) -> Array:
     source = frame.format.name
     if target.startswith("gray") and not source.startswith("gray"):
         # A grey picture stored as luma of full range.
@@ -264,7 +265,7 @@ def _to_array(frame: Any, target: str) -> Array:
             full = source.startswith("yuvj") or tag_name("range", int(frame.color_range)) == FULL
             pixels = to_rgb(frame, matrix, full)
         else:
-            pixels = frame.reformat(format=target, src_colorspace=_SCALER_MATRICES[matrix]).to_ndarray()
+            pixels = scaler.reformat(frame, format=target, src_colorspace=_SCALER_MATRICES[matrix]).to_ndarray()
     return pixels
 
 
