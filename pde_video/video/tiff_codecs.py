@@ -28,6 +28,7 @@ _OPTIONAL = (*FAX, *JPEG, _LZW, *_ZSTD)
 _HORIZONTAL, _FLOATING_POINT = 2, 3  # Predictor.
 _LARGER, _HEADERS = 4, 2**20  # A piece is at most so many times as large as its pixels, and so many bytes beyond.
 _CHUNK = 2**20
+_TABLES = 2**28  # Bytes of shared JPEG tables, counted for each strip or tile: usual ones have 600.
 _MEMORY = 2**27  # Bytes that LZMA's dictionary may take.
 _JPEG_START = b"\xff\xd8"
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -61,8 +62,11 @@ def _imagecodecs(what: str) -> Any:
 
 
 def tables_of(page: Directory, layout: Layout) -> bytes | None:
-    """Return the tables that the JPEG streams of a page share."""
-    return page.raw(347) or None if layout.compression in JPEG else None
+    """Return the tables that the JPEG streams of a page share; refuse many, which are read again for each stream."""
+    tables = page.raw(347) if layout.compression in JPEG else b""
+    if len(tables) * layout.count > _TABLES:
+        raise ValueError(f"JPEG tables of {len(tables):,} bytes for each of {layout.count:,} strips or tiles")
+    return tables or None
 
 
 def decoded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 import subprocess
@@ -15,6 +16,9 @@ import pytest
 import tiff_bombs
 
 import pde_video as pv
+from pde_video.video.tiff_codecs import tables_of
+from pde_video.video.tiff_directory import Directory, Source
+from pde_video.video.tiff_picture import layout_of
 
 SECONDS, MEMORY, ADDRESSES = 5, 512 * 2**20, 3 * 2**30
 
@@ -66,6 +70,17 @@ def test_a_page_takes_twice_its_bytes_to_decode(tmp_path, tags):
     tracemalloc.stop()
     assert peak < 2 * frame.nbytes + 2**22
     assert np.unique(frame).tolist() == [2**32 - 1 if tags is WORDS else 0]
+
+
+@pytest.mark.parametrize(("length", "allowed"), [(600, True), (2048, True), (2**20, False)])
+def test_tables_of_jpeg_are_not_read_for_each_strip_without_end(tmp_path, length, allowed):
+    tables, strips = (tiff_bombs.BYTE, length, 8), 2**17  # The most strips that are read.
+    tags = {"t259": (tiff_bombs.SHORT, 1, 7), "t278": (tiff_bombs.LONG, 1, 8), "t347": tables}
+    tiff_bombs.tiff(tmp_path / "v.tif", tiff_bombs.page(8 * strips, 8, **tags), bytes(length))
+    with Source(tmp_path / "v.tif") as source:
+        page = Directory(source, source.pages()[0].offsets[0])
+        with contextlib.nullcontext() if allowed else pytest.raises(ValueError, match=r"1,048,576 bytes .* 131,072"):
+            assert tables_of(page, layout_of(page)) == bytes(length)
 
 
 def test_directories_that_lie_on_one_another_are_refused(tmp_path):
