@@ -94,7 +94,7 @@ def _picture(path: Path, choice: Choice, details: dict[str, Any] | None = None) 
         layout = {2: "rgb48le", 4: "rgba64le", 6: "rgba64le"}.get(header[25]) if deep else None
         if layout:  # Pillow would silently reduce 16-bit colour to 8 bits.
             with open_regular(path) as file:
-                array = np.asarray(iio.imread(file.read(end), plugin="pyav", index=0, format=layout))
+                array = _wide_pixels(file.read(end), layout)
         with kind(path) as image:
             if image.mode == "CMYK":
                 raise InputError(f"{path}: the picture is CMYK; convert it to RGB")
@@ -105,6 +105,14 @@ def _picture(path: Path, choice: Choice, details: dict[str, Any] | None = None) 
                 image.load()  # The text of a PNG may follow the pixels.
                 details.update(_details(image))
     return array
+
+
+def _wide_pixels(png: bytes, layout: str) -> Array:
+    """Decode 16-bit colour, which Pillow cannot do."""
+    codec: Any = av.CodecContext.create("png", "r")
+    frames = [*codec.decode(av.Packet(png)), *codec.decode(None)]
+    pixels: Array = frames[0].to_ndarray(format=layout)
+    return pixels
 
 
 def _details(image: Any) -> dict[str, Any]:
