@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import signal
 from collections.abc import Callable, Iterator
@@ -13,6 +14,12 @@ from cases import NAMES
 
 import pde_video as pv
 from pde_video.cli import main
+
+
+def pytest_collection_finish() -> None:
+    """Keep thousands of collected tests out of later garbage collections; imageio starts some for each picture."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from cases import slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from pde_video.denoising.other_methods import PERIOD
 
 NOISE = pv.NoiseEstimate(0.5, 30.0, 0.25, (1.5, 0.6, 0.7), 255.0)
 SIGMA = 0.08
-DTYPES = ("uint8", "uint16", "float32", "float64")
+DTYPES = ["uint8", "float32", *slow("uint16", "float64")]
 
 positive = st.floats(1e-30, 1e30)
 estimates = st.builds(
@@ -131,9 +132,9 @@ OPTIONS = [
 ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
-    st.sampled_from(DTYPES),
+    st.sampled_from(["uint8", "uint16", "float32"]),
     st.booleans(),
     st.sampled_from(["gaussian", "poisson-gaussian"]),
     st.sampled_from(OPTIONS),
@@ -155,7 +156,7 @@ def test_pieces_with_their_halo_are_the_whole_bit_for_bit(dtype, colour, kind, o
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_a_result_depends_on_the_frames_within_reach_and_on_all_of_them(options):
     rng = np.random.default_rng(0)
-    video = np.full((26, 18, 22), 0.5) + SIGMA * rng.standard_normal((26, 18, 22))  # No cut, nothing moves.
+    video = 0.5 + np.float32(SIGMA) * rng.standard_normal((26, 18, 22), np.float32)  # No cut, nothing moves.
     noise, changed = told_of(video, "gaussian"), video.copy()
     changed[13] = changed[13, ::-1]
     differ = (pv.denoise(video, noise=noise, **options) != pv.denoise(changed, noise=noise, **options)).any((1, 2))

@@ -16,8 +16,8 @@ from pde_video.terms.heat import narrowly_smoothed
 SHAPES = [(1, 23), (1, 14, 17), (3, 14, 17), (2, 5, 6, 7), (1, 1, 1), (1, 1, 9), (1, 9, 1)]
 
 
-# Each conductance is compiled into the fused steps, for each dtype: half of them in the fast tests.
-FUSED = marked_slow(CONDUCTANCES, "charbonnier", "weickert", "tukey")
+# Each conductance is compiled anew, and once more into the fused steps, for each dtype: half of them in the fast tests.
+SOME = marked_slow(CONDUCTANCES, "charbonnier", "weickert", "tukey")
 
 
 def two_steps_are_those_of_numpy(shape, conductance, dtype, tolerance, rng):
@@ -34,13 +34,13 @@ def two_steps_are_those_of_numpy(shape, conductance, dtype, tolerance, rng):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("conductance", CONDUCTANCES)
+@pytest.mark.parametrize("conductance", SOME)
 def test_explicit_steps_agree_with_numpy(shape, conductance, rng):
     two_steps_are_those_of_numpy(shape, conductance, np.float64, 1e-13, rng)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("conductance", FUSED)
+@pytest.mark.parametrize("conductance", SOME)
 def test_explicit_steps_in_single_precision_agree_with_numpy(shape, conductance, rng):
     two_steps_are_those_of_numpy(shape, conductance, np.float32, 1e-6, rng)
 
@@ -51,7 +51,7 @@ def test_the_table_covers_every_conductance():
     assert set(OURS) == set(CONDUCTANCES)
 
 
-@pytest.mark.parametrize("conductance", CONDUCTANCES)
+@pytest.mark.parametrize("conductance", SOME)
 def test_single_precision_conductances_are_accurate_for_all_gradients(conductance):
     # Two pixels: the change in one step is dt · g(d²) · d, so g can be read off.
     d = np.concatenate([[0.0], np.logspace(-4, 1, 400)]).astype(np.float32)
@@ -104,7 +104,7 @@ def test_the_semi_implicit_step_keeps_mean_and_extrema_at_any_length(shape, rng)
         assert z.min() >= y.min() - 1e-9
 
 
-@pytest.mark.parametrize("conductance", CONDUCTANCES)
+@pytest.mark.parametrize("conductance", SOME)
 def test_explicit_steps_keep_mean_and_extrema_up_to_the_bound(conductance, rng):
     y = rng.random((3, 15, 13))
     term = pv.PeronaMalik(0.2, conductance, smoothing=0.7)
@@ -116,7 +116,7 @@ def test_explicit_steps_keep_mean_and_extrema_up_to_the_bound(conductance, rng):
         previous = state
 
 
-@pytest.mark.parametrize("conductance", FUSED)
+@pytest.mark.parametrize("conductance", SOME)
 def test_flips_and_quarter_turns_commute_exactly(conductance, rng):
     y = rng.random((12, 12, 3)).astype(np.float32)
     term = pv.PeronaMalik(0.2, conductance, smoothing=0.7)
@@ -129,7 +129,7 @@ def test_flips_and_quarter_turns_commute_exactly(conductance, rng):
 
 def test_colour_shares_one_edge(rng):
     # An edge in one channel alone must protect the others too.
-    y = np.zeros((1, 10, 2))
+    y = np.zeros((1, 10, 2), np.float32)
     y[0, 5:, 0] = 1.0
     y[..., 1] = rng.normal(0, 0.001, (1, 10))
     y[0, 5:, 1] += 0.01
@@ -137,7 +137,7 @@ def test_colour_shares_one_edge(rng):
     left, right = z[0, :5, 1], z[0, 5:, 1]
     assert np.ptp(left) < 1e-4
     assert np.ptp(right) < 1e-4
-    np.testing.assert_allclose([left.mean(), right.mean()], [y[0, :5, 1].mean(), y[0, 5:, 1].mean()], atol=1e-12)
+    np.testing.assert_allclose([left.mean(), right.mean()], [y[0, :5, 1].mean(), y[0, 5:, 1].mean()], atol=1e-7)
 
 
 @pytest.mark.parametrize(

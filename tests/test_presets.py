@@ -60,7 +60,7 @@ def test_real_clips_reach_what_is_promised_with_the_noise_unknown(preset, names,
 
 @pytest.mark.parametrize("sigma", [40 / 255, *slow(10 / 255)])
 @pytest.mark.parametrize("names", CLIP_SETS, ids=len)
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
 def test_knowing_the_noise_is_worth_little(preset, names, sigma, clean):
     unknown, told = [], []
     for name in names:
@@ -77,14 +77,15 @@ def test_the_average_of_a_still_scene_gains_as_theory_says(clean, monkeypatch):
     still = np.repeat(clean["bikes"][:1, :160, :256], 17, axis=0)
     noisy = with_noise(still)
     for radius in (1, 2, 4, 8):
-        gain = pv.psnr(still[8], pv.denoise(noisy, radius=radius, sigma=SIGMA)[8]) - pv.psnr(still[8], noisy[8])
+        within = noisy[8 - radius : 9 + radius]
+        gain = pv.psnr(still[8], pv.denoise(within, radius=radius, sigma=SIGMA)[radius]) - pv.psnr(still[8], noisy[8])
         assert gain == pytest.approx(10 * math.log10(2 * radius + 1), abs=0.5)
 
 
 def test_a_still_scene_gains_with_every_frame(clean):
-    still = np.repeat(clean["bigbuckbunny"][:1, :160, :256], 17, axis=0)
+    still = np.repeat(clean["bigbuckbunny"][:1, :128, :160], 17, axis=0)
     noisy = with_noise(still)
-    reached = [pv.psnr(still[8], pv.denoise(noisy, radius=radius, sigma=SIGMA)[8]) for radius in (0, 1, 2, 4, 8)]
+    reached = [pv.psnr(still[8], pv.denoise(noisy[8 - r : 9 + r], radius=r, sigma=SIGMA)[r]) for r in (0, 1, 2, 4, 8)]
     assert (np.diff(reached) > 1).all()
 
 
@@ -136,7 +137,7 @@ def bar(speed, ground):
 
 
 @pytest.mark.parametrize("textured", [True, *slow(False)])
-@pytest.mark.parametrize("speed", [5, 40, *slow(12)])
+@pytest.mark.parametrize("speed", [5, *slow(40, 12)])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_moving_bar_leaves_no_ghost(preset, speed, textured, clean):
     ground = clean["bikes"][0, :96, :200] if textured else np.full((96, 200), 0.3, np.float32)
@@ -151,7 +152,7 @@ def test_a_moving_bar_leaves_no_ghost(preset, speed, textured, clean):
             assert abs((denoised[k] - video[k])[ghost].mean()) < 0.03
 
 
-@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "fast", "best"))
 def test_cuts_and_fast_motion_cost_nothing(preset, clean, clips):
     cut = np.concatenate([clean["bikes"][:6, :200, :320], clean["bigbuckbunny"][:6, :200, :320]])
     frames = np.stack(list(islice(pv.read(clips["bikes"]), 20, 60, 4))).astype(np.float32) / 255
@@ -196,7 +197,7 @@ def test_photon_noise_is_worth_more_than_a_decibel_over_its_deviation(names, cle
     assert np.mean(gains) > 1
 
 
-@pytest.mark.parametrize("moving", [False, True])
+@pytest.mark.parametrize("moving", [True, *slow(False)])
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
 def test_a_fixed_pattern_is_noise_that_averaging_does_not_remove(preset, moving, clean, rng):
     video = clean["bikes"][:, :200, :320] if moving else np.repeat(clean["bikes"][:1, :200, :320], 12, axis=0)
@@ -283,7 +284,7 @@ def test_independent_noise_is_no_fixed_pattern(name, clean):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, *slow(np.uint8, np.uint16, np.float64)])
-@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("colour", [True, *slow(False)])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_stream_and_array_and_threads_agree_bit_for_bit(preset, colour, dtype, threads, real_frames):
     video = np.concatenate([real_frames["bikes"][:, :70, :90]] * 3)
@@ -318,13 +319,12 @@ def test_causal_gives_each_frame_back_before_the_next(preset, clean):
     assert reached[-1] > reached[0] + 1
 
 
-def test_results_depend_on_no_more_frames_than_the_latency_says(clean):
-    noisy = with_noise(clean["carphone_pristine"])
-    for preset in PRESETS:
-        report = {}
-        whole = pv.denoise(noisy, preset=preset, sigma=SIGMA, report=report)
-        shorter = pv.denoise(noisy[: 2 + report["latency"]], preset=preset, sigma=SIGMA)
-        np.testing.assert_array_equal(shorter[:2], whole[:2])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_results_depend_on_no_more_frames_than_the_latency_says(preset, clean):
+    noisy, report = with_noise(clean["carphone_pristine"][:, :72, :88]), {}
+    whole = pv.denoise(noisy, preset=preset, sigma=SIGMA, report=report)
+    shorter = pv.denoise(noisy[: 2 + report["latency"]], preset=preset, sigma=SIGMA)
+    np.testing.assert_array_equal(shorter[:2], whole[:2])
 
 
 @pytest.mark.parametrize("shape", [(4, 32, 40), (4, 33, 41, 3), (3, 1, 1), (3, 1, 9), (2, 5, 3), (3, 7, 2, 2)])
@@ -338,7 +338,7 @@ def test_constant_videos_stay_as_they_are(preset, shape):
     np.testing.assert_array_equal(pv.denoise(constant, preset=preset, noise=(0.1, 0.0)), constant)
 
 
-@pytest.mark.parametrize("unit", [1e-25, 1e-6, 1e6, 1e15])
+@pytest.mark.parametrize("unit", [1e-25, 1e15, *slow(1e-6, 1e6)])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_any_unit_is_denoised_alike(preset, unit, rng):
     noisy = rng.normal(1.0, 0.1, (4, 24, 24)).astype(np.float32)
@@ -380,7 +380,7 @@ def test_bad_parameters_are_named(arguments, message):
 
 
 def test_a_value_that_is_not_finite_is_refused_by_its_frame(rng):
-    video = rng.random((12, 16, 16))
+    video = rng.random((12, 16, 16), np.float32)
     video[9, 3, 3] = np.nan
     for preset in PRESETS:
         with pytest.raises(pv.InputError, match="frame 9"):
@@ -439,7 +439,7 @@ def noise_of_a_camera(shape, rng):
 
 
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
-@pytest.mark.parametrize("kind", ["brightness alone", "as from a camera"])
+@pytest.mark.parametrize("kind", ["as from a camera", *slow("brightness alone")])
 def test_noise_that_differs_between_brightness_and_colour_is_seen(kind, preset, clips, rng):
     video = np.stack(list(islice(pv.read(clips["bikes"]), 100, 110))).astype(np.float32)[:, :160, :256] / 255
     noise = noise_of_a_camera(video.shape, rng) if kind != "brightness alone" else rng.normal(0, 1, video.shape[:3])

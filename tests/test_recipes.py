@@ -94,8 +94,8 @@ def test_a_flat_video_stays_as_it_is(name):
 
 @pytest.mark.parametrize("name", ["perona-malik", "tv", "eed", "ced"])
 def test_contrast_is_estimated_from_the_first_frame_that_is_not_flat(rng, name):
-    lively = rng.random((3, 16, 16))
-    faded_in = np.concatenate([np.zeros((5, 16, 16)), lively])
+    lively = rng.random((3, 16, 16), np.float32)
+    faded_in = np.concatenate([np.zeros((5, 16, 16), np.float32), lively])
     np.testing.assert_array_equal(applied(faded_in, {"filter": name})[5:], applied(lively, {"filter": name}))
 
 
@@ -214,7 +214,7 @@ NEEDED = {
 
 @pytest.mark.parametrize("name", names())
 def test_a_recipe_with_every_default_said_is_the_recipe_with_none(name, rng):
-    video = rng.random((3, 16, 18))
+    video = rng.random((3, 16, 18), np.float32)
     options = declared(filter_called(name).function).values()
     said = {one.name: one.default for one in options if not one.required and one.default is not None}
     few = {"filter": name, **NEEDED.get(name, {})}

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from cases import slow
 
 import pde_video as pv
 from pde_video.threads import available, each, ordered
@@ -195,7 +196,7 @@ def halved_in_place(frames):
         yield frame
 
 
-@pytest.mark.parametrize("shape", [(23, 12, 14), (5, 600, 700)])
+@pytest.mark.parametrize("shape", [(23, 12, 14), *slow((5, 600, 700))])
 @pytest.mark.parametrize(
     "a_filter",
     [

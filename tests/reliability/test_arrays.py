@@ -274,7 +274,7 @@ def test_floats_outside_0_to_1_and_negative_ones_keep_their_range(name):
         assert result.max() <= video.max() * scale + shift + 1e-6 * scale
 
 
-@pytest.mark.parametrize("name", marked_slow(FILTERS, "best"))
+@pytest.mark.parametrize("name", marked_slow(FILTERS, "best", "ddpm", "ced"))
 def test_big_endian_strided_and_read_only_arrays(name):
     for dtype in ("uint16", "float32"):
         video = noisy(dtype)

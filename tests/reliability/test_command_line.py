@@ -251,8 +251,13 @@ def signalled(command: list[str], folder: Path, number: int) -> tuple[int, str, 
     return process.returncode, out, err
 
 
+SIGNALS = [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+
+
 @pytest.mark.parametrize("name", ["out.mp4", *slow("out.npy", "out_%04d.png")])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_sigint_and_sigterm_leave_neither_child_nor_temporary_file(endless, tmp_path, number, code, name):
     folder = tmp_path / "out"
     folder.mkdir()

@@ -135,7 +135,7 @@ def test_a_decoder_has_limits_and_nothing_of_the_program(tmp_path, taken_over):
 
 
 @linux
-@pytest.mark.parametrize("most", [-1, 2**40])  # As systems without a limit say.
+@pytest.mark.parametrize("most", [-1, *slow(2**40)])  # As systems without a limit say.
 def test_descriptors_are_closed_whatever_their_limit(tmp_path, most):
     path = tmp_path / "look.npy"
     path.write_bytes(b"x")
@@ -150,8 +150,8 @@ FAILING = "from pde_video.video import worker; worker.confine = lambda *_: 1 / 0
     ("code", "text"),
     [
         (FAILING, "ZeroDivisionError"),
-        ("import os; os._exit(3)", "code 3"),
-        ("import time; time.sleep(9)", "not ready after 0.4 s"),
+        pytest.param("import os; os._exit(3)", "code 3", marks=pytest.mark.slow),
+        pytest.param("import time; time.sleep(9)", "not ready after 0.4 s", marks=pytest.mark.slow),
     ],
 )
 def test_what_fails_before_a_file_is_opened_does_not_blame_it(tmp_path, monkeypatch, code, text):
@@ -245,14 +245,14 @@ def test_an_isolated_reader_that_is_not_wanted_any_more_ends_and_leaves_nothing(
 @linux
 def test_isolated_reading_after_its_process_was_killed(tmp_path):
     path = tmp_path / "in.npy"
-    pv.write(path, np.zeros((1000, 200, 200), np.uint8))
+    pv.write(path, np.zeros((300, 200, 200), np.uint8))
     frames = iter(pv.read(path, isolated=True))
     next(frames)
     process = worker_process.running()._process
     process.kill()
     with pytest.raises(pv.InputError, match="ended"):
         list(frames)
-    assert len(list(pv.read(path, isolated=True))) == 1000
+    assert len(list(pv.read(path, isolated=True))) == 300
     assert worker_process.running()._process.pid != process.pid
 
 

@@ -15,6 +15,7 @@ from fractions import Fraction
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from cases import slow
 
 import pde_video as pv
 from pde_video.jobs.again import verify
@@ -445,7 +446,7 @@ def test_encoder_killed_mid_run(tmp_path):
         assert process.wait(SECONDS) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *slow(signal.SIGINT)])
 def test_a_signal_ends_the_wait_for_a_pipe_that_stands_still(number):
     """Neither a program that does not write nor one that does not read keeps this one alive."""
     # A test run started in the background ignores SIGINT, and its children inherit that.
@@ -481,7 +482,7 @@ def test_an_encoder_that_fails_mid_run_ends_a_live_stream(tmp_path, monkeypatch,
     assert [path.name for path in tmp_path.iterdir()] == ["standard_input"]
 
 
-@pytest.mark.parametrize("pixel", ["yuv420p", "yuv420p10le"])
+@pytest.mark.parametrize("pixel", ["yuv420p10le", *slow("yuv420p")])
 def test_ffmpeg_before_and_after_in_a_shell_pipe(tmp_path, clips, pixel):
     cut = f"{FFMPEG} -v error -i {clips['carphone_pristine']} -frames:v 6 -pix_fmt {pixel} -strict -1"
     this = f"{sys.executable} -c \"import pde_video as pv; pv.run('-', '-')\""
