@@ -83,7 +83,7 @@ def eed(
 
     Examples
     --------
-    >>> pv.eed(np.eye(8)[None] * 200, kappa=10, time=1.0).shape
+    >>> pv.eed(np.eye(8, dtype=np.float32)[None] * 200, kappa=10, time=1.0).shape
     (1, 8, 8)
     """
     options: dict[str, Any] = {"smoothing": smoothing, "integration": integration, "least": least}
@@ -105,7 +105,7 @@ def ced(
 
     Examples
     --------
-    >>> pv.ced(np.eye(8)[None] * 200, kappa=10, time=1.0).shape
+    >>> pv.ced(np.eye(8, dtype=np.float32)[None] * 200, kappa=10, time=1.0).shape
     (1, 8, 8)
     """
     assert kappa is not None
