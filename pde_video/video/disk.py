@@ -9,9 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from pde_video.video.signals import held_back
+
 _NO_REPLACE, _EXCHANGE = 1, 2  # Of Linux's renameat2.
 _HERE = -100  # AT_FDCWD: names are relative to the current folder.
 _AT_ONCE = 16  # Files: a disk that is asked to flush several does it in one go.
+_BETWEEN_SIGNALS = 8 * _AT_ONCE  # Files: so many are flushed before signals are heard again.
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _NO_LINKS = (*_NOT_SUPPORTED, errno.EPERM, errno.EACCES, errno.EMLINK)
 
@@ -53,9 +56,11 @@ def flush_all(path: Path) -> None:
         flush(path)
         return
     paths = [Path(place, name) for place, _, files in os.walk(path) for name in ("", *files)]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for _ in pool.map(flush, paths):
-            pass
+    for first in range(0, len(paths), _BETWEEN_SIGNALS):
+        # A signal's handler that raises while threads are started can leave one of the pool's locks taken for ever.
+        with held_back(), ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(flush, paths[first : first + _BETWEEN_SIGNALS]):
+                pass
 
 
 def move(source: Path, target: Path) -> None:

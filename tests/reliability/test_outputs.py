@@ -926,6 +926,31 @@ def test_a_journal_that_was_unpacked_with_its_folder_is_not_followed(tmp_path):
     assert content(tmp_path) == before
 
 
+def test_a_signal_while_files_are_flushed_waits_until_no_thread_is_being_started(tmp_path, monkeypatch):
+    """An exception in the midst of starting one leaves a lock taken, and the program waits for it for ever."""
+    for k in range(300):
+        (tmp_path / str(k)).touch()
+    flushed, heard = [], []
+
+    def flush(path):
+        flushed.append(path)
+        if len(flushed) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def stop(number, frame):
+        heard.append(len(flushed))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(disk, "flush", flush)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            disk.flush_all(tmp_path)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [128]
+
+
 def test_a_key_that_others_can_read_seals_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     made = seal.seal(b"data").encode()
