@@ -17,9 +17,10 @@ from pde_video.cli import main
 
 
 def pytest_collection_finish() -> None:
-    """Keep thousands of collected tests out of later garbage collections; imageio starts some for each picture."""
+    """Collect garbage seldom, and leave the thousands of tests out: a quarter of a run with a cold cache was spent so."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,11 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import slow
 
 import pde_video as pv
 from pde_video.tools import doctor
@@ -36,37 +38,31 @@ def python(code: str, **variables: str) -> str:
     ).stdout.strip()
 
 
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory) -> dict:
-    """What `warmup --json` said, and where it cached."""
-    folder = tmp_path_factory.mktemp("warm")
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
-    done = subprocess.run([*MAIN, "warmup", "--json"], capture_output=True, text=True, check=True, env=environment)
-    return {**json.loads(done.stdout), "folder": folder, "stderr": done.stderr}
-
-
 @pytest.mark.slow
-def test_warmup_says_what_it_did_and_what_it_waits_for(warm):
+def test_warmup_compiles_every_kernel_and_says_so(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([*MAIN, "warmup", "--json"], capture_output=True, text=True, check=True, env=environment)
+    warm = json.loads(done.stdout)
     assert warm["compiled"] > 10
     assert warm["loaded"] == 0
     assert warm["seconds"] > 0
-    assert warm["cache"].startswith(f"{warm['folder']}/pde_video-kernels-")
+    assert warm["cache"].startswith(f"{tmp_path}/pde_video-kernels-")
     where = f"once; cached in {warm['cache']}; pde-video warmup compiles all kernels at once"
-    assert warm["stderr"] == f"pde-video: compiling kernels for this machine ({where}) ...\n"
+    assert done.stderr == f"pde-video: compiling kernels for this machine ({where}) ...\n"
+    _nothing_is_compiled_any_more(str(tmp_path))
+    _each_kernel_is_there(tmp_path)
 
 
-@pytest.mark.slow
-def test_after_warmup_nothing_is_compiled(warm):
+def _nothing_is_compiled_any_more(folder: str) -> None:
     code = CLIPS + "print(tally.compiled, tally.loaded > 0)"
-    assert python(code, NUMBA_CACHE_DIR=str(warm["folder"])) == "0 True"
+    assert python(code, NUMBA_CACHE_DIR=folder) == "0 True"
     code = "from pde_video.tools.doctor import warm_up; print(warm_up()['compiled'])"
-    assert python(code, NUMBA_CACHE_DIR=str(warm["folder"])) == "0"
+    assert python(code, NUMBA_CACHE_DIR=folder) == "0"
 
 
-@pytest.mark.slow
-def test_warmup_compiles_every_kernel(warm):
+def _each_kernel_is_there(folder: Path) -> None:
     """Each kernel that something outside its module calls is among the files."""
-    files = {path.name.rpartition("-")[0] for path in warm["folder"].rglob("*.nbc")}
+    files = {path.name.rpartition("-")[0] for path in folder.rglob("*.nbc")}
     code = """
 import importlib, pkgutil, pde_video.kernels as rooms
 for room in pkgutil.iter_modules(rooms.__path__):
@@ -77,7 +73,7 @@ for room in pkgutil.iter_modules(rooms.__path__):
     assert set(python(code).split()) <= files
 
 
-@pytest.mark.parametrize("code", ["pv.evolve(pv.PeronaMalik(0.1), clip, pv.uniform(1.0))", "pv.denoise(clip)"])
+@pytest.mark.parametrize("code", [*slow("pv.evolve(pv.PeronaMalik(0.1), clip, pv.uniform(1.0))"), "pv.denoise(clip)"])
 def test_a_first_result_loads_neither_scipy_nor_the_compiler(code):
     code = f"""
 import sys, numpy as np, pde_video as pv
@@ -93,6 +89,7 @@ print([name for name in heavy if name in sys.modules])
 def test_help_loads_nothing_heavy():
     code = """
 import sys
+from pathlib import Path
 from pde_video.cli import main
 try:
     main(["--help"])

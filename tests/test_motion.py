@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from cases import slow
 from scipy import ndimage
 
 import pde_video as pv
@@ -102,7 +103,7 @@ def relaxed(j, d, flow, sweeps):
 LEVELS = [(1, 1), (1, 7), (7, 1), (2, 2), (4, 3), (12, 17), (30, 41)]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float32, *slow(np.float64)])
 @pytest.mark.parametrize("shape", LEVELS, ids=str)
 def test_a_level_is_linearised_gathered_and_diffused(shape, dtype, rng):
     first, second = rng.normal(size=(2, *shape))

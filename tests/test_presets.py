@@ -10,7 +10,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from cases import CLIP_SETS, CLIPS, marked_slow, slow
+from cases import CLIP_SETS, CLIPS, NAMES, marked_slow, slow
 
 import pde_video as pv
 from pde_video.denoising import along_motion, recursive
@@ -58,11 +58,10 @@ def test_real_clips_reach_what_is_promised_with_the_noise_unknown(preset, names,
     assert np.mean(reached) >= (LEAST_OF_ONE if len(names) == 1 else LEAST)[preset]
 
 
-@pytest.mark.parametrize("sigma", [40 / 255, *slow(10 / 255)])
-@pytest.mark.parametrize("names", CLIP_SETS, ids=len)
+@pytest.mark.parametrize("case", [(NAMES[:1], 40 / 255), *slow((NAMES[:1], 10 / 255), (NAMES, 40 / 255))], ids=str)
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
-def test_knowing_the_noise_is_worth_little(preset, names, sigma, clean):
-    unknown, told = [], []
+def test_knowing_the_noise_is_worth_little(preset, case, clean):
+    (names, sigma), unknown, told = case, [], []
     for name in names:
         video = clean[name]
         noisy = with_noise(video, sigma)
@@ -89,7 +88,7 @@ def test_a_still_scene_gains_with_every_frame(clean):
     assert (np.diff(reached) > 1).all()
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
 def test_a_repeated_frame_counts_once(preset, clean):
     # Its noise is the same; only where motion is sought may the nearer frames differ.
     still = np.repeat(clean["bikes"][:1, :160, :256], 7, axis=0)
@@ -285,7 +284,7 @@ def test_independent_noise_is_no_fixed_pattern(name, clean):
 
 @pytest.mark.parametrize("dtype", [np.float32, *slow(np.uint8, np.uint16, np.float64)])
 @pytest.mark.parametrize("colour", [True, *slow(False)])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
 def test_stream_and_array_and_threads_agree_bit_for_bit(preset, colour, dtype, threads, real_frames):
     video = np.concatenate([real_frames["bikes"][:, :70, :90]] * 3)
     video = pv.gaussian_noise(video if colour else pv.to_gray(video), 20.0)

@@ -54,7 +54,9 @@ def scaled(y, channel_axis):
 
 @pytest.mark.parametrize(("shape", "channel_axis", "spacing"), CASES)
 @pytest.mark.parametrize("count", [1, 3, *slow(2)])
-@pytest.mark.parametrize(("dtype", "close"), [(np.float64, 1e-13), (np.float32, 2e-6)])
+@pytest.mark.parametrize(
+    ("dtype", "close"), [(np.float64, 1e-13), pytest.param(np.float32, 2e-6, marks=pytest.mark.slow)]
+)
 def test_it_is_the_algorithm_of_the_paper(shape, channel_axis, spacing, count, dtype, close, threads, rng):
     threads(count)
     y = (100 + 7 * rng.random(shape)).astype(dtype)

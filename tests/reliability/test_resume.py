@@ -64,7 +64,7 @@ FILTERS = {
 }
 
 
-@pytest.mark.parametrize("name", marked_slow(FILTERS, "balanced", "best"))
+@pytest.mark.parametrize("name", marked_slow(FILTERS, "balanced", "best", "after another", "noise that saturates"))
 def test_an_interrupted_job_goes_on_to_the_same_file(tmp_path, noisy, name):
     a_filter = FILTERS[name]
     source = noisy / "wide.tif"
