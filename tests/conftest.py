@@ -17,7 +17,7 @@ from pde_video.cli import main
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage seldom, and leave the thousands of tests out: a quarter of a run with a cold cache was spent so."""
+    """Collect garbage seldom, and never the thousands of tests: it took a quarter of a run with a cold cache."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
