@@ -277,6 +277,8 @@ def _upright(pixels: Array, swapped: bool, upside_down: bool, mirrored: bool) ->
 def _side_data(frame: Any) -> dict[str, Any]:
     """Return what a frame carries beside its pixels, by kind; what PyAV does not know, by its number."""
     unknown: dict[str, Any] = {}
+    # Of an ICC profile with a name, as in a PNG, PyAV frees the name that is FFmpeg's to free.
+    frame = _without(frame, "ICC_PROFILE")
     while True:
         try:
             return {data.type.name: data for data in frame.side_data} | unknown

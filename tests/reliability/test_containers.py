@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from fractions import Fraction
@@ -13,7 +15,7 @@ import av
 import matroska
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 import pde_video as pv
 from pde_video.video.containers import _check_declared, _decode
@@ -329,3 +331,21 @@ def test_interlaced(tmp_path):
     path = make(tmp_path / "v.mp4", noise(), "libx264", "yuv420p", options={"x264-params": "tff=1"})
     assert "interlaced" in pv.read(path).details["warnings"][0]
     assert "interlaced" in pv.run(path, tmp_path / "out.mp4")["warnings"][0]
+
+
+def test_a_colour_profile_with_a_name_does_no_harm(tmp_path):
+    """PyAV frees the name of an ICC profile, which FFmpeg frees again: the whole program ended."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with av.open(tmp_path / "in.mov", "w") as container:
+        stream = container.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = 32, 24, "rgb24", Fraction(1, 25)
+        for k in range(3):
+            picture = io.BytesIO()
+            Image.new("RGB", (32, 24), (40 * k, 9, 9)).save(picture, "png", icc_profile=profile)
+            packet = av.Packet(picture.getvalue())
+            packet.stream, packet.pts, packet.dts, packet.is_keyframe = stream, k, k, True
+            packet.time_base = stream.time_base
+            container.mux(packet)
+    code = "import gc, sys, pde_video as pv; print([f[0, 0].tolist() for f in pv.read(sys.argv[1])]); gc.collect()"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "in.mov")], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"{[[40 * k, 9, 9] for k in range(3)]}\n"), done.stderr
