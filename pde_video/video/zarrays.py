@@ -12,6 +12,7 @@ from pde_video.errors import InputError, ParameterError, not_installed
 from pde_video.protocols import Array
 from pde_video.video.calibration import positive
 from pde_video.video.provenance import believed
+from pde_video.video.signals import held_back
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, refuse_inflated, untrusted
 from pde_video.video.zarr_chunks import Chunks, check_codecs, read_inside
@@ -115,23 +116,26 @@ def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     attributes: dict[str, Any] = {_OURS: json.loads(target.made or "{}")}
     if target.known_rate is not None:
         attributes["frames_per_second"] = str(target.known_rate)
-    array = zarr.create_array(
-        zarr.storage.LocalStore(temporary),
-        shape=(0, *first.shape),
-        chunks=(1, *first.shape),
-        dtype=first.dtype.newbyteorder("="),
-        compressors=[zarr.codecs.Crc32cCodec()],
-        fill_value=0,
-        dimension_names=["t", "y", "x", "c"][: 1 + first.ndim],
-        attributes=attributes,
-        config={"write_empty_chunks": True},  # Otherwise frames of zeros would be missing.
-    )
+    with held_back():  # Threads of zarr write; what is removed after a signal must not be made again by them.
+        array = zarr.create_array(
+            zarr.storage.LocalStore(temporary),
+            shape=(0, *first.shape),
+            chunks=(1, *first.shape),
+            dtype=first.dtype.newbyteorder("="),
+            compressors=[zarr.codecs.Crc32cCodec()],
+            fill_value=0,
+            dimension_names=["t", "y", "x", "c"][: 1 + first.ndim],
+            attributes=attributes,
+            config={"write_empty_chunks": True},  # Otherwise frames of zeros would be missing.
+        )
     count = 0
     for count, frame in enumerate(frames, 1):
-        if count > array.shape[0]:
-            array.resize((count + _BLOCK, *first.shape))
-        array[count - 1] = frame
-    array.resize((count, *first.shape))
+        with held_back():
+            if count > array.shape[0]:
+                array.resize((count + _BLOCK, *first.shape))
+            array[count - 1] = frame
+    with held_back():
+        array.resize((count, *first.shape))
     return count
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from fractions import Fraction
 from pathlib import Path
 
@@ -296,3 +297,26 @@ def test_what_is_no_number_is_not_written_to_zarr(tmp_path, dtype):
 def test_a_rate_that_is_given_is_in_the_array(tmp_path):
     pv.write(tmp_path / "v.zarr", video(), rate=Fraction(24000, 1001))
     assert pv.read(tmp_path / "v.zarr").rate == Fraction(24000, 1001)
+
+
+def test_a_signal_waits_while_threads_of_zarr_write(tmp_path, monkeypatch):
+    """They went on after the exception, and made anew what had been removed."""
+    create, created = zarr.create_array, []
+
+    def signalled(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        created.append(create(*arguments, **options))
+        return created[0]
+
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(zarr, "create_array", signalled)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            pv.write(tmp_path / "out.zarr", np.zeros((3, 8, 9), np.uint8))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(created) == 1
+    assert list(tmp_path.iterdir()) == []
