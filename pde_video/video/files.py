@@ -104,13 +104,11 @@ def read(
     if raw is not None:
         raise ParameterError(f"{path}: only standard input, named -, holds raw frames; read it with: ... - < {path}")
     path = Path(path)
-    opened = containers.read if path.suffix.lower() in READ_ONLY else format_of(path).read
     refuse_unfinished(path)
     if not is_pattern(path):
         check_input(path)
-        watch = watch_file(path)
-    else:
-        watch = _watch_sequence(path, last)
+    opened = containers.read if path.suffix.lower() in READ_ONLY else format_of(path).read
+    watch = _watch_sequence(path, last) if is_pattern(path) else watch_file(path)
     video = isolation.read(path, choice) if isolated else opened(path, choice)
     video.watch = watch
     refuse_unfinished(path)  # A commit may have begun just before.
