@@ -58,7 +58,7 @@ def test_real_clips_reach_what_is_promised_with_the_noise_unknown(preset, names,
     assert np.mean(reached) >= (LEAST_OF_ONE if len(names) == 1 else LEAST)[preset]
 
 
-@pytest.mark.parametrize("case", [(NAMES[:1], 40 / 255), *slow((NAMES[:1], 10 / 255), (NAMES, 40 / 255))], ids=str)
+@pytest.mark.parametrize("case", [(NAMES[:1], 40 / 255), *slow((NAMES, 10 / 255), (NAMES, 40 / 255))], ids=str)
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
 def test_knowing_the_noise_is_worth_little(preset, case, clean):
     (names, sigma), unknown, told = case, [], []
@@ -76,15 +76,19 @@ def test_the_average_of_a_still_scene_gains_as_theory_says(clean, monkeypatch):
     still = np.repeat(clean["bikes"][:1, :160, :256], 17, axis=0)
     noisy = with_noise(still)
     for radius in (1, 2, 4, 8):
-        within = noisy[8 - radius : 9 + radius]
-        gain = pv.psnr(still[8], pv.denoise(within, radius=radius, sigma=SIGMA)[radius]) - pv.psnr(still[8], noisy[8])
+        some = noisy[max(0, 7 - radius) : 10 + radius]  # One more on each side, which must not count.
+        denoised = pv.denoise(some, radius=radius, sigma=SIGMA)[min(8, radius + 1)]
+        gain = pv.psnr(still[8], denoised) - pv.psnr(still[8], noisy[8])
         assert gain == pytest.approx(10 * math.log10(2 * radius + 1), abs=0.5)
 
 
 def test_a_still_scene_gains_with_every_frame(clean):
     still = np.repeat(clean["bigbuckbunny"][:1, :128, :160], 17, axis=0)
     noisy = with_noise(still)
-    reached = [pv.psnr(still[8], pv.denoise(noisy[8 - r : 9 + r], radius=r, sigma=SIGMA)[r]) for r in (0, 1, 2, 4, 8)]
+    reached = [
+        pv.psnr(still[8], pv.denoise(noisy[max(0, 7 - r) : 10 + r], radius=r, sigma=SIGMA)[min(8, r + 1)])
+        for r in (0, 1, 2, 4, 8)
+    ]
     assert (np.diff(reached) > 1).all()
 
 

@@ -135,20 +135,21 @@ def test_where_one_pixel_is_above_the_cap_only_its_neighbourhood_is_walked_again
     )
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_limits_change_rates_ten_rows_from_the_pixels_above_the_cap(boundary):
+def test_limits_change_rates_ten_rows_from_the_pixels_above_the_cap(boundary, dtype):
     """A flat strip, whose pixels have the largest weights, between edges whose offsets lead five rows down."""
     term, cap = EdgeEnhancing(0.05, boundary=boundary), 3.6
     rows, columns = np.indices((401, 50))
-    y = np.where(np.abs(rows - 200) <= 4, 0, np.sin(0.06 * (10 * columns - rows)))[np.newaxis].astype(np.float32)
+    y = np.where(np.abs(rows - 200) <= 4, 0, np.sin(0.06 * (10 * columns - rows)))[np.newaxis].astype(dtype)
     a, b, w = term._parts(y)
     entries = np.stack([(p == q) * a + b * w[p] * w[q] for p in range(2) for q in range(p, 2)])
-    free, limited = (decomposed(entries, 1.0, boundary, most, np.dtype(np.float32)) for most in (np.inf, cap))
+    free, limited = (decomposed(entries, 1.0, boundary, most, np.dtype(dtype)) for most in (np.inf, cap))
     above = np.flatnonzero((free.diagonal(y)[0] > cap)[100:300].any(axis=1))
     changed = np.flatnonzero((limited.rate(0.0, y) != free.rate(0.0, y))[0, 100:300].any(axis=1))
     assert above.min() - changed.min() >= 10
     rate = rate_in_plane(y, term, term._recipe(), cap)
-    np.testing.assert_allclose(rate, limited.rate(0.0, y), rtol=0, atol=TOLERANCE[np.float32])
+    np.testing.assert_allclose(rate, limited.rate(0.0, y), rtol=0, atol=TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -255,9 +255,7 @@ SIGNALS = [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.
 
 
 @pytest.mark.parametrize("name", ["out.mp4", *slow("out.npy", "out_%04d.png")])
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_sigint_and_sigterm_leave_neither_child_nor_temporary_file(endless, tmp_path, number, code, name):
     folder = tmp_path / "out"
     folder.mkdir()
