@@ -15,6 +15,7 @@ from pde_video.errors import InputError
 # Boxes in which FFmpeg looks for further ones, also where they do not belong.
 _HOLDERS = frozenset(b"moov hoov trak mdia minf stbl edts mvex moof traf dinf tref udta ilst meta".split())
 _TABLES = frozenset(b"stsz stz2 stts stsc stco co64 elst trun senc hdlr".split())
+_ITEMS, _ITEM = {b"iinf": 4, b"iloc": 6}, 6  # Where their number is, and the fewest bytes of one.
 _DEEPEST = 10  # Levels of boxes that FFmpeg follows.
 _LARGEST = 2**24  # Bytes of a box that is searched, and of a compressed movie when decompressed.
 _FREE_SAMPLES, _FREE_BOXES = 2**20, 100_000  # That a file of any size may declare.
@@ -129,6 +130,8 @@ class _Tables:
             self.tracks.append(_Track())
         if kind in _TABLES:
             self._table(kind, file, start, end)
+        elif kind in _ITEMS:
+            self._items(kind, file, start, end)
         elif kind == b"stsd":
             self._description(file, start, end)
         elif kind == b"cmov" and depth < _DEEPEST:
@@ -140,6 +143,15 @@ class _Tables:
     def _holder(self, file: BinaryIO, start: int, end: int, depth: int) -> None:
         for kind, inner, its_end in boxes(file, start, end):
             self.add(kind, file, inner, min(its_end, end), depth + 1)
+
+    def _items(self, kind: bytes, file: BinaryIO, start: int, end: int) -> None:
+        """Check the number of items of a picture, for which FFmpeg takes memory at once."""
+        file.seek(start)
+        head = file.read(10)
+        place, wide = _ITEMS[kind], head[:1] > (b"\0" if kind == b"iinf" else b"\1")  # By the version of the box.
+        count = int.from_bytes(head[place : place + (4 if wide else 2)], "big")
+        if count * _ITEM > end - start:
+            raise InputError(f"{self.path}: its box {kind.decode()} declares {count} items in {end - start} bytes")
 
     def _content(self, file: BinaryIO, start: int, end: int) -> bytes:
         """Return all of a box, which must not be large."""

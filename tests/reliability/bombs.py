@@ -128,6 +128,16 @@ bomb("boxes.mp4")(lambda path: file_of(box(b"moov", header(), track(1), box(b"fr
 bomb("names.mp4")(lambda path: movie(track(1, more=b"stsz" * 3_000_000)))
 
 
+def with_items(items: bytes) -> bytes:
+    """A movie that is a collection of pictures too."""
+    listed = box(b"meta", bytes(4), full(b"hdlr", bytes(4), b"pict", bytes(13)), items)
+    return file_of(box(b"moov", header(), track(1, len(jpeg()))), listed)
+
+
+bomb("items.mp4")(lambda path: with_items(box(b"iinf", numbers(1 << 24, 2**27))))
+bomb("places.mp4")(lambda path: with_items(box(b"iloc", numbers(2 << 24), b"\x44\x40", numbers(2**27))))
+
+
 @bomb("nested.mp4")
 def _(path):
     """Boxes of 120 MB within one another, which take no room on the disk."""
