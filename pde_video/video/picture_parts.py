@@ -32,6 +32,17 @@ def check_png(path: Path) -> int:
     return end
 
 
+def without_texts(png: bytes) -> bytes:
+    """Return a PNG without its texts and colour profile, which FFmpeg would decompress whatever their size."""
+    kept, start = [png[:8]], 8
+    while start < len(png):
+        end = start + 12 + int.from_bytes(png[start : start + 4], "big")
+        if png[start + 4 : start + 8] not in (b"iCCP", b"zTXt", b"iTXt"):
+            kept.append(png[start:end])
+        start = end
+    return b"".join(kept)
+
+
 def check_jpeg(path: Path) -> int:
     """Refuse a JPEG of far too many segments or scans; return the size of the file."""
     with open_regular(path) as file:

@@ -17,7 +17,7 @@ from pde_video.access.opening import open_regular
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video.own_pictures import with_digest
-from pde_video.video.picture_parts import check_jpeg, check_png
+from pde_video.video.picture_parts import check_jpeg, check_png, without_texts
 from pde_video.video.provenance import LONGEST_COMMENT, MARK, found_in
 from pde_video.video.sequences import is_pattern, member_name, numbered
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
@@ -94,7 +94,7 @@ def _picture(path: Path, choice: Choice, details: dict[str, Any] | None = None) 
         layout = {2: "rgb48le", 4: "rgba64le", 6: "rgba64le"}.get(header[25]) if deep else None
         if layout:  # Pillow would silently reduce 16-bit colour to 8 bits.
             with open_regular(path) as file:
-                array = _wide_pixels(file.read(end), layout)
+                array = _wide_pixels(without_texts(file.read(end)), layout)
         with kind(path) as image:
             if image.mode == "CMYK":
                 raise InputError(f"{path}: the picture is CMYK; convert it to RGB")
