@@ -15,7 +15,7 @@ from pathlib import Path
 from pde_video.errors import OutputError
 from pde_video.video import zarr_keys
 from pde_video.video.disk import exchange, flush, flush_all, is_same, move
-from pde_video.video.own_pictures import check_surplus
+from pde_video.video.own_pictures import check_surplus, is_own
 from pde_video.video.sequences import numbered
 from pde_video.video.signals import held_back
 from pde_video.video.staging import Journal, Staging, begun
@@ -140,7 +140,8 @@ def settle(staging: Staging, journal: Journal) -> str:
     gone = {name: time for name, time in new.items() if not _is_there(staging.new / name)}
     placed = {name: time for name, time in gone.items() if _is_there(folder / name) and name not in waiting}
     for name, changed in (waiting | placed).items():
-        if not _is_known(folder / name, changed):
+        removed = name in waiting and name not in new and not (folder / name).is_dir()
+        if not _is_known(folder / name, changed) or (removed and not is_own(folder / name)):
             raise _stuck(staging, journal, errno.EEXIST, f"{name} has been changed since")
     for path in (folder / name if name in waiting else staging.old / name for name in old):
         if path.is_dir():  # Something may have been put into it since.

@@ -742,6 +742,19 @@ def test_a_file_in_the_way_of_what_is_half_in_place_is_kept(tmp_path, step):
     assert not folder.exists()
 
 
+def test_a_picture_that_was_changed_since_and_kept_its_time_is_not_removed(tmp_path):
+    unfinished(tmp_path, ASIDE)
+    surplus = tmp_path / "f_004.png"
+    time = surplus.stat().st_mtime_ns
+    surplus.write_bytes(surplus.read_bytes() + b"a note")
+    os.utime(surplus, ns=(time, time))
+    before = content(tmp_path)
+    with pytest.raises(pv.OutputError, match=r"f_004\.png has been changed since"):
+        pv.write(tmp_path / PATTERN, np.zeros((2, 2, 2), np.uint8), force=True)
+    assert clean(tmp_path)[0] == []
+    assert content(tmp_path) == before
+
+
 @pytest.mark.parametrize(("step", "number"), [(ASIDE, 3), (PLACING, 1)])
 def test_members_that_were_changed_since_are_not_mixed_with_others(tmp_path, step, number):
     unfinished(tmp_path, step)
