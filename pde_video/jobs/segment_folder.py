@@ -31,7 +31,7 @@ from pde_video.video.files import read, write_checked
 from pde_video.video.formats import checked_output
 from pde_video.video.outputs import reported
 from pde_video.video.provenance import fingerprint
-from pde_video.video.seal import can_seal, place_of_key, seal, sealed, unsealed
+from pde_video.video.seal import place_of_key, seal, sealed, unsealed, why_no_key
 
 NOTES, CONTEXT = "notes.json", "notes on segments"
 _LONGEST = 2**24  # Bytes of notes: some 100,000 segments.
@@ -178,10 +178,10 @@ class Segments:
 def opened(folder: Path, job: dict[str, Any]) -> Iterator[Segments]:
     """Give the segments of a job; refuse those of another one, those of one at work, and a folder that is not ours."""
     job = json.loads(json.dumps(job))  # As notes return it.
-    if not can_seal():
-        why = "a key that only you can read has to be there, with which the notes on segments are sealed"
-        remedy = "set XDG_STATE_HOME to a folder of yours that lasts, or leave out --resume"
-        raise OutputError(errno.EACCES, f"{place_of_key()} cannot be written: {why}; {remedy}")
+    if why := why_no_key():
+        raise OutputError(
+            errno.EACCES, f"--resume seals its notes with a key of yours, but {why}, or leave out --resume"
+        )
     with reported(folder), contextlib.suppress(FileExistsError):
         folder.mkdir(0o700)
     with _claimed(folder):

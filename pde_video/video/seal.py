@@ -8,12 +8,14 @@ import hashlib
 import hmac
 import os
 import secrets
+import stat
 import sys
 from pathlib import Path
 
 from pde_video.access.opening import open_at_once, open_regular
 from pde_video.access.owners import why_not_ours
 from pde_video.errors import InputError
+from pde_video.video.disk import flush, move
 
 _NBYTES = 32  # Of a key.
 
@@ -35,14 +37,27 @@ def _in_context(text: bytes, context: str) -> bytes:
     return f"{context}\n".encode() + text
 
 
-def can_seal() -> bool:
-    """Tell whether there is a key, or one can be made."""
-    return (_key() or _new_key()) is not None
-
-
 def place_of_key() -> str:
     """Return where the key is kept, for people."""
     return str(_place() or "~/.local/state/pde_video/key")
+
+
+def why_no_key() -> str | None:
+    """Return why there is no key, nor one can be made, and what to do; None if there is one."""
+    if _key() or _new_key():
+        return None
+    place, remedy = _place(), "set XDG_STATE_HOME to a folder of yours that lasts"
+    try:
+        facts = place.lstat() if place else None
+    except OSError:
+        facts = None
+    if facts is None:
+        return f"{place_of_key()} cannot be written: {remedy}"
+    if not stat.S_ISREG(facts.st_mode) or (hasattr(os, "geteuid") and facts.st_uid != os.geteuid()):
+        return f"{place} is not a file of yours: {remedy}"
+    if hasattr(os, "geteuid") and facts.st_mode & 0o077:
+        return f"others can read or write {place}: chmod 600 it"
+    return f"{place} is damaged: remove it"
 
 
 def seal(data: bytes) -> str:
@@ -87,8 +102,9 @@ def _new_key() -> bytes | None:
         descriptor = open_at_once(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(_NBYTES))
-        with contextlib.suppress(FileExistsError):
-            (os.link if hasattr(os, "link") else os.rename)(part, place)
+        flush(part)
+        move(part, place)
+        flush(place.parent)
     with contextlib.suppress(OSError):
         part.unlink()
     return _key()

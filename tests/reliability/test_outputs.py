@@ -967,6 +967,21 @@ def test_a_signal_while_files_are_flushed_waits_until_no_thread_is_being_started
     assert heard == [128]
 
 
+def test_why_a_key_is_not_used_is_told_with_a_remedy(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert seal.why_no_key() is None
+    key = tmp_path / "pde_video" / "key"
+    key.chmod(0o644)
+    assert seal.why_no_key() == f"others can read or write {key}: chmod 600 it"
+    key.chmod(0o600)
+    assert seal.why_no_key() is None
+    key.write_bytes(b"")
+    assert seal.why_no_key() == f"{key} is damaged: remove it"
+    key.unlink()
+    key.mkdir()
+    assert "set XDG_STATE_HOME" in seal.why_no_key()
+
+
 def test_a_key_that_others_can_read_seals_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     made = seal.seal(b"data").encode()
