@@ -17,7 +17,7 @@ from pde_video.checks import alike, check_path, first_frame
 from pde_video.errors import DtypeError, InputError, OutputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video import containers, isolation, pipes, provenance
-from pde_video.video.formats import READ_ONLY, Format, Output, checked_output, format_of
+from pde_video.video.formats import Format, Output, checked_output, format_of, reader_of
 from pde_video.video.leftovers import refuse_unfinished
 from pde_video.video.outputs import check_count, check_output, reported, whole
 from pde_video.video.overlap import all_behind
@@ -107,7 +107,7 @@ def read(
     refuse_unfinished(path)
     if not is_pattern(path):
         check_input(path)
-    opened = containers.read if path.suffix.lower() in READ_ONLY else format_of(path).read
+    opened = reader_of(path)
     watch = _watch_sequence(path, last) if is_pattern(path) else watch_file(path)
     video = isolation.read(path, choice) if isolated else opened(path, choice)
     video.watch = watch

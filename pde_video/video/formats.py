@@ -2,11 +2,12 @@
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def _counted(read: Callable[[Path, Choice], FileVideo], path: Path) -> int:
     return video.count
 
 
-READ_ONLY = (".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".wmv", ".asf", ".flv", ".3gp", ".mxf")
+_READ_ONLY = (".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".wmv", ".asf", ".flv", ".3gp", ".mxf")
 _FORMATS = (
     Format(
         (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif"),
@@ -60,15 +61,25 @@ _FORMATS = (
 )
 
 
+_BY_SUFFIX = {suffix: known for known in _FORMATS for suffix in known.suffixes}
+
+
 def format_of(path: Path) -> Format:
     """Return the format for a file name that can be written, or refuse it."""
-    for known in _FORMATS:
-        if path.suffix.lower() in known.suffixes:
-            return known
-    if path.suffix.lower() in READ_ONLY:
+    if path.suffix.lower() in _READ_ONLY:
         raise ParameterError(f"{path}: files ending in {path.suffix} are read, but not written; write .mkv or .mp4")
-    names = ", ".join(suffix for known in _FORMATS for suffix in known.suffixes)
-    raise ParameterError(f"{path}: files ending in {path.suffix!r} are not known; known are {names}")
+    return _BY_SUFFIX.get(path.suffix.lower()) or _refuse(path, "written", _BY_SUFFIX)
+
+
+def reader_of(path: Path) -> Callable[[Path, Choice], FileVideo]:
+    """Return what reads files of such a name, or refuse it."""
+    if path.suffix.lower() in _READ_ONLY:
+        return containers.read
+    return (_BY_SUFFIX.get(path.suffix.lower()) or _refuse(path, "read", (*_BY_SUFFIX, *_READ_ONLY))).read
+
+
+def _refuse(path: Path, done: str, known: Iterable[str]) -> NoReturn:
+    raise ParameterError(f"{path}: files ending in {path.suffix!r} are not {done}; those that are: {', '.join(known)}")
 
 
 @dataclass(frozen=True)

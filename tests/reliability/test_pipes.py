@@ -270,8 +270,9 @@ def test_standard_input_can_be_read_once(pipe_in):
 
 def test_a_path_that_is_a_dash_is_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").write_text("text")
     for name in (os.fspath(tmp_path / "-"), tmp_path.__class__("-"), "./-"):
-        with pytest.raises(pv.ParameterError, match="not known"):
+        with pytest.raises(pv.ParameterError, match="are not read"):
             pv.read(name)
 
 
