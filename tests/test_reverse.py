@@ -148,7 +148,7 @@ def test_posterior_means_are_the_best_estimate_with_any_number_of_steps(steps, s
 
 @pytest.mark.parametrize("sigma", [math.sqrt(0.3), *slow(0.2, 2.0)])
 def test_means_beat_flow_and_samples_by_what_theory_says(sigma, rng):
-    c, n = 0.3, 200_000
+    c, n = 0.3, 400_000
     clean = rng.normal(0.4, math.sqrt(c), n)
     y = clean + sigma * rng.standard_normal(n)
     times, term = pv.ddpm(COSINE, 200, start=sigma), pv.Reverse(Gaussian(0.4, c))
