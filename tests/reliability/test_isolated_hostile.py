@@ -245,14 +245,14 @@ def test_an_isolated_reader_that_is_not_wanted_any_more_ends_and_leaves_nothing(
 @linux
 def test_isolated_reading_after_its_process_was_killed(tmp_path):
     path = tmp_path / "in.npy"
-    pv.write(path, np.zeros((300, 200, 200), np.uint8))
+    pv.write(path, np.zeros((1000, 200, 200), np.uint8))
     frames = iter(pv.read(path, isolated=True))
     next(frames)
     process = worker_process.running()._process
     process.kill()
     with pytest.raises(pv.InputError, match="ended"):
         list(frames)
-    assert len(list(pv.read(path, isolated=True))) == 300
+    assert len(list(pv.read(path, isolated=True))) == 1000
     assert worker_process.running()._process.pid != process.pid
 
 
