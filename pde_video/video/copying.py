@@ -62,7 +62,7 @@ class Companions:
         elif stream.codec_context is None and stream.type != "attachment":
             self.refused.append(f"{label}: FFmpeg does not know what it is, and cannot write it")
         else:
-            with opened(self.source.path) as container:
+            with opened(self.source.path, self.source.choice.max_pixels) as container:
                 sample = container.streams[stream.index]
                 template = _unframed(sample) or sample
                 if not _takes(self._output.format.name, template):
@@ -226,7 +226,7 @@ def _end_of_part(source: FileVideo) -> Fraction | None:
     times: list[Fraction] = []
     if choice.is_to_the_end:
         return None
-    with opened(source.path) as container, contextlib.suppress(av.error.FFmpegError):
+    with opened(source.path, source.choice.max_pixels) as container, contextlib.suppress(av.error.FFmpegError):
         stream = container.streams[source.details["stream_index"]]
         shown = (p.pts * p.time_base for p in container.demux(stream) if p.pts is not None and not p.is_discard)
         times.extend(itertools.islice(shown, (choice.last or 0) + _REORDERED))
