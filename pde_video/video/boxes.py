@@ -15,7 +15,8 @@ from pde_video.errors import InputError
 # Boxes in which FFmpeg looks for further ones, also where they do not belong.
 _HOLDERS = frozenset(b"moov hoov trak mdia minf stbl edts mvex moof traf dinf tref udta ilst meta".split())
 _TABLES = frozenset(b"stsz stz2 stts stsc stco co64 elst trun senc hdlr".split())
-_ITEMS, _ITEM = {b"iinf": 4, b"iloc": 6}, 6  # Where their number is, and the fewest bytes of one.
+_ITEMS, _ITEM = {b"iinf": 4, b"iloc": 6, b"keys": 4}, 6  # Where their number is, and the fewest bytes of one.
+_TAGS, MOST_TAGS = (b"udta", b"ilst"), 4096  # FFmpeg's time grows with the square of their number: 0.3 s.
 _DEEPEST = 10  # Levels of boxes that FFmpeg follows.
 _LARGEST = 2**24  # Bytes of a box that is searched, and of a compressed movie when decompressed.
 _FREE_SAMPLES, _FREE_BOXES = 2**20, 100_000  # That a file of any size may declare.
@@ -109,6 +110,7 @@ class _Tables:
     most_boxes: int
     boxes: int = 0
     described: int = 0  # Tables in descriptions of samples.
+    tags: int = 0
     fragments: int = 0  # Samples in fragments of movies.
     tracks: list[_Track] = field(default_factory=lambda: [_Track()])
 
@@ -138,17 +140,21 @@ class _Tables:
             movie = self._decompressed(self._content(file, start, end))
             self._holder(io.BytesIO(movie), 0, len(movie), depth)
         elif kind in _HOLDERS and depth < _DEEPEST:
-            self._holder(file, self._first(file, start, end) if kind == b"meta" else start, end, depth)
+            self._holder(file, self._first(file, start, end) if kind == b"meta" else start, end, depth, kind in _TAGS)
 
-    def _holder(self, file: BinaryIO, start: int, end: int, depth: int) -> None:
+    def _holder(self, file: BinaryIO, start: int, end: int, depth: int, of_tags: bool = False) -> None:
         for kind, inner, its_end in boxes(file, start, end):
+            self.tags += of_tags
+            if self.tags > MOST_TAGS:
+                raise InputError(f"{self.path}: it has over {MOST_TAGS} tags, which take FFmpeg too long")
             self.add(kind, file, inner, min(its_end, end), depth + 1)
 
     def _items(self, kind: bytes, file: BinaryIO, start: int, end: int) -> None:
-        """Check the number of items of a picture, for which FFmpeg takes memory at once."""
+        """Check the number of items of a picture, or names of tags, for which FFmpeg takes memory at once."""
         file.seek(start)
         head = file.read(10)
-        place, wide = _ITEMS[kind], head[:1] > (b"\0" if kind == b"iinf" else b"\1")  # By the version of the box.
+        place = _ITEMS[kind]
+        wide = kind == b"keys" or head[:1] > (b"\0" if kind == b"iinf" else b"\1")  # Else by the version of the box.
         count = int.from_bytes(head[place : place + (4 if wide else 2)], "big")
         if count * _ITEM > end - start:
             raise InputError(f"{self.path}: its box {kind.decode()} declares {count} items in {end - start} bytes")

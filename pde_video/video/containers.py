@@ -19,6 +19,7 @@ from pde_video.errors import InputError
 from pde_video.protocols import Array
 from pde_video.video.damage import cut_off, is_whole
 from pde_video.video.overlap import ahead
+from pde_video.video.packets import checked
 from pde_video.video.provenance import LONGEST_COMMENT, MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo
 from pde_video.video.untrusted import opened, reason
@@ -58,8 +59,9 @@ def read(path: Path, choice: Choice) -> FileVideo:
             )
         pixel = codec.format
         first = None
+        packets = checked(stream, path, choice.max_pixels)
         with contextlib.suppress(av.error.FFmpegError):  # Raised with the frame's number when the file is decoded.
-            first = next(container.decode(stream), None)
+            first = next((frame for packet in packets for frame in packet.decode()), None)
         comment = next((value for key, value in container.metadata.items() if key.lower() == "comment"), "")
         remark = comment.partition(MARK + "{")[0].strip().removesuffix(GREY_MARK).strip()
         marked = GREY_MARK in comment and tag_name("range", int(codec.color_range)) == FULL
@@ -232,11 +234,11 @@ def _frames(container: Any, video: FileVideo) -> Iterator[Any]:
     """
     stream, _ = _video_stream(container, video.path, video.choice)
     stream.thread_type = "AUTO"
-    checked = stream.codec_context.name == "ffv1" and stream.codec_context.extradata
+    has_checksums = stream.codec_context.name == "ffv1" and stream.codec_context.extradata
     declared, packets, index = _declared(stream), 0, 0
     try:
-        for packet in container.demux(stream):
-            damaged = bool(checked and packet.size and not is_whole(bytes(packet)))
+        for packet in checked(stream, video.path, video.choice.max_pixels):
+            damaged = bool(has_checksums and packet.size and not is_whole(bytes(packet)))
             packets += packet.size > 0
             for frame in stream.decode(None) if damaged else packet.decode():  # Damaged: the frames before it.
                 if frame.is_corrupt:
@@ -277,8 +279,6 @@ def _upright(pixels: Array, swapped: bool, upside_down: bool, mirrored: bool) ->
 def _side_data(frame: Any) -> dict[str, Any]:
     """Return what a frame carries beside its pixels, by kind; what PyAV does not know, by its number."""
     unknown: dict[str, Any] = {}
-    # Of an ICC profile with a name, as in a PNG, PyAV frees the name that is FFmpeg's to free.
-    frame = _without(frame, "ICC_PROFILE")
     while True:
         try:
             return {data.type.name: data for data in frame.side_data} | unknown

@@ -92,12 +92,29 @@ def _slices(packet: bytes, tail: int) -> list[bytes] | None:
     """Return the slices of a frame, found from its end, or None if their sizes do not add up."""
     found, end = [], len(packet)
     while end > 0:
-        size = int.from_bytes(packet[end - tail : end - tail + 3], "big") + tail
+        size = _size_before(packet, end, tail)
         if end < tail or size > end:
             return None
         found.append(packet[end - size : end])
         end -= size
     return found
+
+
+def count_slices(packet: bytes) -> int:
+    """Return the number of slices of an FFV1 frame, at most, as far as their sizes tell."""
+    return max(_count(packet, tail) for tail in (_WITH, _WITHOUT))
+
+
+def _count(packet: bytes, tail: int) -> int:
+    count, end = 0, len(packet)
+    while end >= tail and (size := _size_before(packet, end, tail)) <= end:
+        count, end = count + 1, end - size
+    return count
+
+
+def _size_before(packet: bytes, end: int, tail: int) -> int:
+    """Return the bytes of the slice that ends there."""
+    return int.from_bytes(packet[end - tail : end - tail + 3], "big") + tail
 
 
 def _checksum(data: bytes, start: int) -> int:

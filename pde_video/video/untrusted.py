@@ -14,6 +14,8 @@ import av
 
 from pde_video.errors import InputError
 from pde_video.video.boxes import check_tables
+from pde_video.video.matroska import check_elements
+from pde_video.video.riff import check_lists
 from pde_video.video.source import MOST_PIXELS
 
 # None of these opens another file unless told to. Playlists (HLS, DASH, concat) do, and are left out.
@@ -22,6 +24,8 @@ _ADDED, _PADDED = 2**16, 2**23  # Pixels.
 _SAMPLES = 4  # Per pixel; further samples count as further pixels.
 _SMALL = 2**27  # Bytes of a frame that a file of any size may hold; 8K has 100 million in RGB.
 _RGB, _WIDEST = 3, 8  # Bytes of a pixel.
+_MOST_STREAMS = 256  # FFmpeg makes a decoder for each.
+_WITHOUT_DECODERS = {"codec_whitelist": "none", "probesize": "32", "analyzeduration": "1", "fpsprobesize": "0"}
 _RATIO = 64  # Of a larger frame to its file. Photographs reach 50, and an empty JPEG 85 or more.
 
 
@@ -64,16 +68,16 @@ def most_bytes(stored: int, most_pixels: int) -> int:
 def opened(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
     """Return an open container whose decoders refuse larger frames, or raise InputError."""
     stored, has_boxes = path.stat().st_size, check_tables(path)
+    check_elements(path)
+    check_lists(path)
     most = most_pixels
     if most <= MOST_PIXELS:  # A frame may be decoded now, and no format of its pixels is known yet.
         most = min(most, max(_SMALL // _RGB, _RATIO * stored // _WIDEST))
     formats = f"{_MOVIES},{_OTHERS}" if has_boxes else _OTHERS  # What was not checked is not opened.
     closed = {"protocol_whitelist": "file", "format_whitelist": formats, **_refusing(most)}
-    try:
-        # With the prefix, names such as `a:b` and `http://...` are those of local files.
-        container: Any = av.open(f"file:{path}", options=closed, metadata_errors="replace")
-    except (av.error.FFmpegError, ValueError) as fault:
-        raise InputError(f"{path}: not a video that can be read ({reason(fault)})") from fault
+    with _container(path, closed | _WITHOUT_DECODERS) as container:
+        _check_streams(path, container, most_pixels)
+    container = _container(path, closed)
     for stream in container.streams.video:
         if stream.codec_context is None:  # An unknown codec.
             continue
@@ -86,6 +90,26 @@ def opened(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
             container.close()
             raise
     return container
+
+
+def _container(path: Path, options: dict[str, str]) -> Any:
+    try:
+        # With the prefix, names such as `a:b` and `http://...` are those of local files.
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+    except (av.error.FFmpegError, ValueError) as fault:
+        raise InputError(f"{path}: not a video that can be read ({reason(fault)})") from fault
+
+
+def _check_streams(path: Path, container: Any, most_pixels: int) -> None:
+    """Refuse more streams, or larger frames, than may be decoded at once when FFmpeg looks for their formats."""
+    if len(container.streams) > _MOST_STREAMS:
+        raise InputError(f"{path}: it has {len(container.streams)} streams; at most {_MOST_STREAMS} are read")
+    pixels = sum(stream.width * stream.height for stream in container.streams.video if stream.codec_context)
+    if pixels > most_pixels:
+        raise InputError(
+            f"{path}: the frames of its video streams have {pixels} pixels together, more than the {most_pixels} that "
+            "are allowed; if you trust the file, pass a larger max_pixels"
+        )
 
 
 def _refusing(most: int) -> dict[str, str]:
