@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 _INSTRUMENTED = ["pde_video.video", "pde_video.jobs", "pde_video.denoising.noise_estimate"]
@@ -37,18 +38,14 @@ def as_file(suffix: str) -> Callable[[Path], Callable[[bytes], object]]:
     return target
 
 
-def cut_off(folder: Path) -> Callable[[bytes], object]:
-    from pde_video.video.damage import cut_off as parse
+def of_a_path(module: str, name: str) -> Callable[[Path], Callable[[bytes], object]]:
+    """Return a target that gives a file to a function of a module of ``pde_video.video``."""
 
-    path = folder / "input"
-    return lambda data: (path.write_bytes(data), parse(path))
+    def target(folder: Path) -> Callable[[bytes], object]:
+        parse, path = getattr(import_module(f"pde_video.video.{module}"), name), folder / "input"
+        return lambda data: (path.write_bytes(data), parse(path))
 
-
-def boxes(folder: Path) -> Callable[[bytes], object]:
-    from pde_video.video.boxes import check_tables
-
-    path = folder / "input"
-    return lambda data: (path.write_bytes(data), check_tables(path))
+    return target
 
 
 def notes(folder: Path) -> Callable[[bytes], object]:
@@ -79,10 +76,12 @@ def refusing(parse: Callable[[bytes], object]) -> Callable[[bytes], object]:
     return one
 
 
-def ffv1_slices(folder: Path) -> Callable[[bytes], object]:
-    from pde_video.video.damage import is_whole
+def packet(folder: Path) -> Callable[[bytes], object]:
+    from pde_video.video.damage import count_slices, is_whole
+    from pde_video.video.picture_parts import jpeg_size, without_texts
 
-    return is_whole
+    size = refusing(lambda data: jpeg_size(data, to_the_end=True))
+    return lambda data: (is_whole(data), count_slices(data), without_texts(data), size(data))
 
 
 def provenance(folder: Path) -> Callable[[bytes], object]:
@@ -121,9 +120,11 @@ TARGETS: dict[str, Callable[[Path], Callable[[bytes], object]]] = {
     "npy": as_file(".npy"),
     "tiff": as_file(".tif"),
     "png": as_file(".png"),
-    "cut_off": cut_off,
-    "boxes": boxes,
-    "ffv1_slices": ffv1_slices,
+    "cut_off": of_a_path("damage", "cut_off"),
+    "boxes": of_a_path("boxes", "check_tables"),
+    "elements": of_a_path("matroska", "check_elements"),
+    "lists": of_a_path("riff", "check_lists"),
+    "packet": packet,
     "provenance": provenance,
     "sidecar": sidecar,
     "notes": notes,
@@ -145,15 +146,17 @@ def seeds(name: str, folder: Path) -> None:
     if name in ("y4m", "npy", "tiff", "png"):
         suffix = {"tiff": ".tif"}.get(name, f".{name}")
         pv.write(folder / f"good{suffix}", video[:1] if name == "png" else video)
-    elif name in ("cut_off", "boxes"):
+    elif name in ("cut_off", "boxes", "elements", "lists"):
         for suffix in (".mp4", ".mkv", ".avi"):
             pv.write(folder / f"good{suffix}", np.zeros((2, 16, 16), np.uint8))
-    elif name == "ffv1_slices":
+    elif name == "packet":
         with tempfile.TemporaryDirectory() as elsewhere:
             pv.write(Path(elsewhere, "good.mkv"), video, lossless=True)
             with av.open(str(Path(elsewhere, "good.mkv"))) as container:
                 packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
-        (folder / "packet").write_bytes(packets[0])
+        (folder / "ffv1").write_bytes(packets[0])
+        pv.write(folder / "good.png", video[:1])
+        pv.write(folder / "good.jpg", video[:1])
     elif name == "noise":
         (folder / "good").write_text(pv.NoiseEstimate(0.1, 1.0, colours=(1, 1, 1)).to_json())
     elif name == "notes":
