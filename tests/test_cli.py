@@ -303,7 +303,7 @@ def test_demo_writes_its_files_and_tells_the_gain(call, tmp_path, monkeypatch):
     (panels,) = pv.read(tmp_path / "pde-video-demo" / "picture.png")
     assert panels.shape == (16 + 240, 3 * 320, 3)
     assert float(facts["whiteness of what was removed (1: pure noise)"]) > 0.95
-    assert re.fullmatch(r"\d+, \d+, 96, 96", facts["place enlarged (top, left, height, width)"])
+    assert re.fullmatch(r"\d+, \d+, 96, 96", facts["detail enlarged (top, left, height, width)"])
 
 
 @pytest.mark.parametrize(

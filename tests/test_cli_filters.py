@@ -484,7 +484,7 @@ def test_a_run_that_ends_early_says_where_finished_frames_are(call, tmp_path, rn
     np.save(source, video)
     code, _, err = call("heat", source, target, "--resume", "--quiet")
     assert code == 4
-    assert f"50 finished frames are in {target}.segments; the same command goes on" in err
+    assert f"50 finished frames are in {target}.segments; run the same command again" in err
     assert not target.exists()
     video[60, 3, 3] = 0.5
     np.save(source, video)

@@ -18,7 +18,7 @@ _place = click.option(
     type=int,
     nargs=4,
     metavar="TOP LEFT HEIGHT WIDTH",
-    help="Pixels to enlarge.  [default: 96 × 96, where there is most texture]",
+    help="Detail to enlarge, in pixels.  [default: 96 × 96, where texture is strongest]",
 )
 
 
@@ -38,7 +38,7 @@ def demo(**options: Any) -> dict[str, Any]:
     """Add noise to CLIP (default: a synthetic moving scene), denoise it, and measure the gain.
 
     Writes the noisy and the denoised video, clean, noisy and denoised side by side, and two labelled pictures of the
-    middle frame: the same three, and a place enlarged with the noise added, what was removed, and the error left.
+    middle frame: the same three, and an enlarged detail with the added noise, what was removed, and the error left.
 
     \b
     Example: pde-video demo
@@ -72,7 +72,7 @@ def info(file: Path, isolated: bool) -> dict[str, Any]:
 @click.argument("reference", type=PATH)
 @click.argument("file", type=PATH)
 @click.option("--output", "-o", "video", type=PATH, help="Write a video of both side by side.")
-@click.option("--picture", type=PATH, help="Write a place of the middle frame, enlarged.")
+@click.option("--picture", type=PATH, help="Write an enlarged detail of the middle frame.")
 @_place
 @isolated_option
 @force_option
@@ -80,8 +80,8 @@ def info(file: Path, isolated: bool) -> dict[str, Any]:
 def compare(reference: Path, file: Path, **options: Any) -> dict[str, Any]:
     """Measure FILE against REFERENCE: PSNR over all frames in dB, mean SSIM, and whiteness of the difference.
 
-    The whiteness is 1 if REFERENCE − FILE is like white noise: of a noisy REFERENCE and a denoised FILE, if nothing
-    but noise was taken away. The picture shows REFERENCE, FILE, and their difference around mid-grey.
+    Whiteness is 1 if REFERENCE − FILE is white noise: for a noisy REFERENCE and a denoised FILE, if only noise was
+    removed. The picture shows REFERENCE, FILE, and their difference around mid-grey.
 
     \b
     Example: pde-video compare clean.mp4 denoised.mp4
@@ -98,7 +98,7 @@ def compare(reference: Path, file: Path, **options: Any) -> dict[str, Any]:
 @isolated_option
 @reporting
 def verify(file: str, isolated: bool) -> dict[str, Any]:
-    """Decode all of FILE, and compare it with what it declares and with its sidecar, if it has one.
+    """Decode all of FILE, and check it against what it declares and against its sidecar, if any.
 
     \b
     Example: pde-video verify clean.mp4
@@ -112,14 +112,14 @@ def verify(file: str, isolated: bool) -> dict[str, Any]:
 @click.argument("out", metavar="OUT", type=EXISTING)
 @click.argument("target", metavar="AGAIN", type=EXISTING)
 @click.option("--input", "source", metavar="FILE", type=EXISTING, help="Where the input is now, if it was moved.")
-@click.option("--trust", is_flag=True, help="OUT is yours: read files outside its folder, take any numbers.")
+@click.option("--trust", is_flag=True, help="Trust OUT: read files outside its folder, accept any numbers.")
 @force_option
 @reporting
 def rerun(out: str, target: str, source: str | None, **options: bool) -> dict[str, Any]:
-    """Repeat the run that made OUT, as its metadata or its sidecar record it, and write the result to AGAIN.
+    """Repeat the run that made OUT, as recorded in its metadata or sidecar, and write the result to AGAIN.
 
-    The input must have the SHA-256 that it had. Without --trust, only files in OUT's folder and --input are read, and
-    numbers that would make a run endless are refused.
+    The input must still have the recorded SHA-256. Without --trust, only files in OUT's folder and --input are read,
+    and numbers that would make a run endless are refused.
 
     \b
     Example: pde-video rerun clean.mp4 again.mp4
@@ -136,13 +136,13 @@ def rerun(out: str, target: str, source: str | None, **options: bool) -> dict[st
 @click.command("bench")
 @click.argument("clips", nargs=-1, type=PATH)
 @click.option(
-    "--frames", type=closed_range, default="0:16", show_default=True, metavar="START:END", help="END is left out."
+    "--frames", type=closed_range, default="0:16", show_default=True, metavar="START:END", help="END is exclusive."
 )
-@click.option("--scale", type=float, default=1.0, show_default=True, help="Reduce clips by area averaging, e.g. 0.5.")
-@click.option("--gray", is_flag=True, help="Make clips grey.")
-@click.option("--sigma", type=numbers, default="10,20,40", show_default=True, help="Gaussian noise, of 255.")
-@click.option("--peak", type=numbers, default="", help="Poisson–Gaussian noise, photons for white: 10,50.")
-@click.option("--clipped", is_flag=True, help="Also every noise rounded and cut to 8 bits.")
+@click.option("--scale", type=float, default=1.0, show_default=True, help="Shrink clips by area averaging, e.g. 0.5.")
+@click.option("--gray", is_flag=True, help="Convert clips to grey.")
+@click.option("--sigma", type=numbers, default="10,20,40", show_default=True, help="Gaussian noise levels, of 255.")
+@click.option("--peak", type=numbers, default="", help="Poisson–Gaussian noise: photons at white, e.g. 10,50.")
+@click.option("--clipped", is_flag=True, help="Also each noise rounded and clipped to 8 bits.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the noise.")
 @click.option(
     "--method", "methods", multiple=True, metavar="NAME", help="Only methods with NAME in their name; repeatable."
@@ -162,10 +162,10 @@ def bench(
     as_json: bool,
     **part: Any,
 ) -> None:
-    """Put noise on clean CLIPS (default: a made-up moving scene) and compare what removes it.
+    """Add noise to clean CLIPS (default: a synthetic moving scene) and compare denoisers.
 
-    Measures the methods of this library, which are told nothing, and those of other programs that are installed, each
-    at the best of several strengths. Without --output, Markdown is printed.
+    Measures the methods of this library, without any parameter, and those of other installed programs, each at the
+    best of several strengths. Without --output, Markdown is printed.
 
     \b
     Example: pde-video bench --sigma 20 --method denoise
@@ -181,7 +181,7 @@ def bench(
     laws = [("gaussian", level) for level in sigma] + [("poisson", level) for level in peak]
     noises = [Noise(kind, level, cut) for cut in (False, True)[: 1 + clipped] for kind, level in laws]
     if not noises:
-        raise ParameterError("no noise was asked for: give --sigma, --peak or both")
+        raise ParameterError("no noise is given: pass --sigma, --peak or both")
 
     def progress(text: str) -> None:
         if sys.stderr.isatty():
@@ -204,7 +204,7 @@ def bench(
 def sample(target: Path, shape: tuple[int, int, int], steps: int, seed: int, force: bool) -> dict[str, Any]:
     """Draw a grey video from pure noise by the DDPM reverse process, and write it to OUT.
 
-    What is drawn are smooth clouds, in space and time: the denoiser is a diffusion, not a network.
+    The result is smooth clouds, in space and time, since the denoiser is a diffusion, not a network.
 
     \b
     Example: pde-video sample clouds.mp4
@@ -233,7 +233,7 @@ def sample(target: Path, shape: tuple[int, int, int], steps: int, seed: int, for
     multiple=True,
     metavar="CLIP",
     type=PATH,
-    help="Measure on the first 16 frames of this clip.  [default: the last 16 of each of CLIPS, not trained on]",
+    help="Validate on the first 16 frames of this clip.  [default: the last 16 of each clip, which are held out]",
 )
 @click.option(
     "--steps", type=click.IntRange(min=1), default=600, show_default=True, help="Training steps; more take longer."
@@ -244,7 +244,7 @@ def sample(target: Path, shape: tuple[int, int, int], steps: int, seed: int, for
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Use N threads; 1 is best on a busy machine.")
-@click.option("--resume", is_flag=True, help="Go on from MODEL.checkpoint, which an interrupted run leaves.")
+@click.option("--resume", is_flag=True, help="Continue from MODEL.checkpoint, left by an interrupted run.")
 @force_option
 @reporting
 def train(output: Path, steps: int, **options: Any) -> dict[str, Any]:
@@ -281,7 +281,7 @@ def export(model: Path, target: Path, force: bool) -> dict[str, Any]:
 @click.command("warmup")
 @reporting
 def warmup() -> dict[str, Any]:
-    """Compile what is not compiled yet, so that no later run has to wait for it.
+    """Compile the kernels that are not cached yet, so that no later run has to wait for them.
 
     \b
     Example: pde-video warmup
@@ -299,17 +299,17 @@ def warmup() -> dict[str, Any]:
     multiple=True,
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     default=["."],
-    help="Where to look for what interrupted runs left; repeatable.  [default: the current folder]",
+    help="Folder to search for what interrupted runs left; repeatable.  [default: the current folder]",
 )
-@click.option("--clean", is_flag=True, help="Finish or undo what interrupted runs began; remove unfinished outputs.")
+@click.option("--clean", is_flag=True, help="Finish or roll back interrupted commits; remove unfinished outputs.")
 @reporting
 def doctor(seconds: float, folders: tuple[Path, ...], clean: bool) -> dict[str, Any]:
     """Show versions, threads, cache and processor, how fast a step is (1 is as fast as copying memory), and what
     interrupted runs have left in a folder.
 
-    With --clean, sequences and zarr arrays that are only partly in place are finished, or put back as they were, and
-    unfinished outputs are removed; each is named. Outputs of runs that are still at work, finished frames of runs with
-    --resume, and files that this program did not make are left alone.
+    With --clean, sequences and zarr arrays that are only partly in place are finished or rolled back, and unfinished
+    outputs are removed; each is named. Outputs of live runs, finished frames of runs with --resume, and files that this
+    program did not write are left alone.
 
     \b
     Example: pde-video doctor --json
@@ -332,7 +332,7 @@ def doctor(seconds: float, folders: tuple[Path, ...], clean: bool) -> dict[str, 
 @click.argument("shell", metavar="bash|zsh|fish", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the script by which a shell completes commands, options and names.
+    """Print the script with which a shell completes commands, options and names.
 
     \b
     Example: pde-video completion bash >> ~/.bashrc
@@ -343,7 +343,7 @@ def completion(context: click.Context, shell: str) -> None:
 
     kind = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}[shell]
     script = kind(context.find_root().command, {}, "pde-video", "_PDE_VIDEO_COMPLETE")
-    click.echo(ShellComplete.source(script))  # Without the look at which version of the shell is here.
+    click.echo(ShellComplete.source(script))  # Without a check of the shell's version.
 
 
 ALL = (demo, info, compare, verify, rerun, bench, sample, train, export, warmup, doctor, completion)

@@ -1,4 +1,4 @@
-"""The commands that filter from file to file, each made of its filter's declaration when it is used."""
+"""The commands that filter from file to file, each built from its filter's declaration on first use."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ if TYPE_CHECKING:
 
 _CODECS = ("h264", "hevc", "vp9", "av1", "ffv1")
 _SHARED = (
-    click.Option(["--start"], type=seconds, metavar="TIME", help="Begin there: seconds, or [HH:]MM:SS[.fraction]."),
-    click.Option(["--end"], type=seconds, metavar="TIME", help="End before that time."),
-    click.Option(["--frames"], type=open_range, metavar="A:B", help="Frames from A on, before B, from 0."),
-    click.Option(["--stream"], type=int, metavar="N", help="Which of several video streams, from 0."),
-    click.Option(["--keep-partial"], is_flag=True, help="Keep what comes before the damaged part of an input."),
+    click.Option(["--start"], type=seconds, metavar="TIME", help="Start time: seconds, or [HH:]MM:SS[.fraction]."),
+    click.Option(["--end"], type=seconds, metavar="TIME", help="End time, exclusive."),
+    click.Option(["--frames"], type=open_range, metavar="A:B", help="Frames A to B − 1, counted from 0."),
+    click.Option(["--stream"], type=int, metavar="N", help="Video stream, of several, counted from 0."),
+    click.Option(["--keep-partial"], is_flag=True, help="Keep the frames before the damage of an input."),
     click.Option(["--max-pixels"], type=int, metavar="N", help="Refuse larger frames.  [default: 268435456]"),
-    click.Option(["--isolated"], is_flag=True, help="Decode an untrusted input in a confined process, without sound."),
-    click.Option(["--nan"], default="refuse", metavar="WHAT", help="NaN: refuse it, or mask it.  [default: refuse]"),
-    click.Option(["--raw"], metavar="WxH:LAYOUT[:RATE]", help="Standard input is raw frames: 640x480:gray16le:25."),
+    click.Option(["--isolated"], is_flag=True, help="Decode an untrusted input in a sandboxed process; no sound."),
+    click.Option(["--nan"], default="refuse", metavar="WHAT", help="NaN: refuse or mask.  [default: refuse]"),
+    click.Option(["--raw"], metavar="WxH:LAYOUT[:RATE]", help="Read raw frames, such as 640x480:gray16le:25, from -."),
     click.Option(["--raw-output"], is_flag=True, help="Write raw frames, not y4m, to standard output."),
     click.Option(["--codec"], metavar="NAME", shell_complete=one_of(*_CODECS), help=", ".join(_CODECS) + "."),
     click.Option(["--crf"], type=int, metavar="N", help="Quality of a lossy codec; lower is better."),
     click.Option(["--lossless"], is_flag=True, help="Keep every value, or refuse."),
-    click.Option(["--sidecar"], is_flag=True, help="Also write how it was made to OUT.json."),
-    click.Option(["--resume"], is_flag=True, help="Keep finished parts, and go on from those of an interrupted run."),
-    click.Option(["--dry-run"], is_flag=True, help="Only try the first frames; tell time, disk and memory expected."),
+    click.Option(["--sidecar"], is_flag=True, help="Also record in OUT.json how OUT was made."),
+    click.Option(["--resume"], is_flag=True, help="Keep finished segments; continue an interrupted run from them."),
+    click.Option(["--dry-run"], is_flag=True, help="Process the first frames only; estimate time, size and memory."),
     click.Option(["--threads"], type=int, metavar="N", help="Use N threads.  [default: one for each CPU]"),
-    click.Option(["--quiet"], is_flag=True, help="Print nothing but errors (and JSON, if asked for)."),
+    click.Option(["--quiet"], is_flag=True, help="Print errors only (and JSON, if requested)."),
     click.Option(["--force"], is_flag=True, help="Overwrite existing outputs."),
     click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON."),
 )
 
 
 class FilterCommand(click.Command):
-    """A command that goes from file to file; nothing of its filter is loaded before it is used."""
+    """A command from file to file; its filter is loaded on first use."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, short_help=summary_of(name))
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Load the filter, and parse."""
+        """Load the filter, and parse the arguments."""
         from pde_video.filters.declarations import declared
 
         name = str(self.name)
@@ -76,7 +76,7 @@ class FilterCommand(click.Command):
             for key in recipe.keys() & {key for key, one in options.items() if one.option.file}:
                 named = isinstance(recipe[key], str) and recipe[key] not in options[key].option.choices
                 if named and (os.path.exists(recipe[key]) or not options[key].option.choices):
-                    recipe[key] = os.path.abspath(recipe[key])  # For whoever repeats it from somewhere else.
+                    recipe[key] = os.path.abspath(recipe[key])  # So that it can be repeated from another folder.
             _carry_out(paths, [{"filter": name, **recipe}], **given)
 
         self.callback = callback
@@ -92,7 +92,7 @@ _READERS: dict[str, Any] = {"pair of numbers": _pair, "whole number": int, "numb
 
 
 def _plain(kinds: tuple[str, ...]) -> Callable[[str], Any]:
-    """Return what reads a text as a value of the first of several kinds that it can be."""
+    """Return a parser of text as a value of the first of several kinds that fits."""
 
     def read(text: str) -> Any:
         for kind, reader in _READERS.items():
@@ -183,7 +183,7 @@ def _carry_out(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """Do what a recipe says with each of the inputs, and print what was done."""
+    """Apply a recipe to each input, and print the reports."""
     from pde_video.errors import ParameterError
     from pde_video.jobs.recipes import planned
     from pde_video.jobs.trial import dry_run as tried
@@ -193,7 +193,7 @@ def _carry_out(
     if dry_run and "-" in paths:
         raise ParameterError("a dry run reads the input twice and measures a file; name files instead of '-'")
     if resume and "-" in paths:
-        raise ParameterError("standard input and output cannot be gone on with; name files, or leave out --resume")
+        raise ParameterError("a run on standard input or output cannot be continued; name files, or leave out --resume")
     if threads is not None:
         set_num_threads(threads)
     reading = {key: value for key, value in choices.items() if value is not None and value is not False}
@@ -214,13 +214,13 @@ def _carry_out(
             else:
                 report = plan.run(progress)
             if report.get("closed_early"):
-                continue  # The reader of the pipe has left.
-            if report.get("lost"):  # Whoever asked for quiet will want to know this.
+                continue  # The reader has closed the pipe.
+            if report.get("lost"):  # Even with --quiet.
                 echo(f"only a part was kept: {report['lost']}", err=True)
             if not quiet:
                 for note in _notes(report):
                     echo(note, err=True)
-            if not as_json:  # These were told.
+            if not as_json:  # These have been printed.
                 report = {name: report[name] for name in report if name not in ("lost", "not_copied", "warnings")}
             if as_json or not quiet:
                 show({"input": str(source), "output": str(target), **report}, as_json, err=is_standard(target))
@@ -238,12 +238,12 @@ def _resumed(plan: Plan, progress: Progress) -> dict[str, Any]:
         target = plan.output.path
         if frames := finished_frames(target):
             kept = f"{frames} finished frames are in {folder_of(target)}"
-            echo(f"{kept}; the same command goes on from there", err=True)
+            echo(f"{kept}; run the same command again to continue", err=True)
         raise
 
 
 def _pairs(paths: Sequence[str]) -> tuple[list[tuple[str | Path, str | Path]], Path | None]:
-    """Return each input with its output, and the folder that the outputs are in, if it is a folder that was named."""
+    """Return each input with its output, and the folder of the outputs, if a folder was named."""
     from pde_video.errors import ParameterError
     from pde_video.video.files import format_of
 
@@ -251,7 +251,7 @@ def _pairs(paths: Sequence[str]) -> tuple[list[tuple[str | Path, str | Path]], P
     if out.rstrip("/").lower().endswith(".zarr"):  # A folder, but one output.
         out = out.rstrip("/")
     if not sources:
-        raise click.UsageError("Missing argument 'OUT': name the input, or several, and then the output.")
+        raise click.UsageError("Missing argument 'OUT': name one or more inputs, then the output.")
     known = False
     with contextlib.suppress(ParameterError):
         known = bool(format_of(Path(out)))
@@ -259,19 +259,19 @@ def _pairs(paths: Sequence[str]) -> tuple[list[tuple[str | Path, str | Path]], P
         source, target = (text if text == "-" else Path(text) for text in (sources[0], out))
         return [(source, target)], None
     if "-" in paths:
-        raise ParameterError("standard input and output are for one video; name files")
+        raise ParameterError("standard input and output carry one video; name files")
     names = [Path(source).name for source in sources]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise ParameterError(f"several inputs are called {', '.join(sorted(twice))}; give them folders of their own")
+        raise ParameterError(f"several inputs are called {', '.join(sorted(twice))}; write them to separate folders")
     if len(sources) > 1 and not out.endswith(("/", os.sep)) and not os.path.isdir(out):
-        raise ParameterError(f"{out} is no folder, as the output of several inputs must be; write {out}/ to create it")
+        raise ParameterError(f"{out} is not a folder, which several inputs need; write {out}/ to create it")
     return [(Path(source), Path(out, name)) for source, name in zip(sources, names, strict=True)], Path(out)
 
 
 @contextlib.contextmanager
 def _created(folder: Path | None) -> Iterator[None]:
-    """Create the folder for outputs, which goes again if nothing came of it."""
+    """Create the folder for outputs, and remove it again if it stays empty."""
     from pde_video.errors import OutputError
 
     if folder is None or os.path.isdir(folder):
@@ -285,7 +285,7 @@ def _created(folder: Path | None) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
-            folder.rmdir()  # It is not empty if there is an output in it.
+            folder.rmdir()  # Fails if there is an output in it.
 
 
 def _notes(report: dict[str, Any]) -> Iterator[str]:

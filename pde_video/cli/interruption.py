@@ -1,7 +1,7 @@
-"""Signals: a run that is asked to end does so between two frames, and else wherever it is.
+"""Signals: a run that is asked to end does so between two frames, or else wherever it is.
 
-An exception out of a signal's handler may come between the taking of a lock and the promise to give it back, or be lost
-where a library catches all. Between two frames neither can happen.
+An exception raised by a signal handler may arrive after a lock is acquired and before its release is guaranteed, or be
+swallowed by a library that catches everything. Between two frames neither can happen.
 """
 
 import signal
@@ -10,20 +10,20 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
-_PATIENCE = 2.0  # Seconds: compiling, or a live stream that stands still, must not keep anybody waiting.
+_PATIENCE = 2.0  # Seconds: compilation, or a live stream that stalls, must not delay the end any longer.
 _asked: int | None = None
 _flowing = False
 
 
 class Interrupted(SystemExit):
-    """Raised where a signal asked the run to end, with the exit code that says so."""
+    """A signal has asked the run to end; its exit code says so."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
 
 
 def listen() -> None:
-    """End with `Interrupted` on SIGINT and SIGTERM, unless whoever started this wants them ignored."""
+    """End with `Interrupted` on SIGINT and SIGTERM, unless the parent process has them ignored."""
     global _asked
     _asked = None
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -32,7 +32,7 @@ def listen() -> None:
 
 
 def heeded(items: Iterable[Item]) -> Generator[Item, None, None]:
-    """Pass on what comes, until somebody asks for an end."""
+    """Yield the items until a signal asks for an end."""
     global _flowing
     _flowing = True
     try:
@@ -49,12 +49,12 @@ def _ask(number: int, frame: Any) -> None:
     global _asked
     again, _asked = _asked is not None, number
     if again or not _flowing or not _patience(_PATIENCE):
-        _patience(0)  # What is tidied up now is not interrupted once more.
+        _patience(0)  # The clean-up that follows is not interrupted.
         raise Interrupted(number)
 
 
 def _patience(seconds: float) -> bool:
-    """Raise `Interrupted` after so many seconds, or never if 0; tell whether that is possible here."""
+    """Raise `Interrupted` after so many seconds, or never if 0; return whether the system supports that."""
     if not hasattr(signal, "setitimer"):
         return False
     signal.signal(signal.SIGALRM, _insist)

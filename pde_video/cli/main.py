@@ -1,4 +1,4 @@
-"""``pde-video``: the group of commands, and what a fault of theirs becomes: one line and an exit code."""
+"""``pde-video``: the group of commands; a fault of theirs becomes one line and an exit code."""
 
 import contextlib
 import errno
@@ -22,15 +22,15 @@ from pde_video.jobs.registry import names
 
 _NAME = "pde-video"
 _EPILOG = (
-    "Exit codes: 0 done, 1 a solve did not converge, or a fault of this program, 2 usage, 3 refused (an output "
-    "exists), 4 bad input, 5 output fault, 130/143 interrupted."
+    "Exit codes: 0 done, 1 a solve did not converge, out of memory, or an internal fault, 2 usage, 3 refused (an "
+    "output exists), 4 bad input, 5 output fault, 130/143 interrupted."
 )
 _ON_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
 @click.version_option(__version__, prog_name=_NAME)
-@click.option("--debug", is_flag=True, help="Show where in the program a fault arose.")
+@click.option("--debug", is_flag=True, help="Print the traceback of a fault.")
 @click.pass_context
 def cli(context: click.Context, debug: bool) -> None:
     """Filter video with partial differential equations; above all, remove noise."""
@@ -50,10 +50,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     shared: dict[str, Any] = {"command": shlex.join([_NAME, *arguments]), "debug": False}
     try:
         if any("\0" in argument for argument in arguments):
-            raise click.UsageError("an argument holds the character NUL, which no name can")
+            raise click.UsageError("an argument contains a NUL character, which no file name may contain")
         cli.main(arguments, prog_name=_NAME, standalone_mode=False, obj=shared)
         if sys.stdout is not None:
-            sys.stdout.flush()  # A full disk or a reader that left is noticed here, not at exit.
+            sys.stdout.flush()  # Here a full disk or a closed pipe is noticed, not at exit.
     except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as fault:
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code, text = _exit_code(fault), _describe(fault)
         if code is None:
             code, text = 1, f"internal fault ({type(fault).__name__}: {text}): run again with --debug"
-        with contextlib.suppress(OSError):  # Where standard error is full, the exit code tells it.
+        with contextlib.suppress(OSError):  # If standard error is full, the exit code has to do.
             echo(shortened(f"{_NAME}: {text}"), err=True)
         sys.exit(code)
     sys.exit(0)
@@ -93,7 +93,7 @@ def _exit_code(fault: BaseException) -> int | None:
 
 def _describe(fault: BaseException) -> str:
     if isinstance(fault, MemoryError):
-        return "there is not enough memory; take a smaller part of the video, or --threads 1"
+        return "not enough memory; process a smaller part of the video, or pass --threads 1"
     if isinstance(fault, OSError) and fault.strerror:
         text = f"{fault.filename}: {fault.strerror}" if fault.filename else fault.strerror
     else:
@@ -102,7 +102,7 @@ def _describe(fault: BaseException) -> str:
 
 
 def _keep_standard_streams() -> None:
-    """Let no file that is opened get the number of a stream that is closed, and no text fail for its encoding."""
+    """Reserve the descriptors of closed standard streams, so that no file gets them; escape what cannot be encoded."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -114,7 +114,7 @@ def _keep_standard_streams() -> None:
 
 
 class _OneLine(logging.Formatter):
-    """A record as one line that cannot steer a terminal."""
+    """A log record as one line, with control characters escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
@@ -126,7 +126,7 @@ def _show_warning(message: Warning | str, *others: Any, **more: Any) -> None:
 
 @contextlib.contextmanager
 def _notices_shown() -> Iterator[None]:
-    """Let warnings, and the line on the log that says what a first run waits for, appear on standard error."""
+    """Show warnings, and the log line about compiling kernels, on standard error."""
     log, handler = logging.getLogger("pde_video.kernels"), logging.StreamHandler()
     handler.setFormatter(_OneLine(f"{_NAME}: %(message)s"))
     level, propagate = log.level, log.propagate

@@ -15,10 +15,10 @@ from pde_video import __version__
 from pde_video.cli.text import echo
 
 force_option = click.option("--force", is_flag=True, help="Overwrite existing outputs.")
-isolated_option = click.option("--isolated", is_flag=True, help="Decode untrusted files in a confined process.")
+isolated_option = click.option("--isolated", is_flag=True, help="Decode untrusted files in a sandboxed process.")
 EXISTING = click.Path(path_type=str)  # Completed by the shell as a file; "-" stays what it is.
 PATH = click.Path(path_type=Path)
-_MODEST = re.compile(r"[^eE]*([eE][-+]?\d{1,2})?")  # Fractions of 1e999999999 would take the memory of their digits.
+_MODEST = re.compile(r"[^eE]*([eE][-+]?\d{1,2})?")  # Fraction("1e999999999") would allocate all its digits.
 _NO_RANGE = "{!r} is not a range START:END such as 100:116"
 
 
@@ -78,11 +78,11 @@ def seconds(text: str) -> Fraction:
 
 
 def one_of(*names: str) -> Callable[..., list[str]]:
-    """Return what completes an option that takes one of `names`; the library itself refuses others."""
+    """Return the completion of an option that takes one of `names`; the library itself refuses others."""
     return lambda context, param, incomplete: [name for name in names if name.startswith(incomplete)]
 
 
-# What figures are called where people read them; None for those that are of use in the JSON alone.
+# The labels of figures in text; None for those that are of use in JSON only.
 _WORDS = {
     "noise": "kind of noise",
     "sigma": "noise level (sigma)",
@@ -100,7 +100,7 @@ _WORDS = {
     "psnr_denoised": "PSNR of denoised",
     "whiteness": "whiteness of what was removed (1: pure noise)",
     "sigma_added": "noise level added",
-    "crop_place": "place enlarged (top, left, height, width)",
+    "crop_place": "detail enlarged (top, left, height, width)",
     "crop_gain": "differences amplified by",
     "tried": "frames tried",
     "expected_seconds": "expected time",
@@ -115,7 +115,7 @@ _UNLESS_ZERO = ("fixed", "saturated", "missing")
 
 
 def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:
-    """Print figures as JSON, or in words those that people understand and that are not empty."""
+    """Print figures as JSON; or as text, without empty ones and those that are of use in JSON only."""
     if as_json:
         # JSON has no infinity: the PSNR of a video with itself becomes null.
         click.echo(json.dumps(_finite({**facts, "version": __version__}), default=str, allow_nan=False), err=err)

@@ -1,4 +1,4 @@
-"""How far it is: a bar on a terminal, a line a minute elsewhere."""
+"""Progress: a bar on a terminal, otherwise one line a minute."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ _EVERY = 60.0  # Seconds from one line to the next.
 
 
 def shown_progress(frames: Iterable[Any], count: int | None, unit: str = " frames") -> Iterable[Any]:
-    """Pass on what comes, and show on standard error how many came, how fast, and how long the rest will take."""
+    """Yield the frames, and show their number, rate and remaining time on standard error."""
     frames = heeded(frames)
     if not sys.stderr.isatty():
         return told_by_the_minute(frames, count, unit)
@@ -25,11 +25,11 @@ def shown_progress(frames: Iterable[Any], count: int | None, unit: str = " frame
 def told_by_the_minute(
     frames: Iterable[Any], count: int | None, unit: str = " frames", *, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Any]:
-    """Pass on what comes, with a line such as "1200 of 5000 frames, 23.1 frames/s, 2 min 45 s left" every minute."""
+    """Yield the frames, and print "1200 of 5000 frames, 23.1 frames/s, 2 min 45 s left" or the like every minute."""
     said = begun = clock()
     for number, frame in enumerate(frames, 1):
         if number == 1:
-            begun = clock()  # What came before was compiling, and looking at the first frames.
+            begun = clock()  # Before that, kernels were compiled and the first frames examined.
         yield frame
         now = clock()
         if now - said >= _EVERY:
@@ -44,7 +44,7 @@ def told_by_the_minute(
 
 
 def duration(seconds: float) -> str:
-    """Return a time span as people say it."""
+    """Return a time span in words."""
     whole = round(seconds)
     hours, minutes = divmod(whole // 60, 60)
     if hours:

@@ -1,25 +1,25 @@
-"""Text for people: what names and metadata hold can neither steer a terminal nor look like other text."""
+"""Text for people: escaped, so that names and metadata can neither control a terminal nor imitate other text."""
 
 import unicodedata
 
 import click
 
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
-_LONGEST = 4000  # Characters of a line about a fault.
+_LONGEST = 4000  # Characters of an error message.
 
 
 def printable(text: str) -> str:
-    """Return text in one line; what is not shown as a character of its own is escaped, undecodable bytes as \\xff."""
+    """Return text in one line, with control and format characters escaped, and undecodable bytes as \\xff."""
     return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a line that may hold what a file or an argument says."""
+    """Print a line that may contain untrusted text."""
     click.echo(printable(text), err=err)
 
 
 def shortened(text: str) -> str:
-    """Return text without its middle, if it is too long to be read."""
+    """Return text without its middle, if it is very long."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} [...] {text[-_LONGEST // 2 :]}"
 
 
