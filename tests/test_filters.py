@@ -286,7 +286,7 @@ def test_poisson_gaussian_noise_below_black_and_beyond_counting():
     for parameters, message in (
         ((0.0,), "slope is 0"),
         ((1.0, -1.0), "readout is -1"),
-        ((1e-300,), "too many to be counted"),
+        ((1e-300,), "too many to draw; give a larger slope"),
     ):
         with pytest.raises(pv.ParameterError, match=message):
             pv.poisson_gaussian_noise(np.ones((1, 4, 4)), *parameters)

@@ -136,8 +136,8 @@ def test_cuts_are_found_under_noise(real_frames):
 @pytest.mark.parametrize(
     ("term", "cuts", "message"),
     [
-        (pv.Heat(boundary="periodic"), [], "begins, it must be 'neumann'"),
-        (pv.Sum(pv.Heat()), [], "needs reach"),
+        (pv.Heat(boundary="periodic"), [], "in advance, it must be 'neumann'"),
+        (pv.Sum(pv.Heat()), [], r"has no reach\(ndim\)"),
         (pv.Heat(), "guess", "cuts is 'guess'"),
         (pv.Heat(), [0], r"cuts is \[0\]"),
     ],

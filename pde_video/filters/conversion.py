@@ -1,4 +1,4 @@
-"""Which values: grey, range."""
+"""Filters of values: grey, range."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -15,9 +15,9 @@ Limit = Annotated[float, Option(unit="input", infinite=True)]
 
 @video_filter(extent=Extent(), examples=("in.mp4 out.mp4",))
 def to_gray(frames: Frames) -> Iterator[Array]:
-    """Make every colour frame grey.
+    """Convert colour frames to grey.
 
-    Y = 0.299 R + 0.587 G + 0.114 B, the luma of the values as they are stored; grey frames stay.
+    Y = 0.299 R + 0.587 G + 0.114 B, the luma of the stored values; grey frames are unchanged.
 
     Returns
     -------
@@ -40,10 +40,10 @@ def to_gray(frames: Frames) -> Iterator[Array]:
     luma = np.array([0.299, 0.587, 0.114])
     for frame in frames:
         if frame.shape[2] not in (1, 3):
-            raise InputError(f"frames have {frame.shape[2]} channels; grey is made from 3 (red, green, blue), or is 1")
+            raise InputError(f"frames have {frame.shape[2]} channels; to_gray takes 1 (grey) or 3 (red, green, blue)")
         if frame.shape[2] == 1:
             yield frame
-        else:  # Not as a product with a matrix, which rounds as the frame lies in memory.
+        else:  # Not as a matrix product, whose rounding depends on the memory layout.
             red, green, blue = (frame[..., c : c + 1] * weight for c, weight in enumerate(luma.astype(frame.dtype)))
             yield red + green + blue
 
@@ -61,8 +61,8 @@ def normalize(frames: Frames, *, low: Level | None = None, high: Level | None = 
     ----------
     low, high : float, optional
         In units of the input, low < high. Default: minimum and maximum of the first frame, which must not be constant,
-        one pair for the whole video, so that brightness does not flicker. Values beyond are not cut (integers saturate,
-        and the report counts them).
+        one pair for the whole video, so that brightness does not flicker. Values outside are not clipped (integers
+        saturate, and the report counts them).
     report : dict, optional
         Receives ``low`` and ``high``.
 
@@ -84,7 +84,7 @@ def normalize(frames: Frames, *, low: Level | None = None, high: Level | None = 
 
 @video_filter(extent=Extent(), examples=("in.tiff out.tiff --low 0 --high 4000",))
 def clip(frames: Frames, low: Limit, high: Limit) -> Iterator[Array]:
-    """Cut values off at `low` and `high`.
+    """Clip values to the range from `low` to `high`.
 
     out = min(max(frame, low), high)
 

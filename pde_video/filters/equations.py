@@ -1,4 +1,4 @@
-"""Equations as filters with plain options, numbers in units of the input: each is a function that makes its term."""
+"""Equations as filters with plain options in units of the input: each is a function that returns its term."""
 
 from typing import Annotated, Any
 
@@ -47,7 +47,7 @@ def heat() -> Heat:
 def perona_malik(
     *, kappa: Kappa = None, conductance: Conductance = "exponential", smoothing: Smoothing = 0.7
 ) -> PeronaMalik:
-    """Smooth everything but edges by Perona–Malik diffusion, ∂I/∂t = div(g(|∇I|²) ∇I).
+    """Smooth, but preserve edges, by Perona–Malik diffusion, ∂I/∂t = div(g(|∇I|²) ∇I).
 
     References
     ----------
@@ -116,7 +116,7 @@ def ced(
     time=None,
     unit="input · pixels",
     estimated={"time": 1.0, "epsilon": 0.1},
-    remedy="time and epsilon (--time, --epsilon) tell how far to go",
+    remedy="set time and epsilon (--time, --epsilon)",
     examples=("in.mp4 out.mp4", "in.mp4 out.mp4 --time 20 --epsilon 1"),
 )
 def tv(*, epsilon: Annotated[float | None, Option(unit="input", above=0)] = None) -> TotalVariation:
@@ -131,8 +131,8 @@ def tv(*, epsilon: Annotated[float | None, Option(unit="input", above=0)] = None
     time : float, optional
         Diffusion time in units of the input times pixels, > 0. Default: the contrast that `estimate_kappa` finds.
     dt : float, optional
-        Longest step in the units of time, > 0, refused if it is not stable. Default: the largest stable one, or a fifth
-        of the time if any is stable.
+        Longest step in the units of time, > 0; an unstable one is refused. Default: the largest stable step, or a fifth
+        of the time for unconditionally stable steps.
     report : dict, optional
         Receives ``time`` and ``epsilon``.
 

@@ -1,4 +1,4 @@
-"""What makes a filter of an equation: options of the evolution, and a contrast that is estimated."""
+"""Filters made of equations: options of the evolution, and a contrast that is estimated."""
 
 import functools
 import inspect
@@ -26,12 +26,12 @@ STEPS: dict[str, Any] = {
     step.__name__.replace("_", "-"): step
     for step in (explicit_euler, heun, implicit_euler, crank_nicolson, aos, fed, fsi, rkl2)
 }
-_LARGE_STEPS = 5  # Of integrators that no bound keeps from taking one: AOS and cycles want several.
+_LARGE_STEPS = 5  # Of unconditionally stable integrators, which could take one: AOS and cycles need several.
 
 _FRAMES = inspect.Parameter("frames", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Frames)
 _LONGEST = (
-    "Longest step in pixels², > 0, refused if it is not stable. "
-    "Default: the largest stable one, or a fifth of the time if any is stable."
+    "Longest step in pixels², > 0; an unstable one is refused. "
+    "Default: the largest stable step, or a fifth of the time for unconditionally stable steps."
 )
 _SEE_ALSO = "\n\nSee Also\n--------\n{} : The equation as a term.\n"
 
@@ -43,12 +43,12 @@ def equation(
     tensor: bool = False,
     unit: str = "pixels²",
     estimated: Mapping[str, float] = MappingProxyType({"kappa": 1.0}),
-    remedy: str = "kappa (--kappa) tells what is an edge",
+    remedy: str = "set kappa (--kappa), the contrast of edges",
 ) -> Callable[[Callable[..., Any]], VideoFilter]:
     """Make a filter, and so a command, of a function that returns the term for its options.
 
     Options of the evolution (time and dt in `unit`, step, spacetime) are added. Diffusion by a `tensor` is planar and
-    does not split along the axes, so it has neither spacetime nor AOS. What is `estimated` and not given is this
+    does not split along the axes, so it has neither spacetime nor AOS. `estimated` has the options whose default is a
     multiple of the video's contrast. The function gets values in units of the frames.
     """
     steps = tuple(name for name in STEPS if not (tensor and name == "aos"))
@@ -84,8 +84,8 @@ def equation(
             if all(options[name] > 0 for name in multiples):
                 return evolution(options, scale if unit.startswith("input") else 1.0)(frames)
             frames.report.setdefault("warnings", []).append(
-                f"the first frames (of which {WITHIN} are looked at) are of one flat colour, so nothing was changed; "
-                f"{remedy}"
+                f"the first frames (up to {WITHIN} are examined) are constant, so the contrast is unknown and nothing "
+                f"was changed; {remedy}"
             )
             return frames
 
@@ -113,7 +113,7 @@ def evolving(
 ) -> FrozenFilter:
     """Return the filter that evolves frames, or with `spacetime` the volume, by a term up to `time`.
 
-    Times are in `unit`s of those that the user gave.
+    `unit` converts times to the user's units in errors.
     """
     unbounded = dt is None and math.isinf(STEPS[step].stable_multiple)
     times = uniform(time, steps=_LARGE_STEPS) if unbounded else uniform(time, dt)
@@ -121,12 +121,12 @@ def evolving(
     if dt is not None and times[1] - times[0] > bound * (1 + ROUNDING):  # type: ignore[index]
         raise UnstableStepError(
             f"dt is {dt * unit:g}; the largest stable one for {step} is {bound * unit:g}: give at most that, leave dt "
-            "out, or take the step implicit-euler (on the command line --dt, --step)"
+            "out, or use the step implicit-euler (on the command line --dt, --step)"
         )
     if not spacetime:
         return framewise(term, times, STEPS[step])
     if step != "explicit-euler":
-        raise ParameterError(f"step is {step!r}; along time (spacetime) it must be explicit-euler")
+        raise ParameterError(f"step is {step!r}; with spacetime it must be explicit-euler")
     return along_time(term, times)
 
 
@@ -135,5 +135,5 @@ def _contrast(frames: Frames) -> float:
     lively = frames.lively(1)
     if not lively:
         return 0.0
-    # Where most of a picture is flat, a drawing say, the median of its contrasts is 0, and its edges are the few above.
+    # In a mostly flat picture, such as a drawing, the median contrast is 0, and only the few values above are edges.
     return estimate_kappa(lively) or estimate_kappa(lively, method="quantile") or 0.1 * float(np.ptp(lively[0]))

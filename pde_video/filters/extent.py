@@ -1,4 +1,4 @@
-"""How far a filter looks: which frames and cells around its own place a result depends on."""
+"""The extent of a filter: which neighbouring frames and cells a result depends on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Extent:
-    """What a result of a filter depends on: frames before and after its own, and cells around its own place.
+    """Which frames before and after its own, and which cells around its own, a result of a filter depends on.
 
     A piece of a video that is filtered with `before` more frames in front and `after` more behind, beginning at a
     multiple of `period`, equals that part of the filtered video bit for bit, if nothing has to be estimated
@@ -19,11 +19,11 @@ class Extent:
     before, after : int or None
         Frames. None: all of them.
     period : int
-        Frames after which the filter chooses something anew, counted from the first.
+        Number of frames after which the filter makes its choices anew, counted from the first.
     cells : int or None
         Rows and columns. None: the whole frame.
     first : int
-        Frames at the beginning of the video from which the filter estimates what it was not told; 0 if nothing.
+        Frames at the start of the video from which the filter estimates what is not given; 0 if nothing.
 
     Examples
     --------
@@ -41,8 +41,8 @@ class Extent:
     def then(self, following: Extent) -> Extent:
         """Return the extent of a filter followed by another.
 
-        What the second chooses at a multiple of its period must rest on frames that the first has right: if the first
-        looks back, a piece begins up to a period earlier, so that there is such a multiple behind its first frames.
+        The second makes its choices at multiples of its period, from frames that the first must have right. If the
+        first looks back, a piece starts up to a period earlier, so that such a multiple follows its first frames.
         """
         ahead = following.first + (self.after or 0) if following.first else 0
         return Extent(
@@ -54,7 +54,7 @@ class Extent:
         )
 
 
-EVERYTHING = Extent(None, None, 1, None)  # Of what does not say.
+EVERYTHING = Extent(None, None, 1, None)  # Of callables without an extent.
 
 
 def _sum(*numbers: int | None) -> int | None:

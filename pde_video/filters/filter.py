@@ -1,4 +1,4 @@
-"""Filters as values: with options, one after the other; they pickle, print as what was written, and have an extent."""
+"""Filters as values: with options, or chained; they pickle, print as the call that makes them, and have an extent."""
 
 import functools
 import inspect
@@ -40,7 +40,7 @@ class VideoFilter:
         positional = [one.name for one in self._options if one.kind is one.POSITIONAL_OR_KEYWORD]
         if len(args) > len(positional) or options.keys() & positional[: len(args)]:
             some = ", ".join(positional) or "no option"
-            raise TypeError(f"{self.__name__} takes {some} by position; give each option once, and others by name")
+            raise TypeError(f"{self.__name__} takes {some} by position; give each option once, others by keyword")
         given = checked(self.function, dict(zip(positional, args, strict=False)) | options, self.__name__)
         if video is _NO_VIDEO:
             return Configured(self, tuple(given.items()))
@@ -82,7 +82,7 @@ class FrozenFilter(Value, ABC):
         return lifted(self._apply, video, report, out)
 
     def _call(self) -> Call:
-        """Return the call that makes this filter, with what has no default by position."""
+        """Return the call that makes this filter, with required arguments by position."""
         name, _, keywords = super()._call()
         given = {key: times_as_code(value) if key == "times" else value for key, value in keywords.items()}
         required = [given.pop(field.name) for field in fields(self) if field.default is MISSING]
@@ -121,8 +121,8 @@ def video_filter(
     (H, W, C), and returns an array for an array and an iterator for everything else, with dtype and range kept.
     Integers become float32 in [0, 1] (signed ones in [−1, 1]) once on the way in and are rounded and saturated
     once on the way out. Called with options and no video, it returns the filter with these options. Keyword
-    ``report``: a dict that receives what was estimated and done, among it ``saturated``, the number of values that had
-    to be saturated. Keyword ``out``, for arrays: an array of the shape and dtype of the result, which receives it.
+    ``report``: a dict that receives what was estimated and done, including ``saturated``, the number of values that
+    saturated. Keyword ``out``, for arrays: an array of the shape and dtype of the result, which receives it.
 
     Options with a plain value (number, text, bool) are declared by the signature: type, default, and unit and range in
     ``Annotated[float, Option(...)]``, with a line of help in the docstring. They are checked at every call.
@@ -163,7 +163,7 @@ def video_filter(
 
 
 def as_filter(a_filter: Any) -> Any:
-    """Return a filter as a value, if it is one of this library or a ``functools.partial`` of one; else as it is."""
+    """Return a filter as a value, if it is one of this library or a ``functools.partial`` of one; else unchanged."""
     if not isinstance(a_filter, functools.partial) or not isinstance(a_filter.func, VideoFilter) or a_filter.args:
         return a_filter
     if {"report", "out"} & a_filter.keywords.keys():  # These belong to a call, not to a filter.
@@ -172,7 +172,7 @@ def as_filter(a_filter: Any) -> Any:
 
 
 def extent(a_filter: Any) -> Extent:
-    """Return which frames and cells around its own place a result of a filter depends on.
+    """Return which neighbouring frames and cells a result of a filter depends on.
 
     Parameters
     ----------
@@ -200,9 +200,9 @@ def check_filter(a_filter: Any) -> Any:
     if not callable(a_filter):
         video = hasattr(a_filter, "__iter__") and not isinstance(a_filter, str)
         remedy = (
-            "this is a video: give the filter without it, as denoise or denoise(preset='fast')"
+            "this is a video: pass the filter without it, such as denoise or denoise(preset='fast')"
             if video
-            else "give one as denoise"
+            else "pass a filter such as denoise"
         )
         raise TypeError(f"{a_filter!r} is not a filter, a callable from frames to frames; {remedy}")
     return as_filter(a_filter)
@@ -217,7 +217,7 @@ class pipeline(FrozenFilter):
     Parameters
     ----------
     *filters : Filter
-        Filters of this library, or any function from an iterable of float frames (H, W, C) to an iterator of such.
+        Filters of this library, or functions from an iterable of float frames (H, W, C) to an iterator of such frames.
 
     Raises
     ------

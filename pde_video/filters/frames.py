@@ -1,4 +1,4 @@
-"""What a filter sees of a video, and how it works on several frames at once."""
+"""The input of a filter, and how it processes several frames at once."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice, repeat
@@ -10,19 +10,19 @@ from pde_video.protocols import Array
 from pde_video.threads import ordered
 
 Report: TypeAlias = dict[str, Any] | None  # A dict that receives what was estimated and done.
-WITHIN = 40  # Frames among which to look for one that is not of one flat colour: films fade in from black.
-_LARGE = 2**18  # Values in a frame that keep a thread busy.
+WITHIN = 40  # Frames to search for one that is not constant: films fade in from black.
+_LARGE = 2**18  # Values in a frame that are worth a task of their own.
 
 
 class Frames:
-    """What a filter sees: an iterator of float frames (H, W, C), and what it needs to know about them.
+    """The input of a filter: an iterator of float frames (H, W, C), with their scale and the report.
 
     Attributes
     ----------
     scale : float
-        What 1.0 inside the filter stands for in the units of the input: 255 for uint8, 1 for floats.
+        The value of 1.0 inside the filter in units of the input: 255 for uint8, 1 for floats.
     report : dict
-        What filters estimated and did, in the units of the input; they add to it.
+        What the filters estimated and did, in units of the input; they add to it.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Frames:
     ) -> None:
         self._frames = iter(frames)
         self._unchecked = unchecked  # Whether frames may hold values that are not finite.
-        self._borrowed = borrowed  # Whether they are the caller's: then a filter gets copies, which it may write to.
+        self._borrowed = borrowed  # Whether they are the caller's: then a filter gets copies, so that it may write.
         self._given = 0
         self.scale = scale
         self.report = {} if report is None else report
@@ -56,15 +56,15 @@ class Frames:
     ) -> Iterator[Array]:
         """Yield function(frame, out) for every frame, in order, several at a time on the library's threads.
 
-        The function must not write to its frame, and must refuse values that are not finite, as `evolve` does: a look
-        at each frame beforehand would cost as much as a step. With `items`, one for each frame (the frames
-        themselves, say, looked at), these take their place. `out` is None, or an array of the frame's shape and dtype
-        that the function may fill and return: where a filter returns what this returns, with nothing after it.
+        The function must not write to its frame, and must refuse values that are not finite, as `evolve` does: a check
+        of each frame beforehand would cost as much as a step. `items`, one for each frame (such as the frames
+        themselves, checked), replace the frames. `out` is None, or an array of the frame's shape and dtype that the
+        function may fill and return; that requires that the filter returns this iterator unchanged.
         """
         return Mapped(self, function, items)
 
     def peek(self, n: int) -> list[Array]:
-        """Return the next `n` frames (fewer at the end), to be read, without consuming them."""
+        """Return the next `n` frames (fewer at the end) without consuming them; they must not be written to."""
         head = list(islice(self._frames, n))
         for number, frame in enumerate(head, self._given):
             if self._unchecked:
@@ -73,7 +73,7 @@ class Frames:
         return head
 
     def lively(self, n: int) -> list[Array]:
-        """Return, as `peek` does, the first `n` frames that are not flat, of at most `WITHIN` frames looked at."""
+        """Return, as `peek` does, the first `n` frames that are not constant, of at most `WITHIN` examined."""
         ahead = n
         while True:
             head = self.peek(ahead)
@@ -83,14 +83,14 @@ class Frames:
             ahead = min(2 * ahead, WITHIN)
 
     def numbered(self) -> Iterator[tuple[int, Array]]:
-        """Yield the frames as they are, with their numbers: not to be written to, and finite or not."""
+        """Yield the unchecked frames with their numbers; they must not be written to."""
         for frame in self._frames:
             self._given += 1
             yield self._given - 1, frame
 
 
 class Mapped(Iterator[Array]):
-    """What `Frames.mapped` returns: results, which begin to be computed when the first is asked for."""
+    """What `Frames.mapped` returns: results, whose computation starts when the first is requested."""
 
     def __init__(self, frames: Frames, function: Callable[..., Array], items: Iterable[Any] | None) -> None:
         self._frames, self._function, self._items = frames, function, items
@@ -104,7 +104,7 @@ class Mapped(Iterator[Array]):
 
     def _begun(self) -> Iterator[Array]:
         frames, function, at_once = self._frames, self._function, 1
-        if self.outputs is not None:  # Frames too small to be worth a change of threads go in groups.
+        if self.outputs is not None:  # Small frames go to the threads in groups.
             at_once = max([1, *(_LARGE // frame.size for frame in frames.peek(1))])
         items: Iterable[Any] = frames.numbered() if self._items is None else self._items
         outputs = repeat(None) if self.outputs is None else self.outputs

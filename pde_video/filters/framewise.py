@@ -1,4 +1,4 @@
-"""A term lifted to video: every frame on its own."""
+"""A term applied to each frame of a video separately."""
 
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
@@ -25,8 +25,8 @@ class framewise(FrozenFilter):
     times : sequence of float, or the rule made by ``uniform(t_end)``
         As for `evolve`.
     step : Step
-        The integrator. One with random numbers (`ancestral`, …) draws others for every frame, the same ones for any
-        number of threads; with an int as its `rng`, the same ones for every video.
+        The integrator. A random one (`ancestral`, …) draws different numbers for every frame, whatever the number of
+        threads; with an int as its `rng`, the same ones for every video.
     check : bool
         As for `evolve`.
 

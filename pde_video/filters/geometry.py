@@ -1,4 +1,4 @@
-"""Which pixels: cut out and resample."""
+"""Filters of geometry: crop and resample."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -16,7 +16,7 @@ NewSize = Annotated[int, Option(unit="pixels", least=1, most=1_000_000)]
 
 @video_filter(extent=Extent(cells=None), examples=("in.mp4 out.mp4 --top 40 --left 60 --height 360 --width 640",))
 def crop(frames: Frames, top: Place, left: Place, height: Size, width: Size) -> Iterator[Array]:
-    """Cut a rectangle out of every frame.
+    """Crop every frame to a rectangle.
 
     out[i, j] = frame[top + i, left + j]
 
@@ -53,10 +53,10 @@ def crop(frames: Frames, top: Place, left: Place, height: Size, width: Size) -> 
 def resize(
     frames: Frames, height: NewSize, width: NewSize, *, order: Annotated[int, Option(least=0, most=5)] = 3
 ) -> Iterator[Array]:
-    """Resample every frame to another size, by splines, smoothed first where it shrinks.
+    """Resample every frame to another size by splines, with an anti-aliasing blur where it shrinks.
 
-    A side that shrinks by a factor f > 1 is smoothed by a Gaussian of standard deviation (f − 1)/2 pixels against
-    aliasing. Cubic splines overshoot at edges; integers saturate then, and the report counts how many did.
+    A side that shrinks by a factor f > 1 is first blurred by a Gaussian of standard deviation (f − 1)/2 pixels. Cubic
+    splines overshoot at edges; integers then saturate, and the report counts how many did.
 
     Parameters
     ----------

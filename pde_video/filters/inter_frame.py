@@ -1,4 +1,4 @@
-"""The inter-frame update along a video, and beyond its last frame."""
+"""Filters of change: the inter-frame update along a video, and frames beyond its last one."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -25,13 +25,13 @@ def update(newer: Array, older: Array, alpha: float, kappa: float | None = None)
 def frame_difference(
     frames: Frames, alpha: float = -0.5, *, kappa: Annotated[float | None, Option(unit="input", above=0)] = None
 ) -> Iterator[Array]:
-    """Update every frame by its difference to the frame before it.
+    """Update every frame by its difference from the frame before it.
 
-    F_new = F1 + α (F1 − F2), with F1 the frame and F2 its predecessor; the first frame stays.
+    F_new = F1 + α (F1 − F2), with F1 the frame and F2 its predecessor; the first frame is unchanged.
 
-    α > 0 sharpens in time and amplifies noise: independent noise of variance 1 leaves with (1 + α)² + α².
+    α > 0 sharpens in time and amplifies noise: independent noise of variance 1 gets the variance (1 + α)² + α².
     −1 < α < 0 averages; α = −½ halves the variance. With `kappa` the update is F1 + α exp(−|F1−F2|²/κ²) (F1 − F2),
-    and F2 is the *filtered* predecessor: the causal, recursive denoiser that leaves moving edges alone.
+    and F2 is the *filtered* predecessor: a causal, recursive denoiser that preserves moving edges.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _appended(frames: Frames, number: int, following: Callable[[Array, Array], A
         yield frame
         last.append(frame)
     if len(last) < 2:
-        raise InputError("the video has one frame; two are needed to see a change to continue")
+        raise InputError("the video has one frame; a change to continue needs two")
     older, newer = last
     for _ in range(number):
         older, newer = newer, following(older, newer)

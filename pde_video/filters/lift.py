@@ -48,7 +48,7 @@ def _with_result(video: Any, out: Array | None) -> tuple[Any, Array | None]:
     if out is None:
         return video, np.empty_like(video, order="C") if isinstance(video, np.ndarray) else None
     if not isinstance(video, np.ndarray):
-        raise ParameterError("out is for arrays; of a stream, take the frames as they come")
+        raise ParameterError("out is for arrays; a stream yields its frames one by one")
     if not isinstance(out, np.ndarray) or out.dtype != video.dtype or out.ndim != video.ndim:
         raise ParameterError(f"out is {_described(out)}; it must be like the video, {_described(video)}")
     if not out.flags.writeable:
@@ -70,7 +70,7 @@ def _outputs(result: Array | None, video: Any) -> Iterable[Array] | None:
 
 
 def _to_float(frames: Iterable[Array], head: Array, scale: float, copy: bool) -> Iterator[Array]:
-    """Yield frames (H, W, C) of floats, through which the caller's frames cannot be written to."""
+    """Yield float frames (H, W, C): copies, or read-only views of the caller's frames."""
     work: Any = np.float64 if head.dtype == np.float64 else np.float32
     for frame in alike(frames, head):
         if copy or frame.dtype != work:  # A stream may hand out the same array again and again.
@@ -92,7 +92,7 @@ def _from_float(frames: Iterable[Array], head: Array, scale: float, report: dict
 
 
 def _collect(frames: Iterator[Array], result: Array, fixed: bool) -> Array:
-    """Return the frames as one array: `result` where they fit, filled in place, so that nothing is held twice."""
+    """Return the frames as one array: `result` if they fit, filled in place to save memory."""
     first = next(frames, None)
     if first is None:
         raise InputError("the filter returned no frame")

@@ -1,4 +1,4 @@
-"""Values that are missing: filled for a filter, and missing again in what it returns."""
+"""Missing values: filled for a filter, and missing again in its results."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,12 +12,12 @@ from pde_video.filters import Extent, Frames, FrozenFilter
 from pde_video.filters.filter import check_filter, extent
 from pde_video.protocols import Array
 
-_KEEP = "; where values are missing, a filter must return one frame of the same size for each"
+_KEEP = "; with missing values, a filter must return one frame of the same size for each"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class masking(FrozenFilter):
-    """Filter that lets `a_filter` see every value that is not finite filled, and leaves NaN in its place.
+    """Filter that fills values that are not finite for `a_filter`, and writes NaN in their place afterwards.
 
     out[i, j] = NaN where in[i, j] is NaN or infinite, elsewhere f(filled)[i, j] with filled[i, j] = in at the place
     nearest to (i, j) whose value is finite
@@ -25,10 +25,10 @@ class masking(FrozenFilter):
     Parameters
     ----------
     a_filter : Filter
-        It must return one frame for each, of the same size and channels. Where a channel of a frame holds no finite
-        value at all, it sees that channel of the frame before as it was filled, in the first frame zeros.
+        It must return one frame for each, of the same size and channels. A channel without any finite value is filled
+        from that of the frame before, as filled, or with zeros in the first frame.
     report : dict, optional
-        (Of the filter.) Receives ``missing``, the number of values that were filled, besides what `a_filter` tells.
+        (Of the filter.) Receives ``missing``, the number of filled values, besides what `a_filter` reports.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class masking(FrozenFilter):
 
     @property
     def extent(self) -> Extent:
-        """How far it looks: where a frame has no value at all, to the frames before it."""
+        """How far it looks: to all frames before, for a channel without any finite value."""
         return Extent(before=None, cells=None).then(extent(self.a_filter))
 
 

@@ -1,4 +1,4 @@
-"""The reverse process on video: a denoiser applied at falling noise levels."""
+"""The reverse process on video: a denoiser applied at decreasing noise levels."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,27 +24,27 @@ from pde_video.reverse_process.samplers import posterior_mean
 class reverse(FrozenFilter):
     """Filter that runs the reverse process from the noise level ``times[0]`` down to ``times[-1]``.
 
-    frame ← evolve(Reverse(denoiser), frame, times, step=step). A denoiser that looks at neighbouring frames, or carries
-    a state along them (it has ``along(frames, sigma)``), runs along the video once for each level, the levels one
-    behind the other: in one pass, holding as many frames as the denoiser does, for each level.
+    frame ← evolve(Reverse(denoiser), frame, times, step=step). A denoiser that uses neighbouring frames or a state (it
+    has ``along(frames, sigma)``) runs along the video once for each level. The levels are chained in one pass, and each
+    holds as many frames as the denoiser does.
 
     Parameters
     ----------
     denoiser : Denoiser
         (y, σ) → estimate of the clean frames, in units of the frames: integers are seen as floats in [0, 1]. One
-        without ``along`` is asked for several frames at once, from several threads.
+        without ``along`` is called for several frames at once, from several threads.
     times : sequence of float
-        Noise levels σ, falling, ≥ 0, as `ddpm` and `karras` give them; the first is that of the video's noise.
+        Noise levels σ, decreasing, ≥ 0, as `ddpm` and `karras` give them; the first is that of the video's noise.
     step : Step
         `posterior_mean` to denoise; `ancestral`, `ddim` or `explicit_euler` to sample. With a denoiser that runs along
-        the video, a step may evaluate the rate at its beginning only, so not `heun`.
+        the video, a step may evaluate the rate only at its start, which excludes `heun`.
     hooks : sequence of callable
-        What is done to each estimate, as for `Reverse`.
+        Applied to each estimate, as for `Reverse`.
 
     Raises
     ------
     ParameterError
-        If `times` are not finite and falling; by the filter, what `evolve` and the denoiser raise.
+        If `times` are not finite and decreasing; by the filter, as for `evolve` and the denoiser.
 
     References
     ----------
@@ -110,7 +110,7 @@ class reverse(FrozenFilter):
 
 @dataclass(frozen=True)
 class _Checked:
-    """A denoiser whose faults say which one it is, and at what level."""
+    """A denoiser whose errors name it and the noise level."""
 
     denoiser: Denoiser
 
@@ -121,7 +121,7 @@ class _Checked:
 
 @dataclass(frozen=True)
 class _Made:
-    """A denoiser that was asked already."""
+    """An estimate that is there already, as a denoiser."""
 
     estimate: Array
     level: float
@@ -129,8 +129,8 @@ class _Made:
     def __call__(self, y: Array, sigma: float) -> Array:
         if sigma != self.level:
             raise ParameterError(
-                f"the step asks for the denoiser at {sigma:g} on its way from {self.level:g}; this denoiser runs along "
-                "the video once for each level: take posterior_mean, ancestral, ddim or explicit_euler"
+                f"the step evaluates the denoiser at {sigma:g} on its way from {self.level:g}; this one runs along the "
+                "video once for each level: use posterior_mean, ancestral, ddim or explicit_euler"
             )
         return self.estimate
 

@@ -1,4 +1,4 @@
-"""Pictures out of noise: from nothing, from a video, or after its last frame."""
+"""Videos drawn from noise: unconditionally, from a video, or after its last frame."""
 
 import math
 from collections import deque
@@ -39,7 +39,7 @@ def sample(
     hooks: Sequence[Hook] = (),
     callback: Callable[[float, Array], object] | None = None,
 ) -> Array:
-    """Draw a video from what a denoiser takes for likely: the reverse process from pure noise.
+    """Draw a video from the distribution that a denoiser implies: the reverse process from pure noise.
 
     y ← evolve(Reverse(denoiser), σ_max z, ddpm(schedule, steps), step=ancestral(rng)), z ~ N(0, I). A schedule with
     infinite noise at its end (zero terminal SNR) begins with D(z, ∞) + σ₁ z, with a new z for steps that draw.
@@ -47,25 +47,25 @@ def sample(
     Parameters
     ----------
     shape : (T, H, W, C) or (H, W, C)
-        Of the video or picture to draw.
+        Shape of the video or picture to draw.
     denoiser : Denoiser, optional
-        (y, σ) → estimate. Default: `SmoothPrior`, of which nothing but smooth clouds can be drawn.
+        (y, σ) → estimate. Default: `SmoothPrior`, which draws smooth clouds.
     schedule : Schedule, optional
-        Noise levels, as the model behind the denoiser was trained with. Default: ``Schedule.linear()``.
+        The noise levels that the denoiser's model was trained with. Default: ``Schedule.linear()``.
     rng : int or numpy.random.Generator
         Seed, or generator to draw from.
     steps : int
-        Levels visited, from 1 to those of the schedule.
+        Number of levels visited, from 1 to that of the schedule.
     step : Step, optional
         Default: ``ancestral(rng)``, which is DDPM; ``ddim(...)``, ``explicit_euler`` or ``heun`` are others.
     value_range : (float, float)
         What 0 and 1 of the frames are in the units of the schedule's model.
     known, mask : ndarray, optional
-        Clean values and where they hold (bool, without or with channels): the rest is drawn so as to go with them.
+        Known clean values, and a bool mask of where they are (with or without channels); the rest is drawn to match.
     resample : int
-        With `known`, how often each level is gone through, ≥ 1: more brings both parts closer together.
+        With `known`, repetitions of each level, ≥ 1; more of them match both parts better.
     hooks : sequence of callable
-        What is done to each estimate, as for `Reverse`: `clip_estimate`, `dynamic_threshold`, `guidance`, …
+        Applied to each estimate, as for `Reverse`: `clip_estimate`, `dynamic_threshold`, `guidance`, …
     callback : callable (σ, state), optional
         As for `evolve`.
 
@@ -76,7 +76,7 @@ def sample(
     Raises
     ------
     ParameterError, InputError
-        If a value is out of range, `known` and `mask` do not come together or do not fit, or the denoiser fails.
+        If a value is out of range, only one of `known` and `mask` is given, they do not fit, or the denoiser fails.
 
     References
     ----------
@@ -93,9 +93,9 @@ def sample(
         raise ParameterError(f"shape is {shape}; it must be (T, H, W, C), or (H, W, C) for a picture")
     check_whole(1, **{f"shape[{axis}]": n for axis, n in enumerate(shape)})
     if math.prod(map(int, shape)) > _MOST_VALUES:
-        raise ParameterError(f"shape is {shape}; no memory holds so many values: draw a smaller video")
+        raise ParameterError(f"shape is {shape}, more values than any memory holds; draw a smaller video")
     if (known is None) != (mask is None):
-        raise ParameterError("known and mask go together: what is known, and where; give both or neither")
+        raise ParameterError("known (the values) and mask (where they are) go together; give both or neither")
     denoiser, generator = denoiser or SmoothPrior(), np.random.default_rng(rng)
     times = ddpm(schedule or Schedule.linear(), steps, value_range=value_range)
     step = step or ancestral(generator)
@@ -131,7 +131,7 @@ def refine(
     value_range: tuple[float, float] = (0, 1),
     hooks: Sequence[Hook] = (),
 ) -> Iterator[Array]:
-    """Put noise on a video and let the reverse process take it away: what is finer than the noise is drawn anew.
+    """Add noise to a video and remove it by the reverse process, which draws details finer than the noise anew.
 
     y = frame + σ z with σ = σ(strength · (T − 1)) of the schedule; frame ← evolve(Reverse(denoiser), y, ddpm(...))
 
@@ -140,7 +140,7 @@ def refine(
     strength : float
         0 (nothing is changed) to 1 (nothing is kept).
     denoiser, schedule, rng, steps, step, value_range, hooks
-        As for `sample`; `rng` is a seed, from which every frame has random numbers of its own.
+        As for `sample`; `rng` is a seed that gives every frame different random numbers.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def refine(
         return frames
     sigma = float(schedule.sigma(strength * (len(schedule) - 1))) / range_width(value_range)
     if math.isinf(sigma):
-        raise ParameterError("the schedule ends in infinite noise, of which no frame is left; take a strength below 1")
+        raise ParameterError("the schedule ends in infinite noise, which leaves no frame; give a strength below 1")
     times = ddpm(schedule, steps, start=sigma, value_range=value_range)
     noisy = gaussian_noise(frames, sigma * frames.scale, rng=rng)
     return reverse(denoiser or SmoothPrior(), times, step or ancestral(rng + 1), hooks=hooks)(noisy)
@@ -183,7 +183,7 @@ def predict(
     resample: Annotated[int, Option(least=1)] = 1,
     hooks: Sequence[Hook] = (),
 ) -> Iterator[Array]:
-    """Append frames that a denoiser takes for likely after the last ones.
+    """Append frames that a denoiser predicts after the last ones.
 
     sample((given + count, H, W, C), known=the last frames, mask=where they are)
 
@@ -192,10 +192,10 @@ def predict(
     count : int
         Frames to append, ≥ 0.
     given : int
-        Frames to go by, ≥ 1; all, if there are fewer.
+        Last frames to start from, ≥ 1; all if there are fewer.
     denoiser : Denoiser, optional
-        One that sees several frames at once, or runs along them. Default: `SmoothPrior`, which knows no motion: it goes
-        on with blurred clouds.
+        One that sees several frames at once, or runs along them. Default: `SmoothPrior`, which has no model of motion
+        and continues with blurred clouds.
     schedule, rng, steps, step, value_range, resample, hooks
         As for `sample`.
 

@@ -1,4 +1,4 @@
-"""A diffusion in space and time, run along a stream."""
+"""Diffusion in space and time, run along a stream."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -67,12 +67,12 @@ class spacetime(FrozenFilter):
     def __post_init__(self) -> None:
         term, cuts = self.term, self.cuts
         if not satisfies(term, Reaching):
-            raise ParameterError(f"{term} does not say how far it looks: it needs reach(ndim) to be run along a stream")
+            raise ParameterError(f"{term} has no reach(ndim), the number of cells it looks at, which a stream needs")
         boundary = getattr(term, "boundary", "neumann")
         if boundary != "neumann":
             raise ParameterError(
-                f"{term} has the boundary {boundary!r}; along a stream, which does not know its last frame when it "
-                "begins, it must be 'neumann'"
+                f"{term} has the boundary {boundary!r}; along a stream, whose last frame is not known in advance, it "
+                "must be 'neumann'"
             )
         if cuts != "detect" if isinstance(cuts, str) else any(c != int(c) or c < 1 for c in cuts):
             raise ParameterError(f"cuts is {cuts!r}; it must be 'detect' or numbers of frames, each at least 1")
@@ -97,7 +97,7 @@ class spacetime(FrozenFilter):
         reach = (len(checked_times(self.term, self.times, 3)) - 1) * self.term.reach(3)
         if not isinstance(self.cuts, str):  # Numbers of frames in the whole video.
             return Extent(None, reach, 1, reach)
-        return Extent(reach, reach, 1, None)  # Whether a scene is cut, all of a frame tells.
+        return Extent(reach, reach, 1, None)  # Scene cuts are detected on whole frames.
 
 
 def _numbered(frames: Frames, cuts: str | Sequence[int]) -> Iterator[tuple[int, Array]]:
@@ -116,7 +116,7 @@ def _stepped(frames: Iterable[Array], term: Any, t0: float, t1: float) -> Iterat
     """Yield the frames (H, W, C) of one explicit step, from windows that reach as far as the term looks."""
     reach, stream = term.reach(3), iter(frames)
     window: list[Array] = []
-    done = 0  # Frames at the front of the window that are there for their neighbours alone.
+    done = 0  # Frames at the front of the window that are kept for their neighbours only.
     while True:
         arrived = list(islice(stream, _BLOCK + reach - max(0, len(window) - done)))
         window += arrived

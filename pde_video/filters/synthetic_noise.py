@@ -1,4 +1,4 @@
-"""Noise in, to test what takes it out."""
+"""Synthetic noise, to test denoisers."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -42,7 +42,7 @@ def gaussian_noise(frames: Frames, sigma: Deviation, *, rng: Seed = 0) -> Iterat
 def poisson_gaussian_noise(
     frames: Frames, slope: Photon, readout: Deviation = 0.0, *, rng: Seed = 0
 ) -> Iterator[Array]:
-    """Count photons, as cameras do in low light, and add the noise of reading them out.
+    """Add photon noise, as cameras have in low light, and read-out noise.
 
     out = slope · Poisson(max(frame, 0) / slope) + readout · z, z ~ N(0, 1); its variance is slope · frame + readout².
 
@@ -59,7 +59,7 @@ def poisson_gaussian_noise(
     Raises
     ------
     ParameterError
-        If `slope` or `readout` is out of range, or so many photons come that they cannot be counted.
+        If `slope` or `readout` is out of range, or the numbers of photons are too large.
 
     References
     ----------
@@ -75,7 +75,8 @@ def poisson_gaussian_noise(
     for frame in frames:
         light = np.maximum(frame.astype(np.float64) / photon, 0)
         if light.max() > 1e18:
-            raise ParameterError(f"slope is {slope}; {light.max():.0e} photons a pixel are too many to be counted")
+            many = f"{light.max():.0e} photons per pixel are too many to draw"
+            raise ParameterError(f"slope is {slope}; {many}; give a larger slope")
         counts = (photon * generator.poisson(light)).astype(frame.dtype)
         yield counts + level * generator.standard_normal(frame.shape, frame.dtype) if level else counts
 

@@ -63,14 +63,14 @@ def demonstrate(
     force: bool = False,
     progress: Progress = lambda frames, count: frames,
 ) -> dict[str, Any]:
-    """Write a noisy and a denoised video, both beside the clean one, and two pictures; return the figures.
+    """Write the noisy, the denoised and a side-by-side video, and two pictures; return the figures.
 
-    The denoiser estimates the noise. Figures are of the frames before the videos are compressed.
+    The denoiser estimates the noise. Figures are measured before the videos are compressed.
     """
     video = read(clip) if clip is not None else None
     suffix = ".mp4" if video is None or video.dtype == np.uint8 else ".npy"
     if os.path.lexists(folder) and not os.path.isdir(folder):
-        raise OutputError(errno.ENOTDIR, f"{folder} is no folder; name one")
+        raise OutputError(errno.ENOTDIR, f"{folder} is not a folder; name a folder")
     paths = {name: folder / f"{name}{suffix}" for name in ("noisy", "denoised", "side_by_side")}
     paths |= {name: folder / f"{name}.png" for name in ("picture", "crop")}
     for path in paths.values():

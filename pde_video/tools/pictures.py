@@ -1,4 +1,4 @@
-"""Pictures for visual comparison: videos side by side, enlarged places, and differences."""
+"""Pictures for visual comparison: videos side by side, enlarged details, and differences."""
 
 import contextlib
 import math
@@ -19,7 +19,7 @@ from pde_video.video.files import read, write_together
 from pde_video.video.outputs import check_distinct
 
 Place = tuple[int, int, int, int]  # Top, left, height and width, in pixels.
-_SIDE = 96  # Side of the place that is enlarged, in pixels.
+_SIDE = 96  # Side of the enlarged detail, in pixels.
 _TIMES = 4  # Magnification.
 _LINE = 2  # Pixels between frames side by side.
 _GAP = 8  # Pixels between enlarged panels.
@@ -114,9 +114,9 @@ def compare_files(
     isolated: bool = False,
     progress: Progress = lambda frames, count: frames,
 ) -> dict[str, Any]:
-    """Measure a file against its reference; write both side by side, and a place of the middle frame enlarged."""
+    """Measure a file against its reference; write both side by side, and an enlarged detail of the middle frame."""
     if place is not None and picture is None:
-        raise ParameterError("a place to enlarge was given, but no picture to show it in; give both")
+        raise ParameterError("a detail to enlarge is given, but no picture to show it in; give both")
     expected, actual = (read(path, isolated=isolated) for path in (reference, file))
     outputs = {name: path for name, path in (("video", video), ("picture", picture)) if path is not None}
     for path in outputs.values():

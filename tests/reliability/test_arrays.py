@@ -434,7 +434,7 @@ def test_a_film_that_begins_black_for_long_is_unchanged_with_a_warning(equation)
     video[-1, 2:4, 3:5] = 200
     report: dict = {}
     assert np.array_equal(equation(video, report=report), video)
-    assert "first frames (of which 40 are looked at) are of one flat colour" in report["warnings"][0]
+    assert "first frames (up to 40 are examined) are constant" in report["warnings"][0]
     report = {}
     equation(video[10:], report=report)
     assert "warnings" not in report
