@@ -1,7 +1,7 @@
-"""What the process that decodes an untrusted file may no longer do: limits of POSIX, and of Linux a filter of calls.
+"""The sandbox of a process that decodes an untrusted file: POSIX resource limits, and on Linux a seccomp filter.
 
-The filter needs the extra ``isolation``. It refuses calls rather than allowing a list of them, since which calls
-decoders, Python and the C library make changes with their versions.
+The filter needs the extra ``isolation``. It is a deny list, since the system calls that decoders, Python and the C
+library make change with their versions.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ from typing import Any
 
 _SET_PDEATHSIG, _SET_NO_NEW_PRIVS = 1, 38  # Of prctl.
 _CLONE_THREAD = 0x10000
-# Commands by which a process types into a terminal, or has signals sent to another one: TIOCSTI, TIOCLINUX, FIOSETOWN,
-# SIOCSPGRP; F_SETOWN, F_SETSIG, F_SETOWN_EX.
+# Commands that inject terminal input, or send signals to another process: TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP;
+# F_SETOWN, F_SETSIG, F_SETOWN_EX.
 _COMMANDS = {"ioctl": (0x5412, 0x541C, 0x8901, 0x8902), "fcntl": (8, 10, 15)}
 _INT = 0xFFFFFFFF  # The kernel does not look at the upper half of an int.
 _PERMISSION, _MISSING = 1, 38  # EPERM and ENOSYS of Linux; a C library that lacks a call takes an older one.
@@ -39,15 +39,15 @@ _REFUSED = {
 _WITH_A_SUBSTITUTE = "clone3 openat2 io_uring_setup io_uring_enter io_uring_register"
 
 
-# Without the filter a file can be changed by other calls than `write`: mapped into memory, cut off, renamed.
+# Without the filter files can be changed by other calls than `write`: memory-mapped, truncated, renamed.
 UNFILTERED = (
-    "isolated reading had no filter of system calls, so a decoder that a file takes over could change your files and "
-    "use the network: on Linux, install the extra isolation"
+    "isolated reading ran without a seccomp filter of system calls, so an exploited decoder could change your files "
+    "and use the network: on Linux, install the extra isolation"
 )
 
 
 def confine(memory: int, processor: int, descriptors: int, parent: int) -> None:
-    """Confine this process for good: bytes of memory, seconds of processor time, open files; on Linux see `_REFUSED`.
+    """Sandbox this process for good: bytes of memory, seconds of processor time, descriptors; on Linux see `_REFUSED`.
 
     It ends with its parent. Limits that the system does not have are left out.
     """
@@ -74,7 +74,7 @@ def confine(memory: int, processor: int, descriptors: int, parent: int) -> None:
 
 @functools.cache
 def confining() -> Any:
-    """Return the library that makes filters, or None where there is none."""
+    """Return the library that makes seccomp filters, or None where there is none."""
     if sys.platform != "linux":
         return None
     try:
@@ -91,7 +91,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _filter(library: Any) -> Any:
-    """Return a filter that refuses calls by which a process reaches beyond its own memory and open files."""
+    """Return a filter that refuses the system calls with which a process reaches beyond its memory and open files."""
     made = library.SyscallFilter(library.ALLOW)
 
     def refuse(name: str, *arguments: Any, code: int = _PERMISSION) -> None:

@@ -60,13 +60,13 @@ class Companions:
         elif stream.type not in _COPIED:
             self.refused.append(f"{label}: streams of this kind are not copied")
         elif stream.codec_context is None and stream.type != "attachment":
-            self.refused.append(f"{label}: FFmpeg does not know what it is, and cannot write it")
+            self.refused.append(f"{label}: FFmpeg does not know its codec, and cannot write it")
         else:
             with opened(self.source.path, self.source.choice.max_pixels) as container:
                 sample = container.streams[stream.index]
                 template = _unframed(sample) or sample
                 if not _takes(self._output.format.name, template):
-                    self.refused.append(f"{label}: {self._output.format.name} does not hold it")
+                    self.refused.append(f"{label}: {self._output.format.name} cannot store it")
                     return
                 self._streams[stream.index] = added = self._output.add_stream_from_template(template)
                 _tag(added, stream)
@@ -75,7 +75,7 @@ class Companions:
                 self._filters[stream.index] = BitStreamFilterContext(_UNFRAMING, stream)
 
     def _describe(self, video: Any) -> None:
-        """Copy metadata and chapters of the source, as far as they hold for the part that is kept."""
+        """Copy metadata and chapters of the source, as far as they are valid for the part that is kept."""
         kept = {k: v for k, v in self._input.metadata.items() if k.upper() not in _OF_THE_FILE}
         self._output.metadata.update(kept)
         self._output.set_chapters(self._chapters())
@@ -83,7 +83,7 @@ class Companions:
             return
         for said in (self._output.metadata, video.metadata):
             for key in [key for key in said if key.upper() == _OF_THE_WHOLE]:
-                self.refused.append(f"{key} {said.pop(key)}: it belongs to the whole file")
+                self.refused.append(f"{key} {said.pop(key)}: it is valid for the whole file only")
 
     def _chapters(self) -> list[Any]:
         """Return the chapters of the part that is kept, on the output's clock."""
@@ -92,7 +92,7 @@ class Companions:
             base = chapter["time_base"]
             start, end = chapter["start"] * base, chapter["end"] * base
             if not 0 <= start <= end <= _LATEST:  # Muxers refuse the whole file for it.
-                self.refused.append(f"chapter {number}: from {float(start):g} to {float(end):g} s is not a time span")
+                self.refused.append(f"chapter {number}: {float(start):g} to {float(end):g} s is not a valid time span")
             elif span := self._within(start, end):
                 kept.append(chapter | {"start": round(span[0] / base), "end": round(span[1] / base)})
         return kept
@@ -111,10 +111,10 @@ class Companions:
                 if packet.size and self._moved(packet):
                     yield packet
         except av.error.FFmpegError as fault:
-            self.refused.append(f"sound or subtitles from there on: they cannot be read ({reason(fault)})")
+            self.refused.append(f"the rest of sound or subtitles: it cannot be read ({reason(fault)})")
 
     def _moved(self, packet: Any) -> bool:
-        """Shift a packet like the video; tell whether it is within the part that is kept."""
+        """Shift a packet like the video; return whether it is within the part that is kept."""
         if self._cut_at is None or packet.pts is None:
             return True
         base = packet.time_base
@@ -158,7 +158,7 @@ class Companions:
     def not_copied(self) -> list[str]:
         """The streams and packets that were not copied, with the reason."""
         muxer, counts = self._output.format.name, self._failed.items()
-        failed = (f"{label}: {n} packets, which {muxer} does not take ({why})" for (label, why), n in counts)
+        failed = (f"{label}: {n} packets, which {muxer} does not accept ({why})" for (label, why), n in counts)
         return [*self.refused, *failed]
 
 
@@ -199,7 +199,7 @@ def _bare(packet: Any) -> Any:
 
 
 def _takes(muxer: str, stream: Any) -> bool:
-    """Tell whether a container supports a stream, by writing a header and, of sound, a packet to memory."""
+    """Return whether a container supports a stream, by writing a header and, for sound, a packet to memory."""
     if stream.type == "attachment":  # Other muxers may leave it out without an error.
         return muxer == "matroska"
     packet = _first_packet(stream) if stream.type == "audio" else None

@@ -1,4 +1,4 @@
-"""Files on disk: flushing, renames that replace nothing, and exchanges."""
+"""Durable and atomic operations on files: flush, rename without replacing, exchange."""
 
 import contextlib
 import errno
@@ -13,14 +13,14 @@ from pde_video.video.signals import held_back
 
 _NO_REPLACE, _EXCHANGE = 1, 2  # Of Linux's renameat2.
 _HERE = -100  # AT_FDCWD: names are relative to the current folder.
-_AT_ONCE = 16  # Files: a disk that is asked to flush several does it in one go.
-_BETWEEN_SIGNALS = 8 * _AT_ONCE  # Files: so many are flushed before signals are heard again.
+_AT_ONCE = 16  # Files: a disk flushes several in one go.
+_BETWEEN_SIGNALS = 8 * _AT_ONCE  # Files that are flushed between two points at which signals are handled.
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _NO_LINKS = (*_NOT_SUPPORTED, errno.EPERM, errno.EACCES, errno.EMLINK)
 
 
 def flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     writable = sys.platform == "win32"  # Windows flushes no file that is open for reading only.
     try:
         descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
@@ -38,33 +38,33 @@ def flush(path: Path) -> None:
 
 
 def _flush(descriptor: int) -> None:
-    """Flush with the cache of the drive, which on macOS needs a call of its own."""
+    """Flush, including the cache of the drive, which needs a separate call on macOS."""
     with contextlib.suppress(ImportError):  # Not on Windows.
         import fcntl
 
         fully = getattr(fcntl, "F_FULLFSYNC", None)
         if fully is not None:
-            with contextlib.suppress(OSError):  # Not every file system supports it; fsync tells what has failed.
+            with contextlib.suppress(OSError):  # Not every file system supports it; fsync then reports errors.
                 fcntl.fcntl(descriptor, fully)
                 return
     os.fsync(descriptor)
 
 
 def flush_all(path: Path) -> None:
-    """Wait until a file, or a folder with everything in it, is on disk."""
+    """Flush a file, or a folder with everything in it, to disk."""
     if not path.is_dir():
         flush(path)
         return
     paths = [Path(place, name) for place, _, files in os.walk(path) for name in ("", *files)]
     for first in range(0, len(paths), _BETWEEN_SIGNALS):
-        # A signal's handler that raises while threads are started can leave one of the pool's locks taken for ever.
+        # A signal handler that raises while threads are started can leave one of the pool's locks held for ever.
         with held_back(), ThreadPoolExecutor(_AT_ONCE) as pool:
             for _ in pool.map(flush, paths[first : first + _BETWEEN_SIGNALS]):
                 pass
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename a file or folder to a name that nothing has yet, or raise FileExistsError; in one step where possible."""
+    """Rename a file or folder without replacing anything, or raise FileExistsError; atomically where possible."""
     try:
         if _rename(source, target, _NO_REPLACE) or _linked(source, target):
             return
@@ -78,7 +78,7 @@ def move(source: Path, target: Path) -> None:
 
 
 def is_same(one: Path, other: Path) -> bool:
-    """Tell whether two names are of one file or folder; a link is not what it points to."""
+    """Return whether two names are the same file or folder; symlinks are not followed."""
     try:
         return os.path.samestat(one.lstat(), other.lstat())
     except FileNotFoundError:
@@ -86,12 +86,12 @@ def is_same(one: Path, other: Path) -> bool:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two names change places in one step; return False where the system cannot."""
+    """Exchange two names atomically; return False where the system cannot."""
     return _rename(one, other, _EXCHANGE)
 
 
 def _linked(source: Path, target: Path) -> bool:
-    """Rename a file by giving it a second name first, or return False where that is impossible."""
+    """Rename a file by a hard link and unlink, or return False where that is impossible."""
     if os.name == "nt" or source.is_dir():
         return False
     try:
@@ -109,7 +109,7 @@ def _linked(source: Path, target: Path) -> bool:
 
 
 def _rename(source: Path, target: Path, flag: int) -> bool:
-    """Rename as `flag` says, or return False where the system, or this file system, cannot."""
+    """Rename with `flag`, or return False where the system, or this file system, cannot."""
     function = _renameat2()
     code = function(source, target, flag) if function else errno.ENOSYS
     if code and code not in _NOT_SUPPORTED:

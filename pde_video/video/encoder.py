@@ -31,7 +31,7 @@ _MUXERS = {".mkv": "matroska", ".m4v": "mp4"}  # Of the other endings, the name 
 def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Encode `frames` into `temporary` in another thread; return how many there were."""
     form = choose(target)
-    # Copied and dated as they come, so that later changes of a frame or its source make no difference.
+    # Frames are copied and get their times here, so that later changes of a frame or its source have no effect.
     pictures = ((_picture(frame, form), _moment(target, index)) for index, frame in enumerate(frames))
 
     def encode(pictures: Iterator[tuple[Any, Fraction]]) -> int:
@@ -61,7 +61,7 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
         grey = GREY_MARK if target.channels == 1 and not form.pixel.startswith("gray") else None
         said = filter(None, [target.details.get("comment"), grey, MARK + target.made])
         container.metadata["comment"] = " ".join(said)
-        container.start_encoding()  # Here, so that an error of the header is not taken for one of a packet.
+        container.start_encoding()  # Here, so that an error of the header is not mistaken for one of a packet.
         for picture, shown in pictures:
             close = close or (coarse and count > 0 and round(shown * 1000) == round(moment * 1000))
             picture, moment = _converted(picture, form), shown
@@ -77,9 +77,9 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
             companions.copy(None if companions.source.choice.is_to_the_end else moment + 1 / target.rate)
             target.omit(*companions.not_copied)
     if uneven:
-        target.warn(f"{target.suffix} has no timestamps: frames are shown at one rate")
+        target.warn(f"{target.suffix} has no timestamps: frames are shown at a constant rate")
     if close:
-        target.warn(f"{target.suffix} counts time in milliseconds: frames that are closer are shown at one time")
+        target.warn(f"{target.suffix} stores time in milliseconds: frames that are closer get equal times")
     return count
 
 

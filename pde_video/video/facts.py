@@ -1,6 +1,6 @@
-"""The kinds of values in a video's `details`, by their keys: checked where they come from an isolated reader.
+"""The types of the values in a video's `details`, by key: checked where they come from an isolated reader.
 
-Writers use them as they are. What has no kind here is only shown.
+Writers rely on these types. Keys without one here are only displayed.
 """
 
 import math
@@ -16,7 +16,7 @@ _MOST_AXES, _MOST_BITS = 64, 64
 
 
 def check_kinds(details: dict[str, Any]) -> None:
-    """Raise ValueError, with its key, for a value that is not of its kind."""
+    """Raise ValueError, with its key, for a value of the wrong type."""
     for key, value in details.items():
         if key in _KINDS and not _KINDS[key](value):
             raise ValueError(f"invalid {key}")

@@ -1,4 +1,4 @@
-"""Formats by file name, and outputs checked before the work."""
+"""Formats by file name, and checks of outputs before any work."""
 
 import os
 import sys
@@ -67,19 +67,19 @@ _BY_SUFFIX = {suffix: known for known in _FORMATS for suffix in known.suffixes}
 def format_of(path: Path) -> Format:
     """Return the format for a file name that can be written, or refuse it."""
     if path.suffix.lower() in _READ_ONLY:
-        raise ParameterError(f"{path}: files ending in {path.suffix} are read, but not written; write .mkv or .mp4")
+        raise ParameterError(f"{path}: {path.suffix} files can be read, but not written; write .mkv or .mp4")
     return _BY_SUFFIX.get(path.suffix.lower()) or _refuse(path, "written", _BY_SUFFIX)
 
 
 def reader_of(path: Path) -> Callable[[Path, Choice], FileVideo]:
-    """Return what reads files of such a name, or refuse it."""
+    """Return the reader for a file name, or refuse it."""
     if path.suffix.lower() in _READ_ONLY:
         return containers.read
     return (_BY_SUFFIX.get(path.suffix.lower()) or _refuse(path, "read", (*_BY_SUFFIX, *_READ_ONLY))).read
 
 
 def _refuse(path: Path, done: str, known: Iterable[str]) -> NoReturn:
-    raise ParameterError(f"{path}: files ending in {path.suffix!r} are not {done}; those that are: {', '.join(known)}")
+    raise ParameterError(f"{path}: files ending in {path.suffix!r} cannot be {done}; these can: {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ def checked_output(
     raw: bool = False,
     settle: bool = True,
 ) -> Output:
-    """Check what can be known of an output before any work: options of `write`; that it is not the file `source`.
+    """Check all that can be checked of an output before any work: options of `write`; that it is not the file `source`.
 
-    Unless `settle` is False, what a dead run has begun with it is finished or undone first.
+    Unless `settle` is False, an interrupted commit of this output is finished or rolled back first.
     """
     check_path("give the path first, then the frames: write('out.mp4', frames)", path=path)
     if rate is not None and not (isinstance(rate, int | float | Fraction) and np.isfinite(float(rate)) and rate > 0):
@@ -119,7 +119,7 @@ def checked_output(
         pipes.check_standard_output()
         return Output(pipes.OUTPUT, None, force, exact, encoding, raw)
     if raw:
-        raise ParameterError(f"{path}: raw frames are written to standard output, named -, only")
+        raise ParameterError(f"{path}: raw frames can only be written to standard output, named -")
     path = Path(path)
     known = format_of(path)
     if source is not None and not pipes.is_standard(source):

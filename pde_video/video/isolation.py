@@ -1,7 +1,7 @@
-"""Isolated reading: a file is decoded in a confined process, and only its frames come here.
+"""Isolated reading: a file is decoded in a sandboxed process, which sends its frames.
 
-A child of `worker_process` makes each pass over a file. Nothing that comes from it is trusted: messages are data, whose
-kinds and sizes are checked before memory is allocated.
+A child of `worker_process` makes each pass over a file. Its messages are untrusted input: types and sizes are checked
+before memory is allocated.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ _PERHAPS = "the file may be damaged or malicious"
 
 
 def read(path: Path, choice: Choice) -> FileVideo:
-    """Return a video that is decoded elsewhere; it has the frames, properties and errors of one that is read here."""
+    """Return a video that is decoded in a sandbox, with the frames, properties and errors of one that is read here."""
     if not hasattr(socket, "send_fds") or not hasattr(os, "fork"):
-        raise ParameterError(f"{path}: isolated reading needs Linux or macOS; leave it out, or use a sandbox")
+        raise ParameterError(f"{path}: isolated reading needs Linux or macOS; leave it out, or use your own sandbox")
     with contextlib.closing(_Reader(path, choice, frames=False)) as reader:
         return reader.video()
 
@@ -50,11 +50,11 @@ def _decode(video: FileVideo) -> Decoded:
 
 
 class _NoAnswer(InputError):
-    """A child has not answered in time."""
+    """A child did not answer in time."""
 
 
 class _Ended(InputError):
-    """A child has ended before it had answered."""
+    """A child ended before it answered."""
 
     def __init__(self, path: Path, how: str) -> None:
         super().__init__(f"{path}: its decoder ended {how}; {_PERHAPS}")
@@ -100,7 +100,7 @@ class _Reader:
         return video
 
     def _wait_until_confined(self) -> None:
-        """Raise RuntimeError unless there is a child and its limits hold; until then it has not opened the file."""
+        """Raise RuntimeError unless a child runs with its limits in force; until then it does not open the file."""
         try:
             fault = self._next(STARTING).get("unconfined")
         except _NoAnswer:
@@ -148,7 +148,7 @@ class _Reader:
         return said
 
     def _checked(self) -> contextlib.AbstractContextManager[None]:
-        return untrusted(f"{self._path}: its decoder sent an invalid answer; {_PERHAPS}")
+        return untrusted(f"{self._path}: its decoder sent a malformed message; {_PERHAPS}")
 
     def _next(self, seconds: float) -> dict[str, Any]:
         self._deadline = time.monotonic() + seconds
@@ -168,7 +168,7 @@ class _Reader:
         while rest:
             left = self._deadline - time.monotonic()
             if left <= 0 or not poll.poll(1000 * left):
-                raise _NoAnswer(f"{self._path}: its decoder gave no frame for {SECONDS:g} s; {_PERHAPS}")
+                raise _NoAnswer(f"{self._path}: its decoder returned no frame within {SECONDS:g} s; {_PERHAPS}")
             got = os.readv(self._reply, [rest])
             if not got:
                 raise _Ended(self._path, self._end())
@@ -185,7 +185,7 @@ class _Reader:
         return "without an answer"
 
     def close(self) -> None:
-        """End the child, and wait for that."""
+        """End the child, and wait for its end."""
         os.close(self._reply)
         with self._control, contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)

@@ -15,7 +15,7 @@ from pde_video.protocols import Array
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, untrusted
 
-_LONGEST = 10_000  # Characters of a header, as in NumPy, which would read as many as it declares before it refuses.
+_LONGEST = 10_000  # Characters of a header, as in NumPy, which reads all that is declared before it refuses.
 _START = 12  # Bytes before the header: magic, version, and its length in 2 or 4 bytes.
 _HEADERS = {(1, 0): (2, np.lib.format.read_array_header_1_0), (2, 0): (4, np.lib.format.read_array_header_2_0)}
 _BLOCK, _PIECE = 2**28, 2**20  # Bytes, of an array in Fortran order, that are held and read at once.
@@ -50,22 +50,22 @@ class _Stored:
 
 
 def _stored(path: Path) -> tuple[_Stored, str | None]:
-    """Return where the frames in the file are, and an error message if the header declares more."""
+    """Return where the frames are in the file, and an error message if the header declares more."""
     with path.open("rb") as file:
         with untrusted(f"{path}: not a NumPy array that can be read"):
             start = io.BytesIO(file.read(_START + _LONGEST))
             version = np.lib.format.read_magic(start)
             if version not in _HEADERS:
-                raise ValueError(f"a header of version {version[0]}.{version[1]}; 1.0 and 2.0 are read")
+                raise ValueError(f"a header of version {version[0]}.{version[1]}; 1.0 and 2.0 are supported")
             width, parse = _HEADERS[version]
             length = int.from_bytes(start.read(width), "little")
             if length > _LONGEST:
-                raise ValueError(f"a header of {length:,} characters; at most {_LONGEST:,} are read")
+                raise ValueError(f"a header of {length:,} characters; the limit is {_LONGEST:,}")
             start.seek(-width, os.SEEK_CUR)
             shape, by_columns, dtype = parse(start)
         offset, end = start.tell(), file.seek(0, 2)
     if dtype.hasobject:
-        raise InputError(f"{path}: the array is pickled; reading it could run any program, so it is refused")
+        raise InputError(f"{path}: the array is pickled; reading it could execute arbitrary code, so it is refused")
     if dtype.kind not in "biufc" or len(shape) not in (3, 4) or min(shape) < 1:
         raise InputError(f"{path}: {dtype} values of shape {shape}; a video is numbers (T, H, W) or (T, H, W, C)")
     needed, there, missing = math.prod(shape) * dtype.itemsize, end - offset, None
@@ -92,7 +92,7 @@ def _by_rows(file: BinaryIO, stored: _Stored, video: FileVideo) -> Iterator[Arra
 
 
 def _by_columns(file: BinaryIO, stored: _Stored, video: FileVideo) -> Iterator[Array | None]:
-    """Yield the same of an array in Fortran order: in blocks, each of which takes one pass over the file."""
+    """Do the same for an array in Fortran order: in blocks, each of which takes one pass over the file."""
     (count, *shape), size = stored.shape, stored.dtype.itemsize
     places = math.prod(shape)  # In a frame; in the file, each has a column of `count` values.
     for start in range(0, count, length := max(1, _BLOCK // (places * size))):
@@ -104,7 +104,7 @@ def _by_columns(file: BinaryIO, stored: _Stored, video: FileVideo) -> Iterator[A
             begin, nbytes = first * count + start, ((columns - 1) * count + len(indices)) * size
             file.seek(stored.offset + begin * size)
             piece = _content(file, nbytes, video.path, start)
-            # Of several columns, also what lies between the parts that belong to the block.
+            # With several columns, this includes what lies between the parts of the block.
             parts: Array = np.ndarray((columns, len(indices)), stored.dtype, piece.data, strides=(count * size, size))
             block[first : first + columns] = parts
         for number, is_wanted in enumerate(wanted):
@@ -112,7 +112,7 @@ def _by_columns(file: BinaryIO, stored: _Stored, video: FileVideo) -> Iterator[A
 
 
 def _content(file: BinaryIO, nbytes: int, path: Path, index: int) -> Array:
-    """Return the next bytes; the file is not mapped into memory: access beyond its end would end the process."""
+    """Return the next bytes; the file is not memory-mapped, since SIGBUS would end the process if it shrinks."""
     content = np.empty(nbytes, np.uint8)
     if file.readinto(content) < nbytes:  # type: ignore[attr-defined]
         raise InputError(f"{path}: frame {index} is cut off: the file became shorter while it was read")

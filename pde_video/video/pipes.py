@@ -1,6 +1,6 @@
 """Standard input and output, in y4m or as raw frames without a header.
 
-Everything happens in the caller's thread, so that a signal also ends waiting for another program.
+Everything happens in the caller's thread, so that a signal also interrupts waiting for another program.
 """
 
 import errno
@@ -27,7 +27,7 @@ from pde_video.video.yuv_planes import PACKED
 
 DASH = "-"
 INPUT, OUTPUT = Path("standard input"), Path("standard output")  # Their names in messages.
-_NOTHING = f"{INPUT}: nothing came; the program before in the pipe may have failed"
+_NOTHING = f"{INPUT} is empty; the program that writes to the pipe may have failed"
 _LAYOUTS = {PACKED[size, channels]: (f"<u{size}", channels) for channels in (1, 3) for size in (1, 2)}
 _RAW = re.compile(r"(\d{1,9})x(\d{1,9}):(\w+)(?::(\d{1,9}(?:/\d{1,9}|\.\d{1,9})?))?", re.ASCII)
 
@@ -59,7 +59,7 @@ def _y4m_video(choice: Choice) -> FileVideo:
 
 
 def _raw_video(text: str, choice: Choice) -> FileVideo:
-    """Return frames without a header, described by such as 640x480:gray16le:30000/1001."""
+    """Return frames without a header, described by a text such as 640x480:gray16le:30000/1001."""
     match = _RAW.fullmatch(text)
     if match is None or match[3] not in _LAYOUTS or not int(match[1]) * int(match[2]):
         raise ParameterError(
@@ -98,7 +98,7 @@ def _standard_input() -> BinaryIO:
         raise InputError(f"{INPUT} is closed")
     if os.isatty(0):
         raise ParameterError(
-            f"{INPUT} is a terminal; have a program write into it: ffmpeg -i IN -f yuv4mpegpipe - | ..., or name a file"
+            f"{INPUT} is a terminal; pipe a program into it: ffmpeg -i IN -f yuv4mpegpipe - | ..., or name a file"
         )
     return open(0, "rb", closefd=False)
 
@@ -108,7 +108,7 @@ def _once(decode: Any) -> Any:
 
     def first_time(video: FileVideo) -> Decoded:
         if began:
-            raise InputError(f"{INPUT} can be read once; write it to a file to go over it again")
+            raise InputError(f"{INPUT} can be read only once; save it to a file to read it again")
         began.append(True)
         yield from decode(video)
 
@@ -120,11 +120,11 @@ def check_standard_output() -> None:
     if sys.__stdout__ is None:
         raise OutputError(errno.EBADF, f"{OUTPUT} is closed")
     if os.isatty(1):
-        raise ParameterError(f"{OUTPUT} is a terminal, which cannot show a video; pipe it on, or name a file")
+        raise ParameterError(f"{OUTPUT} is a terminal, which cannot show a video; pipe it to a program, or name a file")
 
 
 def write_standard(target: Target, frames: Iterator[Array], raw: bool) -> int:
-    """Write the frames as they come, until they end or the reader closes the pipe; return how many were written."""
+    """Write the frames as they come, until they end or the reader closes the pipe; return their number."""
     pieces = _raw_pieces(target, frames) if raw else y4m.pieces(target, frames)
     if sys.stdout is not None:
         sys.stdout.flush()  # Text printed before comes first.

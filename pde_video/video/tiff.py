@@ -47,8 +47,8 @@ def read(path: Path, choice: Choice) -> FileVideo:
     longer = [f"{axis} ({count})" for axis, count in told.leading.items() if count > 1]
     if len(longer) > 1 or "C" in "".join(longer):
         raise InputError(
-            f"{path}: axes {details['axes']}, of which {', '.join(longer)}; a video has rows Y, columns X, samples S "
-            "at most, and one more axis, of frames: split the others into files of their own"
+            f"{path}: its axes are {details['axes']}, with {', '.join(longer)}; a video has a single axis of frames "
+            "besides rows Y, columns X and samples S: split it into separate files"
         )
     offsets = pages.offsets if place is None else None
 
@@ -64,7 +64,7 @@ def read(path: Path, choice: Choice) -> FileVideo:
 
 
 def _extent(first: Picture, declared: int, pages: Pages, fault: str | None) -> tuple[int, int | None, str | None]:
-    """Return the number of frames, where they are if they share one directory, and the error that follows them."""
+    """Return the number of frames, their place if they share one directory, and the error that follows them."""
     source, there = first.source, len(pages.offsets)
     if declared <= 1 or declared == there or fault:
         return there, None, fault
@@ -81,14 +81,12 @@ def _refuse_unknown_axes(page: Directory, count: int) -> None:
     planes = page.tags[_PLANES].number if _PLANES in page else 1
     if vendor and max(count, planes) > 1:
         raise InputError(
-            f"{path}: only tags of {vendor} tell along which axes its {max(count, planes)} pages lie, and these are "
+            f"{path}: only tags of {vendor} say along which axes its {max(count, planes)} pages lie, and these are "
             "not read; save it as an OME-TIFF, or from ImageJ"
         )
     channels = _CHANNELS.search(page.text(_SOFTWARE)) if count > 1 else None
     if channels and len(channels[1].replace(";", " ").replace(",", " ").split()) > 1:
-        raise InputError(
-            f"{path}: its pages are those of several channels of ScanImage; split them into files of their own"
-        )
+        raise InputError(f"{path}: its pages belong to several channels of ScanImage; split them into separate files")
 
 
 def _details(first: Picture, told: calibration.Described, pages: Pages) -> dict[str, Any]:
@@ -110,7 +108,7 @@ def _details(first: Picture, told: calibration.Described, pages: Pages) -> dict[
     facts, lost = tiff_tags.found(page, layout.orientation == 1, as_stored)
     lost += tiff_tags.of_later_pages(first.source, page, pages.offsets)
     lost += [f"{pages.reduced} pictures of reduced size, or masks"] if pages.reduced else []
-    lost += ["the palette: its numbers are the values"] if layout.plain_values and layout.photometric == PALETTE else []
+    lost += ["the palette: its indices are the values"] if layout.plain_values and layout.photometric == PALETTE else []
     if not_kept := [*told.facts.get("not_kept", ()), *lost]:
         details["not_kept"] = list(dict.fromkeys(not_kept))
     software, date = (page.text(code).strip() for code in (_SOFTWARE, _DATE_TIME))
@@ -194,7 +192,7 @@ def _kept(target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
     if target.known_rate is not None:
         facts["interval"] = 1 / target.known_rate
     if target.like is not None and target.size != target.like.size and set(_LENGTHS) & set(facts):
-        # After cropping or resampling, the size of a pixel is unknown.
+        # After cropping or resampling, the pixel size is unknown.
         facts = {name: fact for name, fact in facts.items() if name not in _LENGTHS}
         facts["imagej"] = {name: fact for name, fact in facts.get("imagej", {}).items() if name not in _LENGTHS}
         target.omit("pixel_size")

@@ -1,4 +1,4 @@
-"""Strips and tiles of TIFF files decoded: none to more bytes than its pixels take (extra ``tiff`` for most codecs)."""
+"""Decoding of TIFF strips and tiles, each to no more bytes than its pixels take (extra ``tiff`` for most codecs)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DEFLATE, _ZSTD = (8, 32946), (34926, 50000)
 _READ = (NONE, *FAX, *JPEG, _LZW, _PACK_BITS, _LZMA, *_DEFLATE, *_ZSTD)
 _OPTIONAL = (*FAX, *JPEG, _LZW, *_ZSTD)
 _HORIZONTAL, _FLOATING_POINT = 2, 3  # Predictor.
-_LARGER, _HEADERS = 4, 2**20  # A piece is at most so many times as large as its pixels, and so many bytes beyond.
+_LARGER, _HEADERS = 4, 2**20  # A piece may have this many times the bytes of its pixels, and this many more.
 _CHUNK = 2**20
 _TABLES = 2**28  # Bytes of shared JPEG tables, counted for each strip or tile: usual ones have 600.
 _MEMORY = 2**27  # Bytes that LZMA's dictionary may take.
@@ -35,20 +35,20 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def check(path: Path, layout: Layout) -> None:
-    """Refuse a compression that is not read, or that needs a package that is not there."""
+    """Refuse a compression that is not supported, or that needs a package that is not installed."""
     name = name_of(tifffile.COMPRESSION, layout.compression)
     if layout.compression not in _READ:
-        raise InputError(f"{path}: compression {name} is not read; save it uncompressed, or with LZW or deflate")
+        raise InputError(f"{path}: compression {name} is not supported; save it uncompressed, or with LZW or deflate")
     if layout.compression in FAX and (layout.bits, layout.samples) != (1, 1):
         raise InputError(
-            f"{path}: compression {name} of {layout.samples} samples of {layout.bits} bits; it is for one bit"
+            f"{path}: compression {name} of {layout.samples} samples of {layout.bits} bits; it is for single bits"
         )
     if layout.compression in JPEG and not (layout.kind == "u" and layout.bits in (8, 12, 16)):
-        raise InputError(f"{path}: JPEG of {layout.kind}{layout.bits} samples; it has 8, 12 or 16 bits")
+        raise InputError(f"{path}: JPEG of {layout.kind}{layout.bits} samples; they must have 8, 12 or 16 bits")
     whole = layout.bits in (8, 16, 32, 64)
     known = {1: True, _HORIZONTAL: whole and layout.kind != "c", _FLOATING_POINT: layout.kind == "f"}
     if layout.compression not in (*FAX, *JPEG) and not known.get(layout.predictor, False):
-        raise InputError(f"{path}: predictor {layout.predictor} of {layout.kind}{layout.bits} samples is not read")
+        raise InputError(f"{path}: predictor {layout.predictor} of {layout.kind}{layout.bits} samples is not supported")
     if layout.compression in _OPTIONAL:
         _imagecodecs(f"{path}: compression {name}")
 
@@ -62,7 +62,7 @@ def _imagecodecs(what: str) -> Any:
 
 
 def tables_of(page: Directory, layout: Layout) -> bytes | None:
-    """Return the tables that the JPEG streams of a page share; refuse many, which are read again for each stream."""
+    """Return the tables that the JPEG streams of a page share; refuse large ones, which each stream reads again."""
     tables = page.raw(347) if layout.compression in JPEG else b""
     if len(tables) * layout.count > _TABLES:
         raise ValueError(f"JPEG tables of {len(tables):,} bytes for each of {layout.count:,} strips or tiles")
@@ -113,11 +113,11 @@ def _unpacked(data: bytes, layout: Layout, most: int) -> Any:
 
 
 def _streamed(stream: Any, data: bytes, most: int) -> Any:
-    """Return what a stream decodes to, piece by piece, so that it never takes more memory than its pixels."""
+    """Decode a stream piece by piece, so that it never takes more memory than its pixels."""
     out, filled = np.empty(most, np.uint8), 0
     while not stream.eof:
         chunk = stream.decompress(data, _CHUNK)
-        # Both libraries keep what they have not yet read, but zlib's must be given it again.
+        # Both libraries keep unread input, but zlib must be given it again.
         data = getattr(stream, "unconsumed_tail", b"")
         if not chunk and not data:
             break
@@ -129,7 +129,7 @@ def _streamed(stream: Any, data: bytes, most: int) -> Any:
 
 
 def _from_runs(data: bytes, most: int) -> bytearray:
-    """Return PackBits decoded: a byte n is followed by n + 1 others, or by one that stands for 257 - n equal ones."""
+    """Decode PackBits: a byte n is followed by n + 1 others, or by one that stands for 257 - n equal ones."""
     out, place = bytearray(), 0
     while place < len(data) and len(out) < most:
         head = data[place]
@@ -150,9 +150,9 @@ def _fax(data: bytes, layout: Layout, rows: tuple[int, int]) -> Array:
 
 
 def _jpeg(data: bytes, layout: Layout, size: tuple[int, int], tables: bytes | None) -> Array:
-    """Return a JPEG stream decoded, RGB if it is colour; its own header is checked first, since it decides its size."""
+    """Decode a JPEG stream, to RGB if it is colour; its own header, which determines its size, is checked first."""
     if not data.startswith(_JPEG_START):
-        raise ValueError("a JPEG without its first two bytes")
+        raise ValueError("a JPEG without its start marker")
     height, width, samples = jpeg_size(data, layout.count)
     expected = 1 if layout.planar else layout.samples
     widths = (size[1], layout.width % size[1] or size[1])
@@ -177,7 +177,7 @@ def is_whole_jpeg(page: Directory, layout: Layout) -> bool:
 
 
 def whole_jpeg(page: Directory, layout: Layout) -> Array:
-    """Return the one JPEG stream of a page decoded; its length is often wrong, so it may reach to its last strip."""
+    """Decode the one JPEG stream of a page; its length is often wrong, so it may reach to its last strip."""
     start, length = page.number(513, 0), page.number(514, 0)
     ends = page.numbers(273).astype(np.uint64) + (page.numbers(279).astype(np.uint64) if 279 in page else np.uint64(0))
     end = min(page.source.size, max([start + length, *ends.tolist()]))
@@ -210,7 +210,7 @@ def _some_samples(rows: Array, layout: Layout, order: Any) -> Array:
 
 
 def _from_bits(rows: Array, bits: int, count: int) -> Array:
-    """Return numbers of so many bits, which follow one another without regard to bytes, highest bit first."""
+    """Return numbers of that many bits, which are packed without regard to bytes, highest bit first."""
     if bits in (1, 2, 4):
         shifts = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
         return (rows[..., None] >> shifts & (2**bits - 1)).reshape(len(rows), -1)[:, :count]

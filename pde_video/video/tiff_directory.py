@@ -1,4 +1,4 @@
-"""Directories of a TIFF file: the tags of each page, read within bounds, since nothing in them can be trusted."""
+"""TIFF directories: the tags of each page, read within limits, since they are untrusted input."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pde_video.protocols import Array
 
 MOST_BYTES = 2**20  # Of the value of a tag that is not an array of offsets.
 _MOST_TAGS = 4096
-# Of pages a file may have some, then one for so many of its bytes, up to a limit.
+# Pages that any file may have, bytes of the file for each further one, and the limit.
 _FEW_PAGES, _PAGE_BYTES, _MOST_PAGES = 2**16, 256, 2**20
-_BLOCK, _AHEAD = 4096, 512  # Bytes that are read at once, and that most directories do not exceed.
+_BLOCK, _AHEAD = 4096, 512  # Bytes that are read at once; bytes that most directories do not exceed.
 # Types of values, as NumPy has them; a rational number is two integers.
 _TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 5: "u4", 6: "i1", 7: "S1", 8: "i2", 9: "i4", 10: "i4", 11: "f4", 12: "f8"}
 _TYPES |= {13: "u4", 16: "u8", 17: "i8", 18: "u8"}
@@ -49,7 +49,7 @@ class Source(io.FileIO):
         self._block, self._block_at = b"", 0
         if not known or kind not in (42, 43):
             self.close()
-            raise InputError(f"{path}: not a TIFF that can be read (its first bytes are wrong)")
+            raise InputError(f"{path}: not a TIFF that can be read (its magic number is wrong)")
         self.counter, self.link, self.entry = (2, 4, 12) if kind == 42 else (8, 8, 20)  # Bytes.
 
     def fill(self, offset: int, room: memoryview) -> None:
@@ -60,7 +60,7 @@ class Source(io.FileIO):
         while room:
             count = self.readinto(room)
             if not count:
-                raise ValueError("the file has become shorter since it was opened")
+                raise ValueError("the file was truncated after it was opened")
             room = room[count:]
 
     def at(self, offset: int, count: int) -> bytes:
@@ -69,7 +69,7 @@ class Source(io.FileIO):
             raise ValueError("its data lie beyond the end of the file")
         self.seek(offset)
         data = self.read(count)
-        if len(data) < count:  # The rest, if one call does not give so many, or the error that there is none.
+        if len(data) < count:  # One call may return less; the rest, or an error if there is none.
             room = bytearray(count - len(data))
             self.fill(offset + len(data), memoryview(room))
             data += room
@@ -99,10 +99,10 @@ class Source(io.FileIO):
         offset = int.from_bytes(self.at(self.link, self.link), self.endian) if self.size >= 2 * self.link else self.size
         while offset or not seen:
             if offset in seen:
-                raise InputError(f"{self.path}: page {len(seen)} is an earlier page again; the file is damaged")
+                raise InputError(f"{self.path}: page {len(seen)} links back to an earlier page; the file is damaged")
             if len(seen) == most:
                 raise InputError(
-                    f"{self.path}: its {self.size:,} bytes claim more than {most:,} pages; no more are read"
+                    f"{self.path}: its {self.size:,} bytes declare more than {most:,} pages, the limit for its size"
                 )
             directory = self.directory(offset)
             if directory is None:
@@ -113,7 +113,7 @@ class Source(io.FileIO):
             seen.add(offset)
             taken += len(directory)
             if taken > self.size:
-                raise InputError(f"{self.path}: the directories of its pages lie on one another; the file is damaged")
+                raise InputError(f"{self.path}: the directories of its pages overlap; the file is damaged")
             (reduced if self._is_reduced(directory) else found.offsets).append(offset)
             offset = int.from_bytes(directory[-self.link :], self.endian)
         return found.without(reduced), None
@@ -179,7 +179,7 @@ class Directory:
         if tag is None or tag.nbytes == 0:
             return b""
         if tag.nbytes > most:
-            raise ValueError(f"tag {code} has {tag.nbytes:,} bytes, of which at most {most:,} are read")
+            raise ValueError(f"tag {code} has {tag.nbytes:,} bytes; the limit is {most:,}")
         if tag.nbytes <= len(tag.field):
             return tag.field[: tag.nbytes]
         return self.source.at(int.from_bytes(tag.field, self.source.endian), tag.nbytes)

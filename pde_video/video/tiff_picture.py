@@ -1,4 +1,4 @@
-"""The pixels of one page of a TIFF file: strips and tiles put together, upright, as grey or RGB."""
+"""The pixels of one TIFF page: strips and tiles assembled, upright, as grey or RGB."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pde_video.video.untrusted import refuse_huge, refuse_inflated
 GREY_INVERTED, GREY, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6  # PhotometricInterpretation.
 _MOST_PIECES = 2**17
 _MOST_SAMPLES = 4096  # Of a pixel.
-_SMALL_TILE, _LARGER = 2**24, 4  # Bytes that a tile may always have; by how much one may exceed its picture beyond.
+_SMALL_TILE, _LARGER = 2**24, 4  # Bytes that any tile may have; how many times its picture a larger one may be.
 # The tags that a layout is made of, and the palette.
 _OF_LAYOUT = (256, 257, 258, 259, 262, 266, 274, 277, 278, 284, 292, 317, 320, 322, 323, 338, 339, 513, 514, 32997)
 _AT_ONCE = 2**22  # Values.
@@ -105,7 +105,7 @@ def _room(bits: int) -> int:
 
 
 def layout_of(page: Directory) -> Layout:
-    """Return how the pixels of a page are stored; raise ValueError for what is not possible or not supported."""
+    """Return how the pixels of a page are stored; raise ValueError if it is malformed or not supported."""
     height, width, samples = page.number(257, 0), page.number(256, 0), page.number(277, 1)
     if min(height, width, samples) < 1 or samples > _MOST_SAMPLES or page.number(32997, 1) != 1:
         raise ValueError(f"{height} × {width} pixels of {samples} samples, {page.number(32997, 1)} deep")
@@ -114,17 +114,17 @@ def layout_of(page: Directory) -> Layout:
     if compression == tiff_codecs.OLD_JPEG and 258 not in page:
         of_each = {8}
     if len(of_each) > 1 or len(kinds) > 1:
-        raise ValueError(f"samples of {sorted(of_each)} bits and formats {sorted(kinds)}, which differ in one pixel")
+        raise ValueError(f"bits {sorted(of_each)} and formats {sorted(kinds)} of samples must be equal within a pixel")
     depth, kind = of_each.pop(), {1: "u", 2: "i", 3: "f", 4: "u", 6: "c"}.get(kinds.pop(), "?")
     sizes = {"u": (*range(1, 33), 64), "i": (8, 16, 32, 64), "f": (16, 32, 64), "c": (64, 128)}
     if depth not in sizes.get(kind, ()):
-        raise ValueError(f"samples of {depth} bits and format {formats[:1].tolist()}, which are not read")
+        raise ValueError(f"samples of {depth} bits and format {formats[:1].tolist()}, which are not supported")
     tiled = 322 in page or 324 in page
     rows = page.number(323, 0) if tiled else min(page.number(278, height), height)
     piece = (rows, page.number(322, 0) if tiled else width)
     orientation, planar = page.number(274, 1), page.number(284, 1) == 2 and samples > 1
     if min(piece) < 1:
-        raise ValueError(f"it is cut into pieces of {piece[0]} × {piece[1]} pixels")
+        raise ValueError(f"its strips or tiles have {piece[0]} × {piece[1]} pixels")
     return Layout(
         height, width, samples, depth, kind, _photometric(page, compression, samples), compression,
         page.number(317, 1), planar, orientation if 1 <= orientation <= 8 else 1, piece, tiled,
@@ -140,11 +140,11 @@ def _photometric(page: Directory, compression: int, samples: int) -> int:
         return GREY_INVERTED
     if compression == tiff_codecs.OLD_JPEG:
         return YCBCR if samples == 3 else GREY
-    raise ValueError("it does not say what its values mean (tag 262)")
+    raise ValueError("it has no PhotometricInterpretation (tag 262)")
 
 
 def check(source: Source, layout: Layout, choice: Choice) -> None:
-    """Refuse a page that is too large, or whose values are of a kind that is not read."""
+    """Refuse a page that is too large, or whose kind of values is not supported."""
     path, shape = source.path, (layout.height, layout.width, layout.samples)
     for one in (shape, (*layout.piece, layout.samples)):
         refuse_huge(path, one[:2] if layout.samples == 1 else one, choice.max_pixels)
@@ -152,7 +152,7 @@ def check(source: Source, layout: Layout, choice: Choice) -> None:
     large = rows * layout.row_bytes > max(_SMALL_TILE, _LARGER * layout.frame_bytes)
     if large or layout.count > _MOST_PIECES:
         raise InputError(
-            f"{path}: a page of {layout.height} × {layout.width} is cut into {layout.count:,} pieces of {rows} × "
+            f"{path}: a page of {layout.height} × {layout.width} has {layout.count:,} strips or tiles of {rows} × "
             f"{columns}; at most {_MOST_PIECES:,} are read, and none much larger than the page"
         )
     if layout.photometric == 5:
@@ -166,7 +166,7 @@ def check(source: Source, layout: Layout, choice: Choice) -> None:
     if not is_read:
         coded = name_of(tifffile.COMPRESSION, layout.compression)
         raise InputError(
-            f"{path}: values mean {layout.meaning} ({layout.samples} samples of {layout.bits} bits, compression "
+            f"{path}: values are {layout.meaning} ({layout.samples} samples of {layout.bits} bits, compression "
             f"{coded}); MINISBLACK, RGB, MINISWHITE of unsigned values, PALETTE, and YCBCR in JPEG are read: convert it"
         )
     tiff_codecs.check(path, layout)
@@ -216,13 +216,13 @@ class Picture:
         elif not len(counts) and len(offsets) == 1:
             counts = np.array([max(0, self.source.size - int(offsets[0]))], np.uint64)
         if len(offsets) < layout.count or len(counts) < layout.count:
-            raise ValueError(f"{len(offsets)} offsets and {len(counts)} sizes of {layout.count} strips or tiles")
+            raise ValueError(f"{len(offsets)} offsets and {len(counts)} sizes for {layout.count} strips or tiles")
         end = np.uint64(self.source.size)
         if np.any((counts < 1) | (offsets > end) | (counts > end - np.minimum(offsets, end))):
             raise ValueError("its data lie beyond the end of the file")
         if layout.compression == tiff_codecs.NONE and np.any(counts < layout.needed):
             raise ValueError(f"its data have {counts.sum():,} bytes, and its pixels take {layout.needed.sum():,}")
-        shared = int(counts.sum()) - self.source.size  # At least; these bytes are decoded once for each piece.
+        shared = int(counts.sum()) - self.source.size  # A lower bound; shared bytes are decoded once for each piece.
         if layout.compression != tiff_codecs.NONE:
             tiff_codecs.check_count(max(0, shared), layout.frame_bytes)
         return offsets, counts

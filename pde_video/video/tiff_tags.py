@@ -1,4 +1,4 @@
-"""Tags of a TIFF file besides its pixels: which are kept, and the names of the others."""
+"""TIFF tags that do not concern the pixels: which are kept, and the names of the others."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -45,7 +45,7 @@ _CALLED = {
     50838: "ImageJ's labels, regions and colour tables",
     50839: "ImageJ's labels, regions and colour tables",
 }
-# Vendors' tags that tell along which axes the pages lie.
+# Vendors' tags that say along which axes the pages lie.
 _AXES = {33471: "Olympus SIS", 33560: "Olympus SIS", 33628: "MetaMorph", 33629: "MetaMorph", 34361: "Olympus FluoView"}
 _AXES |= {34362: "Olympus FluoView", 34412: "Zeiss LSM", 65420: "Hamamatsu NDPI"}
 _MOST_NAMED = 20
@@ -54,14 +54,14 @@ _MOST_COMPARED, _MOST_TAGS, _MOST_BYTES = 1000, 50_000, 2**24
 
 
 def vendor_of_axes(page: Directory) -> str | None:
-    """Return the vendor whose tags, which are not read, tell along which axes the pages lie."""
+    """Return the vendor whose tags, which are not read, say along which axes the pages lie."""
     return next((vendor for code, vendor in _AXES.items() if code in page), None)
 
 
 def found(page: Directory, upright: bool, as_stored: bool) -> tuple[dict[str, Any], list[str]]:
-    """Return what is kept of the tags, and the names of others.
+    """Return the tags that are kept, and the names of the others.
 
-    Places on the ground count rows and columns as they are stored, and a value for no data is a stored one.
+    Georeferences count the rows and columns as stored, and the no-data value is one as stored.
     """
     facts: dict[str, Any] = {}
     others = dict[str, None]()

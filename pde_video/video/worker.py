@@ -1,7 +1,7 @@
-"""The process behind an isolated reader: for each request it forks a child, which confines itself and reads one file.
+"""The server behind isolated readers: for each request it forks a child, which sandboxes itself and reads one file.
 
-This process reads no file itself, so that each child begins clean; it has one thread, so that it may fork. It ends with
-the program that started it, and a child ends when that program wants no more of it.
+The server reads no file itself, so that each child starts clean, and has a single thread, so that it may fork. It ends
+with the program that started it, and a child ends when that program closes its socket.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 class _Children:
-    """The readers at work, each with the socket by which its reader asks for its end and is told how it ended."""
+    """The running children, each with the socket over which the program ends it and learns how it ended."""
 
     def __init__(self, requests: socket.socket) -> None:
         self._requests = requests
@@ -58,12 +58,12 @@ class _Children:
             self._events.register(source, selectors.EVENT_READ)
 
     def tend(self) -> None:
-        """Look after the children until there is a request, or the socket for them is closed."""
+        """End and reap children until there is a request, or the socket for requests is closed."""
         while True:
             ready = [key.fileobj for key, _ in self._events.select()]
             for pid in [pid for pid, control in self._controls.items() if control in ready]:
                 self._events.unregister(self._controls[pid])
-                os.kill(pid, signal.SIGKILL)  # Nobody wants more of it.
+                os.kill(pid, signal.SIGKILL)  # The program has closed its reader.
             if self._woken in ready:
                 os.read(self._woken, 4096)
                 self._bury()
@@ -75,7 +75,7 @@ class _Children:
         server = os.getpid()
         try:
             pid = os.fork()
-        except OSError:  # The one who asked sees that nobody answers.
+        except OSError:  # The program sees the end of the reply.
             os.close(reply)
             return
         if pid == 0:
@@ -101,7 +101,7 @@ class _Children:
 
 
 def _answer(request: dict[str, Any], reply: int, server: int) -> NoReturn:
-    """In a child: read a file and write what it holds to `reply`; nothing else of the process is left open."""
+    """In a child: read a file and send its content to `reply`; every other descriptor is closed."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
@@ -120,7 +120,7 @@ def _answer(request: dict[str, Any], reply: int, server: int) -> NoReturn:
 
 
 def _close_all_from(first: int) -> None:
-    """Close the open descriptors from `first` on; the limit of their number may be infinite, or lower than they are."""
+    """Close the open descriptors from `first` on, by their list: the limit may be infinite, or lower than some."""
     for name in os.listdir("/dev/fd"):
         if int(name) >= first:
             with contextlib.suppress(OSError):  # That of the list.
@@ -128,7 +128,7 @@ def _close_all_from(first: int) -> None:
 
 
 def _confine(request: dict[str, Any], server: int) -> str | None:
-    """Confine this process; return why that failed, which is no fault of the file."""
+    """Sandbox this process; return why that failed, which does not blame the file."""
     try:
         if request["folder"] is not None:
             os.chdir(os.fsdecode(request["folder"]))

@@ -1,4 +1,4 @@
-"""The process that forks isolated readers, `worker`, as the program sees it: started once, asked for each reader."""
+"""The program's side of the server `worker`, which is started once and gets a request for each isolated reader."""
 
 import atexit
 import contextlib
@@ -10,7 +10,7 @@ import threading
 
 from pde_video.video import messages
 
-PATIENCE = 5.0  # Seconds until a process that was told to end has done so.
+PATIENCE = 5.0  # Seconds to wait for a process that was told to end.
 _PIPE = 2**20  # Bytes that a pipe holds.
 _SET_PIPE_SIZE = 1031  # Of fcntl, on Linux.
 _START = "import sys; sys.path[:] = sys.argv[1:]; from pde_video.video.worker import main; main()"
@@ -19,7 +19,7 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THR
 
 
 class Server:
-    """The process that forks the readers."""
+    """The server that forks the readers."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,14 +34,14 @@ class Server:
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     env={**kept, **_ONE_THREAD},
-                    start_new_session=True,  # Ctrl-C is for this process, which then ends the other.
+                    start_new_session=True,  # Ctrl-C goes to this process, which then ends the server.
                 )
             if_it_fails.pop_all()
         atexit.register(self.close)
 
     @property
     def runs(self) -> bool:
-        """Whether the process has not ended."""
+        """Whether the process is still alive."""
         return self._process.poll() is None
 
     def ask(self, request: bytes) -> tuple[int, socket.socket]:
@@ -53,13 +53,13 @@ class Server:
             control, sent_control = socket.socketpair()
             ours.enter_context(control)
             theirs.enter_context(sent_control)
-            with self._lock, contextlib.suppress(BrokenPipeError):  # It has ended, and so no answer comes.
+            with self._lock, contextlib.suppress(BrokenPipeError):  # It has ended: no answer will come.
                 socket.send_fds(self._requests, [request[: messages.SIZE]], [sent_reply, sent_control.fileno()])
                 self._requests.sendall(request[messages.SIZE :])
             if sys.platform == "linux":
                 import fcntl
 
-                with contextlib.suppress(OSError):  # A user may have used up what pipes may hold.
+                with contextlib.suppress(OSError):  # The user's limit for pipes may be reached.
                     fcntl.fcntl(reply, _SET_PIPE_SIZE, _PIPE)
             ours.pop_all()
         return reply, control
@@ -71,7 +71,7 @@ class Server:
         return None
 
     def disown(self) -> None:
-        """In a fork of the process that started it: let go."""
+        """In a fork of the process that started it: release it without ending it."""
         self._requests.close()
         atexit.unregister(self.close)
 
@@ -90,7 +90,7 @@ class _State:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.server: Server | None = None
-        self.forgotten: Server | None = None  # Kept, as Python waits for a child that nobody refers to.
+        self.forgotten: Server | None = None  # Kept: Python waits for a child whose object is deleted.
 
     def forget(self) -> None:
         """Leave the server to the process that this one was forked from."""

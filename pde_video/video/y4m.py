@@ -73,29 +73,29 @@ class Header:
 def parsed(line: bytes, name: object, most_pixels: int) -> Header:
     """Return the content of the first line, or refuse it."""
     if not line.startswith(MAGIC) or not line.endswith(b"\n"):
-        raise InputError(f"{name}: not a y4m video: it does not begin with a whole line that says YUV4MPEG2")
+        raise InputError(f"{name}: not a y4m video: it does not begin with a complete YUV4MPEG2 line")
     words = line[len(MAGIC) : -1].decode("ascii", "replace").split(" ")
     said = {word[0]: word[1:] for word in words if word and word[0] != "X"}
     ranges = {word[12:] for word in words if word.startswith("XCOLORRANGE=")}
     sides = [said.get(side, "") for side in "HW"]
     if not all(re.fullmatch("[0-9]{1,9}", side) and int(side) for side in sides):
-        raise InputError(f"{name}: its first line says height {sides[0]!r} and width {sides[1]!r}")
+        raise InputError(f"{name}: its header has height {sides[0]!r} and width {sides[1]!r}; they must be positive")
     height, width = map(int, sides)
     refuse_huge(name, (height, width), most_pixels)
     layout = said.get("C", "420jpeg")
     match = _LAYOUT.fullmatch("420" if layout in _SITED else layout)
     if match is None:
         raise InputError(
-            f"{name}: pixels are laid out as C{layout}; known are 420, 422, 444, mono of 8 to 16 bits: convert it, "
-            "with ffmpeg: -pix_fmt yuv420p"
+            f"{name}: its pixel format is C{layout}; 420, 422, 444 and mono of 8 to 16 bits are read: convert it with "
+            "ffmpeg -pix_fmt yuv420p"
         )
     rate = re.fullmatch("([0-9]{1,9}):([0-9]{1,9})", said.get("F", "0:0"))
     if rate is None:
-        raise InputError(f"{name}: its first line says the rate {said['F']!r}; it must be two numbers, as in F25:1")
+        raise InputError(f"{name}: its header has the rate {said['F']!r}; it must be two numbers, as in F25:1")
     exact = Fraction(int(rate[1]), int(rate[2])) if int(rate[2]) else Fraction(0)
     aspect = said.get("A", "0:0")
     if not re.fullmatch("[0-9]{1,9}:[0-9]{1,9}", aspect):
-        raise InputError(f"{name}: its first line says the pixel's aspect {aspect!r}; it must be two numbers")
+        raise InputError(f"{name}: its header has the pixel aspect {aspect!r}; it must be two numbers, as in A1:1")
     kind, bits = match[1], int(match[2] or 8)
     interlacing = said.get("I", "p")[:1]
     return Header((height, width), exact or None, kind, bits, layout, ranges == {"FULL"}, interlacing, aspect)
@@ -135,7 +135,7 @@ def described(header: Header, name: Path, decode: Any, count: int | None = None)
         "y4m": header,
     }
     if header.interlacing in ("t", "b", "m"):
-        details["warnings"] = ["the video is interlaced: deinterlace it first, with ffmpeg: -vf bwdif"]
+        details["warnings"] = ["the video is interlaced: deinterlace it first, with ffmpeg -vf bwdif"]
     channels, dtype = 1 if header.kind == "mono" else 3, header.dtype.newbyteorder("=")
     return FileVideo(name, header.size, channels, dtype, decode, header.rate, count, details=details)
 
@@ -156,11 +156,11 @@ def decoded(file: BinaryIO, header: Header, video: FileVideo) -> Decoded:
         content = taken(file, header.nbytes, index, video.path)
         yield _array(content, header) if video.choice.wants(index, time) else None, time
     if index == 0:
-        raise InputError(f"{video.path}: no frame follows the first line")
+        raise InputError(f"{video.path}: no frame follows the header")
 
 
 def taken(file: BinaryIO, nbytes: int, index: int, name: object) -> Array:
-    """Return the next `nbytes` bytes or raise; memory is only touched as they come."""
+    """Return the next `nbytes` bytes or raise; memory is touched only as they arrive."""
     content = np.empty(nbytes, np.uint8)
     rest = content.data
     while rest and (got := file.readinto(rest)):  # type: ignore[attr-defined]
@@ -203,7 +203,7 @@ def pieces(target: Target, frames: Iterator[Array]) -> Iterator[bytes]:
     target.check_uncompressed("y4m")
     header = header_for(target)
     if target.encoding.lossless and header.kind != "mono":
-        raise ParameterError("y4m keeps colours as YUV, which rounds them; raw frames, .mkv or .tiff are lossless")
+        raise ParameterError("y4m stores colours as YUV, which rounds them; raw frames, .mkv or .tiff are lossless")
     for index, frame in enumerate(frames):
         first_line = b"" if index else f"{header}\n".encode()
         yield b"".join([first_line, _FRAME, b"\n", *_content(frame, header)])

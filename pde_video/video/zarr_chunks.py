@@ -1,4 +1,4 @@
-"""Chunks of a zarr array as files: their names, how they may be stored, and the checks before they are decoded."""
+"""Chunks of a zarr array as files: their names, how they may be stored, and the checks before decoding."""
 
 import math
 import os
@@ -24,7 +24,7 @@ _SPARSE = 10_000  # Frames for each file of an array.
 def check_codecs(path: Path, names: Sequence[str]) -> None:
     """Refuse codecs that are not known, and data that are compressed more than once."""
     if not set(names) <= set(CODECS):
-        raise InputError(f"{path}: codecs {', '.join(names)}; read are zarr 3 arrays with {', '.join(CODECS)}")
+        raise InputError(f"{path}: codecs {', '.join(names)}; zarr 3 arrays can be read with {', '.join(CODECS)}")
     if len(set(names)) < len(names) or sum(name in _COMPRESSORS for name in names) > 1:
         raise InputError(f"{path}: codecs {', '.join(names)}; each may appear once, and only one may compress")
 
@@ -41,7 +41,7 @@ class Chunks:
     def __post_init__(self) -> None:
         shape, chunks = self.array.shape, self.array.chunks
         if self.per_block > _MOST_CHUNKS:
-            raise InputError(f"{self.folder}: a frame has {self.per_block} chunks; up to {_MOST_CHUNKS} are read")
+            raise InputError(f"{self.folder}: a frame has {self.per_block} chunks; the limit is {_MOST_CHUNKS}")
         blocks = -(-shape[0] // chunks[0])
         if blocks > _SPARSE and blocks > _SPARSE * (files := self.count(blocks // _SPARSE + 1)):
             raise InputError(
@@ -81,7 +81,7 @@ class Chunks:
         return found
 
     def read(self, block: int) -> dict[str, bytes]:
-        """Return the chunks of a block that are there; refuse those that would not decode to the size of a chunk."""
+        """Return the chunks of a block that exist; refuse those that would not decode to the size of a chunk."""
         found = {}
         for name in self.names(block):
             data = read_inside(self.folder, name, int(_GROWTH * self.nbytes) + _EXTRA)
@@ -107,16 +107,16 @@ class Chunks:
             raise InputError(f"{self.folder}: the chunk {name} is not one complete {_COMPRESSORS[method]}")
         if declared != expected:
             raise InputError(
-                f"{self.folder}: the chunk {name} declares {declared} bytes of data, a chunk has {expected}"
+                f"{self.folder}: the chunk {name} declares {declared} bytes of data; a chunk has {expected}"
             )
 
 
 def read_inside(folder: Path, name: str, most: int) -> bytes | None:
-    """Return a file in a folder without links, or None; it must be a file, and have at most `most` bytes."""
+    """Return the content of a file in a folder without links, or None; it must be regular, of `most` bytes at most."""
     path = folder / name
     try:
         if os.path.realpath(path) != str(path):
-            raise InputError(f"{path}: it is a link, or behind one, which is not followed")
+            raise InputError(f"{path}: it is a symlink, or behind one, which is not followed")
         return content_of(path, most, follow=False)
     except FileNotFoundError:
         return None
@@ -145,7 +145,7 @@ def _of_blosc(data: bytes, expected: int) -> int | None:
 
 
 def _of_gzip(data: bytes, expected: int) -> int | None:
-    """Return the size of the one member; after each of several, zlib would copy all that follow."""
+    """Return the size of the one member; with several, zlib would copy the rest after each."""
     member = zlib.decompressobj(31)
     try:
         size = len(member.decompress(data, expected + 1))

@@ -19,9 +19,9 @@ from pde_video.video.zarr_chunks import Chunks, check_codecs, read_inside
 
 _HEADER = "zarr.json"
 _LONGEST = 2**21  # Bytes of a header.
-_OURS = "pde_video"  # The attribute of arrays that `write` made: none of their chunks is left out.
-_COUNTED = 1000  # Chunks, at most, that are counted when an array is opened, to tell whether some are absent.
-_BLOCK = 256  # Frames by which an array grows at a time, since each time its header is rewritten.
+_OURS = "pde_video"  # The attribute of arrays that `write` made: all of their chunks must exist.
+_COUNTED = 1000  # Up to so many chunks are counted when an array is opened, to warn of absent ones.
+_BLOCK = 256  # Frames by which an array grows at a time: each time its header is rewritten.
 
 
 def read(path: Path, choice: Choice) -> FileVideo:
@@ -58,7 +58,7 @@ def _opened(path: Path) -> Chunks:
     check_codecs(path, codecs)
     zarr = _zarr()
     with untrusted(f"{path}: not a zarr array that can be read"):
-        held = {_HEADER: _buffer(data)}  # What was checked. zarr reads it from here, and opens no file.
+        held = {_HEADER: _buffer(data)}  # As checked: zarr reads it from memory, and opens no file.
         array = zarr.open_array(zarr.storage.MemoryStore(held), mode="r", zarr_format=3)
         numbers, shape, sides = array.dtype.kind in "biufc", array.shape, array.chunks
     if not numbers or len(shape) not in (3, 4) or min(shape) < 1 or min(sides) < 1:
@@ -97,7 +97,7 @@ def _decode(video: FileVideo) -> Decoded:
 
 
 def _stored(chunks: Chunks, block: int, choice: Choice) -> dict[str, bytes]:
-    """Return the chunks of a block of frames, as they are stored; in arrays of this program none may be absent."""
+    """Return the stored chunks of a block of frames; in arrays of this program none may be absent."""
     array, found = chunks.array, chunks.read(block)
     if _OURS in array.attrs and (absent := next((name for name in chunks.names(block) if name not in found), None)):
         start = block * array.chunks[0]
@@ -112,11 +112,11 @@ def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
     """Write one chunk with a checksum per frame; return the number of frames."""
     zarr, first = _zarr(), target.first
     if first.dtype.kind not in "biufc":
-        raise ParameterError(f"a zarr array does not hold {first.dtype} frames here; convert them to numbers")
+        raise ParameterError(f"zarr output cannot store {first.dtype} frames; convert them to numbers")
     attributes: dict[str, Any] = {_OURS: json.loads(target.made or "{}")}
     if target.known_rate is not None:
         attributes["frames_per_second"] = str(target.known_rate)
-    with held_back():  # Threads of zarr write; what is removed after a signal must not be made again by them.
+    with held_back():  # zarr's threads write: they must not recreate what is removed after a signal.
         array = zarr.create_array(
             zarr.storage.LocalStore(temporary),
             shape=(0, *first.shape),

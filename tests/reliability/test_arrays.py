@@ -119,13 +119,13 @@ def test_a_npy_header_is_as_long_as_numpy_allows_or_its_length_is_named(tmp_path
         return
     with pytest.raises(ValueError, match="large"):
         np.load(tmp_path / "v.npy")
-    with pytest.raises(pv.InputError, match=rf"a header of {length:,} characters; at most 10,000 are read"):
+    with pytest.raises(pv.InputError, match=rf"a header of {length:,} characters; the limit is 10,000"):
         pv.read(tmp_path / "v.npy")
 
 
 def test_a_npy_header_of_another_version_is_named(tmp_path):
     (tmp_path / "v.npy").write_bytes(header(version=3) + bytes(100))
-    with pytest.raises(pv.InputError, match=r"v\.npy: .*version 3\.0; 1\.0 and 2\.0 are read"):
+    with pytest.raises(pv.InputError, match=r"v\.npy: .*version 3\.0; 1\.0 and 2\.0 are supported"):
         pv.read(tmp_path / "v.npy")
 
 

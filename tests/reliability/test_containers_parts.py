@@ -195,7 +195,7 @@ def test_tags_of_the_file_and_of_the_video(folder, tmp_path, suffix, reading):
 def test_a_timecode_is_that_of_the_whole_file(folder, tmp_path):
     ffmpeg("-i", folder / "clip.mkv", "-map", "0:v", "-c", "copy", "-timecode", "01:00:00:00", tmp_path / "in.mkv")
     report = pv.run(tmp_path / "in.mkv", tmp_path / "out.mkv", reading={"frames": (5, 9)})
-    assert any("01:00:00:00: it belongs to the whole file" in said for said in report["not_copied"])
+    assert any("01:00:00:00: it is valid for the whole file only" in said for said in report["not_copied"])
     assert "not_copied" not in pv.run(tmp_path / "in.mkv", tmp_path / "whole.mkv")
 
 

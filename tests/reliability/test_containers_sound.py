@@ -140,7 +140,7 @@ def test_audio_none(tmp_path):
 def test_audio_uncopyable(tmp_path, target):
     path = make(tmp_path / "in.mp4", pixel="yuv420p")
     report = pv.run(path, tmp_path / target)
-    assert report["not_copied"] == [f"audio stream 1 (aac): {target[4:]} does not hold it"]
+    assert report["not_copied"] == [f"audio stream 1 (aac): {target[4:]} cannot store it"]
     assert len(list(pv.read(tmp_path / target))) == len(TIMES)
 
 
@@ -211,7 +211,7 @@ def test_subtitles_and_chapters(tmp_path, target, kept):
         with av.open(str(tmp_path / target)) as container:
             assert container.streams.subtitles[0].language == "fre"
     else:
-        assert report["not_copied"] == ["subtitle stream 2 (srt): mp4 does not hold it"]
+        assert report["not_copied"] == ["subtitle stream 2 (srt): mp4 cannot store it"]
     assert [p[0] for p in packets(tmp_path / target)] == [p[0] for p in packets(path)]
     with av.open(str(tmp_path / target)) as container:
         assert [(c["start"] * c["time_base"], c["metadata"]["title"]) for c in container.chapters()] == [(0, "One")]

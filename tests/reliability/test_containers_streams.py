@@ -76,7 +76,7 @@ def test_subtitles_of_absurd_times_are_copied_and_never_end_a_run(tmp_path, bloc
 def test_packets_out_of_order_are_named_if_the_container_refuses_them(tmp_path):
     blocks = block(2, 160, LINE, 80) + block(2, 0, LINE, 80)
     path = write(tmp_path / "in.mkv", track(2, 17, b"S_TEXT/UTF8"), blocks)
-    assert "1 packets, which matroska does not take" in pv.run(path, tmp_path / "out.mkv")["not_copied"][0]
+    assert "1 packets, which matroska does not accept" in pv.run(path, tmp_path / "out.mkv")["not_copied"][0]
 
 
 def test_eighteen_subtitle_tracks_are_copied(tmp_path):

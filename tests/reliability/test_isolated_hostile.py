@@ -68,17 +68,17 @@ ENDS = {
     "segfault": r"ended with signal 11 \(Segmentation fault",
     "abort": "ended with signal 6",
     "leave": "ended with code 7",
-    "sleep": r"gave no frame for 0\.5 s",
+    "sleep": r"returned no frame within 0\.5 s",
     "spin": "ended with signal 24",
     "allocate": "more than the 1 GiB of memory",
     "recurse": "failed .RuntimeError: a fault of a library",
-    "babble": "invalid answer",
-    "boast": "invalid answer",
-    "pickled": "invalid answer",
+    "babble": "malformed message",
+    "boast": "malformed message",
+    "pickled": "malformed message",
     "huge": "larger than the .* pixels",
-    "negative": "invalid answer",
-    "objects": "invalid answer",
-    "misdescribe": "invalid answer.*invalid resolution",
+    "negative": "malformed message",
+    "objects": "malformed message",
+    "misdescribe": "malformed message.*invalid resolution",
 }
 
 
@@ -95,7 +95,9 @@ def test_a_decoder_that_ends_badly_is_one_clear_error(tmp_path, taken_over, monk
     assert call("info", path, "--isolated") == 4
 
 
-@pytest.mark.parametrize(("how", "text"), [("larger", "invalid answer"), ("crash", "signal 11"), ("stall", "no frame")])
+@pytest.mark.parametrize(
+    ("how", "text"), [("larger", "malformed message"), ("crash", "signal 11"), ("stall", "no frame")]
+)
 def test_a_decoder_that_ends_badly_after_a_frame_is_one_clear_error(tmp_path, taken_over, monkeypatch, how, text):
     path = tmp_path / f"{how}.npy"
     path.write_bytes(b"x")

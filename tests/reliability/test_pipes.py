@@ -272,7 +272,7 @@ def test_a_path_that_is_a_dash_is_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "-").write_text("text")
     for name in (os.fspath(tmp_path / "-"), tmp_path.__class__("-"), "./-"):
-        with pytest.raises(pv.ParameterError, match="are not read"):
+        with pytest.raises(pv.ParameterError, match="cannot be read"):
             pv.read(name)
 
 
@@ -342,7 +342,7 @@ def test_standard_output_that_is_a_terminal_is_refused_with_a_remedy():
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=other, stderr=subprocess.PIPE, timeout=SECONDS
     )
     assert b"is a terminal" in found.stderr
-    assert b"pipe it on" in found.stderr
+    assert b"pipe it to a program" in found.stderr
     found = subprocess.run([sys.executable, "-c", script], stdin=other, capture_output=True, timeout=SECONDS)
     assert b"yuv4mpegpipe" in found.stderr
     for descriptor in (main, other):

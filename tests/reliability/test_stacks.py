@@ -245,7 +245,7 @@ def test_an_imagej_tiff_with_one_directory_that_becomes_shorter_while_it_is_read
     frames = iter(pv.read(tmp_path / "v.tif"))
     next(frames)
     os.truncate(tmp_path / "v.tif", 4000)
-    with pytest.raises(pv.InputError, match=r"page \d+ cannot be read .*(shorter|beyond)"):
+    with pytest.raises(pv.InputError, match=r"page \d+ cannot be read .*(truncated|beyond)"):
         list(frames)
 
 
@@ -328,7 +328,7 @@ def test_directories_that_go_round_in_a_circle_are_refused(tmp_path):
     (tags,) = struct.unpack_from("<H", data, places[-1])
     struct.pack_into("<I", data, places[-1] + 2 + 12 * tags, places[110])
     path.write_bytes(data)
-    with pytest.raises(pv.InputError, match="earlier page again"):
+    with pytest.raises(pv.InputError, match="back to an earlier page"):
         pv.read(path)
 
 

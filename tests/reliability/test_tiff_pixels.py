@@ -308,5 +308,5 @@ def test_a_stack_that_becomes_shorter_while_it_is_read_names_the_page(tmp_path):
     next(frames)
     with path.open("r+b") as file:
         file.truncate(40_000)
-    with pytest.raises(pv.InputError, match=r"page \d+ cannot be read .*shorter"):
+    with pytest.raises(pv.InputError, match=r"page \d+ cannot be read .*truncated"):
         list(frames)
