@@ -276,7 +276,7 @@ def test_another_dtype_is_refused_and_full_scale_converts_exactly():
     floats = video.astype(np.float32) / np.float32(255)
     wide = video.astype(np.uint16) * 257
     for other, unit in ((floats, 1.0), (wide, 65535.0)):
-        with pytest.raises(pv.ParameterError, match=f"full scale is 255, .* {unit:g} .*give noise.to_unit"):
+        with pytest.raises(pv.ParameterError, match=f"full scale 255; .* {unit:g} .*give noise.to_unit"):
             pv.denoise(other, noise=noise)
         assert noise.to_unit(unit).unit == unit
     expected = pv.denoise(video, noise=noise)
@@ -292,7 +292,7 @@ def test_another_dtype_is_refused_and_full_scale_converts_exactly():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"noise": NOISE.to_unit(1.0)}, "3 channels, and these have 1"),
+        ({"noise": NOISE.to_unit(1.0)}, "3 channels, but these have 1"),
         ({"noise": replace(NOISE, unit=1.0, colours=None), "sigma": 0.1}, "give one of them"),
         ({"noise": replace(NOISE, unit=1.0, colours=None), "method": "tv"}, "grows with brightness"),
         ({"noise": replace(NOISE, unit=1.0, colours=None), "method": "learned"}, "grows with brightness"),

@@ -1,4 +1,4 @@
-"""Denoising along motion: frames take in what those around them show of the same thing, then diffuse in space."""
+"""Denoising along motion: frames are averaged with their neighbours along the optical flow, then diffused in space."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from pde_video.threads import ordered
 
 @dataclass(frozen=True)
 class Pass:
-    """A look at the frames around each frame. Contrast is in units of the noise."""
+    """One pass over the neighbours of each frame. Contrast is in units of the noise."""
 
     radius: int  # Frames on each side.
     contrast: float  # Of the temporal flux.
@@ -37,14 +37,14 @@ PASSES = {
 
 
 def passes_of(preset: str, radius: int | None = None) -> tuple[Pass, ...]:
-    """Return the passes of a preset, each with `radius` frames on each side if that is given."""
+    """Return the passes of a preset, each with `radius` frames on each side if it is given."""
     passes = PASSES[preset]
     return passes if radius is None else tuple(replace(one, radius=radius) for one in passes)
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise of a video: made uniform by `model` and then, if told, this strong in each plane of `colours.opponent`."""
+    """Noise of a video: made uniform by `model`; its deviation in each plane of `colours.opponent` then, if given."""
 
     model: Stabiliser
     deviations: tuple[float, ...] | None = None
@@ -55,7 +55,7 @@ class Noise:
         return planes if self.deviations is None else planes / self._per_plane(planes)
 
     def frame(self, planes: Array) -> Array:
-        """Return the frame of such planes, with the noise made uniform still."""
+        """Return the frame of such planes, with its noise still uniform."""
         return from_opponent(planes if self.deviations is None else planes * self._per_plane(planes))
 
     def _per_plane(self, planes: Array) -> Array:
@@ -63,13 +63,13 @@ class Noise:
 
 
 class Picture(NamedTuple):
-    """A frame on its way: as it came, (H, W, C), and what its neighbours need of it, with noise of variance 1."""
+    """A frame in the chain: as read, (H, W, C), and what its neighbours need of it, with noise of variance 1."""
 
     frame: Array
     guided: GuidedFrame
     levels: list[Array]  # The pyramid on which motion is seen.
     scene: int = 0
-    original: int = 0  # The number of the first of equal frames in a row: their noise is one, and counts once.
+    original: int = 0  # The number of the first of repeated frames: their noise is the same, and counts once.
     links: tuple[tuple[Array, Array], ...] = ()  # Flows to the frames before it, nearest first, and from them.
 
 
@@ -77,7 +77,7 @@ def along_motion(
     frames: Frames, passes: tuple[Pass, ...], noise: Noise, fixed: float = 0.0, *, causal: bool = False
 ) -> Iterator[Array]:
     """Yield the frames denoised; `fixed` is the share of the noise's variance that all frames have in common."""
-    spread: Callable[..., Iterator[Any]] = map if causal else ordered  # A last frame must not wait for more.
+    spread: Callable[..., Iterator[Any]] = map if causal else ordered  # `ordered` would read ahead.
     pictures = numbered(spread(partial(prepared, noise=noise), frames), frames.report)
     results: Iterator[tuple[Picture, Array]] | None = None
     for look in passes:
@@ -103,9 +103,9 @@ def _pictured(frame: Array, planes: Array, guide: Array) -> Picture:
 
 
 def finished(picture: Picture, planes: Array, noise: Noise) -> Array:
-    """Return the denoised planes as a frame like the one that came: by what has changed, so that nothing else does."""
+    """Return the denoised planes as a frame, by adding the change to the original, so that nothing else changes."""
     model = noise.model
-    if model.slope:  # The unbiased inverse takes means of noise: where nothing was averaged, there is nothing to undo.
+    if model.slope:  # The unbiased inverse is for means: values that were not averaged stay as they were.
         same = (planes == picture.guided.planes).all(axis=0)[..., np.newaxis]
         return np.where(same, picture.frame, model.inverse(noise.frame(planes)))
     deviation = picture.frame.dtype.type(model.readout)
@@ -126,7 +126,7 @@ def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Pi
 
 
 def _windows(pictures: Iterable[Picture], before: int, after: int) -> Iterator[tuple[int, list[Picture]]]:
-    """Yield for each picture its place among those of its scene that are at most so many frames away, and these."""
+    """Yield, for each picture, its index in the window of its scene, and that window."""
     held: list[Picture] = []
     at = 0
     for picture in chain(pictures, repeat(None, after)):
@@ -135,7 +135,7 @@ def _windows(pictures: Iterable[Picture], before: int, after: int) -> Iterator[t
             scene = held[at].scene
             first = next(k for k, other in enumerate(held) if other.scene == scene)
             yield at - first, [other for other in held if other.scene == scene]
-            held[at] = held[at]._replace(links=())  # Those after it have their own, and they are large.
+            held[at] = held[at]._replace(links=())  # Later pictures have their own links, and these are large.
             at += 1
         if at > before:
             del held[0]
@@ -151,13 +151,13 @@ def _linked(window: tuple[int, list[Picture]], smoothness: float) -> Picture:
 
 
 def flow(here: Picture, there: Picture, smoothness: float) -> Array:
-    """Return the motion from one picture to another, 0 where nothing speaks for it."""
+    """Return the flow from one picture to another, 0 where there is no evidence for motion."""
     found = flow_between(here.levels, there.levels, smoothness)
     return zero_where_static(found, here.levels[0], there.levels[0])
 
 
 def _denoised(window: tuple[int, list[Picture]], look: Pass, fixed: float) -> tuple[Picture, Array]:
-    """Return the picture and its planes, averaged along time and then diffused in space by what noise is left."""
+    """Return the picture and its planes, averaged in time, then diffused in space according to the remaining noise."""
     at, pictures = window
     here = pictures[at]
 
@@ -174,7 +174,7 @@ def _denoised(window: tuple[int, list[Picture]], look: Pass, fixed: float) -> tu
 
 
 def remaining(left: Array, fixed: float) -> Array:
-    """Return the variance of the noise of which a share `left` of what differs between frames is left."""
+    """Return the variance of the noise if a share `left` of its varying part remains."""
     if not fixed:
         return left
     share = left.dtype.type(fixed)
@@ -182,7 +182,7 @@ def remaining(left: Array, fixed: float) -> Array:
 
 
 def _guided(result: tuple[Picture, Array]) -> Picture:
-    """Return a picture whose guide is what was made of it."""
+    """Return a picture whose guide is its own result."""
     picture, planes = result
     return _pictured(picture.frame, picture.guided.planes, planes)._replace(
         scene=picture.scene, original=picture.original

@@ -1,4 +1,4 @@
-"""Noise out."""
+"""The filter `denoise`: its options, and the choice of a method."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ _LARGEST = 2**16  # Bytes of an estimate of noise in a file.
 
 
 def _noise(value: Any) -> Any:
-    """Return the noise that a plain value tells: a name, a pair, or an estimate in a JSON file."""
+    """Return the noise for a plain value: a name, a pair, or an estimate in a JSON file."""
     if isinstance(value, str) and value not in NOISES:
         if not value.endswith(".json"):
             raise ParameterError(
@@ -50,8 +50,8 @@ def _extent(
 ) -> Extent:
     """Return how far a result looks.
 
-    In a pass along the motion a frame depends on those within the radius and on nothing else: scene cuts, repeated
-    frames and flows are found between them alone. The frames of a second pass are results of the first.
+    In a pass along the motion a frame depends only on those within the radius: scene cuts, repeated frames and flows
+    are found between them. The frames of a second pass are results of the first.
     """
     if denoiser is not None and satisfies(denoiser, Along):
         return EVERYTHING
@@ -64,7 +64,7 @@ def _extent(
     if method is not None:  # The shipped network carries a state, and sees the contrast of the first frames.
         return Extent(None, 0, 1, None, WITHIN)
     if not isinstance(noise, NoiseEstimate) and noise_from is None and not (told and causal):
-        first = WITHIN  # What share of the noise is fixed is measured even where its variance is told.
+        first = WITHIN  # The fixed share of the noise is measured even if its variance is given.
     if preset == "fast":
         return Extent(None, 0, 1, None, first)
     radii = sum(one.radius for one in passes_of(preset or "balanced", radius))
@@ -98,55 +98,55 @@ def denoise(
     steps: Annotated[int | None, Option(least=1)] = None,
     hooks: Sequence[Hook] = (),
 ) -> Iterator[Array]:
-    """Remove noise; no parameter has to be set: average along the motion, then diffuse in space.
+    """Remove noise by averaging along the motion and diffusing in space; no parameter has to be set.
 
     u ← u + Σ g_k (u_k(x + w_k) − u) / (1 + Σ g_k), with the flow w_k to frame k and the conductance g_k of the
-    difference that remains, 0 where the motion is lost; then u ← u − Σ K_jᵀ (1 − g_j) K_j u, with the cosine filters
+    remaining difference, 0 where the flow is inconsistent; then u ← u − Σ K_jᵀ (1 − g_j) K_j u, with the cosine filters
     K_j of 8 × 8 windows and g_j by the noise left at each pixel. See docs/denoising.md.
 
     Parameters
     ----------
     preset : {"balanced", "fast", "best"}, optional
-        Trade of time for quality. "balanced" averages 6 frames on each side; "best" repeats that with 8, guided by the
-        first result; "fast" carries an average from frame to frame and never looks ahead for it. Default: "balanced".
+        Trade-off between time and quality. "balanced" averages 6 frames on each side; "best" averages 4 and then 8,
+        guided by the first result; "fast" uses a recursive average without look-ahead. Default: "balanced".
     sigma : float or "auto", optional
         Standard deviation of Gaussian noise, ≥ 0, in units of the input (of 255 for uint8), or "auto" to measure it. It
-        is the same for all colours; the share that is a fixed pattern is still measured. Default: measured.
+        is the same for all colours; the share of a fixed pattern is still measured. Default: measured.
     noise : {"auto", "gaussian", "poisson-gaussian"}, (slope, offset), or NoiseEstimate
         Kind of noise to measure; or the noise itself, on the command line SLOPE,OFFSET or a JSON file. Gaussian
         noise is the same everywhere; the variance of Poisson–Gaussian noise is slope · brightness + offset; "auto"
-        decides between them. It is measured on the first five frames that are not of one flat colour. A pair is in
-        units of the input and their square, and the share that is a fixed pattern is still measured. With a
-        `NoiseEstimate` no noise is measured, and a piece of a video, with the frames around it that `extent` names,
-        is denoised as within the whole.
+        decides between them. It is measured on the first five frames that are not constant. A pair is in units of the
+        input and their square, and the share of a fixed pattern is still measured. With a `NoiseEstimate` no noise is
+        measured, and a piece of a video, with the neighbouring frames that `extent` gives, is denoised as within the
+        whole.
     noise_from : video or path, optional
         Recording of a still scene by the same camera, such as a dark frame stack, on which to measure the noise.
     radius : int, optional
-        Frames to average on each side, 0 to 1000, in place of the preset's. Still scenes gain with every frame; time
-        and memory grow with it. With 0, every frame is denoised alone; "fast" has no radius.
+        Frames to average on each side, 0 to 1000, instead of the preset's. Still scenes gain with every frame; time
+        and memory grow with it. With 0, every frame is denoised separately; "fast" has no radius.
     causal : bool
-        Use only frames before each, and look at none after it. Unless the noise is told, the first frames are read
-        before the first is returned, to measure it; where it is told by `sigma` or a pair, no share is fixed.
+        Use no look-ahead. Unless the noise is given, the first frames are read before the first is returned, to measure
+        it; with `sigma` or a pair, no fixed pattern is assumed.
     method : {"perona-malik", "tv", "heat", "ddpm", "learned"}, optional
-        Another method in place of a preset. "perona-malik", "tv" and "heat" (which blurs) evolve each frame alone, up
-        to the time at which Stein's estimate of the error is smallest. "ddpm" runs the reverse process from the noise
-        level of the video by posterior means; "learned" does so with a network.
+        Another method instead of a preset. "perona-malik", "tv" and "heat" (which blurs) evolve each frame separately,
+        up to the time at which Stein's estimate of the error is smallest. "ddpm" runs the reverse process from the
+        noise level of the video by posterior means; "learned" does so with a network.
     denoiser : Denoiser, optional
         Denoiser for "ddpm" and "learned": a network's .safetensors or .onnx file on the command line. In Python
-        (y, σ) → estimate, as `load_denoiser`, `from_eps`, `from_torch` and others make it; given without a method, it
-        is "learned". Default: `cosine_diffusion` for "ddpm", the network that comes with the library for "learned".
+        (y, σ) → estimate, as `load_denoiser`, `from_eps`, `from_torch` and others make it; without a method, it implies
+        "learned". Default: `cosine_diffusion` for "ddpm", the network that comes with the library for "learned".
     steps : int, optional
         Noise levels that "ddpm" and "learned" visit, ≥ 1. Default: 2.
     hooks : sequence of callable
-        For "ddpm" and "learned": what is done to each estimate, as for `Reverse`.
+        For "ddpm" and "learned": applied to each estimate, as for `Reverse`.
     report : dict, optional
         Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``; ``fixed``, the
         share of the noise's variance that is the same in every frame (a fixed pattern); ``colours``, its standard
-        deviation in brightness and in two differences of colours, as parts of sigma, if they are not all 1;
-        ``latency``, the frames after it that a result depends on (but for what is estimated once); ``cuts``, the
-        frames at which scenes begin. For the first three methods ``kappa``, ``conductance``, ``smoothing`` (in
-        pixels), ``time`` (the last one chosen) and the ``criterion``; for the others ``denoiser``, ``steps``, and the
-        ``contrast`` at which a network saw the frames (1 if it saw them as they are, integers as 0 to 1).
+        deviation in brightness and in two colour differences, relative to sigma, if they are not all 1; ``latency``,
+        the look-ahead in frames (apart from what is estimated once); ``cuts``, the frames at which scenes begin. For
+        the first three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen)
+        and the ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` by which the frames were
+        scaled for a network (1 if they were not, with integers as 0 to 1).
 
     Returns
     -------
@@ -179,7 +179,7 @@ def denoise(
         frames,
         sigma,
         "gaussian" if method is not None and isinstance(noise, str) else noise,
-        variance_only=method is not None or (causal and told),  # More would make the stream wait.
+        variance_only=method is not None or (causal and told),  # Anything else would delay the stream.
     )
     model = estimate.stabiliser()
     _report(frames.report, estimate)
@@ -206,7 +206,7 @@ def _measured_elsewhere(noise_from: Any, sigma: Any, noise: Any) -> Any:
     if noise_from is None:
         return noise
     if sigma is not None or noise != "auto":
-        raise ParameterError("noise_from, and sigma or noise, both say how much noise there is; give one of them")
+        raise ParameterError("noise_from, and sigma or noise, both set the noise; give one of them")
     from pde_video.video.files import read  # Here, so that arrays are denoised without codecs.
 
     return measure_noise(read(noise_from) if isinstance(noise_from, str | Path) else noise_from, still=True)
@@ -221,11 +221,11 @@ def _check(preset: str | None, noise: Any, radius: int | None, causal: bool, met
         )
     if method is not None and isinstance(noise, NoiseEstimate) and noise.slope:
         raise ParameterError(
-            f"method {method!r} is for Gaussian noise, and the noise given grows with brightness (slope "
+            f"method {method!r} is for Gaussian noise, but the noise given grows with brightness (slope "
             f"{noise.slope:g}); give a preset, or what measure_noise(video, noise='gaussian') returns"
         )
     if radius is not None and preset == "fast":
-        raise ParameterError("the preset 'fast' goes from frame to frame and has no radius; take another preset")
+        raise ParameterError("the preset 'fast' averages recursively and has no radius; choose another preset")
 
 
 def _check_denoiser(method: str | None, denoiser: Denoiser | None, steps: int | None, hooks: Sequence[Hook]) -> None:

@@ -1,4 +1,4 @@
-"""What the first frames tell of a video's noise. They are looked at here, and nowhere else in this room."""
+"""The noise of a video, measured on its first frames. No other module of this room examines them."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -20,11 +20,11 @@ from pde_video.protocols import Array
 
 NOISES = ("auto", "gaussian", "poisson-gaussian")
 Sigma = Annotated[float | str | None, Option(unit="input", least=0, choices=("auto",))]
-_FRAMES = 5  # From which noise is measured: the first that are not one flat colour.
-_STILL_FRAMES = 16  # From which it is measured where nothing moves.
-_UNEVEN = 0.2  # What deviations may differ by chance, and by texture that seems to be noise at half the size.
-_FAINT = 0.1  # Noise is not taken to be less than this part of that in the other planes.
-_NOTABLE = 0.1  # Share of the variance that frames have in common from which that is more than an error of estimation.
+_FRAMES = 5  # Number of frames on which noise is measured: the first that are not constant.
+_STILL_FRAMES = 16  # The same for a recording in which nothing moves.
+_UNEVEN = 0.2  # Deviations may differ by this much by chance, and by texture that looks like noise at half the size.
+_FAINT = 0.1  # Lowest noise of a plane relative to that of the others.
+_NOTABLE = 0.1  # Lowest fixed share of the variance that is not taken for an error of estimation.
 
 
 def measure_noise(
@@ -34,29 +34,29 @@ def measure_noise(
     noise: Annotated[str | tuple[float, float], Option(choices=NOISES)] = "auto",
     still: bool = False,
 ) -> NoiseEstimate:
-    """Measure the noise of a video on its first frames, as `denoise` does where it is not given an estimate.
+    """Measure the noise of a video on its first frames, as `denoise` does without an estimate.
 
     variance = slope · brightness + offset by `estimate_noise`; of it, the share fixed = 1 − V(u_{k+1} − u_k) / (2 V(u))
     is the same in every frame, with the variance V of noise in frames and in differences of consecutive frames.
 
-    ``denoise(video, noise=measure_noise(video))`` equals ``denoise(video)``, and with the estimate a piece of the
-    video, with the frames around it that `extent` names, is denoised as within the whole. The preset "fast" and the
-    method "learned" need all frames before it.
+    ``denoise(video, noise=measure_noise(video))`` equals ``denoise(video)``. With the estimate, a piece of the video,
+    with the neighbouring frames that `extent` gives, is denoised as within the whole. The preset "fast" and the method
+    "learned" need all frames before it.
 
     Parameters
     ----------
     video : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames. Five frames are used, those of one flat colour
-        passed over, of at most 40 that are read. An iterator is not given back what was read of it.
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames. The first five frames that are not constant are used,
+        of at most 40 that are read. The frames that are read are consumed from an iterator.
     sigma : float or "auto", optional
-        Standard deviation of Gaussian noise that is known, ≥ 0, in units of the video. Then only `fixed` is measured.
-        Default, and "auto": see `noise`.
+        Known standard deviation of Gaussian noise, ≥ 0, in units of the video. Then only `fixed` is measured. Default,
+        and "auto": see `noise`.
     noise : {"auto", "gaussian", "poisson-gaussian"} or (slope, offset)
-        What is looked for, as for `denoise`; or the line, if it is known: then only `fixed` is measured.
+        Kind of noise, as for `denoise`; or the line, if it is known: then only `fixed` is measured.
     still : bool
-        Whether nothing moves: a dark recording, or one of a flat field. The variance that is new in every frame is then
-        the temporal variance of the pixels over the first 16 frames, to which that of the fixed pattern is added.
-        Dark frames tell of the read-out noise alone, not of that of photons.
+        Whether nothing moves, as in dark frames or a flat field. The variance that is new in every frame is then the
+        temporal variance of the pixels over the first 16 frames, to which that of the fixed pattern is added. Dark
+        frames show the read-out noise only, not photon noise.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def measure_noise(
     Raises
     ------
     ParameterError
-        If a parameter is out of range, or `sigma` and `noise` both say how much noise there is.
+        If a parameter is out of range, or `sigma` and `noise` both set the noise.
     InputError, TypeError
         If the video cannot be used as it is, or with `still` has a single frame.
 
@@ -102,10 +102,10 @@ def checked_sigma(sigma: float | str | None, noise: Any) -> float | None:
     if not isinstance(noise, (str, NoiseEstimate)) and not (isinstance(noise, (tuple, list)) and len(noise) == 2):
         raise ParameterError(f"noise is {noise!r}; it must be a name, a pair (slope, offset), or a NoiseEstimate")
     if sigma is not None and not isinstance(noise, str):
-        raise ParameterError("sigma and noise both say how much noise there is; give one of them")
+        raise ParameterError("sigma and noise both set the noise; give one of them")
     if sigma is not None and noise == "poisson-gaussian":
         raise ParameterError(
-            "sigma is of Gaussian noise; for noise='poisson-gaussian' give (slope, offset), or neither"
+            "sigma is for Gaussian noise; for noise='poisson-gaussian' give (slope, offset), or neither"
         )
     return None if sigma is None else float(sigma)
 
@@ -118,9 +118,9 @@ def noise_of(
     variance_only: bool = False,
     still: bool = False,
 ) -> NoiseEstimate:
-    """Return the noise as it was given, or as measured on the first frames.
+    """Return the noise as given, or as measured on the first frames.
 
-    With `variance_only`, nothing is measured but the variance, and no frame is waited for if that is told.
+    With `variance_only`, only the variance is measured; if it is given, no frame is read for it.
     """
     if isinstance(noise, NoiseEstimate):
         _refuse_of_another_kind(noise, frames)
@@ -144,7 +144,7 @@ def noise_of(
 
 
 def first_frames(frames: Frames) -> list[Array]:
-    """Return the first five frames that are not one flat colour; of none such, the first five."""
+    """Return the first five frames that are not constant, or else the first five."""
     return frames.lively(_FRAMES) or frames.peek(_FRAMES)
 
 
@@ -171,22 +171,22 @@ def _told(first: Array, sigma: float | None, noise: Any, unit: float) -> NoiseEs
 def _refuse_of_another_kind(estimate: NoiseEstimate, frames: Frames) -> None:
     if estimate.unit != frames.scale:
         raise ParameterError(
-            f"the noise is that of a video whose full scale is {estimate.unit:g}, and this one's is {frames.scale:g} "
-            f"(255: uint8, 65535: uint16, 1: floats); give noise.to_unit({frames.scale:g}) if both show the same at "
-            "full scale, or measure it on a video of this dtype"
+            f"the noise is that of a video with full scale {estimate.unit:g}; that of this one is {frames.scale:g} "
+            f"(255: uint8, 65535: uint16, 1: floats): give noise.to_unit({frames.scale:g}) if full scale means the "
+            "same in both, or measure it on a video of this dtype"
         )
     channels = frames.peek(1)[0].shape[2]
     if estimate.colours is not None and channels != 3:
         raise ParameterError(
-            f"the noise has colours, so it is that of frames of 3 channels, and these have {channels}; measure it on a "
+            f"the noise has colours, so it is for frames of 3 channels, but these have {channels}; measure it on a "
             "video of such frames, or give dataclasses.replace(noise, colours=None)"
         )
 
 
 def _within_and_common(shown: list[Array], model: Stabiliser) -> tuple[float, float]:
-    """Return the noise's variance within frames, and the share of it that differences of consecutive ones do not have.
+    """Return the noise's variance within frames, and the share of it that is missing in differences of frames.
 
-    Both are measured: noise told to be more than there is would seem to be fixed.
+    Both are measured: a given variance that is too large would look like a fixed pattern.
     """
     uniform = [model.forward(frame) for frame in shown]
     within = estimate_sigma(uniform) ** 2
@@ -197,11 +197,11 @@ def _within_and_common(shown: list[Array], model: Stabiliser) -> tuple[float, fl
 
 
 def _deviations(shown: list[Array], model: Stabiliser, still: bool) -> tuple[float, float, float] | None:
-    """Return how strong the noise of colour frames is in brightness and in colour, where that is not the same.
+    """Return the strength of the noise of colour frames in brightness and in colour, if they differ.
 
-    Cameras and codecs work on brightness, and on colour at half the size: noise that went through them is the same in
-    red, green and blue, for the most part, and what there is of it in colour is shared by neighbouring pixels. A
-    picture of half the size has half the noise, if neighbours do not share it.
+    Cameras and codecs process luma, and colour at half the size. After them, most of the noise is the same in red,
+    green and blue, and the rest, in colour, is correlated between neighbours. A picture of half the size has half the
+    noise if neighbours are uncorrelated.
     """
     if shown[0].shape[2] != 3:
         return None

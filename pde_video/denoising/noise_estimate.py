@@ -1,4 +1,4 @@
-"""How much noise a video has, as a value that can be kept and passed on."""
+"""The noise of a video, as a value that can be stored and passed on."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from pde_video.estimate.stabiliser import Stabiliser
 
 @dataclass(frozen=True)
 class NoiseEstimate:
-    """How much noise a video has: what `measure_noise` returns and ``denoise(video, noise=...)`` takes.
+    """The noise of a video: what `measure_noise` returns and ``denoise(video, noise=...)`` takes.
 
     variance = slope · brightness + offset, of which the share `fixed` is the same in every frame.
 
     Parameters
     ----------
     slope : float
-        ≥ 0, in units of the video: what the variance grows by with brightness. 0: Gaussian noise, the same everywhere.
+        ≥ 0, in units of the video: increase of the variance with brightness. 0: Gaussian noise, the same everywhere.
     offset : float
         In squared units of the video: the variance at brightness 0. ≥ 0 if `slope` is 0.
     fixed : float
-        In [0, 1]: share of the variance that all frames have in common, a fixed pattern.
+        In [0, 1]: share of the variance that is the same in all frames, a fixed pattern.
     colours : sequence of three floats, optional
-        > 0, of frames of three channels: standard deviation of the noise in brightness (the orthonormal mean of red,
-        green and blue) and in two orthonormal differences of colours, as parts of the standard deviation above.
-        Default: 1 for all of them, and for frames of any number of channels.
+        > 0, for frames of three channels: standard deviation of the noise in brightness (the orthonormal mean of red,
+        green and blue) and in two orthonormal colour differences, relative to the standard deviation above. Default: 1
+        for all of them, and for frames with any number of channels.
     unit : float
-        > 0: the value of the video that stands for full scale: 255 for uint8, 65535 for uint16, 1 for floats.
+        > 0: the full-scale value of the video: 255 for uint8, 65535 for uint16, 1 for floats.
 
     Raises
     ------
@@ -76,24 +76,24 @@ class NoiseEstimate:
 
     @property
     def sigma(self) -> float:
-        """Standard deviation at brightness 0, in units of the video: that of Gaussian noise anywhere."""
+        """Standard deviation at brightness 0, in units of the video; for Gaussian noise, at any brightness."""
         return math.sqrt(max(self.offset, 0.0))
 
     def to_unit(self, unit: float) -> NoiseEstimate:
-        """Return the noise of the same video with values such that `unit` stands for full scale.
+        """Return the noise of the same video rescaled to the full-scale value `unit`.
 
-        The noise of a video of uint8 is, ``to_unit(1.0)``, that of the video divided by 255.
+        For a uint8 video, ``to_unit(1.0)`` is the noise of the video divided by 255.
         """
         ratio = self.unit / replace(self, unit=unit).unit
         return replace(self, slope=self.slope / ratio, offset=self.offset / ratio**2, unit=unit)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the numbers by name, as `from_dict` takes them; of plain types, as JSON has them."""
+        """Return the numbers by name, as `from_dict` takes them, in types of JSON."""
         return {**asdict(self), "colours": None if self.colours is None else list(self.colours)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> NoiseEstimate:
-        """Return the estimate of such a dict; anything missing, unknown or of another type is a ParameterError."""
+        """Return the estimate in such a dict; anything missing, unknown or of another type is a ParameterError."""
         names = [field.name for field in fields(cls)]
         if not isinstance(values, Mapping) or set(values) != set(names):
             given = ", ".join(map(str, values)) if isinstance(values, Mapping) else repr(values)
@@ -101,7 +101,7 @@ class NoiseEstimate:
         return cls(**values)
 
     def to_json(self) -> str:
-        """Return the estimate as JSON, every digit kept."""
+        """Return the estimate as JSON, in full precision."""
         return json.dumps(self.to_dict())
 
     @classmethod

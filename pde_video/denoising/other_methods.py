@@ -18,11 +18,11 @@ from pde_video.reverse_process.hooks import Hook
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik
 
-PERIOD = 25  # Frames after which the time is chosen anew: scenes change, and what is smooth wants longer.
+PERIOD = 25  # Frames after which the time is chosen anew: scenes change, and smooth ones need longer.
 _PATCH = 160  # Side in pixels of the patches on which it is chosen.
 
-# Term of each method, and the times among which to choose, from the noise level of the picture's gradient: of
-# `contrast`, which is σ √C for C channels whose squared differences are added. docs/automatic.md has the figures.
+# Term of each method, and the times to choose from, by the noise level of the picture's gradient: `contrast` is σ √C
+# for C channels, whose squared differences are added. docs/automatic.md has the figures.
 _EVOLUTIONS: dict[str, Callable[[float], tuple[Heat | PeronaMalik, Times]]] = {
     "heat": lambda contrast: (Heat(), uniform(4.0, dt=0.05)),
     "perona-malik": lambda contrast: (PeronaMalik(0.2 * contrast, "rational", smoothing=0.7), uniform(12.0)),
@@ -46,7 +46,7 @@ def evolved(frames: Frames, method: str, sigma: float) -> Iterator[Array]:
         for index, frame in enumerate(frames):
             if index % PERIOD == 0:
                 found = [stopping_time(term, patch, times, sigma=sigma, channel_axis=-1) for patch in _patches(frame)]
-                errors = np.sum([one.values for one in found], axis=0)  # Estimated, of all patches together.
+                errors = np.sum([one.values for one in found], axis=0)  # Estimates, summed over all patches.
                 chosen = found[0].times[: errors.argmin() + 1]
                 frames.report["time"] = float(chosen[-1])
             yield frame, chosen
@@ -74,7 +74,7 @@ def levels(sigma: float, steps: int) -> Array:
 def without_noise(
     frames: Frames, method: str, denoiser: Denoiser | None, sigma: float, steps: int | None, hooks: Sequence[Hook]
 ) -> Iterator[Array]:
-    """Yield the frames with noise of standard deviation `sigma` taken away."""
+    """Yield the frames with noise of standard deviation `sigma` removed."""
     if denoiser is None:
         denoiser = shipped() if method == "learned" else cosine_diffusion
     if isinstance(denoiser, Planewise):

@@ -1,4 +1,4 @@
-"""Denoising as frames come: an average along the motion that is carried on from frame to frame."""
+"""Causal denoising: a recursive average along the motion."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,15 +15,15 @@ from pde_video.solvers.shrinkage import diffuse, shrink
 from pde_video.threads import ordered
 
 _CONTRAST, _SMOOTHNESS = 0.75, 20.0  # Of the temporal flux, in units of the noise; of the motion.
-_LEAST = 1 / 16  # Share of the noise below which the average forgets: less would gain little and blur with each warp.
+_LEAST = 1 / 16  # Lowest remaining share of the noise: less would gain little, and each warp blurs.
 _STEP = 4  # Distance in pixels of the windows of the diffusion in space.
 
 
 def recursive(frames: Frames, noise: Noise, fixed: float = 0.0, *, causal: bool = False) -> Iterator[Array]:
-    """Yield each frame denoised by what came before it.
+    """Yield each frame, denoised with the frames before it.
 
     m ← u + a (m(x + w) − u), a = g / (1 + v(x + w)), with the noise v ← (1 − a)² + a² v(x + w): the mean weighted by
-    variances where the motion was followed (g = 1), and nothing of the past where it was not (g = 0).
+    variances where the flow w is right (g = 1), and nothing of the past where it is not (g = 0).
     """
     spread: Callable[..., Iterator[Any]] = map if causal else ordered
     pictures = numbered(spread(partial(prepared, noise=noise, step=_STEP), frames), frames.report)
@@ -45,10 +45,10 @@ def _with_flow(pair: tuple[Picture | None, Picture]) -> tuple[Picture, Array | N
 
 
 def _averaged(pictures: Iterator[tuple[Picture, Array | None]]) -> Iterator[tuple[Picture, Array, Array]]:
-    """Yield each picture with the average of what came so far and its noise, of half the size.
+    """Yield each picture with the average so far, and its noise at half the size.
 
-    The average itself is compared with the picture: what changes slowly would differ little from frame to frame, and
-    the average would lag behind.
+    The picture is compared with the average itself: slow changes differ little from frame to frame, so that the average
+    would lag behind.
     """
     original = -1
     for picture, w in pictures:
