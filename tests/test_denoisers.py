@@ -341,7 +341,7 @@ def test_above_the_last_level_the_error_says_how_far_it_reaches():
 
 def test_noise_alone_has_a_level_for_v_and_x0_but_not_for_the_noise(rng):
     schedule = LINEAR.zero_terminal_snr()
-    with pytest.raises(pv.ParameterError, match=r"noise alone .*use from_v or from_x0"):
+    with pytest.raises(pv.ParameterError, match=r"pure noise .*use from_v or from_x0"):
         pv.from_eps(exact_model("eps", LINEAR), schedule)
     noise, clean, seen = rng.normal(size=(2, 3, 1)), rng.random((2, 3, 1)), []
     for maker, said in ((pv.from_v, -(2 * clean - 1)), (pv.from_x0, 2 * clean - 1)):

@@ -17,7 +17,7 @@ KINDS = ("denoiser", "eps", "x0", "v")
 
 
 class Adapter(Value, ABC):
-    """A denoiser made of a model that is one, or predicts ε, x0 or v = √ᾱ ε − √(1 − ᾱ) x0 from √ᾱ x0 + √(1 − ᾱ) ε."""
+    """A denoiser made of a model that denoises, or predicts ε, x0 or v = √ᾱ ε − √(1 − ᾱ) x0 from √ᾱ x0 + √(1 − ᾱ) ε."""
 
     name: str  # In errors.
     kind: str
@@ -34,25 +34,25 @@ class Adapter(Value, ABC):
         if self.kind == "denoiser":
             if self.schedule is not None or self.learned_variance or self.whole_timesteps:
                 raise ParameterError(
-                    "schedule, learned_variance and whole_timesteps are for models of a diffusion process; give its "
+                    "schedule, learned_variance and whole_timesteps are for models of a diffusion process; give their "
                     "kind: 'eps', 'x0' or 'v'"
                 )
         elif not isinstance(self.schedule, Schedule):
             raise ParameterError(f"schedule is {self.schedule!r}; it must be a Schedule, such as Schedule.linear()")
         elif self.kind == "eps" and self.schedule.abar[-1] == 0:
             raise ParameterError(
-                "the last level of this schedule is noise alone (zero_terminal_snr), where the noise does not give the "
-                "picture; use from_v or from_x0 with a model trained so, or another schedule"
+                "the last level of this schedule is pure noise (zero_terminal_snr), where the noise does not determine "
+                "the picture; use from_v or from_x0 with a model trained that way, or another schedule"
             )
 
     @property
     def _groups(self) -> int:
-        """How many times as many channels as the frames the output has."""
+        """The ratio of the channels of the output to those of the frames."""
         return 2 if self.learned_variance else 1
 
     @abstractmethod
     def _output(self, x: Array, level: float) -> Array:
-        """Return what the model says of frames in its range; the level is σ or t."""
+        """Return the output of the model for frames in its range; the level is σ or t."""
 
     def __call__(self, y: Array, sigma: float) -> Array:
         """Return the estimate of a frame (H, W, C) or frames (T, H, W, C)."""
@@ -60,7 +60,7 @@ class Adapter(Value, ABC):
 
     @property
     def with_fraction(self) -> Callable[[Array, float], tuple[Array, Array]]:
-        """The function to the estimate and f, where the variance is exp(f log large + (1 − f) log small)."""
+        """A function that returns the estimate and f, where the variance is exp(f log large + (1 − f) log small)."""
         if not self.learned_variance:
             raise AttributeError("the model has no learned variance")  # So that the denoiser has no such method.
 
@@ -71,7 +71,7 @@ class Adapter(Value, ABC):
         return with_fraction
 
     def _predicted(self, y: Array, sigma: float) -> list[Array]:
-        """Return the estimate, and what else the model returned."""
+        """Return the estimate, and the rest of the model's output."""
         y = as_frames(y, sigma, infinite=self.schedule is not None)
         low, high = self.value_range
         sigma = float(sigma)  # A NumPy number would turn float32 frames into float64.
@@ -141,10 +141,10 @@ class from_eps(_Predictor):
     schedule : Schedule
         The levels that it was trained on. A σ below the first one is passed as t = 0, with its own ᾱ.
     value_range : (float, float)
-        The values that stand for 0 and 1 of the frames where the model sees them. Noise is scaled alike: with (−1, 1)
-        the model sees 2σ.
+        The values that 0 and 1 of the frames become for the model. Noise is scaled accordingly: with (−1, 1) the model
+        sees 2σ.
     whole_timesteps : bool
-        Round t, for models that know whole levels only. x_t still has the ᾱ of σ.
+        Round t, for models that accept whole levels only. x_t still has the ᾱ of σ.
     learned_variance : bool
         The model returns 2C channels: the prediction, then v in [−1, 1]. The denoiser then also has
         ``with_fraction(y, sigma)``, which returns the estimate and f = (v + 1)/2 for `ancestral`.
@@ -152,7 +152,7 @@ class from_eps(_Predictor):
     Raises
     ------
     ParameterError
-        If the schedule ends in noise alone; on a call, if σ is above its last level.
+        If the schedule ends in pure noise; on a call, if σ is above its last level.
     InputError, SolverError
         On a call: unusable frames, or a model that fails; the error names the model, the frame and the level.
 
@@ -185,8 +185,8 @@ class from_x0(_Predictor):
     Parameters
     ----------
     model, schedule, value_range, whole_timesteps, learned_variance
-        As for `from_eps`, but the model returns x0, in its own range. The schedule may end in noise alone: the denoiser
-        then takes σ = ∞ for y ~ N(0, I).
+        As for `from_eps`, but the model returns x0, in its own range. The schedule may end in pure noise: the denoiser
+        then accepts σ = ∞ for y ~ N(0, I).
 
     References
     ----------
@@ -212,7 +212,7 @@ class from_v(_Predictor):
     Parameters
     ----------
     model, schedule, value_range, whole_timesteps, learned_variance
-        As for `from_eps`, but the model returns v. The schedule may end in noise alone: the denoiser then takes σ = ∞
+        As for `from_eps`, but the model returns v. The schedule may end in pure noise: the denoiser then accepts σ = ∞
         for y ~ N(0, I), where D is −v.
 
     References
@@ -221,7 +221,7 @@ class from_v(_Predictor):
 
     Examples
     --------
-    For pictures that are all 0.5, at every level up to noise alone:
+    For pictures that are all 0.5, at every level up to pure noise:
 
     >>> schedule = pv.Schedule.linear().zero_terminal_snr()
     >>> def model(x, t):

@@ -20,7 +20,7 @@ from pde_video.protocols import Array, name_of
 from pde_video.reverse_process.schedules import Range, Schedule
 
 LAYOUTS = ("BCHW", "BCTHW", "B(TC)HW")
-_ONE_AT_A_TIME = RLock()  # Threads would mix up the modes of modules, and PyTorch has threads of its own.
+_ONE_AT_A_TIME = RLock()  # Threads would mix up the modes of modules, and PyTorch is multi-threaded itself.
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,12 +125,12 @@ class from_torch(_Network):
         Frames as entries of a batch; frames as the third axis; or frames stacked in the channels, of which it returns
         the middle one. Filters pass one frame at a time; `windowed` passes several.
     value_range : (float, float)
-        The values that stand for 0 and 1 of the frames where the module sees them. Noise is scaled alike.
+        The values that 0 and 1 of the frames become for the module. Noise is scaled accordingly.
     multiple : int
         Pad height and width to multiples of it by reflection, and crop the result.
     channels : int, optional
-        How many it takes. Grey frames are repeated and the results averaged; a module of one channel gets the channels
-        of colour frames one by one. Default: as many as the frames have.
+        Number of input channels. Grey frames are repeated and the results averaged; a module of one channel gets the
+        channels of colour frames one by one. Default: that of the frames.
     batch : int
         The largest number of entries in one call. With 1 a frame has the same bits alone and in a video.
     whole_timesteps : bool
@@ -145,7 +145,7 @@ class from_torch(_Network):
     ImportError
         If PyTorch is not installed.
     InputError
-        If `module` is the path of a pickled file, which could run code; on a call, as for `from_eps`.
+        If `module` is the path of a pickled file, which could execute code; on a call, as for `from_eps`.
 
     References
     ----------
@@ -223,8 +223,8 @@ class from_onnx(_Network):
     Parameters
     ----------
     model : path, or onnxruntime.InferenceSession
-        It takes a picture and, if it has a second input, the level in the shape of this input: a number, one for each
-        entry of the batch, or a map of the picture's size.
+        It takes a picture and, if it has a second input, the level in the shape of that input: a number, one per entry
+        of the batch, or a map of the picture's size.
     schedule, kind, layout, value_range, multiple, channels, batch, whole_timesteps, learned_variance
         As for `from_torch`.
     inputs : sequence of str, optional
@@ -264,7 +264,7 @@ class from_onnx(_Network):
 
     @cached_property
     def _session(self) -> Any:
-        from pde_video.denoisers.onnx_files import opened  # Brings compiled kernels, for the network of the library.
+        from pde_video.denoisers.onnx_files import opened  # Loads compiled kernels, for the network of the library.
 
         session = opened(self.model) if isinstance(self.model, str) else self.model
         if not (hasattr(session, "run") and hasattr(session, "get_inputs")):

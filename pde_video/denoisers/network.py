@@ -1,4 +1,4 @@
-"""The recurrent network of the library, run by compiled kernels, and the files of weights that it is read from."""
+"""The recurrent network of the library, run by compiled kernels, and its files of weights."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class Network(Planewise):
     x̂ = P + ½ σ · F((y − ½)/s, (y − P)/σ, log σ, h), s² = σ² + d², with P the result of diffusion by cosine filters: the
     network corrects the equation.
 
-    F works at half the resolution on 2 × 2 pixels as four channels, one plane at a time, and carries a state h from
+    F works at half the resolution, with 2 × 2 pixels as four channels, one plane at a time, and carries a state h from
     frame to frame, so it is causal. With three channels the planes are the mean and the two orthonormal differences of
-    red, green and blue, each with a state of its own; other numbers of channels are treated as grey pictures. Frames
-    may have any size; values should lie in [0, 1]. Results do not depend on the number of threads.
+    red, green and blue, each with its own state; with any other number, each channel is a grey picture. Frames may have
+    any size; values should lie in [0, 1]. Results do not depend on the number of threads.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def shipped() -> Network:
 
 
 def load_denoiser(path: str | Path | None = None) -> Denoiser:
-    """Read a denoiser that ``pde-video train`` or ``pde-video export`` wrote, or the network of the library.
+    """Load a denoiser that ``pde-video train`` or ``pde-video export`` wrote, or the network of the library.
 
     (y, σ) → estimate; causal, with a state along a stream of frames.
 

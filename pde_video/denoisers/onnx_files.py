@@ -1,4 +1,4 @@
-"""ONNX files, opened by onnxruntime once their bytes show that they refer to no other file."""
+"""ONNX files, opened by onnxruntime only if their bytes refer to no other file."""
 
 import importlib.util
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ _LARGEST = 2**31  # Bytes: no message of protobuf is larger.
 
 
 def names_other_files(data: bytes) -> bool:
-    """Return whether any tensor has external data; raise ValueError if `data` is no ONNX model."""
+    """Return whether any tensor has external data; raise ValueError if `data` is not an ONNX model."""
     waiting = [("model", memoryview(data))]
     while waiting:
         kind, message = waiting.pop()
@@ -115,7 +115,7 @@ class OnnxNetwork(Planewise):
         found = [[node.name for node in nodes] for nodes in ends]
         if found != [_INPUTS, _OUTPUTS]:
             maps = f"{found[0]} to {found[1]}, not {_INPUTS} to {_OUTPUTS}"
-            raise InputError(f"the model maps {maps}; use from_onnx for other models")
+            raise InputError(f"the model maps {maps}; load other models with from_onnx")
 
     @cached_property
     def _session(self) -> Any:

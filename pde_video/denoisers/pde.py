@@ -20,10 +20,10 @@ from pde_video.solvers.shrinkage import diffuse
 
 @dataclass(frozen=True, repr=False)
 class as_denoiser(Value):
-    """Denoiser made of an equation, which runs for a time that grows with the noise.
+    """Denoiser made of an equation, whose diffusion time grows with the noise.
 
-    D(y, σ) = z with z − τ · rate(z) = y, τ = σ²/γ. For `Heat` of diffusivity 1 this is exactly the posterior mean of
-    the clean picture given y = x + σ ε, if pictures are distributed as ∝ exp(−‖∇x‖²/2γ), where γ is the mean squared
+    D(y, σ) = z with z − τ · rate(z) = y, τ = σ²/γ. For `Heat` with diffusivity 1 this is the exact posterior mean of
+    the clean picture given y = x + σ ε, if pictures have the prior ∝ exp(−‖∇x‖²/2γ), where γ is the mean squared
     difference of two neighbours.
 
     Parameters
@@ -33,9 +33,9 @@ class as_denoiser(Value):
     gamma : float, optional
         γ > 0, in squared units of the frames. Give either this or `time`.
     time : callable sigma -> float, optional
-        How long to run, ≥ 0, in the units of the equation.
+        The diffusion time, ≥ 0, in the units of the equation.
     step : Step
-        The integrator. An unconditionally stable one takes a single step, others the longest stable ones.
+        The integrator. An unconditionally stable one takes a single step, others their longest stable steps.
 
     Raises
     ------
@@ -132,7 +132,7 @@ class SmoothPrior(Value):
     ----------
     mean, deviation : float
         Mean and standard deviation > 0 of the values, in units of the frames. The latter, a root mean square over the
-        video, determines γ; values vary more towards the borders, the first and the last frame.
+        video, determines γ; the variance grows towards the borders and towards the first and the last frame.
     length : float
         Correlation length in pixels and frames, > 0.
 

@@ -1,4 +1,4 @@
-"""Networks that process one plane at a time, along a stream of frames with any number of channels."""
+"""Networks that process one plane at a time, along a stream of frames of any number of channels."""
 
 import math
 from abc import abstractmethod
@@ -44,7 +44,7 @@ class Planewise(StreamDenoiser):
         if sigma > self.most * (1 + 1e-6):
             raise ParameterError(
                 f"sigma is {sigma:g}; {self.name} was trained with noise up to {self.most:g}, in units of the frames: "
-                "use denoise, which scales frames down to that, or for sampling a model trained with such noise"
+                "use denoise, which scales frames down to that, or, for sampling, a model trained with such noise"
             )
         return self._along(frames, float(sigma))
 
@@ -87,7 +87,7 @@ class Affine(StreamDenoiser):
 def fitted(model: Planewise, shown: Sequence[Array], sigma: float) -> Affine:
     """Return the model for frames like those shown, scaled down to the noise that it was trained with.
 
-    Frames whose values do not fill much of [0, 1], or exceed it, are scaled to it.
+    Frames whose values fill little of [0, 1], or exceed it, are scaled to it.
     """
     low, high = np.percentile(np.stack(shown), (1, 99))
     contrast, middle = 1.0, 0.5

@@ -1,4 +1,4 @@
-"""The content of safetensors files: tensors and texts, and nothing that is run."""
+"""The content of safetensors files: tensors and texts, no code."""
 
 import json
 
@@ -14,10 +14,10 @@ def unpacked(data: bytes) -> tuple[dict[str, Array], dict[str, str]]:
 
     length = int.from_bytes(data[:8], "little")
     if length > _LONGEST:
-        raise InputError(f"this is no safetensors file: its header has {length} bytes; it must have {_LONGEST} at most")
+        raise InputError(f"not a safetensors file: its header has {length} bytes; the limit is {_LONGEST}")
     try:
         tensors = safetensors.numpy.load(data)
         header = json.loads(data[8 : 8 + length])
         return tensors, dict(header.get("__metadata__") or {})
     except Exception as fault:  # Damaged files raise errors of many types.
-        raise InputError(f"this is no safetensors file: {fault!s:.200}") from fault
+        raise InputError(f"not a safetensors file: {fault!s:.200}") from fault

@@ -50,10 +50,10 @@ def as_estimate(result: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, fi
 
 
 def refuse_pickled(path: str | PathLike[str]) -> None:
-    """Raise InputError for a file with the suffix of a pickle: reading it could run any program."""
+    """Raise InputError for a file with the suffix of a pickle: reading it could execute arbitrary code."""
     if Path(path).suffix.lower() in _PICKLED:
         raise InputError(
-            f"{fspath(path)} is a pickled file, which could run any program when it is read, so it is refused; if you "
+            f"{fspath(path)} is a pickled file, which could execute arbitrary code, so it is refused; if you "
             "trust it, convert it once: safetensors.torch.save_file(torch.load(PATH, weights_only=True), "
             "'model.safetensors'), or torch.onnx.export(module, inputs, 'model.onnx')"
         )

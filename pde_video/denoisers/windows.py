@@ -1,4 +1,4 @@
-"""Denoisers that use neighbouring frames, or a state, along a stream or an array."""
+"""Denoisers that use neighbouring frames or a state, along a stream or an array."""
 
 from abc import ABC, abstractmethod
 from collections import deque
@@ -59,9 +59,9 @@ class windowed(StreamDenoiser):
     model : callable (window, sigma) -> estimate
         From frames (before + 1 + after, H, W, C) to the estimate (H, W, C) of the one after the first `before`.
     before, after : int
-        How many frames it sees on either side, ≥ 0.
+        Number of frames it sees on each side, ≥ 0.
     pad : {"repeat", "reflect"}
-        Frames before the first and after the last: repeat these, or mirror their neighbours.
+        Padding before the first and after the last frame: repeat these, or mirror their neighbours.
 
     References
     ----------
@@ -89,7 +89,7 @@ class windowed(StreamDenoiser):
             raise ParameterError(f"pad is {self.pad!r}; it must be one of {', '.join(PADS)}")
 
     def along(self, frames: Iterable[Array], sigma: float) -> Iterator[Array]:
-        """Yield the estimate of every frame (H, W, C), in order; hold no more frames than a window."""
+        """Yield the estimate of every frame (H, W, C), in order; hold one window of frames."""
         source = numbered(frames, sigma)
         held: deque[Array] = deque(maxlen=self.before + 1 + self.after)  # The last one is frame given − 1.
         given = 0

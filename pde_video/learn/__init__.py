@@ -30,8 +30,8 @@ def train_on_files(
     """Train a denoiser on clean clips and pictures in files, in grey, and write it; return its record.
 
     `options` are those of `pde_video.learn.training.train`; the other parameters are described in its `Settings`. The
-    result is measured on the first 16 frames of the clips `validation`; by default on the last 16 frames of each clip
-    that has twice as many, which are then not trained on. `threads` are those of PyTorch and of this library; with one,
+    result is validated on the first 16 frames of the clips `validation`; by default on the last 16 frames of each clip
+    that has at least 32, which are held out. `threads` is the number for PyTorch and for this library; with one thread,
     a busy machine trains two to three times as fast.
 
     Raises

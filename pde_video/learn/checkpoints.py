@@ -1,4 +1,4 @@
-"""Files of models and checkpoints. A checkpoint must have the same settings and clips, and undamaged tensors."""
+"""Files of models and checkpoints. A checkpoint must have the same settings and clips, and valid tensors."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ def _check_tensors(arrays: Mapping[str, Array], weights: Mapping[str, tuple[int,
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str], force: bool) -> None:
-    """Write tensors as safetensors, completely or not at all; an existing file only with `force`."""
+    """Write tensors as safetensors, atomically; an existing file only with `force`."""
     with whole(path, force) as part:
         part.touch()
         mode = part.stat().st_mode & 0o777  # By the umask; safetensors would make the file readable by its owner only.

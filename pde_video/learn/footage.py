@@ -1,4 +1,4 @@
-"""Training data: pieces of clean clips with random augmentation."""
+"""Training data: randomly augmented crops of clean clips."""
 
 import hashlib
 import math
@@ -20,7 +20,7 @@ _STILL, _SPEED = 0.3, 1.0  # Share of pictures at rest; standard deviation of th
 
 @dataclass(frozen=True, eq=False)
 class Footage:
-    """Clean grey frames (T, H, W), float32 in [0, 1]; a single one is a picture, which is moved."""
+    """Clean grey frames (T, H, W), float32 in [0, 1]; a single one is a still picture, which training moves."""
 
     name: str
     frames: Array
@@ -30,7 +30,7 @@ class Footage:
             raise InputError(f"{self.name}: values are NaN or infinite; they must be in [0, 1]: correct the clip")
 
     def described(self) -> str:
-        """Return a text that identifies it."""
+        """Return a text that identifies the footage."""
         count, height, width = self.frames.shape
         digest = hashlib.sha256(np.ascontiguousarray(self.frames, np.float32).data).hexdigest()[:16]
         return f"{self.name}: {count} frames of {height} × {width}, SHA-256 {digest}"
@@ -90,7 +90,7 @@ def _piece(video: Array, rng: np.random.Generator, frames: int, size: int) -> Ar
 
 
 def _window(video: Array, rng: np.random.Generator, frames: int, side: int) -> Array:
-    """Return consecutive frames (or every second one) of a place; of a still picture, a moving place."""
+    """Return consecutive frames (or every second one) at a fixed place; from a still picture, a moving place."""
     length, height, width = video.shape
     if length == 1:
         path = np.arange(frames)[:, None] * rng.normal(0, _SPEED, 2) * (rng.random() > _STILL)

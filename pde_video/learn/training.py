@@ -1,4 +1,4 @@
-"""Training on clean pieces of clips with noise of random level."""
+"""Training on crops of clean clips with noise of random level."""
 
 import json
 import math
@@ -74,7 +74,7 @@ class _Run:
         self.optimiser = torch.optim.AdamW(self.net.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=1e-4)
 
     def step(self) -> float:
-        """Take a step; its random numbers depend on the seed and its number only, so a run can be resumed."""
+        """Take a step; its random numbers depend only on the seed and the step's number, so a run can be resumed."""
         settings = self.settings
         rng = np.random.default_rng([settings.seed, self.done])
         clean = pieces(self.footage, rng, batch=settings.batch, frames=settings.frames, size=settings.size)
@@ -116,7 +116,7 @@ class _Run:
         return (sigma[:, None, None, None] ** -1.5 * (estimate - clean) ** 2).mean()
 
     def saved(self, path: Path) -> None:
-        """Write a checkpoint, completely or not at all."""
+        """Write a checkpoint atomically."""
         tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for number, state in self.optimiser.state_dict()["state"].items():
@@ -155,9 +155,9 @@ def train(
 ) -> dict[str, Any]:
     """Train a denoiser and write it, with its record; return the record.
 
-    min Σ ‖D(x + σ n, σ) − x‖² / σ^1.5, with x from the footage, n white noise, σ random; AdamW, with the rate falling
-    as a half cosine. The moving average of the weights is written. A checkpoint ``OUTPUT.checkpoint`` is written every
-    `every` steps and when the training is interrupted; ``resume`` continues from it to the same result.
+    min Σ ‖D(x + σ n, σ) − x‖² / σ^1.5, with x from the footage, n white noise, σ random; AdamW, with half-cosine decay
+    of the rate. The moving average of the weights is written. A checkpoint ``OUTPUT.checkpoint`` is written every
+    `every` steps and when training is interrupted; ``resume`` continues from it to the same result.
 
     Parameters
     ----------
