@@ -31,7 +31,7 @@ _SHARED = (
     click.Option(["--max-pixels"], type=int, metavar="N", help="Refuse larger frames.  [default: 268435456]"),
     click.Option(["--isolated"], is_flag=True, help="Decode an untrusted input in a sandboxed process; no sound."),
     click.Option(["--nan"], default="refuse", metavar="WHAT", help="NaN: refuse or mask.  [default: refuse]"),
-    click.Option(["--raw"], metavar="WxH:LAYOUT[:RATE]", help="Read raw frames, such as 640x480:gray16le:25, from -."),
+    click.Option(["--raw"], metavar="WxH:LAYOUT[:RATE]", help="Standard input is raw frames: 640x480:gray16le:25."),
     click.Option(["--raw-output"], is_flag=True, help="Write raw frames, not y4m, to standard output."),
     click.Option(["--codec"], metavar="NAME", shell_complete=one_of(*_CODECS), help=", ".join(_CODECS) + "."),
     click.Option(["--crf"], type=int, metavar="N", help="Quality of a lossy codec; lower is better."),
