@@ -220,7 +220,7 @@ def _carry_out(
             if not quiet:
                 for note in _notes(report):
                     echo(note, err=True)
-            if not as_json:  # These have been printed.
+            if not as_json:  # These were told.
                 report = {name: report[name] for name in report if name not in ("lost", "not_copied", "warnings")}
             if as_json or not quiet:
                 show({"input": str(source), "output": str(target), **report}, as_json, err=is_standard(target))

@@ -1,4 +1,4 @@
-"""Which files in a folder belong to a zarr 3 array, by its JSON alone: nothing else is ever replaced."""
+"""Which files in a folder belong to a zarr 3 array, by its plain JSON: nothing else is ever replaced."""
 
 import errno
 import json
@@ -30,7 +30,7 @@ def check_array(folder: Path) -> None:
     try:
         levels = _levels(header)
     except (LookupError, TypeError, AttributeError, ValueError):
-        _refuse(f"{folder} is a zarr array whose {_HEADER} does not name its chunks; name another output")
+        _refuse(f"{folder} is a zarr array whose {_HEADER} does not tell the names of its chunks; name another output")
     foreign = next(_foreign(str(folder), levels, {_HEADER}), None)
     if foreign is not None:
         name = os.path.relpath(foreign, folder) + _maker_of(os.path.basename(foreign))
@@ -38,7 +38,7 @@ def check_array(folder: Path) -> None:
 
 
 def _maker_of(name: str) -> str:
-    """Return a remark on files that operating systems create."""
+    """Return a remark on files that systems make by themselves."""
     if name == ".DS_Store":
         return " (made by macOS, which showed the folder)"
     if name.startswith(".nfs"):
@@ -47,7 +47,7 @@ def _maker_of(name: str) -> str:
 
 
 def _levels(header: dict[str, Any]) -> list[re.Pattern[str]]:
-    """Return the patterns of the names on the path to a chunk: of folders, and last of the file."""
+    """Return the patterns of the names on the way to a chunk: of folders, and of the file at last."""
     axes, encoding = len(header["shape"]), header["chunk_key_encoding"]
     if isinstance(encoding, str):
         encoding = {"name": encoding}
@@ -60,7 +60,7 @@ def _levels(header: dict[str, Any]) -> list[re.Pattern[str]]:
 
 
 def _foreign(folder: str, levels: Sequence[re.Pattern[str]], others: set[str]) -> Iterator[str]:
-    """Yield the entries of a folder that are neither chunks, nor on the path to one, nor among the `others`."""
+    """Yield what in a folder is neither a chunk, nor on the way to one, nor one of the `others`."""
     with os.scandir(folder) as entries:
         for entry in entries:
             on_the_way, fits = len(levels) > 1, levels[0].fullmatch(entry.name)
