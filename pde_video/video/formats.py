@@ -38,10 +38,11 @@ def _counted(read: Callable[[Path, Choice], FileVideo], path: Path) -> int:
     return video.count
 
 
+_CONTAINERS = (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif")
 _READ_ONLY = (".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob", ".wmv", ".asf", ".flv", ".3gp", ".mxf")
 _FORMATS = (
     Format(
-        (".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".gif"),
+        _CONTAINERS,
         containers.read,
         encoder.write,
         containers.count,
@@ -82,6 +83,17 @@ def _refuse(path: Path, done: str, known: Iterable[str]) -> NoReturn:
     raise ParameterError(f"{path}: files ending in {path.suffix!r} cannot be {done}; these can: {', '.join(known)}")
 
 
+def _check_encoding(name: str, encoding: Encoding) -> None:
+    """Raise for options that the format of a name does not have; codecs have limits of their own."""
+    suffix = Path(name).suffix.lower()
+    in_container = suffix in _CONTAINERS
+    for option, value in (("codec", encoding.codec), ("crf", encoding.crf)):
+        if value is not None and not in_container:
+            raise ParameterError(f"{name}: {option} is {value!r}; it is for {', '.join(_CONTAINERS)} only")
+    if encoding.lossless and suffix in (".jpg", ".jpeg"):
+        raise ParameterError(f"{name}: JPEG changes values, so it is not lossless; write .png or .tiff")
+
+
 @dataclass(frozen=True)
 class Output:
     """An output that `checked_output` has checked, so that `write_checked` need not do it again."""
@@ -115,6 +127,7 @@ def checked_output(
         raise ParameterError(f"rate is {rate}; it must be a positive, finite number of frames per second")
     exact = None if rate is None else Fraction(rate).limit_denominator(1_000_000)
     encoding = Encoding(codec, crf, lossless)
+    _check_encoding(os.fspath(path), encoding)
     if pipes.is_standard(path):
         pipes.check_standard_output()
         return Output(pipes.OUTPUT, None, force, exact, encoding, raw)

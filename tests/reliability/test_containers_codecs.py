@@ -66,6 +66,9 @@ def test_lossless_keeps_16_bits(tmp_path, name):
         ("v.mp4", "uint8", {"codec": "mpeg2"}, "h264, hevc, vp9, av1"),
         ("v.webm", "uint16", {}, r"\.mkv"),
         ("v.gif", "uint16", {}, r"\.mkv"),
+        ("v_%03d.jpg", "uint8", {"lossless": True}, r"\.png or \.tiff"),
+        ("v.tiff", "uint8", {"codec": "ffv1"}, r"codec is 'ffv1'; it is for \.mp4.*\.mkv"),
+        ("v.npy", "uint8", {"crf": 20}, r"crf is 20; it is for \.mp4"),
     ],
 )
 def test_what_a_container_or_codec_does_not_do_is_refused(tmp_path, name, dtype, options, says):
