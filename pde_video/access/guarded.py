@@ -1,7 +1,7 @@
-"""A folder of files that are run: it and they are used only if nobody but this user and root can write to them.
+"""A folder of executable files: it and they are used only if nobody but this user and root can write to them.
 
-Both are checked on open descriptors, so that nothing can be put in their place after the check. The folders above need
-no check for that reason: who can write to those can only hide this one.
+Both are checked on open file descriptors, so that nothing can be swapped after the check. The folders above therefore
+need no check: whoever can write to those can only hide this one.
 """
 
 import contextlib

@@ -55,7 +55,7 @@ def read(path: Path, choice: Choice) -> FileVideo:
             raise InputError(f"{path}: the video stream's codec is not known")
         if codec.pix_fmt is None or not codec.width or not codec.height:
             raise InputError(
-                f"{path}: the video stream has no size or pixel format; it is cut off, or larger than allowed"
+                f"{path}: the video stream has no size or pixel format; it is truncated, or larger than allowed"
             )
         pixel = codec.format
         first = None
@@ -108,7 +108,7 @@ def _check_end_of_gif(path: Path) -> None:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _LOOKED_AT))
         if not file.read().rstrip(b"\0").endswith(b";"):
-            raise InputError(f"{path}: the file does not end as a GIF does; it is cut off")
+            raise InputError(f"{path}: the GIF trailer is missing; the file is truncated")
 
 
 def _declared(stream: Any) -> int:
@@ -141,7 +141,7 @@ def _shown(stream: Any) -> int:
 
 def _check_declared(path: Path, declared: int, packets: int) -> None:
     if packets < declared:
-        raise InputError(f"{path}: it declares {declared} frames, but holds {packets}: the file is cut off")
+        raise InputError(f"{path}: it declares {declared} frames, but contains {packets}: the file is truncated")
 
 
 def _seconds(clock: str | None) -> Fraction | None:
@@ -171,7 +171,7 @@ def _warnings(container: Any, first: Any, videos: list[Any], chosen: Any) -> lis
         " (--stream, stream=, chooses another)"
     )
     garbled = any("\ufffd" in text for tagged in (container, chosen) for text in tagged.metadata.values())
-    replaced = "tags are not all in UTF-8; letters that cannot be read become \ufffd"
+    replaced = "some tags are not valid UTF-8; invalid characters become \ufffd"
     interlaced = "the video is interlaced: filters treat the two fields of a frame as one picture; deinterlace first"
     fields = first is not None and first.interlaced_frame
     return [several] * (len(videos) > 1) + [replaced] * garbled + [interlaced] * fields
@@ -257,7 +257,7 @@ def _to_array(frame: Any, target: str, scaler: Any) -> Array:
     if target.startswith("gray") and not source.startswith("gray"):
         # A grey picture stored as luma of full range.
         if not _is_neutral(frame):
-            raise InputError("a frame is in colour, but the first one and the file's comment say grey; encode it again")
+            raise InputError("a frame is in colour, but the first one and the comment declare grey; encode it again")
         pixels = lines(frame.planes[0])[:, : frame.width].copy()
     elif source == target:
         pixels = frame.to_ndarray().copy()  # The decoder may still need its own for prediction.

@@ -30,11 +30,11 @@ def cut_off(path: Path) -> str | None:
             end = _end_of_boxes(file, size)
         else:
             return None
-    return None if end <= size else f"{path}: it declares {end} bytes or more, but has {size}: the file is cut off"
+    return None if end <= size else f"{path}: it declares {end} bytes or more, but has {size}: the file is truncated"
 
 
 def _end_of_segment(file: BinaryIO, size: int) -> int:
-    """Return where Matroska's segment ends, or an element before it that is cut off; 0 if that is not declared."""
+    """Return where Matroska's segment ends, or an element before it that is truncated; 0 if that is not declared."""
     for _ in range(_MOST_ELEMENTS):
         identity, _ = _number(file)
         length, known = _number(file)

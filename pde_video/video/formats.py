@@ -34,7 +34,7 @@ def _counted(read: Callable[[Path, Choice], FileVideo], path: Path) -> int:
     """Return the number of frames of a file just written, as it is opened."""
     video = read(path, Choice(max_pixels=sys.maxsize))
     if video.count is None:
-        raise InputError(f"{path}: the file is cut off")
+        raise InputError(f"{path}: the file is truncated")
     return video.count
 
 

@@ -71,7 +71,7 @@ def _stored(path: Path) -> tuple[_Stored, str | None]:
     needed, there, missing = math.prod(shape) * dtype.itemsize, end - offset, None
     if needed > there:
         whole = 0 if by_columns else there // (needed // shape[0])
-        missing = f"{path}: frame {whole} is cut off: the array needs {needed} bytes, and the file has {there}"
+        missing = f"{path}: frame {whole} is truncated: the array needs {needed} bytes, and the file has {there}"
         shape = (whole, *shape[1:])
     if shape[0] == 0:
         raise InputError(missing)
@@ -115,7 +115,7 @@ def _content(file: BinaryIO, nbytes: int, path: Path, index: int) -> Array:
     """Return the next bytes; the file is not memory-mapped, since SIGBUS would end the process if it shrinks."""
     content = np.empty(nbytes, np.uint8)
     if file.readinto(content) < nbytes:  # type: ignore[attr-defined]
-        raise InputError(f"{path}: frame {index} is cut off: the file became shorter while it was read")
+        raise InputError(f"{path}: frame {index} is truncated: the file became shorter while it was read")
     return content
 
 

@@ -38,14 +38,14 @@ def _without_gap(pattern: Path) -> tuple[list[Path], str | None]:
     if len(paths) == len(found):
         return paths, None
     missing = member_name(pattern, min(found) + len(paths))
-    return paths, f"{pattern}: frame {len(paths)}, {missing}, is missing, but later numbers are there; restore it"
+    return paths, f"{pattern}: frame {len(paths)}, {missing}, is missing, but later numbers exist; restore it"
 
 
 def read(path: Path, choice: Choice) -> FileVideo:
     """Return one picture, or a numbered sequence, as a video."""
     paths, gap = _without_gap(path) if is_pattern(path) else ([path], None)
     if not paths:
-        raise FileNotFoundError(f"{path}: no file has a name of this pattern")
+        raise FileNotFoundError(f"{path}: no file name matches this pattern")
     if gap and not choice.keep_partial and (choice.last is None or choice.last > len(paths)):
         raise InputError(gap)
     details: dict[str, Any] = {}

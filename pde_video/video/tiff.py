@@ -72,7 +72,7 @@ def _extent(first: Picture, declared: int, pages: Pages, fault: str | None) -> t
     if place is None:
         return there, None, f"{source.path}: page {there} is missing: {declared} are declared"
     there = min(declared, (source.size - place) // first.layout.frame_bytes)
-    cut = f"{source.path}: page {there} is cut off: {declared} are declared" if there < declared else None
+    cut = f"{source.path}: page {there} is truncated: {declared} are declared" if there < declared else None
     return (there, place, cut) if there else (1, None, cut)
 
 

@@ -106,7 +106,7 @@ class Source(io.FileIO):
                 )
             directory = self.directory(offset)
             if directory is None:
-                fault = f"{self.path}: page {len(seen)} is missing or damaged; the file seems to be cut off"
+                fault = f"{self.path}: page {len(seen)} is missing or damaged; the file seems to be truncated"
                 if not seen:
                     raise InputError(fault)
                 return found.without(reduced), fault

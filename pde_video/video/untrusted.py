@@ -55,8 +55,8 @@ def refuse_inflated(name: object, nbytes: int, stored: int, most_pixels: int) ->
     """Raise for a large frame from a small file, unless more pixels are allowed than by default."""
     if nbytes > most_bytes(stored, most_pixels):
         raise InputError(
-            f"{name}: a frame of {nbytes} bytes is stored in {stored}, as in a file that is made to fill the memory; "
-            f"if you trust the file, pass a max_pixels above {MOST_PIXELS}"
+            f"{name}: a frame of {nbytes} bytes is stored in {stored}, as in a decompression bomb; if you trust the "
+            f"file, pass a max_pixels above {MOST_PIXELS}"
         )
 
 

@@ -69,7 +69,7 @@ def test_truncated_or_pickled_npy(tmp_path):
     for cut in (1, page, 2 * page + 7):
         path.write_bytes(data[:-cut])
         whole = 6 - -(-cut // page)
-        with pytest.raises(pv.InputError, match=f"frame {whole} is cut off"):
+        with pytest.raises(pv.InputError, match=f"frame {whole} is truncated"):
             load(path)
         part = pv.read(path, keep_partial=True)
         assert np.array_equal(np.stack(list(part)), original[:whole])

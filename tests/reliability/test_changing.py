@@ -78,7 +78,7 @@ def test_an_array_that_shrinks_while_it_is_read_is_an_error_and_no_crash(tmp_pat
     ran = subprocess.run([sys.executable, "-c", SHRINKS], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert (ran.returncode, ran.stderr) == (0, "")
     for line, frame in zip(ran.stdout.splitlines(), (1, 3), strict=True):
-        assert f"frame {frame} is cut off: the file became shorter while it was read" in line
+        assert f"frame {frame} is truncated: the file became shorter while it was read" in line
         assert f"it had {128 + 8 * 2**21} bytes, and now has 4096" in line
 
 

@@ -141,7 +141,7 @@ def test_cut_on_a_packet_boundary(tmp_path, suffix):
 
 def test_frames_that_are_declared_and_not_there_are_missed_from_the_first_on(tmp_path):
     _check_declared(tmp_path, 5, 5)
-    with pytest.raises(pv.InputError, match="declares 5 frames, but holds 4"):
+    with pytest.raises(pv.InputError, match="declares 5 frames, but contains 4"):
         _check_declared(tmp_path, 5, 4)
 
 

@@ -235,7 +235,7 @@ def test_imagej_tiff_over_4_gb(tmp_path):
 
 def test_an_imagej_tiff_with_one_directory_that_is_cut_off_names_the_page(tmp_path):
     write_one_directory(tmp_path / "v.tif", (9, 8, 10), size=160 * 6 + 50)
-    with pytest.raises(pv.InputError, match="page 6 is cut off"):
+    with pytest.raises(pv.InputError, match="page 6 is truncated"):
         load(tmp_path / "v.tif")
     assert len(load(tmp_path / "v.tif", keep_partial=True)) == 6
 
