@@ -21,17 +21,6 @@ def status_of(path: Path, *, follow: bool = True) -> os.stat_result:
         raise InputError(f"{path}: it cannot be opened ({getattr(fault, 'strerror', None) or fault})") from None
 
 
-def check_input(path: Path) -> None:
-    """Raise unless `path` is a regular file that is not empty, or a folder called .zarr."""
-    status = status_of(path)
-    if stat.S_ISDIR(status.st_mode) and path.suffix.lower() == ".zarr":
-        return
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path}: not a file")
-    if status.st_size == 0:
-        raise InputError(f"{path}: the file is empty")
-
-
 def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
     """Open what must be a regular file, and unless `follow` no link to one."""
     status_of(path, follow=follow)

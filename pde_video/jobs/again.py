@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from pde_video import __version__
-from pde_video.access.opening import check_input
 from pde_video.errors import InputError, ParameterError
 from pde_video.jobs.recipes import planned
 from pde_video.jobs.recorded import check_files, check_inside, in_sidecar, recorded
 from pde_video.jobs.run import Plan, Progress, sidecar_of
 from pde_video.video.files import read
 from pde_video.video.formats import checked_output
+from pde_video.video.inputs import check_input
 from pde_video.video.outputs import check_distinct
 from pde_video.video.pipes import DASH
 from pde_video.video.provenance import fingerprint

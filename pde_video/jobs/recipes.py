@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pde_video.access.opening import check_input
 from pde_video.errors import InputError, ParameterError
 from pde_video.filters.declarations import declared, from_plain, schema
 from pde_video.filters.filter import Configured, pipeline
@@ -13,6 +12,7 @@ from pde_video.filters.masked import masking
 from pde_video.jobs.json_and_toml import toml_in
 from pde_video.jobs.registry import filter_called, names
 from pde_video.jobs.run import Plan, prepared
+from pde_video.video.inputs import check_input
 from pde_video.video.pipes import DASH, is_standard
 from pde_video.video.provenance import fingerprint
 from pde_video.video.stills import is_pattern

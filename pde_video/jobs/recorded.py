@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from pde_video.access.opening import check_input
 from pde_video.errors import InputError
 from pde_video.filters.declarations import declared
 from pde_video.jobs.json_and_toml import json_in
@@ -16,6 +15,7 @@ from pde_video.jobs.recipes import files_of
 from pde_video.jobs.registry import filter_called, names
 from pde_video.jobs.run import sidecar_of
 from pde_video.video.files import read
+from pde_video.video.inputs import check_input
 from pde_video.video.pipes import DASH
 from pde_video.video.provenance import check_plain, fingerprint
 from pde_video.video.source import MOST_PIXELS

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.access.opening import check_input
 from pde_video.checks import alike, check_path, first_frame
 from pde_video.errors import DtypeError, InputError, OutputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video import containers, isolation, pipes, provenance
 from pde_video.video.formats import Format, Output, checked_output, format_of, reader_of
+from pde_video.video.inputs import check_input
 from pde_video.video.leftovers import refuse_unfinished
 from pde_video.video.outputs import check_count, check_output, reported, whole
 from pde_video.video.overlap import all_behind
