@@ -8,7 +8,6 @@ else can know.
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -108,7 +107,7 @@ class Segments:
             raise refused(self.folder, f"it holds {path.name!r}, which is not of this run; move it away")
 
         def note_pending(temporary: Path) -> None:
-            self.note(replace(self.notes, pending=_sha256(temporary)))
+            self.note(replace(self.notes, pending=fingerprint(temporary)))
 
         made = checked_output(self.unfinished / path.name)
         length = write_checked(made, chain([head], frames), before_commit=note_pending)
@@ -150,7 +149,7 @@ class Segments:
         if os.path.lexists(self.unfinished):
             shutil.rmtree(self.unfinished)
         for path in map(self._next, _SUFFIXES):  # Put in place, but not noted as a segment any more.
-            if path.is_file() and _sha256(path) == self.notes.pending:
+            if path.is_file() and fingerprint(path) == self.notes.pending:
                 path.unlink()
 
     def _next(self, suffix: str) -> Path:
@@ -165,7 +164,7 @@ class Segments:
         try:
             if not stat.S_ISREG(path.lstat().st_mode):
                 return "is not a file"
-            if _sha256(path) != segment.sha256:
+            if fingerprint(path) != segment.sha256:
                 return "was damaged"
             return None if read(path).count == segment.frames else "has another number of frames"
         except FileNotFoundError:
@@ -248,8 +247,3 @@ def _read_notes(folder: Path) -> Notes:
 def refused(folder: Path, why: str) -> FileExistsError:
     """Return the error that says why a folder of segments is not used."""
     return FileExistsError(errno.EEXIST, why, str(folder))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
