@@ -25,7 +25,7 @@ from pde_video.access.owners import why_not_ours
 from pde_video.errors import OutputError
 from pde_video.jobs.notes import Notes, Segment, parsed
 from pde_video.protocols import Array
-from pde_video.video.disk import flush, move
+from pde_video.video.disk import move, write_durably
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import checked_output
 from pde_video.video.outputs import reported
@@ -127,10 +127,7 @@ class Segments:
         """Write down how things are."""
         self.notes, part = notes, self.unfinished / NOTES
         with reported(self.folder):
-            part.write_text(sealed(notes.as_text(), CONTEXT), encoding="ascii")
-            flush(part)
-            part.replace(self.folder / NOTES)
-            flush(self.folder)
+            write_durably(self.folder / NOTES, sealed(notes.as_text(), CONTEXT).encode("ascii"), part)
 
     def remove(self) -> list[str]:
         """Remove what was written here, and then the folder; return a line if it stays."""

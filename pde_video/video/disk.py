@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from pde_video.access.opening import open_at_once
 from pde_video.video.signals import held_back
 
 _NO_REPLACE, _EXCHANGE = 1, 2  # Of Linux's renameat2.
@@ -61,6 +62,24 @@ def flush_all(path: Path) -> None:
         with held_back(), ThreadPoolExecutor(_AT_ONCE) as pool:
             for _ in pool.map(flush, paths[first : first + _BETWEEN_SIGNALS]):
                 pass
+
+
+def write_durably(path: Path, content: bytes, part: Path, *, replace: bool = True, mode: int = 0o666) -> None:
+    """Write a file that is whole and on disk as soon as it has its name; until then it is `part`, beside it.
+
+    Unless `replace`, a file that is there already stays, which raises FileExistsError.
+    """
+    descriptor = open_at_once(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        flush(part)
+        (os.replace if replace else move)(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+    flush(path.parent)
 
 
 def move(source: Path, target: Path) -> None:

@@ -12,10 +12,10 @@ import stat
 import sys
 from pathlib import Path
 
-from pde_video.access.opening import open_at_once, open_regular
+from pde_video.access.opening import open_regular
 from pde_video.access.owners import why_not_ours
 from pde_video.errors import InputError
-from pde_video.video.disk import flush, move
+from pde_video.video.disk import write_durably
 
 _NBYTES = 32  # Of a key.
 
@@ -99,12 +99,5 @@ def _new_key() -> bytes | None:
     part = place.with_name(f"key.{secrets.token_hex(8)}")
     with contextlib.suppress(OSError):
         place.parent.mkdir(0o700, parents=True, exist_ok=True)
-        descriptor = open_at_once(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_NBYTES))
-        flush(part)
-        move(part, place)
-        flush(place.parent)
-    with contextlib.suppress(OSError):
-        part.unlink()
+        write_durably(place, secrets.token_bytes(_NBYTES), part, replace=False, mode=0o600)
     return _key()

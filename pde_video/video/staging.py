@@ -20,7 +20,7 @@ from typing import Any
 from pde_video.access.opening import content_of, open_at_once
 from pde_video.access.owners import why_not_ours
 from pde_video.errors import OutputError
-from pde_video.video.disk import flush
+from pde_video.video.disk import flush, write_durably
 from pde_video.video.seal import sealed, unsealed
 from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name
 
@@ -183,11 +183,9 @@ class Staging:
                 errno.EFBIG, f"{journal.name}: too many pictures to be replaced at once; name another output"
             )
         self.old.mkdir(_MODE, exist_ok=True)
-        self._part.write_text(text, encoding="ascii")
-        flush(self._part)
-        self._part.replace(self._journal)
-        for folder in (self.new, self.folder, self.folder.parent):
-            flush(folder)
+        flush(self.new)
+        write_durably(self._journal, text.encode("ascii"), self._part)
+        flush(self.folder.parent)
 
     def end(self) -> None:
         """Remove the journal: all is in place, or as it was."""

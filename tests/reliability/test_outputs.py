@@ -565,7 +565,8 @@ def test_the_removal_of_a_journal_is_flushed_before_what_was_replaced_is_removed
         if path.name.startswith(".pde-video-"):
             states.append(((path / "journal.json").exists(), len(list((path / "old").iterdir()))))
 
-    monkeypatch.setattr(staging, "flush", noted)
+    for module in (disk, staging):
+        monkeypatch.setattr(module, "flush", noted)
     written(tmp_path, PATTERN)()
     assert states == [(True, 0), (False, 4)]
 
