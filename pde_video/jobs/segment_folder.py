@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.access.opening import content_of, open_at_once
+from pde_video.access.opening import content_of
 from pde_video.access.owners import why_not_ours
 from pde_video.errors import OutputError
 from pde_video.jobs.notes import Notes, Segment, parsed
@@ -28,11 +28,13 @@ from pde_video.protocols import Array
 from pde_video.video.disk import move, write_durably
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import checked_output
+from pde_video.video.locks import Lock
 from pde_video.video.outputs import reported
 from pde_video.video.provenance import fingerprint
 from pde_video.video.seal import place_of_key, seal, sealed, unsealed, why_no_key
 
 NOTES, CONTEXT = "notes.json", "notes on segments"
+_LOCK = "lock"
 _LONGEST = 2**24  # Bytes of notes: some 100,000 segments.
 _SUFFIXES = (".avi", ".npy")
 
@@ -57,7 +59,8 @@ def is_complete(target: Path) -> bool:
 def _notes_of(target: Path) -> Notes | None:
     folder = folder_of(target)
     try:
-        with _claimed(folder):
+        _check_ours(folder)
+        with _locked(folder, create=False):
             return _read_notes(folder)
     except OSError:
         return None
@@ -134,6 +137,7 @@ class Segments:
         try:
             self._remove_unfinished()
             self._remove(*self.notes.segments)
+            (self.folder / _LOCK).unlink(missing_ok=True)
             (self.folder / NOTES).unlink()  # Last: they say that the output is complete.
             self.folder.rmdir()
         except OSError as fault:
@@ -180,52 +184,58 @@ def opened(folder: Path, job: dict[str, Any]) -> Iterator[Segments]:
         )
     with reported(folder), contextlib.suppress(FileExistsError):
         folder.mkdir(0o700)
-    with _claimed(folder):
-        if os.path.lexists(folder / NOTES):
-            kept = Segments(folder, _read_notes(folder))
-            names = {"input": "another input", "parameters": "other parameters", "version": "another version"}
-            if another := " and ".join(said for name, said in names.items() if kept.notes.job.get(name) != job[name]):
-                advice = "give the same command as before, or remove that folder"
-                raise refused(folder, f"its segments are of {another}; {advice}")
-            kept.begin()
-        else:
-            kept = Segments(folder, Notes(job))
-            if others := set(os.listdir(folder)) - {kept.unfinished.name}:
-                raise refused(folder, f"it holds {min(others)!r}, and is not a folder of segments; move it away")
-            kept.begin()
+    _found(folder, job)  # Before anything is put into a folder that may be somebody's.
+    with _locked(folder):
+        kept = Segments(folder, _found(folder, job) or Notes(job))
+        kept.begin()
+        if not kept.notes.segments and not os.path.lexists(folder / NOTES):
             kept.note(kept.notes)
         yield kept
 
 
+def _found(folder: Path, job: dict[str, Any]) -> Notes | None:
+    """Return the notes in a folder of segments; refuse those of another job, and a folder that is not ours."""
+    _check_ours(folder)
+    if not os.path.lexists(folder / NOTES):
+        if others := set(os.listdir(folder)) - {_LOCK, Segments(folder, Notes(job)).unfinished.name}:
+            raise refused(folder, f"it holds {min(others)!r}, and is not a folder of segments; move it away")
+        return None
+    notes = _read_notes(folder)
+    names = {"input": "another input", "parameters": "other parameters", "version": "another version"}
+    if another := " and ".join(said for name, said in names.items() if notes.job.get(name) != job[name]):
+        raise refused(folder, f"its segments are of {another}; give the same command as before, or remove that folder")
+    return notes
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse what is not a folder that only this user can write to."""
+    facts = folder.lstat()
+    if not stat.S_ISDIR(facts.st_mode):
+        raise refused(folder, "it is a link, or not a folder; move it away")
+    if why := why_not_ours(facts):
+        remedy = "name another output, remove it, or if it is yours and you trust what is in it: chmod go-w"
+        raise refused(folder, f"it {why}; {remedy}")
+
+
 @contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Lock a folder that only this user can write to; refuse any other, and one that is locked."""
+def _locked(folder: Path, create: bool = True) -> Iterator[None]:
+    """Lock a folder of segments; refuse one that another run has locked, or that cannot be locked."""
+    lock = Lock(folder / _LOCK)
+    with reported(folder):
+        free = lock.take(create=create)
+    if free is None:
+        if not os.path.lexists(folder / NOTES):
+            with contextlib.suppress(OSError):
+                lock.remove()
+                folder.rmdir()
+        unknown = "this file system does not tell whether another process is using these segments"
+        raise refused(folder, f"{unknown}; name an output on one that has locks, or leave out --resume")
+    if not free:
+        raise refused(folder, "another process is using these segments; wait for it")
     try:
-        import fcntl
-    except ImportError:  # Not on Windows.
-        if folder.is_symlink() or not folder.is_dir():
-            raise refused(folder, "it is not a folder; move it away") from None
-        yield
-        return
-    try:
-        descriptor = open_at_once(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as fault:
-        if fault.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise refused(folder, "it is a link, or not a folder; move it away") from fault
-        raise
-    try:
-        if why := why_not_ours(os.fstat(descriptor)):
-            remedy = "name another output, remove it, or if it is yours and you trust what is in it: chmod go-w"
-            raise refused(folder, f"it {why}; {remedy}")
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # It goes with the process, however that ends.
-        except BlockingIOError as fault:
-            raise refused(folder, "another process is using these segments; wait for it") from fault
-        except OSError:
-            pass  # Not every network file system has locks.
         yield
     finally:
-        os.close(descriptor)
+        lock.give_back()
 
 
 def _read_notes(folder: Path) -> Notes:

@@ -89,7 +89,7 @@ def _settle(staging: Staging) -> list[str]:
             done.append(f"removed {what}: {_list(removed)}")
         staging.remove()
     finally:
-        staging.unlock()
+        staging.lock.give_back()
     return done if done or staging.folder.is_dir() else ["removed; it was empty"]
 
 
@@ -121,7 +121,7 @@ def _looked_at(staging: Staging) -> Journal | None:
     try:
         return _claimed(staging, create=False)
     finally:
-        staging.unlock()
+        staging.lock.give_back()
 
 
 def _claimed(staging: Staging, create: bool = True) -> Journal | None:
@@ -129,7 +129,7 @@ def _claimed(staging: Staging, create: bool = True) -> Journal | None:
     if not staging.is_trusted():
         whose = "is another user's, or others can write to it, so it is left alone"
         raise OutputError(errno.EPERM, f"{staging.folder} {whose}; {_advice(staging)}")
-    free = staging.lock(create=create)
+    free = staging.lock.take(create=create)
     if free is None:
         unknown = "this file system does not tell whether its run is still at work; if it is not:"
         raise OutputError(errno.ENOTSUP, f"{staging.folder}: {unknown} {_advice(staging)}")

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pde_video.access.opening import content_of, open_at_once
+from pde_video.access.opening import content_of
 from pde_video.access.owners import why_not_ours
 from pde_video.errors import OutputError
 from pde_video.video.disk import flush, write_durably
+from pde_video.video.locks import Lock
 from pde_video.video.seal import sealed, unsealed
 from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name
 
@@ -88,8 +89,7 @@ class Staging:
         self.folder = folder
         self.new, self.old = folder / "new", folder / "old"
         self._journal, self._part = folder / "journal.json", folder / "journal.part"
-        self._lock_file = folder / "lock"
-        self._lock: int | None = None
+        self.lock = Lock(folder / "lock")
         self.is_needed = False  # It holds what could not be put back.
 
     @classmethod
@@ -104,43 +104,15 @@ class Staging:
             staging = cls.another(path)
             staging.folder.mkdir(_MODE)
             try:
-                if staging.lock(wait=True) is not False:  # Else it was taken for what a dead run left, and removed.
+                if (
+                    staging.lock.take(wait=True) is not False
+                ):  # Else it was taken for what a dead run left, and removed.
                     staging.new.mkdir(_MODE)
                     return staging
             except OSError:
                 staging.remove()
                 raise
         raise OSError(f"{path.parent}: another program keeps removing the hidden folder of the output")
-
-    def lock(self, wait: bool = False, create: bool = True) -> bool | None:
-        """Take the lock that a living run holds; return whether that was possible, or None where it cannot be known.
-
-        A run that has not made its lock yet counts as living only if the lock is created here.
-        """
-        try:
-            import fcntl
-        except ImportError:  # Not on Windows.
-            return None
-        try:
-            descriptor = open_at_once(self._lock_file, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
-        except FileNotFoundError:
-            return not create and self.folder.is_dir()  # Else the folder is gone.
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError as fault:
-            os.close(descriptor)
-            return False if isinstance(fault, BlockingIOError) else None
-        if os.fstat(descriptor).st_nlink == 0:  # It was removed just before.
-            os.close(descriptor)
-            return False
-        self._lock = descriptor
-        return True
-
-    def unlock(self) -> None:
-        """Give the lock back."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
     def is_trusted(self) -> bool:
         """Tell whether it is a folder of this user that nobody else can write to."""
@@ -200,14 +172,13 @@ class Staging:
     def remove(self) -> None:
         """Remove the folder with what is in it, or only let go of it if a commit has begun that has not ended."""
         if self.is_needed or self.has_journal():
-            self.unlock()
+            self.lock.give_back()
             return
         for part in (self.new, self.old):
             if part.exists():
                 shutil.rmtree(part)
         self._part.unlink(missing_ok=True)
-        self.unlock()  # Before its removal: network file systems keep an open file under another name.
-        self._lock_file.unlink(missing_ok=True)
+        self.lock.remove()
         try:
             self.folder.rmdir()
         except OSError as fault:

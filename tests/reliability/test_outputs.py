@@ -23,6 +23,7 @@ import pde_video as pv
 from pde_video.jobs.run import prepared
 from pde_video.video import disk, seal, staging
 from pde_video.video.leftovers import clean, found, refuse_unfinished
+from pde_video.video.locks import Lock
 from pde_video.video.outputs import check_output, whole
 from pde_video.video.own_pictures import with_digest
 from pde_video.video.sequences import numbered
@@ -699,10 +700,10 @@ def test_a_dry_run_refuses_what_a_run_would_not_settle(tmp_path):
     np.save(tmp_path / "in.npy", np.zeros((2, 8, 9), np.uint8))
     plan = partial(prepared, tmp_path / "in.npy", tmp_path / PATTERN, force=True, settle=False)
     other = Staging(folder)
-    assert other.lock()
+    assert other.lock.take()
     with pytest.raises(FileExistsError, match="a run is at work on this output"):
         plan()
-    other.unlock()
+    other.lock.give_back()
     (folder / "journal.json").write_text("{}")
     with pytest.raises(pv.OutputError, match="its journal is damaged"):
         plan()
@@ -722,7 +723,7 @@ def test_of_many_files_that_are_removed_some_are_named_and_the_rest_counted(tmp_
     staging = Staging.beside(tmp_path / PATTERN)
     for number in range(1, 31):
         (staging.new / f"f_{number:03d}.png").touch()
-    staging.unlock()
+    staging.lock.give_back()
     (line,) = clean(tmp_path)[0]
     assert "f_020.png and 10 more" in line
     assert "f_021.png" not in line
@@ -839,7 +840,7 @@ def test_a_journal_that_others_may_have_written_is_not_followed(tmp_path, monkey
 def test_members_that_are_only_in_a_hidden_folder_are_not_advised_to_be_removed(tmp_path, monkeypatch, kind):
     folder = unfinished(tmp_path, PLACING)
     if kind == "without locks":
-        monkeypatch.setattr(Staging, "lock", lambda self, **options: None)
+        monkeypatch.setattr(Lock, "take", lambda self, **options: None)
     else:
         folder.chmod(0o775)
     with pytest.raises(pv.OutputError, match=r"old/ holds .* new/ .* complete one of the two"):

@@ -21,6 +21,7 @@ from pde_video.jobs.notes import Notes, Segment, parsed
 from pde_video.jobs.resuming import run_in_segments
 from pde_video.jobs.run import prepared
 from pde_video.jobs.segment_folder import CONTEXT, Segments, finished_frames, folder_of, opened
+from pde_video.video.locks import Lock
 from pde_video.video.provenance import fingerprint
 from pde_video.video.seal import seal, sealed
 from pde_video.video.staging import Staging
@@ -174,9 +175,11 @@ def test_a_folder_that_a_killed_run_has_just_made_is_used(tmp_path, source, monk
         patch.setattr(Segments, "begin" if step == "empty" else "note", stop)
         with pytest.raises(Stop):
             go_on(source, target)
-    assert len(os.listdir(folder_of(target))) == (step != "empty")
+    (folder_of(target) / "lock").touch()
+    scratch = list(folder_of(target).glob("unfinished-*"))
+    assert len(scratch) == (step != "empty")
     if step == "with a part of them":
-        (next(folder_of(target).iterdir()) / "notes.json").write_text('{"form')
+        (scratch[0] / "notes.json").write_text('{"form')
     assert "warnings" not in go_on(source, target)
     assert not folder_of(target).exists()
 
@@ -241,6 +244,19 @@ def test_where_no_key_can_be_kept_resume_is_refused_before_the_work(tmp_path, so
     before = state_of(tmp_path)
     with pytest.raises(pv.OutputError, match=r"pde_video.key cannot be written: .*XDG_STATE_HOME"):
         go_on(source, tmp_path / "out.npy")
+    assert state_of(tmp_path) == before
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_where_no_locks_are_known_segments_are_refused(tmp_path, source, monkeypatch, begun):
+    if begun:
+        interrupted(source, tmp_path / "out.npy")
+    before = state_of(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Lock, "take", lambda self, **options: None)
+        with pytest.raises(FileExistsError, match=r"does not tell whether another process .* one that has locks"):
+            go_on(source, tmp_path / "out.npy")
+        assert finished_frames(tmp_path / "out.npy") == 0
     assert state_of(tmp_path) == before
 
 
