@@ -94,9 +94,17 @@ def _filtered(plan: Plan, kept: Segments, progress: Progress | None) -> dict[str
 def _try_as_output(plan: Plan, kept: Segments, head: list[Array]) -> None:
     """Write a first frame as the output would be, so that what cannot be is refused before all the work."""
     details = {key: value for key, value in plan.video.details.items() if key != "stream_index"}  # Without sound.
-    with kept.scratch() as folder:
-        once = replace(plan.output, path=folder / plan.output.path.name)
-        write_checked(once, head, like=replace(plan.video, details=details))
+    tried = replace(plan.output, path=kept.folder / plan.output.path.name)
+
+    def give_up(temporary: Path) -> None:
+        raise _Tried
+
+    with contextlib.suppress(_Tried):
+        write_checked(tried, head, like=replace(plan.video, details=details), before_commit=give_up)
+
+
+class _Tried(Exception):
+    """A trial is complete, and is not put in place."""
 
 
 def _add_segment(

@@ -2,15 +2,13 @@
 
 The folder is used only if it belongs to this user, nobody else can write to it, and its notes are sealed by a run of
 this user: an archive that was unpacked there cannot have made them. No file is read that is not as the notes say, and
-none is removed that this program has not written. What is being written lies in a folder of its own, whose name nobody
-else can know.
+none is removed that this program has not written. What is being written has a name that nobody else can make.
 """
 
 import contextlib
 import errno
 import json
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,16 +23,18 @@ from pde_video.access.owners import why_not_ours
 from pde_video.errors import OutputError
 from pde_video.jobs.notes import Notes, Segment, parsed
 from pde_video.protocols import Array
-from pde_video.video.disk import move, write_durably
+from pde_video.video.disk import write_durably
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import checked_output
+from pde_video.video.leftovers import remove_dead
 from pde_video.video.locks import Lock
 from pde_video.video.outputs import reported
 from pde_video.video.provenance import fingerprint
-from pde_video.video.seal import place_of_key, seal, sealed, unsealed, why_no_key
+from pde_video.video.seal import are_own_digits, own_digits, place_of_key, sealed, unsealed, why_no_key
+from pde_video.video.staging import hidden_name
 
 NOTES, CONTEXT = "notes.json", "notes on segments"
-_LOCK = "lock"
+_LOCK, _DIGITS = "lock", 16
 _LONGEST = 2**24  # Bytes of notes: some 100,000 segments.
 _SUFFIXES = (".avi", ".npy")
 
@@ -71,14 +71,11 @@ class Segments:
 
     def __init__(self, folder: Path, notes: Notes) -> None:
         self.folder, self.notes = folder, notes
-        job = json.dumps(notes.job, sort_keys=True)
-        self.unfinished = folder / f"unfinished-{seal(f'unfinished segments {job}'.encode()):.16}"
 
     def begin(self) -> None:
-        """Remove what a run was writing here when it was killed, and make the folder for what this one will write."""
+        """Remove what a run was writing here when it was killed."""
         with reported(self.folder):
             self._remove_unfinished()
-            self.unfinished.mkdir(0o700)
 
     def verify(self) -> str | None:
         """Forget the segments from the first one on that is not as it was written; return a line on that."""
@@ -89,17 +86,6 @@ class Segments:
                 self.note(self.notes.before_segment(index))
                 return f"{self.folder / segment.name} {fault}: frames from {self.notes.done} on were made again"
         return None
-
-    @contextlib.contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """Give a folder in this one, which is removed afterwards, or else with this one."""
-        folder = self.unfinished / "trial"
-        with reported(self.folder):
-            folder.mkdir(0o700)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, frames: Iterator[Array]) -> Segment:
         """Write one more segment, which is still to be noted."""
@@ -112,10 +98,7 @@ class Segments:
         def note_pending(temporary: Path) -> None:
             self.note(replace(self.notes, pending=fingerprint(temporary)))
 
-        made = checked_output(self.unfinished / path.name)
-        length = write_checked(made, chain([head], frames), before_commit=note_pending)
-        with reported(path):
-            move(made.path, path)  # Flushed with the note on it.
+        length = write_checked(checked_output(path), chain([head], frames), before_commit=note_pending)
         return Segment(path.name, length, str(self.notes.pending))
 
     def frames(self) -> Iterator[Array]:
@@ -128,7 +111,7 @@ class Segments:
 
     def note(self, notes: Notes) -> None:
         """Write down how things are."""
-        self.notes, part = notes, self.unfinished / NOTES
+        self.notes, part = notes, self.folder / _part_of_notes(own_digits())
         with reported(self.folder):
             write_durably(self.folder / NOTES, sealed(notes.as_text(), CONTEXT).encode("ascii"), part)
 
@@ -147,8 +130,9 @@ class Segments:
         return []
 
     def _remove_unfinished(self) -> None:
-        if os.path.lexists(self.unfinished):
-            shutil.rmtree(self.unfinished)
+        remove_dead(self.folder)
+        for name in filter(_is_part_of_notes, os.listdir(self.folder)):
+            (self.folder / name).unlink()
         for path in map(self._next, _SUFFIXES):  # Put in place, but not noted as a segment any more.
             if path.is_file() and fingerprint(path) == self.notes.pending:
                 path.unlink()
@@ -197,7 +181,7 @@ def _found(folder: Path, job: dict[str, Any]) -> Notes | None:
     """Return the notes in a folder of segments; refuse those of another job, and a folder that is not ours."""
     _check_ours(folder)
     if not os.path.lexists(folder / NOTES):
-        if others := set(os.listdir(folder)) - {_LOCK, Segments(folder, Notes(job)).unfinished.name}:
+        if others := [name for name in os.listdir(folder) if not _may_be_new(name)]:
             raise refused(folder, f"it holds {min(others)!r}, and is not a folder of segments; move it away")
         return None
     notes = _read_notes(folder)
@@ -205,6 +189,20 @@ def _found(folder: Path, job: dict[str, Any]) -> Notes | None:
     if another := " and ".join(said for name, said in names.items() if notes.job.get(name) != job[name]):
         raise refused(folder, f"its segments are of {another}; give the same command as before, or remove that folder")
     return notes
+
+
+def _may_be_new(name: str) -> bool:
+    """Tell whether a run of this user may have put it into a folder before the first notes."""
+    hidden = name == hidden_name(name[-_DIGITS:]) and are_own_digits(name[-_DIGITS:])
+    return name == _LOCK or hidden or _is_part_of_notes(name)
+
+
+def _part_of_notes(digits: str) -> str:
+    return f"{NOTES}.{digits}"
+
+
+def _is_part_of_notes(name: str) -> bool:
+    return name == _part_of_notes(name[-_DIGITS:]) and are_own_digits(name[-_DIGITS:])
 
 
 def _check_ours(folder: Path) -> None:

@@ -42,6 +42,17 @@ def check_unfinished(path: Path) -> list[str]:
     return lines
 
 
+def remove_dead(folder: Path) -> None:
+    """Remove the hidden folders of dead runs of this user in a folder, but those that have begun a commit.
+
+    Only a folder whose name was made with this user's key is known to be of such a run; others are left to `clean`.
+    """
+    for staging in beside(folder):
+        if staging.is_own() and not staging.has_journal():
+            with contextlib.suppress(OSError):  # It may be of a run at work. `clean` tells of others.
+                _settle(staging)
+
+
 def found(folder: Path) -> list[str]:
     """Return a line on each thing that interrupted runs have left in a folder."""
     lines = (_described(staging) for staging in _sorted(folder))

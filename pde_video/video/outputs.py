@@ -10,11 +10,11 @@ from pathlib import Path
 from pde_video.errors import OutputError
 from pde_video.video import zarr_keys
 from pde_video.video.commit import commit
-from pde_video.video.leftovers import check_unfinished, settle_unfinished
+from pde_video.video.leftovers import check_unfinished, remove_dead, settle_unfinished
 from pde_video.video.own_pictures import check_surplus
 from pde_video.video.sequences import is_pattern, is_pattern_name, member_name, numbered
 from pde_video.video.signals import held_back
-from pde_video.video.staging import Staging
+from pde_video.video.staging import Staging, hidden_name
 
 
 def check_output(path: Path, force: bool, settle: bool = True) -> None:
@@ -57,7 +57,7 @@ def check_distinct(source: Path, target: Path) -> None:
 def _check_names(path: Path) -> None:
     """Raise for a name, or one that is derived from it, that the file system does not take."""
     name = member_name(path, 1) if is_pattern_name(path.name) else path.name
-    for needed in (path.with_name(name), Staging.another(path).new / name):
+    for needed in (path.with_name(name), Staging(path.with_name(hidden_name())).new / name):
         try:
             needed.lstat()
         except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -92,8 +92,10 @@ def whole(path: Path, force: bool) -> Iterator[Path]:
     """Yield a temporary path, what is written to which becomes `path` on success, and is removed on any error.
 
     It may become a file or a folder; for a numbered sequence it is a folder already. All is on disk when this ends.
+    What dead runs of this user were making in the same folder is removed first.
     """
     many, staging = is_pattern(path), None
+    remove_dead(path.parent)
     try:
         with _of_output(path), held_back():
             staging = Staging.beside(path)

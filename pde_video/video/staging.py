@@ -9,7 +9,6 @@ import errno
 import json
 import os
 import re
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -22,10 +21,11 @@ from pde_video.access.owners import why_not_ours
 from pde_video.errors import OutputError
 from pde_video.video.disk import flush, write_durably
 from pde_video.video.locks import Lock
-from pde_video.video.seal import sealed, unsealed
+from pde_video.video.seal import are_own_digits, own_digits, sealed, unsealed
 from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name
 
-NAME = re.compile(r"\.pde-video-[0-9a-f]{16}")
+_PREFIX = ".pde-video-"
+_NAME = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
 _MODE = 0o755  # Nobody else may write there, whatever the umask.
 _FORMAT = 1
 _LONGEST_NAME = 255
@@ -93,26 +93,26 @@ class Staging:
         self.is_needed = False  # It holds what could not be put back.
 
     @classmethod
-    def another(cls, path: Path) -> "Staging":
-        """Return a folder beside an output that does not exist."""
-        return cls(path.parent / f".pde-video-{secrets.token_hex(8)}")
-
-    @classmethod
     def beside(cls, path: Path) -> "Staging":
         """Make such a folder beside an output, and lock it."""
         for _ in range(_ATTEMPTS):
-            staging = cls.another(path)
-            staging.folder.mkdir(_MODE)
+            staging = cls(path.with_name(hidden_name(own_digits())))
             try:
-                if (
-                    staging.lock.take(wait=True) is not False
-                ):  # Else it was taken for what a dead run left, and removed.
+                staging.folder.mkdir(_MODE)
+            except FileExistsError:
+                continue
+            try:
+                if staging.lock.take(wait=True) is not False:  # Else it was taken for a dead run's, and removed.
                     staging.new.mkdir(_MODE)
                     return staging
             except OSError:
                 staging.remove()
                 raise
         raise OSError(f"{path.parent}: another program keeps removing the hidden folder of the output")
+
+    def is_own(self) -> bool:
+        """Tell whether a run of this user has made it, by its name; without a key that is not known."""
+        return are_own_digits(self.folder.name.removeprefix(_PREFIX))
 
     def is_trusted(self) -> bool:
         """Tell whether it is a folder of this user that nobody else can write to."""
@@ -187,16 +187,24 @@ class Staging:
                 raise
 
 
+def hidden_name(digits: str = "0" * 16) -> str:
+    """Return the name of a hidden folder."""
+    return _PREFIX + digits
+
+
 def beside(folder: Path) -> Iterator[Staging]:
     """Yield the hidden folders of runs, living or dead, in a folder."""
     try:
-        entries = os.scandir(folder)
+        names = os.listdir(folder)
     except OSError:  # Whoever works there finds out.
         return
-    with entries:
-        for entry in entries:
-            if NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                yield Staging(Path(entry.path))
+    for name in names:  # Of a sequence there may be very many others.
+        if name.startswith(_PREFIX) and _NAME.fullmatch(name) and _is_folder(folder / name):
+            yield Staging(folder / name)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def begun(path: Path) -> list[Staging]:

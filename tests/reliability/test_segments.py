@@ -23,7 +23,7 @@ from pde_video.jobs.run import prepared
 from pde_video.jobs.segment_folder import CONTEXT, Segments, finished_frames, folder_of, opened
 from pde_video.video.locks import Lock
 from pde_video.video.provenance import fingerprint
-from pde_video.video.seal import seal, sealed
+from pde_video.video.seal import own_digits, seal, sealed
 from pde_video.video.staging import Staging
 
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and permissions as POSIX has them")
@@ -168,18 +168,18 @@ def test_only_this_user_may_use_the_folder(tmp_path, source):
         go_on(source, tmp_path / "out.npy")
 
 
-@pytest.mark.parametrize("step", ["empty", "without notes", "with a part of them"])
+@pytest.mark.parametrize("step", ["empty", "without notes", "with a part of them", "with a hidden folder"])
 def test_a_folder_that_a_killed_run_has_just_made_is_used(tmp_path, source, monkeypatch, step):
     target = tmp_path / "out.npy"
     with monkeypatch.context() as patch:
         patch.setattr(Segments, "begin" if step == "empty" else "note", stop)
         with pytest.raises(Stop):
             go_on(source, target)
-    (folder_of(target) / "lock").touch()
-    scratch = list(folder_of(target).glob("unfinished-*"))
-    assert len(scratch) == (step != "empty")
+    assert not (folder_of(target) / "notes.json").exists()
     if step == "with a part of them":
-        (scratch[0] / "notes.json").write_text('{"form')
+        (folder_of(target) / f"notes.json.{own_digits()}").write_text('{"form')
+    if step == "with a hidden folder":
+        Staging.beside(folder_of(target) / "000000.avi").lock.give_back()
     assert "warnings" not in go_on(source, target)
     assert not folder_of(target).exists()
 
