@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import os
 import re
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pde_video.video.staging import Journal, Staging, begun, beside
 
 _OF_EARLIER_VERSIONS = re.compile(r"\.pde-video-[0-9a-f]{16}\..+")
 _CLEAN = "pde-video doctor --clean --folder"
+NOT_OF_A_RUN = "is not known to be of its run"
 _NAMED = 20  # Of the files that are removed; a sequence may have any number.
 
 
@@ -68,9 +68,8 @@ def clean(folder: Path) -> tuple[list[str], list[str]]:
     for staging in _sorted(folder):
         try:
             done += [f"{staging.folder}: {said}" for said in _settle(staging)]
-            if staging.folder.is_dir():
-                strangers = _list(sorted(os.listdir(staging.folder)))
-                left.append(f"{staging.folder}: it stays, since it holds what no run has put there: {strangers}")
+            if strangers := staging.strangers():
+                left.append(f"{staging.folder}: it stays, since it holds what {NOT_OF_A_RUN}: {shortened(strangers)}")
         except (FileExistsError, FileNotFoundError):
             pass  # A run is at work, or has ended just now.
         except OSError as fault:
@@ -97,14 +96,15 @@ def _settle(staging: Staging) -> list[str]:
             what = {"finished": "what it replaced", "undone": "what was to replace it"}[outcome]
             done.append(f"{journal.name} was {outcome}")
         if removed := staging.content():
-            done.append(f"removed {what}: {_list(removed)}")
+            done.append(f"removed {what}: {shortened(removed)}")
         staging.remove()
     finally:
         staging.lock.give_back()
     return done if done or staging.folder.is_dir() else ["removed; it was empty"]
 
 
-def _list(names: list[str]) -> str:
+def shortened(names: list[str]) -> str:
+    """Return the first of many names, and how many more there are."""
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
@@ -152,6 +152,10 @@ def _claimed(staging: Staging, create: bool = True) -> Journal | None:
         if journal is not None and not staging.is_sealed():
             planted = "its journal is not by a run of this user on this system, so it is not followed"
             raise OutputError(errno.EPERM, f"{staging.folder}: {planted}; {_advice(staging)}")
+        if journal is not None and (astray := staging.astray()):
+            not_followed = f"its {astray} is no folder, and not followed"
+            raise OutputError(errno.EPERM, f"{staging.folder}: {not_followed}; {_advice(staging)}")
+        staging.find_output(journal)
         return journal
     except ValueError as fault:
         damaged = f"its journal is damaged ({fault}); move its files where they belong, and remove it"

@@ -10,7 +10,7 @@ from pathlib import Path
 from pde_video.errors import OutputError
 from pde_video.video import zarr_keys
 from pde_video.video.commit import commit
-from pde_video.video.leftovers import check_unfinished, remove_dead, settle_unfinished
+from pde_video.video.leftovers import NOT_OF_A_RUN, check_unfinished, remove_dead, settle_unfinished, shortened
 from pde_video.video.own_pictures import check_surplus
 from pde_video.video.sequences import is_pattern, is_pattern_name, member_name, numbered
 from pde_video.video.signals import held_back
@@ -114,6 +114,9 @@ def whole(path: Path, force: bool) -> Iterator[Path]:
     except OSError as fault:
         left = f"{staging.folder}, which is not needed any more, could not be removed: {fault.strerror}"
         raise OutputError(fault.errno, f"{path} is complete, but {left}") from fault
+    if strangers := staging.strangers():
+        stays = f"{staging.folder} stays, since it holds what {NOT_OF_A_RUN}: {shortened(strangers)}"
+        raise OutputError(errno.ENOTEMPTY, f"{path} is complete, but {stays}")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,9 @@
 """The hidden folder beside an output in which it is made, with the journal of what is being put in place.
 
 ``.pde-video-<16 hex digits>/`` holds ``new/`` (what is written), ``old/`` (what is replaced, moved aside), ``lock``
-(locked while the run lives) and, where a commit takes several steps, ``journal.json``.
+(locked while the run lives; it says the name of the output) and, where a commit takes several steps, ``journal.json``.
+By that name what a run has made is told from anything else in ``new/`` and ``old/``: only the output, the members of
+the sequence and the files of the zarr array of that name are ever removed.
 """
 
 import contextlib
@@ -9,20 +11,21 @@ import errno
 import json
 import os
 import re
-import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from pde_video.access.opening import content_of
 from pde_video.access.owners import why_not_ours
 from pde_video.errors import OutputError
+from pde_video.video import zarr_keys
 from pde_video.video.disk import flush, write_durably
 from pde_video.video.locks import Lock
 from pde_video.video.seal import are_own_digits, own_digits, sealed, unsealed
-from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name
+from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name, number_in
 
 _PREFIX = ".pde-video-"
 _NAME = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
@@ -76,8 +79,12 @@ def _members(pairs: Any) -> dict[int, int]:
     return members
 
 
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST_NAME and name == os.path.basename(name) and "\0" not in name
+
+
 def _may_be_replaced(name: str) -> bool:
-    if len(name) > _LONGEST_NAME or name != os.path.basename(name) or "\0" in name:
+    if not _is_name(name):
         return False
     return name.lower().endswith(".zarr") or is_pattern_name(name)
 
@@ -85,8 +92,8 @@ def _may_be_replaced(name: str) -> bool:
 class Staging:
     """A hidden folder in which an output is made."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, output: str | None = None) -> None:
+        self.folder, self.output = folder, output  # The name of the output, if it is known.
         self.new, self.old = folder / "new", folder / "old"
         self._journal, self._part = folder / "journal.json", folder / "journal.part"
         self.lock = Lock(folder / "lock")
@@ -96,13 +103,14 @@ class Staging:
     def beside(cls, path: Path) -> "Staging":
         """Make such a folder beside an output, and lock it."""
         for _ in range(_ATTEMPTS):
-            staging = cls(path.with_name(hidden_name(own_digits())))
+            staging = cls(path.with_name(hidden_name(own_digits())), path.name)
             try:
                 staging.folder.mkdir(_MODE)
             except FileExistsError:
                 continue
             try:
                 if staging.lock.take(wait=True) is not False:  # Else it was taken for a dead run's, and removed.
+                    staging.lock.write(os.fsencode(path.name))
                     staging.new.mkdir(_MODE)
                     return staging
             except OSError:
@@ -165,26 +173,60 @@ class Staging:
         with contextlib.suppress(OSError):  # Else it is back after a power failure, and what it names is not.
             flush(self.folder)
 
+    def astray(self) -> str | None:
+        """Return which of its folders is something else: a link, which is never followed, or a file; None if none."""
+        parts = (part for part in (self.new, self.old) if os.path.lexists(part) and not _is_folder(part))
+        return next((part.name for part in parts), None)
+
+    def find_output(self, journal: Journal | None) -> None:
+        """Look up the name of the output, while the lock is held: in the lock or, if that was lost, in the journal."""
+        name = os.fsdecode(self.lock.content(_LONGEST_NAME))
+        self.output = name if _is_name(name) else journal.name if journal else None
+
     def content(self) -> list[str]:
         """Return the names of the outputs, or members of one, that are in the folder and go with it."""
-        return sorted(path.name for part in (self.new, self.old) if part.is_dir() for path in part.iterdir())
+        return sorted(path.name for path in self._made())
+
+    def strangers(self) -> list[str]:
+        """Return what is in the folder after its removal, which is not known to be of its run."""
+        paths = [Path(place, name) for place, *names in os.walk(self.folder) for name in chain(*names)]
+        parents = {path.parent for path in paths} | {self.lock.path}
+        return sorted(str(path.relative_to(self.folder)) for path in paths if path not in parents)
 
     def remove(self) -> None:
-        """Remove the folder with what is in it, or only let go of it if a commit has begun that has not ended."""
+        """Remove the folder with what its run has made, or only let go of it if a commit has begun that has not ended.
+
+        What else is in it stays, and the folder with that.
+        """
         if self.is_needed or self.has_journal():
             self.lock.give_back()
             return
-        for part in (self.new, self.old):
-            if part.exists():
-                shutil.rmtree(part)
-        self._part.unlink(missing_ok=True)
+        for path in self._made():
+            if _is_folder(path):
+                zarr_keys.remove_array(path)
+            else:
+                path.unlink()
+        if not _is_folder(self._part):
+            self._part.unlink(missing_ok=True)
+        for part in filter(_is_folder, (self.new, self.old)):
+            _remove_if_empty(part)
         self.lock.remove()
-        try:
-            self.folder.rmdir()
-        except OSError as fault:
-            # Somebody who cleans up may have begun with it, as soon as the lock was free.
-            if fault.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
-                raise
+        _remove_if_empty(self.folder)  # Somebody who cleans up may have begun with it, as soon as the lock was free.
+
+    def _made(self) -> Iterator[Path]:
+        """Yield what is in the folder and has the name of the output, or of a member of it."""
+        if self.output is None:
+            return
+        is_pattern = is_pattern_name(self.output)
+        for part in filter(_is_folder, (self.new, self.old)):
+            for path in list(part.iterdir()):
+                is_member = is_pattern and number_in(path.name, self.output) is not None
+                if _is_folder(path):
+                    is_array = path.name == self.output and path.suffix.lower() == ".zarr"
+                    if is_array:
+                        yield path
+                elif is_member or path.name == self.output:
+                    yield path
 
 
 def hidden_name(digits: str = "0" * 16) -> str:
@@ -205,6 +247,14 @@ def beside(folder: Path) -> Iterator[Staging]:
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError as fault:
+        if fault.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def begun(path: Path) -> list[Staging]:
