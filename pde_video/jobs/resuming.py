@@ -20,6 +20,7 @@ from pde_video.jobs.run import Plan, Progress
 from pde_video.jobs.segment_folder import Segments, folder_of, opened, refused
 from pde_video.protocols import Array
 from pde_video.video.files import write_checked
+from pde_video.video.leftovers import remove_dead
 from pde_video.video.provenance import fingerprint, plain
 from pde_video.video.sequences import is_pattern
 
@@ -37,6 +38,7 @@ def run_in_segments(plan: Plan, progress: Progress | None = None) -> dict[str, A
         if kept.notes.output is not None and kept.notes.output == fingerprint(target):
             report = dict(kept.notes.told)
             said = ["the output was complete already: the run that made it was killed before it removed its segments"]
+            remove_dead(target.parent)  # Nothing is written, which would do this.
         else:
             said = [line] if (line := kept.verify()) else []
             report = _filtered(plan, kept, progress)

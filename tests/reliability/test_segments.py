@@ -443,11 +443,14 @@ def test_killed_after_the_output_was_put_in_place_the_same_command_says_that_it_
             call(*command)
     written = target.read_bytes()
     assert (folder_of(target) / "notes.json").exists()
+    Staging.beside(target).lock.give_back()  # What a process that is killed leaves; this one still has its lock.
+    hidden = set(tmp_path.glob(".pde-video-*"))
     code, _, said = call(*command)
     assert code == 0
     assert "the output was complete already" in said
     assert target.read_bytes() == written
     assert not folder_of(target).exists()
+    assert len(set(tmp_path.glob(".pde-video-*"))) == len(hidden) - 1
 
 
 @pytest.mark.parametrize("name", ["out.avi", "out.npy", "out_%03d.png"])
