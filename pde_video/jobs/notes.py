@@ -34,7 +34,7 @@ class Notes:
     report: dict[str, Any] = field(default_factory=dict)  # and since.
     ended: bool = False  # There are no more segments.
     output: str | None = None  # The fingerprint of the complete output, before it is put in place,
-    told: dict[str, Any] = field(default_factory=dict)  # and what will be reported of it.
+    full_report: dict[str, Any] = field(default_factory=dict)  # and what will be reported of it.
     pending: str | None = None  # The SHA-256 of the next segment, before it is put in place.
 
     @property
@@ -71,7 +71,7 @@ def parsed(data: bytes) -> Notes:
     _check(isinstance(found["job"], dict), "`job` is not a table")
     _check(isinstance(found["segments"], list), "`segments` is not a list")
     segments = tuple(_segment(number, one) for number, one in enumerate(found["segments"]))
-    for report in (found["first"], found["report"], found["told"]):
+    for report in (found["first"], found["report"], found["full_report"]):
         _check_report(report)
     _check(isinstance(found["ended"], bool), "`ended` is neither true nor false")
     _check(found["pending"] is None or _is_sha256(found["pending"]), "`pending` is not a SHA-256")

@@ -36,7 +36,7 @@ def run_in_segments(plan: Plan, progress: Progress | None = None) -> dict[str, A
     job = {"version": __version__, "input": source_print, "parameters": plain(parameters)}
     with opened(folder_of(target), job) as kept:
         if kept.notes.output is not None and kept.notes.output == fingerprint(target):
-            report = dict(kept.notes.told)
+            report = dict(kept.notes.full_report)
             said = ["the output was complete already: the run that made it was killed before it removed its segments"]
             remove_dead(target.parent)  # Nothing is written, which would do this.
         else:
@@ -45,14 +45,14 @@ def run_in_segments(plan: Plan, progress: Progress | None = None) -> dict[str, A
             facts["report"] = kept.notes.first
 
             def note_output(temporary: Path) -> None:
-                told = plain(plan.told(dict(report), kept.notes.done))
-                kept.note(replace(kept.notes, output=fingerprint(temporary), told=told))
+                full = plain(plan.full_report(dict(report), kept.notes.done))
+                kept.note(replace(kept.notes, output=fingerprint(temporary), full_report=full))
 
             frames = kept.frames()
             written = write_checked(
                 plan.output, frames, like=plan.video, made=facts, report=report, before_commit=note_output
             )
-            report = plan.told(report, written)
+            report = plan.full_report(report, written)
         plan.write_sidecar(report, facts["sha256"])
         if said := [*said, *kept.remove()]:
             report["warnings"] = [*report.get("warnings", []), *said]

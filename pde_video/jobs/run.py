@@ -113,7 +113,7 @@ class Plan:
             if progress is not None:
                 frames = progress(frames, self.video.count)
             written = write_checked(self.output, frames, like=self.video, made=facts, report=report)
-        report = self.told(report, written)
+        report = self.full_report(report, written)
         self.write_sidecar(report, facts["sha256"])
         return report
 
@@ -124,7 +124,7 @@ class Plan:
         digest = fingerprint(source) if source.exists() else None  # Standard input has no such file.
         return {"input": source.name, "sha256": digest, "filters": list(map(_name, self.filters)), **self.made}
 
-    def told(self, report: dict[str, Any], frames: int) -> dict[str, Any]:
+    def full_report(self, report: dict[str, Any], frames: int) -> dict[str, Any]:
         """Return the report with the number of frames written, and what the source has to say."""
         report["frames"] = frames
         if self.video.lost is not None:

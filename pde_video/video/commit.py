@@ -18,7 +18,7 @@ from pde_video.video.disk import exchange, flush, flush_all, is_same, move
 from pde_video.video.own_pictures import check_surplus, is_own
 from pde_video.video.sequences import numbered
 from pde_video.video.signals import held_back
-from pde_video.video.staging import Journal, Staging, begun
+from pde_video.video.staging import Journal, Staging, with_journal_of
 
 _ATTEMPTS, _WAIT = 50, 0.1  # Seconds: others put a sequence in place in less.
 _SAME_TIME = 2_000_000_000  # Nanoseconds: the steps of the coarsest file systems.
@@ -27,7 +27,7 @@ _SAME_TIME = 2_000_000_000  # Nanoseconds: the steps of the coarsest file system
 def commit(staging: Staging, path: Path, many: bool, force: bool) -> None:
     """Put what is in `staging` in place: the `many` members of the sequence `path`, or one file or folder."""
     flush_all(staging.new if many else staging.new / path.name)
-    with held_back(), _told(path):
+    with held_back(), _newcomers_reported(path):
         if many:
             new = range(1, len(os.listdir(staging.new)) + 1)
             _by_journal(staging, path, new, (lambda: list(numbered(path))) if force else list)
@@ -39,7 +39,7 @@ def commit(staging: Staging, path: Path, many: bool, force: bool) -> None:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _newcomers_reported(path: Path) -> Iterator[None]:
     """Report a file that appeared during the run."""
     try:
         yield
@@ -90,7 +90,7 @@ def _exchange_back(staging: Staging, path: Path, fault: BaseException) -> None:
 
 def _by_journal(staging: Staging, path: Path, new: Collection[int], find_old: Callable[[], list[int]]) -> None:
     """Replace the members that are found by those with the numbers `new`, or leave all as it was."""
-    journal = _begun_alone(staging, path, new, find_old)
+    journal = _journal_written(staging, path, new, find_old)
     try:
         for name in journal.names(journal.old):
             move(path.parent / name, staging.old / name)
@@ -108,7 +108,7 @@ def _by_journal(staging: Staging, path: Path, new: Collection[int], find_old: Ca
         raise
 
 
-def _begun_alone(staging: Staging, path: Path, new: Collection[int], find_old: Callable[[], list[int]]) -> Journal:
+def _journal_written(staging: Staging, path: Path, new: Collection[int], find_old: Callable[[], list[int]]) -> Journal:
     """Write the journal; where another run has one of the same output, take it back and wait."""
     for _ in range(_ATTEMPTS):
         try:
@@ -116,7 +116,7 @@ def _begun_alone(staging: Staging, path: Path, new: Collection[int], find_old: C
             check_surplus(path, new, old)
             journal = Journal(path.name, _times(path, staging.new, new), _times(path, path.parent, old))
             staging.begin(journal)
-            others = [other for other in begun(path) if other.folder != staging.folder]
+            others = [other for other in with_journal_of(path) if other.folder != staging.folder]
             if not others and find_old() == old:  # From here on, others wait.
                 return journal
         except FileNotFoundError:  # Another run has moved it aside.

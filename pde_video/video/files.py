@@ -297,6 +297,6 @@ def _target(
         head, stream = head[..., 0], (frame[..., 0] for frame in alike(stream, head))
     source = None if output.rate is not None else like
     rate = source.rate if source else output.rate
-    told, text = {} if report is None else report, provenance.as_text(made or {})
-    target = Target(output.path, head, count, rate or _DEFAULT_RATE, source, output.encoding, text, told, rate)
+    report, text = {} if report is None else report, provenance.as_text(made or {})
+    target = Target(output.path, head, count, rate or _DEFAULT_RATE, source, output.encoding, text, report, rate)
     return target, alike(stream, head)

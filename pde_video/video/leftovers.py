@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pde_video.errors import InputError, OutputError
 from pde_video.video.commit import settle
-from pde_video.video.staging import Journal, Staging, begun, beside
+from pde_video.video.staging import Journal, Staging, beside, with_journal_of
 
 _OF_EARLIER_VERSIONS = re.compile(r"\.pde-video-[0-9a-f]{16}\..+")
 _CLEAN = "pde-video doctor --clean --folder"
@@ -17,7 +17,7 @@ _NAMED = 20  # Of the files that are removed; a sequence may have any number.
 
 def refuse_unfinished(path: Path) -> None:
     """Raise InputError for a sequence or zarr folder that is only partly in place."""
-    for staging in begun(path):
+    for staging in with_journal_of(path):
         raise InputError(
             f"{path}: only a part of it is in place ({staging.folder.name} holds the rest): a run is writing it, or "
             f"was killed while writing it; wait, or run {_CLEAN} {path.parent}"
@@ -26,7 +26,7 @@ def refuse_unfinished(path: Path) -> None:
 
 def settle_unfinished(path: Path) -> None:
     """Finish or undo what a dead run has begun with a sequence or zarr folder; raise if a run is still at it."""
-    for staging in begun(path):
+    for staging in with_journal_of(path):
         with contextlib.suppress(FileNotFoundError):  # Another run was faster.
             _settle(staging)
 
@@ -34,9 +34,9 @@ def settle_unfinished(path: Path) -> None:
 def check_unfinished(path: Path) -> list[str]:
     """Raise as `settle_unfinished` does, but change nothing; return a line on each thing that it would settle."""
     lines = []
-    for staging in begun(path):
+    for staging in with_journal_of(path):
         with contextlib.suppress(FileNotFoundError):  # It has just been settled.
-            if (journal := _looked_at(staging)) is not None:
+            if (journal := _look_at(staging)) is not None:
                 part = f"{journal.name} is only partly in place ({staging.folder.name} holds the rest), since a run was"
                 lines.append(f"{part} killed; a run that writes {path.name} will finish or undo that first")
     return lines
@@ -45,21 +45,21 @@ def check_unfinished(path: Path) -> list[str]:
 def remove_dead(folder: Path) -> None:
     """Remove the hidden folders of dead runs of this user in a folder, but those that have begun a commit.
 
-    Only a folder whose name was made with this user's key is known to be of such a run; others are left to `clean`.
+    Only a folder whose name was made with this user's key is known to be of such a run; others are left to `clean_up`.
     """
     for staging in beside(folder):
         if staging.is_own() and not staging.has_journal():
-            with contextlib.suppress(OSError):  # It may be of a run at work. `clean` tells of others.
+            with contextlib.suppress(OSError):  # It may be of a run at work. `clean_up` tells of others.
                 _settle(staging)
 
 
-def found(folder: Path) -> list[str]:
+def left_in(folder: Path) -> list[str]:
     """Return a line on each thing that interrupted runs have left in a folder."""
     lines = (_described(staging) for staging in _sorted(folder))
     return [line for line in lines if line is not None] + _others(folder)
 
 
-def clean(folder: Path) -> tuple[list[str], list[str]]:
+def clean_up(folder: Path) -> tuple[list[str], list[str]]:
     """Finish or undo what dead runs have begun in a folder, remove what else they left, and describe both.
 
     Returns a line on each thing that was done, and on each that is left, with the reason.
@@ -90,7 +90,7 @@ def _others(folder: Path) -> list[str]:
 def _settle(staging: Staging) -> list[str]:
     """Finish or undo what a dead run has begun, and remove its folder; return what was done, or raise."""
     try:
-        journal, done, what = _claimed(staging), [], "an unfinished output"
+        journal, done, what = _journal_of_dead(staging), [], "an unfinished output"
         if journal is not None:
             outcome = settle(staging, journal)
             what = {"finished": "what it replaced", "undone": "what was to replace it"}[outcome]
@@ -112,7 +112,7 @@ def shortened(names: list[str]) -> str:
 def _described(staging: Staging) -> str | None:
     """Return a line on what a hidden folder is, and what can be done; None for that of a run at work, or just ended."""
     try:
-        journal = _looked_at(staging)
+        journal = _look_at(staging)
     except (FileExistsError, FileNotFoundError):
         return None
     except OSError as fault:
@@ -127,15 +127,15 @@ def _line(staging: Staging, fault: OSError) -> str:
     return text if str(staging.folder) in text else f"{staging.folder}: {text}"
 
 
-def _looked_at(staging: Staging) -> Journal | None:
-    """Return the journal of a dead run, as `_claimed` does; nothing is changed on disk, and the lock is given back."""
+def _look_at(staging: Staging) -> Journal | None:
+    """Do the same as `_journal_of_dead`, but change nothing on disk, and give the lock back."""
     try:
-        return _claimed(staging, create=False)
+        return _journal_of_dead(staging, create=False)
     finally:
         staging.lock.give_back()
 
 
-def _claimed(staging: Staging, create: bool = True) -> Journal | None:
+def _journal_of_dead(staging: Staging, create: bool = True) -> Journal | None:
     """Lock a dead run's folder, and return its journal; raise FileExistsError if the run lives."""
     if not staging.is_trusted():
         whose = "is another user's, or others can write to it, so it is left alone"

@@ -210,7 +210,7 @@ class Target:
     like: FileVideo | None
     encoding: Encoding = field(default_factory=Encoding)
     made: str = ""  # Provenance as JSON, for the file's metadata.
-    told: dict[str, Any] = field(default_factory=dict)  # The writer's report.
+    report: dict[str, Any] = field(default_factory=dict)  # The writer's report.
     known_rate: Fraction | None = None  # None where `rate` is only assumed.
 
     @property
@@ -249,12 +249,12 @@ class Target:
 
     def warn(self, text: str) -> None:
         """Add a warning to the report."""
-        self.told.setdefault("warnings", []).append(text)
+        self.report.setdefault("warnings", []).append(text)
 
     def omit(self, *keys: str) -> None:
         """Report metadata of the source, by their keys in `details`, that are not in the output."""
         if keys:
-            self.told.setdefault("not_copied", []).extend(_CALLED.get(key, key) for key in keys)
+            self.report.setdefault("not_copied", []).extend(_CALLED.get(key, key) for key in keys)
 
     def report_omitted(self, holds: Collection[str], like: FileVideo | None) -> None:
         """Report which metadata of `like` the output lacks; of what its format `holds`, the writer reports itself."""

@@ -257,7 +257,7 @@ def _remove_if_empty(folder: Path) -> None:
             raise
 
 
-def begun(path: Path) -> list[Staging]:
+def with_journal_of(path: Path) -> list[Staging]:
     """Return the hidden folders whose journal may be of this output."""
     if path.suffix.lower() != ".zarr" and not is_pattern(path):
         return []  # Put in place in one step.

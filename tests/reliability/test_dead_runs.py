@@ -12,7 +12,7 @@ from test_outputs import ASIDE, BEFORE, PATTERN, PLACING, content, hidden, kille
 
 import pde_video as pv
 from pde_video.video import seal
-from pde_video.video.leftovers import clean
+from pde_video.video.leftovers import clean_up
 from pde_video.video.outputs import check_output, whole
 from pde_video.video.staging import Staging
 
@@ -158,9 +158,9 @@ def test_only_what_its_run_has_made_is_removed_with_a_hidden_folder(tmp_path, na
     staging.lock.give_back()
     if way == "the next run":
         write_another(tmp_path)
-        left = clean(tmp_path)[1]
+        left = clean_up(tmp_path)[1]
     else:
-        done, left = clean(tmp_path)
+        done, left = clean_up(tmp_path)
         assert len(done) == 1
         assert "thesis" not in done[0]
     stays = f"{staging.folder}: it stays, since it holds what is not known to be of its run: "
@@ -168,7 +168,7 @@ def test_only_what_its_run_has_made_is_removed_with_a_hidden_folder(tmp_path, na
     files = {str(path.relative_to(staging.folder)) for path in staging.folder.rglob("*") if path.is_file()}
     assert files == FOREIGN[name]
     shutil.rmtree(staging.folder / "new")
-    assert clean(tmp_path)[0] == []
+    assert clean_up(tmp_path)[0] == []
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -184,7 +184,7 @@ def test_without_the_name_of_the_output_nothing_in_a_hidden_folder_is_removed(tm
     staging = left_by_a_dead_run(tmp_path)
     for lost in ("", "..", "/etc/passwd", "new/out.npy", "\0"):
         staging.lock.path.write_text(lost)
-        assert "new/out.npy" in clean(tmp_path)[1][0]
+        assert "new/out.npy" in clean_up(tmp_path)[1][0]
         assert (staging.new / "out.npy").read_bytes() == b"a part"
 
 
@@ -200,7 +200,7 @@ def test_a_link_in_place_of_a_folder_is_not_followed(tmp_path, part):
     (staging.folder / part).symlink_to(elsewhere)
     staging.lock.give_back()
     write_another(tmp_path)
-    done, left = clean(tmp_path)
+    done, left = clean_up(tmp_path)
     assert done == []
     assert left == [f"{staging.folder}: it stays, since it holds what is not known to be of its run: {part}"]
     assert (elsewhere / "out.npy").read_bytes() == b"years of work"
@@ -217,7 +217,7 @@ def test_nothing_is_moved_through_a_link_in_place_of_a_folder(tmp_path, part, st
     before = content(tmp_path / "x"), content(tmp_path / "elsewhere")
     with pytest.raises(pv.OutputError, match=f"its {part} is no folder, and not followed; its old/ holds"):
         check_output(tmp_path / "x" / PATTERN, force=True)
-    assert clean(tmp_path / "x")[0] == []
+    assert clean_up(tmp_path / "x")[0] == []
     assert (content(tmp_path / "x"), content(tmp_path / "elsewhere")) == before
 
 

@@ -604,7 +604,7 @@ NOT_PLAIN["nested"] = json.loads("[" * 40 + "]" * 40)
 
 
 @pytest.mark.parametrize("value", NOT_PLAIN.values(), ids=NOT_PLAIN)
-@pytest.mark.parametrize("report", ["first", "report", "told"])
+@pytest.mark.parametrize("report", ["first", "report", "full_report"])
 def test_reports_in_notes_hold_nothing_that_cannot_be_shown(report, value):
     notes = json.loads(notes_text())
     notes[report]["sigma"] = value
