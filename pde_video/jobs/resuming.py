@@ -41,7 +41,10 @@ def run_in_segments(plan: Plan, progress: Progress | None = None) -> dict[str, A
             remove_dead(target.parent)  # Nothing is written, which would do this.
         else:
             said = [line] if (line := kept.verify()) else []
+            done = kept.notes.done
             report = _filtered(plan, kept, progress)
+            if done:
+                report["continued"] = f"after frame {done} of {kept.notes.done}"
             facts["report"] = kept.notes.first
 
             def note_output(temporary: Path) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,12 +12,12 @@ from pde_video import __version__
 from pde_video.checks import check_path
 from pde_video.errors import ParameterError
 from pde_video.filters.filter import Configured, as_filter, check_filter, pipeline
-from pde_video.jobs.segment_folder import is_complete
+from pde_video.jobs.segment_folder import finished_frames, folder_of, is_complete
 from pde_video.protocols import Array
 from pde_video.video.confinement import UNFILTERED, confining
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import Output, checked_output
-from pde_video.video.outputs import check_count, check_output, reported, whole
+from pde_video.video.outputs import check_count, check_output, reported, whole, why_not_settled
 from pde_video.video.pipes import is_standard
 from pde_video.video.provenance import fingerprint, plain
 from pde_video.video.source import FileVideo
@@ -98,6 +98,7 @@ class Plan:
     filters: tuple[Callable[..., Any], ...] = ()
     made: Mapping[str, Any] = field(default_factory=dict)
     sidecar: bool = False
+    beforehand: tuple[str, ...] = ()  # Warnings that are of use before the run.
 
     @property
     def count(self) -> int | None:
@@ -132,8 +133,8 @@ class Plan:
         warnings = [*self.video.details.get("warnings", ())]
         if self.video.isolated and not confining():
             warnings.append(UNFILTERED)
-        if warnings:
-            report["warnings"] = [*warnings, *report.get("warnings", [])]
+        if all_of_them := [*self.beforehand, *warnings, *report.get("warnings", [])]:
+            report["warnings"] = list(dict.fromkeys(all_of_them))
         return report
 
     def write_sidecar(self, report: dict[str, Any], digest: str | None) -> None:
@@ -182,10 +183,22 @@ def prepared(
         output = replace(checked_output(dst, source=src, force=True, **asked), force=force)
     if sidecar:
         check_output(sidecar_of(output.path), force or complete)
-    plan = Plan(output, read(src, **(reading or {})), tuple(map(check_filter, filters)), made or {}, sidecar)
+    source, beforehand = read(src, **(reading or {})), tuple(_beforehand(output, resume))
+    plan = Plan(output, source, tuple(map(check_filter, filters)), made or {}, sidecar, beforehand)
     if force and (count := plan.count) is not None:
         check_count(output.path, count)
     return plan
+
+
+def _beforehand(output: Output, resume: bool) -> Iterator[str]:
+    """Yield what is to be known before a run writes this output."""
+    if output.format is None:
+        return
+    if not resume and (frames := finished_frames(output.path)):
+        kept = f"{frames} finished frames of an interrupted run are in {folder_of(output.path)}"
+        yield f"{kept}; its command goes on from there with --resume"
+    if warning := why_not_settled(output.path, output.force):
+        yield warning
 
 
 def sidecar_of(target: Path) -> Path:

@@ -109,6 +109,11 @@ def exchange(one: Path, other: Path) -> bool:
     return _rename(one, other, _EXCHANGE)
 
 
+def can_exchange() -> bool:
+    """Tell whether the system exchanges names; a file system may still refuse."""
+    return _renameat2() is not None
+
+
 def _linked(source: Path, target: Path) -> bool:
     """Rename a file by giving it a second name first, or return False where that is impossible."""
     if os.name == "nt" or source.is_dir():

@@ -10,8 +10,10 @@ from pathlib import Path
 from pde_video.errors import OutputError
 from pde_video.video import zarr_keys
 from pde_video.video.commit import commit
+from pde_video.video.disk import can_exchange
 from pde_video.video.leftovers import NOT_OF_A_RUN, check_unfinished, remove_dead, settle_unfinished, shortened
 from pde_video.video.own_pictures import check_surplus
+from pde_video.video.seal import why_no_key
 from pde_video.video.sequences import is_pattern, is_pattern_name, member_name, numbered
 from pde_video.video.signals import held_back
 from pde_video.video.staging import Staging, hidden_name
@@ -41,6 +43,15 @@ def check_count(path: Path, count: int) -> None:
     """Raise, before any work, if a sequence of `count` frames would remove pictures of others."""
     if is_pattern(path):
         check_surplus(path, range(1, count + 1))
+
+
+def why_not_settled(path: Path, force: bool) -> str | None:
+    """Return a warning, if a run that is killed while it replaces `path` leaves what no later run can settle."""
+    in_steps = is_pattern(path) or (path.suffix.lower() == ".zarr" and not can_exchange())
+    if not (force and in_steps) or (why := why_no_key()) is None or not _existing(path):
+        return None
+    by_hand = "if the run is killed meanwhile, this can be finished or undone only by hand"
+    return f"{path} is replaced step by step, and {by_hand}, since there is no key of yours to prove whose it is: {why}"
 
 
 def check_distinct(source: Path, target: Path) -> None:

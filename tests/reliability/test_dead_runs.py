@@ -8,12 +8,26 @@ import shutil
 
 import numpy as np
 import pytest
-from test_outputs import ASIDE, BEFORE, PATTERN, PLACING, content, hidden, killed_at, posix, states, unfinished, written
+from test_outputs import (
+    ASIDE,
+    BEFORE,
+    PATTERN,
+    PLACING,
+    another_array,
+    content,
+    hidden,
+    killed_at,
+    longer_sequence,
+    posix,
+    states,
+    unfinished,
+    written,
+)
 
 import pde_video as pv
-from pde_video.video import seal
+from pde_video.video import disk, seal
 from pde_video.video.leftovers import clean_up
-from pde_video.video.outputs import check_output, whole
+from pde_video.video.outputs import check_output, whole, why_not_settled
 from pde_video.video.staging import Staging
 
 
@@ -114,6 +128,36 @@ def test_an_output_costs_one_look_into_its_folder(tmp_path, monkeypatch):
         monkeypatch.setattr(os, name, noted(getattr(os, name)))
     pv.write(tmp_path / "another.npy", np.zeros((1, 2, 2), np.uint8))
     assert looks.count(str(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("kind", ["sequence", "array", "array that is exchanged"])
+def test_what_is_replaced_step_by_step_without_a_key_is_warned_of_first(tmp_path, monkeypatch, no_key, call, kind):
+    target = tmp_path / (PATTERN if kind == "sequence" else "v.zarr")
+    monkeypatch.setattr(disk, "_renameat2", lambda: None if kind == "array" else print)
+    np.save(tmp_path / "in.npy", np.zeros((2, 8, 9), np.uint8))
+    assert why_not_settled(target, force=True) is None  # There is nothing yet.
+    another_array(tmp_path)
+    longer_sequence(tmp_path)
+    line = why_not_settled(target, force=True)
+    if kind == "array that is exchanged":
+        assert line is None
+        return
+    assert f"{target} is replaced step by step, and if the run is killed meanwhile" in line
+    assert "cannot be written: set XDG_STATE_HOME to a folder of yours that lasts" in line
+    assert why_not_settled(target, force=False) is None
+    if kind == "sequence":
+        _, _, said = call("heat", tmp_path / "in.npy", target, "--force", "--dry-run")
+        assert said.splitlines()[0] == line
+        report = pv.run(tmp_path / "in.npy", target, pv.heat, force=True)
+        assert report["warnings"] == [line]
+
+
+def test_with_a_key_there_is_nothing_to_warn_of(tmp_path):
+    longer_sequence(tmp_path)
+    assert why_not_settled(tmp_path / PATTERN, force=True) is None
+    report = {}
+    pv.write(tmp_path / PATTERN, np.zeros((2, 8, 9), np.uint8), force=True, report=report)
+    assert report == {}
 
 
 # What is of a run, and what is not though it lies there, by the name of the output.

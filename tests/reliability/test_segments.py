@@ -18,6 +18,7 @@ from interrupted import Stop, changed_notes, notes_in, stopping_after, write_not
 import pde_video as pv
 from pde_video.jobs import resuming
 from pde_video.jobs.notes import Notes, Segment, parsed
+from pde_video.jobs.recipes import planned
 from pde_video.jobs.resuming import run_in_segments
 from pde_video.jobs.run import prepared
 from pde_video.jobs.segment_folder import CONTEXT, Segments, finished_frames, folder_of, opened
@@ -342,6 +343,7 @@ def test_a_damaged_segment_and_all_after_it_are_made_again(tmp_path, source, dam
     line = resumed.pop("warnings")[0]
     assert f"00000{index}.avi" in line
     assert f"frames from {3 * index} on were made again" in line
+    assert resumed.pop("continued", "after frame 0 of 10") == f"after frame {3 * index} of 10"
     assert resumed == report  # Nothing is counted twice.
     assert report["saturated"] > 10
 
@@ -488,7 +490,35 @@ def test_killed_before_the_output_was_put_in_place_nothing_is_reported_twice(tmp
     assert not target.exists()
     report = go_on(video, target)
     assert report["not_copied"]
+    assert report.pop("continued") == "after frame 10 of 10"
     assert report == pv.run(video, tmp_path / "other.npy", noisy)
+
+
+def test_a_run_that_goes_on_says_after_which_frame(tmp_path, source, call):
+    target = tmp_path / "out.npy"
+    command = ["heat", str(source), str(target), "--resume"]
+    _, said, _ = call(*command)
+    assert "continued" not in said
+    target.unlink()
+    with pytest.raises(Stop):
+        run_in_segments(planned(source, target, [{"filter": "heat"}], resume=True), stopping_after(8))
+    _, said, _ = call(*command)
+    assert "continued  after frame 6 of 10\n" in said
+
+
+def test_a_run_beside_finished_frames_that_does_not_use_them_says_so_first(tmp_path, source, call):
+    target = tmp_path / "out.npy"
+    folder = interrupted(source, target)
+    line = f"6 finished frames of an interrupted run are in {folder}; its command goes on from there with --resume"
+    for more in (["--dry-run"], [], ["--force", "--json"]):
+        _, out, said = call("heat", str(source), str(target), *more)
+        assert said.splitlines()[0] == line
+        assert said.count(line) == 1
+    assert json.loads(out)["warnings"] == [line]
+    assert call("heat", str(source), str(target), "--force", "--quiet")[2] == ""
+    target.unlink()
+    assert "continued" in go_on(source, target)
+    assert call("heat", str(source), str(target), "--force")[2] == ""
 
 
 @pytest.mark.parametrize("change", ["another output", "no sidecar", "another sidecar", "another job"])
