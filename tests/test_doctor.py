@@ -184,7 +184,12 @@ def test_doctor_lists_what_interrupted_runs_left_and_cleans_it(call, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     facts = json.loads(call("doctor", "--json", "--seconds", "0", "--folder", str(tmp_path)))
     assert sorted(tmp_path.rglob("*")) == before
-    told = ["f_%d.png is only partly in place", "an unfinished output", "of a run of an earlier version", "--resume"]
+    told = [
+        "f_%d.png is only partly in place",
+        "an unfinished output",
+        "of a run of an earlier version",
+        "is not sealed",
+    ]
     assert all(text in line for text, line in zip(told, facts["leftovers"], strict=True))
     assert (output / "new" / "out.mkv").exists()
 

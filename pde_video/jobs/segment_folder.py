@@ -28,20 +28,20 @@ from pde_video.video.files import read, write_checked
 from pde_video.video.formats import checked_output
 from pde_video.video.leftovers import remove_dead
 from pde_video.video.locks import Lock
-from pde_video.video.outputs import reported
+from pde_video.video.outputs import existing, reported
 from pde_video.video.provenance import fingerprint
 from pde_video.video.seal import are_own_digits, own_digits, place_of_key, sealed, unsealed, why_no_key
 from pde_video.video.staging import hidden_name
 
 NOTES, CONTEXT = "notes.json", "notes on segments"
-_LOCK, _DIGITS = "lock", 16
+_ENDING, _LOCK, _DIGITS = ".segments", "lock", 16
 _LONGEST = 2**24  # Bytes of notes: some 100,000 segments.
 _SUFFIXES = (".avi", ".npy")
 
 
 def folder_of(target: Path) -> Path:
     """Return where the segments of an output are kept until it is whole."""
-    return target.with_name(f"{target.name}.segments")
+    return target.with_name(target.name + _ENDING)
 
 
 def finished_frames(target: Path) -> int:
@@ -56,14 +56,45 @@ def is_complete(target: Path) -> bool:
     return notes is not None and notes.output is not None and notes.output == fingerprint(target)
 
 
-def _notes_of(target: Path) -> Notes | None:
-    folder = folder_of(target)
+def segments_in(folder: Path) -> list[str]:
+    """Return a line on each folder of segments in a folder, and what can be done with it; none on those in use."""
+    names = sorted(name for name in os.listdir(folder) if name.endswith(_ENDING))
+    each = [folder / name.removesuffix(_ENDING) for name in names if os.path.isfile(folder / name / NOTES)]
+    lines = ((folder_of(target), _described(target)) for target in each)
+    return [f"{path}: {text}" for path, text in lines if text is not None]
+
+
+def _described(target: Path) -> str | None:
     try:
-        _check_ours(folder)
-        with _locked(folder, create=False):
-            return _read_notes(folder)
+        notes = _looked_up(target)
+    except _InUseError:
+        return None
+    except OSError as fault:
+        return fault.strerror or str(fault)
+    frames = f"{notes.done} finished frames of a run"
+    if not existing(target):
+        return f"{frames}; the same command with --resume goes on from there"
+    if notes.output is not None and notes.output == fingerprint(target):
+        return f"{frames} whose output is complete; the same command with --resume says so and removes them"
+    return (
+        f"{frames} that has not written {target.name}, which is there; the same command with --resume goes on from "
+        "there, and needs --force to replace it"
+    )
+
+
+def _notes_of(target: Path) -> Notes | None:
+    try:
+        return _looked_up(target)
     except OSError:
         return None
+
+
+def _looked_up(target: Path) -> Notes:
+    """Return the notes on the segments of an output, of which nothing is changed."""
+    folder = folder_of(target)
+    _check_ours(folder)
+    with _locked(folder, create=False):
+        return _read_notes(folder)
 
 
 class Segments:
@@ -229,7 +260,7 @@ def _locked(folder: Path, create: bool = True) -> Iterator[None]:
         unknown = "this file system does not tell whether another process is using these segments"
         raise refused(folder, f"{unknown}; name an output on one that has locks, or leave out --resume")
     if not free:
-        raise refused(folder, "another process is using these segments; wait for it")
+        raise _InUseError(errno.EEXIST, "another process is using these segments; wait for it", str(folder))
     try:
         yield
     finally:
@@ -247,6 +278,10 @@ def _read_notes(folder: Path) -> Notes:
         remedy = "if it is yours, go on where it was made, or with XDG_STATE_HOME as there; else remove that folder"
         raise refused(folder, f"{why}; {remedy}")
     return notes
+
+
+class _InUseError(FileExistsError):
+    """Another run is at work on a folder of segments."""
 
 
 def refused(folder: Path, why: str) -> FileExistsError:

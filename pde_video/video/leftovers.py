@@ -1,7 +1,8 @@
-"""What interrupted runs have left in a folder: sequences partly in place, hidden folders, segments to resume from."""
+"""What interrupted runs have left in a folder: sequences partly in place, and hidden folders."""
 
 import contextlib
 import errno
+import os
 import re
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def remove_dead(folder: Path) -> None:
 def left_in(folder: Path) -> list[str]:
     """Return a line on each thing that interrupted runs have left in a folder."""
     lines = (_described(staging) for staging in _sorted(folder))
-    return [line for line in lines if line is not None] + _others(folder)
+    return [line for line in lines if line is not None] + _of_earlier_versions(folder)
 
 
 def clean_up(folder: Path) -> tuple[list[str], list[str]]:
@@ -74,17 +75,12 @@ def clean_up(folder: Path) -> tuple[list[str], list[str]]:
             pass  # A run is at work, or has ended just now.
         except OSError as fault:
             left.append(_line(staging, fault))
-    return done, left + _others(folder)
+    return done, left + _of_earlier_versions(folder)
 
 
-def _others(folder: Path) -> list[str]:
-    lines = []
-    for path in sorted(folder.iterdir()):
-        if _OF_EARLIER_VERSIONS.fullmatch(path.name):
-            lines.append(f"{path}: of a run of an earlier version; remove it if none is at work")
-        elif path.name.endswith(".segments") and (path / "notes.json").is_file():
-            lines.append(f"{path}: finished frames of a run; the same command with --resume goes on from there")
-    return lines
+def _of_earlier_versions(folder: Path) -> list[str]:
+    names = sorted(filter(_OF_EARLIER_VERSIONS.fullmatch, os.listdir(folder)))
+    return [f"{folder / name}: of a run of an earlier version; remove it if none is at work" for name in names]
 
 
 def _settle(staging: Staging) -> list[str]:

@@ -30,13 +30,11 @@ def check_output(path: Path, force: bool, settle: bool = True) -> None:
     if not os.access(path.parent, os.W_OK):
         raise OutputError(errno.EACCES, f"the folder {path.parent} cannot be written to")
     (settle_unfinished if settle else check_unfinished)(path)
-    existing = _existing(path)
-    for file in existing:
+    found = existing(path)
+    for file in found:
         _check_kind(file)
-    if not force and existing:
-        raise FileExistsError(
-            errno.EEXIST, "the output exists; pass --force (force=True) to overwrite", str(existing[0])
-        )
+    if not force and found:
+        raise FileExistsError(errno.EEXIST, "the output exists; pass --force (force=True) to overwrite", str(found[0]))
 
 
 def check_count(path: Path, count: int) -> None:
@@ -48,7 +46,7 @@ def check_count(path: Path, count: int) -> None:
 def why_not_settled(path: Path, force: bool) -> str | None:
     """Return a warning, if a run that is killed while it replaces `path` leaves what no later run can settle."""
     in_steps = is_pattern(path) or (path.suffix.lower() == ".zarr" and not can_exchange())
-    if not (force and in_steps) or (why := why_no_key()) is None or not _existing(path):
+    if not (force and in_steps) or (why := why_no_key()) is None or not existing(path):
         return None
     by_hand = "if the run is killed meanwhile, this can be finished or undone only by hand"
     return f"{path} is replaced step by step, and {by_hand}, since there is no key of yours to prove whose it is: {why}"
@@ -59,8 +57,8 @@ def check_distinct(source: Path, target: Path) -> None:
     _check_names(target)
     if os.path.isdir(target) and os.path.exists(source) and target.resolve() in source.resolve().parents:
         raise FileExistsError(errno.EEXIST, "the input is in this folder, which would be replaced", str(target))
-    sources = _existing(source)
-    for file in _existing(target):
+    sources = existing(source)
+    for file in existing(target):
         if os.path.exists(file) and any(file.samefile(other) for other in sources if os.path.exists(other)):
             raise FileExistsError(errno.EEXIST, "input and output are the same file; name another output", str(file))
 
@@ -94,7 +92,8 @@ def _check_kind(path: Path) -> None:
         raise OutputError(errno.EINVAL, f"{path} is a named pipe, a socket or a device; name a file, or - for a pipe")
 
 
-def _existing(path: Path) -> list[Path]:
+def existing(path: Path) -> list[Path]:
+    """Return the files of an output that are there: it, or the members of the sequence."""
     return list(numbered(path).values()) if is_pattern(path) else [path] if os.path.lexists(path) else []
 
 

@@ -506,6 +506,29 @@ def test_a_run_that_goes_on_says_after_which_frame(tmp_path, source, call):
     assert "continued  after frame 6 of 10\n" in said
 
 
+@pytest.mark.parametrize("name", ["out.npy", "out_%03d.png"])
+def test_doctor_says_of_finished_frames_what_the_same_command_would_do(tmp_path, source, call, monkeypatch, name):
+    target = tmp_path / name
+    folder = interrupted(source, target)
+
+    def told(*options):
+        return json.loads(call("doctor", "--json", "--seconds", "0", "--folder", tmp_path, *options)[1])["leftovers"]
+
+    begin = f"{folder}: 6 finished frames of a run"
+    assert told() == told("--clean") == [f"{begin}; the same command with --resume goes on from there"]
+    pv.write(target, np.zeros((2, 8, 9), np.uint8))
+    assert told()[0].startswith(f"{begin} that has not written {name}, which is there; the same command with --resume")
+    assert told()[0].endswith("goes on from there, and needs --force to replace it")
+    killed_before_removal(source, target, monkeypatch, force=True)
+    begin = f"{folder}: 10 finished frames of a run"
+    line = f"{begin} whose output is complete; the same command with --resume says so and removes them"
+    assert told() == told("--clean") == [line]
+    with opened(folder, notes_in(folder)["job"]):
+        assert told() == []  # At work.
+    write_notes(folder, {"shopping": ["milk"]})
+    assert "notes.json cannot be used" in told()[0]
+
+
 def test_a_run_beside_finished_frames_that_does_not_use_them_says_so_first(tmp_path, source, call):
     target = tmp_path / "out.npy"
     folder = interrupted(source, target)
