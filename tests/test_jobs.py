@@ -47,6 +47,20 @@ def test_a_job_is_the_filters_of_its_recipe(clip, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
 
 
+@pytest.mark.parametrize("name", ["in.npy", "in.mkv", "in.tiff", "in_%d.png", "in.y4m"])
+@pytest.mark.parametrize("isolated", [False, True])
+def test_frames_beyond_the_end_are_refused_with_how_many_there_are(tmp_path, name, isolated):
+    pv.write(tmp_path / name, np.zeros((12, 8, 8), np.uint8))
+    at = ", the last 0.44 s after the first" if name in ("in.mkv", "in.y4m") else ""
+    plan = planned(tmp_path / name, tmp_path / "out.npy", HEAT, reading={"frames": (12, 20), "isolated": isolated})
+    with pytest.raises(InputError) as refused:
+        plan.run()
+    assert str(refused.value).endswith(f"{name}: no frame is within what was asked for; it has 12 frames, 0 to 11{at}")
+    if at:  # Frames have times.
+        with pytest.raises(InputError, match=r"what was asked for$"):  # How many there are is not known here.
+            list(pv.read(tmp_path / name, start=0.01, end=0.02, isolated=isolated))
+
+
 def test_the_metadata_say_how_the_output_was_made(clip, tmp_path):
     target = tmp_path / "results" / "out.mkv"
     target.parent.mkdir()

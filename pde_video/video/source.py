@@ -152,6 +152,7 @@ class FileVideo:
         """Yield the frames that are wanted; `decode` yields all up to the last of them, None for unwanted ones."""
         self.check_unchanged()  # What its header says would no longer hold.
         begun: Fraction | None = None
+        after: Fraction | None = None
         given, index = 0, -1
         try:
             with contextlib.closing(self.decode(self)) as decoded:
@@ -173,7 +174,9 @@ class FileVideo:
                 raise reason from (fault.__cause__ if reason is fault else fault)
             self.lost = str(reason)
         if not given and self.lost is None:
-            raise InputError(f"{self.path}: no frame is within what was asked for")
+            to_the_end = self.choice.end is None and (self.choice.last is None or index + 1 < self.choice.last)
+            there = f"; it has {_counted(index + 1, after)}" if to_the_end else ""
+            raise InputError(f"{self.path}: no frame is within what was asked for{there}")
 
     def _with_change(self, fault: InputError | OSError) -> InputError:
         """Return a fault of decoding, with the change of the input that explains it, if there is one."""
@@ -183,6 +186,12 @@ class FileVideo:
         except InputError as change:
             return change if str(known) == str(change) else InputError(f"{known}; {change}")
         return known
+
+
+def _counted(frames: int, after: Fraction | None) -> str:
+    """Return how many frames there are, how they are numbered, and when the last is shown."""
+    many = f"{frames} frames, 0 to {frames - 1}" if frames > 1 else ("1 frame, number 0" if frames else "no frame")
+    return many if not after else f"{many}, the last {float(after):.6g} s after the first"
 
 
 def size_and_channels(shape: Sequence[int]) -> tuple[tuple[int, int], int]:
