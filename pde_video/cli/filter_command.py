@@ -146,9 +146,9 @@ def pipeline(recipe: str, paths: tuple[str, ...], **shared: Any) -> None:
              pde-video pipeline FILE.toml in.mp4 out.mkv --lossless
              pde-video schema > filters.schema.json
     """
-    from pde_video.jobs.recipes import from_toml
+    from pde_video.jobs.recipes import recipe_in
 
-    _carry_out(paths, from_toml(recipe), **shared)
+    _carry_out(paths, recipe_in(recipe), **shared)
 
 
 pipeline.params += _SHARED

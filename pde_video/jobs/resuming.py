@@ -75,7 +75,7 @@ def _filtered(plan: Plan, kept: Segments, progress: Progress | None) -> dict[str
             return dict(before)
         skipped, surplus = _skipped(done, filters.extent)
         report: dict[str, Any] = {}
-        results = filters(_without(source, skipped, kept), report=report)
+        results = plan.filtered(_without(source, skipped, kept), report)
         if sum(1 for _ in islice(results, surplus)) < surplus:
             raise _too_many(kept)
         again = {name: report.get(name, 0) for name in COUNTED}

@@ -5,12 +5,13 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from pde_video import __version__
 from pde_video.checks import check_path
-from pde_video.errors import ParameterError
+from pde_video.errors import InputError, ParameterError
 from pde_video.filters.filter import Configured, as_filter, check_filter, pipeline
 from pde_video.jobs.segment_folder import finished_frames, folder_of, is_complete
 from pde_video.protocols import Array
@@ -110,13 +111,21 @@ class Plan:
         report: dict[str, Any] = {}
         facts = self.facts() | {"report": report}
         with contextlib.closing(iter(self.video)) as source_frames:  # Filters that fail may hold on to it.
-            frames = pipeline(*self.filters)(source_frames, report=report)
+            frames: Iterable[Array] = self.filtered(source_frames, report)
             if progress is not None:
                 frames = progress(frames, self.video.count)
             written = write_checked(self.output, frames, like=self.video, made=facts, report=report)
         report = self.full_report(report, written)
         self.write_sidecar(report, facts["sha256"])
         return report
+
+    def filtered(self, frames: Iterable[Array], report: dict[str, Any]) -> Iterator[Array]:
+        """Return the frames filtered; a fault of a filter begins with the name of the source and that of the filter."""
+        known: list[Exception] = []  # Faults that say already of what they are.
+        of_source, *names = str(self.video.path), *map(_name, self.filters)
+        each = [_blamed(known, f"{of_source}: {name}: ", one) for name, one in zip(names, self.filters, strict=True)]
+        together = f"{of_source}: {', '.join(names) or 'no filter'}: "
+        return _blamed(known, together, partial(pipeline(*each), report=report))(_unblamed(known, frames))
 
     def facts(self) -> dict[str, Any]:
         """Return what the output's metadata say before anything is known of the frames."""
@@ -188,6 +197,39 @@ def prepared(
     if force and (count := plan.count) is not None:
         check_count(output.path, count)
     return plan
+
+
+def _unblamed(known: list[Exception], frames: Iterable[Array]) -> Iterator[Array]:
+    """Yield the frames of a source; its faults are its own."""
+    try:
+        yield from frames
+    except Exception as fault:
+        known.append(fault)
+        raise
+
+
+def _blamed(known: list[Exception], name: str, a_filter: Callable[..., Any]) -> Callable[..., Iterator[Array]]:
+    """Return a filter whose faults begin with a name, if they are not known yet."""
+
+    @contextlib.contextmanager
+    def named() -> Iterator[None]:
+        try:
+            yield
+        except (InputError, ParameterError) as fault:
+            if any(fault is one for one in known):
+                raise
+            known.append(type(fault)(f"{name}{fault}"))
+            raise known[-1] from fault
+
+    def results(filtered: Iterable[Array]) -> Iterator[Array]:
+        with named():
+            yield from filtered
+
+    def apply(frames: Iterable[Array]) -> Iterator[Array]:
+        with named():
+            return results(a_filter(frames))
+
+    return apply
 
 
 def _beforehand(output: Output, resume: bool) -> Iterator[str]:
