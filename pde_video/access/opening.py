@@ -18,7 +18,12 @@ def status_of(path: Path, *, follow: bool = True) -> os.stat_result:
     except PermissionError:
         raise
     except (OSError, ValueError) as fault:  # A name that is too long, a loop of links; a NUL in the name.
-        raise InputError(f"{path}: it cannot be opened ({getattr(fault, 'strerror', None) or fault})") from None
+        raise InputError(f"{path}: it cannot be opened ({why_refused(fault)})") from None
+
+
+def why_refused(fault: OSError | ValueError) -> str:
+    """Return in plain words why the system does not take a name."""
+    return (isinstance(fault, OSError) and fault.strerror) or "the name holds a character that no name can"
 
 
 def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:

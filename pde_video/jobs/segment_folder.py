@@ -186,7 +186,7 @@ class Segments:
         except FileNotFoundError:
             return "is missing"
         except (OSError, ValueError) as fault:
-            return f"cannot be read ({fault})"
+            return f"cannot be read ({_reason(fault)})"
 
 
 @contextlib.contextmanager
@@ -272,12 +272,16 @@ def _read_notes(folder: Path) -> Notes:
         text, ours = unsealed(content_of(folder / NOTES, _LONGEST, follow=False), CONTEXT)
         notes = parsed(text) if ours else None
     except (OSError, ValueError) as fault:
-        raise refused(folder, f"its {NOTES} cannot be used ({fault}); remove that folder") from fault
+        raise refused(folder, f"its {NOTES} cannot be used ({_reason(fault)}); remove that folder") from fault
     if notes is None:
         why = f"its {NOTES} is not sealed with the key of your runs, {place_of_key()}; it may be somebody else's"
         remedy = "if it is yours, go on where it was made, or with XDG_STATE_HOME as there; else remove that folder"
         raise refused(folder, f"{why}; {remedy}")
     return notes
+
+
+def _reason(fault: OSError | ValueError) -> str:
+    return (isinstance(fault, OSError) and fault.strerror) or str(fault)
 
 
 class _InUseError(FileExistsError):

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from pde_video.access.opening import why_refused
 from pde_video.errors import OutputError
 from pde_video.video import zarr_keys
 from pde_video.video.commit import commit
@@ -72,8 +73,7 @@ def _check_names(path: Path) -> None:
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             pass
         except (OSError, ValueError) as fault:  # A name that is too long, a loop of links; a NUL in the name.
-            reason = getattr(fault, "strerror", None) or fault
-            raise OutputError(errno.EINVAL, f"{name:.80}: {reason}; name another output") from fault
+            raise OutputError(errno.EINVAL, f"{name:.80}: {why_refused(fault)}; name another output") from fault
 
 
 def _check_kind(path: Path) -> None:

@@ -180,7 +180,11 @@ class FileVideo:
 
     def _with_change(self, fault: InputError | OSError) -> InputError:
         """Return a fault of decoding, with the change of the input that explains it, if there is one."""
-        known = fault if isinstance(fault, InputError) else InputError(f"{self.path}: it cannot be read ({fault})")
+        known = (
+            fault
+            if isinstance(fault, InputError)
+            else InputError(f"{self.path}: it cannot be read ({fault.strerror or fault})")
+        )
         try:
             self.check_unchanged(_WHILE)
         except InputError as change:

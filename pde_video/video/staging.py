@@ -24,6 +24,7 @@ from pde_video.errors import OutputError
 from pde_video.video import zarr_keys
 from pde_video.video.disk import flush, write_durably
 from pde_video.video.locks import Lock
+from pde_video.video.provenance import values_in
 from pde_video.video.seal import are_own_digits, own_digits, sealed, unsealed
 from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name, number_in
 
@@ -60,7 +61,7 @@ class Journal:
     @classmethod
     def parsed(cls, data: bytes) -> "Journal":
         """Return the journal in a file, or raise ValueError."""
-        found: Any = json.loads(data)
+        found = values_in(data)
         if not isinstance(found, dict) or found.get("format") != _FORMAT:
             raise ValueError("not a journal of this version")
         name = found.get("name")
@@ -140,8 +141,6 @@ class Staging:
             return Journal.parsed(text)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except RecursionError as fault:
-            raise ValueError("it is nested too deeply") from fault
 
     def is_sealed(self) -> bool:
         """Tell whether the journal is by a run of this user, in this folder, and not one that somebody planted."""
