@@ -104,3 +104,32 @@ def test_a_disk_that_fails_while_it_is_read_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(npy, "_by_rows", fail)
     with pytest.raises(pv.InputError, match=rf"in\.npy: it cannot be read \({os.strerror(errno.EIO)}\)"):
         list(pv.read(tmp_path / "in.npy"))
+
+
+@pytest.mark.parametrize("change", [b"", b"descr", b"|u1", b"False", b"8)", b"(2"])
+def test_a_damaged_header_of_a_numpy_file_is_told(tmp_path, change):
+    np.save(tmp_path / "in.npy", np.zeros((2, 8, 8), np.uint8))
+    data = (tmp_path / "in.npy").read_bytes()
+    (tmp_path / "in.npy").write_bytes(data.replace(change, b"-" * len(change)) if change else b"hello" + data[5:])
+    with pytest.raises(pv.InputError, match=r"\(it(s header is damaged or cut off| does not begin as one)\)$"):
+        pv.read(tmp_path / "in.npy")
+
+
+CHANGES = {"data_type": "x9", "shape": "x", "chunk_grid": {}, "fill_value": "q", "chunk_key_encoding": {"name": "z"}}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_damaged_zarr_array_is_told(tmp_path, name):
+    zarr = pytest.importorskip("zarr")
+    path = tmp_path / "in.zarr"
+    pv.write(path, np.ones((2, 8, 8), np.uint8))
+    chunk, header = path / "c" / "1" / "0" / "0", json.loads((path / "zarr.json").read_text())
+    chunk.write_bytes(b"2" + chunk.read_bytes()[1:])
+    with pytest.raises(
+        pv.InputError, match=r"frame 1 .*\(a chunk does not match its checksum, or cannot be decoded\)$"
+    ):
+        list(pv.read(path))
+    (path / "zarr.json").write_text(json.dumps({**header, name: CHANGES[name]}))
+    said = rf"its zarr\.json does not describe one that zarr {re.escape(zarr.__version__)} opens"
+    with pytest.raises(pv.InputError, match=rf"\({said}\)$"):
+        pv.read(path)
