@@ -100,8 +100,8 @@ def _looked_up(target: Path) -> Notes:
 class Segments:
     """The segments of one run, in a folder that is locked."""
 
-    def __init__(self, folder: Path, notes: Notes) -> None:
-        self.folder, self.notes = folder, notes
+    def __init__(self, folder: Path, notes: Notes, lock: Lock) -> None:
+        self.folder, self.notes, self._lock = folder, notes, lock
 
     def begin(self) -> None:
         """Remove what a run was writing here when it was killed."""
@@ -151,9 +151,11 @@ class Segments:
         try:
             self._remove_unfinished()
             self._remove(*self.notes.segments)
-            (self.folder / _LOCK).unlink(missing_ok=True)
+            self._lock.remove()
             (self.folder / NOTES).unlink()  # Last: they say that the output is complete.
             self.folder.rmdir()
+        except FileNotFoundError:
+            pass  # The same command, given again just now, has removed them.
         except OSError as fault:
             others = fault.errno in (errno.ENOTEMPTY, errno.EEXIST)
             why = "it holds files that are not of this run" if others else fault.strerror
@@ -200,8 +202,8 @@ def opened(folder: Path, job: dict[str, Any]) -> Iterator[Segments]:
     with reported(folder), contextlib.suppress(FileExistsError):
         folder.mkdir(0o700)
     _found(folder, job)  # Before anything is put into a folder that may be somebody's.
-    with _locked(folder):
-        kept = Segments(folder, _found(folder, job) or Notes(job))
+    with _locked(folder) as lock:
+        kept = Segments(folder, _found(folder, job) or Notes(job), lock)
         kept.begin()
         if not kept.notes.segments and not os.path.lexists(folder / NOTES):
             kept.note(kept.notes)
@@ -247,7 +249,7 @@ def _check_ours(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, create: bool = True) -> Iterator[None]:
+def _locked(folder: Path, create: bool = True) -> Iterator[Lock]:
     """Lock a folder of segments; refuse one that another run has locked, or that cannot be locked."""
     lock = Lock(folder / _LOCK)
     with reported(folder):
@@ -262,7 +264,7 @@ def _locked(folder: Path, create: bool = True) -> Iterator[None]:
     if not free:
         raise _InUseError(errno.EEXIST, "another process is using these segments; wait for it", str(folder))
     try:
-        yield
+        yield lock
     finally:
         lock.give_back()
 

@@ -714,6 +714,21 @@ def test_runs_with_mutated_notes_end_in_a_result_or_a_clean_error(tmp_path, sour
             assert target.read_bytes() == wanted
 
 
+def test_the_lock_is_given_back_before_it_is_removed(tmp_path, source, monkeypatch):
+    """Windows removes no file that is open."""
+    unlink, held = Path.unlink, []
+
+    def noted(path, **options):
+        if path.name == "lock" and path.parent.suffix == ".segments":
+            held.append(Lock(path).take())
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", noted)
+    assert "warnings" not in go_on(source, tmp_path / "out.npy")
+    assert held == [True]
+    assert not folder_of(tmp_path / "out.npy").exists()
+
+
 def test_segments_are_those_of_one_process(tmp_path):
     job = {"version": "1", "input": None, "parameters": {}}
     with opened(tmp_path / "out.npy.segments", job):
