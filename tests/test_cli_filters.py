@@ -43,7 +43,11 @@ def asked(call, monkeypatch):
 
         def remember(source, target, recipe, **options):
             plans.append(SimpleNamespace(source=source, target=target, recipe=recipe, **options))
-            return SimpleNamespace(run=lambda progress: vars(plans[-1]).update(progress=progress) or {"frames": 0})
+            return SimpleNamespace(run=run, beforehand=())
+
+        def run(progress):
+            plans[-1].progress = progress
+            return {"frames": 0}
 
         monkeypatch.setattr("pde_video.jobs.recipes.planned", remember)
         assert call(*arguments)[0] == 0
@@ -127,7 +131,7 @@ def test_a_dash_is_standard_input_and_output_and_a_path_is_a_file(asked):
 
 
 def test_figures_go_to_standard_error_when_standard_output_is_the_video(call, monkeypatch):
-    plan = SimpleNamespace(run=lambda progress: {"frames": 3})
+    plan = SimpleNamespace(run=lambda progress: {"frames": 3}, beforehand=())
     monkeypatch.setattr("pde_video.jobs.recipes.planned", lambda *names, **options: plan)
     code, out, err = call("heat", "in.mp4", "-")
     assert (code, out) == (0, "")

@@ -173,6 +173,7 @@ def test_doctor_lists_what_interrupted_runs_left_and_cleans_it(call, tmp_path):
     (sequence / "old" / "f_2.png").touch()
     Staging(sequence).begin(Journal("f_%d.png", times, {2: 0}))
     (output / "new" / "out.mkv").touch()
+    (output / "lock").write_text("out.mkv")
     (tmp_path / "out.mkv.segments").mkdir()
     (tmp_path / "out.mkv.segments" / "notes.json").touch()
     (tmp_path / ".pde-video-0123456789abcdef.mkv").touch()
@@ -183,7 +184,12 @@ def test_doctor_lists_what_interrupted_runs_left_and_cleans_it(call, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     facts = json.loads(call("doctor", "--json", "--seconds", "0", "--folder", str(tmp_path)))
     assert sorted(tmp_path.rglob("*")) == before
-    told = ["f_%d.png is only partly in place", "an unfinished output", "of a run of an earlier version", "--resume"]
+    told = [
+        "f_%d.png is only partly in place",
+        "an unfinished output",
+        "of a run of an earlier version",
+        "is not sealed",
+    ]
     assert all(text in line for text, line in zip(told, facts["leftovers"], strict=True))
     assert (output / "new" / "out.mkv").exists()
 
@@ -193,7 +199,7 @@ def test_doctor_lists_what_interrupted_runs_left_and_cleans_it(call, tmp_path):
         f"{sequence}: removed what it replaced: f_2.png",
         f"{output}: removed an unfinished output: out.mkv",
     ]
-    stays = f"{output}: it stays, since it holds what no run has put there: thesis.txt"
+    stays = f"{output}: it stays, since it holds what is not known to be of its run: thesis.txt"
     assert [line.split(":")[0] for line in facts["leftovers"][1:]] == [str(tmp_path / name) for name in others]
     assert facts["leftovers"][0] == stays
     facts = json.loads(call("doctor", "--json", "--clean", "--folder", str(tmp_path)))

@@ -14,15 +14,17 @@ import pytest
 
 import pde_video as pv
 from pde_video import __version__
-from pde_video.errors import InputError, OutputError, ParameterError
+from pde_video.errors import DtypeError, InputError, OutputError, ParameterError
 from pde_video.jobs import trial
 from pde_video.jobs.again import _identical, rerun, verify
 from pde_video.jobs.recipes import planned
-from pde_video.jobs.run import sidecar_of
+from pde_video.jobs.resuming import run_in_segments
+from pde_video.jobs.run import Plan, sidecar_of
 from pde_video.jobs.trial import dry_run
 from pde_video.video.provenance import fingerprint
 
 HEAT = [{"filter": "heat", "time": 0.5}]
+CROP = {"filter": "crop", "top": 0, "left": 0, "height": 9, "width": 9}
 
 
 @pytest.fixture
@@ -45,6 +47,65 @@ def test_a_job_is_the_filters_of_its_recipe(clip, tmp_path):
     assert report["frames"] == 5
     expected = pv.framewise(pv.Heat(), pv.uniform(0.5))(frames_of(clip)[2:7])
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
+
+
+@pytest.mark.parametrize("name", ["in.npy", "in.mkv", "in.tiff", "in_%d.png", "in.y4m"])
+@pytest.mark.parametrize("isolated", [False, True])
+def test_frames_beyond_the_end_are_refused_with_how_many_there_are(tmp_path, name, isolated):
+    pv.write(tmp_path / name, np.zeros((12, 8, 8), np.uint8))
+    at = ", the last 0.44 s after the first" if name in ("in.mkv", "in.y4m") else ""
+    plan = planned(tmp_path / name, tmp_path / "out.npy", HEAT, reading={"frames": (12, 20), "isolated": isolated})
+    with pytest.raises(InputError) as refused:
+        plan.run()
+    assert str(refused.value).endswith(f"{name}: no frame is within what was asked for; it has 12 frames, 0 to 11{at}")
+    if at:  # Frames have times.
+        with pytest.raises(InputError, match=r"what was asked for$"):  # How many there are is not known here.
+            list(pv.read(tmp_path / name, start=0.01, end=0.02, isolated=isolated))
+
+
+NAN = np.zeros((4, 8, 8), np.float32)
+NAN[2, 3, 3] = np.nan
+FAULTS = {
+    "NaN": (NAN, HEAT, InputError, "heat: frame 2 holds NaN"),
+    "dtype": (np.zeros((2, 8, 8), np.int64), HEAT, DtypeError, "heat: frames have dtype int64"),
+    "size": (np.zeros((2, 8, 8)), [*HEAT, CROP], ParameterError, "crop: rows 0:9, columns 0:9 do not lie inside"),
+    "channels": (np.zeros((2, 8, 8, 2)), [*HEAT, {"filter": "to-gray"}], InputError, "to_gray: frames have 2 channels"),
+}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_fault_of_frames_names_the_file_and_the_filter(tmp_path, kind, resume):
+    frames, recipe, error, said = FAULTS[kind]
+    np.save(tmp_path / "in.npy", frames)
+    plan = planned(tmp_path / "in.npy", tmp_path / "out.npy", recipe, resume=resume)
+    with pytest.raises(error) as refused:
+        (run_in_segments if resume else Plan.run)(plan)
+    assert type(refused.value) is error
+    assert str(refused.value).startswith(f"{tmp_path / 'in.npy'}: {said}")
+
+
+def test_a_fault_of_the_source_blames_no_filter(tmp_path):
+    pv.write(tmp_path / "f_%d.png", np.zeros((4, 8, 8), np.uint8))
+    (tmp_path / "f_3.png").write_bytes(b"no picture")
+    with pytest.raises(InputError) as refused:
+        planned(tmp_path / "f_%d.png", tmp_path / "out.npy", HEAT).run()
+    assert "heat" not in str(refused.value)
+    assert "f_3.png" in str(refused.value)
+
+
+def test_a_fault_in_a_recipe_names_the_file_and_the_filter(tmp_path, call):
+    np.save(tmp_path / "in.npy", np.zeros((2, 8, 8)))
+    recipe, begin = tmp_path / "a.toml", '[[filter]]\nname = "heat"\n[[filter]]\nname = '
+    for text, said in {
+        '"denoise"\nsigma = -3': "filter 2, denoise: sigma is -3",
+        '"denoize"': "filter 2, denoize: there is no filter",
+        '"tv"\nkappa = 3': "filter 2, tv: tv has no option 'kappa'",
+    }.items():
+        recipe.write_text(begin + text)
+        code, _, err = call("pipeline", recipe, tmp_path / "in.npy", tmp_path / "out.npy")
+        assert code == 2
+        assert err.startswith(f"pde-video: {recipe}: {said}")
 
 
 def test_the_metadata_say_how_the_output_was_made(clip, tmp_path):

@@ -18,18 +18,12 @@ def status_of(path: Path, *, follow: bool = True) -> os.stat_result:
     except PermissionError:
         raise
     except (OSError, ValueError) as fault:  # A name that is too long, a loop of links; a NUL in the name.
-        raise InputError(f"{path}: it cannot be opened ({getattr(fault, 'strerror', None) or fault})") from None
+        raise InputError(f"{path}: it cannot be opened ({why_refused(fault)})") from None
 
 
-def check_input(path: Path) -> None:
-    """Raise unless `path` is a regular file that is not empty, or a folder called .zarr."""
-    status = status_of(path)
-    if stat.S_ISDIR(status.st_mode) and path.suffix.lower() == ".zarr":
-        return
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path}: not a file")
-    if status.st_size == 0:
-        raise InputError(f"{path}: the file is empty")
+def why_refused(fault: OSError | ValueError) -> str:
+    """Return in plain words why the system does not take a name."""
+    return (isinstance(fault, OSError) and fault.strerror) or "the name holds a character that no name can"
 
 
 def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
@@ -52,7 +46,7 @@ def content_of(path: Path, most: int, *, follow: bool = True) -> bytes:
     with open_regular(path, follow=follow) as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise InputError(f"{path}: it is larger than {most:,} bytes, the most that such a file may have")
+        raise InputError(f"{path}: it is larger than {most:,} bytes, the limit for such a file")
     return content
 
 
@@ -61,7 +55,7 @@ def open_at_once(
 ) -> int:
     """Return a descriptor, without waiting for the other end of a pipe, and unless `follow` without following a link.
 
-    What it is of is still to be looked at: `open_regular` does that.
+    The kind of file is still to be checked: `open_regular` does that.
     """
     for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", *(() if follow else ("O_NOFOLLOW",))):
         flags |= getattr(os, name, 0)

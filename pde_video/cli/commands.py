@@ -315,16 +315,17 @@ def doctor(seconds: float, folders: tuple[Path, ...], clean: bool) -> dict[str, 
     Example: pde-video doctor --json
              pde-video doctor --folder results --clean
     """
-    from pde_video.video.leftovers import clean as cleaned
-    from pde_video.video.leftovers import found
+    from pde_video.jobs.segment_folder import segments_in
+    from pde_video.video.leftovers import clean_up, left_in
 
     if clean:
-        both = [cleaned(folder) for folder in folders]
+        both = [clean_up(folder) for folder in folders]
         done, left = ([line for lines in each for line in lines] for each in zip(*both, strict=True))
+        left += [line for folder in folders for line in segments_in(folder)]
         return {"folders": list(map(str, folders)), "cleaned": done, "leftovers": left}
     from pde_video.tools.doctor import examine, measure
 
-    left = [line for folder in folders for line in found(folder)]
+    left = [line for folder in folders for line in (*left_in(folder), *segments_in(folder))]
     return {"version": __version__, **examine(), **measure(seconds), "leftovers": left}
 
 

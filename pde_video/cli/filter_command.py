@@ -146,9 +146,9 @@ def pipeline(recipe: str, paths: tuple[str, ...], **shared: Any) -> None:
              pde-video pipeline FILE.toml in.mp4 out.mkv --lossless
              pde-video schema > filters.schema.json
     """
-    from pde_video.jobs.recipes import from_toml
+    from pde_video.jobs.recipes import recipe_in
 
-    _carry_out(paths, from_toml(recipe), **shared)
+    _carry_out(paths, recipe_in(recipe), **shared)
 
 
 pipeline.params += _SHARED
@@ -207,6 +207,8 @@ def _carry_out(
     with _created(folder):
         plans = [planned(*pair, recipe, **asked) for pair in pairs]  # All are checked before the first begins.
         for (source, target), plan in zip(pairs, plans, strict=True):
+            for line in () if quiet else plan.beforehand:
+                echo(line, err=True)
             if dry_run:
                 report = tried(plan)
             elif resume:
@@ -219,7 +221,8 @@ def _carry_out(
                 echo(f"only a part was kept: {report['lost']}", err=True)
             if not quiet:
                 for note in _notes(report):
-                    echo(note, err=True)
+                    if note not in plan.beforehand:
+                        echo(note, err=True)
             if not as_json:  # These were told.
                 report = {name: report[name] for name in report if name not in ("lost", "not_copied", "warnings")}
             if as_json or not quiet:

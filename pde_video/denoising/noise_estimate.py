@@ -12,6 +12,7 @@ import numpy as np
 
 from pde_video.errors import ParameterError
 from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.video.provenance import values_in
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,12 @@ class NoiseEstimate:
     def from_json(cls, text: str) -> NoiseEstimate:
         """Return the estimate that `to_json` wrote; other JSON, or none, is a ParameterError."""
         try:
-            return cls.from_dict(json.loads(text))
+            return cls.from_dict(values_in(text))
         except ParameterError:
             raise
-        except (TypeError, ValueError, RecursionError) as fault:
-            raise ParameterError(f"not an estimate of noise in JSON ({fault})") from None
+        except (TypeError, ValueError) as fault:
+            reason = fault if isinstance(text, str | bytes) else f"it is {text!r:.80}, and no text"
+            raise ParameterError(f"not an estimate of noise in JSON ({reason})") from None
 
     def stabiliser(self) -> Stabiliser | None:
         """Return the transform that makes this noise uniform, of values divided by `unit`; None without noise."""

@@ -1,1 +1,1 @@
-"""A run from file to file as a value: done, tried, gone on with, done again, verified."""
+"""Runs from file to file as values: run, dry run, resume, rerun, verify."""

@@ -1,4 +1,4 @@
-"""What was done, done again, and looked at again."""
+"""Repeating and verifying runs."""
 
 import os
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from pde_video import __version__
-from pde_video.access.opening import check_input
 from pde_video.errors import InputError, ParameterError
 from pde_video.jobs.recipes import planned
 from pde_video.jobs.recorded import check_files, check_inside, in_sidecar, recorded
 from pde_video.jobs.run import Plan, Progress, sidecar_of
 from pde_video.video.files import read
 from pde_video.video.formats import checked_output
+from pde_video.video.inputs import check_input
 from pde_video.video.outputs import check_distinct
 from pde_video.video.pipes import DASH
 from pde_video.video.provenance import fingerprint
@@ -61,7 +61,7 @@ def repetition(
     found = recorded(out, trust=trust)
     if source is None:
         if found.input in (None, DASH):
-            raise InputError(f"{out}: it was made from standard input; tell where that is now (--input)")
+            raise InputError(f"{out}: it was made from standard input; name a file with the same content (--input)")
         source = out.parent / str(found.input)
         if not trust:
             check_inside(out, source, "its input", _NAMED)
@@ -71,17 +71,17 @@ def repetition(
     try:
         check_input(source)
     except FileNotFoundError:
-        said = "the input is not there any more; tell where it is now (--input)"
+        said = "the input no longer exists; say where it is now (--input)"
         raise FileNotFoundError(2, said, str(source)) from None
     if found.sha256 != fingerprint(source):
-        raise InputError(f"{source}: it has changed since {out} was made from it; its SHA-256 is another")
+        raise InputError(f"{source}: it has changed since {out} was made from it; its SHA-256 differs")
     check_files(out, found, trust=trust)
     checked_output(target, source=source, force=force)  # A fault of the target is not one of what the file says.
     made: dict[str, Any] = {name: getattr(found, name) for name in ("reading", "encoding", "nan", "command")}
     try:
         plan = planned(source, target, found.recipe, **made, force=force)
     except ParameterError as fault:
-        raise InputError(f"{out}: what it says of how it was made cannot be done again ({fault})") from None
+        raise InputError(f"{out}: its recorded run cannot be repeated ({fault})") from None
     version = None if found.version is None else str(found.version)
     return Repetition(out, plan, None if version == __version__ else version)
 
@@ -104,7 +104,7 @@ def rerun(
 
 
 def verify(path: str | Path, *, isolated: bool = False) -> dict[str, Any]:
-    """Decode a whole file, which compares it with what it declares, and look at its sidecar; return what was found.
+    """Decode a whole file, check it against what it declares and against its sidecar; return the results.
 
     `isolated` is that of `read`. Raises InputError, which names the first fault.
     """

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from pde_video.video.provenance import check_plain
+from pde_video.video.provenance import check_plain, values_in
 
 COUNTED = ("saturated", "missing")  # What reports add up over the frames.
 _FORMAT = 1
@@ -34,7 +34,7 @@ class Notes:
     report: dict[str, Any] = field(default_factory=dict)  # and since.
     ended: bool = False  # There are no more segments.
     output: str | None = None  # The fingerprint of the complete output, before it is put in place,
-    told: dict[str, Any] = field(default_factory=dict)  # and what will be reported of it.
+    full_report: dict[str, Any] = field(default_factory=dict)  # and what will be reported of it.
     pending: str | None = None  # The SHA-256 of the next segment, before it is put in place.
 
     @property
@@ -62,16 +62,13 @@ class Notes:
 
 def parsed(data: bytes) -> Notes:
     """Return the notes in a file, or raise ValueError."""
-    try:
-        found = json.loads(data)
-    except RecursionError as fault:  # Its depth; a number that is too long is a ValueError.
-        raise ValueError("nested too deeply") from fault
+    found = values_in(data)
     _check(isinstance(found, dict) and found.pop("format", None) == _FORMAT, "not notes of this version")
     _check(set(found) == set(Notes.__dataclass_fields__), "fields are missing, or unknown")
     _check(isinstance(found["job"], dict), "`job` is not a table")
     _check(isinstance(found["segments"], list), "`segments` is not a list")
     segments = tuple(_segment(number, one) for number, one in enumerate(found["segments"]))
-    for report in (found["first"], found["report"], found["told"]):
+    for report in (found["first"], found["report"], found["full_report"]):
         _check_report(report)
     _check(isinstance(found["ended"], bool), "`ended` is neither true nor false")
     _check(found["pending"] is None or _is_sha256(found["pending"]), "`pending` is not a SHA-256")
@@ -93,7 +90,10 @@ def _segment(number: int, found: Any) -> Segment:
 def _check_report(found: Any) -> None:
     _check(isinstance(found, dict), "a report is not a table")
     check_plain(found)
-    json.dumps(found, allow_nan=False, ensure_ascii=False).encode()  # Neither NaN nor half of a character.
+    try:
+        json.dumps(found, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:
+        raise ValueError("a report holds NaN, an infinite value or half of a character") from None
     _check(all(_is_count(found.get(name, 0)) for name in COUNTED), "a report's counts are not whole numbers >= 0")
     _check(_is_list(found.get("cuts", []), _is_count), "`cuts` is not a list of whole numbers >= 0")
     for name in ("not_copied", "warnings"):

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pde_video.access.opening import check_input
 from pde_video.errors import InputError, ParameterError
 from pde_video.filters.declarations import declared, from_plain, schema
 from pde_video.filters.filter import Configured, pipeline
@@ -13,6 +12,7 @@ from pde_video.filters.masked import masking
 from pde_video.jobs.json_and_toml import toml_in
 from pde_video.jobs.registry import filter_called, names
 from pde_video.jobs.run import Plan, prepared
+from pde_video.video.inputs import check_input
 from pde_video.video.pipes import DASH, is_standard
 from pde_video.video.provenance import fingerprint
 from pde_video.video.stills import is_pattern
@@ -98,7 +98,7 @@ def files_of(recipe: Recipe) -> list[Path]:
 def from_toml(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Return the recipe in a TOML file: tables [[filter]] with `name = "denoise"` and options, or none of them.
 
-    Its filters and options are not yet checked; `build` does.
+    Its filters and options are not yet checked; `build` and `recipe_in` do.
     """
     try:
         content = toml_in(Path(path))
@@ -114,6 +114,17 @@ def from_toml(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         if not isinstance(table.get("name"), str):
             raise ParameterError(f'{path}: filter {number} has no name; write name = "denoise" or another filter')
     return [{"filter": table.pop("name"), **table} for table in tables]
+
+
+def recipe_in(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Return the recipe in a TOML file, checked; a fault in a filter of it names the file and the filter."""
+    recipe = from_toml(path)
+    for number, one in enumerate(recipe, 1):
+        try:
+            build([one])
+        except ParameterError as fault:
+            raise ParameterError(f"{path}: filter {number}, {one['filter']}: {fault}") from None
+    return recipe
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a file was made, as it says itself: anyone may have written that, so every part is checked before it is used."""
+"""Recorded provenance of a file: untrusted input, of which every part is checked before use."""
 
 import os
 import re
@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from pde_video.access.opening import check_input
 from pde_video.errors import InputError
 from pde_video.filters.declarations import declared
 from pde_video.jobs.json_and_toml import json_in
@@ -16,6 +15,7 @@ from pde_video.jobs.recipes import files_of
 from pde_video.jobs.registry import filter_called, names
 from pde_video.jobs.run import sidecar_of
 from pde_video.video.files import read
+from pde_video.video.inputs import check_input
 from pde_video.video.pipes import DASH
 from pde_video.video.provenance import check_plain, fingerprint
 from pde_video.video.source import MOST_PIXELS
@@ -59,8 +59,8 @@ def recorded(out: Path, *, trust: bool = False) -> Recorded:
     try:
         check_plain(made)
         found = _parsed(made)
-    except (ValueError, TypeError, KeyError, ArithmeticError) as fault:
-        raise InputError(f"{out}: what it says of how it was made cannot be understood ({fault})") from None
+    except (ValueError, TypeError) as fault:
+        raise InputError(f"{out}: its recorded provenance is malformed ({fault})") from None
     if not trust:
         _check_work(out, found)
     return found
@@ -86,10 +86,10 @@ def check_inside(out: Path, name: Path, what: str, remedy: str = _REMEDY) -> Non
     homes = {folder, os.path.normpath(os.path.join(os.getcwd(), out.parent))}
     try:
         inside = any(_is_below(told, home) for home in homes) and _is_below(os.path.realpath(name), folder)
-    except ValueError as fault:  # A NUL in the name.
-        raise InputError(f"{out}: {what} is called {str(name)!r}, which no file can be ({fault})") from None
+    except ValueError:  # A NUL in the name.
+        raise InputError(f"{out}: {what} is called {str(name)!r}, which no file can be") from None
     if not inside:
-        raise InputError(f"{out}: {what}, {name}, is not in its folder, and is not looked at: {remedy}")
+        raise InputError(f"{out}: {what}, {name}, is outside its folder and is not read: {remedy}")
 
 
 def check_files(out: Path, found: Recorded, *, trust: bool = False) -> None:
@@ -124,16 +124,34 @@ def _made(out: Path, trust: bool) -> dict[str, Any]:
 
 
 def _parsed(made: Mapping[str, Any]) -> Recorded:
-    recipe = [dict(one) for one in made["recipe"]]
+    recipe = [dict(_table(one, "a filter")) for one in _list(made.get("recipe"))]
     if any(one.get("filter") not in names() for one in recipe):
         raise ValueError("a filter that is not known")
-    reading = {key: _READING[key](value) for key, value in dict(made.get("reading") or {}).items()}
-    encoding = {key: _ENCODING[key](value) for key, value in dict(made.get("encoding") or {}).items()}
+    reading, encoding = _options(made, "reading", _READING), _options(made, "encoding", _ENCODING)
     texts = {key: None if made.get(key) is None else _text(made[key]) for key in ("input", "command", "nan")}
-    files = dict(made.get("files") or {})
+    files = dict(_table(made.get("files") or {}, "files"))
     nan = texts.pop("nan") or "refuse"
     told = {key: made.get(key) for key in ("sha256", "version")}
     return Recorded(recipe=recipe, reading=reading, encoding=encoding, nan=nan, files=files, **texts, **told)
+
+
+def _options(made: Mapping[str, Any], name: str, known: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+    given = _table(made.get(name) or {}, name)
+    if unknown := [key for key in given if key not in known]:
+        raise ValueError(f"{name} has {unknown[0]!r:.80}, which is not known")
+    return {key: known[key](value) for key, value in given.items()}
+
+
+def _table(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} is {value!r:.80}, and no table")
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"its recipe is {value!r:.80}, and no list")
+    return value
 
 
 def _whole(value: Any) -> int:
@@ -156,12 +174,17 @@ def _text(value: Any) -> str:
 
 def _seconds(value: Any) -> Fraction:
     """Return an exact time; not of a text such as 1e999999999, which takes the memory of that many digits."""
-    if type(value) is str and not _SECONDS.fullmatch(value):
-        raise ValueError(f"{value!r:.80} is not a time in seconds")
-    return Fraction(value)
+    try:
+        if type(value) is str and not _SECONDS.fullmatch(value):
+            raise ValueError
+        return Fraction(value)
+    except (ValueError, TypeError, ArithmeticError):
+        raise ValueError(f"{value!r:.80} is not a time in seconds") from None
 
 
 def _range(pair: Any) -> tuple[int, int | None]:
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        raise TypeError(f"{pair!r:.80} is not a range of frames")
     first, last = pair
     return _whole(first), None if last is None else _whole(last)
 

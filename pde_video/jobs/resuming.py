@@ -1,4 +1,4 @@
-"""Long jobs in segments that are kept: what was done before an interruption is not done again.
+"""Resumable runs: filtered frames are kept in segments, so that an interrupted run continues from them.
 
 Segments hold filtered frames without loss. When all are there, they are encoded in one go, so that the output is that
 of a run that was never interrupted, byte for byte.
@@ -20,6 +20,7 @@ from pde_video.jobs.run import Plan, Progress
 from pde_video.jobs.segment_folder import Segments, folder_of, opened, refused
 from pde_video.protocols import Array
 from pde_video.video.files import write_checked
+from pde_video.video.leftovers import remove_dead
 from pde_video.video.provenance import fingerprint, plain
 from pde_video.video.sequences import is_pattern
 
@@ -35,22 +36,26 @@ def run_in_segments(plan: Plan, progress: Progress | None = None) -> dict[str, A
     job = {"version": __version__, "input": source_print, "parameters": plain(parameters)}
     with opened(folder_of(target), job) as kept:
         if kept.notes.output is not None and kept.notes.output == fingerprint(target):
-            report = dict(kept.notes.told)
-            said = ["the output was complete already: the run that made it was killed before it removed its segments"]
+            report = dict(kept.notes.full_report)
+            said = ["the output was already complete: an earlier run was killed before it removed its segments"]
+            remove_dead(target.parent)  # Nothing is written, which would do this.
         else:
             said = [line] if (line := kept.verify()) else []
+            done = kept.notes.done
             report = _filtered(plan, kept, progress)
+            if done:
+                report["continued"] = f"after frame {done} of {kept.notes.done}"
             facts["report"] = kept.notes.first
 
             def note_output(temporary: Path) -> None:
-                told = plain(plan.told(dict(report), kept.notes.done))
-                kept.note(replace(kept.notes, output=fingerprint(temporary), told=told))
+                full = plain(plan.full_report(dict(report), kept.notes.done))
+                kept.note(replace(kept.notes, output=fingerprint(temporary), full_report=full))
 
             frames = kept.frames()
             written = write_checked(
                 plan.output, frames, like=plan.video, made=facts, report=report, before_commit=note_output
             )
-            report = plan.told(report, written)
+            report = plan.full_report(report, written)
         plan.write_sidecar(report, facts["sha256"])
         if said := [*said, *kept.remove()]:
             report["warnings"] = [*report.get("warnings", []), *said]
@@ -70,7 +75,7 @@ def _filtered(plan: Plan, kept: Segments, progress: Progress | None) -> dict[str
             return dict(before)
         skipped, surplus = _skipped(done, filters.extent)
         report: dict[str, Any] = {}
-        results = filters(_without(source, skipped, kept), report=report)
+        results = plan.filtered(_without(source, skipped, kept), report)
         if sum(1 for _ in islice(results, surplus)) < surplus:
             raise _too_many(kept)
         again = {name: report.get(name, 0) for name in COUNTED}
@@ -94,9 +99,17 @@ def _filtered(plan: Plan, kept: Segments, progress: Progress | None) -> dict[str
 def _try_as_output(plan: Plan, kept: Segments, head: list[Array]) -> None:
     """Write a first frame as the output would be, so that what cannot be is refused before all the work."""
     details = {key: value for key, value in plan.video.details.items() if key != "stream_index"}  # Without sound.
-    with kept.scratch() as folder:
-        once = replace(plan.output, path=folder / plan.output.path.name)
-        write_checked(once, head, like=replace(plan.video, details=details))
+    tried = replace(plan.output, path=kept.folder / plan.output.path.name)
+
+    def give_up(temporary: Path) -> None:
+        raise _Tried
+
+    with contextlib.suppress(_Tried):
+        write_checked(tried, head, like=replace(plan.video, details=details), before_commit=give_up)
+
+
+class _Tried(Exception):
+    """A trial is complete, and is not put in place."""
 
 
 def _add_segment(

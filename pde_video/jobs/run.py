@@ -3,21 +3,22 @@
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from pde_video import __version__
 from pde_video.checks import check_path
-from pde_video.errors import ParameterError
+from pde_video.errors import InputError, ParameterError
 from pde_video.filters.filter import Configured, as_filter, check_filter, pipeline
-from pde_video.jobs.segment_folder import is_complete
+from pde_video.jobs.segment_folder import finished_frames, folder_of, is_complete
 from pde_video.protocols import Array
 from pde_video.video.confinement import UNFILTERED, confining
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import Output, checked_output
-from pde_video.video.outputs import check_count, check_output, reported, whole
+from pde_video.video.outputs import check_count, check_output, reported, whole, why_not_settled
 from pde_video.video.pipes import is_standard
 from pde_video.video.provenance import fingerprint, plain
 from pde_video.video.source import FileVideo
@@ -53,8 +54,8 @@ def run(
     reading, encoding : dict, optional
         Keyword arguments for `read` and `write`: ``{"start": 2.5}``, ``{"lossless": True}``.
     made : dict, optional
-        What the output's metadata are to say of how it was made, besides the input's name and SHA-256, the names of the
-        filters, and what these have estimated by their first frame.
+        Provenance to record in the output's metadata, besides the input's name and SHA-256, the names of the filters,
+        and what these estimate before their first frame.
 
     **options
         Refused: options of a filter go to the filter, as in ``run(src, dst, denoise(preset="fast"))``.
@@ -62,9 +63,8 @@ def run(
     Returns
     -------
     dict
-        What the filters estimated and did, the number of ``frames`` written, under ``not_copied`` what of the
-        input is not in the output, under ``warnings`` what else is to be known, and under ``lost`` what
-        was wrong with an input of which a part was kept.
+        What the filters estimated and did; the number of ``frames`` written; under ``not_copied`` what of the input is
+        missing in the output; ``warnings``; and under ``lost`` the damage of an input of which a part was kept.
 
     Raises
     ------
@@ -98,6 +98,7 @@ class Plan:
     filters: tuple[Callable[..., Any], ...] = ()
     made: Mapping[str, Any] = field(default_factory=dict)
     sidecar: bool = False
+    beforehand: tuple[str, ...] = ()  # Warnings that are of use before the run.
 
     @property
     def count(self) -> int | None:
@@ -109,13 +110,21 @@ class Plan:
         report: dict[str, Any] = {}
         facts = self.facts() | {"report": report}
         with contextlib.closing(iter(self.video)) as source_frames:  # Filters that fail may hold on to it.
-            frames = pipeline(*self.filters)(source_frames, report=report)
+            frames: Iterable[Array] = self.filtered(source_frames, report)
             if progress is not None:
                 frames = progress(frames, self.video.count)
             written = write_checked(self.output, frames, like=self.video, made=facts, report=report)
-        report = self.told(report, written)
+        report = self.full_report(report, written)
         self.write_sidecar(report, facts["sha256"])
         return report
+
+    def filtered(self, frames: Iterable[Array], report: dict[str, Any]) -> Iterator[Array]:
+        """Return the frames filtered; a fault of a filter begins with the name of the source and that of the filter."""
+        known: list[Exception] = []  # Faults that say already of what they are.
+        of_source, *names = str(self.video.path), *map(_name, self.filters)
+        each = [_blamed(known, f"{of_source}: {name}: ", one) for name, one in zip(names, self.filters, strict=True)]
+        together = f"{of_source}: {', '.join(names) or 'no filter'}: "
+        return _blamed(known, together, partial(pipeline(*each), report=report))(_unblamed(known, frames))
 
     def facts(self) -> dict[str, Any]:
         """Return what the output's metadata say before anything is known of the frames."""
@@ -124,7 +133,7 @@ class Plan:
         digest = fingerprint(source) if source.exists() else None  # Standard input has no such file.
         return {"input": source.name, "sha256": digest, "filters": list(map(_name, self.filters)), **self.made}
 
-    def told(self, report: dict[str, Any], frames: int) -> dict[str, Any]:
+    def full_report(self, report: dict[str, Any], frames: int) -> dict[str, Any]:
         """Return the report with the number of frames written, and what the source has to say."""
         report["frames"] = frames
         if self.video.lost is not None:
@@ -132,8 +141,8 @@ class Plan:
         warnings = [*self.video.details.get("warnings", ())]
         if self.video.isolated and not confining():
             warnings.append(UNFILTERED)
-        if warnings:
-            report["warnings"] = [*warnings, *report.get("warnings", [])]
+        if all_of_them := [*self.beforehand, *warnings, *report.get("warnings", [])]:
+            report["warnings"] = list(dict.fromkeys(all_of_them))
         return report
 
     def write_sidecar(self, report: dict[str, Any], digest: str | None) -> None:
@@ -163,7 +172,7 @@ def prepared(
     resume: bool = False,
     settle: bool = True,
 ) -> Plan:
-    """Return what `run` does, ready to begin; whatever is known to fail beforehand has failed by then.
+    """Return the run, ready to begin: whatever can be checked beforehand has been checked.
 
     With `sidecar`, how it was made is also written to a file beside the output. With `resume`, the output may be there
     if it is complete and its segments have not been removed yet. Unless `settle` is False, what a dead run has begun
@@ -182,10 +191,55 @@ def prepared(
         output = replace(checked_output(dst, source=src, force=True, **asked), force=force)
     if sidecar:
         check_output(sidecar_of(output.path), force or complete)
-    plan = Plan(output, read(src, **(reading or {})), tuple(map(check_filter, filters)), made or {}, sidecar)
+    source, beforehand = read(src, **(reading or {})), tuple(_beforehand(output, resume))
+    plan = Plan(output, source, tuple(map(check_filter, filters)), made or {}, sidecar, beforehand)
     if force and (count := plan.count) is not None:
         check_count(output.path, count)
     return plan
+
+
+def _unblamed(known: list[Exception], frames: Iterable[Array]) -> Iterator[Array]:
+    """Yield the frames of a source; its faults are its own."""
+    try:
+        yield from frames
+    except Exception as fault:
+        known.append(fault)
+        raise
+
+
+def _blamed(known: list[Exception], name: str, a_filter: Callable[..., Any]) -> Callable[..., Iterator[Array]]:
+    """Return a filter whose faults begin with a name, if they are not known yet."""
+
+    @contextlib.contextmanager
+    def named() -> Iterator[None]:
+        try:
+            yield
+        except (InputError, ParameterError) as fault:
+            if any(fault is one for one in known):
+                raise
+            known.append(type(fault)(f"{name}{fault}"))
+            raise known[-1] from fault
+
+    def results(filtered: Iterable[Array]) -> Iterator[Array]:
+        with named():
+            yield from filtered
+
+    def apply(frames: Iterable[Array]) -> Iterator[Array]:
+        with named():
+            return results(a_filter(frames))
+
+    return apply
+
+
+def _beforehand(output: Output, resume: bool) -> Iterator[str]:
+    """Yield what is to be known before a run writes this output."""
+    if output.format is None:
+        return
+    if not resume and (frames := finished_frames(output.path)):
+        kept = f"{frames} finished frames of an interrupted run are in {folder_of(output.path)}"
+        yield f"{kept}; its command goes on from there with --resume"
+    if warning := why_not_settled(output.path, output.force):
+        yield warning
 
 
 def sidecar_of(target: Path) -> Path:

@@ -2,16 +2,13 @@
 
 The folder is used only if it belongs to this user, nobody else can write to it, and its notes are sealed by a run of
 this user: an archive that was unpacked there cannot have made them. No file is read that is not as the notes say, and
-none is removed that this program has not written. What is being written lies in a folder of its own, whose name nobody
-else can know.
+none is removed that this program has not written. What is being written has a name that nobody else can make.
 """
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,26 +18,30 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.access.opening import content_of, open_at_once
+from pde_video.access.opening import content_of
 from pde_video.access.owners import why_not_ours
 from pde_video.errors import OutputError
 from pde_video.jobs.notes import Notes, Segment, parsed
 from pde_video.protocols import Array
-from pde_video.video.disk import flush, move
+from pde_video.video.disk import write_durably
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import checked_output
-from pde_video.video.outputs import reported
+from pde_video.video.leftovers import remove_dead
+from pde_video.video.locks import Lock
+from pde_video.video.outputs import existing, reported
 from pde_video.video.provenance import fingerprint
-from pde_video.video.seal import place_of_key, seal, sealed, unsealed, why_no_key
+from pde_video.video.seal import are_own_digits, own_digits, place_of_key, sealed, unsealed, why_no_key
+from pde_video.video.staging import hidden_name
 
 NOTES, CONTEXT = "notes.json", "notes on segments"
+_ENDING, _LOCK, _DIGITS = ".segments", "lock", 16
 _LONGEST = 2**24  # Bytes of notes: some 100,000 segments.
 _SUFFIXES = (".avi", ".npy")
 
 
 def folder_of(target: Path) -> Path:
     """Return where the segments of an output are kept until it is whole."""
-    return target.with_name(f"{target.name}.segments")
+    return target.with_name(target.name + _ENDING)
 
 
 def finished_frames(target: Path) -> int:
@@ -55,28 +56,57 @@ def is_complete(target: Path) -> bool:
     return notes is not None and notes.output is not None and notes.output == fingerprint(target)
 
 
-def _notes_of(target: Path) -> Notes | None:
-    folder = folder_of(target)
+def segments_in(folder: Path) -> list[str]:
+    """Return a line on each folder of segments in a folder, and what can be done with it; none on those in use."""
+    names = sorted(name for name in os.listdir(folder) if name.endswith(_ENDING))
+    each = [folder / name.removesuffix(_ENDING) for name in names if os.path.isfile(folder / name / NOTES)]
+    lines = ((folder_of(target), _described(target)) for target in each)
+    return [f"{path}: {text}" for path, text in lines if text is not None]
+
+
+def _described(target: Path) -> str | None:
     try:
-        with _claimed(folder):
-            return _read_notes(folder)
+        notes = _looked_up(target)
+    except _InUseError:
+        return None
+    except OSError as fault:
+        return fault.strerror or str(fault)
+    frames = f"{notes.done} finished frames of a run"
+    if not existing(target):
+        return f"{frames}; the same command with --resume goes on from there"
+    if notes.output is not None and notes.output == fingerprint(target):
+        return f"{frames} whose output is complete; the same command with --resume says so and removes them"
+    return (
+        f"{frames} that has not written {target.name}, which is there; the same command with --resume goes on from "
+        "there, and needs --force to replace it"
+    )
+
+
+def _notes_of(target: Path) -> Notes | None:
+    try:
+        return _looked_up(target)
     except OSError:
         return None
+
+
+def _looked_up(target: Path) -> Notes:
+    """Return the notes on the segments of an output, of which nothing is changed."""
+    folder = folder_of(target)
+    _check_ours(folder)
+    with _locked(folder, create=False):
+        return _read_notes(folder)
 
 
 class Segments:
     """The segments of one run, in a folder that is locked."""
 
-    def __init__(self, folder: Path, notes: Notes) -> None:
-        self.folder, self.notes = folder, notes
-        job = json.dumps(notes.job, sort_keys=True)
-        self.unfinished = folder / f"unfinished-{seal(f'unfinished segments {job}'.encode()):.16}"
+    def __init__(self, folder: Path, notes: Notes, lock: Lock) -> None:
+        self.folder, self.notes, self._lock = folder, notes, lock
 
     def begin(self) -> None:
-        """Remove what a run was writing here when it was killed, and make the folder for what this one will write."""
+        """Remove what a run was writing here when it was killed."""
         with reported(self.folder):
             self._remove_unfinished()
-            self.unfinished.mkdir(0o700)
 
     def verify(self) -> str | None:
         """Forget the segments from the first one on that is not as it was written; return a line on that."""
@@ -88,17 +118,6 @@ class Segments:
                 return f"{self.folder / segment.name} {fault}: frames from {self.notes.done} on were made again"
         return None
 
-    @contextlib.contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """Give a folder in this one, which is removed afterwards, or else with this one."""
-        folder = self.unfinished / "trial"
-        with reported(self.folder):
-            folder.mkdir(0o700)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
     def write(self, frames: Iterator[Array]) -> Segment:
         """Write one more segment, which is still to be noted."""
         head = next(frames)
@@ -108,12 +127,9 @@ class Segments:
             raise refused(self.folder, f"it holds {path.name!r}, which is not of this run; move it away")
 
         def note_pending(temporary: Path) -> None:
-            self.note(replace(self.notes, pending=_sha256(temporary)))
+            self.note(replace(self.notes, pending=fingerprint(temporary)))
 
-        made = checked_output(self.unfinished / path.name)
-        length = write_checked(made, chain([head], frames), before_commit=note_pending)
-        with reported(path):
-            move(made.path, path)  # Flushed with the note on it.
+        length = write_checked(checked_output(path), chain([head], frames), before_commit=note_pending)
         return Segment(path.name, length, str(self.notes.pending))
 
     def frames(self) -> Iterator[Array]:
@@ -126,20 +142,20 @@ class Segments:
 
     def note(self, notes: Notes) -> None:
         """Write down how things are."""
-        self.notes, part = notes, self.unfinished / NOTES
+        self.notes, part = notes, self.folder / _part_of_notes(own_digits())
         with reported(self.folder):
-            part.write_text(sealed(notes.as_text(), CONTEXT), encoding="ascii")
-            flush(part)
-            part.replace(self.folder / NOTES)
-            flush(self.folder)
+            write_durably(self.folder / NOTES, sealed(notes.as_text(), CONTEXT).encode("ascii"), part)
 
     def remove(self) -> list[str]:
         """Remove what was written here, and then the folder; return a line if it stays."""
         try:
             self._remove_unfinished()
             self._remove(*self.notes.segments)
+            self._lock.remove()
             (self.folder / NOTES).unlink()  # Last: they say that the output is complete.
             self.folder.rmdir()
+        except FileNotFoundError:
+            pass  # The same command, given again just now, has removed them.
         except OSError as fault:
             others = fault.errno in (errno.ENOTEMPTY, errno.EEXIST)
             why = "it holds files that are not of this run" if others else fault.strerror
@@ -147,10 +163,11 @@ class Segments:
         return []
 
     def _remove_unfinished(self) -> None:
-        if os.path.lexists(self.unfinished):
-            shutil.rmtree(self.unfinished)
+        remove_dead(self.folder)
+        for name in filter(_is_part_of_notes, os.listdir(self.folder)):
+            (self.folder / name).unlink()
         for path in map(self._next, _SUFFIXES):  # Put in place, but not noted as a segment any more.
-            if path.is_file() and _sha256(path) == self.notes.pending:
+            if path.is_file() and fingerprint(path) == self.notes.pending:
                 path.unlink()
 
     def _next(self, suffix: str) -> Path:
@@ -165,13 +182,13 @@ class Segments:
         try:
             if not stat.S_ISREG(path.lstat().st_mode):
                 return "is not a file"
-            if _sha256(path) != segment.sha256:
+            if fingerprint(path) != segment.sha256:
                 return "was damaged"
             return None if read(path).count == segment.frames else "has another number of frames"
         except FileNotFoundError:
             return "is missing"
         except (OSError, ValueError) as fault:
-            return f"cannot be read ({fault})"
+            return f"cannot be read ({_reason(fault)})"
 
 
 @contextlib.contextmanager
@@ -184,52 +201,72 @@ def opened(folder: Path, job: dict[str, Any]) -> Iterator[Segments]:
         )
     with reported(folder), contextlib.suppress(FileExistsError):
         folder.mkdir(0o700)
-    with _claimed(folder):
-        if os.path.lexists(folder / NOTES):
-            kept = Segments(folder, _read_notes(folder))
-            names = {"input": "another input", "parameters": "other parameters", "version": "another version"}
-            if another := " and ".join(said for name, said in names.items() if kept.notes.job.get(name) != job[name]):
-                advice = "give the same command as before, or remove that folder"
-                raise refused(folder, f"its segments are of {another}; {advice}")
-            kept.begin()
-        else:
-            kept = Segments(folder, Notes(job))
-            if others := set(os.listdir(folder)) - {kept.unfinished.name}:
-                raise refused(folder, f"it holds {min(others)!r}, and is not a folder of segments; move it away")
-            kept.begin()
+    _found(folder, job)  # Before anything is put into a folder that may be somebody's.
+    with _locked(folder) as lock:
+        kept = Segments(folder, _found(folder, job) or Notes(job), lock)
+        kept.begin()
+        if not kept.notes.segments and not os.path.lexists(folder / NOTES):
             kept.note(kept.notes)
         yield kept
 
 
+def _found(folder: Path, job: dict[str, Any]) -> Notes | None:
+    """Return the notes in a folder of segments; refuse those of another job, and a folder that is not ours."""
+    _check_ours(folder)
+    if not os.path.lexists(folder / NOTES):
+        if others := [name for name in os.listdir(folder) if not _may_be_new(name)]:
+            raise refused(folder, f"it holds {min(others)!r}, and is not a folder of segments; move it away")
+        return None
+    notes = _read_notes(folder)
+    names = {"input": "another input", "parameters": "other parameters", "version": "another version"}
+    if another := " and ".join(said for name, said in names.items() if notes.job.get(name) != job[name]):
+        raise refused(folder, f"its segments are of {another}; give the same command as before, or remove that folder")
+    return notes
+
+
+def _may_be_new(name: str) -> bool:
+    """Tell whether a run of this user may have put it into a folder before the first notes."""
+    hidden = name == hidden_name(name[-_DIGITS:]) and are_own_digits(name[-_DIGITS:])
+    return name == _LOCK or hidden or _is_part_of_notes(name)
+
+
+def _part_of_notes(digits: str) -> str:
+    return f"{NOTES}.{digits}"
+
+
+def _is_part_of_notes(name: str) -> bool:
+    return name == _part_of_notes(name[-_DIGITS:]) and are_own_digits(name[-_DIGITS:])
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse what is not a folder that only this user can write to."""
+    facts = folder.lstat()
+    if not stat.S_ISDIR(facts.st_mode):
+        raise refused(folder, "it is a link, or not a folder; move it away")
+    if why := why_not_ours(facts):
+        remedy = "name another output, remove it, or if it is yours and you trust what is in it: chmod go-w"
+        raise refused(folder, f"it {why}; {remedy}")
+
+
 @contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Lock a folder that only this user can write to; refuse any other, and one that is locked."""
+def _locked(folder: Path, create: bool = True) -> Iterator[Lock]:
+    """Lock a folder of segments; refuse one that another run has locked, or that cannot be locked."""
+    lock = Lock(folder / _LOCK)
+    with reported(folder):
+        free = lock.take(create=create)
+    if free is None:
+        if not os.path.lexists(folder / NOTES):
+            with contextlib.suppress(OSError):
+                lock.remove()
+                folder.rmdir()
+        unknown = "this file system does not tell whether another process is using these segments"
+        raise refused(folder, f"{unknown}; name an output on one that has locks, or leave out --resume")
+    if not free:
+        raise _InUseError(errno.EEXIST, "another process is using these segments; wait for it", str(folder))
     try:
-        import fcntl
-    except ImportError:  # Not on Windows.
-        if folder.is_symlink() or not folder.is_dir():
-            raise refused(folder, "it is not a folder; move it away") from None
-        yield
-        return
-    try:
-        descriptor = open_at_once(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as fault:
-        if fault.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise refused(folder, "it is a link, or not a folder; move it away") from fault
-        raise
-    try:
-        if why := why_not_ours(os.fstat(descriptor)):
-            remedy = "name another output, remove it, or if it is yours and you trust what is in it: chmod go-w"
-            raise refused(folder, f"it {why}; {remedy}")
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # It goes with the process, however that ends.
-        except BlockingIOError as fault:
-            raise refused(folder, "another process is using these segments; wait for it") from fault
-        except OSError:
-            pass  # Not every network file system has locks.
-        yield
+        yield lock
     finally:
-        os.close(descriptor)
+        lock.give_back()
 
 
 def _read_notes(folder: Path) -> Notes:
@@ -237,19 +274,22 @@ def _read_notes(folder: Path) -> Notes:
         text, ours = unsealed(content_of(folder / NOTES, _LONGEST, follow=False), CONTEXT)
         notes = parsed(text) if ours else None
     except (OSError, ValueError) as fault:
-        raise refused(folder, f"its {NOTES} cannot be used ({fault}); remove that folder") from fault
+        raise refused(folder, f"its {NOTES} cannot be used ({_reason(fault)}); remove that folder") from fault
     if notes is None:
         why = f"its {NOTES} is not sealed with the key of your runs, {place_of_key()}; it may be somebody else's"
-        remedy = "if it is yours, go on where it was made, or with XDG_STATE_HOME as there; else remove that folder"
+        remedy = "if it is yours, continue where it was made, or with its XDG_STATE_HOME; else remove that folder"
         raise refused(folder, f"{why}; {remedy}")
     return notes
+
+
+def _reason(fault: OSError | ValueError) -> str:
+    return (isinstance(fault, OSError) and fault.strerror) or str(fault)
+
+
+class _InUseError(FileExistsError):
+    """Another run is at work on a folder of segments."""
 
 
 def refused(folder: Path, why: str) -> FileExistsError:
     """Return the error that says why a folder of segments is not used."""
     return FileExistsError(errno.EEXIST, why, str(folder))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

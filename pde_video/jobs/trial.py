@@ -1,4 +1,4 @@
-"""What a run would take: its first frames are done in a temporary folder, and measured."""
+"""Dry run: the first frames are processed in a temporary folder, and measured."""
 
 import contextlib
 import shutil

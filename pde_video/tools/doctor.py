@@ -93,7 +93,7 @@ def examine() -> dict[str, Any]:
         **processor(),
         "threads": num_threads(),
         "threads_from": "PDE_VIDEO_NUM_THREADS" if chosen else "the CPUs that this process may use",
-        "isolation": "filters system calls" if confining() else "filters no system calls (extra isolation, on Linux)",
+        "isolation": "seccomp filter" if confining() else "no seccomp filter (install the extra isolation, on Linux)",
         "cache": _named(writable_place()),
     }
 

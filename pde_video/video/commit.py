@@ -1,7 +1,7 @@
-"""What is finished is put in place: a file or folder in one step, a sequence by a journal that can be followed again.
+"""Commit of finished outputs: a file or folder atomically, a sequence with a journal that can be replayed.
 
 A process that is killed at any point leaves the old output, the new one, or a journal. While there is a journal, the
-output is not read; the next run that writes it, or ``pde-video doctor --clean``, finishes or undoes what has begun.
+output is not read; the next run that writes it, or ``pde-video doctor --clean``, finishes the commit or rolls it back.
 """
 
 import contextlib
@@ -18,16 +18,16 @@ from pde_video.video.disk import exchange, flush, flush_all, is_same, move
 from pde_video.video.own_pictures import check_surplus, is_own
 from pde_video.video.sequences import numbered
 from pde_video.video.signals import held_back
-from pde_video.video.staging import Journal, Staging, begun
+from pde_video.video.staging import Journal, Staging, with_journal_of
 
 _ATTEMPTS, _WAIT = 50, 0.1  # Seconds: others put a sequence in place in less.
 _SAME_TIME = 2_000_000_000  # Nanoseconds: the steps of the coarsest file systems.
 
 
 def commit(staging: Staging, path: Path, many: bool, force: bool) -> None:
-    """Put what is in `staging` in place: the `many` members of the sequence `path`, or one file or folder."""
+    """Commit the content of `staging`: the `many` members of the sequence `path`, or one file or folder."""
     flush_all(staging.new if many else staging.new / path.name)
-    with held_back(), _told(path):
+    with held_back(), _newcomers_reported(path):
         if many:
             new = range(1, len(os.listdir(staging.new)) + 1)
             _by_journal(staging, path, new, (lambda: list(numbered(path))) if force else list)
@@ -39,7 +39,7 @@ def commit(staging: Staging, path: Path, many: bool, force: bool) -> None:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _newcomers_reported(path: Path) -> Iterator[None]:
     """Report a file that appeared during the run."""
     try:
         yield
@@ -73,7 +73,7 @@ def _replace_folder(staging: Staging, path: Path) -> None:
 
 
 def _exchange_back(staging: Staging, path: Path, fault: BaseException) -> None:
-    """Put the old folder in place again; by a journal, with which it is not removed where that fails."""
+    """Exchange the old folder back; with a journal, which protects it from removal if that fails."""
     journal = Journal(path.name, {1: 0}, {1: 0})  # The old one counts as the new one now.
     with contextlib.suppress(OSError):
         staging.begin(journal)
@@ -89,8 +89,8 @@ def _exchange_back(staging: Staging, path: Path, fault: BaseException) -> None:
 
 
 def _by_journal(staging: Staging, path: Path, new: Collection[int], find_old: Callable[[], list[int]]) -> None:
-    """Replace the members that are found by those with the numbers `new`, or leave all as it was."""
-    journal = _begun_alone(staging, path, new, find_old)
+    """Replace the members that are found by those with the numbers `new`, or roll back."""
+    journal = _journal_written(staging, path, new, find_old)
     try:
         for name in journal.names(journal.old):
             move(path.parent / name, staging.old / name)
@@ -108,15 +108,15 @@ def _by_journal(staging: Staging, path: Path, new: Collection[int], find_old: Ca
         raise
 
 
-def _begun_alone(staging: Staging, path: Path, new: Collection[int], find_old: Callable[[], list[int]]) -> Journal:
-    """Write the journal; where another run has one of the same output, take it back and wait."""
+def _journal_written(staging: Staging, path: Path, new: Collection[int], find_old: Callable[[], list[int]]) -> Journal:
+    """Write the journal; while another run has one for the same output, withdraw it and wait."""
     for _ in range(_ATTEMPTS):
         try:
             old = find_old()
             check_surplus(path, new, old)
             journal = Journal(path.name, _times(path, staging.new, new), _times(path, path.parent, old))
             staging.begin(journal)
-            others = [other for other in begun(path) if other.folder != staging.folder]
+            others = [other for other in with_journal_of(path) if other.folder != staging.folder]
             if not others and find_old() == old:  # From here on, others wait.
                 return journal
         except FileNotFoundError:  # Another run has moved it aside.
@@ -130,7 +130,7 @@ def _begun_alone(staging: Staging, path: Path, new: Collection[int], find_old: C
 
 
 def settle(staging: Staging, journal: Journal) -> str:
-    """Finish the commit of a run that has died, or undo it; return which. Raise OutputError if neither is possible.
+    """Finish the commit of a dead run, or roll it back; return which. Raise OutputError if neither is possible.
 
     It is undone if the new members have been removed since. Either way files are moved only to names that nothing has,
     and only those that the journal knows; only replaced files are removed.

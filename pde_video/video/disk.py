@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from pde_video.access.opening import open_at_once
 from pde_video.video.signals import held_back
 
 _NO_REPLACE, _EXCHANGE = 1, 2  # Of Linux's renameat2.
@@ -63,6 +64,24 @@ def flush_all(path: Path) -> None:
                 pass
 
 
+def write_durably(path: Path, content: bytes, part: Path, *, replace: bool = True, mode: int = 0o666) -> None:
+    """Write a file that is whole and on disk as soon as it has its name; until then it is `part`, beside it.
+
+    Unless `replace`, a file that is there already stays, which raises FileExistsError.
+    """
+    descriptor = open_at_once(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        flush(part)
+        (os.replace if replace else move)(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+    flush(path.parent)
+
+
 def move(source: Path, target: Path) -> None:
     """Rename a file or folder without replacing anything, or raise FileExistsError; atomically where possible."""
     try:
@@ -88,6 +107,11 @@ def is_same(one: Path, other: Path) -> bool:
 def exchange(one: Path, other: Path) -> bool:
     """Exchange two names atomically; return False where the system cannot."""
     return _rename(one, other, _EXCHANGE)
+
+
+def can_exchange() -> bool:
+    """Tell whether the system exchanges names; a file system may still refuse."""
+    return _renameat2() is not None
 
 
 def _linked(source: Path, target: Path) -> bool:

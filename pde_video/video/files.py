@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.access.opening import check_input
 from pde_video.checks import alike, check_path, first_frame
 from pde_video.errors import DtypeError, InputError, OutputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video import containers, isolation, pipes, provenance
 from pde_video.video.formats import Format, Output, checked_output, format_of, reader_of
+from pde_video.video.inputs import check_input
 from pde_video.video.leftovers import refuse_unfinished
-from pde_video.video.outputs import check_count, check_output, reported, whole
+from pde_video.video.outputs import check_count, check_output, reported, whole, why_not_settled
 from pde_video.video.overlap import all_behind
 from pde_video.video.sequences import is_pattern, member_name, numbered
 from pde_video.video.signals import held_back
@@ -65,9 +65,9 @@ def read(
         The format of frames without a header on standard input: ``"WIDTHxHEIGHT:LAYOUT"`` or, with a rate,
         ``"640x480:gray16le:30000/1001"``; the layout is gray, gray16le, rgb24 or rgb48le.
     isolated : bool
-        Decode in a process of its own, with limits on memory, time and what it may do: for files from strangers. Frames
-        and errors are the same; `write` copies no sound, subtitles, chapters or tags then, and reports that. Not for
-        standard input, nor on Windows.
+        Decode in a sandboxed process, with limits on memory and time: for untrusted files. Frames and errors are the
+        same; `write` copies no sound, subtitles, chapters or tags then, and reports that. Not for standard input, nor
+        on Windows.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def read(
     if pipes.is_standard(path):
         if isolated:
             raise ParameterError(
-                "standard input is not read in isolation; it holds plain frames, which no codec decodes"
+                "standard input cannot be read in isolation; it has uncompressed frames, which need no decoder"
             )
         return pipes.read_standard(choice, raw).only(choice)
     if raw is not None:
@@ -144,7 +144,7 @@ def write(
     raw: bool = False,
     fps: float | Fraction | None = None,
 ) -> int:
-    """Write frames to a file, completely or not at all: under a temporary name, which is renamed at the end.
+    """Write frames to a file atomically: complete, or not at all.
 
     Parameters
     ----------
@@ -167,8 +167,7 @@ def write(
     lossless : bool
         Keep every value of the frames, or refuse.
     made : dict, optional
-        How the frames were made, for the file's metadata where the format supports them. It is read after the first
-        frame has come.
+        Provenance for the file's metadata, if the format has any. It is read after the first frame.
     report : dict, optional
         Receives the metadata that could not be kept, and warnings.
     raw : bool
@@ -230,6 +229,8 @@ def write_checked(
     if output.format is not None:
         if output.force and isinstance(frames, np.ndarray):
             check_count(output.path, len(frames))
+        if report is not None and (warning := why_not_settled(output.path, output.force)):
+            report.setdefault("warnings", []).append(warning)
         with whole(output.path, output.force) as temporary:
             count = _fill(temporary, output.format, like, *_target(output, frames, like, made, report))
             before_commit(temporary)
@@ -297,6 +298,6 @@ def _target(
         head, stream = head[..., 0], (frame[..., 0] for frame in alike(stream, head))
     source = None if output.rate is not None else like
     rate = source.rate if source else output.rate
-    told, text = {} if report is None else report, provenance.as_text(made or {})
-    target = Target(output.path, head, count, rate or _DEFAULT_RATE, source, output.encoding, text, told, rate)
+    report, text = {} if report is None else report, provenance.as_text(made or {})
+    target = Target(output.path, head, count, rate or _DEFAULT_RATE, source, output.encoding, text, report, rate)
     return target, alike(stream, head)

@@ -3,7 +3,7 @@
 import io
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -49,12 +49,22 @@ class _Stored:
     by_columns: bool  # In Fortran order: the values of all frames at one place lie side by side.
 
 
+def _understood(parse: Callable[[io.BytesIO], Any], start: io.BytesIO) -> Any:
+    """Return what NumPy makes of the beginning of a file; its words for what is wrong there are its own."""
+    try:
+        return parse(start)
+    except Exception as fault:  # Of many types: a header is parsed as Python.
+        raise ValueError("its header is damaged or cut off") from fault
+
+
 def _stored(path: Path) -> tuple[_Stored, str | None]:
     """Return where the frames are in the file, and an error message if the header declares more."""
     with path.open("rb") as file:
         with untrusted(f"{path}: not a NumPy array that can be read"):
             start = io.BytesIO(file.read(_START + _LONGEST))
-            version = np.lib.format.read_magic(start)
+            if not start.getvalue().startswith(np.lib.format.MAGIC_PREFIX):
+                raise ValueError("it does not begin as one")
+            version = _understood(np.lib.format.read_magic, start)
             if version not in _HEADERS:
                 raise ValueError(f"a header of version {version[0]}.{version[1]}; 1.0 and 2.0 are supported")
             width, parse = _HEADERS[version]
@@ -62,7 +72,7 @@ def _stored(path: Path) -> tuple[_Stored, str | None]:
             if length > _LONGEST:
                 raise ValueError(f"a header of {length:,} characters; the limit is {_LONGEST:,}")
             start.seek(-width, os.SEEK_CUR)
-            shape, by_columns, dtype = parse(start)
+            shape, by_columns, dtype = _understood(parse, start)
         offset, end = start.tell(), file.seek(0, 2)
     if dtype.hasobject:
         raise InputError(f"{path}: the array is pickled; reading it could execute arbitrary code, so it is refused")

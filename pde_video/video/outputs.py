@@ -1,4 +1,4 @@
-"""Outputs that are written completely or not at all."""
+"""Atomic outputs: written completely or not at all."""
 
 import contextlib
 import errno
@@ -7,20 +7,23 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from pde_video.access.opening import why_refused
 from pde_video.errors import OutputError
 from pde_video.video import zarr_keys
 from pde_video.video.commit import commit
-from pde_video.video.leftovers import check_unfinished, settle_unfinished
+from pde_video.video.disk import can_exchange
+from pde_video.video.leftovers import NOT_OF_A_RUN, check_unfinished, remove_dead, settle_unfinished, shortened
 from pde_video.video.own_pictures import check_surplus
+from pde_video.video.seal import why_no_key
 from pde_video.video.sequences import is_pattern, is_pattern_name, member_name, numbered
 from pde_video.video.signals import held_back
-from pde_video.video.staging import Staging
+from pde_video.video.staging import Staging, hidden_name
 
 
 def check_output(path: Path, force: bool, settle: bool = True) -> None:
     """Raise, before any work, if `path` cannot be written or would be overwritten without `force`.
 
-    What a dead run has begun to put in place under this name is finished or undone first, unless `settle` is False.
+    An interrupted commit under this name is finished or rolled back first, unless `settle` is False.
     """
     _check_names(path)
     if not path.parent.is_dir():
@@ -28,13 +31,11 @@ def check_output(path: Path, force: bool, settle: bool = True) -> None:
     if not os.access(path.parent, os.W_OK):
         raise OutputError(errno.EACCES, f"the folder {path.parent} cannot be written to")
     (settle_unfinished if settle else check_unfinished)(path)
-    existing = _existing(path)
-    for file in existing:
+    found = existing(path)
+    for file in found:
         _check_kind(file)
-    if not force and existing:
-        raise FileExistsError(
-            errno.EEXIST, "the output exists; pass --force (force=True) to overwrite", str(existing[0])
-        )
+    if not force and found:
+        raise FileExistsError(errno.EEXIST, "the output exists; pass --force (force=True) to overwrite", str(found[0]))
 
 
 def check_count(path: Path, count: int) -> None:
@@ -43,13 +44,22 @@ def check_count(path: Path, count: int) -> None:
         check_surplus(path, range(1, count + 1))
 
 
+def why_not_settled(path: Path, force: bool) -> str | None:
+    """Return a warning, if a run that is killed while it replaces `path` leaves what no later run can settle."""
+    in_steps = is_pattern(path) or (path.suffix.lower() == ".zarr" and not can_exchange())
+    if not (force and in_steps) or (why := why_no_key()) is None or not existing(path):
+        return None
+    by_hand = "if the run is killed meanwhile, this can be finished or undone only by hand"
+    return f"{path} is replaced step by step, and {by_hand}, since there is no key of yours to prove whose it is: {why}"
+
+
 def check_distinct(source: Path, target: Path) -> None:
     """Raise if writing `target` would overwrite a file of `source`, under any name, even with ``force``."""
     _check_names(target)
     if os.path.isdir(target) and os.path.exists(source) and target.resolve() in source.resolve().parents:
         raise FileExistsError(errno.EEXIST, "the input is in this folder, which would be replaced", str(target))
-    sources = _existing(source)
-    for file in _existing(target):
+    sources = existing(source)
+    for file in existing(target):
         if os.path.exists(file) and any(file.samefile(other) for other in sources if os.path.exists(other)):
             raise FileExistsError(errno.EEXIST, "input and output are the same file; name another output", str(file))
 
@@ -57,14 +67,13 @@ def check_distinct(source: Path, target: Path) -> None:
 def _check_names(path: Path) -> None:
     """Raise for a name, or one that is derived from it, that the file system does not take."""
     name = member_name(path, 1) if is_pattern_name(path.name) else path.name
-    for needed in (path.with_name(name), Staging.another(path).new / name):
+    for needed in (path.with_name(name), Staging(path.with_name(hidden_name())).new / name):
         try:
             needed.lstat()
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             pass
         except (OSError, ValueError) as fault:  # A name that is too long, a loop of links; a NUL in the name.
-            reason = getattr(fault, "strerror", None) or fault
-            raise OutputError(errno.EINVAL, f"{name:.80}: {reason}; name another output") from fault
+            raise OutputError(errno.EINVAL, f"{name:.80}: {why_refused(fault)}; name another output") from fault
 
 
 def _check_kind(path: Path) -> None:
@@ -83,7 +92,8 @@ def _check_kind(path: Path) -> None:
         raise OutputError(errno.EINVAL, f"{path} is a named pipe, a socket or a device; name a file, or - for a pipe")
 
 
-def _existing(path: Path) -> list[Path]:
+def existing(path: Path) -> list[Path]:
+    """Return the files of an output that are there: it, or the members of the sequence."""
     return list(numbered(path).values()) if is_pattern(path) else [path] if os.path.lexists(path) else []
 
 
@@ -92,8 +102,10 @@ def whole(path: Path, force: bool) -> Iterator[Path]:
     """Yield a temporary path, what is written to which becomes `path` on success, and is removed on any error.
 
     It may become a file or a folder; for a numbered sequence it is a folder already. All is on disk when this ends.
+    What dead runs of this user were making in the same folder is removed first.
     """
     many, staging = is_pattern(path), None
+    remove_dead(path.parent)
     try:
         with _of_output(path), held_back():
             staging = Staging.beside(path)
@@ -110,8 +122,11 @@ def whole(path: Path, force: bool) -> Iterator[Path]:
         with held_back():
             staging.remove()
     except OSError as fault:
-        left = f"{staging.folder}, which is not needed any more, could not be removed: {fault.strerror}"
+        left = f"the temporary folder {staging.folder} could not be removed: {fault.strerror}"
         raise OutputError(fault.errno, f"{path} is complete, but {left}") from fault
+    if strangers := staging.strangers():
+        stays = f"{staging.folder} stays, since it holds what {NOT_OF_A_RUN}: {shortened(strangers)}"
+        raise OutputError(errno.ENOTEMPTY, f"{path} is complete, but {stays}")
 
 
 @contextlib.contextmanager

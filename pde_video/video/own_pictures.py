@@ -67,8 +67,8 @@ def check_surplus(pattern: Path, new: Collection[int], old: Collection[int] | No
     if foreign:
         raise FileExistsError(
             errno.EEXIST,
-            f"the new sequence has {len(new)} pictures, and the folder {len(foreign)} more of this pattern that this "
-            f"program did not write, or that were changed since, the first {foreign[0]}; they would be removed: name "
-            "another output, or a folder of its own",
+            f"the new sequence has {len(new)} pictures; the folder has {len(foreign)} more with names of this pattern "
+            f"that this program did not write, or that were edited since, such as {foreign[0]}. They would be "
+            "removed: name another output, or a separate folder",
             str(pattern),
         )

@@ -138,7 +138,7 @@ def write_standard(target: Target, frames: Iterator[Array], raw: bool) -> int:
         except OutputError as fault:
             if fault.errno != errno.EPIPE:
                 raise
-            target.told["closed_early"] = True  # By a reader that needs no more, such as head.
+            target.report["closed_early"] = True  # By a reader that needs no more, such as head.
             break
         count += 1
     return count
@@ -153,5 +153,5 @@ def _raw_pieces(target: Target, frames: Iterator[Array]) -> Iterator[bytes]:
             "write .tiff or .npy, which hold them as they are"
         )
     target.check_uncompressed("raw output")
-    target.told["raw"] = f"{target.size[1]}x{target.size[0]}:{layout}:{target.rate}"
+    target.report["raw"] = f"{target.size[1]}x{target.size[0]}:{layout}:{target.rate}"
     return (frame.astype(_LAYOUTS[layout][0], copy=False).tobytes() for frame in frames)

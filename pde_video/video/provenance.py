@@ -71,6 +71,20 @@ def believed(found: Any) -> dict[str, Any] | None:
     return found
 
 
+def values_in(data: str | bytes) -> Any:
+    """Return the values in JSON; raise ValueError, with a reason in plain words, if it holds none that are taken."""
+    try:
+        return json.loads(data.decode() if isinstance(data, bytes) else data)
+    except RecursionError:
+        raise ValueError(f"nested more than {DEEPEST} deep") from None
+    except json.JSONDecodeError as fault:
+        raise ValueError(f"it is no JSON at line {fault.lineno}, column {fault.colno}") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is no text in UTF-8") from None
+    except ValueError:
+        raise ValueError("a number has too many digits") from None
+
+
 def check_plain(values: Any) -> None:
     """Raise ValueError for values that are nested too deep, or whole numbers that are too large."""
     level, depth = [values], 0

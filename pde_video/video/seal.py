@@ -1,4 +1,4 @@
-"""A seal on what one run writes for a later one: nobody else can make it, nor an archive that is unpacked somewhere.
+"""A seal on what one run writes for a later one, which nobody else can forge and no unpacked archive can contain.
 
 seal = HMAC-SHA256(key, data), with a random key that this user's runs share, in a file that only this user can read.
 """
@@ -12,12 +12,13 @@ import stat
 import sys
 from pathlib import Path
 
-from pde_video.access.opening import open_at_once, open_regular
+from pde_video.access.opening import open_regular
 from pde_video.access.owners import why_not_ours
 from pde_video.errors import InputError
-from pde_video.video.disk import flush, move
+from pde_video.video.disk import write_durably
 
 _NBYTES = 32  # Of a key.
+_DIGITS, _CHOSEN = 16, 6  # Of a name that tells who gave it; those that are not of the seal.
 
 
 def sealed(text: str, context: str) -> str:
@@ -72,6 +73,25 @@ def is_sealed(data: bytes, found: bytes) -> bool:
     return key is not None and hmac.compare_digest(hmac.new(key, data, hashlib.sha256).hexdigest().encode(), found)
 
 
+def own_digits() -> str:
+    """Return 16 hexadecimal digits for a name: 6 random ones, and 10 of the seal on them; all random without a key."""
+    chosen = secrets.token_hex(_CHOSEN // 2)
+    return chosen + (seal(_of_name(chosen)) or secrets.token_hex(_DIGITS // 2))[: _DIGITS - _CHOSEN]
+
+
+def are_own_digits(digits: str) -> bool:
+    """Tell whether `own_digits` has made them in a run of this user."""
+    key = _key()
+    if key is None or len(digits) != _DIGITS:
+        return False
+    made = hmac.new(key, _of_name(digits[:_CHOSEN]), hashlib.sha256).hexdigest()[: _DIGITS - _CHOSEN]
+    return hmac.compare_digest(made.encode(), os.fsencode(digits[_CHOSEN:]))
+
+
+def _of_name(chosen: str) -> bytes:
+    return b"name " + os.fsencode(chosen)
+
+
 def _place() -> Path | None:
     """Return where the key is kept."""
     named = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_STATE_HOME"
@@ -99,12 +119,5 @@ def _new_key() -> bytes | None:
     part = place.with_name(f"key.{secrets.token_hex(8)}")
     with contextlib.suppress(OSError):
         place.parent.mkdir(0o700, parents=True, exist_ok=True)
-        descriptor = open_at_once(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_NBYTES))
-        flush(part)
-        move(part, place)
-        flush(place.parent)
-    with contextlib.suppress(OSError):
-        part.unlink()
+        write_durably(place, secrets.token_bytes(_NBYTES), part, replace=False, mode=0o600)
     return _key()

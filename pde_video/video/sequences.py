@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg")
@@ -20,14 +21,26 @@ def is_pattern_name(name: str) -> bool:
 
 def numbered(pattern: Path) -> dict[int, Path]:
     """Return the files of a numbered sequence by their numbers, in order, which may start anywhere."""
-    head, _, tail = map(re.escape, _NUMBER.split(pattern.name))
-    name = re.compile(f"{head}([0-9]+){tail}")
     found = {}
     for path in pattern.parent.iterdir() if os.path.isdir(pattern.parent) else ():
-        match = name.fullmatch(path.name)
-        if match and member_name(pattern, int(match[1])) == path.name:
-            found[int(match[1])] = path
+        if (number := number_in(path.name, pattern.name)) is not None:
+            found[number] = path
     return dict(sorted(found.items()))
+
+
+def number_in(name: str, pattern: str) -> int | None:
+    """Return the number of the member of a sequence that has this name, or None if none has."""
+    match = _names_like(pattern).fullmatch(name)
+    if match is None:
+        return None
+    number = int(match[1])
+    return number if member_name(Path(pattern), number) == name else None
+
+
+@cache
+def _names_like(pattern: str) -> re.Pattern[str]:
+    head, _, tail = map(re.escape, _NUMBER.split(pattern))
+    return re.compile(f"{head}([0-9]+){tail}")
 
 
 def member_name(pattern: Path, number: int) -> str:

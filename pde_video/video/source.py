@@ -152,6 +152,7 @@ class FileVideo:
         """Yield the frames that are wanted; `decode` yields all up to the last of them, None for unwanted ones."""
         self.check_unchanged()  # What its header says would no longer hold.
         begun: Fraction | None = None
+        after: Fraction | None = None
         given, index = 0, -1
         try:
             with contextlib.closing(self.decode(self)) as decoded:
@@ -173,16 +174,28 @@ class FileVideo:
                 raise reason from (fault.__cause__ if reason is fault else fault)
             self.lost = str(reason)
         if not given and self.lost is None:
-            raise InputError(f"{self.path}: no frame is within what was asked for")
+            to_the_end = self.choice.end is None and (self.choice.last is None or index + 1 < self.choice.last)
+            there = f"; it has {_counted(index + 1, after)}" if to_the_end else ""
+            raise InputError(f"{self.path}: no frame is within what was asked for{there}")
 
     def _with_change(self, fault: InputError | OSError) -> InputError:
         """Return a fault of decoding, with the change of the input that explains it, if there is one."""
-        known = fault if isinstance(fault, InputError) else InputError(f"{self.path}: it cannot be read ({fault})")
+        known = (
+            fault
+            if isinstance(fault, InputError)
+            else InputError(f"{self.path}: it cannot be read ({fault.strerror or fault})")
+        )
         try:
             self.check_unchanged(_WHILE)
         except InputError as change:
             return change if str(known) == str(change) else InputError(f"{known}; {change}")
         return known
+
+
+def _counted(frames: int, after: Fraction | None) -> str:
+    """Return how many frames there are, how they are numbered, and when the last is shown."""
+    many = f"{frames} frames, 0 to {frames - 1}" if frames > 1 else ("1 frame, number 0" if frames else "no frame")
+    return many if not after else f"{many}, the last {float(after):.6g} s after the first"
 
 
 def size_and_channels(shape: Sequence[int]) -> tuple[tuple[int, int], int]:
@@ -210,7 +223,7 @@ class Target:
     like: FileVideo | None
     encoding: Encoding = field(default_factory=Encoding)
     made: str = ""  # Provenance as JSON, for the file's metadata.
-    told: dict[str, Any] = field(default_factory=dict)  # The writer's report.
+    report: dict[str, Any] = field(default_factory=dict)  # The writer's report.
     known_rate: Fraction | None = None  # None where `rate` is only assumed.
 
     @property
@@ -249,12 +262,12 @@ class Target:
 
     def warn(self, text: str) -> None:
         """Add a warning to the report."""
-        self.told.setdefault("warnings", []).append(text)
+        self.report.setdefault("warnings", []).append(text)
 
     def omit(self, *keys: str) -> None:
         """Report metadata of the source, by their keys in `details`, that are not in the output."""
         if keys:
-            self.told.setdefault("not_copied", []).extend(_CALLED.get(key, key) for key in keys)
+            self.report.setdefault("not_copied", []).extend(_CALLED.get(key, key) for key in keys)
 
     def report_omitted(self, holds: Collection[str], like: FileVideo | None) -> None:
         """Report which metadata of `like` the output lacks; of what its format `holds`, the writer reports itself."""
@@ -264,7 +277,7 @@ class Target:
         reason = f"{name} gets frames alone"
         if like is not None and like.isolated and "stream_index" in like.details and "streams" in holds:
             holds = [key for key in holds if key not in ("streams", "side_data")]
-            reason = "nothing but frames comes from an isolated file"
+            reason = "isolated reading gives frames only"
             omitted.append(f"tags and chapters, if it has any: {reason}")
         if self.known_rate is not None and "rate" not in holds:
             omitted.append(f"rate of {self.known_rate} frames/s")

@@ -1,7 +1,9 @@
 """The hidden folder beside an output in which it is made, with the journal of what is being put in place.
 
 ``.pde-video-<16 hex digits>/`` holds ``new/`` (what is written), ``old/`` (what is replaced, moved aside), ``lock``
-(locked while the run lives) and, where a commit takes several steps, ``journal.json``.
+(locked while the run lives; it says the name of the output) and, where a commit takes several steps, ``journal.json``.
+By that name what a run has made is told from anything else in ``new/`` and ``old/``: only the output, the members of
+the sequence and the files of the zarr array of that name are ever removed.
 """
 
 import contextlib
@@ -9,22 +11,25 @@ import errno
 import json
 import os
 import re
-import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from pde_video.access.opening import content_of, open_at_once
+from pde_video.access.opening import content_of
 from pde_video.access.owners import why_not_ours
 from pde_video.errors import OutputError
-from pde_video.video.disk import flush
-from pde_video.video.seal import sealed, unsealed
-from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name
+from pde_video.video import zarr_keys
+from pde_video.video.disk import flush, write_durably
+from pde_video.video.locks import Lock
+from pde_video.video.provenance import values_in
+from pde_video.video.seal import are_own_digits, own_digits, sealed, unsealed
+from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name, number_in
 
-NAME = re.compile(r"\.pde-video-[0-9a-f]{16}")
+_PREFIX = ".pde-video-"
+_NAME = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
 _MODE = 0o755  # Nobody else may write there, whatever the umask.
 _FORMAT = 1
 _LONGEST_NAME = 255
@@ -56,7 +61,7 @@ class Journal:
     @classmethod
     def parsed(cls, data: bytes) -> "Journal":
         """Return the journal in a file, or raise ValueError."""
-        found: Any = json.loads(data)
+        found = values_in(data)
         if not isinstance(found, dict) or found.get("format") != _FORMAT:
             raise ValueError("not a journal of this version")
         name = found.get("name")
@@ -75,8 +80,12 @@ def _members(pairs: Any) -> dict[int, int]:
     return members
 
 
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST_NAME and name == os.path.basename(name) and "\0" not in name
+
+
 def _may_be_replaced(name: str) -> bool:
-    if len(name) > _LONGEST_NAME or name != os.path.basename(name) or "\0" in name:
+    if not _is_name(name):
         return False
     return name.lower().endswith(".zarr") or is_pattern_name(name)
 
@@ -84,27 +93,25 @@ def _may_be_replaced(name: str) -> bool:
 class Staging:
     """A hidden folder in which an output is made."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, output: str | None = None) -> None:
+        self.folder, self.output = folder, output  # The name of the output, if it is known.
         self.new, self.old = folder / "new", folder / "old"
         self._journal, self._part = folder / "journal.json", folder / "journal.part"
-        self._lock_file = folder / "lock"
-        self._lock: int | None = None
+        self.lock = Lock(folder / "lock")
         self.is_needed = False  # It holds what could not be put back.
-
-    @classmethod
-    def another(cls, path: Path) -> "Staging":
-        """Return a folder beside an output that does not exist."""
-        return cls(path.parent / f".pde-video-{secrets.token_hex(8)}")
 
     @classmethod
     def beside(cls, path: Path) -> "Staging":
         """Make such a folder beside an output, and lock it."""
         for _ in range(_ATTEMPTS):
-            staging = cls.another(path)
-            staging.folder.mkdir(_MODE)
+            staging = cls(path.with_name(hidden_name(own_digits())), path.name)
             try:
-                if staging.lock(wait=True) is not False:  # Else it was taken for what a dead run left, and removed.
+                staging.folder.mkdir(_MODE)
+            except FileExistsError:
+                continue
+            try:
+                if staging.lock.take(wait=True) is not False:  # Else it was taken for a dead run's, and removed.
+                    staging.lock.write(os.fsencode(path.name))
                     staging.new.mkdir(_MODE)
                     return staging
             except OSError:
@@ -112,35 +119,9 @@ class Staging:
                 raise
         raise OSError(f"{path.parent}: another program keeps removing the hidden folder of the output")
 
-    def lock(self, wait: bool = False, create: bool = True) -> bool | None:
-        """Take the lock that a living run holds; return whether that was possible, or None where it cannot be known.
-
-        A run that has not made its lock yet counts as living only if the lock is created here.
-        """
-        try:
-            import fcntl
-        except ImportError:  # Not on Windows.
-            return None
-        try:
-            descriptor = open_at_once(self._lock_file, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
-        except FileNotFoundError:
-            return not create and self.folder.is_dir()  # Else the folder is gone.
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError as fault:
-            os.close(descriptor)
-            return False if isinstance(fault, BlockingIOError) else None
-        if os.fstat(descriptor).st_nlink == 0:  # It was removed just before.
-            os.close(descriptor)
-            return False
-        self._lock = descriptor
-        return True
-
-    def unlock(self) -> None:
-        """Give the lock back."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+    def is_own(self) -> bool:
+        """Tell whether a run of this user has made it, by its name; without a key that is not known."""
+        return are_own_digits(self.folder.name.removeprefix(_PREFIX))
 
     def is_trusted(self) -> bool:
         """Tell whether it is a folder of this user that nobody else can write to."""
@@ -160,11 +141,9 @@ class Staging:
             return Journal.parsed(text)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except RecursionError as fault:
-            raise ValueError("it is nested too deeply") from fault
 
     def is_sealed(self) -> bool:
-        """Tell whether the journal is by a run of this user, in this folder, and not one that somebody planted."""
+        """Return whether the journal was written by a run of this user in this folder, not planted."""
         return self._written()[1]
 
     def _written(self) -> tuple[bytes, bool]:
@@ -183,11 +162,9 @@ class Staging:
                 errno.EFBIG, f"{journal.name}: too many pictures to be replaced at once; name another output"
             )
         self.old.mkdir(_MODE, exist_ok=True)
-        self._part.write_text(text, encoding="ascii")
-        flush(self._part)
-        self._part.replace(self._journal)
-        for folder in (self.new, self.folder, self.folder.parent):
-            flush(folder)
+        flush(self.new)
+        write_durably(self._journal, text.encode("ascii"), self._part)
+        flush(self.folder.parent)
 
     def end(self) -> None:
         """Remove the journal: all is in place, or as it was."""
@@ -195,42 +172,91 @@ class Staging:
         with contextlib.suppress(OSError):  # Else it is back after a power failure, and what it names is not.
             flush(self.folder)
 
+    def astray(self) -> str | None:
+        """Return which of its folders is something else: a link, which is never followed, or a file; None if none."""
+        parts = (part for part in (self.new, self.old) if os.path.lexists(part) and not _is_folder(part))
+        return next((part.name for part in parts), None)
+
+    def find_output(self, journal: Journal | None) -> None:
+        """Look up the name of the output, while the lock is held: in the lock or, if that was lost, in the journal."""
+        name = os.fsdecode(self.lock.content(_LONGEST_NAME))
+        self.output = name if _is_name(name) else journal.name if journal else None
+
     def content(self) -> list[str]:
         """Return the names of the outputs, or members of one, that are in the folder and go with it."""
-        return sorted(path.name for part in (self.new, self.old) if part.is_dir() for path in part.iterdir())
+        return sorted(path.name for path in self._made())
+
+    def strangers(self) -> list[str]:
+        """Return what is in the folder after its removal, which is not known to be of its run."""
+        paths = [Path(place, name) for place, *names in os.walk(self.folder) for name in chain(*names)]
+        parents = {path.parent for path in paths} | {self.lock.path}
+        return sorted(str(path.relative_to(self.folder)) for path in paths if path not in parents)
 
     def remove(self) -> None:
-        """Remove the folder with what is in it, or only let go of it if a commit has begun that has not ended."""
+        """Remove the folder with what its run has made, or only let go of it if a commit has begun that has not ended.
+
+        What else is in it stays, and the folder with that.
+        """
         if self.is_needed or self.has_journal():
-            self.unlock()
+            self.lock.give_back()
             return
-        for part in (self.new, self.old):
-            if part.exists():
-                shutil.rmtree(part)
-        self._part.unlink(missing_ok=True)
-        self.unlock()  # Before its removal: network file systems keep an open file under another name.
-        self._lock_file.unlink(missing_ok=True)
-        try:
-            self.folder.rmdir()
-        except OSError as fault:
-            # Somebody who cleans up may have begun with it, as soon as the lock was free.
-            if fault.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
-                raise
+        for path in self._made():
+            if _is_folder(path):
+                zarr_keys.remove_array(path)
+            else:
+                path.unlink()
+        if not _is_folder(self._part):
+            self._part.unlink(missing_ok=True)
+        for part in filter(_is_folder, (self.new, self.old)):
+            _remove_if_empty(part)
+        self.lock.remove()
+        _remove_if_empty(self.folder)  # Somebody who cleans up may have begun with it, as soon as the lock was free.
+
+    def _made(self) -> Iterator[Path]:
+        """Yield what is in the folder and has the name of the output, or of a member of it."""
+        if self.output is None:
+            return
+        is_pattern = is_pattern_name(self.output)
+        for part in filter(_is_folder, (self.new, self.old)):
+            for path in list(part.iterdir()):
+                is_member = is_pattern and number_in(path.name, self.output) is not None
+                if _is_folder(path):
+                    is_array = path.name == self.output and path.suffix.lower() == ".zarr"
+                    if is_array:
+                        yield path
+                elif is_member or path.name == self.output:
+                    yield path
+
+
+def hidden_name(digits: str = "0" * 16) -> str:
+    """Return the name of a hidden folder."""
+    return _PREFIX + digits
 
 
 def beside(folder: Path) -> Iterator[Staging]:
     """Yield the hidden folders of runs, living or dead, in a folder."""
     try:
-        entries = os.scandir(folder)
-    except OSError:  # Whoever works there finds out.
+        names = os.listdir(folder)
+    except OSError:  # Reported by whatever uses the folder.
         return
-    with entries:
-        for entry in entries:
-            if NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                yield Staging(Path(entry.path))
+    for name in names:  # Of a sequence there may be very many others.
+        if name.startswith(_PREFIX) and _NAME.fullmatch(name) and _is_folder(folder / name):
+            yield Staging(folder / name)
 
 
-def begun(path: Path) -> list[Staging]:
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError as fault:
+        if fault.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def with_journal_of(path: Path) -> list[Staging]:
     """Return the hidden folders whose journal may be of this output."""
     if path.suffix.lower() != ".zarr" and not is_pattern(path):
         return []  # Put in place in one step.

@@ -60,4 +60,4 @@ def _told(before: _State, now: _State) -> str:
         return f"it had {before.files} files, and now has {now.files}"
     if now.nbytes != before.nbytes:
         return f"it had {before.nbytes} bytes, and now has {now.nbytes}"
-    return "the time of its last change is another"
+    return "its modification time differs"

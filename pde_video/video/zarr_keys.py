@@ -1,4 +1,4 @@
-"""Which files in a folder belong to a zarr 3 array, by its plain JSON: nothing else is ever replaced."""
+"""Which files in a folder belong to a zarr 3 array, by its plain JSON: nothing else is replaced or removed."""
 
 import errno
 import json
@@ -15,26 +15,59 @@ _HEADER = "zarr.json"
 _LONGEST = 2**24  # Bytes of a header.
 _MOST_AXES = 64
 _INDEX = "(?:0|[1-9][0-9]*)"
+_PART = re.compile(r".+\.[0-9a-f]{32}\.partial")  # As zarr names a file until it is complete.
 
 
 def check_array(folder: Path) -> None:
     """Raise OutputError unless a folder is a zarr 3 array, and holds nothing else."""
-    try:
-        header = json.loads(content_of(folder / _HEADER, _LONGEST, follow=False))
-    except (OSError, ValueError, RecursionError):
-        header = None
+    header = _header_of(folder)
     if not isinstance(header, dict) or header.get("node_type") not in ("array", "group"):
         _refuse(f"{folder} is a folder that holds no zarr array; name another, or remove it")
     if header["node_type"] == "group":
         _refuse(f"{folder} is a zarr group, which may hold other arrays and is never replaced; name another output")
-    try:
-        levels = _levels(header)
-    except (LookupError, TypeError, AttributeError, ValueError):
+    levels = _levels(header)
+    if not levels:
         _refuse(f"{folder} is a zarr array whose {_HEADER} does not tell the names of its chunks; name another output")
     foreign = next(_foreign(str(folder), levels, {_HEADER}), None)
     if foreign is not None:
         name = os.path.relpath(foreign, folder) + _maker_of(os.path.basename(foreign))
         _refuse(f"{folder} holds {name}, which is no part of its zarr array; move it away, or name another output")
+
+
+def remove_array(folder: Path) -> None:
+    """Remove the files of a zarr 3 array, and its folder if nothing else is in it."""
+    _remove_chunks(str(folder), _levels(_header_of(folder)))
+    if (folder / _HEADER).is_file():  # Last, since it tells what the others are.
+        (folder / _HEADER).unlink()
+    _remove_if_empty(str(folder))
+
+
+def _remove_chunks(folder: str, levels: Sequence[re.Pattern[str]]) -> None:
+    with os.scandir(folder) as entries:
+        there = list(entries)
+    for entry in there:
+        fits = bool(levels) and levels[0].fullmatch(entry.name)
+        if fits and len(levels) > 1 and entry.is_dir(follow_symlinks=False):
+            _remove_chunks(entry.path, levels[1:])
+            _remove_if_empty(entry.path)
+        elif entry.is_file(follow_symlinks=False) and ((fits and len(levels) == 1) or _PART.fullmatch(entry.name)):
+            os.unlink(entry.path)
+
+
+def _remove_if_empty(folder: str) -> None:
+    try:
+        os.rmdir(folder)
+    except OSError as fault:
+        if fault.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def _header_of(folder: Path) -> Any:
+    """Return what the header of an array or group holds, or None if it is none."""
+    try:
+        return json.loads(content_of(folder / _HEADER, _LONGEST, follow=False))
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def _maker_of(name: str) -> str:
@@ -46,15 +79,18 @@ def _maker_of(name: str) -> str:
     return ""
 
 
-def _levels(header: dict[str, Any]) -> list[re.Pattern[str]]:
-    """Return the patterns of the names on the way to a chunk: of folders, and of the file at last."""
-    axes, encoding = len(header["shape"]), header["chunk_key_encoding"]
-    if isinstance(encoding, str):
-        encoding = {"name": encoding}
-    kind = encoding["name"]
-    separator = encoding.get("configuration", {}).get("separator", {"default": "/", "v2": "."}[kind])
+def _levels(header: Any) -> list[re.Pattern[str]]:
+    """Return the patterns of the names on the way to a chunk: of folders, and of the file at last; none if unknown."""
+    try:
+        axes, encoding = len(header["shape"]), header["chunk_key_encoding"]
+        if isinstance(encoding, str):
+            encoding = {"name": encoding}
+        kind = encoding["name"]
+        separator = encoding.get("configuration", {}).get("separator", {"default": "/", "v2": "."}[kind])
+    except (LookupError, TypeError, AttributeError):
+        return []
     if kind not in ("default", "v2") or separator not in ("/", ".") or axes > _MOST_AXES:
-        raise ValueError(kind)
+        return []
     parts = ["c"] * (kind == "default") + [_INDEX] * axes or ["0"]
     return [re.compile(part) for part in (parts if separator == "/" else [r"\.".join(parts)])]
 

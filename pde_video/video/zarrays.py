@@ -1,5 +1,6 @@
 """Zarr 3 arrays in folders: one chunk with a checksum per frame (extra ``zarr``)."""
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator
@@ -59,11 +60,23 @@ def _opened(path: Path) -> Chunks:
     zarr = _zarr()
     with untrusted(f"{path}: not a zarr array that can be read"):
         held = {_HEADER: _buffer(data)}  # As checked: zarr reads it from memory, and opens no file.
-        array = zarr.open_array(zarr.storage.MemoryStore(held), mode="r", zarr_format=3)
+        with _in_our_words(f"its {_HEADER} does not describe one that zarr {zarr.__version__} opens"):
+            array = zarr.open_array(zarr.storage.MemoryStore(held), mode="r", zarr_format=3)
         numbers, shape, sides = array.dtype.kind in "biufc", array.shape, array.chunks
     if not numbers or len(shape) not in (3, 4) or min(shape) < 1 or min(sides) < 1:
         raise InputError(f"{path}: {array.dtype} values of shape {shape}; a video is numbers (T, H, W) or (T, H, W, C)")
     return Chunks(folder, array, codecs, held)
+
+
+@contextlib.contextmanager
+def _in_our_words(said: str) -> Iterator[None]:
+    """Raise ValueError, with what is said, for whatever zarr raises about data."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as fault:  # Of many types.
+        raise ValueError(said) from fault
 
 
 def _filled(array: Any) -> str:
@@ -89,7 +102,8 @@ def _decode(video: FileVideo) -> Decoded:
                 if len(found) < chunks.per_block and "warnings" not in video.details:
                     video.details["warnings"] = [f"chunks of frame {start} are absent{_filled(array)}"]
                 chunks.held.update((name, _buffer(data)) for name, data in found.items())
-                block = array[start : numbers.stop]
+                with _in_our_words("a chunk does not match its checksum, or cannot be decoded"):
+                    block = array[start : numbers.stop]
                 for name in found:
                     del chunks.held[name]
         for index, frame in zip(numbers, block, strict=True):

@@ -54,7 +54,7 @@ OUTPUTS = {
 }
 FRAMES = 4
 TEMPORARY = re.compile(r"(.*/)?\.pde-video-[0-9a-f]{16}[^/]*(/.*)?")
-SEGMENTS = re.compile(r"out[^/]*\.segments(/(\d{6}\.(npy|avi)|notes\.json|unfinished-[0-9a-f]{16}(/.*)?))?")
+SEGMENTS = re.compile(r"out[^/]*\.segments(/(\d{6}\.(npy|avi)|lock|notes\.json(\.[0-9a-f]{16})?))?")
 FOREIGN = {
     "out": b"a neighbour",
     "out_1.png": b"one more digit",
@@ -223,7 +223,7 @@ class Matrix:
             yield f"temporary files: {sorted(new)}"
         if refused:
             now.pop(f"{self.setting.output}.segments", None)  # Empty: killed right before it was removed.
-        yield from self._strangers(now, temporary=True, segments=False)
+        yield from self._strangers(now, temporary=refused, segments=False)  # A run that writes removes a dead one's.
 
     def _strangers(self, now, *, temporary, segments):
         """Yield what was lost of others, and what was left of the run's own."""

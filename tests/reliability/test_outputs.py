@@ -22,7 +22,8 @@ import pytest
 import pde_video as pv
 from pde_video.jobs.run import prepared
 from pde_video.video import disk, seal, staging
-from pde_video.video.leftovers import clean, found, refuse_unfinished
+from pde_video.video.leftovers import clean_up, left_in, refuse_unfinished
+from pde_video.video.locks import Lock
 from pde_video.video.outputs import check_output, whole
 from pde_video.video.own_pictures import with_digest
 from pde_video.video.sequences import numbered
@@ -240,7 +241,7 @@ def test_killed_at_any_step_the_old_output_is_there_or_the_new_one_or_it_is_refu
         check_output(folder / name, force=True)  # As the next run that writes it begins.
         refuse_unfinished(folder / name)
         assert content(folder) in allowed, number
-        clean(folder)
+        clean_up(folder)
         assert hidden(folder) == []
         assert content(folder) in allowed, number
     assert number > 8
@@ -337,7 +338,7 @@ def test_an_array_that_cannot_be_exchanged_back_is_kept_with_what_was_put_into_i
     kept = tmp_path / hidden(tmp_path)[0] / "new" / "v.zarr"
     assert (kept / "thesis.txt").read_bytes() == b"years of work"
     if not journal_fails:
-        assert "v.zarr was finished" in clean(tmp_path)[0][0]
+        assert "v.zarr was finished" in clean_up(tmp_path)[0][0]
         assert content(tmp_path) == before
         assert hidden(tmp_path) == []
 
@@ -565,7 +566,8 @@ def test_the_removal_of_a_journal_is_flushed_before_what_was_replaced_is_removed
         if path.name.startswith(".pde-video-"):
             states.append(((path / "journal.json").exists(), len(list((path / "old").iterdir()))))
 
-    monkeypatch.setattr(staging, "flush", noted)
+    for module in (disk, staging):
+        monkeypatch.setattr(module, "flush", noted)
     written(tmp_path, PATTERN)()
     assert states == [(True, 0), (False, 4)]
 
@@ -623,7 +625,7 @@ def test_a_sequence_half_in_place_is_not_read_under_any_pattern(tmp_path, step, 
     unfinished(tmp_path, step)
     before = content(tmp_path)
     assert 0 < len(before) < 4
-    with pytest.raises(pv.InputError, match=r"only a part of it is in place .* pde-video doctor --clean --folder"):
+    with pytest.raises(pv.InputError, match=r"only partly in place .* pde-video doctor --clean --folder"):
         pv.read(tmp_path / name)
     assert content(tmp_path) == before
 
@@ -634,7 +636,7 @@ def test_a_folder_half_in_place_is_not_called_missing(place, monkeypatch):
         make_array(place / str(number) / "v.zarr", 2, 10)
         killed_at(number, written(place / str(number), "v.zarr"))
     (missing, *_) = [folder for folder in place.iterdir() if not (folder / "v.zarr").exists()]
-    with pytest.raises(pv.InputError, match="only a part of it is in place"):
+    with pytest.raises(pv.InputError, match="only partly in place"):
         pv.read(missing / "v.zarr")
 
 
@@ -698,10 +700,10 @@ def test_a_dry_run_refuses_what_a_run_would_not_settle(tmp_path):
     np.save(tmp_path / "in.npy", np.zeros((2, 8, 9), np.uint8))
     plan = partial(prepared, tmp_path / "in.npy", tmp_path / PATTERN, force=True, settle=False)
     other = Staging(folder)
-    assert other.lock()
+    assert other.lock.take()
     with pytest.raises(FileExistsError, match="a run is at work on this output"):
         plan()
-    other.unlock()
+    other.lock.give_back()
     (folder / "journal.json").write_text("{}")
     with pytest.raises(pv.OutputError, match="its journal is damaged"):
         plan()
@@ -711,7 +713,7 @@ def test_what_is_removed_with_what_was_undone_is_named(tmp_path):
     folder = unfinished(tmp_path, PLACING + 1)
     for number in (1, 2):
         (tmp_path / f"f_{number:03d}.png").unlink()
-    done, left = clean(tmp_path)
+    done, left = clean_up(tmp_path)
     said = [f"{PATTERN} was undone", "removed what was to replace it: f_003.png"]
     assert done == [f"{folder}: {line}" for line in said]
     assert left == []
@@ -721,8 +723,8 @@ def test_of_many_files_that_are_removed_some_are_named_and_the_rest_counted(tmp_
     staging = Staging.beside(tmp_path / PATTERN)
     for number in range(1, 31):
         (staging.new / f"f_{number:03d}.png").touch()
-    staging.unlock()
-    (line,) = clean(tmp_path)[0]
+    staging.lock.give_back()
+    (line,) = clean_up(tmp_path)[0]
     assert "f_020.png and 10 more" in line
     assert "f_021.png" not in line
 
@@ -736,7 +738,7 @@ def test_a_file_in_the_way_of_what_is_half_in_place_is_kept(tmp_path, step):
         pv.write(tmp_path / PATTERN, np.zeros((2, 2, 2), np.uint8), force=True)
     assert theirs.read_bytes() == b"theirs"
     kept = theirs.rename(tmp_path / "theirs.bin")
-    assert clean(tmp_path)[0][0].endswith(f"{PATTERN} was finished")
+    assert clean_up(tmp_path)[0][0].endswith(f"{PATTERN} was finished")
     kept.unlink()
     assert set(content(tmp_path).values()) == {NEW}
     assert not folder.exists()
@@ -751,7 +753,7 @@ def test_a_picture_that_was_changed_since_and_kept_its_time_is_not_removed(tmp_p
     before = content(tmp_path)
     with pytest.raises(pv.OutputError, match=r"f_004\.png has been changed since"):
         pv.write(tmp_path / PATTERN, np.zeros((2, 2, 2), np.uint8), force=True)
-    assert clean(tmp_path)[0] == []
+    assert clean_up(tmp_path)[0] == []
     assert content(tmp_path) == before
 
 
@@ -797,15 +799,15 @@ def test_a_damaged_journal_is_not_followed_and_nothing_beside_it_is_read(tmp_pat
     folder = unfinished(tmp_path, PLACING)
     (folder / "journal.json").write_bytes(journal)
     before = content(tmp_path)
-    with pytest.raises(pv.InputError, match="only a part of it is in place"):
+    with pytest.raises(pv.InputError, match="only partly in place"):
         pv.read(tmp_path / PATTERN)
     told = (
         f"its journal is {'not by a run of this user' if journal == JOURNALS['a seal of other bytes'] else 'damaged'}"
     )
     with pytest.raises(pv.OutputError, match=told):
         check_output(tmp_path / PATTERN, force=True)
-    assert clean(tmp_path)[0] == []
-    assert told in found(tmp_path)[0]
+    assert clean_up(tmp_path)[0] == []
+    assert told in left_in(tmp_path)[0]
     assert content(tmp_path) == before
     assert (folder / "old").is_dir()
 
@@ -824,12 +826,12 @@ def test_a_journal_that_others_may_have_written_is_not_followed(tmp_path, monkey
         monkeypatch.setattr(os, "geteuid", lambda: folder.lstat().st_uid + 1)
     before = content(tmp_path / "x")
     if kind == "a link":  # Not looked at.
-        assert found(tmp_path / "x") == []
+        assert left_in(tmp_path / "x") == []
     else:
         with pytest.raises(pv.OutputError, match="others can write to it"):
             check_output(tmp_path / "x" / PATTERN, force=True)
-        assert "others can write to it" in found(tmp_path / "x")[0]
-    assert clean(tmp_path / "x")[0] == []
+        assert "others can write to it" in left_in(tmp_path / "x")[0]
+    assert clean_up(tmp_path / "x")[0] == []
     assert content(tmp_path / "x") == before
 
 
@@ -838,13 +840,13 @@ def test_a_journal_that_others_may_have_written_is_not_followed(tmp_path, monkey
 def test_members_that_are_only_in_a_hidden_folder_are_not_advised_to_be_removed(tmp_path, monkeypatch, kind):
     folder = unfinished(tmp_path, PLACING)
     if kind == "without locks":
-        monkeypatch.setattr(Staging, "lock", lambda self, **options: None)
+        monkeypatch.setattr(Lock, "take", lambda self, **options: None)
     else:
         folder.chmod(0o775)
     with pytest.raises(pv.OutputError, match=r"old/ holds .* new/ .* complete one of the two"):
         check_output(tmp_path / PATTERN, force=True)
     (folder / "journal.json").unlink()
-    assert "look into it, and remove it" in found(tmp_path)[0]
+    assert "check its content, then remove it" in left_in(tmp_path)[0]
 
 
 @posix
@@ -852,7 +854,7 @@ def test_a_named_pipe_in_place_of_a_journal_does_not_hang(tmp_path):
     folder = tmp_path / ".pde-video-0123456789abcdef"
     folder.mkdir()
     os.mkfifo(folder / "journal.json")
-    with pytest.raises(pv.InputError, match="only a part of it is in place"):
+    with pytest.raises(pv.InputError, match="only partly in place"):
         pv.read(tmp_path / PATTERN)
 
 
@@ -860,8 +862,8 @@ def test_a_named_pipe_in_place_of_a_journal_does_not_hang(tmp_path):
 def test_the_folder_of_a_run_at_work_is_left_alone(tmp_path):
     with whole(tmp_path / "v.bin", force=False) as temporary:
         temporary.write_bytes(b"new")
-        assert clean(tmp_path)[0] == []
-        assert found(tmp_path) == []
+        assert clean_up(tmp_path)[0] == []
+        assert left_in(tmp_path) == []
         assert temporary.read_bytes() == b"new"
     assert content(tmp_path) == {"v.bin": b"new"}
 
@@ -881,7 +883,7 @@ def test_a_run_that_is_putting_a_sequence_in_place_is_waited_for(tmp_path, monke
     monkeypatch.setattr(disk, "_rename", looked)
     written(tmp_path, PATTERN)()
     assert len(seen) == 6
-    assert "a run is writing it, or was killed while writing it" in seen[0]
+    assert "a run is committing it, or was killed while it did" in seen[0]
     assert "a run is at work on this output" in seen[1]
 
 
@@ -933,11 +935,11 @@ def test_a_journal_that_was_unpacked_with_its_folder_is_not_followed(tmp_path):
     shutil.rmtree(planted.folder)
     elsewhere.rename(planted.folder)  # With the seal of a run of this user, in a folder that is another.
     for force in (False, True):
-        with pytest.raises(pv.OutputError, match=r"not by a run of this user.*old/ holds"):
+        with pytest.raises(pv.OutputError, match=r"not sealed by a run of this user.*old/ holds"):
             check_output(tmp_path / PATTERN, force)
-    assert clean(tmp_path)[0] == []
+    assert clean_up(tmp_path)[0] == []
     (planted.folder / "journal.json").write_text(journal.as_text())
-    with pytest.raises(pv.OutputError, match="not by a run of this user"):
+    with pytest.raises(pv.OutputError, match="not sealed by a run of this user"):
         check_output(tmp_path / PATTERN, force=True)
     assert content(tmp_path) == before
 

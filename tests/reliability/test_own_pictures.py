@@ -27,7 +27,7 @@ def test_pictures_of_others_are_not_removed_with_a_sequence_that_is_replaced(tmp
         (tmp_path / member).write_bytes(data)
     pv.write(tmp_path / "in.npy", frames(5))
     before = content(tmp_path)
-    said = "has 5 pictures, and the folder 15 more .* the first IMG_0000.* name another output"
+    said = "has 5 pictures; the folder has 15 more .* such as IMG_0000.* name another output"
     begun = []
     with pytest.raises(FileExistsError, match=said):
         pv.run(tmp_path / "in.npy", tmp_path / name, pv.heat, force=True, progress=lambda *_: begun.append(True))
@@ -60,7 +60,7 @@ def test_of_a_longer_sequence_only_pictures_as_this_program_wrote_them_are_remov
         assert pv.read(tmp_path / name).count == 3
         return
     before = content(tmp_path)
-    with pytest.raises(FileExistsError, match=r"1 more .* the first f_004"):
+    with pytest.raises(FileExistsError, match=r"1 more .* such as f_004"):
         pv.write(tmp_path / name, iter(frames(3)), force=True)
     assert content(tmp_path) == before
     pv.write(tmp_path / name, frames(4), force=True)  # What has the same name is replaced.

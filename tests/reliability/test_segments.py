@@ -18,11 +18,13 @@ from interrupted import Stop, changed_notes, notes_in, stopping_after, write_not
 import pde_video as pv
 from pde_video.jobs import resuming
 from pde_video.jobs.notes import Notes, Segment, parsed
+from pde_video.jobs.recipes import planned
 from pde_video.jobs.resuming import run_in_segments
 from pde_video.jobs.run import prepared
 from pde_video.jobs.segment_folder import CONTEXT, Segments, finished_frames, folder_of, opened
+from pde_video.video.locks import Lock
 from pde_video.video.provenance import fingerprint
-from pde_video.video.seal import seal, sealed
+from pde_video.video.seal import own_digits, seal, sealed
 from pde_video.video.staging import Staging
 
 posix = pytest.mark.skipif(os.name != "posix", reason="owners and permissions as POSIX has them")
@@ -167,16 +169,18 @@ def test_only_this_user_may_use_the_folder(tmp_path, source):
         go_on(source, tmp_path / "out.npy")
 
 
-@pytest.mark.parametrize("step", ["empty", "without notes", "with a part of them"])
+@pytest.mark.parametrize("step", ["empty", "without notes", "with a part of them", "with a hidden folder"])
 def test_a_folder_that_a_killed_run_has_just_made_is_used(tmp_path, source, monkeypatch, step):
     target = tmp_path / "out.npy"
     with monkeypatch.context() as patch:
         patch.setattr(Segments, "begin" if step == "empty" else "note", stop)
         with pytest.raises(Stop):
             go_on(source, target)
-    assert len(os.listdir(folder_of(target))) == (step != "empty")
+    assert not (folder_of(target) / "notes.json").exists()
     if step == "with a part of them":
-        (next(folder_of(target).iterdir()) / "notes.json").write_text('{"form')
+        (folder_of(target) / f"notes.json.{own_digits()}").write_text('{"form')
+    if step == "with a hidden folder":
+        Staging.beside(folder_of(target) / "000000.avi").lock.give_back()
     assert "warnings" not in go_on(source, target)
     assert not folder_of(target).exists()
 
@@ -241,6 +245,19 @@ def test_where_no_key_can_be_kept_resume_is_refused_before_the_work(tmp_path, so
     before = state_of(tmp_path)
     with pytest.raises(pv.OutputError, match=r"pde_video.key cannot be written: .*XDG_STATE_HOME"):
         go_on(source, tmp_path / "out.npy")
+    assert state_of(tmp_path) == before
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_where_no_locks_are_known_segments_are_refused(tmp_path, source, monkeypatch, begun):
+    if begun:
+        interrupted(source, tmp_path / "out.npy")
+    before = state_of(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Lock, "take", lambda self, **options: None)
+        with pytest.raises(FileExistsError, match=r"does not tell whether another process .* one that has locks"):
+            go_on(source, tmp_path / "out.npy")
+        assert finished_frames(tmp_path / "out.npy") == 0
     assert state_of(tmp_path) == before
 
 
@@ -326,6 +343,7 @@ def test_a_damaged_segment_and_all_after_it_are_made_again(tmp_path, source, dam
     line = resumed.pop("warnings")[0]
     assert f"00000{index}.avi" in line
     assert f"frames from {3 * index} on were made again" in line
+    assert resumed.pop("continued", "after frame 0 of 10") == f"after frame {3 * index} of 10"
     assert resumed == report  # Nothing is counted twice.
     assert report["saturated"] > 10
 
@@ -427,11 +445,14 @@ def test_killed_after_the_output_was_put_in_place_the_same_command_says_that_it_
             call(*command)
     written = target.read_bytes()
     assert (folder_of(target) / "notes.json").exists()
+    Staging.beside(target).lock.give_back()  # What a process that is killed leaves; this one still has its lock.
+    hidden = set(tmp_path.glob(".pde-video-*"))
     code, _, said = call(*command)
     assert code == 0
-    assert "the output was complete already" in said
+    assert "the output was already complete" in said
     assert target.read_bytes() == written
     assert not folder_of(target).exists()
+    assert len(set(tmp_path.glob(".pde-video-*"))) == len(hidden) - 1
 
 
 @pytest.mark.parametrize("name", ["out.avi", "out.npy", "out_%03d.png"])
@@ -448,7 +469,7 @@ def test_killed_before_the_segments_were_removed_the_same_command_says_that_it_i
     assert state_of(tmp_path).items() <= before.items()
     kept = [path for path in before if path.exists() and path != tmp_path]
     assert all(path.stat().st_mtime_ns == changed[path] for path in kept)
-    assert "complete already" in report.pop("warnings")[0]
+    assert "already complete" in report.pop("warnings")[0]
     assert report == pv.run(source, tmp_path / "other.avi", noisy)
 
 
@@ -469,7 +490,58 @@ def test_killed_before_the_output_was_put_in_place_nothing_is_reported_twice(tmp
     assert not target.exists()
     report = go_on(video, target)
     assert report["not_copied"]
+    assert report.pop("continued") == "after frame 10 of 10"
     assert report == pv.run(video, tmp_path / "other.npy", noisy)
+
+
+def test_a_run_that_goes_on_says_after_which_frame(tmp_path, source, call):
+    target = tmp_path / "out.npy"
+    command = ["heat", str(source), str(target), "--resume"]
+    _, said, _ = call(*command)
+    assert "continued" not in said
+    target.unlink()
+    with pytest.raises(Stop):
+        run_in_segments(planned(source, target, [{"filter": "heat"}], resume=True), stopping_after(8))
+    _, said, _ = call(*command)
+    assert "continued  after frame 6 of 10\n" in said
+
+
+@pytest.mark.parametrize("name", ["out.npy", "out_%03d.png"])
+def test_doctor_says_of_finished_frames_what_the_same_command_would_do(tmp_path, source, call, monkeypatch, name):
+    target = tmp_path / name
+    folder = interrupted(source, target)
+
+    def told(*options):
+        return json.loads(call("doctor", "--json", "--seconds", "0", "--folder", tmp_path, *options)[1])["leftovers"]
+
+    begin = f"{folder}: 6 finished frames of a run"
+    assert told() == told("--clean") == [f"{begin}; the same command with --resume goes on from there"]
+    pv.write(target, np.zeros((2, 8, 9), np.uint8))
+    assert told()[0].startswith(f"{begin} that has not written {name}, which is there; the same command with --resume")
+    assert told()[0].endswith("goes on from there, and needs --force to replace it")
+    killed_before_removal(source, target, monkeypatch, force=True)
+    begin = f"{folder}: 10 finished frames of a run"
+    line = f"{begin} whose output is complete; the same command with --resume says so and removes them"
+    assert told() == told("--clean") == [line]
+    with opened(folder, notes_in(folder)["job"]):
+        assert told() == []  # At work.
+    write_notes(folder, {"shopping": ["milk"]})
+    assert "notes.json cannot be used" in told()[0]
+
+
+def test_a_run_beside_finished_frames_that_does_not_use_them_says_so_first(tmp_path, source, call):
+    target = tmp_path / "out.npy"
+    folder = interrupted(source, target)
+    line = f"6 finished frames of an interrupted run are in {folder}; its command goes on from there with --resume"
+    for more in (["--dry-run"], [], ["--force", "--json"]):
+        _, out, said = call("heat", str(source), str(target), *more)
+        assert said.splitlines()[0] == line
+        assert said.count(line) == 1
+    assert json.loads(out)["warnings"] == [line]
+    assert call("heat", str(source), str(target), "--force", "--quiet")[2] == ""
+    target.unlink()
+    assert "continued" in go_on(source, target)
+    assert call("heat", str(source), str(target), "--force")[2] == ""
 
 
 @pytest.mark.parametrize("change", ["another output", "no sidecar", "another sidecar", "another job"])
@@ -585,11 +657,11 @@ NOT_PLAIN["nested"] = json.loads("[" * 40 + "]" * 40)
 
 
 @pytest.mark.parametrize("value", NOT_PLAIN.values(), ids=NOT_PLAIN)
-@pytest.mark.parametrize("report", ["first", "report", "told"])
+@pytest.mark.parametrize("report", ["first", "report", "full_report"])
 def test_reports_in_notes_hold_nothing_that_cannot_be_shown(report, value):
     notes = json.loads(notes_text())
     notes[report]["sigma"] = value
-    with pytest.raises(ValueError, match=r"deep|bits|JSON|surrogates"):
+    with pytest.raises(ValueError, match=r"deep|bits|a report holds NaN"):
         parsed(json.dumps(notes).encode())
 
 
@@ -640,6 +712,21 @@ def test_runs_with_mutated_notes_end_in_a_result_or_a_clean_error(tmp_path, sour
             assert not target.exists()
         else:
             assert target.read_bytes() == wanted
+
+
+def test_the_lock_is_given_back_before_it_is_removed(tmp_path, source, monkeypatch):
+    """Windows removes no file that is open."""
+    unlink, held = Path.unlink, []
+
+    def noted(path, **options):
+        if path.name == "lock" and path.parent.suffix == ".segments":
+            held.append(Lock(path).take())
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", noted)
+    assert "warnings" not in go_on(source, tmp_path / "out.npy")
+    assert held == [True]
+    assert not folder_of(tmp_path / "out.npy").exists()
 
 
 def test_segments_are_those_of_one_process(tmp_path):

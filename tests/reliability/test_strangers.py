@@ -73,7 +73,7 @@ def test_an_input_outside_the_folder_is_not_looked_at(folder, monkeypatch, name)
     told(folder, input=name.format(parent=folder.parent))
     with monkeypatch.context() as watching:
         watching.setattr("pde_video.jobs.again.fingerprint", lambda path: pytest.fail(f"{path} was read"))
-        refused(folder, r"is not in its folder.*--input.*--trust")
+        refused(folder, r"is outside its folder.*--input.*--trust")
     assert again(folder, trust=True)["identical"]
     (folder.parent / "again.npy").unlink()
     assert again(folder, source=folder.parent / "mine.npy")["identical"]
@@ -89,7 +89,7 @@ def test_what_is_outside_is_not_even_asked_for(folder, monkeypatch):
         return resolve(path, **options)
 
     monkeypatch.setattr("os.path.realpath", watched)
-    refused(folder, "is not in its folder")
+    refused(folder, "is outside its folder")
 
 
 def test_what_was_made_from_a_sequence_of_pictures_is_not_repeated_and_the_reason_is_told(folder):
@@ -124,7 +124,7 @@ def test_no_file_outside_the_folder_is_read_for_a_recipe(folder, monkeypatch, re
         told(folder, recipe=recipe, files=files)
         with monkeypatch.context() as watching:
             watching.setattr("pde_video.jobs.recorded.fingerprint", lambda path: pytest.fail(f"{path} was read"))
-            refused(folder, "is not in its folder.*--trust")
+            refused(folder, "is outside its folder.*--trust")
     told(folder, recipe=recipe, files={})
     refused(folder, "SHA-256", trust=True)  # Trust does not mean that it may be another.
 
@@ -142,7 +142,7 @@ def test_a_model_in_the_folder_is_read_if_it_is_the_one_of_before(folder):
 def test_a_sidecar_outside_the_folder_is_not_read(folder):
     (folder / "out.npy.json").rename(folder.parent / "elsewhere.json")
     (folder / "out.npy.json").symlink_to("../elsewhere.json")
-    refused(folder, "sidecar.*is not in its folder")
+    refused(folder, "sidecar.*is outside its folder")
     assert again(folder, trust=True)["identical"]
 
 
@@ -163,7 +163,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(folder, what, kind):
         os.mkfifo(path) if kind == "pipe" else path.mkdir()
     begun = time.monotonic()
     for trust in (False, True):
-        refused(folder, "not a file|is not in its folder", trust=trust)
+        refused(folder, "not a file|is outside its folder", trust=trust)
     if what == "sidecar":
         with pytest.raises(pv.InputError, match="not a file"):
             verify(folder / "out.npy")
