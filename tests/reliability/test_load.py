@@ -16,11 +16,6 @@ import pytest
 import pde_video as pv
 from pde_video.jobs.segment_folder import folder_of
 
-SHORT = """
-import hashlib, numpy as np, pde_video as pv
-video = np.random.default_rng(0).integers(0, 256, (3, 20, 24), np.uint8)
-print(hashlib.sha256(pv.frame_difference(video, -0.25).tobytes()).hexdigest())
-"""
 LONG = """
 import os, sys
 import numpy as np, pde_video as pv
@@ -49,16 +44,6 @@ run_in_segments(planned(sys.argv[1], sys.argv[2], [{"filter": "denoise", "method
 
 def program(code, *arguments, **options):
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], **options)
-
-
-@pytest.mark.slow
-def test_20_processes_on_a_cold_cache(tmp_path):
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    processes = [program(SHORT, env=environment, **pipes) for _ in range(20)]
-    ended = [(*process.communicate(timeout=300), process.returncode) for process in processes]
-    assert ended == [(ended[0][0], "", 0)] * 20
-    assert len(ended[0][0].strip()) == 64
 
 
 @pytest.mark.parametrize("options", [{"preset": "balanced"}, {"preset": "fast"}, {"method": "tv"}], ids=str)
