@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch's.
 _state = tempfile.TemporaryDirectory(prefix="pde-video-tests-")
 os.environ["XDG_STATE_HOME"] = _state.name
 
+_left_out = os.environ.pop("PDE_VIDEO_LEFT_OUT", None)  # Not for the pytest that a test starts.
 collect_ignore_glob = [] if find_spec("torch") else ["pde_video/learn/[a-z]*.py"]
 
 
@@ -39,6 +40,9 @@ def pytest_collection_finish():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Add a line to the end of a run without PyTorch."""
+    """Tell of what is left out without PyTorch; list what was skipped in the file PDE_VIDEO_LEFT_OUT, if given."""
     if collect_ignore_glob:
         terminalreporter.write_line("left out: the modules of pde_video/learn, which need the extra torch")
+    if _left_out:
+        skipped = {report.nodeid for report in terminalreporter.stats.get("skipped", [])}
+        Path(_left_out).write_text("".join(f"{name}\n" for name in sorted(skipped)), encoding="utf-8")

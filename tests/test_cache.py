@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import random
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import textwrap
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numba
@@ -56,28 +57,67 @@ def package(tmp_path) -> Path:
     return copy
 
 
-@pytest.fixture
-def start(package, tmp_path) -> Callable[..., subprocess.Popen[str]]:
-    """Start Python code on that copy in a process of its own."""
+# A process that has imported Numba, which is half of what a fresh one does, and runs code in forks of itself.
+FORKING = """
+import json, os, sys, traceback
+import numba
 
-    def begin(code: str, **variables: str | None) -> subprocess.Popen[str]:
+for line in sys.stdin:
+    code, folder, environment, said = json.loads(line)
+    child = os.fork()
+    if not child:
+        ended = 1
+        try:
+            for number, path in zip((1, 2), said):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(environment)
+            sys.path.insert(0, environment["PYTHONPATH"])
+            numba.config.reload_config()
+            exec(code, {"__name__": "__main__"})
+            ended = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ended)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def forking() -> Iterator[subprocess.Popen[str] | None]:
+    """The process above, or None where there is no fork."""
+    if not hasattr(os, "fork"):
+        yield None
+        return
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", FORKING], text=True, **pipes) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.fixture
+def call(forking, package, tmp_path, tmp_path_factory) -> Callable[..., str]:
+    """Run Python code on that copy in a process of its own; return what it prints, once it has ended in silence."""
+    said = [str(tmp_path_factory.mktemp("said") / name) for name in ("out", "err")]
+
+    def run(code: str, **variables: str | None) -> str:
         chosen = {"PYTHONPATH": str(package.parent), "NUMBA_CACHE_DIR": str(tmp_path / "cache"), **variables}
         kept = {name: value for name, value in os.environ.items() if name not in chosen}
         environment = kept | {name: value for name, value in chosen.items() if value is not None}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, text=True, **pipes)
-
-    return begin
-
-
-@pytest.fixture
-def call(start) -> Callable[..., str]:
-    """Run Python code on that copy; return what it prints, once it has ended well and in silence."""
-
-    def run(code: str, **variables: str | None) -> str:
-        process = start(textwrap.dedent(code), **variables)
-        out, err = process.communicate()
-        assert (process.returncode, err) == (0, "")
+        code = textwrap.dedent(code)
+        if forking is None:
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+            ended, out, err = done.returncode, done.stdout, done.stderr
+        else:
+            print(json.dumps([code, str(tmp_path), environment, said]), file=forking.stdin, flush=True)
+            ended = int(forking.stdout.readline())
+            out, err = (Path(path).read_text() for path in said)
+        assert (ended, err) == (0, "")
         return out.strip()
 
     return run
@@ -202,15 +242,33 @@ def test_a_damaged_file_is_compiled_anew(call, tmp_path, damage):
         assert call(USE + SAY) == "20 0 1"
 
 
+TOGETHER = """
+import os, sys
+from pathlib import Path
+from pde_video.kernels.outer import outer
+
+def child(k, argument):
+    if process := os.fork():
+        return process
+    code = 1
+    try:
+        Path(f"said{k}").write_text(str(outer(argument)))
+        code = 0
+    finally:
+        os._exit(code)
+
+processes = [child(k, argument) for k, argument in enumerate([1, 1.5, True, 1j] * 5)]
+print([os.waitpid(process, 0)[1] for process in processes])
+"""
+
+
 @pytest.mark.slow
-def test_twenty_processes_on_a_cold_cache(start, call, tmp_path):
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, by which processes begin in the same moment")
+def test_twenty_processes_on_a_cold_cache(call, tmp_path):
     # Of four signatures, which in Numba's own cache share an index that the last one writes.
     values = {"1": "20", "1.5": "25.0", "True": "20", "1j": "(10+10j)"}
-    arguments = list(values) * 5
-    processes = [start(USE + f"print(outer({argument}))") for argument in arguments]
-    for process, argument in zip(processes, arguments, strict=True):
-        out, err = process.communicate()
-        assert (process.returncode, out.strip(), err) == (0, values[argument], "")
+    assert call(TOGETHER) == str([0] * 20)
+    assert [(tmp_path / f"said{k}").read_text() for k in range(20)] == [*values.values()] * 5
     names = [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert len(names) == 8
     assert all(name.endswith(".nbc") for name in names)

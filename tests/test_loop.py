@@ -22,7 +22,7 @@ class Decay:
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 @pytest.mark.parametrize("term", [pv.Heat(2.0, spacing=0.5), pv.PeronaMalik(0.1), pv.PeronaMalik(0.1, "tv")])
 def test_the_stable_step_is_accepted_and_one_percent_more_refused(term, ndim):
-    y = np.zeros((4,) * ndim)
+    y = np.zeros((4,) * ndim, np.float32)
     bound = term.stable_dt(ndim)
     pv.evolve(term, y, [0, bound])
     with pytest.raises(pv.UnstableStepError, match=f"above {bound:.6g}, the largest stable one"):

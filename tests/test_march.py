@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from cases import marked_slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,18 +26,20 @@ def same_bits(a, b):
 TERMS = [
     pv.Heat(),
     pv.Heat(0.7, spacing=1.3),
-    # Each is compiled into the fused steps: three in the fast tests, all six in the slow ones.
-    *marked_slow(
-        [pv.PeronaMalik(0.3, conductance) for conductance in CONDUCTANCES],
-        *(pv.PeronaMalik(0.3, conductance) for conductance in ("charbonnier", "weickert", "tukey")),
-    ),
+    *(pv.PeronaMalik(0.3, conductance) for conductance in CONDUCTANCES),
     pv.PeronaMalik(0.3, "rational", smoothing=0.7),
     pv.PeronaMalik(0.3, "tv", smoothing=1.2, spacing=0.8),
 ]
+# Each conductance is compiled into the fused steps, for each dtype: some for the fast tests, all for the slow ones.
+FAST = {np.float32: (None, "exponential", "rational", "tv"), np.float64: (None, "rational")}
+CASES = [
+    pytest.param(term, dtype, marks=[] if getattr(term, "conductance", None) in fast else pytest.mark.slow)
+    for dtype, fast in FAST.items()
+    for term in TERMS
+]
 
 
-@pytest.mark.parametrize("term", TERMS, ids=repr)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("term", "dtype"), CASES, ids=lambda value: getattr(value, "__name__", None) or repr(value))
 def test_pictures(term, dtype):
     rng = np.random.default_rng(0)
     for shape, channel_axis in [((33, 70), None), ((1, 40), None), ((40, 1), None), ((21, 19, 3), -1), ((9,), None)]:

@@ -123,7 +123,8 @@ def test_a_level_is_linearised_gathered_and_diffused(shape, dtype, rng):
         np.testing.assert_allclose(flow, wanted, atol=1e-9 if dtype == np.float64 else 2e-3)
 
 
-def test_the_steps_lead_to_the_solution_of_the_equation(rng):
+@pytest.mark.parametrize("dtype", [np.float32, *slow(np.float64)])
+def test_the_steps_lead_to_the_solution_of_the_equation(dtype, rng):
     """Assembled as a sparse matrix and solved directly."""
     shape, numbers = (9, 12), (0.5, 0.4, 0.1, 0.5)
     first, second, start = rng.normal(size=shape), rng.normal(size=shape), rng.normal(size=(2, *shape))
@@ -143,8 +144,8 @@ def test_the_steps_lead_to_the_solution_of_the_equation(rng):
         [[sp.diags_array(j0) - laplacian, sp.diags_array(j1)], [sp.diags_array(j1), sp.diags_array(j2) - laplacian]]
     )
     exact = sp.linalg.spsolve(left.tocsc(), -np.concatenate([j3, j4])).reshape(2, *shape)
-    flow = start.copy()
-    refine(first, second, flow, 1, 100_000, *np.array(numbers), WINDOW)
+    flow = start.astype(dtype)
+    refine(first.astype(dtype), second.astype(dtype), flow, 1, 100_000, *np.array(numbers, dtype), WINDOW.astype(dtype))
     np.testing.assert_allclose(flow, exact, atol=1e-4)
     assert np.abs(flow - start).max() > 0.5
 

@@ -63,7 +63,7 @@ def test_real_clips_reach_what_is_promised_with_the_noise_unknown(preset, names,
 def test_knowing_the_noise_is_worth_little(preset, case, clean):
     (names, sigma), unknown, told = case, [], []
     for name in names:
-        video = clean[name]
+        video = clean[name][:8]
         noisy = with_noise(video, sigma)
         unknown.append(frames_psnr(video, pv.denoise(noisy, preset=preset)).mean())
         told.append(frames_psnr(video, pv.denoise(noisy, preset=preset, sigma=sigma)).mean())

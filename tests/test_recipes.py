@@ -60,7 +60,12 @@ def test_total_variation_moves_each_side_by_time_over_length():
 @pytest.mark.parametrize(
     ("name", "options", "term", "time"),
     [
-        ("perona-malik", {"kappa": 12, "conductance": "tukey"}, pv.PeronaMalik(12 / 255, "tukey", smoothing=0.7), 2),
+        (
+            "perona-malik",
+            {"kappa": 12, "conductance": "rational"},
+            pv.PeronaMalik(12 / 255, "rational", smoothing=0.7),
+            2,
+        ),
         ("eed", {"kappa": 12.0}, pv.EdgeEnhancing(12 / 255), 5),
         ("ced", {"kappa": 12.0, "integration": 2}, pv.CoherenceEnhancing((12 / 255) ** 4, integration=2.0), 5),
         ("tv", {"epsilon": 2, "time": 8}, pv.TotalVariation(2 / 255), 8 / 255),

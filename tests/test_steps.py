@@ -197,15 +197,15 @@ def test_the_diagonal_is_that_of_the_operator(boundary, shape, rng):
 def test_boundaries_of_perona_malik_are_those_of_a_larger_picture(rng):
     y = rng.random((6, 7))
     dt = [0, 0.25, 0.5]
-    torus = pv.evolve(pv.PeronaMalik(0.3, smoothing=0.7, boundary="periodic"), y, dt)
-    tiled = pv.evolve(pv.PeronaMalik(0.3, smoothing=0.7), np.tile(y, (5, 5)), dt)
+    torus = pv.evolve(pv.PeronaMalik(0.3, "rational", smoothing=0.7, boundary="periodic"), y, dt)
+    tiled = pv.evolve(pv.PeronaMalik(0.3, "rational", smoothing=0.7), np.tile(y, (5, 5)), dt)
     np.testing.assert_allclose(torus, tiled[12:18, 14:21], rtol=0, atol=1e-14)
-    rolled = pv.evolve(pv.PeronaMalik(0.3, boundary="periodic"), np.roll(y, (2, 3), (0, 1)), dt)
+    rolled = pv.evolve(pv.PeronaMalik(0.3, "rational", boundary="periodic"), np.roll(y, (2, 3), (0, 1)), dt)
     np.testing.assert_array_equal(
-        rolled, np.roll(pv.evolve(pv.PeronaMalik(0.3, boundary="periodic"), y, dt), (2, 3), (0, 1))
+        rolled, np.roll(pv.evolve(pv.PeronaMalik(0.3, "rational", boundary="periodic"), y, dt), (2, 3), (0, 1))
     )
-    zeros = pv.evolve(pv.PeronaMalik(0.3, boundary="dirichlet"), y, [0, 0.25])
-    framed = pv.evolve(pv.PeronaMalik(0.3), np.pad(y, 3), [0, 0.25])
+    zeros = pv.evolve(pv.PeronaMalik(0.3, "rational", boundary="dirichlet"), y, [0, 0.25])
+    framed = pv.evolve(pv.PeronaMalik(0.3, "rational"), np.pad(y, 3), [0, 0.25])
     np.testing.assert_allclose(zeros, framed[3:-3, 3:-3], rtol=0, atol=1e-15)
 
 

@@ -87,7 +87,8 @@ def test_a_filter_with_its_command_touches_two_files(with_changes, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_conductance_touches_two_files(with_changes, tmp_path):
+def test_a_conductance_touches_two_files(with_changes, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_OPT", "0")  # Every kernel is compiled anew, which takes less time so.
     run = with_changes("Add a conductance", files=2)
     code = "from pde_video.kernels.conductance import evaluate; import numpy as np"
     found = run("-c", f"{code}; print(*evaluate('huber', np.array([0.0, 4.0, 16.0, 64.0]), 4.0))")

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from pde_video.kernels.jit import kernel
-from pde_video.kernels.rows import add_squared_difference
+from pde_video.kernels.rows import add_squared_difference, copy
 
 DATA, U, LEADING, DUAL = 0, 1, 2, 3
 _LANES = 16
@@ -76,7 +76,7 @@ def _iterate_slice(x, k, step, weight, inverse_h, row):
                 _scale(x[DUAL, c, k, i], row)
         for c in range(channels):
             u, leading = x[U, c, k, i], x[LEADING, c, k, i]
-            row[:] = x[DATA, c, k, i]
+            copy(x[DATA, c, k, i], row)
             _add_inflow(row, x, c, k, i, inverse_h)
             for j in range(row.shape[0]):
                 new = keep * u[j] + take * row[j]
@@ -101,7 +101,7 @@ def _iterate_row(x, k, step, weight, inverse_h, row):
         p0[j] = b * factor
     b = p0[last] + sigma * down * (below[last] - leading[last])
     p0[last] = b * (weight / max(weight, abs(b)))
-    row[1:] = p2
+    copy(p2, row[1:])
     before2, above = row[:-1], x[DUAL, 0, k - 1, 0] if k > 0 else x[DUAL + 1, 0, 0, 0]  # The middle axis has zeros.
     for j in range(n2):
         inflow = across * (p2[j] - before2[j]) + down * (p0[j] - above[j])

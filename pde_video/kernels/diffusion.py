@@ -11,7 +11,7 @@ import numpy as np
 
 from pde_video.kernels.conductance import conduct
 from pde_video.kernels.jit import kernel
-from pde_video.kernels.rows import DIRICHLET, NEUMANN, add_squared_difference, fill_rim, inside
+from pde_video.kernels.rows import DIRICHLET, NEUMANN, add_squared_difference, copy, fill_rim, inside
 
 
 @kernel
@@ -31,7 +31,7 @@ def laplacian(y, out, scale, boundary):
             for i in range(n1):
                 row, total = y[c, k, i], out[c, k, i]
                 total[:] = 0
-                padded[1:-1] = row
+                copy(row, padded[1:-1])
                 fill_rim(padded, 1, n2, 1, boundary)
                 _add_second_difference(total, padded[:-2], row, padded[2:], scale[2])
                 if n1 > 1 or boundary == DIRICHLET:
@@ -88,11 +88,11 @@ def divergence(y, faces, out, scale):
     padded = np.zeros(n2 + 2, y.dtype)
     for k in range(n0):
         for i in range(n1):
-            g_padded[1:] = faces[2, k, i]
+            copy(faces[2, k, i], g_padded[1:])
             for c in range(channels):
                 row, total = y[c, k, i], out[c, k, i]
                 total[:] = 0
-                padded[1:-1] = row
+                copy(row, padded[1:-1])
                 fill_rim(padded, 1, n2, 1, NEUMANN)
                 _add_flux_difference(total, padded[:-2], row, padded[2:], g_padded[:-1], g_padded[1:], scale[2])
                 if n1 > 1:

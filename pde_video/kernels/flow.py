@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from pde_video.kernels.jit import kernel
+from pde_video.kernels.rows import copy
 
 
 @kernel
@@ -163,6 +164,13 @@ def _sweep(j, d, u, v, omega, p, q):
 
 
 @kernel
+def _copy(source, target):
+    for m in range(2):
+        for i in range(target.shape[1]):
+            copy(source[m, i], target[m, i])
+
+
+@kernel
 def refine(first, second, flow, warps, sweeps, alpha, c, floor, lambda_, weights):
     """Improve the flow from `first` to `second` in place: linearise, then diffuse by `sweeps`, `warps` times.
 
@@ -182,10 +190,10 @@ def refine(first, second, flow, warps, sweeps, alpha, c, floor, lambda_, weights
             _smooth(j[m], weights, lines)
         _normalise(j, floor)
         _diffusivity(u, v, alpha, first.dtype.type(1) / (lambda_ * lambda_), d)
-        before[:] = flow
+        _copy(flow, before)
         a, b = flow, before
         for k in range(sweeps):
             _sweep(j, d, a[0], a[1], first.dtype.type((4 * k + 2) / (2 * k + 3)), b[0], b[1])
             a, b = b, a
         if sweeps % 2:
-            flow[:] = before
+            _copy(before, flow)

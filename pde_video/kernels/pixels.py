@@ -11,6 +11,7 @@ rounds luma, and is off by up to 3 levels of 255, or 11 of 4095.
 import numpy as np
 
 from pde_video.kernels.jit import kernel
+from pde_video.kernels.rows import copy
 
 
 @kernel
@@ -125,16 +126,24 @@ def rgb_to_yuv(rgb, luma, blue, red, weights, low, middle, top, across, down, pa
             y = reds[column] * of_red + greens[column] * of_green + blues[column] * of_blue + start
             lumas[column] = np.int32(min(max(y, zero), top))
         if row % down == 0:
-            sums[:, :] = parts
+            for c in range(3):
+                copy(parts[c], sums[c])
         if row % down == down - 1 or row == height - 1:
             if down == 2:
-                sums += parts
+                for c in range(3):
+                    _add(parts[c], sums[c])
             if across == 2:
                 _add_neighbours(sums, parts)
             of_block, length = parts if across == 2 else sums, (width + across - 1) // across
             share = np.float32(1.0) / np.float32(across * down)
             _chroma(of_block, blue[row // down], weights[1], share, middle, top, length)
             _chroma(of_block, red[row // down], weights[2], share, middle, top, length)
+
+
+@kernel
+def _add(row, total):
+    for column in range(row.shape[0]):
+        total[column] += row[column]
 
 
 @kernel

@@ -26,6 +26,13 @@ def inside(i, n, boundary):
 
 
 @kernel
+def copy(source, target):
+    """target ← source, value by value: `target[:] = source` takes seconds to compile, for its message on shapes."""
+    for j in range(target.shape[0]):
+        target[j] = source[j]
+
+
+@kernel
 def fill_rim(row, start, n, rim, boundary):
     """Write the `rim` values before and after the `n` values at `start`."""
     for k in range(1, rim + 1):

@@ -16,11 +16,6 @@ import pytest
 import pde_video as pv
 from pde_video.jobs.segment_folder import folder_of
 
-SHORT = """
-import hashlib, numpy as np, pde_video as pv
-video = np.random.default_rng(0).integers(0, 256, (3, 20, 24), np.uint8)
-print(hashlib.sha256(pv.frame_difference(video, -0.25).tobytes()).hexdigest())
-"""
 LONG = """
 import os, sys
 import numpy as np, pde_video as pv
@@ -35,8 +30,8 @@ def source(frames):
         yield picture
 
 stream = pv.pipeline(pv.framewise(pv.Heat(), pv.uniform(0.5)), lambda frames: pv.frame_difference(frames, -0.5))
-for count, _ in enumerate(stream(source(100_000)), 1):
-    if count in (5_000, 100_000):
+for count, _ in enumerate(stream(source(24_000)), 1):
+    if count in (5_000, 24_000):
         print(count, memory(), len(os.listdir("/proc/self/fd")))
 """
 RESUMED = """
@@ -49,16 +44,6 @@ run_in_segments(planned(sys.argv[1], sys.argv[2], [{"filter": "denoise", "method
 
 def program(code, *arguments, **options):
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], **options)
-
-
-@pytest.mark.slow
-def test_20_processes_on_a_cold_cache(tmp_path):
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    processes = [program(SHORT, env=environment, **pipes) for _ in range(20)]
-    ended = [(*process.communicate(timeout=300), process.returncode) for process in processes]
-    assert ended == [(ended[0][0], "", 0)] * 20
-    assert len(ended[0][0].strip()) == 64
 
 
 @pytest.mark.parametrize("options", [{"preset": "balanced"}, {"preset": "fast"}, {"method": "tv"}], ids=str)
@@ -75,11 +60,11 @@ def test_eight_threads(threads, rng, options):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc, which tells memory and descriptors")
-def test_100000_frames():
+def test_24000_frames():
     done = subprocess.run([sys.executable, "-c", LONG], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     (_, before, open_before), (_, after, open_after) = (map(float, line.split()) for line in done.stdout.splitlines())
-    assert after - before < 5  # MB, where the frames are 26.
+    assert after - before < 1  # MB: less than 53 bytes a frame, where a frame has 256.
     assert open_after == open_before
 
 

@@ -801,9 +801,8 @@ def test_a_damaged_journal_is_not_followed_and_nothing_beside_it_is_read(tmp_pat
     before = content(tmp_path)
     with pytest.raises(pv.InputError, match="only partly in place"):
         pv.read(tmp_path / PATTERN)
-    told = (
-        f"its journal is {'not sealed by a run of this user' if journal == JOURNALS['a seal of other bytes'] else 'damaged'}"
-    )
+    planted = journal == JOURNALS["a seal of other bytes"]
+    told = f"its journal is {'not sealed by a run of this user' if planted else 'damaged'}"
     with pytest.raises(pv.OutputError, match=told):
         check_output(tmp_path / PATTERN, force=True)
     assert clean_up(tmp_path)[0] == []
