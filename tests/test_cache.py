@@ -94,7 +94,8 @@ def forking() -> Iterator[subprocess.Popen[str] | None]:
         yield None
         return
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", FORKING], text=True, **pipes) as process:
+    # With -B: Python's own cache would not notice an edit that keeps time and size.
+    with subprocess.Popen([sys.executable, "-B", "-c", FORKING], text=True, **pipes) as process:
         yield process
         process.stdin.close()
 
@@ -110,7 +111,7 @@ def call(forking, package, tmp_path, tmp_path_factory) -> Callable[..., str]:
         environment = kept | {name: value for name, value in chosen.items() if value is not None}
         code = textwrap.dedent(code)
         if forking is None:
-            command = [sys.executable, "-c", code]
+            command = [sys.executable, "-B", "-c", code]
             done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
             ended, out, err = done.returncode, done.stdout, done.stderr
         else:

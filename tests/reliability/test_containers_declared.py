@@ -51,7 +51,7 @@ def test_a_table_of_samples_that_is_too_short_is_no_edit_list(tmp_path, lost, re
     at = data.index(b"stsc") + 8  # One chunk for all samples.
     assert struct.unpack_from(">III", data, at) == (1, 1, FRAMES)
     path.write_bytes(data[: at + 8] + struct.pack(">I", FRAMES - lost) + data[at + 12 :])
-    with pytest.raises(pv.InputError, match=f"declares 12 frames, but holds {FRAMES - lost}"):
+    with pytest.raises(pv.InputError, match=f"declares 12 frames, but contains {FRAMES - lost}"):
         list(pv.read(path))
-    with pytest.raises(pv.InputError, match=f"declares 12 frames, but holds {FRAMES - lost}"):
+    with pytest.raises(pv.InputError, match=f"declares 12 frames, but contains {FRAMES - lost}"):
         verify(path)

@@ -23,7 +23,7 @@ def test_tags_that_are_not_utf_8_are_read_with_a_warning(tmp_path):
     path = write(tmp_path / "in.mkv", tags=tag(b"TITLE", b"caf\xe9"), chapters=chapter(0, 10**8, b"\xfcber"))
     video = pv.read(path)
     assert len(list(video)) == 5
-    assert "not all in UTF-8" in video.details["warnings"][0]
+    assert "not valid UTF-8" in video.details["warnings"][0]
     pv.run(path, tmp_path / "out.mkv")
     with av.open(str(tmp_path / "out.mkv")) as container:
         assert container.metadata["title"] == "caf\ufffd"

@@ -62,7 +62,7 @@ def test_avi_that_lost_a_frame_in_its_middle(tmp_path):
     with av.open(str(path)) as container:
         position = [packet.pos for packet in container.demux(video=0) if packet.size][4]
     path.write_bytes(data[:position] + b"JUNK" + data[position + 4 :])
-    with pytest.raises(pv.InputError, match=r"declares 8 frames, but holds 7|cannot be decoded|damaged"):
+    with pytest.raises(pv.InputError, match=r"declares 8 frames, but contains 7|cannot be decoded|damaged"):
         count(path)
 
 
