@@ -237,7 +237,7 @@ def _beforehand(output: Output, resume: bool) -> Iterator[str]:
         return
     if not resume and (frames := finished_frames(output.path)):
         kept = f"{frames} finished frames of an interrupted run are in {folder_of(output.path)}"
-        yield f"{kept}; its command goes on from there with --resume"
+        yield f"{kept}; the same command with --resume continues from there"
     if warning := why_not_settled(output.path, output.force):
         yield warning
 

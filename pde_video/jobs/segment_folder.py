@@ -73,11 +73,11 @@ def _described(target: Path) -> str | None:
         return fault.strerror or str(fault)
     frames = f"{notes.done} finished frames of a run"
     if not existing(target):
-        return f"{frames}; the same command with --resume goes on from there"
+        return f"{frames}; the same command with --resume continues from there"
     if notes.output is not None and notes.output == fingerprint(target):
         return f"{frames} whose output is complete; the same command with --resume says so and removes them"
     return (
-        f"{frames} that has not written {target.name}, which is there; the same command with --resume goes on from "
+        f"{frames} that has not written {target.name}, which is there; the same command with --resume continues from "
         "there, and needs --force to replace it"
     )
 

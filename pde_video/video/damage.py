@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pde_video.video.boxes import boxes
+from pde_video.video.matroska import MAGIC, SEGMENT, read_head
 
-_MATROSKA, _SEGMENT = b"\x1aE\xdf\xa3", 0x8538067  # The latter without the bit that marks its length.
 _MOST_ELEMENTS = 16
 # Boxes that must be complete, and those that may come before them.
 _HOLD, _PRECEDE = (b"moov", b"moof", b"mdat", b"mfra", b"sidx"), (b"ftyp", b"styp", b"free", b"skip", b"wide", b"pnot")
@@ -22,7 +22,7 @@ def cut_off(path: Path) -> str | None:
     with path.open("rb") as file:
         head = file.read(8)
         file.seek(0)
-        if head[:4] == _MATROSKA:
+        if head[:4] == MAGIC:
             end = _end_of_segment(file, size)
         elif head[:4] == b"RIFF":
             end = _end_of_riff(file, size) - _RIFF_SLACK
@@ -35,26 +35,15 @@ def cut_off(path: Path) -> str | None:
 
 def _end_of_segment(file: BinaryIO, size: int) -> int:
     """Return where Matroska's segment ends, or an element before it that is truncated; 0 if that is not declared."""
+    end = 0
     for _ in range(_MOST_ELEMENTS):
-        identity, _ = _number(file)
-        length, known = _number(file)
-        if not known:
-            return 0
-        end = file.tell() + length
-        if identity == _SEGMENT or end > size:
+        ident, start, length = read_head(file, end) or (0, 0, None)
+        if length is None:
+            return 0  # As in live recordings.
+        end = start + length
+        if ident == SEGMENT or end > size:
             return end
-        file.seek(end)
-    return 0  # As in live recordings.
-
-
-def _number(file: BinaryIO) -> tuple[int, bool]:
-    """Return a number whose first bits give its length, and whether it is known."""
-    first = file.read(1)
-    if not first or not first[0]:
-        return 0, False
-    bits = 7 * (9 - first[0].bit_length())
-    number = int.from_bytes(first + file.read(bits // 7 - 1), "big") & ((1 << bits) - 1)
-    return number, number != (1 << bits) - 1
+    return 0
 
 
 def _end_of_riff(file: BinaryIO, size: int) -> int:

@@ -14,7 +14,8 @@ from pde_video.access.opening import open_regular
 from pde_video.errors import InputError
 
 MAGIC = b"\x1aE\xdf\xa3"
-_SEGMENT, _CLUSTER, _SEEK_POSITION = 0x18538067, 0x1F43B675, 0x53AC
+SEGMENT = 0x18538067
+_CLUSTER, _SEEK_POSITION = 0x1F43B675, 0x53AC
 _CUES, _FILE, _VOID = 0x1C53BB6B, 0x465C, 0xEC
 _TRACK, _TYPE, _TRACK_NUMBER, _TAG, _SIMPLE_TAG = 0xAE, 0x83, 0xD7, 0x7373, 0x67C8
 _COMPRESSION, _SCOPE, _ALGORITHM, _SETTINGS = 0x5034, 0x5032, 0x4254, 0x4255
@@ -52,6 +53,22 @@ def check_elements(path: Path) -> None:
     with open_regular(path) as file:
         if file.read(4) == MAGIC:
             _File(path, file, path.stat().st_size).check()
+
+
+def read_head(file: BinaryIO, place: int) -> tuple[int, int, int | None] | None:
+    """Return the number of the element there, where its content begins, and its length, None if not given.
+
+    Return None if no element begins there.
+    """
+    file.seek(place)
+    head = file.read(_HEAD)
+    wide = _width(head)
+    long = _width(head[wide:])
+    if wide > 4 or long > 8 or len(head) < wide + long:
+        return None
+    unknown = (1 << 7 * long) - 1
+    length = int.from_bytes(head[wide : wide + long], "big") & unknown
+    return int.from_bytes(head[:wide], "big"), place + wide + long, None if length == unknown else length
 
 
 @dataclass
@@ -96,7 +113,7 @@ class _File:
         """Return where the content of the segment begins and ends."""
         place = 0
         for ident, start, end in self._elements(0, self.size):
-            if ident == _SEGMENT:
+            if ident == SEGMENT:
                 length = self._head(place)[2]
                 return start, self.size if length is None else min(self.size, start + length)
             self._within(start, end, 0)
@@ -118,7 +135,7 @@ class _File:
             if self.elements > (most := _FREE + self.size // _BYTES):
                 raise self._fault(f"it has over {most} elements, more than a video of its size needs")
             ident, content, length = self._head(start)
-            if ident in (_SEGMENT, _CLUSTER):  # Neither their lengths nor their ends must be known.
+            if ident in (SEGMENT, _CLUSTER):  # Neither their lengths nor their ends must be known.
                 yield ident, content, end
                 return
             if length is None or content + length > end:
@@ -127,16 +144,10 @@ class _File:
             yield ident, content, start
 
     def _head(self, place: int) -> tuple[int, int, int | None]:
-        """Return the number of the element there, where its content begins, and its length, None if not given."""
-        self.file.seek(place)
-        head = self.file.read(_HEAD)
-        wide = _width(head)
-        long = _width(head[wide:])
-        if wide > 4 or long > 8 or len(head) < wide + long:
+        head = read_head(self.file, place)
+        if head is None:
             raise self._fault(f"there is no element at byte {place}")
-        unknown = (1 << 7 * long) - 1
-        length = int.from_bytes(head[wide : wide + long], "big") & unknown
-        return int.from_bytes(head[:wide], "big"), place + wide + long, None if length == unknown else length
+        return head
 
     def _outer(self, ident: int, start: int, end: int) -> None:
         """Count what is in an element beside the clusters."""

@@ -515,10 +515,10 @@ def test_doctor_says_of_finished_frames_what_the_same_command_would_do(tmp_path,
         return json.loads(call("doctor", "--json", "--seconds", "0", "--folder", tmp_path, *options)[1])["leftovers"]
 
     begin = f"{folder}: 6 finished frames of a run"
-    assert told() == told("--clean") == [f"{begin}; the same command with --resume goes on from there"]
+    assert told() == told("--clean") == [f"{begin}; the same command with --resume continues from there"]
     pv.write(target, np.zeros((2, 8, 9), np.uint8))
     assert told()[0].startswith(f"{begin} that has not written {name}, which is there; the same command with --resume")
-    assert told()[0].endswith("goes on from there, and needs --force to replace it")
+    assert told()[0].endswith("continues from there, and needs --force to replace it")
     killed_before_removal(source, target, monkeypatch, force=True)
     begin = f"{folder}: 10 finished frames of a run"
     line = f"{begin} whose output is complete; the same command with --resume says so and removes them"
@@ -532,7 +532,8 @@ def test_doctor_says_of_finished_frames_what_the_same_command_would_do(tmp_path,
 def test_a_run_beside_finished_frames_that_does_not_use_them_says_so_first(tmp_path, source, call):
     target = tmp_path / "out.npy"
     folder = interrupted(source, target)
-    line = f"6 finished frames of an interrupted run are in {folder}; its command goes on from there with --resume"
+    finished = f"6 finished frames of an interrupted run are in {folder}"
+    line = f"{finished}; the same command with --resume continues from there"
     for more in (["--dry-run"], [], ["--force", "--json"]):
         _, out, said = call("heat", str(source), str(target), *more)
         assert said.splitlines()[0] == line
