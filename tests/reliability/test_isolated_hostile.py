@@ -166,6 +166,17 @@ def test_what_fails_before_a_file_is_opened_does_not_blame_it(tmp_path, monkeypa
     assert "in.npy" not in str(fault.value)
 
 
+def test_a_process_that_could_not_be_confined_does_not_open_the_file(tmp_path):
+    mark = tmp_path / "opened"
+    pv.write(tmp_path / "in.npy", np.zeros((1, 4, 4), np.uint8))
+    opening = f"worker.files.read = lambda *a, **b: open({str(mark)!r}, 'w')"
+    with started_with(f"{FAILING}; {opening}"):
+        with pytest.raises(RuntimeError, match="could not be started"):
+            pv.read(tmp_path / "in.npy", isolated=True)
+        time.sleep(0.3)
+    assert not mark.exists()
+
+
 def test_a_file_has_its_time_after_a_slow_start(tmp_path, monkeypatch):
     pv.write(tmp_path / "in.npy", np.zeros((2, 4, 4), np.uint8))
     monkeypatch.setattr(isolation, "SECONDS", 1.5)

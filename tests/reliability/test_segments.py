@@ -413,6 +413,22 @@ def test_killed_after_the_last_segment_there_is_something_left_to_filter(tmp_pat
     assert target.read_bytes() == at_once(source, tmp_path / "other.npy")[1]
 
 
+def test_killed_when_the_last_segment_is_noted_nothing_is_filtered_again(tmp_path, source, monkeypatch):
+    target, note = tmp_path / "out.npy", Segments.note
+
+    def noted(self, notes):
+        note(self, notes)
+        if notes.done == FRAMES:
+            raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Segments, "note", noted)
+        with pytest.raises(Stop):
+            go_on(source, target)
+    go_on(source, target)
+    assert target.read_bytes() == at_once(source, tmp_path / "other.npy")[1]
+
+
 def killed_before_removal(source, target, monkeypatch, **options):
     def killed(self):
         raise Stop
