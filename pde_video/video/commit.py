@@ -26,15 +26,17 @@ _SAME_TIME = 2_000_000_000  # Nanoseconds: the steps of the coarsest file system
 
 def commit(staging: Staging, path: Path, many: bool, force: bool) -> None:
     """Commit the content of `staging`: the `many` members of the sequence `path`, or one file or folder."""
-    flush_all(staging.new if many else staging.new / path.name)
+    made = staging.new / path.name
+    members = numbered(made) if many else {1: made}  # Whatever others put beside them stays there.
+    flush_all(*members.values())
     with held_back(), _newcomers_reported(path):
         if many:
-            new = range(1, len(os.listdir(staging.new)) + 1)
+            new = range(1, len(members) + 1)
             _by_journal(staging, path, new, (lambda: list(numbered(path))) if force else list)
         elif force and path.is_dir():
             _replace_folder(staging, path)
         else:
-            (os.replace if force else move)(staging.new / path.name, path)
+            (os.replace if force else move)(made, path)
             _flush_folder_of(path)
 
 
@@ -62,7 +64,7 @@ def _flush_folder_of(path: Path) -> None:
 def _replace_folder(staging: Staging, path: Path) -> None:
     new = staging.new / path.name
     if not exchange(new, path):
-        _by_journal(staging, path, [1], lambda: [1])
+        _by_journal(staging, path, [1], lambda: [1] if _is_there(path) else [])
         return
     try:
         zarr_keys.check_array(new)  # The old one: something may have been put into it meanwhile.
@@ -110,23 +112,30 @@ def _by_journal(staging: Staging, path: Path, new: Collection[int], find_old: Ca
 
 def _journal_written(staging: Staging, path: Path, new: Collection[int], find_old: Callable[[], list[int]]) -> Journal:
     """Write the journal; while another run has one for the same output, withdraw it and wait."""
-    for _ in range(_ATTEMPTS):
+    made = _times(path, staging.new, new)
+    for _ in _attempts():
         try:
             old = find_old()
             check_surplus(path, new, old)
-            journal = Journal(path.name, _times(path, staging.new, new), _times(path, path.parent, old))
+            journal = Journal(path.name, made, _times(path, path.parent, old))
+        except FileNotFoundError:  # Another run has moved it aside.
+            continue
+        try:
             staging.begin(journal)
             others = [other for other in with_journal_of(path) if other.folder != staging.folder]
             if not others and find_old() == old:  # From here on, others wait.
                 return journal
-        except FileNotFoundError:  # Another run has moved it aside.
-            pass
         except BaseException:
             staging.end()
             raise
         staging.end()
-        time.sleep(random.uniform(0.0, _WAIT))
     raise FileExistsError(errno.EEXIST, "another run is at work on this output", str(path))
+
+
+def _attempts() -> Iterator[None]:
+    for _ in range(_ATTEMPTS):
+        yield
+        time.sleep(random.uniform(0.0, _WAIT))
 
 
 def settle(staging: Staging, journal: Journal) -> str:

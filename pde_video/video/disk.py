@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -51,17 +51,24 @@ def _flush(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
-def flush_all(path: Path) -> None:
-    """Flush a file, or a folder with everything in it, to disk."""
-    if not path.is_dir():
-        flush(path)
+def flush_all(*paths: Path) -> None:
+    """Flush files, and folders with everything in them, to disk."""
+    if len(paths) == 1 and not paths[0].is_dir():
+        flush(paths[0])
         return
-    paths = [Path(place, name) for place, _, files in os.walk(path) for name in ("", *files)]
-    for first in range(0, len(paths), _BETWEEN_SIGNALS):
+    each = [one for path in paths for one in _with_content(path)]
+    for first in range(0, len(each), _BETWEEN_SIGNALS):
         # A signal handler that raises while threads are started can leave one of the pool's locks held for ever.
         with held_back(), ThreadPoolExecutor(_AT_ONCE) as pool:
-            for _ in pool.map(flush, paths[first : first + _BETWEEN_SIGNALS]):
+            for _ in pool.map(flush, each[first : first + _BETWEEN_SIGNALS]):
                 pass
+
+
+def _with_content(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+    for place, _, files in os.walk(path):  # Of a file, nothing.
+        yield from (Path(place, name) for name in ("", *files))
 
 
 def write_durably(path: Path, content: bytes, part: Path, *, replace: bool = True, mode: int = 0o666) -> None:

@@ -101,15 +101,15 @@ def existing(path: Path) -> list[Path]:
 def whole(path: Path, force: bool) -> Iterator[Path]:
     """Yield a temporary path, what is written to which becomes `path` on success, and is removed on any error.
 
-    It may become a file or a folder; for a numbered sequence it is a folder already. All is on disk when this ends.
-    What dead runs of this user were making in the same folder is removed first.
+    It may become a file, a folder, or the numbered sequence of that pattern. All is on disk when this ends. What dead
+    runs of this user were making in the same folder is removed first.
     """
     many, staging = is_pattern(path), None
     remove_dead(path.parent)
     try:
         with _of_output(path), held_back():
             staging = Staging.beside(path)
-        yield staging.new if many else staging.new / path.name
+        yield staging.new / path.name
         check_output(path, force)  # It may have been created meanwhile.
         with _of_output(path):
             commit(staging, path, many, force)

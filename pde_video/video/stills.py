@@ -149,7 +149,7 @@ def _as_array(image: Any) -> Array:
 
 
 def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
-    """Write one picture to `temporary`, or a sequence into the folder `temporary`; return the number of frames."""
+    """Write one picture, or a sequence, to the name or pattern `temporary`; return the number of frames."""
     jpeg = target.suffix != ".png"
     target.check_frames(target.suffix, ("uint8",) if jpeg else ("uint8", "uint16"), (1, 3) if jpeg else (1, 3, 4))
     many, count, said = is_pattern(target.path), 0, _said(target)
@@ -160,7 +160,7 @@ def write(target: Target, frames: Iterator[Array], temporary: Path) -> int:
                 f"{target.path.name} holds one frame, but there are more; name a sequence: "
                 f"{target.path.stem}_%04d{target.path.suffix}"
             )
-        file = temporary / member_name(target.path, count) if many else temporary
+        file = temporary.with_name(member_name(temporary, count)) if many else temporary
         if not jpeg and frame.dtype == np.uint16 and frame.ndim == 3:
             data = _wide_png(frame)
         else:  # To memory: Pillow does not report a disk that is full at the end of a JPEG.
@@ -211,8 +211,8 @@ def _wide_png(frame: Array) -> bytes:
 
 
 def count(path: Path) -> int:
-    """Return the number of pictures in a folder just written, or 1 for a readable picture."""
-    if path.is_dir():
-        return len(list(path.iterdir()))
+    """Return the number of pictures of a sequence just written, or 1 for a readable picture."""
+    if is_pattern(path):
+        return len(numbered(path))
     _picture(path, Choice(max_pixels=sys.maxsize))
     return 1

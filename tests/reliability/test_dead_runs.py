@@ -15,6 +15,7 @@ from test_outputs import (
     PLACING,
     another_array,
     content,
+    fill,
     hidden,
     killed_at,
     longer_sequence,
@@ -26,6 +27,8 @@ from test_outputs import (
 
 import pde_video as pv
 from pde_video.video import disk, seal
+from pde_video.video.files import write_checked
+from pde_video.video.formats import checked_output
 from pde_video.video.leftovers import clean_up
 from pde_video.video.outputs import check_output, whole, why_not_settled
 from pde_video.video.staging import Staging
@@ -274,15 +277,46 @@ def test_of_a_link_among_what_was_replaced_only_the_link_is_removed(tmp_path):
     assert hidden(tmp_path) == []
 
 
-def test_what_is_put_into_the_hidden_folder_of_a_run_at_work_stays_and_is_named(tmp_path):
-    writing = whole(tmp_path / "out.bin", force=False)
-    temporary = writing.__enter__()
-    temporary.write_bytes(b"new")
-    temporary.with_name("thesis.txt").write_bytes(b"years of work")
-    with pytest.raises(pv.OutputError, match=r"is complete, but .* not known to be of its run: new/thesis\.txt"):
-        writing.__exit__(None, None, None)
-    assert content(tmp_path) == {"out.bin": b"new"}
-    assert (tmp_path / hidden(tmp_path)[0] / "new" / "thesis.txt").read_bytes() == b"years of work"
+@pytest.mark.parametrize("late", [False, True], ids=["during the run", "right before the commit"])
+@pytest.mark.parametrize("name", ["out.npy", PATTERN])
+def test_what_is_put_into_the_hidden_folder_of_a_run_at_work_stays_and_is_named(tmp_path, name, late):
+    def put(new):
+        (new / "thesis.txt").write_bytes(b"years of work")
+        if os.name == "posix":
+            (new / ".#f_001.png").symlink_to("editor@host:1")  # As Emacs locks a file.
+
+    def frames():
+        yield from np.zeros((3, 2, 2), np.uint8)
+        if not late:
+            put(tmp_path / hidden(tmp_path)[0] / "new")
+
+    output = checked_output(tmp_path / name)
+    with pytest.raises(pv.OutputError, match=r"is complete, but .* not known to be of its run: new/.*thesis\.txt"):
+        write_checked(output, frames(), before_commit=lambda made: late and put(made.parent))
+    assert len(list(pv.read(tmp_path / name))) == 3
+    new = tmp_path / hidden(tmp_path)[0] / "new"
+    assert (new / "thesis.txt").read_bytes() == b"years of work"
+    assert sorted(os.listdir(new)) == sorted({"thesis.txt", *([".#f_001.png"] if os.name == "posix" else [])})
+
+
+@pytest.mark.parametrize("name", [PATTERN, "v.zarr"])
+def test_what_is_removed_from_the_hidden_folder_of_a_run_at_work_is_named(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(disk, "_renameat2", lambda: None)
+    another_array(tmp_path)
+    longer_sequence(tmp_path)
+    before = content(tmp_path)
+
+    def write():
+        with whole(tmp_path / name, force=True) as temporary:
+            fill(temporary)
+            gone = temporary.parent / name.replace("%03d", "002")
+            shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("there is no other run to wait for"))
+    with pytest.raises(pv.OutputError, match=rf"could not be written: .*new.{name.replace('%03d', '002')}"):
+        write()
+    assert content(tmp_path) == before
+    assert hidden(tmp_path) == []
 
 
 def test_names_that_a_run_of_this_user_gives_are_known_again(tmp_path, monkeypatch):

@@ -96,8 +96,8 @@ def fill(path: Path) -> None:
         path.write_bytes(b"new")
     elif path.suffix == ".zarr":
         make_array(path, 1, 200)
-    else:  # The folder of a sequence.
-        make_pictures(path, 3, NEW)
+    else:  # The pattern of a sequence.
+        make_pictures(path.parent, 3, NEW)
 
 
 BEFORE = [no_sequence, longer_sequence, shorter_sequence, no_array, another_array, another_file]
@@ -463,20 +463,33 @@ def test_an_output_that_another_program_creates_during_the_run_is_kept(tmp_path,
     assert hidden(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["v.zarr", PATTERN, "v.bin"])
-def test_everything_is_flushed_before_it_is_put_in_place_and_the_folder_after(tmp_path, monkeypatch, name):
-    flushed = []
+@pytest.mark.parametrize("before", [no_array, no_sequence, another_file, another_array])
+def test_everything_is_flushed_before_it_is_put_in_place_and_the_folder_after(tmp_path, monkeypatch, before):
+    flushed, name = [], before(tmp_path)
+    monkeypatch.setattr(disk, "_renameat2", lambda: None)  # So that an array is replaced with a journal.
     for module in ("disk", "commit", "staging"):
         monkeypatch.setattr(f"pde_video.video.{module}.flush", flushed.append)
-    monkeypatch.setattr("pde_video.video.commit.move", lambda source, target: flushed.append(target))
-    with whole(tmp_path / name, force=False) as temporary:
+
+    def noted(rename):
+        def step(source, target):
+            rename(source, target)
+            flushed.append(Path(target))
+
+        return step
+
+    monkeypatch.setattr("pde_video.video.commit.move", noted(disk.move))
+    monkeypatch.setattr(os, "replace", noted(os.replace))
+    with whole(tmp_path / name, force=before in (another_file, another_array)) as temporary:
         fill(temporary)
-        made = {temporary, *temporary.rglob("*")}
+        made = set(temporary.parent.rglob("*"))
     placed = flushed.index(tmp_path / name.replace("%03d", "001"))
     assert made <= set(flushed[:placed])
     assert [path for path in flushed if ".pde-video-" not in path.name][-1] == tmp_path
-    if name == PATTERN:
-        assert flushed[placed - 2 : placed] == [temporary.parent, tmp_path]  # So that the journal is there first.
+    if before in (no_sequence, another_array):  # So that what a journal tells is true, and it is there first.
+        hidden = temporary.parent.parent
+        journal = flushed.index(hidden / "journal.json")
+        assert temporary.parent in flushed[:journal]
+        assert flushed[journal + 1 : journal + 3] == [hidden, tmp_path]
 
 
 @posix
