@@ -75,7 +75,7 @@ def _replace_folder(staging: Staging, path: Path) -> None:
 
 
 def _exchange_back(staging: Staging, path: Path, fault: BaseException) -> None:
-    """Exchange the old folder back; with a journal, which protects it from removal if that fails."""
+    """Exchange the old folder back; if that fails, keep it: with a journal, or with nothing that names it."""
     journal = Journal(path.name, {1: 0}, {1: 0})  # The old one counts as the new one now.
     with contextlib.suppress(OSError):
         staging.begin(journal)
@@ -83,11 +83,17 @@ def _exchange_back(staging: Staging, path: Path, fault: BaseException) -> None:
         exchange(staging.new / path.name, path)
         staging.end()
     except OSError as second:
-        staging.is_needed = True
         if staging.has_journal():
             raise _stuck(staging, journal, second.errno, _reason(second)) from fault
-        old = f"the old folder is {staging.new / path.name} ({_reason(second)}); move it away before the next run"
-        raise OutputError(second.errno, f"{path} is the new array, and {old}") from fault
+        old, then = (
+            f"the old folder is {staging.new / path.name} ({_reason(second)})",
+            "it stays there until you move it",
+        )
+        try:
+            staging.disown()
+        except OSError:  # The file system may be read-only by now.
+            then = f"move it away before another run writes to {path.parent}, which would remove it"
+        raise OutputError(second.errno, f"{path} is the new array, and {old}; {then}") from fault
 
 
 def _by_journal(staging: Staging, path: Path, new: Collection[int], find_old: Callable[[], list[int]]) -> None:

@@ -113,6 +113,8 @@ def _described(staging: Staging) -> str | None:
         return None
     except OSError as fault:
         return _line(staging, fault)
+    if journal is None and staging.output is None and staging.strangers():
+        return f"{staging.folder}: it holds what {NOT_OF_A_RUN}; check its content, then remove it"
     if journal is None:
         return f"{staging.folder}: an unfinished output; --clean removes it"
     return f"{staging.folder}: {journal.name} is only partly in place; --clean finishes or undoes it"

@@ -98,7 +98,6 @@ class Staging:
         self.new, self.old = folder / "new", folder / "old"
         self._journal, self._part = folder / "journal.json", folder / "journal.part"
         self.lock = Lock(folder / "lock")
-        self.is_needed = False  # It holds what could not be put back.
 
     @classmethod
     def beside(cls, path: Path) -> "Staging":
@@ -182,6 +181,12 @@ class Staging:
         name = os.fsdecode(self.lock.content(_LONGEST_NAME))
         self.output = name if _is_name(name) else journal.name if journal else None
 
+    def disown(self) -> None:
+        """Forget the name of the output, without which neither this run nor a later one removes anything in it."""
+        self.output = None
+        self.lock.remove()
+        flush(self.folder)
+
     def content(self) -> list[str]:
         """Return the names of the outputs, or members of one, that are in the folder and go with it."""
         return sorted(path.name for path in self._made())
@@ -197,7 +202,7 @@ class Staging:
 
         What else is in it stays, and the folder with that.
         """
-        if self.is_needed or self.has_journal():
+        if self.has_journal():
             self.lock.give_back()
             return
         for path in self._made():

@@ -38,7 +38,7 @@ OLD, NEW = (with_digest(b"\xff\xd8" + word * 10) for word in (b"old", b"new"))  
 
 def content(folder: Path) -> dict[str, bytes | None]:
     """What is in a folder, whose hidden folders are left out."""
-    paths = (path for path in sorted(folder.rglob("*")) if ".pde-video-" not in str(path))
+    paths = (path for path in sorted(folder.rglob("*")) if ".pde-video-" not in str(path.relative_to(folder)))
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in paths}
 
 
@@ -322,25 +322,42 @@ def test_what_is_put_into_the_array_during_the_run_is_kept(tmp_path, renames, mo
 
 
 @pytest.mark.skipif(disk._renameat2() is None, reason="this system exchanges no names")
-@pytest.mark.parametrize("journal_fails", [False, True])
-def test_an_array_that_cannot_be_exchanged_back_is_kept_with_what_was_put_into_it(tmp_path, monkeypatch, journal_fails):
+@pytest.mark.parametrize("fails", ["the exchange", "the journal too", "all"])
+def test_an_array_that_cannot_be_exchanged_back_is_kept_with_what_was_put_into_it(tmp_path, monkeypatch, fails):
     make_array(tmp_path / "v.zarr", 2, 10)
     (tmp_path / "v.zarr" / "thesis.txt").write_bytes(b"years of work")
     before, exchanges = content(tmp_path), iter([disk.exchange, raising(OSError(errno.EIO, "EIO", "v.zarr"))])
     with monkeypatch.context() as patched:
         patched.setattr("pde_video.video.outputs.check_output", lambda path, force: None)
         patched.setattr("pde_video.video.commit.exchange", lambda one, other: next(exchanges)(one, other))
-        if journal_fails:
+        if fails != "the exchange":
             patched.setattr(Staging, "begin", raising(OSError(errno.ENOSPC, "full")))
-        told = "the old folder is .*move it away" if journal_fails else "only partly in place, and the rest is in"
-        with pytest.raises(pv.OutputError, match=told):
+        if fails == "all":
+            patched.setattr(Lock, "remove", raising(OSError(errno.EROFS, "read-only")))
+        told = {
+            "the exchange": "v.zarr is only partly in place, and the rest is in",
+            "the journal too": "the old folder is .*new.v.zarr .*; it stays there until you move it",
+            "all": "the old folder is .*new.v.zarr .*; move it away before another run writes to",
+        }
+        with pytest.raises(pv.OutputError, match=told[fails]):
             written(tmp_path, "v.zarr")()
-    kept = tmp_path / hidden(tmp_path)[0] / "new" / "v.zarr"
-    assert (kept / "thesis.txt").read_bytes() == b"years of work"
-    if not journal_fails:
+    kept = tmp_path / hidden(tmp_path)[0] / "new"
+    assert content(kept) == before
+    if fails == "all":
+        return
+    pv.write(tmp_path / "other.npy", np.zeros((1, 2, 2), np.uint8))  # The next run in this folder.
+    (tmp_path / "other.npy").unlink()
+    assert content(kept) == before
+    if fails == "the exchange":
         assert "v.zarr was finished" in clean_up(tmp_path)[0][0]
         assert content(tmp_path) == before
         assert hidden(tmp_path) == []
+    else:
+        assert "check its content, then remove it" in left_in(tmp_path)[0]
+        done, left = clean_up(tmp_path)
+        assert done == []
+        assert "new/v.zarr/thesis.txt" in left[0]
+        assert content(kept) == before
 
 
 def test_a_link_in_place_of_a_chunk_is_not_of_the_array(tmp_path):
