@@ -20,9 +20,20 @@ def refuse_unfinished(path: Path) -> None:
     """Raise InputError for a sequence or zarr folder that is only partly in place."""
     for staging in with_journal_of(path):
         raise InputError(
-            f"{path} is only partly in place (the rest is in {staging.folder.name}): a run is committing it, or was "
-            f"killed while it did; wait, or run {_CLEAN} {path.parent}"
+            f"{_which_is(staging, path)} only partly in place (the rest is in {staging.folder.name}): a run is "
+            f"committing it, or was killed while it did; wait, or run {_CLEAN} {path.parent}"
         )
+
+
+def _which_is(staging: Staging, path: Path) -> str:
+    """Return whether it is this output that a journal is of, or another one that may share pictures with it."""
+    try:
+        journal = staging.journal()
+    except (OSError, ValueError):
+        return f"{path} may be"
+    if journal is None or journal.name == path.name:
+        return f"{path} is"
+    return f"{path} may share pictures with {journal.name}, which is"
 
 
 def settle_unfinished(path: Path) -> None:

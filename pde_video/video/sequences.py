@@ -49,11 +49,17 @@ def member_name(pattern: Path, number: int) -> str:
 
 
 def may_share(one: str, other: str) -> bool:
-    """Tell whether two patterns, or names, may have a member in common; ``a1%d.png`` and ``a%02d.png`` have."""
-    return _around(one) == _around(other)
+    """Tell whether two patterns, or names, may have a member in common.
+
+    ``a1%d.png`` and ``a%02d.png`` have ``a10.png``; ``a1%d.png`` and ``a2%d.png`` have none.
+    """
+    if not (is_pattern_name(one) and is_pattern_name(other)):
+        return one == other
+    (head, _, tail), (other_head, _, other_tail) = map(_NUMBER.split, (one, other))
+    return _may_begin_alike(head, other_head) and _may_begin_alike(tail[::-1], other_tail[::-1])
 
 
-def _around(name: str) -> tuple[str, str]:
-    """Return what stands before and after a number of any length."""
-    head, _, tail = _NUMBER.sub("%d", name).partition("%d")
-    return head.rstrip("0123456789"), tail.lstrip("0123456789")
+def _may_begin_alike(one: str, other: str) -> bool:
+    """Tell whether one text begins with the other, and goes on as a number may."""
+    shorter, longer = sorted((one, other), key=len)
+    return longer.startswith(shorter) and longer[len(shorter) :][:1] in "0123456789"

@@ -26,7 +26,7 @@ from pde_video.video.leftovers import clean_up, left_in, refuse_unfinished
 from pde_video.video.locks import Lock
 from pde_video.video.outputs import check_output, whole
 from pde_video.video.own_pictures import with_digest
-from pde_video.video.sequences import numbered
+from pde_video.video.sequences import may_share, member_name, numbered
 from pde_video.video.signals import held_back
 from pde_video.video.staging import Journal, Staging
 
@@ -658,6 +658,48 @@ def test_a_sequence_half_in_place_is_not_read_under_any_pattern(tmp_path, step, 
     with pytest.raises(pv.InputError, match=r"only partly in place .* pde-video doctor --clean --folder"):
         pv.read(tmp_path / name)
     assert content(tmp_path) == before
+
+
+def test_of_a_sequence_half_in_place_that_may_share_pictures_its_own_name_is_told(tmp_path):
+    unfinished(tmp_path, PLACING)
+    with pytest.raises(pv.InputError, match=rf"f_00%d\.png may share pictures with {PATTERN}, which is only partly"):
+        pv.read(tmp_path / "f_00%d.png")
+    with pytest.raises(pv.InputError, match=rf"{PATTERN} is only partly"):
+        pv.read(tmp_path / PATTERN)
+
+
+def test_sequences_that_may_share_a_picture_are_known():
+    parts = itertools.product(("f_", "f_0", "f_1", "f_1_", "g_"), ("%d", "%02d"), (".png", "0.png", "1.png", "_1.png"))
+    members = {"".join(part): {member_name(Path("".join(part)), n) for n in range(120)} for part in parts}
+    shared = {pair for pair in itertools.product(members, members) if members[pair[0]] & members[pair[1]]}
+    assert ("f_%d_1.png", "f_1_%d.png") in shared
+    assert [pair for pair in shared if not may_share(*pair)] == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("cam1%04d.png", "cam2%04d.png"),
+        ("2024%04d.png", "2025%04d.png"),
+        ("take1%d.png", "take2%d.png"),
+        ("f_%d1.png", "f_%d2.png"),
+        ("f_%d.png", "f_a%d.png"),
+        ("f_%d.png", "f_%da.png"),
+        ("f_%d.png", "f_%d.jpg"),
+    ],
+)
+def test_a_sequence_beside_one_half_in_place_that_shares_no_name_is_read_and_written(tmp_path, one, other):
+    for first, second in ((one, other), (other, one)):
+        folder = tmp_path / first
+        folder.mkdir()
+        staging = Staging.beside(folder / first)
+        staging.begin(Journal(first, {1: 0}, {1: 0}))
+        staging.lock.give_back()
+        for frames in (3, 4):
+            pv.write(folder / second, np.zeros((frames, 2, 2), np.uint8), force=True)
+            assert len(list(pv.read(folder / second))) == frames
+        with pytest.raises(pv.InputError, match="only partly in place"):
+            pv.read(folder / first)
 
 
 def test_a_folder_half_in_place_is_not_called_missing(place, monkeypatch):
