@@ -308,20 +308,20 @@ def doctor(seconds: float, folders: tuple[Path, ...], clean: bool) -> dict[str, 
     interrupted runs have left in a folder.
 
     With --clean, sequences and zarr arrays that are only partly in place are finished or rolled back, and unfinished
-    outputs are removed; each is named. Outputs of live runs, finished frames of runs with --resume, and files that this
-    program did not write are left alone.
+    outputs and empty folders of runs with --resume are removed; each is named. Outputs of live runs, finished frames of
+    runs with --resume, and files that this program did not write are left alone.
 
     \b
     Example: pde-video doctor --json
              pde-video doctor --folder results --clean
     """
-    from pde_video.jobs.segment_folder import segments_in
+    from pde_video.jobs.segment_folder import remove_empty, segments_in
     from pde_video.video.leftovers import clean_up, left_in
 
     if clean:
-        both = [clean_up(folder) for folder in folders]
-        done, left = ([line for lines in each for line in lines] for each in zip(*both, strict=True))
-        left += [line for folder in folders for line in segments_in(folder)]
+        cleaned = [(folder, *clean_up(folder)) for folder in folders]
+        done = [line for folder, lines, _ in cleaned for line in (*lines, *remove_empty(folder))]
+        left = [line for folder, _, lines in cleaned for line in (*lines, *segments_in(folder))]
         return {"folders": list(map(str, folders)), "cleaned": done, "leftovers": left}
     from pde_video.tools.doctor import examine, measure
 

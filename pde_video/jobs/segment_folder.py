@@ -58,14 +58,44 @@ def is_complete(target: Path) -> bool:
 
 def segments_in(folder: Path) -> list[str]:
     """Return a line on each folder of segments in a folder, and what can be done with it; none on those in use."""
-    names = sorted(name for name in os.listdir(folder) if name.endswith(_ENDING))
-    each = [folder / name.removesuffix(_ENDING) for name in names if os.path.isfile(folder / name / NOTES)]
-    lines = ((folder_of(target), _described(target)) for target in each)
+    each = (path for path in _folders_in(folder) if os.path.isfile(path / NOTES) or _is_empty(path))
+    lines = ((path, _described(path)) for path in each)
     return [f"{path}: {text}" for path, text in lines if text is not None]
 
 
-def _described(target: Path) -> str | None:
+def remove_empty(folder: Path) -> list[str]:
+    """Remove the folders of dead runs that hold no segments in a folder, and return a line on each."""
+    removed = []
+    for path in filter(_is_empty, _folders_in(folder)):
+        with contextlib.suppress(OSError), _locked(path, create=False) as lock:  # Else it is in use, and stays.
+            _remove_parts(path)
+            lock.remove()
+            path.rmdir()
+            removed.append(f"{path}: removed; it held no finished frames")
+    return removed
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return [folder / name for name in sorted(os.listdir(folder)) if name.endswith(_ENDING)]
+
+
+def _is_empty(folder: Path) -> bool:
+    """Tell whether a folder of this user is as a run leaves it before its first notes, or after they are removed."""
     try:
+        _check_ours(folder)
+        lock = folder / _LOCK
+        locked = not os.path.lexists(lock) or (stat.S_ISREG(lock.lstat().st_mode) and lock.lstat().st_size == 0)
+        return locked and all(map(_may_be_new, os.listdir(folder)))
+    except OSError:
+        return False
+
+
+def _described(folder: Path) -> str | None:
+    target = folder.with_name(folder.name.removesuffix(_ENDING))
+    try:
+        if not os.path.lexists(folder / NOTES):
+            with _locked(folder, create=False):
+                return "no finished frames of a run that was killed; --clean removes it"
         notes = _looked_up(target)
     except _InUseError:
         return None
@@ -163,9 +193,7 @@ class Segments:
         return []
 
     def _remove_unfinished(self) -> None:
-        remove_dead(self.folder)
-        for name in filter(_is_part_of_notes, os.listdir(self.folder)):
-            (self.folder / name).unlink()
+        _remove_parts(self.folder)
         for path in map(self._next, _SUFFIXES):  # Put in place, but not noted as a segment any more.
             if path.is_file() and fingerprint(path) == self.notes.pending:
                 path.unlink()
@@ -238,6 +266,13 @@ def _is_part_of_notes(name: str) -> bool:
     return name == _part_of_notes(name[-_DIGITS:]) and are_own_digits(name[-_DIGITS:])
 
 
+def _remove_parts(folder: Path) -> None:
+    """Remove what runs of this user were writing in a folder when they were killed."""
+    remove_dead(folder)
+    for name in filter(_is_part_of_notes, os.listdir(folder)):
+        (folder / name).unlink()
+
+
 def _check_ours(folder: Path) -> None:
     """Refuse what is not a folder that only this user can write to."""
     facts = folder.lstat()
@@ -255,7 +290,7 @@ def _locked(folder: Path, create: bool = True) -> Iterator[Lock]:
     with reported(folder):
         free = lock.take(create=create)
     if free is None:
-        if not os.path.lexists(folder / NOTES):
+        if create and not os.path.lexists(folder / NOTES):
             with contextlib.suppress(OSError):
                 lock.remove()
                 folder.rmdir()

@@ -221,9 +221,12 @@ class Matrix:
         new = {path for path in set(now) - set(left) if TEMPORARY.fullmatch(path)}
         if new:
             yield f"temporary files: {sorted(new)}"
-        if refused:
-            now.pop(f"{self.setting.output}.segments", None)  # Empty: killed right before it was removed.
-        yield from self._strangers(now, temporary=refused, segments=False)  # A run that writes removes a dead one's.
+        if refused:  # A run that writes removes what a dead one has left; this one wrote nothing.
+            cleaned = self._worker.run(self._folder, ["doctor", "--clean"], (0, 0, 0))
+            now = state_of(self._folder)
+            if cleaned["code"] != 0 or not self._equal(self.setting.of_output(now), self.new):
+                yield f"doctor --clean: {cleaned}"
+        yield from self._strangers(now, temporary=False, segments=False)
 
     def _strangers(self, now, *, temporary, segments):
         """Yield what was lost of others, and what was left of the run's own."""

@@ -545,6 +545,74 @@ def test_doctor_says_of_finished_frames_what_the_same_command_would_do(tmp_path,
     assert "notes.json cannot be used" in told()[0]
 
 
+def told_by_doctor(call, folder, *options):
+    facts = json.loads(call("doctor", "--json", "--seconds", "0", "--folder", folder, *options)[1])
+    return facts.get("cleaned"), facts["leftovers"]
+
+
+@pytest.mark.parametrize("step", ["empty", "without notes", "with a part of them", "with a hidden folder"])
+def test_a_folder_of_a_killed_run_that_holds_no_frames_is_listed_and_cleaned(tmp_path, call, step):
+    folder = tmp_path / "out.npy.segments"
+    folder.mkdir(0o700)
+    lock = Lock(folder / "lock")
+    if step != "empty":
+        assert lock.take()
+        before = state_of(folder)
+        assert told_by_doctor(call, tmp_path) == (None, [])  # At work.
+        assert told_by_doctor(call, tmp_path, "--clean") == ([], [])
+        assert state_of(folder) == before
+        lock.give_back()
+    if step == "with a part of them":
+        (folder / f"notes.json.{own_digits()}").write_text('{"form')
+    if step == "with a hidden folder":
+        Staging.beside(folder / "000000.avi").lock.give_back()
+    before = state_of(folder)
+    line = f"{folder}: no finished frames of a run that was killed; --clean removes it"
+    assert told_by_doctor(call, tmp_path) == (None, [line])
+    assert state_of(folder) == before
+    assert told_by_doctor(call, tmp_path, "--clean") == ([f"{folder}: removed; it held no finished frames"], [])
+    assert not folder.exists()
+
+
+def with_a_lock_of_somebody(folder):
+    folder.mkdir()
+    (folder / "lock").write_text("the number of my bicycle lock")
+
+
+def with_a_link_for_a_lock(folder):
+    folder.mkdir()
+    (folder / "lock").symlink_to("nothing")
+
+
+def with_a_file_beside_the_lock(folder):
+    folder.mkdir()
+    (folder / "lock").touch()
+    (folder / "thesis.txt").touch()
+
+
+OTHERS = [with_a_lock_of_somebody, with_a_file_beside_the_lock, pytest.param(with_a_link_for_a_lock, marks=posix)]
+
+
+@pytest.mark.parametrize("stranger", [*STRANGERS, *OTHERS])
+def test_a_folder_that_is_not_ours_is_not_cleaned(tmp_path, call, stranger):
+    stranger(tmp_path / "out.npy.segments")
+    before = state_of(tmp_path)
+    done, _ = told_by_doctor(call, tmp_path, "--clean")
+    assert done == []
+    assert state_of(tmp_path) == before
+
+
+def test_without_locks_an_empty_folder_of_segments_stays(tmp_path, call, monkeypatch):
+    folder = tmp_path / "out.npy.segments"
+    folder.mkdir(0o700)
+    monkeypatch.setattr(Lock, "take", lambda self, **options: None)
+    for options in ((), ("--clean",)):
+        done, left = told_by_doctor(call, tmp_path, *options)
+        assert not done
+        assert "does not tell whether another process" in left[0]
+        assert folder.is_dir()
+
+
 def test_a_run_beside_finished_frames_that_does_not_use_them_says_so_first(tmp_path, source, call):
     target = tmp_path / "out.npy"
     folder = interrupted(source, target)
