@@ -28,7 +28,7 @@ def refuse_unfinished(path: Path) -> None:
 def _which_is(staging: Staging, path: Path) -> str:
     """Return whether it is this output that a journal is of, or another one that may share pictures with it."""
     try:
-        journal = staging.journal()
+        journal, _ = staging.journal()
     except (OSError, ValueError):
         return f"{path} may be"
     if journal is None or journal.name == path.name:
@@ -157,8 +157,8 @@ def _journal_of_dead(staging: Staging, create: bool = True) -> Journal | None:
         staging.folder.lstat()  # FileNotFoundError if it has just been removed.
         raise FileExistsError(errno.EEXIST, "a run is at work on this output; wait for it", str(staging.folder))
     try:
-        journal = staging.journal()
-        if journal is not None and not staging.is_sealed():
+        journal, ours = staging.journal()
+        if journal is not None and not ours:
             planted = "its journal is not sealed by a run of this user on this system, so it is ignored"
             raise OutputError(errno.EPERM, f"{staging.folder}: {planted}; {_advice(staging)}")
         if journal is not None and (astray := staging.astray()):

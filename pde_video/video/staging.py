@@ -131,23 +131,19 @@ class Staging:
         """Tell whether a commit has begun that has not ended."""
         return os.path.lexists(self._journal)
 
-    def journal(self) -> Journal | None:
-        """Return the journal, or None if there is none; raise ValueError if it is damaged, OSError if unreadable."""
+    def journal(self) -> tuple[Journal | None, bool]:
+        """Return the journal, if there is one, and whether a run of this user wrote it in this folder.
+
+        Raise ValueError if it is damaged, OSError if it is unreadable.
+        """
         try:
-            text, sealed = self._written()
-            if not sealed and len(text) > _LONGEST_UNSEALED:
-                raise ValueError("it is long, and not by a run of this user")
-            return Journal.parsed(text)
+            content = content_of(self._journal, _LONGEST_JOURNAL, follow=False)
+            text, ours = unsealed(content, self._context())
         except (FileNotFoundError, NotADirectoryError):
-            return None
-
-    def is_sealed(self) -> bool:
-        """Return whether the journal was written by a run of this user in this folder, not planted."""
-        return self._written()[1]
-
-    def _written(self) -> tuple[bytes, bool]:
-        """Return the text of the journal, and whether the seal after it is this user's."""
-        return unsealed(content_of(self._journal, _LONGEST_JOURNAL, follow=False), self._context())
+            return None, False
+        if not ours and len(text) > _LONGEST_UNSEALED:
+            raise ValueError("it is long, and not by a run of this user")
+        return Journal.parsed(text), ours
 
     def _context(self) -> str:
         """Return in which folder a journal is sealed, of which no copy can be made."""
@@ -270,7 +266,7 @@ def with_journal_of(path: Path) -> list[Staging]:
 
 def _concerns(staging: Staging, path: Path) -> bool:
     try:
-        journal = staging.journal()
+        journal, _ = staging.journal()
     except PermissionError:  # Another user's, whose files are as little readable.
         return False
     except (OSError, ValueError):  # It may be of any output.

@@ -1015,6 +1015,18 @@ def test_a_journal_that_was_unpacked_with_its_folder_is_not_followed(tmp_path):
     assert content(tmp_path) == before
 
 
+def test_of_a_journal_what_is_checked_is_what_is_followed(tmp_path, monkeypatch):
+    folder = unfinished(tmp_path, PLACING)
+    sealed = (folder / "journal.json").read_bytes()
+    planted = Journal(PATTERN, {9: 0}, {}).as_text().encode()
+    before = content(tmp_path)
+    contents = itertools.chain([sealed, planted], itertools.repeat(sealed))  # As it is found, looked at, and later.
+    monkeypatch.setattr(staging, "content_of", lambda path, most, follow: next(contents))
+    with pytest.raises(pv.OutputError, match="not sealed by a run of this user"):
+        check_output(tmp_path / PATTERN, force=True)
+    assert content(tmp_path) == before
+
+
 def test_a_signal_while_files_are_flushed_waits_until_no_thread_is_being_started(tmp_path, monkeypatch):
     """An exception in the midst of starting one leaves a lock taken, and the program waits for it for ever."""
     for k in range(300):
