@@ -30,11 +30,11 @@ from pde_video.video.leftovers import remove_dead
 from pde_video.video.locks import Lock
 from pde_video.video.outputs import existing, reported
 from pde_video.video.provenance import fingerprint
-from pde_video.video.seal import are_own_digits, own_digits, place_of_key, sealed, unsealed, why_no_key
+from pde_video.video.seal import DIGITS, are_own_digits, own_digits, place_of_key, sealed, unsealed, why_no_key
 from pde_video.video.staging import hidden_name
 
 NOTES, CONTEXT = "notes.json", "notes on segments"
-_ENDING, _LOCK, _DIGITS = ".segments", "lock", 16
+_ENDING, _LOCK = ".segments", "lock"
 _LONGEST = 2**24  # Bytes of notes: some 100,000 segments.
 _SUFFIXES = (".avi", ".npy")
 
@@ -254,7 +254,7 @@ def _found(folder: Path, job: dict[str, Any]) -> Notes | None:
 
 def _may_be_new(name: str) -> bool:
     """Tell whether a run of this user may have put it into a folder before the first notes."""
-    hidden = name == hidden_name(name[-_DIGITS:]) and are_own_digits(name[-_DIGITS:])
+    hidden = name == hidden_name(name[-DIGITS:]) and are_own_digits(name[-DIGITS:])
     return name == _LOCK or hidden or _is_part_of_notes(name)
 
 
@@ -263,7 +263,7 @@ def _part_of_notes(digits: str) -> str:
 
 
 def _is_part_of_notes(name: str) -> bool:
-    return name == _part_of_notes(name[-_DIGITS:]) and are_own_digits(name[-_DIGITS:])
+    return name == _part_of_notes(name[-DIGITS:]) and are_own_digits(name[-DIGITS:])
 
 
 def _remove_parts(folder: Path) -> None:

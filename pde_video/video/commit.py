@@ -84,9 +84,9 @@ def _exchange_back(staging: Staging, path: Path, fault: BaseException) -> None:
         staging.end()
     except OSError as second:
         if staging.has_journal():
-            raise _stuck(staging, journal, second.errno, _reason(second)) from fault
+            raise _stuck(staging, journal, second.errno, _named(second)) from fault
         old, then = (
-            f"the old folder is {staging.new / path.name} ({_reason(second)})",
+            f"the old folder is {staging.new / path.name} ({_named(second)})",
             "it stays there until you move it",
         )
         try:
@@ -112,7 +112,7 @@ def _by_journal(staging: Staging, path: Path, new: Collection[int], find_old: Ca
                     move(path.parent / name, staging.new / name)
             _put_back(staging, journal)
         except OSError as second:
-            raise _stuck(staging, journal, second.errno, _reason(second)) from fault
+            raise _stuck(staging, journal, second.errno, _named(second)) from fault
         raise
 
 
@@ -173,7 +173,7 @@ def settle(staging: Staging, journal: Journal) -> str:
         _put_in_place(staging, journal)
         return "finished"
     except OSError as fault:
-        raise _stuck(staging, journal, fault.errno, _reason(fault)) from fault
+        raise _stuck(staging, journal, fault.errno, _named(fault)) from fault
 
 
 def _is_still_at(path: Path, elsewhere: Path) -> bool:
@@ -214,7 +214,8 @@ def _is_there(path: Path) -> bool:
     return os.path.lexists(path)
 
 
-def _reason(fault: OSError) -> str:
+def _named(fault: OSError) -> str:
+    """Return the reason of an error, with the name of the file."""
     return f"{fault.filename2 or fault.filename}: {fault.strerror}"
 
 

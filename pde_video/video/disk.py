@@ -103,6 +103,15 @@ def move(source: Path, target: Path) -> None:
         os.unlink(source)  # A process was killed between the two steps of `_linked`.
 
 
+def remove_if_empty(folder: str | Path) -> None:
+    """Remove a folder, unless something is in it or it is gone already."""
+    try:
+        os.rmdir(folder)
+    except OSError as fault:
+        if fault.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
 def is_same(one: Path, other: Path) -> bool:
     """Return whether two names are the same file or folder; symlinks are not followed."""
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pde_video.video import y4m
 
-_DATE = re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", re.ASCII)
+DATE = re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", re.ASCII)
 _MOST_AXES, _MOST_BITS = 64, 64
 
 
@@ -79,7 +79,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "aspect": lambda value: value is None or isinstance(value, Fraction),
     "time_base": lambda value: value is None or (isinstance(value, Fraction) and value > 0),
     "axes": lambda value: _text(value) and 0 < len(value) <= _MOST_AXES,
-    "date_time": lambda value: _text(value) and _DATE.fullmatch(value) is not None,
+    "date_time": lambda value: _text(value) and DATE.fullmatch(value) is not None,
     "dpi": _list_of(lambda side: type(side) in (int, float), 2),
     "pixel_size": _list_of(_positive, 2),
     "resolution": _list_of(_ratio, 2),

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pde_video.access.opening import open_regular
 from pde_video.errors import InputError
+from pde_video.video.picture_parts import JPEG, PNG
 from pde_video.video.sequences import member_name, numbered
 
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _AFTER_HEADER, _AFTER_JFIF = 33, 20  # Bytes of a PNG, and of a JPEG whose first segment is that of JFIF.
 _JFIF = b"\xff\xd8\xff\xe0\0\x10"
 _CHUNK = b"pvID"  # Of a PNG: private, and not to be kept by editors that change anything.
@@ -30,11 +30,11 @@ def with_digest(data: bytes) -> bytes:
 
 
 def _place(head: bytes) -> int:
-    return _AFTER_HEADER if head.startswith(_PNG) else _AFTER_JFIF if head.startswith(_JFIF) else len(_JPEG)
+    return _AFTER_HEADER if head.startswith(PNG) else _AFTER_JFIF if head.startswith(_JFIF) else len(JPEG)
 
 
 def _part(head: bytes, digest: bytes) -> bytes:
-    if head.startswith(_PNG):
+    if head.startswith(PNG):
         content = _CHUNK + digest
         return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
     content = _NAME + digest
@@ -56,7 +56,7 @@ def is_own(path: Path) -> bool:
                 digest.update(data)
     except (OSError, InputError):
         return False
-    return head.startswith((_PNG, _JPEG)) and found == _part(head, digest.digest())
+    return head.startswith((PNG, JPEG)) and found == _part(head, digest.digest())
 
 
 def check_surplus(pattern: Path, new: Collection[int], old: Collection[int] | None = None) -> None:

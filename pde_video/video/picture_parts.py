@@ -7,6 +7,7 @@ from pathlib import Path
 from pde_video.access.opening import open_regular
 from pde_video.errors import InputError
 
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"  # How such files begin.
 _FREE, _PART = 10_000, 1024  # Parts that a file of any size may have, and bytes of the file for each further one.
 _FEW_SEGMENTS = 100  # The same of a JPEG that is one of very many pieces of a picture.
 _FEW_SCANS, _WORK = 20, 2**30  # Scans of a JPEG of any size; pixels of a picture that all scans may go over.
@@ -19,7 +20,7 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # Height and width.
 
 def check_png(path: Path) -> int:
     """Refuse a PNG of far too many chunks; return where the last one ends."""
-    size, end, count = path.stat().st_size, 8, 0
+    size, end, count = path.stat().st_size, len(PNG), 0
     with open_regular(path) as file:
         file.seek(end)
         while len(head := file.read(8)) == 8:

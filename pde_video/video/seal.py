@@ -18,7 +18,7 @@ from pde_video.errors import InputError
 from pde_video.video.disk import write_durably
 
 _NBYTES = 32  # Of a key.
-_DIGITS, _CHOSEN = 16, 6  # Of a name that tells who gave it; those that are not of the seal.
+DIGITS, _CHOSEN = 16, 6  # Of a name that tells who gave it; those that are not of the seal.
 
 
 def sealed(text: str, context: str) -> str:
@@ -76,15 +76,15 @@ def is_sealed(data: bytes, found: bytes) -> bool:
 def own_digits() -> str:
     """Return 16 hexadecimal digits for a name: 6 random ones, and 10 of the seal on them; all random without a key."""
     chosen = secrets.token_hex(_CHOSEN // 2)
-    return chosen + (seal(_of_name(chosen)) or secrets.token_hex(_DIGITS // 2))[: _DIGITS - _CHOSEN]
+    return chosen + (seal(_of_name(chosen)) or secrets.token_hex(DIGITS // 2))[: DIGITS - _CHOSEN]
 
 
 def are_own_digits(digits: str) -> bool:
     """Tell whether `own_digits` has made them in a run of this user."""
     key = _key()
-    if key is None or len(digits) != _DIGITS:
+    if key is None or len(digits) != DIGITS:
         return False
-    made = hmac.new(key, _of_name(digits[:_CHOSEN]), hashlib.sha256).hexdigest()[: _DIGITS - _CHOSEN]
+    made = hmac.new(key, _of_name(digits[:_CHOSEN]), hashlib.sha256).hexdigest()[: DIGITS - _CHOSEN]
     return hmac.compare_digest(made.encode(), os.fsencode(digits[_CHOSEN:]))
 
 

@@ -22,14 +22,14 @@ from pde_video.access.opening import content_of
 from pde_video.access.owners import why_not_ours
 from pde_video.errors import OutputError
 from pde_video.video import zarr_keys
-from pde_video.video.disk import flush, write_durably
+from pde_video.video.disk import flush, remove_if_empty, write_durably
 from pde_video.video.locks import Lock
 from pde_video.video.provenance import values_in
-from pde_video.video.seal import are_own_digits, own_digits, sealed, unsealed
+from pde_video.video.seal import DIGITS, are_own_digits, own_digits, sealed, unsealed
 from pde_video.video.sequences import is_pattern, is_pattern_name, may_share, member_name, number_in
 
 _PREFIX = ".pde-video-"
-_NAME = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
+_NAME = re.compile(re.escape(_PREFIX) + f"[0-9a-f]{{{DIGITS}}}")
 _MODE = 0o755  # Nobody else may write there, whatever the umask.
 _FORMAT = 1
 _LONGEST_NAME = 255
@@ -209,9 +209,9 @@ class Staging:
         if not _is_folder(self._part):
             self._part.unlink(missing_ok=True)
         for part in filter(_is_folder, (self.new, self.old)):
-            _remove_if_empty(part)
+            remove_if_empty(part)
         self.lock.remove()
-        _remove_if_empty(self.folder)  # Somebody who cleans up may have begun with it, as soon as the lock was free.
+        remove_if_empty(self.folder)  # Somebody who cleans up may have begun with it, as soon as the lock was free.
 
     def _made(self) -> Iterator[Path]:
         """Yield what is in the folder and has the name of the output, or of a member of it."""
@@ -229,7 +229,7 @@ class Staging:
                     yield path
 
 
-def hidden_name(digits: str = "0" * 16) -> str:
+def hidden_name(digits: str = "0" * DIGITS) -> str:
     """Return the name of a hidden folder."""
     return _PREFIX + digits
 
@@ -247,14 +247,6 @@ def beside(folder: Path) -> Iterator[Staging]:
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
-
-
-def _remove_if_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError as fault:
-        if fault.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
-            raise
 
 
 def with_journal_of(path: Path) -> list[Staging]:

@@ -17,13 +17,12 @@ from pde_video.access.opening import open_regular
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video.own_pictures import with_digest
-from pde_video.video.picture_parts import check_jpeg, check_png, without_texts
+from pde_video.video.picture_parts import JPEG, PNG, check_jpeg, check_png, without_texts
 from pde_video.video.provenance import LONGEST_COMMENT, MARK, found_in
 from pde_video.video.sequences import is_pattern, member_name, numbered
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, refuse_inflated, untrusted
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _HEADER = 33  # Bytes of a PNG's signature and header.
 _INCH = 0.0254  # Metres.
 _MOST_DPI = 65535  # In a JPEG.
@@ -75,8 +74,8 @@ def _picture(path: Path, choice: Choice, details: dict[str, Any] | None = None) 
     """Return the pixels of a PNG or JPEG picture, and put its metadata into `details`; refuse other formats."""
     with open_regular(path) as file:
         header = file.read(26)
-    png = header.startswith(_PNG)
-    if not png and not header.startswith(b"\xff\xd8"):
+    png = header.startswith(PNG)
+    if not png and not header.startswith(JPEG):
         raise InputError(f"{path}: not a picture that can be read (neither PNG nor JPEG)")
     # Image.open would warn or refuse by a limit of its own.
     kind = PngImagePlugin.PngImageFile if png else JpegImagePlugin.JpegImageFile

@@ -12,6 +12,7 @@ import tifffile
 from pde_video.errors import InputError
 from pde_video.protocols import Array
 from pde_video.video import calibration, tiff_tags
+from pde_video.video.facts import DATE
 from pde_video.video.provenance import MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.tiff_directory import Directory, Pages, Source, name_of
@@ -20,7 +21,6 @@ from pde_video.video.untrusted import untrusted
 
 _CLASSIC_LIMIT = 2**32 - 2**25  # Bytes of frames in a TIFF with 32-bit offsets; the rest is for directories.
 _MANY = 10**9  # A placeholder for the number of frames: a description with the real one is not longer.
-_DATE = re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", re.ASCII)
 _CHANNELS = re.compile(r"hChannels\.channelSave = \[([^\]\n]{1,999})\]")
 _SOFTWARE, _DATE_TIME, _PLANES = 305, 306, 33629  # The numbers of these tags.
 _LENGTHS = ("resolution", "dpi", "pixel_size", "unit", "yunit", "zunit", "spacing", "xorigin", "yorigin", "zorigin")
@@ -115,7 +115,7 @@ def _details(first: Picture, told: calibration.Described, pages: Pages) -> dict[
     if made := found_in(software):
         details["made"] = made
     said = {"description": told.text, "software": software.partition(MARK.strip())[0].strip()}
-    said["date_time"] = date if _DATE.fullmatch(date) else ""
+    said["date_time"] = date if DATE.fullmatch(date) else ""
     return details | {name: text for name, text in said.items() if text} | facts
 
 

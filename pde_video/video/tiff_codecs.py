@@ -12,6 +12,7 @@ import tifffile
 
 from pde_video.errors import InputError, not_installed
 from pde_video.protocols import Array
+from pde_video.video.picture_parts import JPEG as JPEG_START
 from pde_video.video.picture_parts import jpeg_size
 from pde_video.video.tiff_directory import Directory, Source, name_of
 
@@ -30,7 +31,6 @@ _LARGER, _HEADERS = 4, 2**20  # A piece may have this many times the bytes of it
 _CHUNK = 2**20
 _TABLES = 2**28  # Bytes of shared JPEG tables, counted for each strip or tile: usual ones have 600.
 _MEMORY = 2**27  # Bytes that LZMA's dictionary may take.
-_JPEG_START = b"\xff\xd8"
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -151,7 +151,7 @@ def _fax(data: bytes, layout: Layout, rows: tuple[int, int]) -> Array:
 
 def _jpeg(data: bytes, layout: Layout, size: tuple[int, int], tables: bytes | None) -> Array:
     """Decode a JPEG stream, to RGB if it is colour; its own header, which determines its size, is checked first."""
-    if not data.startswith(_JPEG_START):
+    if not data.startswith(JPEG_START):
         raise ValueError("a JPEG without its start marker")
     height, width, samples = jpeg_size(data, layout.count)
     expected = 1 if layout.planar else layout.samples
@@ -173,7 +173,7 @@ def _jpeg(data: bytes, layout: Layout, size: tuple[int, int], tables: bytes | No
 
 def is_whole_jpeg(page: Directory, layout: Layout) -> bool:
     """Tell whether a page is one JPEG stream of the old kind, of which its strips are parts."""
-    return layout.compression == OLD_JPEG and 513 in page and page.source.at(page.number(513, 0), 2) == _JPEG_START
+    return layout.compression == OLD_JPEG and 513 in page and page.source.at(page.number(513, 0), 2) == JPEG_START
 
 
 def whole_jpeg(page: Directory, layout: Layout) -> Array:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pde_video.video.zarr_keys import HEADER
+
 
 class _State(NamedTuple):
     files: int
@@ -31,7 +33,7 @@ class Watch:
 def watch_file(path: Path) -> Watch:
     """Return the state of a file, or of an array in a folder."""
     if path.is_dir():
-        return Watch(lambda: [path / "zarr.json"], lambda: _inside(path))
+        return Watch(lambda: [path / HEADER], lambda: _inside(path))
     return Watch(lambda: [path])
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from pde_video.access.opening import content_of
 from pde_video.errors import OutputError
+from pde_video.video.disk import remove_if_empty
 
-_HEADER = "zarr.json"
+HEADER = "zarr.json"
 _LONGEST = 2**24  # Bytes of a header.
 _MOST_AXES = 64
 _INDEX = "(?:0|[1-9][0-9]*)"
@@ -27,8 +28,8 @@ def check_array(folder: Path) -> None:
         _refuse(f"{folder} is a zarr group, which may hold other arrays and is never replaced; name another output")
     levels = _levels(header)
     if not levels:
-        _refuse(f"{folder} is a zarr array whose {_HEADER} does not tell the names of its chunks; name another output")
-    foreign = next(_foreign(str(folder), levels, {_HEADER}), None)
+        _refuse(f"{folder} is a zarr array whose {HEADER} does not tell the names of its chunks; name another output")
+    foreign = next(_foreign(str(folder), levels, {HEADER}), None)
     if foreign is not None:
         name = os.path.relpath(foreign, folder) + _maker_of(os.path.basename(foreign))
         _refuse(f"{folder} holds {name}, which is no part of its zarr array; move it away, or name another output")
@@ -37,9 +38,9 @@ def check_array(folder: Path) -> None:
 def remove_array(folder: Path) -> None:
     """Remove the files of a zarr 3 array, and its folder if nothing else is in it."""
     _remove_chunks(str(folder), _levels(_header_of(folder)))
-    if (folder / _HEADER).is_file():  # Last, since it tells what the others are.
-        (folder / _HEADER).unlink()
-    _remove_if_empty(str(folder))
+    if (folder / HEADER).is_file():  # Last, since it tells what the others are.
+        (folder / HEADER).unlink()
+    remove_if_empty(folder)
 
 
 def _remove_chunks(folder: str, levels: Sequence[re.Pattern[str]]) -> None:
@@ -49,23 +50,15 @@ def _remove_chunks(folder: str, levels: Sequence[re.Pattern[str]]) -> None:
         fits = bool(levels) and levels[0].fullmatch(entry.name)
         if fits and len(levels) > 1 and entry.is_dir(follow_symlinks=False):
             _remove_chunks(entry.path, levels[1:])
-            _remove_if_empty(entry.path)
+            remove_if_empty(entry.path)
         elif entry.is_file(follow_symlinks=False) and ((fits and len(levels) == 1) or _PART.fullmatch(entry.name)):
             os.unlink(entry.path)
-
-
-def _remove_if_empty(folder: str) -> None:
-    try:
-        os.rmdir(folder)
-    except OSError as fault:
-        if fault.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
 
 
 def _header_of(folder: Path) -> Any:
     """Return what the header of an array or group holds, or None if it is none."""
     try:
-        return json.loads(content_of(folder / _HEADER, _LONGEST, follow=False))
+        return json.loads(content_of(folder / HEADER, _LONGEST, follow=False))
     except (OSError, ValueError, RecursionError):
         return None
 

@@ -17,8 +17,8 @@ from pde_video.video.signals import held_back
 from pde_video.video.source import Choice, Decoded, FileVideo, Target, size_and_channels
 from pde_video.video.untrusted import refuse_huge, refuse_inflated, untrusted
 from pde_video.video.zarr_chunks import Chunks, check_codecs, read_inside
+from pde_video.video.zarr_keys import HEADER
 
-_HEADER = "zarr.json"
 _LONGEST = 2**21  # Bytes of a header.
 _OURS = "pde_video"  # The attribute of arrays that `write` made: all of their chunks must exist.
 _COUNTED = 1000  # Up to so many chunks are counted when an array is opened, to warn of absent ones.
@@ -47,20 +47,20 @@ def read(path: Path, choice: Choice) -> FileVideo:
 def _opened(path: Path) -> Chunks:
     """Return the array; refuse a header with codecs or dtypes other than plain numbers."""
     folder = path.resolve()
-    data = read_inside(folder, _HEADER, _LONGEST) if folder.is_dir() else None
+    data = read_inside(folder, HEADER, _LONGEST) if folder.is_dir() else None
     if data is None:
-        raise InputError(f"{path}: not a folder with a zarr 3 array (it has no {_HEADER})")
+        raise InputError(f"{path}: not a folder with a zarr 3 array (it has no {HEADER})")
     try:
         codecs = [codec["name"] for codec in json.loads(data)["codecs"]]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as fault:
         raise InputError(
-            f"{path}: not a zarr 3 array that can be read ({_HEADER} is damaged or describes a group)"
+            f"{path}: not a zarr 3 array that can be read ({HEADER} is damaged or describes a group)"
         ) from fault
     check_codecs(path, codecs)
     zarr = _zarr()
     with untrusted(f"{path}: not a zarr array that can be read"):
-        held = {_HEADER: _buffer(data)}  # As checked: zarr reads it from memory, and opens no file.
-        with _in_our_words(f"its {_HEADER} does not describe one that zarr {zarr.__version__} opens"):
+        held = {HEADER: _buffer(data)}  # As checked: zarr reads it from memory, and opens no file.
+        with _in_our_words(f"its {HEADER} does not describe one that zarr {zarr.__version__} opens"):
             array = zarr.open_array(zarr.storage.MemoryStore(held), mode="r", zarr_format=3)
         numbers, shape, sides = array.dtype.kind in "biufc", array.shape, array.chunks
     if not numbers or len(shape) not in (3, 4) or min(shape) < 1 or min(sides) < 1:
