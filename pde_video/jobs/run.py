@@ -18,7 +18,7 @@ from pde_video.protocols import Array
 from pde_video.video.confinement import UNFILTERED, confining
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import Output, checked_output
-from pde_video.video.outputs import check_count, check_output, reported, whole, why_not_settled
+from pde_video.video.outputs import check_count, check_output, reported, warning_if_killed, whole
 from pde_video.video.pipes import is_standard
 from pde_video.video.provenance import fingerprint, plain
 from pde_video.video.source import FileVideo
@@ -142,7 +142,7 @@ class Plan:
         if self.video.isolated and not confining():
             warnings.append(UNFILTERED)
         if all_of_them := [*self.beforehand, *warnings, *report.get("warnings", [])]:
-            report["warnings"] = list(dict.fromkeys(all_of_them))
+            report["warnings"] = all_of_them
         return report
 
     def write_sidecar(self, report: dict[str, Any], digest: str | None) -> None:
@@ -238,7 +238,7 @@ def _beforehand(output: Output, resume: bool) -> Iterator[str]:
     if not resume and (frames := finished_frames(output.path)):
         kept = f"{frames} finished frames of an interrupted run are in {folder_of(output.path)}"
         yield f"{kept}; the same command with --resume continues from there"
-    if warning := why_not_settled(output.path, output.force):
+    if warning := warning_if_killed(output.path, output.force):
         yield warning
 
 

@@ -19,7 +19,7 @@ from pde_video.video import containers, isolation, pipes, provenance
 from pde_video.video.formats import Format, Output, checked_output, format_of, reader_of
 from pde_video.video.inputs import check_input
 from pde_video.video.leftovers import refuse_unfinished
-from pde_video.video.outputs import check_count, check_output, reported, whole, why_not_settled
+from pde_video.video.outputs import check_count, check_output, reported, warning_if_killed, whole
 from pde_video.video.overlap import all_behind
 from pde_video.video.sequences import is_pattern, member_name, numbered
 from pde_video.video.signals import held_back
@@ -205,6 +205,8 @@ def write(
         warnings.warn("fps is now called rate: write(..., rate=25)", DeprecationWarning, stacklevel=2)
         rate = fps
     output = checked_output(path, force=force, rate=rate, codec=codec, crf=crf, lossless=lossless, raw=raw)
+    if report is not None and output.format and (warning := warning_if_killed(output.path, force)):
+        report.setdefault("warnings", []).append(warning)
     return write_checked(output, frames, like=like, made=made, report=report)
 
 
@@ -229,8 +231,6 @@ def write_checked(
     if output.format is not None:
         if output.force and isinstance(frames, np.ndarray):
             check_count(output.path, len(frames))
-        if report is not None and (warning := why_not_settled(output.path, output.force)):
-            report.setdefault("warnings", []).append(warning)
         with whole(output.path, output.force) as temporary:
             count = _fill(temporary, output.format, like, *_target(output, frames, like, made, report))
             before_commit(temporary)

@@ -44,13 +44,13 @@ def check_count(path: Path, count: int) -> None:
         check_surplus(path, range(1, count + 1))
 
 
-def why_not_settled(path: Path, force: bool) -> str | None:
+def warning_if_killed(path: Path, force: bool) -> str | None:
     """Return a warning, if a run that is killed while it replaces `path` leaves what no later run can settle."""
     in_steps = is_pattern(path) or (path.suffix.lower() == ".zarr" and not can_exchange())
     if not (force and in_steps) or (why := why_no_key()) is None or not existing(path):
         return None
-    by_hand = "if the run is killed meanwhile, this can be finished or undone only by hand"
-    return f"{path} is replaced step by step, and {by_hand}, since there is no key of yours to prove whose it is: {why}"
+    by_hand = "you must repair it by hand, because there is no usable key"
+    return f"if this run is killed while it replaces {path}, {by_hand} ({why})"
 
 
 def check_distinct(source: Path, target: Path) -> None:

@@ -30,7 +30,7 @@ from pde_video.video import disk, seal
 from pde_video.video.files import write_checked
 from pde_video.video.formats import checked_output
 from pde_video.video.leftovers import clean_up
-from pde_video.video.outputs import check_output, whole, why_not_settled
+from pde_video.video.outputs import check_output, warning_if_killed, whole
 from pde_video.video.staging import Staging
 
 
@@ -138,26 +138,29 @@ def test_what_is_replaced_step_by_step_without_a_key_is_warned_of_first(tmp_path
     target = tmp_path / (PATTERN if kind == "sequence" else "v.zarr")
     monkeypatch.setattr(disk, "_renameat2", lambda: None if kind == "array" else print)
     np.save(tmp_path / "in.npy", np.zeros((2, 8, 9), np.uint8))
-    assert why_not_settled(target, force=True) is None  # There is nothing yet.
+    assert warning_if_killed(target, force=True) is None  # There is nothing yet.
     another_array(tmp_path)
     longer_sequence(tmp_path)
-    line = why_not_settled(target, force=True)
+    line = warning_if_killed(target, force=True)
     if kind == "array that is exchanged":
         assert line is None
         return
-    assert f"{target} is replaced step by step, and if the run is killed meanwhile" in line
-    assert "cannot be written: set XDG_STATE_HOME to a folder of yours that lasts" in line
-    assert why_not_settled(target, force=False) is None
+    assert line.startswith(f"if this run is killed while it replaces {target}, you must repair it by hand, because")
+    assert line.endswith("cannot be written: set XDG_STATE_HOME to a folder of yours that lasts)")
+    assert warning_if_killed(target, force=False) is None
     if kind == "sequence":
         _, _, said = call("heat", tmp_path / "in.npy", target, "--force", "--dry-run")
         assert said.splitlines()[0] == line
         report = pv.run(tmp_path / "in.npy", target, pv.heat, force=True)
         assert report["warnings"] == [line]
+        report = {}
+        pv.write(target, np.zeros((2, 8, 9), np.uint8), force=True, report=report)
+        assert report["warnings"] == [line]
 
 
 def test_with_a_key_there_is_nothing_to_warn_of(tmp_path):
     longer_sequence(tmp_path)
-    assert why_not_settled(tmp_path / PATTERN, force=True) is None
+    assert warning_if_killed(tmp_path / PATTERN, force=True) is None
     report = {}
     pv.write(tmp_path / PATTERN, np.zeros((2, 8, 9), np.uint8), force=True, report=report)
     assert report == {}
