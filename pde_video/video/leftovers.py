@@ -162,7 +162,7 @@ def _journal_of_dead(staging: Staging, create: bool = True) -> Journal | None:
             planted = "its journal is not sealed by a run of this user on this system, so it is ignored"
             raise OutputError(errno.EPERM, f"{staging.folder}: {planted}; {_advice(staging)}")
         if journal is not None and (astray := staging.astray()):
-            not_followed = f"its {astray} is no folder, and not followed"
+            not_followed = f"its subfolder {astray}/ is a link or a file, so nothing was done"
             raise OutputError(errno.EPERM, f"{staging.folder}: {not_followed}; {_advice(staging)}")
         staging.find_output(journal)
         return journal

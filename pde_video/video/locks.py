@@ -21,7 +21,7 @@ class Lock:
     def take(self, *, wait: bool = False, create: bool = True) -> bool | None:
         """Take it; return False if another process has it, or None where the file system does not tell.
 
-        Unless `create`, a folder without the file counts as one that nobody is at work in.
+        With create=False, a missing lock file means that no run is alive.
         """
         try:
             descriptor = open_at_once(self.path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
