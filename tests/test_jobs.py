@@ -350,3 +350,24 @@ def test_a_model_that_has_changed_is_refused(clip, tmp_path):
     model.unlink()
     with pytest.raises(FileNotFoundError):
         rerun(out, target=tmp_path / "again_too.avi")
+
+
+def test_a_recording_that_a_recipe_reads_is_no_place_to_make_it_again(clip, tmp_path, rng):
+    dark, out = tmp_path / "dark.npy", tmp_path / "out.npy"
+    np.save(dark, rng.integers(90, 110, (4, 16, 16), np.uint8))
+    recipe = [{"filter": "denoise", "noise_from": str(dark)}]
+    planned(clip, out, recipe, sidecar=True).run()
+    before = content(tmp_path)
+    with pytest.raises(FileExistsError, match="same file"):
+        rerun(out, target=dark, force=True)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("wrap", [lambda one: one, pv.masking, lambda one: pv.pipeline(pv.to_gray, one)])
+def test_no_output_replaces_a_recording_that_a_filter_reads(clip, tmp_path, rng, wrap):
+    dark = tmp_path / "dark.npy"
+    np.save(dark, rng.integers(90, 110, (4, 16, 24), np.uint8))
+    before = content(tmp_path)
+    with pytest.raises(FileExistsError, match="same file"):
+        pv.run(clip, dark, wrap(pv.denoise(noise_from=dark)), force=True)
+    assert content(tmp_path) == before

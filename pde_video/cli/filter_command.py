@@ -148,7 +148,7 @@ def pipeline(recipe: str, paths: tuple[str, ...], **shared: Any) -> None:
     """
     from pde_video.jobs.recipes import recipe_in
 
-    _carry_out(paths, recipe_in(recipe), **shared)
+    _carry_out(paths, recipe_in(recipe), besides=[recipe], **shared)
 
 
 pipeline.params += _SHARED
@@ -172,6 +172,7 @@ def _carry_out(
     paths: Sequence[str],
     recipe: list[dict[str, Any]],
     *,
+    besides: Sequence[str] = (),
     nan: str,
     raw_output: bool,
     sidecar: bool,
@@ -203,6 +204,7 @@ def _carry_out(
     asked: dict[str, Any] = {"reading": reading, "encoding": encoding, **told, "force": force, "sidecar": sidecar}
     asked |= {"resume": resume and not dry_run, "settle": not dry_run}
     pairs, folder = _pairs(paths)
+    asked["besides"] = [*besides, *(source for source, _ in pairs)]  # No output may replace any of these.
     progress: Progress = (lambda frames, count: heeded(frames)) if quiet else shown_progress
     with _created(folder):
         plans = [planned(*pair, recipe, **asked) for pair in pairs]  # All are checked before the first begins.

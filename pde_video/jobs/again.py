@@ -57,7 +57,7 @@ def repetition(
     numbers that would make a run endless are refused.
     """
     out, target = Path(out), Path(target)
-    check_distinct(out, target)  # There would be nothing left to compare with.
+    check_distinct(target, [out])  # There would be nothing left to compare with.
     found = recorded(out, trust=trust)
     if source is None:
         if found.input in (None, DASH):
@@ -76,7 +76,7 @@ def repetition(
     if found.sha256 != fingerprint(source):
         raise InputError(f"{source}: it has changed since {out} was made from it; its SHA-256 differs")
     check_files(out, found, trust=trust)
-    checked_output(target, source=source, force=force)  # A fault of the target is not one of what the file says.
+    checked_output(target, sources=[source], force=force)  # A fault of the target is not one of what the file says.
     made: dict[str, Any] = {name: getattr(found, name) for name in ("reading", "encoding", "nan", "command")}
     try:
         plan = planned(source, target, found.recipe, **made, force=force)

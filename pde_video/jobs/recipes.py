@@ -1,7 +1,7 @@
 """Recipes: filters by name with plain options, as the command line, TOML files and outputs tell them."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,14 @@ def planned(
     encoding: Mapping[str, Any] | None = None,
     nan: str = "refuse",
     command: str | None = None,
+    besides: Iterable[str | Path] = (),
     **outputs: bool,
 ) -> Plan:
     """Return the run of a recipe, ready to begin, whose metadata will say all that `rerun` needs to do it again.
 
-    `nan` is "refuse" or "mask": what to do with values that are not finite. `command` is how it was asked for. The
-    other parameters are those of `prepared`; `outputs` are ``force``, ``sidecar``, ``resume`` and ``settle``.
+    `nan` is "refuse" or "mask": what to do with values that are not finite. `command` is how it was asked for. No
+    output may replace a file that the recipe reads, or that is read `besides`. The other parameters are those of
+    `prepared`; `outputs` are ``force``, ``sidecar``, ``resume`` and ``settle``.
     """
     filters: list[Any] = [*build(recipe)]
     if nan not in ON_MISSING:
@@ -71,7 +73,8 @@ def planned(
         "nan": nan,
         "command": command,
     }
-    return prepared(source, target, *filters, reading=reading, encoding=encoding, made=made, **outputs)
+    asked: dict[str, Any] = {"reading": reading, "encoding": encoding, "besides": [*read_besides, *besides], **outputs}
+    return prepared(source, target, *filters, made=made, **asked)
 
 
 def _as_seen(source: str | Path, target: str | Path) -> str:

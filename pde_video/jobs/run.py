@@ -6,19 +6,22 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from pde_video import __version__
 from pde_video.checks import check_path
 from pde_video.errors import InputError, ParameterError
+from pde_video.filters.declarations import declared
 from pde_video.filters.filter import Configured, as_filter, check_filter, pipeline
+from pde_video.filters.masked import masking
 from pde_video.jobs.segment_folder import finished_frames, folder_of, is_complete
 from pde_video.protocols import Array
 from pde_video.video.confinement import UNFILTERED, confining
 from pde_video.video.files import read, write_checked
 from pde_video.video.formats import Output, checked_output
-from pde_video.video.outputs import check_count, check_output, reported, warning_if_killed, whole
+from pde_video.video.outputs import check_count, check_distinct, check_output, reported, warning_if_killed, whole
 from pde_video.video.pipes import is_standard
 from pde_video.video.provenance import fingerprint, plain
 from pde_video.video.source import FileVideo
@@ -73,7 +76,7 @@ def run(
     FileNotFoundError, InputError
         If the input cannot be read.
     FileExistsError
-        If the output exists and `force` is not given, or is the input.
+        If the output exists and `force` is not given, or is a file that the run reads.
     ParameterError, OutputError
         As for `write`.
 
@@ -168,6 +171,7 @@ def prepared(
     reading: Mapping[str, Any] | None = None,
     encoding: Mapping[str, Any] | None = None,
     made: Mapping[str, Any] | None = None,
+    besides: Iterable[str | os.PathLike[str]] = (),
     sidecar: bool = False,
     resume: bool = False,
     settle: bool = True,
@@ -176,26 +180,40 @@ def prepared(
 
     With `sidecar`, how it was made is also written to a file beside the output. With `resume`, the output may be there
     if it is complete and its segments have not been removed yet. Unless `settle` is False, what a dead run has begun
-    with the output is finished or undone first.
+    with the output is finished or undone first. No output may replace the source, or a file read `besides`.
     """
     check_path("run goes from file to file; for arrays and streams call the filter: denoise(video)", src=src, dst=dst)
     if sidecar and is_standard(dst):
         raise ParameterError("standard output has no file beside it; name an output, or leave out --sidecar")
-    complete, asked = False, {**(encoding or {}), "settle": settle}
+    checked = tuple(map(check_filter, filters))
+    sources = [Path(one) for one in (src, *besides, *chain(*map(_read_by, checked))) if not is_standard(one)]
+    complete, asked = False, {**(encoding or {}), "settle": settle, "sources": sources}
     try:
-        output = checked_output(dst, source=src, force=force, **asked)  # Before the input is waited for.
+        output = checked_output(dst, force=force, **asked)  # Before the input is waited for.
     except FileExistsError:
         complete = resume and is_complete(Path(dst))
         if not complete:
             raise
-        output = replace(checked_output(dst, source=src, force=True, **asked), force=force)
+        output = replace(checked_output(dst, force=True, **asked), force=force)
     if sidecar:
+        check_distinct(sidecar_of(output.path), sources)
         check_output(sidecar_of(output.path), force or complete)
     source, beforehand = read(src, **(reading or {})), tuple(_beforehand(output, resume))
-    plan = Plan(output, source, tuple(map(check_filter, filters)), made or {}, sidecar, beforehand)
+    plan = Plan(output, source, checked, made or {}, sidecar, beforehand)
     if force and (count := plan.count) is not None:
         check_count(output.path, count)
     return plan
+
+
+def _read_by(a_filter: Any) -> Iterator[str | os.PathLike[str]]:
+    """Yield the files that a filter reads, which its options name."""
+    if isinstance(a_filter, Configured):
+        known = declared(a_filter.of.function)
+        files = {name for name, one in known.items() if one.option.file and one.option.load is None}
+        yield from (value for name, value in a_filter.options if name in files and isinstance(value, str | os.PathLike))
+    parts = a_filter.filters if isinstance(a_filter, pipeline) else ()
+    for part in (a_filter.a_filter,) if isinstance(a_filter, masking) else parts:
+        yield from _read_by(part)
 
 
 def _unblamed(known: list[Exception], frames: Iterable[Array]) -> Iterator[Array]:

@@ -77,7 +77,7 @@ def demonstrate(
         if os.path.isdir(folder):
             check_output(path, force)
         if clip is not None:
-            check_distinct(Path(clip), path)
+            check_distinct(path, [Path(clip)])
 
     count = video.count if video is not None else 48
     report: dict[str, Any] = {}

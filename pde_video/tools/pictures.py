@@ -120,8 +120,7 @@ def compare_files(
     expected, actual = (read(path, isolated=isolated) for path in (reference, file))
     outputs = {name: path for name, path in (("video", video), ("picture", picture)) if path is not None}
     for path in outputs.values():
-        check_distinct(reference, path)
-        check_distinct(file, path)
+        check_distinct(path, [reference, file])
     meter, report, middle = Comparison(), dict[str, Any](), (expected.count or 1) // 2
 
     def rows(pairs: Iterable[tuple[Array, Array]]) -> Iterator[list[Array | None]]:

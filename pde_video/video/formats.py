@@ -109,7 +109,7 @@ class Output:
 def checked_output(
     path: str | os.PathLike[str],
     *,
-    source: str | os.PathLike[str] | None = None,
+    sources: Iterable[Path] = (),
     force: bool = False,
     rate: float | Fraction | None = None,
     codec: str | None = None,
@@ -118,7 +118,7 @@ def checked_output(
     raw: bool = False,
     settle: bool = True,
 ) -> Output:
-    """Check all that can be checked of an output before any work: options of `write`; that it is not the file `source`.
+    """Check all that can be checked of an output before any work: options of `write`; that it is none of the `sources`.
 
     Unless `settle` is False, an interrupted commit of this output is finished or rolled back first.
     """
@@ -135,7 +135,6 @@ def checked_output(
         raise ParameterError(f"{path}: raw frames can only be written to standard output, named -")
     path = Path(path)
     known = format_of(path)
-    if source is not None and not pipes.is_standard(source):
-        check_distinct(Path(source), path)
+    check_distinct(path, sources)
     check_output(path, force, settle)
     return Output(path, known, force, exact, encoding)

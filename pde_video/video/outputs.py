@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pde_video.access.opening import why_refused
@@ -53,15 +53,19 @@ def warning_if_killed(path: Path, force: bool) -> str | None:
     return f"if this run is killed while it replaces {path}, {by_hand} ({why})"
 
 
-def check_distinct(source: Path, target: Path) -> None:
-    """Raise if writing `target` would overwrite a file of `source`, under any name, even with ``force``."""
+def check_distinct(target: Path, sources: Iterable[Path]) -> None:
+    """Raise if writing `target` would overwrite a file of one of the sources, under any name, even with ``force``."""
     _check_names(target)
-    if os.path.isdir(target) and os.path.exists(source) and target.resolve() in source.resolve().parents:
-        raise FileExistsError(errno.EEXIST, "the input is in this folder, which would be replaced", str(target))
-    sources = existing(source)
-    for file in existing(target):
-        if os.path.exists(file) and any(file.samefile(other) for other in sources if os.path.exists(other)):
-            raise FileExistsError(errno.EEXIST, "input and output are the same file; name another output", str(file))
+    files = [file for file in existing(target) if os.path.exists(file)]
+    for source in sources if files else ():
+        if os.path.isdir(target) and os.path.exists(source) and target.resolve() in source.resolve().parents:
+            inside = f"an input is in this folder, which would be replaced: {source.name}"
+            raise FileExistsError(errno.EEXIST, inside, str(target))
+        others = [file for file in existing(source) if os.path.exists(file)]
+        for file in files:
+            if any(file.samefile(other) for other in others):
+                same = "input and output are the same file; name another output"
+                raise FileExistsError(errno.EEXIST, same, str(file))
 
 
 def _check_names(path: Path) -> None:

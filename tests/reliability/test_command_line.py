@@ -118,6 +118,41 @@ def test_input_is_output_or_a_symlink_to_input(call, clip, tmp_path, how, option
     assert content(tmp_path) == before
 
 
+BESIDES = {
+    "noise": ["denoise", "--noise-from", "dark.avi", "in.avi", "dark.avi"],
+    "noise by a hard link": ["denoise", "--noise-from", "dark.avi", "in.avi", "link.avi"],
+    "pictures": ["denoise", "--noise-from", "dark_%d.png", "in.avi", "dark_%d.png"],
+    "one of the pictures": ["denoise", "--noise-from", "dark_%d.png", "in.avi", "dark_1.png"],
+    "an estimate by the sidecar": ["denoise", "--noise", "out.npy.json", "in.avi", "out.npy", "--sidecar"],
+    "a model by a symlink": ["denoise", "--method", "learned", "--model", "model.safetensors", "in.avi", "model.avi"],
+    "a recipe": ["pipeline", "recipe.avi", "in.avi", "recipe.avi"],
+    "the input by the sidecar": ["heat", "in.avi", "by.npy", "--sidecar"],
+    "another input": ["heat", "in.avi", "dark.avi", "folder/"],
+}
+
+
+@pytest.mark.parametrize("options", [[], ["--force"], ["--force", "--resume"], ["--force", "--dry-run"]])
+@pytest.mark.parametrize("kind", BESIDES)
+def test_no_output_replaces_a_file_that_the_run_reads(call, clip, tmp_path, monkeypatch, kind, options):
+    monkeypatch.chdir(tmp_path)
+    still = np.random.default_rng(1).integers(0, 256, (4, 24, 32), np.uint8)
+    for name in ("dark.avi", "dark_%d.png"):
+        pv.write(name, still)
+    Path("link.avi").hardlink_to("dark.avi")
+    Path("out.npy.json").write_text(pv.measure_noise(pv.read("dark.avi")).to_json())
+    shutil.copy(Path(pv.__file__).parent / "denoisers" / "shipped.safetensors", "model.safetensors")
+    Path("model.avi").symlink_to("model.safetensors")
+    Path("recipe.avi").write_text('[[filter]]\nname = "heat"\n')
+    Path("by.npy.json").hardlink_to("in.avi")
+    Path("folder").mkdir()
+    Path("folder", "in.avi").symlink_to(Path("dark.avi").absolute())
+    before = content(tmp_path)
+    code, _, err = call(*BESIDES[kind], *options)
+    assert code == 3
+    assert "same file" in err
+    assert content(tmp_path) == before
+
+
 # Every format that is written without an extra, with a video that it holds.
 FORMATS = ["mp4", "mov", "mkv", "avi", "webm", "gif", "y4m", "png", "jpg", "%02d.png", "%02d.jpg", "tif", "npy"]
 HAS_ZARR = importlib.util.find_spec("zarr") is not None
