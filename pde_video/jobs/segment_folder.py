@@ -83,9 +83,7 @@ def _is_empty(folder: Path) -> bool:
     """Tell whether a folder of this user is as a run leaves it before its first notes, or after they are removed."""
     try:
         _check_ours(folder)
-        lock = folder / _LOCK
-        locked = not os.path.lexists(lock) or (stat.S_ISREG(lock.lstat().st_mode) and lock.lstat().st_size == 0)
-        return locked and all(map(_may_be_new, os.listdir(folder)))
+        return all(_may_be_new(folder / name) for name in os.listdir(folder))
     except OSError:
         return False
 
@@ -242,7 +240,7 @@ def _found(folder: Path, job: dict[str, Any]) -> Notes | None:
     """Return the notes in a folder of segments; refuse those of another job, and a folder that is not ours."""
     _check_ours(folder)
     if not os.path.lexists(folder / NOTES):
-        if others := [name for name in os.listdir(folder) if not _may_be_new(name)]:
+        if others := [name for name in os.listdir(folder) if not _may_be_new(folder / name)]:
             raise refused(folder, f"it holds {min(others)!r}, and is not a folder of segments; move it away")
         return None
     notes = _read_notes(folder)
@@ -252,10 +250,12 @@ def _found(folder: Path, job: dict[str, Any]) -> Notes | None:
     return notes
 
 
-def _may_be_new(name: str) -> bool:
+def _may_be_new(path: Path) -> bool:
     """Tell whether a run of this user may have put it into a folder before the first notes."""
+    name = path.name
+    lock = name == _LOCK and path.is_file() and not path.lstat().st_size
     hidden = name == hidden_name(name[-DIGITS:]) and are_own_digits(name[-DIGITS:])
-    return name == _LOCK or hidden or _is_part_of_notes(name)
+    return lock or hidden or _is_part_of_notes(name)
 
 
 def _part_of_notes(digits: str) -> str:

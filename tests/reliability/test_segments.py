@@ -114,6 +114,11 @@ def with_a_file_called_like_a_part(folder):
     (folder / "notes.part").write_bytes(b"of somebody")
 
 
+def with_a_lock_of_somebody(folder):
+    folder.mkdir()
+    (folder / "lock").write_bytes(b"of somebody")
+
+
 def with_a_link_for_notes(folder):
     folder.mkdir()
     notes = folder.with_name("notes.json")
@@ -139,7 +144,7 @@ def of_another_user(folder):
 
 
 STRANGERS = [a_file, of_somebody, of_names_like_ours, with_notes_of_somebody, with_a_hidden_folder]
-STRANGERS += [with_an_unfinished_folder, with_a_file_called_like_a_part]
+STRANGERS += [with_an_unfinished_folder, with_a_file_called_like_a_part, with_a_lock_of_somebody]
 STRANGERS += [pytest.param(one, marks=posix) for one in (a_link, a_link_to_nothing, with_a_link_for_notes)]
 STRANGERS += [pytest.param(one, marks=posix) for one in (writable_by_the_group, writable_by_all, of_another_user)]
 
