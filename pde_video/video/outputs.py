@@ -14,6 +14,7 @@ from pde_video.video.commit import commit
 from pde_video.video.disk import can_exchange
 from pde_video.video.leftovers import NOT_OF_A_RUN, check_unfinished, remove_dead, settle_unfinished, shortened
 from pde_video.video.own_pictures import check_surplus
+from pde_video.video.permissions import folder_mode, hand_down
 from pde_video.video.seal import why_no_key
 from pde_video.video.sequences import is_pattern, is_pattern_name, member_name, numbered
 from pde_video.video.signals import held_back
@@ -112,10 +113,11 @@ def whole(path: Path, force: bool) -> Iterator[Path]:
     remove_dead(path.parent)
     try:
         with _of_output(path), held_back():
-            staging = Staging.beside(path)
+            staging = Staging.beside(path, folder_mode(existing(path) if force else ()))
         yield staging.new / path.name
         check_output(path, force)  # It may have been created meanwhile.
         with _of_output(path):
+            hand_down(existing(path) if force else (), existing(staging.new / path.name))
             commit(staging, path, many, force)
     except BaseException:
         with contextlib.suppress(OSError), held_back():

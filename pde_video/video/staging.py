@@ -100,12 +100,12 @@ class Staging:
         self.lock = Lock(folder / "lock")
 
     @classmethod
-    def beside(cls, path: Path) -> "Staging":
-        """Make such a folder beside an output, and lock it."""
+    def beside(cls, path: Path, mode: int = _MODE) -> "Staging":
+        """Make such a folder, with a mode, beside an output, and lock it."""
         for _ in range(_ATTEMPTS):
             staging = cls(path.with_name(hidden_name(own_digits())), path.name)
             try:
-                staging.folder.mkdir(_MODE)
+                staging.folder.mkdir(mode)
             except FileExistsError:
                 continue
             try:

@@ -991,6 +991,73 @@ def test_the_folder_that_an_output_is_made_in_is_closed_to_others(tmp_path):
     assert (tmp_path / "v.bin").stat().st_mode & 0o777 == 0o666
 
 
+REPLACED = {"v.npy": ["v.npy"], PATTERN: ["f_001.png", "f_002.png"], "v.zarr": ["v.zarr"]}
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o664])
+@pytest.mark.parametrize("name", REPLACED)
+def test_what_replaces_an_output_has_its_permissions(tmp_path, name, mode):
+    """A third picture has the permissions of the others, and what is in a folder those of the folder."""
+    of_folder = 0o700 | mode | (mode & 0o444) >> 2  # Who can read it may enter it.
+    before = os.umask(0o022)
+    try:
+        with whole(tmp_path / name, force=False) as temporary:
+            make(temporary, 2)
+        for old in map(tmp_path.joinpath, REPLACED[name]):
+            assert old.stat().st_mode & 0o7777 == (0o755 if old.is_dir() else 0o644)
+            old.chmod((of_folder if old.is_dir() else mode) | 0o6000)  # Set-user-ID and the like are not kept.
+        with whole(tmp_path / name, force=True) as temporary:
+            assert Path(tmp_path, hidden(tmp_path)[0]).stat().st_mode & 0o7777 == of_folder & 0o755
+            make(temporary, 3)
+    finally:
+        os.umask(before)
+    paths = list(tmp_path.rglob("*"))
+    assert len(paths) == {"v.npy": 1, PATTERN: 3}.get(name, 12)
+    for path in paths:
+        of_file = of_folder & 0o666 if name == "v.zarr" else mode
+        assert path.stat().st_mode & 0o7777 == (of_folder if path.is_dir() else of_file)
+
+
+def make(temporary: Path, frames: int) -> None:
+    """Write what `whole` is to put in place."""
+    if temporary.name == PATTERN:
+        make_pictures(temporary.parent, frames, NEW)
+    elif temporary.suffix == ".zarr":
+        make_array(temporary, frames, 2)
+    else:
+        temporary.write_bytes(b"new")
+
+
+@posix
+@pytest.mark.parametrize(("old", "umask", "new"), [(0o600, 0o022, 0o600), (0o666, 0o022, 0o644), (0o644, 0o077, 0o600)])
+def test_permissions_that_another_user_chose_are_only_taken_away(tmp_path, monkeypatch, old, umask, new):
+    (tmp_path / "v.bin").write_bytes(b"old")
+    (tmp_path / "v.bin").chmod(old)
+    monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / "v.bin").stat().st_uid + 1)
+    before = os.umask(umask)
+    try:
+        with whole(tmp_path / "v.bin", force=True) as temporary:
+            temporary.write_bytes(b"new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "v.bin").stat().st_mode & 0o7777 == new
+
+
+@posix
+def test_a_link_is_replaced_by_a_file_with_the_permissions_of_what_it_leads_to_and_without_further_bits(tmp_path):
+    for number, name in enumerate(("private", "nothing")):
+        (tmp_path / f"{number}.bin").symlink_to(tmp_path / name)
+    (tmp_path / "private").write_bytes(b"of somebody")
+    (tmp_path / "private").chmod(0o4700)
+    for number, mode in enumerate((0o600, 0o644)):
+        with whole(tmp_path / f"{number}.bin", force=True) as temporary:
+            temporary.write_bytes(b"new")
+            temporary.chmod(0o644)
+        assert (tmp_path / f"{number}.bin").lstat().st_mode & 0o7777 == mode
+    assert (tmp_path / "private").stat().st_mode & 0o7777 == 0o4700
+
+
 def test_a_journal_that_was_unpacked_with_its_folder_is_not_followed(tmp_path):
     """A folder of this user may still be by somebody else: out of an archive, for one."""
     make_pictures(tmp_path, 3, b"years of work")
