@@ -144,6 +144,8 @@ class FileVideo:
     def check_unchanged(self, when: str = "after it was opened") -> None:
         """Raise if the input is no longer what it was when it was opened."""
         if self.watch is not None and (change := self.watch.change()):
+            if astray := self.watch.astray():
+                raise InputError(f"{self.path}: {astray}; open it by an absolute path")
             raise InputError(
                 f"{self.path}: it changed {when} ({change}); read it again when no other program writes to it"
             )

@@ -19,6 +19,7 @@ class Watch:
 
     def __init__(self, head: Callable[[], Iterable[Any]], rest: Callable[[], Iterable[Any]] = tuple) -> None:
         self._parts, self._before = (head, rest), {head: _state(head())}
+        self._folder = None if all(map(os.path.isabs, head())) else _current_folder()
 
     def change(self) -> str | None:
         """Return what has changed since, or None."""
@@ -28,6 +29,12 @@ class Watch:
             if now != before:
                 return _told(before, now)
         return None
+
+    def astray(self) -> str | None:
+        """Return why its name no longer leads to it, or None: it is relative, and the current folder is another."""
+        if self._folder is None or (now := _current_folder()) == self._folder:
+            return None
+        return f"its name is relative to the current folder, which was {self._folder} and is now {now or 'gone'}"
 
 
 def watch_file(path: Path) -> Watch:
@@ -40,6 +47,13 @@ def watch_file(path: Path) -> Watch:
 def _inside(folder: Path) -> Iterator[str]:
     for parent, _, names in os.walk(folder):
         yield from (os.path.join(parent, name) for name in names)
+
+
+def _current_folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
 
 
 def _state(files: Iterable[Any]) -> _State:

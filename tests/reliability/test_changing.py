@@ -220,3 +220,28 @@ def test_arrays_in_fortran_order_are_never_held_whole(tmp_path, monkeypatch, sha
         assert tracemalloc.get_traced_memory()[1] < 2**19  # The file has 2**20 bytes.
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "isolated", [False, pytest.param(True, marks=pytest.mark.skipif(os.name == "nt", reason="fork"))]
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_relative_name_in_another_current_folder_is_told_as_that(tmp_path, monkeypatch, name, isolated):
+    monkeypatch.chdir(tmp_path)
+    written(Path(name))
+    Path("sub").mkdir()
+    relative, absolute = pv.read(name, isolated=isolated), pv.read(tmp_path / name, isolated=isolated)
+    before = os.getcwd()
+    monkeypatch.chdir("sub")
+    with pytest.raises(pv.InputError) as refused:
+        list(relative)
+    folders = f"which was {before} and is now {os.getcwd()}"
+    remedy = "open it by an absolute path"
+    assert str(refused.value) == f"{name}: its name is relative to the current folder, {folders}; {remedy}"
+    assert len(list(absolute)) == (1 if name == "v.png" else 6)
+    (tmp_path / a_file_of(tmp_path / name)).unlink()
+    with pytest.raises(pv.InputError, match="it changed after it was opened"):
+        list(absolute)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(pv.InputError, match="it changed after it was opened"):
+        list(relative)
