@@ -17,6 +17,15 @@ def check_positive(**values: float) -> None:
     _check_numbers(values, lambda value: value > 0, "positive and finite")
 
 
+def check_contrast(dtype: Any, **values: float) -> None:
+    """Raise ParameterError for a contrast so small that `dtype`, which the state has, cannot hold 1 over its square."""
+    least = math.sqrt(np.finfo(dtype).tiny)
+    for name, value in values.items():
+        if value < least:
+            given = f"{name} is {value:.3g} in units of the state (integers: of the full scale)"
+            raise ParameterError(f"{given}; {np.dtype(dtype)} needs at least {least:.2g}: give a larger one")
+
+
 def check_width(**values: float) -> None:
     """Raise ParameterError unless every value is zero or a positive finite number."""
     _check_numbers(values, lambda value: value >= 0, "0 (none) or a positive width in pixels")

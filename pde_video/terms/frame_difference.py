@@ -8,7 +8,7 @@ import numpy as np
 
 from pde_video.arrays.grid import field_to_planes
 from pde_video.arrays.values import Value
-from pde_video.checks import check_positive
+from pde_video.checks import check_contrast, check_positive
 from pde_video.protocols import Array
 
 
@@ -50,8 +50,10 @@ class FrameDifference(Value):
         difference = y - np.asarray(self.previous, y.dtype)
         if self.kappa is None:
             return difference
+        check_contrast(y.dtype, kappa=self.kappa)
         s2 = (difference * difference).sum(axis=0, keepdims=True)
-        return np.exp(s2 * (-1.0 / self.kappa**2)) * difference
+        with np.errstate(over="ignore"):  # The exponential of −∞ is 0.
+            return np.exp(s2 * (-1.0 / self.kappa**2)) * difference
 
     def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> FrameDifference:
         """Return this term with `previous` in state layout."""

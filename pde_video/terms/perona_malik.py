@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.grid import OnGrid, Spacing, as_volume, extended, kernel_scale
-from pde_video.checks import check_positive, check_width
+from pde_video.checks import check_contrast, check_positive, check_width
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.solvers.fused_steps import Walk
@@ -129,6 +129,7 @@ class PeronaMalik(OnGrid):
 
         if self.temporal_kappa is not None and ndim != 3:
             raise ParameterError(f"temporal_kappa needs a grid of 3 axes, the first of them time; this one has {ndim}")
+        check_contrast(dtype, kappa=self.kappa, temporal_kappa=self.temporal_kappa or np.inf)
         scale = kernel_scale(self.spacing, ndim, 1.0, np.dtype(float))
         inverse_kappa = 1.0 / np.array([self.temporal_kappa or self.kappa, self.kappa, self.kappa])
         factor = np.sqrt(scale) * inverse_kappa / unit(self.conductance)

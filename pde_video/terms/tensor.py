@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 
 from pde_video.arrays.grid import OnGrid, Spacing
-from pde_video.checks import check_positive, check_width
+from pde_video.checks import check_contrast, check_positive, check_width
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.terms.frozen import FrozenTensor, decomposed
@@ -42,9 +43,14 @@ class _TensorDiffusion(OnGrid, ABC):
     def frozen(self, t: float, y: Array) -> FrozenTensor:
         """Return the linear diffusion with the tensor of the state `y` (C, *grid)."""
         axes = grid_axes(y, type(self).__name__)
+        self._check_contrast(y.dtype)
         a, b, w = self._parts(y)
         entries = np.stack([(p == q) * a + b * w[p] * w[q] for p in range(axes) for q in range(p, axes)])
         return decomposed(entries, self.spacing, self.boundary, 1.0 / self.stable_dt(axes), y.dtype)
+
+    @abstractmethod
+    def _check_contrast(self, dtype: Any) -> None:
+        """Raise ParameterError for a contrast that is too small for states of `dtype`."""
 
     @abstractmethod
     def _recipe(self) -> Recipe:
@@ -53,6 +59,7 @@ class _TensorDiffusion(OnGrid, ABC):
     def rate(self, t: float, y: Array) -> Array:
         """Return div(D(y) ∇y) for the state `y` (C, *grid)."""
         if y.ndim == 3:
+            self._check_contrast(y.dtype)
             rate = rate_in_plane(y, self, self._recipe(), 1.0 / self.stable_dt(2))
             if rate is not None:
                 return rate
@@ -123,6 +130,9 @@ class EdgeEnhancing(_TensorDiffusion):
         super().__post_init__()
         check_conductance(self.conductance)
 
+    def _check_contrast(self, dtype: Any) -> None:
+        check_contrast(dtype, kappa=self.kappa)
+
     def _recipe(self) -> Recipe:
         inverse = 1.0 / self.kappa
         largest = max(1.0, inverse) if self.conductance == "tv" else 1.0
@@ -185,6 +195,9 @@ class CoherenceEnhancing(_TensorDiffusion):
         check_positive(contrast=self.contrast, alpha=self.alpha)
         _check_least("alpha", self.alpha)
         super().__post_init__()
+
+    def _check_contrast(self, dtype: Any) -> None:
+        check_contrast(dtype, **{"kappa, the fourth root of the contrast,": self.contrast**0.25})
 
     def _recipe(self) -> Recipe:
         gradient = self.contrast**-0.25  # J in units of √C, so that its squares are of the order of 1.
