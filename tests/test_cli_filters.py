@@ -292,6 +292,34 @@ def test_quiet_prints_nothing_but_errors(call, tmp_path):
     assert "exists" in err
 
 
+def test_a_run_that_is_repeated_quietly_prints_nothing_but_errors(call, tmp_path, rng):
+    source, out, again = tmp_path / "in.avi", tmp_path / "out.npy", tmp_path / "again.npy"
+    pv.write(source, rng.integers(0, 256, (6, 24, 32), np.uint8))
+    assert call("heat", source, out, "--sidecar", "--quiet") == (0, "", "")
+    assert call("rerun", out, again, "--quiet") == (0, "", "")
+    code, _, err = call("rerun", out, again, "--quiet")
+    assert (code, err.count("\n")) == (3, 1)
+    code, text, err = call("rerun", out, again, "--quiet", "--force", "--json")
+    assert (code, err, json.loads(text)["identical"]) == (0, "", True)
+    assert "repeating: " in call("rerun", out, again, "--force")[2]
+
+
+def test_what_was_lost_is_told_even_quietly(call, tmp_path, rng):
+    source, out, again = tmp_path / "in.avi", tmp_path / "out.npy", tmp_path / "again.npy"
+    pv.write(source, rng.integers(0, 256, (6, 24, 32), np.uint8))
+    source.write_bytes(source.read_bytes()[:-1500])
+    for arguments in (["heat", source, out, "--sidecar", "--keep-partial"], ["rerun", out, again]):
+        code, text, err = call(*arguments, "--quiet")
+        assert (code, text, err.count("\n")) == (0, "", 1)
+        assert err.startswith("only a part was kept: ")
+
+
+@pytest.mark.parametrize("name", ["heat", "pipeline", "bench"])
+def test_the_help_writes_a_range_as_the_error_does(call, name):
+    _, text, _ = call(name, "--help")
+    assert "--frames START:END" in text
+
+
 def test_a_flat_video_is_told_to_be_one(call, tmp_path):
     pv.write(tmp_path / "flat.avi", np.full((3, 16, 16), 9, np.uint8))
     code, _, err = call("perona-malik", tmp_path / "flat.avi", tmp_path / "out.avi")

@@ -8,18 +8,20 @@ from typing import Any
 import click
 
 from pde_video import __version__
-from pde_video.cli.options import EXISTING, PATH, closed_range, force_option, isolated_option, numbers, reporting
-from pde_video.cli.progress import shown_progress
-from pde_video.cli.text import echo
-
-_place = click.option(
-    "--crop",
-    "place",
-    type=int,
-    nargs=4,
-    metavar="TOP LEFT HEIGHT WIDTH",
-    help="Detail to enlarge, in pixels.  [default: 96 × 96, where texture is strongest]",
+from pde_video.cli.completion import completion
+from pde_video.cli.options import (
+    EXISTING,
+    PATH,
+    closed_range,
+    force_option,
+    isolated_option,
+    numbers,
+    place_option,
+    quiet_option,
+    reporting,
 )
+from pde_video.cli.progress import no_progress, shown_progress
+from pde_video.cli.text import echo
 
 
 @click.command("demo")
@@ -31,7 +33,7 @@ _place = click.option(
 @click.option("--preset", metavar="NAME", help="As for `denoise`.")
 @click.option("--method", metavar="NAME", help="As for `denoise`.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise.")
-@_place
+@place_option
 @force_option
 @reporting
 def demo(**options: Any) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def info(file: Path, isolated: bool) -> dict[str, Any]:
 @click.argument("file", type=PATH)
 @click.option("--output", "-o", "video", type=PATH, help="Write a video of both side by side.")
 @click.option("--picture", type=PATH, help="Write an enlarged detail of the middle frame.")
-@_place
+@place_option
 @isolated_option
 @force_option
 @reporting
@@ -113,9 +115,10 @@ def verify(file: str, isolated: bool) -> dict[str, Any]:
 @click.argument("target", metavar="AGAIN", type=EXISTING)
 @click.option("--input", "source", metavar="FILE", type=EXISTING, help="Where the input is now, if it was moved.")
 @click.option("--trust", is_flag=True, help="Trust OUT: read files outside its folder, accept any numbers.")
+@quiet_option
 @force_option
 @reporting
-def rerun(out: str, target: str, source: str | None, **options: bool) -> dict[str, Any]:
+def rerun(out: str, target: str, source: str | None, quiet: bool, **options: bool) -> dict[str, Any]:
     """Repeat the run that made OUT, as recorded in its metadata or sidecar, and write the result to AGAIN.
 
     The input must still have the recorded SHA-256. Without --trust, only files in OUT's folder and --input are read,
@@ -127,10 +130,10 @@ def rerun(out: str, target: str, source: str | None, **options: bool) -> dict[st
     """
     from pde_video.jobs.again import repetition
 
-    where = None if source is None else Path(source)
-    again = repetition(out, target=Path(target), source=where, **options)
-    echo(f"repeating: {again}", err=True)
-    return {"output": target, **again.run(shown_progress)}
+    again = repetition(out, target=target, source=source, **options)
+    if not quiet:
+        echo(f"repeating: {again}", err=True)
+    return {"output": target, **again.run(no_progress if quiet else shown_progress)}
 
 
 @click.command("bench")
@@ -327,24 +330,6 @@ def doctor(seconds: float, folders: tuple[Path, ...], clean: bool) -> dict[str, 
 
     left = [line for folder in folders for line in (*left_in(folder), *segments_in(folder))]
     return {"version": __version__, **examine(), **measure(seconds), "leftovers": left}
-
-
-@click.command("completion")
-@click.argument("shell", metavar="bash|zsh|fish", type=click.Choice(["bash", "zsh", "fish"]))
-@click.pass_context
-def completion(context: click.Context, shell: str) -> None:
-    """Print the script with which a shell completes commands, options and names.
-
-    \b
-    Example: pde-video completion bash >> ~/.bashrc
-             pde-video completion zsh >> ~/.zshrc
-             pde-video completion fish > ~/.config/fish/completions/pde-video.fish
-    """
-    from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
-
-    kind = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}[shell]
-    script = kind(context.find_root().command, {}, "pde-video", "_PDE_VIDEO_COMPLETE")
-    click.echo(ShellComplete.source(script))  # Without a check of the shell's version.
 
 
 ALL = (demo, info, compare, verify, rerun, bench, sample, train, export, warmup, doctor, completion)

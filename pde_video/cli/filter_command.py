@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pde_video.cli.interruption import heeded
-from pde_video.cli.options import EXISTING, one_of, open_range, seconds, show
-from pde_video.cli.progress import shown_progress
+from pde_video.cli.options import EXISTING, one_of, open_range, seconds, show, show_lost
+from pde_video.cli.progress import no_progress, shown_progress
 from pde_video.cli.text import echo
 from pde_video.jobs.registry import filter_called, summary_of
 
@@ -25,7 +24,7 @@ _CODECS = ("h264", "hevc", "vp9", "av1", "ffv1")
 _SHARED = (
     click.Option(["--start"], type=seconds, metavar="TIME", help="Start time: seconds, or [HH:]MM:SS[.fraction]."),
     click.Option(["--end"], type=seconds, metavar="TIME", help="End time, exclusive."),
-    click.Option(["--frames"], type=open_range, metavar="A:B", help="Frames A to B − 1, counted from 0."),
+    click.Option(["--frames"], type=open_range, metavar="START:END", help="Frames START to END − 1, counted from 0."),
     click.Option(["--stream"], type=int, metavar="N", help="Video stream, of several, counted from 0."),
     click.Option(["--keep-partial"], is_flag=True, help="Keep the frames before the damage of an input."),
     click.Option(["--max-pixels"], type=int, metavar="N", help="Refuse larger frames.  [default: 268435456]"),
@@ -205,7 +204,7 @@ def _carry_out(
     asked |= {"resume": resume and not dry_run, "settle": not dry_run}
     pairs, folder = _pairs(paths)
     asked["besides"] = [*besides, *(source for source, _ in pairs)]  # No output may replace any of these.
-    progress: Progress = (lambda frames, count: heeded(frames)) if quiet else shown_progress
+    progress: Progress = no_progress if quiet else shown_progress
     with _created(folder):
         plans = [planned(*pair, recipe, **asked) for pair in pairs]  # All are checked before the first begins.
         for (source, target), plan in zip(pairs, plans, strict=True):
@@ -219,8 +218,8 @@ def _carry_out(
                 report = plan.run(progress)
             if report.get("closed_early"):
                 continue  # The reader has closed the pipe.
-            if report.get("lost"):  # Even with --quiet.
-                echo(f"only a part was kept: {report['lost']}", err=True)
+            if report.get("lost"):
+                show_lost(report["lost"])
             if not quiet:
                 for note in _notes(report):
                     if note not in plan.beforehand:

@@ -15,7 +15,16 @@ from pde_video import __version__
 from pde_video.cli.text import echo
 
 force_option = click.option("--force", is_flag=True, help="Overwrite existing outputs.")
+quiet_option = click.option("--quiet", is_flag=True, help="Print errors only (and JSON, if requested).")
 isolated_option = click.option("--isolated", is_flag=True, help="Decode untrusted files in a sandboxed process.")
+place_option = click.option(
+    "--crop",
+    "place",
+    type=int,
+    nargs=4,
+    metavar="TOP LEFT HEIGHT WIDTH",
+    help="Detail to enlarge, in pixels.  [default: 96 × 96, where texture is strongest]",
+)
 EXISTING = click.Path(path_type=str)  # Completed by the shell as a file; "-" stays what it is.
 PATH = click.Path(path_type=Path)
 _MODEST = re.compile(r"[^eE]*([eE][-+]?\d{1,2})?")  # Fraction("1e999999999") would allocate all its digits.
@@ -23,14 +32,26 @@ _NO_RANGE = "{!r} is not a range START:END such as 100:116"
 
 
 def reporting(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
-    """Print the figures that a command returns, under their names, or as JSON with the option that is added."""
+    """Print the figures that a command returns, under their names, or as JSON with the option that is added.
+
+    With the option `quiet` a command prints no text but what was lost of an input.
+    """
 
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
     @functools.wraps(command)
     def printing(as_json: bool, **options: Any) -> None:
-        show(command(**options), as_json)
+        facts = command(**options)
+        if as_json or not options.get("quiet"):
+            show(facts, as_json)
+        elif facts.get("lost"):
+            show_lost(facts["lost"])
 
     return printing
+
+
+def show_lost(reason: str) -> None:
+    """Say that an input was damaged, of which a part was kept: even with --quiet."""
+    echo(f"only a part was kept: {reason}", err=True)
 
 
 def numbers(text: str) -> list[float]:

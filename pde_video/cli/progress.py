@@ -22,6 +22,11 @@ def shown_progress(frames: Iterable[Any], count: int | None, unit: str = " frame
     return tqdm(frames, total=count, unit=unit, leave=False)
 
 
+def no_progress(frames: Iterable[Any], count: int | None) -> Iterable[Any]:
+    """Yield the frames, and show nothing."""
+    return heeded(frames)
+
+
 def told_by_the_minute(
     frames: Iterable[Any], count: int | None, unit: str = " frames", *, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Any]:
