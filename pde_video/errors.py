@@ -28,6 +28,11 @@ class SolverError(RuntimeError):
 REPLACE = "replace them first, or have them filled: masking(filter), on the command line --nan mask"
 
 
+def in_short(fault: BaseException) -> str:
+    """Return in one line, of at most 200 characters, what a library or a model says of its fault."""
+    return " ".join(str(fault).split())[:200] or type(fault).__name__
+
+
 def not_installed(what: str, package: str, extra: str) -> str:
     """Say that `what` needs an optional package, and how to install it."""
     first = " (without a GPU, install the CPU build of torch first)" if extra == "torch" else ""

@@ -266,7 +266,7 @@ def test_modes_come_back_after_an_error_too(torch):
             raise MemoryError("too large")
 
     net = Net()
-    with pytest.raises(pv.SolverError, match=r"^Net at sigma = 0.1: MemoryError: too large"):
+    with pytest.raises(pv.SolverError, match=r"^Net at sigma = 0.1: the model failed \(MemoryError: too large"):
         pv.from_torch(net)(np.ones((2, 2, 1)), 0.1)
     assert net.training
 
@@ -282,16 +282,18 @@ def test_what_goes_wrong_in_a_module_names_it_the_frame_and_the_level(torch):
 
     t = f"level t = {LINEAR.timestep(0.25):g}"
     denoiser = pv.from_torch(at_four(lambda x: x.reshape(7)), batch=2)
-    with pytest.raises(pv.SolverError, match=r"^net at sigma = 0.25: frames 4 to 5: RuntimeError: shape .* invalid"):
+    with pytest.raises(
+        pv.SolverError, match=r"^net at sigma = 0.25: frames 4 to 5: the model failed \(RuntimeError: shape .* invalid"
+    ):
         denoiser(y, 0.25)
     denoiser = pv.from_torch(lambda x, level: x.reshape(7) if x.max() > 0.5 else x, LINEAR, "eps")
     where = f"<lambda> at sigma = 0.25, {t}: frame 1"
-    with pytest.raises(pv.SolverError, match=f"^{where}: RuntimeError: shape") as caught:
+    with pytest.raises(pv.SolverError, match=rf"^{where}: the model failed \(RuntimeError: shape") as caught:
         denoiser(y, 0.25)
     assert isinstance(caught.value.__cause__, pv.SolverError)
     assert isinstance(caught.value.__cause__.__cause__, RuntimeError)
     colours = np.repeat(y, 3, axis=-1)
-    with pytest.raises(pv.SolverError, match=r"^net at sigma = 0.25: frames 4 to 5: RuntimeError"):
+    with pytest.raises(pv.SolverError, match=r"^net at sigma = 0.25: frames 4 to 5: the model failed \(RuntimeError"):
         pv.from_torch(at_four(lambda x: x.reshape(7)), channels=1, batch=4)(colours, 0.25)
     for how, words in (
         (lambda x: x[:, :, 1:], r"frame 4: it returned the shape \(1, 1, 1, 3\); it must return \(1, 1, 2, 3\)"),
@@ -305,7 +307,7 @@ def test_what_goes_wrong_in_a_module_names_it_the_frame_and_the_level(torch):
     ):
         with pytest.raises(TypeError, match=f"^net at sigma = 0.25: {words}"):
             pv.from_torch(at_four(how))(y, 0.25)
-    with pytest.raises(pv.SolverError, match=r"^net at sigma = 0.25: frames 0 to 5: IndexError"):
+    with pytest.raises(pv.SolverError, match=r"^net at sigma = 0.25: frames 0 to 5: the model failed \(IndexError"):
         pv.from_torch(at_four(lambda x: x[9]), layout="BCTHW")(y, 0.25)
     with pytest.raises(pv.SolverError, match=r"^frame 4 at sigma = 0.25: net: net at sigma = 0.25: .*IndexError"):
         pv.windowed(pv.from_torch(at_four(lambda x: x[9]), layout="B(TC)HW"), 0, 0)(y, 0.25)
@@ -441,10 +443,52 @@ def test_what_goes_wrong_in_an_onnx_model_names_it_the_frame_and_the_level(onnx,
     path = save(onnx, tmp_path / "fixed.onnx", [node("Neg", ["x"], ["out"])], [("x", np.float32, (1, 3, 8, 8))])
     t = f"level t = {LINEAR.timestep(0.25):g}"
     with pytest.raises(
-        pv.SolverError, match=rf"^fixed.onnx at sigma = 0.25, {t}: frame 0: InvalidArgument: "
+        pv.SolverError, match=rf"^fixed.onnx at sigma = 0.25, {t}: frame 0: the model failed \(InvalidArgument: "
     ) as caught:
         pv.from_onnx(path, LINEAR, "eps")(y, 0.25)
     assert type(caught.value.__cause__.__cause__).__name__ == "InvalidArgument"
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "no protobuf", "no such operator", "from the future"])
+def test_what_is_wrong_with_an_onnx_file_is_said_in_plain_words(onnx, tmp_path, kind):
+    path = tmp_path / "bad.onnx"
+    path.write_bytes({"text": b"hello, world", "no protobuf": bytes(100)}.get(kind, b""))
+    if kind in ("no such operator", "from the future"):
+        operator = "Nope" if kind == "no such operator" else "Neg"
+        save(onnx, path, [onnx.helper.make_node(operator, ["x"], ["out"])], [("x", np.float32, PICTURE)])
+    if kind == "from the future":
+        model = onnx.load(path)
+        model.opset_import[0].version = 10_000
+        path.write_bytes(model.SerializeToString())
+    with pytest.raises(pv.InputError) as refused:
+        pv.from_onnx(path)
+    said = str(refused.value)
+    damaged = kind not in ("no such operator", "from the future")
+    why = "it is damaged, cut off, or no ONNX model" if damaged else "it is damaged, or needs what this version of"
+    assert said.startswith(f"{path} cannot be read as an ONNX model: {why}")
+    assert "[ONNXRuntimeError]" not in said
+    assert "\n" not in said
+    assert len(said) < len(str(path)) + 400
+
+
+def test_a_network_that_onnxruntime_cannot_run_is_named(onnx, tmp_path):
+    """Which maps what the network of the library does, of other channels."""
+    path = tmp_path / "net.onnx"
+    shapes = {"frame": ("b", 1, "h", "w"), "guide": ("b", 7, "h", "w"), "state": ("b", 4, "p", "q"), "sigma": ("b",)}
+    nodes = [onnx.helper.make_node("Neg", [a], [b]) for a, b in (("frame", "estimate"), ("state", "next_state"))]
+    inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    outputs = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("estimate", "next_state")
+    ]
+    graph = onnx.helper.make_graph(nodes, "net", inputs, outputs)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    path.write_bytes(model.SerializeToString())
+    video = np.random.default_rng(0).random((2, 8, 8)).astype(np.float32)
+    with pytest.raises(
+        pv.SolverError, match=r"net\.onnx: the model cannot be run on these frames \(onnxruntime: Got inv"
+    ):
+        pv.denoise(video, sigma=0.1, denoiser=pv.load_denoiser(path))
 
 
 def test_onnx_refuses_bad_files_and_inputs(onnx, tmp_path):

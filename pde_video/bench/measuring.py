@@ -15,6 +15,7 @@ from pde_video import __version__
 from pde_video.bench import ffmpeg
 from pde_video.bench.clips import Clip, Noise
 from pde_video.bench.methods import METHODS, Method, first_call
+from pde_video.errors import in_short
 from pde_video.filters.conversion import to_gray
 from pde_video.metrics.quality import psnr, ssim
 from pde_video.motion import optical_flow
@@ -87,16 +88,11 @@ def run(
                 except Exception as fault:
                     if method.ours:
                         raise
-                    found.notes.append(f"{method.name}: failed on {clip.name}, {noise.label}: {_short(fault)}")
+                    found.notes.append(f"{method.name}: failed on {clip.name}, {noise.label}: {in_short(fault)}")
                 else:
                     kind = "pde-video" if method.ours else "peer"
                     found.rows.append(row(method.name, kind, **measured(result), **others))
     return found
-
-
-def _short(fault: Exception) -> str:
-    """Return the message of an error as one short line."""
-    return " ".join(str(fault).split())[:200] or type(fault).__name__
 
 
 class Motion:
@@ -134,7 +130,7 @@ def _meter(clip: Clip, notes: list[str], with_vmaf: bool) -> Callable[[Array], d
         try:
             return ffmpeg.vmaf(clip.frames, video)
         except RuntimeError as fault:  # VMAF refuses very small frames.
-            note = f"VMAF: failed on {clip.name}: {_short(fault)}"
+            note = f"VMAF: failed on {clip.name}: {in_short(fault)}"
             if note not in notes:
                 notes.append(note)
             return None

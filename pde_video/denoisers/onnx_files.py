@@ -1,6 +1,7 @@
 """ONNX files, opened by onnxruntime only if their bytes refer to no other file."""
 
 import importlib.util
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ import numpy as np
 from pde_video.access.opening import content_of
 from pde_video.denoisers.planewise import Planewise
 from pde_video.denoisers.validation import refuse_pickled
-from pde_video.errors import InputError, ParameterError, not_installed
+from pde_video.errors import InputError, ParameterError, SolverError, in_short, not_installed
 from pde_video.protocols import Array
 from pde_video.threads import num_threads
 
@@ -29,6 +30,8 @@ _INSIDE = {
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _LARGEST = 2**31  # Bytes: no message of protobuf is larger.
+_DAMAGED = "it is damaged, cut off, or no ONNX model"
+_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 
 
 def names_other_files(data: bytes) -> bool:
@@ -88,15 +91,28 @@ def opened(path: str) -> Any:
     try:
         data = content_of(Path(path), _LARGEST)
         elsewhere = names_other_files(data)
-        session = None if elsewhere else onnxruntime.InferenceSession(data, options, ["CPUExecutionProvider"])
-    except Exception as error:  # Of many types.
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as an ONNX model: {error.strerror or error}") from error
+    except InputError as error:
         raise InputError(f"{path} cannot be read as an ONNX model: {error}") from error
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read as an ONNX model: {_DAMAGED} ({error})") from error
     if elsewhere:
         raise InputError(
             f"{path} refers to other files, which are not opened; if you trust it, save it as one file: "
             "onnx.save(onnx.load(PATH), 'model.onnx', save_as_external_data=False)"
         )
-    return session
+    try:
+        return onnxruntime.InferenceSession(data, options, ["CPUExecutionProvider"])
+    except Exception as error:  # Of many types.
+        unknown = type(error).__name__ not in ("InvalidProtobuf", "InvalidArgument")
+        why = "it is damaged, or needs what this version of onnxruntime does not support" if unknown else _DAMAGED
+        raise InputError(f"{path} cannot be read as an ONNX model: {why} ({_words_of(error)})") from error
+
+
+def _words_of(error: Exception) -> str:
+    """Return what onnxruntime says, without its numbers of errors."""
+    return f"onnxruntime: {_CODE.sub('', in_short(error))}"
 
 
 _INPUTS, _OUTPUTS = ["frame", "guide", "state", "sigma"], ["estimate", "next_state"]
@@ -135,5 +151,8 @@ class OnnxNetwork(Planewise):
             state = np.zeros((count, channels, even.shape[2] // 2, even.shape[3] // 2), np.float32)
         levels = np.ascontiguousarray(np.broadcast_to(np.asarray(sigma, np.float32), count))
         given = zip(_INPUTS, (even, guides, state, levels), strict=True)
-        estimate, state = self._session.run(_OUTPUTS, dict(given))
+        try:
+            estimate, state = self._session.run(_OUTPUTS, dict(given))
+        except Exception as error:  # Of many types.
+            raise SolverError(f"{self.name}: the model cannot be run on these frames ({_words_of(error)})") from error
         return estimate[:, 0, :height, :width], state

@@ -2,7 +2,7 @@
 
 import json
 
-from pde_video.errors import InputError
+from pde_video.errors import InputError, in_short
 from pde_video.protocols import Array
 
 _LONGEST = 2**20  # Bytes of a header; those of this library have less than 2**16.
@@ -20,4 +20,5 @@ def unpacked(data: bytes) -> tuple[dict[str, Array], dict[str, str]]:
         header = json.loads(data[8 : 8 + length])
         return tensors, dict(header.get("__metadata__") or {})
     except Exception as fault:  # Damaged files raise errors of many types.
-        raise InputError(f"not a safetensors file: {fault!s:.200}") from fault
+        said = in_short(fault).removeprefix("Error while deserializing: ")
+        raise InputError(f"not a safetensors file, or damaged or cut off (safetensors: {said})") from fault

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.grid import all_finite
-from pde_video.errors import DtypeError, InputError, ParameterError, SolverError
+from pde_video.errors import DtypeError, InputError, ParameterError, SolverError, in_short
 from pde_video.protocols import Array
 
 _PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
@@ -73,4 +73,4 @@ def naming(where: str) -> Iterator[None]:
     except (InputError, ParameterError, SolverError) as error:
         raise type(error)(f"{where}: {error}") from error
     except Exception as error:
-        raise SolverError(f"{where}: {type(error).__name__}: {error}") from error
+        raise SolverError(f"{where}: the model failed ({type(error).__name__}: {in_short(error)})") from error

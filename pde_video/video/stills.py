@@ -79,7 +79,8 @@ def _picture(path: Path, choice: Choice, details: dict[str, Any] | None = None) 
         raise InputError(f"{path}: not a picture that can be read (neither PNG nor JPEG)")
     # Image.open would warn or refuse by a limit of its own.
     kind = PngImagePlugin.PngImageFile if png else JpegImagePlugin.JpegImageFile
-    with untrusted(f"{path}: not a picture that can be read"):
+    kinds = "damaged, cut off, or of a kind that is not supported"
+    with untrusted(f"{path}: not a picture that can be read: {kinds}", "Pillow"):
         end = check_png(path) if png else check_jpeg(path)
         with kind(path) as image:
             refuse_huge(path, image.size, choice.max_pixels)

@@ -12,7 +12,7 @@ from typing import Any
 
 import av
 
-from pde_video.errors import InputError
+from pde_video.errors import InputError, in_short
 from pde_video.video.boxes import check_tables
 from pde_video.video.matroska import check_elements
 from pde_video.video.riff import check_lists
@@ -30,15 +30,18 @@ _RATIO = 64  # Of a larger frame to its file. Photographs reach 50, and an empty
 
 
 @contextlib.contextmanager
-def untrusted(message: str) -> Iterator[None]:
-    """Raise InputError, with `message` and the reason, for whatever a library raises while it reads untrusted data."""
+def untrusted(message: str, library: str = "") -> Iterator[None]:
+    """Raise InputError, with `message` and the reason, for whatever a library raises while it reads untrusted data.
+
+    Where the reason is in the words of a library, its name is told before them.
+    """
     try:
         yield
     except InputError:
         raise
     except Exception as fault:
-        reason = [*str(fault).splitlines(), type(fault).__name__][0]
-        raise InputError(f"{message} ({reason:.200})") from fault
+        words_of = f"{library}: " if library else ""
+        raise InputError(f"{message} ({words_of}{in_short(fault)})") from fault
 
 
 def refuse_huge(name: object, shape: Sequence[int], most_pixels: int) -> None:

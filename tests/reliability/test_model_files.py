@@ -260,3 +260,16 @@ def test_a_model_that_is_no_file_is_not_waited_for(tmp_path, suffix, kind):
         path.symlink_to("/dev/zero")
     with pytest.raises(pv.InputError, match=rf"model\.{suffix}"):
         pv.load_denoiser(path)
+
+
+@pytest.mark.parametrize("kind", ["cut off", "text", "a header of no text"])
+def test_what_is_wrong_with_a_model_is_said_in_plain_words(tmp_path, kind):
+    whole = save({"a": np.zeros(3, np.float32)})
+    not_text = whole[:8] + b"\xff" + whole[9:]
+    path = tmp_path / "m.safetensors"
+    path.write_bytes({"cut off": whole[:-9], "text": b"\x05\0\0\0\0\0\0\0hello"}.get(kind, not_text))
+    with pytest.raises(pv.InputError) as refused:
+        pv.load_denoiser(path)
+    said = str(refused.value)
+    assert said.startswith("m.safetensors: not a safetensors file, or damaged or cut off (safetensors: ")
+    assert "Error while" not in said

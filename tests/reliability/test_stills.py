@@ -235,3 +235,14 @@ def test_a_gap_in_a_numbered_sequence_is_bad_input(tmp_path):
     for number in (1, 2, 3, 4):
         (tmp_path / f"f_{number:03d}.png").unlink()
     assert np.array_equal(np.stack(list(pv.read(tmp_path / "f_%03d.png"))), frames[5:])  # It may begin anywhere.
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_what_is_wrong_with_a_picture_is_said_in_plain_words(tmp_path, name):
+    path = tmp_path / name
+    pv.write(path, np.random.default_rng(0).integers(0, 256, (1, 24, 32, 3), np.uint8))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(pv.InputError) as refused:
+        pv.read(path)
+    plain = "not a picture that can be read: damaged, cut off, or of a kind that is not supported"
+    assert str(refused.value).startswith(f"{path}: {plain} (Pillow: ")
