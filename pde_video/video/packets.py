@@ -18,8 +18,24 @@ _Check = Callable[[Any, Path, int], Any]
 def checked(stream: Any, path: Path, most_pixels: int) -> Iterator[Any]:
     """Yield the packets of a stream; raise InputError before one that would take too much time or memory to decode."""
     check = _CHECKS.get(stream.codec_context.name, _unchanged)
-    for packet in stream.container.demux(stream):
+    for packet in _read_whole(stream):
         yield check(packet, path, most_pixels) if packet.size else packet
+
+
+def _read_whole(stream: Any) -> Iterator[Any]:
+    """Yield the packets of a stream, but not the last one before the disk fails.
+
+    FFmpeg returns as much of that as was read, and several decoders (GIF, MJPEG) do not notice.
+    """
+    last: list[Any] = []
+    try:
+        for packet in stream.container.demux(stream):
+            yield from last
+            last = [packet]
+    except av.error.InvalidDataError:  # Of what was read.
+        yield from last
+        raise
+    yield from last
 
 
 def _unchanged(packet: Any, path: Path, most_pixels: int) -> Any:
