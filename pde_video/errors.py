@@ -29,8 +29,9 @@ REPLACE = "replace them first, or have them filled: masking(filter), on the comm
 
 
 def in_short(fault: BaseException) -> str:
-    """Return in one line, of at most 200 characters, what a library or a model says of its fault."""
-    return " ".join(str(fault).split())[:200] or type(fault).__name__
+    """Return in one line, of at most 200 characters, what the system, a library or a model says of its fault."""
+    said = str(getattr(fault, "strerror", None) or fault)
+    return " ".join(said.split())[:200] or type(fault).__name__
 
 
 def not_installed(what: str, package: str, extra: str) -> str:

@@ -1,8 +1,10 @@
 """Regular files: neither pipes, devices, sockets nor folders are opened in their place, and none is waited for."""
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +26,18 @@ def status_of(path: Path, *, follow: bool = True) -> os.stat_result:
 def why_refused(fault: OSError | ValueError) -> str:
     """Return in plain words why the system does not take a name."""
     return (isinstance(fault, OSError) and fault.strerror) or "the name holds a character that no name can"
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise InputError, with the name and the reason, for a fault of the disk or network while an input is read."""
+    try:
+        yield
+    except OSError as fault:
+        is_named = fault.filename is not None and isinstance(fault, FileNotFoundError | PermissionError)
+        if is_named or fault.errno is None:
+            raise
+        raise InputError(f"{fault.filename or path}: it cannot be read ({fault.strerror})") from fault
 
 
 def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:

@@ -21,7 +21,7 @@ from pde_video.cli.options import (
     reporting,
 )
 from pde_video.cli.progress import no_progress, shown_progress
-from pde_video.cli.text import echo
+from pde_video.cli.text import echo, put
 
 
 @click.command("demo")
@@ -193,7 +193,7 @@ def bench(
     found = measuring.run(load_all(clips or [None], **part), noises, picked, seed=seed, progress=progress)
     found.facts["command"] = shlex.join(["pde-video", *sys.argv[1:]])
     if as_json or not outputs:
-        click.echo(tables.as_json(found) if as_json else tables.markdown(found), nl=False)
+        put(tables.as_json(found) if as_json else tables.markdown(found), nl=False)
     tables.write(found, outputs, force)
 
 

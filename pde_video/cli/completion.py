@@ -2,6 +2,8 @@
 
 import click
 
+from pde_video.cli.text import put
+
 
 @click.command("completion")
 @click.argument("shell", metavar="bash|zsh|fish", type=click.Choice(["bash", "zsh", "fish"]))
@@ -18,4 +20,4 @@ def completion(context: click.Context, shell: str) -> None:
 
     kind = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}[shell]
     script = kind(context.find_root().command, {}, "pde-video", "_PDE_VIDEO_COMPLETE")
-    click.echo(ShellComplete.source(script))  # Without a check of the shell's version.
+    put(ShellComplete.source(script))  # Without a check of the shell's version.

@@ -13,7 +13,7 @@ import click
 
 from pde_video.cli.options import EXISTING, one_of, open_range, seconds, show, show_lost
 from pde_video.cli.progress import no_progress, shown_progress
-from pde_video.cli.text import echo
+from pde_video.cli.text import echo, put
 from pde_video.jobs.registry import filter_called, summary_of
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def schema() -> None:
 
     from pde_video.jobs.recipes import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
+    put(json.dumps(json_schema(), indent=1, ensure_ascii=False))
 
 
 def _carry_out(

@@ -17,7 +17,7 @@ from pde_video import __version__
 from pde_video.cli import commands
 from pde_video.cli.filter_command import FilterCommand, pipeline, schema
 from pde_video.cli.interruption import listen
-from pde_video.cli.text import echo, printable, shortened
+from pde_video.cli.text import echo, printable, printing, shortened
 from pde_video.jobs.registry import names
 
 _NAME = "pde-video"
@@ -25,7 +25,7 @@ _EPILOG = (
     "Exit codes: 0 done, 1 a solve did not converge, out of memory, or an internal fault, 2 usage, 3 refused (an "
     "output exists), 4 bad input, 5 output fault, 130/143 interrupted."
 )
-_ON_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_ON_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # Only writing raises these.
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
@@ -53,7 +53,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             raise click.UsageError("an argument contains a NUL character, which no file name may contain")
         cli.main(arguments, prog_name=_NAME, standalone_mode=False, obj=shared)
         if sys.stdout is not None:
-            sys.stdout.flush()  # Here a full disk or a closed pipe is noticed, not at exit.
+            with printing():
+                sys.stdout.flush()  # Here a full disk or a closed pipe is noticed, not at exit.
     except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as fault:

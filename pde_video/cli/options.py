@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from pde_video import __version__
-from pde_video.cli.text import echo
+from pde_video.cli.text import echo, put
 
 force_option = click.option("--force", is_flag=True, help="Overwrite existing outputs.")
 quiet_option = click.option("--quiet", is_flag=True, help="Print errors only (and JSON, if requested).")
@@ -139,7 +139,7 @@ def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:
     """Print figures as JSON; or as text, without empty ones and those that are of use in JSON only."""
     if as_json:
         # JSON has no infinity: the PSNR of a video with itself becomes null.
-        click.echo(json.dumps(_finite({**facts, "version": __version__}), default=str, allow_nan=False), err=err)
+        put(json.dumps(_finite({**facts, "version": __version__}), default=str, allow_nan=False), err=err)
         return
     flat = {name: value for name, value in facts.items() if name != "files"} | facts.get("files", {})
     if isinstance(flat.get("made"), dict):

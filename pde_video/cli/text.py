@@ -1,6 +1,8 @@
 """Text for people: escaped, so that names and metadata can neither control a terminal nor imitate other text."""
 
+import contextlib
 import unicodedata
+from collections.abc import Iterator
 
 import click
 
@@ -15,7 +17,26 @@ def printable(text: str) -> str:
 
 def echo(text: str, *, err: bool = False) -> None:
     """Print a line that may contain untrusted text."""
-    click.echo(printable(text), err=err)
+    put(printable(text), err=err)
+
+
+def put(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print text as it is; raise OutputError if it cannot be printed."""
+    with printing():
+        click.echo(text, err=err, nl=nl)
+
+
+@contextlib.contextmanager
+def printing() -> Iterator[None]:
+    """Raise OutputError for an error of a standard stream, unless its reader has closed it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as fault:
+        from pde_video.errors import OutputError
+
+        raise OutputError(fault.errno, f"the result could not be printed: {fault.strerror or fault}") from fault
 
 
 def shortened(text: str) -> str:

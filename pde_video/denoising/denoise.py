@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pde_video.access.opening import content_of
+from pde_video.access.opening import content_of, reading
 from pde_video.checks import check_denoiser
 from pde_video.denoisers.network import load_denoiser
 from pde_video.denoising.along_motion import PASSES, Noise, along_motion, passes_of
@@ -30,8 +30,10 @@ def _noise(value: Any) -> Any:
                 f"noise is {value!r}; it must be {', '.join(NOISES)}, a pair (slope, offset; SLOPE,OFFSET on the "
                 "command line), or a .json file"
             )
+        with reading(Path(value)):
+            content = content_of(Path(value), _LARGEST)
         try:
-            return NoiseEstimate.from_json(content_of(Path(value), _LARGEST).decode())
+            return NoiseEstimate.from_json(content.decode())
         except (ParameterError, UnicodeDecodeError) as fault:
             raise ParameterError(f"{value}: {fault}") from None
     return tuple(value) if isinstance(value, list) else value

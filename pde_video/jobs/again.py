@@ -18,7 +18,7 @@ from pde_video.video.formats import checked_output
 from pde_video.video.inputs import check_input
 from pde_video.video.outputs import check_distinct
 from pde_video.video.pipes import DASH
-from pde_video.video.provenance import fingerprint
+from pde_video.video.provenance import fingerprint_of_input
 from pde_video.video.sequences import is_pattern
 
 _NAMED = "name it with --input (source=), or trust the file with --trust (trust=True)"
@@ -73,7 +73,9 @@ def repetition(
     except FileNotFoundError:
         said = "the input no longer exists; say where it is now (--input)"
         raise FileNotFoundError(2, said, str(source)) from None
-    if found.sha256 != fingerprint(source):
+    if found.sha256 is None:
+        raise InputError(f"{out}: the SHA-256 of its input was not recorded, so it cannot be repeated")
+    if found.sha256 != fingerprint_of_input(source):
         raise InputError(f"{source}: it has changed since {out} was made from it; its SHA-256 differs")
     check_files(out, found, trust=trust)
     checked_output(target, sources=[source], force=force)  # A fault of the target is not one of what the file says.
@@ -111,7 +113,7 @@ def verify(path: str | Path, *, isolated: bool = False) -> dict[str, Any]:
     path = Path(path)
     video = read(path, isolated=isolated)
     video.check_unchanged()
-    digest = fingerprint(path) if path.exists() else None  # First: what is read then must be the same.
+    digest = fingerprint_of_input(path) if path.exists() else None  # First: what is read then must be the same.
     frames = sum(1 for _ in video)
     # Matroska declares no number of frames; reading has compared its duration.
     unnumbered = video.count is None and "duration" in video.details

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pde_video.access.opening import content_of
+from pde_video.access.opening import content_of, reading
 from pde_video.video.provenance import DEEPEST, check_plain, values_in
 
 _LARGEST_JSON, _LARGEST_TOML = 2**22, 2**18  # Bytes.
@@ -26,7 +26,9 @@ def toml_in(path: Path) -> dict[str, Any]:
 
 
 def _values_in(path: Path, largest: int, parse: Callable[[bytes], Any]) -> Any:
-    values = parse(content_of(path, largest))
+    with reading(path):
+        content = content_of(path, largest)
+    values = parse(content)
     check_plain(values)
     return values
 

@@ -14,7 +14,7 @@ from pde_video.jobs.registry import filter_called, names
 from pde_video.jobs.run import Plan, prepared
 from pde_video.video.inputs import check_input
 from pde_video.video.pipes import DASH, is_standard
-from pde_video.video.provenance import fingerprint
+from pde_video.video.provenance import fingerprint_of_input
 from pde_video.video.stills import is_pattern
 
 Recipe = Sequence[Mapping[str, Any]]
@@ -69,7 +69,7 @@ def planned(
         "recipe": list(map(dict, recipe)),
         "reading": dict(reading or {}),
         "encoding": dict(encoding or {}),
-        "files": {str(path): fingerprint(path) for path in read_besides},
+        "files": {str(path): fingerprint_of_input(path) for path in read_besides},
         "nan": nan,
         "command": command,
     }

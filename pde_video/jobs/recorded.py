@@ -17,7 +17,7 @@ from pde_video.jobs.run import sidecar_of
 from pde_video.video.files import read
 from pde_video.video.inputs import check_input
 from pde_video.video.pipes import DASH
-from pde_video.video.provenance import check_plain, fingerprint
+from pde_video.video.provenance import check_plain, fingerprint_of_input
 from pde_video.video.source import MOST_PIXELS
 
 # What is done without trust. Larger values multiply the time or the memory of a run.
@@ -104,7 +104,7 @@ def check_files(out: Path, found: Recorded, *, trust: bool = False) -> None:
         except FileNotFoundError:
             said = f"{out} was made with this file, which is not there any more"
             raise FileNotFoundError(2, said, str(path)) from None
-        if found.files.get(str(path)) != fingerprint(path):
+        if found.files.get(str(path)) != fingerprint_of_input(path):
             raise InputError(f"{path}: it has changed since {out} was made with it; its SHA-256 is another")
 
 

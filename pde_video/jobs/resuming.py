@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from pde_video import __version__
+from pde_video.errors import InputError
 from pde_video.filters.extent import Extent
 from pde_video.filters.filter import pipeline
 from pde_video.jobs.notes import COUNTED, Notes
 from pde_video.jobs.run import Plan, Progress
-from pde_video.jobs.segment_folder import Segments, folder_of, opened, refused
+from pde_video.jobs.segment_folder import Segments, folder_of, is_that_of, opened, refused
 from pde_video.protocols import Array
 from pde_video.video.files import write_checked
 from pde_video.video.leftovers import remove_dead
-from pde_video.video.provenance import fingerprint, plain
-from pde_video.video.sequences import is_pattern
+from pde_video.video.outputs import reported
+from pde_video.video.provenance import fingerprint, fingerprint_of_input, plain
 
 LENGTH = 50  # Frames in a segment: what is lost at most.
 _MAY_DIFFER = ("input", "encoding", "command")  # The input is known by its hash, and segments are not encoded yet.
@@ -32,10 +33,10 @@ def run_in_segments(plan: Plan, progress: Progress | None = None) -> dict[str, A
     """Do what `plan.run` does, going on from the segments that an interrupted call with the same plan has left."""
     facts, source, target = plan.facts(), plan.video.path, plan.output.path
     parameters = {name: value for name, value in plan.made.items() if name not in _MAY_DIFFER}
-    source_print = fingerprint(source) if is_pattern(source) else facts["sha256"]
+    source_print = facts["sha256"] or _fingerprint(source)
     job = {"version": __version__, "input": source_print, "parameters": plain(parameters)}
     with opened(folder_of(target), job) as kept:
-        if kept.notes.output is not None and kept.notes.output == fingerprint(target):
+        if is_that_of(kept.notes, target):
             report = dict(kept.notes.full_report)
             said = ["the output was already complete: an earlier run was killed before it removed its segments"]
             remove_dead(target.parent)  # Nothing is written, which would do this.
@@ -49,7 +50,9 @@ def run_in_segments(plan: Plan, progress: Progress | None = None) -> dict[str, A
 
             def note_output(temporary: Path) -> None:
                 full = plain(plan.full_report(dict(report), kept.notes.done))
-                kept.note(replace(kept.notes, output=fingerprint(temporary), full_report=full))
+                with reported(target):
+                    output = fingerprint(temporary)
+                kept.note(replace(kept.notes, output=output, full_report=full))
 
             frames = kept.frames()
             written = write_checked(
@@ -60,6 +63,15 @@ def run_in_segments(plan: Plan, progress: Progress | None = None) -> dict[str, A
         if said := [*said, *kept.remove()]:
             report["warnings"] = [*report.get("warnings", []), *said]
     return report
+
+
+def _fingerprint(source: Path) -> str:
+    """Return the SHA-256 of a source by which segments know it, however much of it is wanted."""
+    try:
+        return fingerprint_of_input(source)
+    except InputError as fault:
+        remedy = "leave it out, or restore the file"
+        raise InputError(f"{fault}; --resume knows the input by its SHA-256: {remedy}") from fault
 
 
 def _filtered(plan: Plan, kept: Segments, progress: Progress | None) -> dict[str, Any]:

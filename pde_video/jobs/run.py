@@ -23,7 +23,8 @@ from pde_video.video.files import read, write_checked
 from pde_video.video.formats import Output, checked_output
 from pde_video.video.outputs import check_count, check_distinct, check_output, reported, warning_if_killed, whole
 from pde_video.video.pipes import is_standard
-from pde_video.video.provenance import fingerprint, plain
+from pde_video.video.provenance import fingerprint, fingerprint_of_input, plain
+from pde_video.video.sequences import is_pattern
 from pde_video.video.source import FileVideo
 
 Progress: TypeAlias = Callable[[Iterable[Array], int | None], Iterable[Array]]
@@ -131,10 +132,22 @@ class Plan:
 
     def facts(self) -> dict[str, Any]:
         """Return what the output's metadata say before anything is known of the frames."""
-        source = self.video.path
         self.video.check_unchanged()  # The fingerprint is of what was opened, and is read.
-        digest = fingerprint(source) if source.exists() else None  # Standard input has no such file.
-        return {"input": source.name, "sha256": digest, "filters": list(map(_name, self.filters)), **self.made}
+        digest, filters = self._fingerprint(), list(map(_name, self.filters))
+        return {"input": self.video.path.name, "sha256": digest, "filters": filters, **self.made}
+
+    def _fingerprint(self) -> str | None:
+        """Return the SHA-256 of a source that is a file or folder; None if a part is wanted and the rest unreadable."""
+        source, choice, details = self.video.path, self.video.choice, self.video.details
+        if self.video.watch is None or is_pattern(source):  # The first is standard input.
+            return None
+        try:
+            return fingerprint_of_input(source)
+        except InputError as fault:
+            if choice.is_everything and not choice.keep_partial:
+                raise
+            details["warnings"] = [*details.get("warnings", ()), f"{fault}; so its SHA-256 is not recorded"]
+            return None
 
     def full_report(self, report: dict[str, Any], frames: int) -> dict[str, Any]:
         """Return the report with the number of frames written, and what the source has to say."""
@@ -153,7 +166,8 @@ class Plan:
         if not self.sidecar:
             return
         target = self.output.path
-        output = {"output": target.name, "output_sha256": fingerprint(target) if target.exists() else None}
+        with reported(target):
+            output = {"output": target.name, "output_sha256": fingerprint(target) if target.exists() else None}
         facts = {"version": __version__, **self.made, "sha256": digest, **output, "report": report}
         text = json.dumps(plain(facts), indent=1, default=str, allow_nan=False) + "\n"
         path = sidecar_of(target)

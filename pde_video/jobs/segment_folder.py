@@ -53,7 +53,13 @@ def finished_frames(target: Path) -> int:
 def is_complete(target: Path) -> bool:
     """Tell whether an output is as its run has made it, which was killed before it removed its segments."""
     notes = _notes_of(target)
-    return notes is not None and notes.output is not None and notes.output == fingerprint(target)
+    return notes is not None and is_that_of(notes, target)
+
+
+def is_that_of(notes: Notes, target: Path) -> bool:
+    """Tell whether an output is the complete one of which notes tell."""
+    with reported(target):
+        return notes.output is not None and notes.output == fingerprint(target)
 
 
 def segments_in(folder: Path) -> list[str]:
@@ -102,7 +108,11 @@ def _described(folder: Path) -> str | None:
     frames = f"{notes.done} finished frames of a run"
     if not existing(target):
         return f"{frames}; the same command with --resume continues from there"
-    if notes.output is not None and notes.output == fingerprint(target):
+    try:
+        complete = is_that_of(notes, target)
+    except OSError as fault:
+        return f"{frames}, and it is not known whether its output is complete: {fault.strerror}"
+    if complete:
         return f"{frames} whose output is complete; the same command with --resume says so and removes them"
     return (
         f"{frames} that has not written {target.name}, which is there; the same command with --resume continues from "
@@ -155,7 +165,9 @@ class Segments:
             raise refused(self.folder, f"it holds {path.name!r}, which is not of this run; move it away")
 
         def note_pending(temporary: Path) -> None:
-            self.note(replace(self.notes, pending=fingerprint(temporary)))
+            with reported(path):
+                pending = fingerprint(temporary)
+            self.note(replace(self.notes, pending=pending))
 
         length = write_checked(checked_output(path), chain([head], frames), before_commit=note_pending)
         return Segment(path.name, length, str(self.notes.pending))

@@ -27,7 +27,7 @@ def read(
         try:
             arrays, found = unpacked(content_of(path, _LARGEST))
         except (InputError, OSError) as fault:
-            raise InputError(f"it cannot be read: {fault}") from fault
+            raise InputError(f"it cannot be read: {getattr(fault, 'strerror', None) or fault}") from fault
         _check_origin(found, settings, clips)
         if found.get("done") not in {str(number) for number in range(steps + 1)}:
             what = f"the number of steps done is {found.get('done')!r}"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.access.opening import reading
 from pde_video.checks import alike, check_path, first_frame
 from pde_video.errors import DtypeError, InputError, OutputError, ParameterError
 from pde_video.protocols import Array
@@ -108,8 +109,11 @@ def read(
     if not is_pattern(path):
         check_input(path)
     opened = reader_of(path)
-    watch = _watch_sequence(path, last) if is_pattern(path) else watch_file(path)
-    video = isolation.read(path, choice) if isolated else opened(path, choice)
+    with reading(path):
+        watch = _watch_sequence(path, last) if is_pattern(path) else watch_file(path)
+        video = None if isolated else opened(path, choice)
+    if video is None:
+        video = isolation.read(path, choice)
     video.watch = watch
     refuse_unfinished(path)  # A commit may have begun just before.
     if isolated:  # The rest was done there.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pde_video import __version__
+from pde_video.access.opening import reading
 from pde_video.video.sequences import is_pattern, numbered
 
 MARK = "pde_video "  # Precedes the JSON in a file's comment or description.
@@ -29,6 +30,12 @@ def fingerprint(path: Path) -> str:
         with file.open("rb") as content:
             hashlib.file_digest(content, lambda: digest)
     return digest.hexdigest()
+
+
+def fingerprint_of_input(path: Path) -> str:
+    """Return the same of an input; raise InputError if it cannot be read to its end."""
+    with reading(path):
+        return fingerprint(path)
 
 
 def as_text(facts: dict[str, Any]) -> str:

@@ -141,6 +141,10 @@ class Staging:
             text, ours = unsealed(content, self._context())
         except (FileNotFoundError, NotADirectoryError):
             return None, False
+        except PermissionError:
+            raise
+        except OSError as fault:
+            raise OutputError(fault.errno, f"{self._journal}: it cannot be read ({fault.strerror})") from fault
         if not ours and len(text) > _LONGEST_UNSEALED:
             raise ValueError("it is long, and not by a run of this user")
         return Journal.parsed(text), ours

@@ -13,7 +13,7 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import ImageOps, JpegImagePlugin, PngImagePlugin
 
-from pde_video.access.opening import open_regular
+from pde_video.access.opening import open_regular, reading
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 from pde_video.video.own_pictures import with_digest
@@ -72,7 +72,7 @@ def read(path: Path, choice: Choice) -> FileVideo:
 
 def _picture(path: Path, choice: Choice, details: dict[str, Any] | None = None) -> Array:
     """Return the pixels of a PNG or JPEG picture, and put its metadata into `details`; refuse other formats."""
-    with open_regular(path) as file:
+    with reading(path), open_regular(path) as file:
         header = file.read(26)
     png = header.startswith(PNG)
     if not png and not header.startswith(JPEG):

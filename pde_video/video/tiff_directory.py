@@ -104,9 +104,12 @@ class Source(io.FileIO):
                 raise InputError(
                     f"{self.path}: its {self.size:,} bytes declare more than {most:,} pages, the limit for its size"
                 )
-            directory = self.directory(offset)
+            try:
+                directory, why = self.directory(offset), "is missing or damaged; the file seems to be truncated"
+            except OSError as error:
+                directory, why = None, f"cannot be read ({error.strerror})"
             if directory is None:
-                fault = f"{self.path}: page {len(seen)} is missing or damaged; the file seems to be truncated"
+                fault = f"{self.path}: page {len(seen)} {why}"
                 if not seen:
                     raise InputError(fault)
                 return found.without(reduced), fault

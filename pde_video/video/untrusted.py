@@ -12,6 +12,7 @@ from typing import Any
 
 import av
 
+from pde_video.access.opening import reading
 from pde_video.errors import InputError, in_short
 from pde_video.video.boxes import check_tables
 from pde_video.video.matroska import check_elements
@@ -70,9 +71,10 @@ def most_bytes(stored: int, most_pixels: int) -> int:
 
 def opened(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
     """Return an open container whose decoders refuse larger frames, or raise InputError."""
-    stored, has_boxes = path.stat().st_size, check_tables(path)
-    check_elements(path)
-    check_lists(path)
+    with reading(path):
+        stored, has_boxes = path.stat().st_size, check_tables(path)
+        check_elements(path)
+        check_lists(path)
     most = most_pixels
     if most <= MOST_PIXELS:  # A frame may be decoded now, and no format of its pixels is known yet.
         most = min(most, max(_SMALL // _RGB, _RATIO * stored // _WIDEST))
@@ -130,5 +132,5 @@ def of_a_pixel(pixel: Any) -> int:
 
 
 def reason(fault: Exception) -> str:
-    """Return FFmpeg's description of an error."""
+    """Return how FFmpeg, or the system, describes an error."""
     return getattr(fault, "strerror", None) or str(fault)

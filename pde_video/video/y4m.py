@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -111,7 +111,7 @@ def read(path: Path, choice: Choice) -> FileVideo:
         if not found:
             raise InputError(f"{path}: the file ends in the middle of frame 0")
         # The number of frames follows from the size if no frame has parameters.
-        plain = rest == 0 and all(file.seek(start) and file.read(len(word)) == word for start in starts)
+        plain = rest == 0 and _all_begin(file, word, starts)
 
     def decode(video: FileVideo) -> Decoded:
         with path.open("rb") as file:
@@ -119,6 +119,14 @@ def read(path: Path, choice: Choice) -> FileVideo:
             yield from decoded(file, header, video)
 
     return described(header, path, decode, found if plain else None)
+
+
+def _all_begin(file: BinaryIO, word: bytes, starts: Iterable[int]) -> bool:
+    """Tell whether a file has a word at all these places; not if one cannot be read, which is told with the frame."""
+    try:
+        return all(file.seek(start) and file.read(len(word)) == word for start in starts)
+    except OSError:
+        return False
 
 
 def described(header: Header, name: Path, decode: Any, count: int | None = None) -> FileVideo:

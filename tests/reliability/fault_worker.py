@@ -68,7 +68,7 @@ def run_in_child(asked, library) -> int | None:
     child = os.fork()
     if not child:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Standard output is for answers.
-        library.faults_arm(asked["folder"].encode(), *asked["fault"])
+        library.faults_arm(asked["below"].encode(), *asked["fault"])
         os._exit(run(asked))
     descriptor = os.pidfd_open(child)
     ended, _, _ = select.select([descriptor], [], [], HANGS)

@@ -1,6 +1,7 @@
 /* Faults at the n-th call by which a process changes files below one folder; loaded by LD_PRELOAD on Linux.
  *
  * Counted are calls that create, write, sync, rename, link or remove. Of threads together, so the n-th is one of any.
+ * Or a bad sector: reading from the n-th byte on, of a file or of each below a folder, fails.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -20,10 +21,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum fault { NONE, KILLED, SIGNALLED, FAILING, FULL, HALF }; /* FULL: as FAILING, and nothing has room from then on. */
+/* FULL: as FAILING, and nothing has room from then on. */
+enum fault { NONE, KILLED, SIGNALLED, FAILING, FULL, HALF, UNREADABLE };
 enum kind { CREATES = 'c', WRITES = 'w', SYNCS = 's', MOVES = 'm', REMOVES = 'r' };
 
 #define MOST 4096
+#define SECTOR 4096
 struct record {
     int count;
     char kinds[MOST]; /* Of every call that was counted. */
@@ -32,7 +35,7 @@ struct record {
 
 static struct record *seen; /* Shared with the parent, which reads it when a child was killed. */
 static enum fault fault;
-static int value, nth; /* A signal's or an error's number; which call. */
+static int value, nth; /* A signal's or an error's number; which call, or which byte. */
 static char folder[PATH_MAX];
 
 __attribute__((constructor)) static void begin(void)
@@ -40,7 +43,8 @@ __attribute__((constructor)) static void begin(void)
     seen = mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 }
 
-/* Count from 0 on, below `below` (an absolute path without links), and let the n-th call fail; n = 0 for none. */
+/* Count from 0 on, below `below` (an absolute path without links), and let the n-th call fail; n = 0 for none.
+ * With UNREADABLE: let reading of the sector that begins with byte n fail. */
 void faults_arm(const char *below, int which, int number, int n)
 {
     memset(seen, 0, sizeof *seen);
@@ -96,6 +100,8 @@ static void die(int number)
 /* Count a call, and return what is to become of it. */
 static enum fault struck(const char *call, enum kind kind, const char *path)
 {
+    if (fault == UNREADABLE)
+        return NONE;
     int n = __sync_add_and_fetch(&seen->count, 1);
     if (n <= MOST)
         seen->kinds[n - 1] = kind;
@@ -182,6 +188,43 @@ size_t fwrite(const void *data, size_t size, size_t number, FILE *file) /* NumPy
     if (due == KILLED)
         die(SIGKILL);
     return result;
+}
+
+/* Return how many bytes can be read before the bad sector, or -1 in it. */
+static ssize_t readable(const char *call, int fd, off_t place, size_t length)
+{
+    char path[PATH_MAX];
+    if (fault != UNREADABLE || !file_touched(fd, path))
+        return length;
+    place = place < 0 ? lseek(fd, 0, SEEK_CUR) : place;
+    if (place < 0 || place >= (off_t)nth + SECTOR || place + (off_t)length <= nth)
+        return length;
+    if (place < nth)
+        return nth - place;
+    snprintf(seen->hit, sizeof seen->hit, "%s %s", call, path);
+    errno = value;
+    return -1;
+}
+
+ssize_t read(int fd, void *data, size_t length)
+{
+    NEXT(read);
+    ssize_t most = readable("read", fd, -1, length);
+    return most < 0 ? -1 : next(fd, data, most);
+}
+
+ssize_t pread(int fd, void *data, size_t length, off_t place)
+{
+    NEXT(pread);
+    ssize_t most = readable("pread", fd, place, length);
+    return most < 0 ? -1 : next(fd, data, most, place);
+}
+
+ssize_t pread64(int fd, void *data, size_t length, off64_t place)
+{
+    NEXT(pread64);
+    ssize_t most = readable("pread64", fd, place, length);
+    return most < 0 ? -1 : next(fd, data, most, place);
 }
 
 int ftruncate(int fd, off_t length)

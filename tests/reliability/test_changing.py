@@ -192,8 +192,8 @@ def test_a_fingerprint_is_that_of_the_frames(tmp_path):
 
 def test_verify_does_not_mix_two_states(tmp_path, monkeypatch):
     path = written(tmp_path / "v.avi")
-    taken = again.fingerprint
-    monkeypatch.setattr(again, "fingerprint", lambda path: (taken(path), touch(path))[0])
+    taken = again.fingerprint_of_input
+    monkeypatch.setattr(again, "fingerprint_of_input", lambda path: (taken(path), touch(path))[0])
     with pytest.raises(pv.InputError, match="it changed"):
         again.verify(path)
 

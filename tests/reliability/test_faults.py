@@ -7,32 +7,21 @@ kills or signals the process or lets the call fail. `fault_worker.py` forks a ch
 from __future__ import annotations
 
 import errno
-import json
 import os
-import platform
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
+from faulty import FAIL, FULL, HALF, KILL, NEEDS_COMPILER, SIGNAL
 
 import pde_video as pv
 
-HERE = Path(__file__).parent
-COMPILER = shutil.which("cc")
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or platform.libc_ver()[0] != "glibc" or COMPILER is None,
-    reason="needs Linux, glibc and a C compiler called cc",
-)
-
-KILL, SIGNAL, FAIL, FULL, HALF = range(1, 6)  # As in faults.c.
+pytestmark = NEEDS_COMPILER
 FAULTS = {
     "kill -9": (KILL, signal.SIGKILL),  # Right after the call; before it is right after the one before.
     "SIGTERM": (SIGNAL, signal.SIGTERM),
@@ -89,44 +78,6 @@ class Setting:
         """Return what of the folder lies under the output's name."""
         name = re.compile(r"out_\d{4}\.png" if self.format == "png" else re.escape(self.output) + "(/.*)?")
         return {path: data for path, data in state.items() if name.fullmatch(path)}
-
-
-class Worker:
-    """A warm process; see fault_worker.py."""
-
-    def __init__(self, folder: Path) -> None:
-        self._log, library = folder / "log", folder / "faults.so"
-        subprocess.run([COMPILER, "-O1", "-Wall", "-fPIC", "-shared", "-o", library, HERE / "faults.c"], check=True)
-        environment = os.environ | {"LD_PRELOAD": str(library), "OPENBLAS_NUM_THREADS": "1"}
-        command = [sys.executable, str(HERE / "fault_worker.py"), str(library)]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
-
-    def run(self, folder, arguments, fault=None):
-        """Run a command in a child, with a fault (kind, value, n), or in the warm process itself."""
-        asked = {"folder": str(folder), "arguments": arguments, "log": str(self._log)}
-        asked |= {} if fault is None else {"fault": fault}
-        self.process.stdin.write(json.dumps(asked) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline()) | {"said": self._log.read_text()}
-
-
-@pytest.fixture(scope="session")
-def worker(tmp_path_factory):
-    worker = Worker(tmp_path_factory.mktemp("faults"))
-    with worker.process:
-        yield worker
-    assert worker.process.returncode == 0
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A folder in memory where there is one: syncing takes longer than all else."""
-    memory = Path("/dev/shm", f"faults-{os.getpid()}-{tmp_path.name}")
-    folder = memory if os.access(memory.parent, os.W_OK) else tmp_path
-    folder.mkdir(exist_ok=True)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def filled(folder, state):
@@ -291,26 +242,26 @@ def check(matrix, names, turns=False):
 
 
 @pytest.mark.parametrize("setting", THIN, ids=str)
-def test_killed_or_without_room_at_any_call(setting, worker, folder):
-    check(Matrix(setting, worker, folder), ("kill -9", "ENOSPC"))
+def test_killed_or_without_room_at_any_call(setting, worker, folder_in_memory):
+    check(Matrix(setting, worker, folder_in_memory), ("kill -9", "ENOSPC"))
 
 
 @pytest.mark.parametrize("setting", ALL)
-def test_any_fault_at_any_call(setting, worker, folder):
-    matrix = Matrix(setting, worker, folder)
+def test_any_fault_at_any_call(setting, worker, folder_in_memory):
+    matrix = Matrix(setting, worker, folder_in_memory)
     check(matrix, FAULTS, turns=len(matrix.calls) > 50 and not EVERY)
 
 
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize("format", ["npy", "png"])
-def test_an_output_that_exists_is_refused_before_any_call(format, resume, worker, folder):
-    matrix = Matrix(Setting(format, resume=resume, exists=True), worker, folder)
+def test_an_output_that_exists_is_refused_before_any_call(format, resume, worker, folder_in_memory):
+    matrix = Matrix(Setting(format, resume=resume, exists=True), worker, folder_in_memory)
     assert (matrix.faultless["code"], matrix.calls, matrix.after) == (3, "", matrix.before)
 
 
-def test_the_calls_of_python_ffmpeg_and_numpy_are_seen(worker, folder):
+def test_the_calls_of_python_ffmpeg_and_numpy_are_seen(worker, folder_in_memory):
     for name, writes in (("npy", 2), ("mkv", 1), ("tiff", FRAMES)):
-        calls = Matrix(Setting(name), worker, folder).calls
+        calls = Matrix(Setting(name), worker, folder_in_memory).calls
         assert calls.count("w") >= writes
         assert calls.count("m") == 1
         assert calls.count("s") >= 2

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import re
 
 import numpy as np
@@ -15,7 +13,6 @@ from pde_video.jobs.again import rerun
 from pde_video.jobs.notes import parsed
 from pde_video.jobs.recipes import from_toml
 from pde_video.jobs.run import sidecar_of
-from pde_video.video import npy
 from pde_video.video.staging import Journal
 
 INTERNAL = re.compile(
@@ -93,17 +90,6 @@ def test_a_name_that_no_file_can_have_is_told(tmp_path):
         pv.read(tmp_path / "a\0.npy")
     with pytest.raises(pv.OutputError, match=said):
         pv.write(tmp_path / "a\0.npy", np.zeros((2, 8, 8), np.uint8))
-
-
-def test_a_disk_that_fails_while_it_is_read_is_told(tmp_path, monkeypatch):
-    def fail(*arguments):
-        raise OSError(errno.EIO, os.strerror(errno.EIO), "in.npy")
-        yield
-
-    np.save(tmp_path / "in.npy", np.zeros((2, 8, 8), np.uint8))
-    monkeypatch.setattr(npy, "_by_rows", fail)
-    with pytest.raises(pv.InputError, match=rf"in\.npy: it cannot be read \({os.strerror(errno.EIO)}\)"):
-        list(pv.read(tmp_path / "in.npy"))
 
 
 @pytest.mark.parametrize("change", [b"", b"descr", b"|u1", b"False", b"8)", b"(2"])

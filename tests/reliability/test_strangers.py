@@ -72,7 +72,7 @@ def test_an_input_outside_the_folder_is_not_looked_at(folder, monkeypatch, name)
     shutil.copy(folder.parent / "mine.npy", folder.parent / "theirs too")
     told(folder, input=name.format(parent=folder.parent))
     with monkeypatch.context() as watching:
-        watching.setattr("pde_video.jobs.again.fingerprint", lambda path: pytest.fail(f"{path} was read"))
+        watching.setattr("pde_video.jobs.again.fingerprint_of_input", lambda path: pytest.fail(f"{path} was read"))
         refused(folder, r"is outside its folder.*--input.*--trust")
     assert again(folder, trust=True)["identical"]
     (folder.parent / "again.npy").unlink()
@@ -123,7 +123,9 @@ def test_no_file_outside_the_folder_is_read_for_a_recipe(folder, monkeypatch, re
     for files in ({}, {str(path): fingerprint(path)}):
         told(folder, recipe=recipe, files=files)
         with monkeypatch.context() as watching:
-            watching.setattr("pde_video.jobs.recorded.fingerprint", lambda path: pytest.fail(f"{path} was read"))
+            watching.setattr(
+                "pde_video.jobs.recorded.fingerprint_of_input", lambda path: pytest.fail(f"{path} was read")
+            )
             refused(folder, "is outside its folder.*--trust")
     told(folder, recipe=recipe, files={})
     refused(folder, "SHA-256", trust=True)  # Trust does not mean that it may be another.
