@@ -18,6 +18,7 @@ from pde_video.errors import InputError
 from pde_video.video.disk import write_durably
 
 _NBYTES = 32  # Of a key.
+_NAMED = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_STATE_HOME"
 DIGITS, _CHOSEN = 16, 6  # Of a name that tells who gave it; those that are not of the seal.
 
 
@@ -47,7 +48,10 @@ def why_no_key() -> str | None:
     """Return why there is no key, nor one can be made, and what to do; None if there is one."""
     if _key() or _new_key():
         return None
-    place, remedy = _place(), "set XDG_STATE_HOME to a folder of yours that lasts"
+    place, given = _place(), os.environ.get(_NAMED, "")
+    if place is None and given:
+        return f"{_NAMED} is {given!r}; it must be an absolute path"
+    remedy = f"set {_NAMED} to a folder of yours that lasts"
     try:
         facts = place.lstat() if place else None
     except OSError:
@@ -94,8 +98,7 @@ def _of_name(chosen: str) -> bytes:
 
 def _place() -> Path | None:
     """Return where the key is kept."""
-    named = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_STATE_HOME"
-    folder = os.environ.get(named, "") or os.path.expanduser("~/.local/state")
+    folder = os.environ.get(_NAMED, "") or os.path.expanduser("~/.local/state")
     return Path(folder, "pde_video", "key") if os.path.isabs(folder) else None  # Without a home, "~" stays as it is.
 
 

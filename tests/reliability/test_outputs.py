@@ -1134,6 +1134,13 @@ def test_why_a_key_is_not_used_is_told_with_a_remedy(tmp_path, monkeypatch):
     assert "set XDG_STATE_HOME" in seal.why_no_key()
 
 
+def test_a_relative_place_of_the_key_is_told(monkeypatch):
+    name = "LOCALAPPDATA" if os.name == "nt" else "XDG_STATE_HOME"
+    monkeypatch.setenv(name, "state")
+    assert seal.why_no_key() == f"{name} is 'state'; it must be an absolute path"
+    assert seal.seal(b"data") == ""
+
+
 def test_a_key_that_others_can_read_seals_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     made = seal.seal(b"data").encode()
