@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -536,6 +537,16 @@ def test_a_folder_is_not_exchanged_between_check_and_use(planted, tmp_path):
         folder.write("new", b"content")
     assert (tmp_path / "moved" / "new").read_bytes() == b"content"
     assert [path.name for path in entry.parent.iterdir()] == [entry.name]
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with GuardedFolder(tmp_path) as folder, pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        folder.write("name", b"content")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o002, 0o022, 0o077])

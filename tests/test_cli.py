@@ -372,6 +372,14 @@ def test_demo_into_a_file_exits_5(call, noisy, tmp_path):
     assert str(noisy) in one_line(err)
 
 
+def test_demo_into_a_folder_that_cannot_be_made_exits_5(call, noisy, tmp_path):
+    before = content(tmp_path)
+    code, _, err = call("demo", noisy, "-o", noisy / "results")
+    assert code == 5
+    assert str(noisy / "results") in one_line(err)
+    assert content(tmp_path) == before
+
+
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
 def test_demo_on_a_stack_writes_all_or_nothing(call, tmp_path, dtype):
     video = np.tile(np.linspace(0.2, 0.8, 80), (6, 60, 1))

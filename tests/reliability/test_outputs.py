@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hmac
 import itertools
 import json
 import os
@@ -1138,6 +1139,29 @@ def test_a_relative_place_of_the_key_is_told(monkeypatch):
     name = "LOCALAPPDATA" if os.name == "nt" else "XDG_STATE_HOME"
     monkeypatch.setenv(name, "state")
     assert seal.why_no_key() == f"{name} is 'state'; it must be an absolute path"
+    assert seal.seal(b"data") == ""
+
+
+@pytest.mark.parametrize("length", [0, 1, 31, 33])
+def test_a_key_of_another_length_seals_nothing(tmp_path, monkeypatch, length):
+    monkeypatch.setenv("LOCALAPPDATA" if os.name == "nt" else "XDG_STATE_HOME", str(tmp_path))
+    assert seal.seal(b"data")
+    cut = bytes(length)
+    (tmp_path / "pde_video" / "key").write_bytes(cut)
+    assert not seal.is_sealed(b"data", hmac.new(cut, b"data", "sha256").hexdigest().encode())
+    assert not seal.are_own_digits("012345" + hmac.new(cut, b"name 012345", "sha256").hexdigest()[:10])
+    assert seal.seal(b"data") == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has other rules")
+def test_a_key_of_another_user_seals_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    made, digits, user = seal.seal(b"data").encode(), seal.own_digits(), os.geteuid()
+    assert seal.is_sealed(b"data", made)
+    assert seal.are_own_digits(digits)
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    assert not seal.is_sealed(b"data", made)
+    assert not seal.are_own_digits(digits)
     assert seal.seal(b"data") == ""
 
 
