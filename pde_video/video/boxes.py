@@ -17,6 +17,7 @@ _HOLDERS = frozenset(b"moov hoov trak mdia minf stbl edts mvex moof traf dinf tr
 _TABLES = frozenset(b"stsz stz2 stts stsc stco co64 elst trun senc hdlr".split())
 _ITEMS, _ITEM = {b"iinf": 4, b"iloc": 6, b"keys": 4}, 6  # Where their number is, and the fewest bytes of one.
 _TAGS, MOST_TAGS = (b"udta", b"ilst"), 4096  # FFmpeg's time grows with the square of their number: 0.3 s.
+MOST_STREAMS = 256
 _DEEPEST = 10  # Levels of boxes that FFmpeg follows.
 _LARGEST = 2**24  # Bytes of a box that is searched, and of a compressed movie when decompressed.
 _FREE_SAMPLES, _FREE_BOXES = 2**20, 100_000  # That a file of any size may declare.
@@ -54,12 +55,19 @@ def check_tables(path: Path) -> bool:
             found = True
             known = b"moov" if kind == b"free" and _hides_a_movie(file, start) else kind
             tables.add(known, file, start, min(end, size))
+    refuse_streams(path, len(tables.tracks) - 1)
     if tables.entries > _FREE_SAMPLES + size // _SAMPLE:
         raise InputError(
             f"{path}: its tables declare {tables.entries} samples, more than a video of {size} bytes has; it is "
             "damaged or malicious"
         )
     return found
+
+
+def refuse_streams(path: Path, count: int) -> None:
+    """Raise for more streams than are read."""
+    if count > MOST_STREAMS:
+        raise InputError(f"{path}: it has {count} streams; at most {MOST_STREAMS} are read")
 
 
 def _hides_a_movie(file: BinaryIO, start: int) -> bool:

@@ -1,6 +1,7 @@
 """Frames from mp4, mkv, mov, avi, webm and gif, through PyAV."""
 
 import contextlib
+import itertools
 import re
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from pde_video.video.overlap import ahead
 from pde_video.video.packets import checked
 from pde_video.video.provenance import LONGEST_COMMENT, MARK, found_in
 from pde_video.video.source import Choice, Decoded, FileVideo
-from pde_video.video.untrusted import opened, reason
+from pde_video.video.untrusted import opened, reason, refuse_frame
 from pde_video.video.yuv_planes import FULL, PACKED, known_matrix, lines, subsampling, tag_name, to_rgb
 
 av.logging.set_level(None)  # Faults are raised, not printed.
@@ -40,6 +41,7 @@ _NOT_WRITTEN = {
 }
 _UNKNOWN = "of a kind that PyAV does not know"  # Such as the views of spatial video, or EXIF.
 _MOST_ENTRIES = 2**14  # Of an index that are looked at: 40 ms.
+_TRIED = 64  # Packets in which a first frame is looked for.
 _LOOKED_AT = 4096  # Bytes at the end of a GIF.
 WAITING = 4  # Frames that may wait between decoder and filters, and between filters and encoder.
 
@@ -53,15 +55,13 @@ def read(path: Path, choice: Choice) -> FileVideo:
         codec = stream.codec_context
         if codec is None:
             raise InputError(f"{path}: the video stream's codec is not known")
+        first = _first(checked(stream, path, choice.max_pixels))
         if codec.pix_fmt is None or not codec.width or not codec.height:
             raise InputError(
                 f"{path}: the video stream has no size or pixel format; it is truncated, or larger than allowed"
             )
+        refuse_frame(path, codec, choice.max_pixels)
         pixel = codec.format
-        first = None
-        packets = checked(stream, path, choice.max_pixels)
-        with contextlib.suppress(av.error.FFmpegError):  # Raised with the frame's number when the file is decoded.
-            first = next((frame for packet in packets for frame in packet.decode()), None)
         comment = next((value for key, value in container.metadata.items() if key.lower() == "comment"), "")
         remark = comment.partition(MARK + "{")[0].strip().removesuffix(GREY_MARK).strip()
         marked = GREY_MARK in comment and tag_name("range", int(codec.color_range)) == FULL
@@ -69,7 +69,8 @@ def read(path: Path, choice: Choice) -> FileVideo:
         alpha = any(c.is_alpha for c in pixel.components) and path.suffix.lower() != ".gif"
         bits = max(c.bits for c in pixel.components)
         held = _side_data(first) if first is not None else {}
-        height, width, aspect = codec.height, codec.width, stream.sample_aspect_ratio
+        height, width = codec.height, codec.width
+        aspect = stream.sample_aspect_ratio or codec.sample_aspect_ratio
         if first is not None and _orientation(first)[0]:
             height, width, aspect = width, height, 1 / aspect if aspect else None
         rate = stream.average_rate or stream.guessed_rate
@@ -101,6 +102,15 @@ def read(path: Path, choice: Choice) -> FileVideo:
         video.rate = Fraction(rate) if rate else None
         video.details = {key: value for key, value in details.items() if value not in (None, [], "")}
         return video
+
+
+def _first(packets: Iterator[Any]) -> Any:
+    """Return the first frame, or None; faults are raised, with its number, when the file is decoded."""
+    for packet in itertools.islice(packets, _TRIED):
+        with contextlib.suppress(av.error.FFmpegError):
+            for frame in packet.decode():
+                return frame
+    return None
 
 
 def _check_end_of_gif(path: Path) -> None:

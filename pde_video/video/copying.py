@@ -62,7 +62,7 @@ class Companions:
         elif stream.codec_context is None and stream.type != "attachment":
             self.refused.append(f"{label}: FFmpeg does not know its codec, and cannot write it")
         else:
-            with opened(self.source.path, self.source.choice.max_pixels) as container:
+            with opened(self.source.path, self.source.choice.max_pixels, with_sound=True) as container:
                 sample = container.streams[stream.index]
                 template = _unframed(sample) or sample
                 if not _takes(self._output.format.name, template):

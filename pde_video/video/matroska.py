@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from pde_video.access.opening import open_regular
 from pde_video.errors import InputError
+from pde_video.video.boxes import refuse_streams
 
 MAGIC = b"\x1aE\xdf\xa3"
 SEGMENT = 0x18538067
@@ -75,6 +76,7 @@ def read_head(file: BinaryIO, place: int) -> tuple[int, int, int | None] | None:
 class _Track:
     """What an entry of a track says about compression."""
 
+    place: int  # In the file; it is read again where a seek head points to it.
     number: int = 0
     kind: int = 0
     scope: int = 1
@@ -107,6 +109,7 @@ class _File:
                 ident, start, end = next(self._elements(place, self.size), (_CLUSTER, 0, 0))
                 if ident != _CLUSTER:
                     self._outer(ident, start, end)
+        refuse_streams(self.path, len({track.place for track in self.tracks}))
         self._check_compression(clusters)
 
     def _segment(self) -> tuple[int, int]:
@@ -167,7 +170,7 @@ class _File:
             self.groups += ident == _TAG or (ident == _SIMPLE_TAG and depth > 2)
             self.tags += ident == _SIMPLE_TAG
             if ident == _TRACK:
-                self.tracks.append(_Track())
+                self.tracks.append(_Track(inner))
             if ident in _HOLDERS:
                 if ident == _COMPRESSION and self.tracks:
                     self.tracks[-1].algorithm = 0  # Unless it says otherwise.

@@ -4,6 +4,7 @@ Untrusted containers are opened with local files only, no playlists, and a bound
 """
 
 import contextlib
+import functools
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ import av
 
 from pde_video.access.opening import reading
 from pde_video.errors import InputError, in_short
-from pde_video.video.boxes import check_tables
+from pde_video.video.boxes import MOST_STREAMS, check_tables, refuse_streams
 from pde_video.video.matroska import check_elements
 from pde_video.video.riff import check_lists
 from pde_video.video.source import MOST_PIXELS
@@ -25,8 +26,10 @@ _ADDED, _PADDED = 2**16, 2**23  # Pixels.
 _SAMPLES = 4  # Per pixel; further samples count as further pixels.
 _SMALL = 2**27  # Bytes of a frame that a file of any size may hold; 8K has 100 million in RGB.
 _RGB, _WIDEST = 3, 8  # Bytes of a pixel.
-_MOST_STREAMS = 256  # FFmpeg makes a decoder for each.
-_WITHOUT_DECODERS = {"codec_whitelist": "none", "probesize": "32", "analyzeduration": "1", "fpsprobesize": "0"}
+# FFmpeg would decode frames of every stream to learn their formats, of any size if no header declares the stream.
+_NO_DECODERS = {"codec_whitelist": "none", "max_streams": str(MOST_STREAMS + 1)}
+_MOST_SOUND = 16  # Streams of sound that are decoded; AAC of 48 channels takes 18 MB and 50 ms each.
+_HEAVY = ("opus", "libopus")  # 48 MB and 0.3 s for 255 channels; their packets say all that a copy needs.
 _RATIO = 64  # Of a larger frame to its file. Photographs reach 50, and an empty JPEG 85 or more.
 
 
@@ -69,32 +72,54 @@ def most_bytes(stored: int, most_pixels: int) -> int:
     return max(_SMALL, _RATIO * stored) if most_pixels <= MOST_PIXELS else sys.maxsize
 
 
-def opened(path: Path, most_pixels: int = MOST_PIXELS) -> Any:
-    """Return an open container whose decoders refuse larger frames, or raise InputError."""
+def opened(path: Path, most_pixels: int = MOST_PIXELS, *, with_sound: bool = False) -> Any:
+    """Return an open container whose decoders refuse larger frames, or raise InputError.
+
+    No frame is decoded: formats of pixels, and what a video's packets say, are known after the first one. So are those
+    of sound, unless decoded here `with_sound`.
+    """
     with reading(path):
         stored, has_boxes = path.stat().st_size, check_tables(path)
         check_elements(path)
         check_lists(path)
     most = most_pixels
-    if most <= MOST_PIXELS:  # A frame may be decoded now, and no format of its pixels is known yet.
+    if most <= MOST_PIXELS:  # A frame may be decoded before the format of its pixels is known.
         most = min(most, max(_SMALL // _RGB, _RATIO * stored // _WIDEST))
     formats = f"{_MOVIES},{_OTHERS}" if has_boxes else _OTHERS  # What was not checked is not opened.
-    closed = {"protocol_whitelist": "file", "format_whitelist": formats, **_refusing(most)}
-    with _container(path, closed | _WITHOUT_DECODERS) as container:
+    options = {"protocol_whitelist": "file", "format_whitelist": formats} | _NO_DECODERS
+    container = _container(path, options)
+    try:
         _check_streams(path, container, most_pixels)
-    container = _container(path, closed)
-    for stream in container.streams.video:
-        if stream.codec_context is None:  # An unknown codec.
-            continue
-        pixels = stream.height * stream.width
-        stream.codec_context.options = _refusing(min(most, max(pixels, _PADDED)))
-        try:
-            refuse_huge(path, (stream.height, stream.width), most_pixels)
-            refuse_inflated(path, of_a_pixel(stream.codec_context.format) * pixels, stored, most_pixels)
-        except InputError:
+        if with_sound and 0 < len(container.streams.audio) <= _MOST_SOUND:
             container.close()
-            raise
+            container = _container(path, options | {"codec_whitelist": _decoders_of_sound()})
+        for stream in container.streams.video:
+            if (codec := stream.codec_context) is not None:  # Else unknown.
+                pixels = stream.height * stream.width
+                codec.options = _refusing(min(most, max(pixels, _PADDED)))
+                refuse_frame(path, codec, most_pixels)
+    except InputError:
+        container.close()
+        raise
     return container
+
+
+def refuse_frame(path: Path, codec: Any, most_pixels: int) -> None:
+    """Raise for frames of a decoder larger than allowed, by what is known of it so far."""
+    refuse_huge(path, (codec.height, codec.width), most_pixels)
+    nbytes = of_a_pixel(codec.format) * codec.height * codec.width
+    refuse_inflated(path, nbytes, path.stat().st_size, most_pixels)
+
+
+@functools.cache
+def _decoders_of_sound() -> str:
+    """Return the names of FFmpeg's decoders of sound."""
+    names = []
+    for name in av.codecs_available:
+        with contextlib.suppress(ValueError):  # It only encodes.
+            if name not in _HEAVY and av.Codec(name, "r").type == "audio":
+                names.append(name)
+    return ",".join(sorted(names))
 
 
 def _container(path: Path, options: dict[str, str]) -> Any:
@@ -106,9 +131,8 @@ def _container(path: Path, options: dict[str, str]) -> Any:
 
 
 def _check_streams(path: Path, container: Any, most_pixels: int) -> None:
-    """Refuse more streams, or larger frames, than may be decoded at once when FFmpeg looks for their formats."""
-    if len(container.streams) > _MOST_STREAMS:
-        raise InputError(f"{path}: it has {len(container.streams)} streams; at most {_MOST_STREAMS} are read")
+    """Refuse more streams, or larger frames, than a video has."""
+    refuse_streams(path, len(container.streams))
     pixels = sum(stream.width * stream.height for stream in container.streams.video if stream.codec_context)
     if pixels > most_pixels:
         raise InputError(

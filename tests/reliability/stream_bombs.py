@@ -1,0 +1,106 @@
+"""Small containers of streams that are not what they declare; BOMBS has them too."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+
+import av
+from bombs import bomb
+from matroska import element, number, write
+from matroska import track as entry
+from mpegts import Stream
+
+H264 = 0x1B  # Kind of streams in MPEG-TS.
+LARGE, SMALL = (1920, 1080), (16, 16)  # Width and height.
+
+
+@functools.cache
+def encoded(codec: str, size: tuple[int, int], form: str) -> bytes:
+    """Return black frames in a file of this format."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=form) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"preset": "ultrafast", "x264-params": "info=0"} if codec == "libx264" else {}
+        frame = av.VideoFrame(*size, "yuv420p")
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        container.mux([*stream.encode(frame), *stream.encode()])
+    return file.getvalue()
+
+
+# --- streams that are not declared, or not as they are ---
+
+
+def undeclared(count: int) -> bytes:
+    """Frames of one declared stream and many others."""
+    stream, picture = Stream(), encoded("libx264", LARGE, "h264")
+    own = b"".join(stream.frame(picture, index) for index in range(10))
+    others = b"".join(stream.frame(picture, pid=0x101 + index) for index in range(count))
+    last = b"".join(stream.frame(picture, index) for index in range(10, 20))
+    return stream.programs([1]) + stream.streams(H264) + own + others + last
+
+
+bomb("undeclared.ts")(lambda path: undeclared(300))
+
+
+@functools.cache
+def tracks(form: str, count: int = 200) -> bytes:
+    """One stream many times."""
+    file = io.BytesIO()
+    with (
+        av.open(io.BytesIO(encoded("libx264", LARGE, form))) as source,
+        av.open(file, "w", format=form) as target,
+    ):
+        added = [target.add_stream_from_template(source.streams.video[0]) for _ in range(count)]
+        (packet,) = (packet for packet in source.demux() if packet.size)
+        for stream in added:
+            copy = av.Packet(bytes(packet))
+            copy.pts, copy.dts, copy.time_base, copy.is_keyframe = 0, 0, packet.time_base, True
+            copy.stream = stream
+            target.mux(copy)
+    return file.getvalue()
+
+
+def replaced(data: bytes, after: bytes, skipped: int, old: bytes, new: bytes) -> bytes:
+    """Replace bytes so many after each mark."""
+    content, place = bytearray(data), -1
+    while (place := data.find(after, place + 1)) >= 0:
+        start = place + skipped
+        if content[start : start + len(old)] == old:
+            content[start : start + len(old)] = new
+    assert content != data
+    return bytes(content)
+
+
+# Of these, nothing explodes: streams beside the one that is read are not decoded.
+def lying_mp4() -> bytes:
+    old, new = struct.pack(">HH", *LARGE), struct.pack(">HH", *SMALL)
+    wide = struct.pack(">II", *(pixels << 16 for pixels in LARGE)), struct.pack(">II", *(p << 16 for p in SMALL))
+    return replaced(replaced(tracks("mp4"), b"avc1", 28, old, new), b"tkhd", 80, *wide)
+
+
+def lying_mkv() -> bytes:
+    data = replaced(tracks("matroska"), b"\xb0\x82", 2, struct.pack(">H", LARGE[0]), struct.pack(">H", SMALL[0]))
+    return replaced(data, b"\xba\x82", 2, struct.pack(">H", LARGE[1]), struct.pack(">H", SMALL[1]))
+
+
+def sound() -> bytes:
+    """Opus of 255 channels, 250 times."""
+    head = b"OpusHead\x01\xff\0\0" + struct.pack("<I", 48_000) + b"\0\0\xff\xff\0" + bytes(range(255))
+    channels = element("E1", number("9F", 255), element("B5", struct.pack(">d", 48_000)))
+    parts = (entry(2 + k, 2, b"A_OPUS", channels, element("63A2", head)) for k in range(250))
+    return b"".join(parts)
+
+
+NOT_DECODED = {
+    "undeclared_few.ts": lambda path: undeclared(200),
+    "lying.mp4": lambda path: lying_mp4(),
+    "lying.mkv": lambda path: lying_mkv(),
+    "sound.mkv": lambda path: write(path, tracks=sound()).read_bytes(),
+}
+for name, make in NOT_DECODED.items():
+    bomb(name)(make)
