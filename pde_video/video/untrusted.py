@@ -13,15 +13,17 @@ from typing import Any
 
 import av
 
-from pde_video.access.opening import reading
+from pde_video.access.opening import open_regular, reading
 from pde_video.errors import InputError, in_short
 from pde_video.video.boxes import MOST_STREAMS, check_tables, refuse_streams
 from pde_video.video.matroska import check_elements
 from pde_video.video.riff import check_lists
 from pde_video.video.source import MOST_PIXELS
+from pde_video.video.transport import Transport
 
 # None of these opens another file unless told to. Playlists (HLS, DASH, concat) do, and are left out.
-_MOVIES, _OTHERS = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm,avi,gif,mpegts,mpeg,mpegvideo,asf,flv,mxf,ogg"
+_MOVIES, _OTHERS = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm,avi,gif,mpeg,mpegvideo,asf,flv,mxf,ogg"
+_WATCHED = {"format_whitelist": "mpegts"}  # Read through `Transport`.
 _ADDED, _PADDED = 2**16, 2**23  # Pixels.
 _SAMPLES = 4  # Per pixel; further samples count as further pixels.
 _SMALL = 2**27  # Bytes of a frame that a file of any size may hold; 8K has 100 million in RGB.
@@ -125,7 +127,11 @@ def _decoders_of_sound() -> str:
 def _container(path: Path, options: dict[str, str]) -> Any:
     try:
         # With the prefix, names such as `a:b` and `http://...` are those of local files.
-        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+        with contextlib.suppress(av.error.ArgumentError):  # Of a format that is not on the list.
+            return av.open(f"file:{path}", options=options, metadata_errors="replace")
+        return av.open(Transport(path, open_regular(path)), options=options | _WATCHED, metadata_errors="replace")
+    except InputError:
+        raise
     except (av.error.FFmpegError, ValueError) as fault:
         raise InputError(f"{path}: not a video that can be read ({reason(fault)})") from fault
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 
-TABLE, VIDEO = 0x20, 0x100  # Packet identifiers.
+SERVICES, TABLE, VIDEO = 0x11, 0x20, 0x100  # Packet identifiers.
+NULL = b"\x47\x1f\xff\x10" + bytes([0xFF]) * 184
 
 
 def checksum(data: bytes) -> bytes:
@@ -23,6 +24,13 @@ def section(table: int, ident: int, body: bytes, version: int = 0) -> bytes:
     rest = ident.to_bytes(2, "big") + bytes([0xC1 | version << 1, 0, 0]) + body
     whole = bytes([table]) + (0xB000 | len(rest) + 4).to_bytes(2, "big") + rest
     return whole + checksum(whole)
+
+
+def services_section(numbers, table: int = 0x42, version: int = 0) -> bytes:
+    """Return a section of services without names."""
+    said = b"\x48\x03\x01\0\0"
+    each = (one.to_bytes(2, "big") + b"\0" + len(said).to_bytes(2, "big") + said for one in numbers)
+    return section(table, 1, b"\0\1\0" + b"".join(each), version)
 
 
 class Stream:
@@ -54,6 +62,10 @@ class Stream:
         own = (0xE000 | pid).to_bytes(2, "big")
         body = own + b"\xf0\0" + bytes([kind]) + own + b"\xf0\0"
         return self.packets(TABLE, section(2, 1, body), is_section=True)
+
+    def services(self, numbers, version: int = 0) -> bytes:
+        """Return a table of services."""
+        return self.packets(SERVICES, services_section(numbers, version=version), is_section=True)
 
     def frame(self, data: bytes, index: int = 0, pid: int = VIDEO) -> bytes:
         """Return a frame that is shown at a twenty-fifth of a second times its index."""

@@ -1,18 +1,19 @@
-"""Small containers of streams that are not what they declare; BOMBS has them too."""
+"""Small containers of many programs, or of streams that are not what they declare; BOMBS has them too."""
 
 from __future__ import annotations
 
 import functools
 import io
 import struct
+from pathlib import Path
 
 import av
 from bombs import bomb
 from matroska import element, number, write
 from matroska import track as entry
-from mpegts import Stream
+from mpegts import NULL, SERVICES, Stream, services_section
 
-H264 = 0x1B  # Kind of streams in MPEG-TS.
+H264, MPEG2 = 0x1B, 0x02  # Kinds of streams in MPEG-TS.
 LARGE, SMALL = (1920, 1080), (16, 16)  # Width and height.
 
 
@@ -30,6 +31,74 @@ def encoded(codec: str, size: tuple[int, int], form: str) -> bytes:
             plane.update(bytes(plane.buffer_size))
         container.mux([*stream.encode(frame), *stream.encode()])
     return file.getvalue()
+
+
+def playing(stream: Stream, start: int = 0) -> bytes:
+    picture = encoded("mpeg2video", (64, 64), "mpeg2video")
+    return b"".join(stream.frame(picture, index) for index in range(start, start + 10))
+
+
+def begun(stream: Stream) -> bytes:
+    return stream.programs([1]) + stream.streams(MPEG2) + playing(stream)
+
+
+def in_sections(count: int, most: int) -> list[range]:
+    return [range(start, min(start + most, count)) for start in range(2, count, most)]
+
+
+# --- MPEG-TS of many programs ---
+
+
+def many(stream: Stream, count: int = 12_000) -> bytes:
+    return b"".join(stream.programs(part, 0x21, k % 32) for k, part in enumerate(in_sections(count, 250)))
+
+
+@bomb("programs.ts")
+def _(path: Path):
+    stream = Stream()
+    return stream.programs([1, 2]) + many(stream) + begun(stream)
+
+
+@bomb("programs.m2ts")
+def _(path: Path):
+    """Packets with a time before each."""
+    stream = Stream()
+    content = stream.programs([1, 2]) + many(stream) + begun(stream)
+    return b"".join(b"\0\0\0\0" + content[start : start + 188] for start in range(0, len(content), 188))
+
+
+@bomb("programs_after_damage.ts")
+def _(path: Path):
+    """A byte too many before each table, so that FFmpeg looks for the next packet."""
+    stream = Stream()
+    tables = (b"\0" + stream.programs(part, 0x21, k % 32) for k, part in enumerate(in_sections(12_000, 250)))
+    return b"\0" * 100 + begun(stream) + b"".join(tables) + playing(stream, 10)
+
+
+@bomb("later_programs.ts")
+def _(path: Path):
+    """After what FFmpeg looks at when it opens a file, and before its end."""
+    stream = Stream()
+    return begun(stream) + NULL * 30_000 + many(stream) + NULL * 30_000 + playing(stream, 10)
+
+
+@bomb("services.ts")
+def _(path: Path):
+    """Their names would be names of programs, through all of which each table of programs is searched."""
+    stream = Stream()
+    services = (stream.services(part, version=k % 32) for k, part in enumerate(in_sections(12_000, 100)))
+    programs = (stream.programs([1, 2], version=k % 32) for k in range(100))
+    return b"".join([*services, *programs]) + begun(stream)
+
+
+@bomb("services_behind_others.ts")
+def _(path: Path):
+    """Each table follows one of another transport stream, from one packet to the next."""
+    stream, tables = Stream(), b""
+    for part in in_sections(12_000, 100):
+        joined = services_section(range(20), 0x46) + services_section(part)
+        tables += stream.packets(SERVICES, joined, is_section=True)
+    return tables + b"".join(stream.programs([1, 2], version=k % 32) for k in range(100)) + begun(stream)
 
 
 # --- streams that are not declared, or not as they are ---
