@@ -22,7 +22,7 @@ from pde_video.video.source import MOST_PIXELS
 from pde_video.video.transport import Transport
 
 # None of these opens another file unless told to. Playlists (HLS, DASH, concat) do, and are left out.
-_MOVIES, _OTHERS = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm,avi,gif,mpeg,mpegvideo,asf,flv,mxf,ogg"
+_MOVIES, _OTHERS = "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm,avi,gif,mpeg,mpegvideo,asf,flv,mxf"
 _WATCHED = {"format_whitelist": "mpegts"}  # Read through `Transport`.
 _ADDED, _PADDED = 2**16, 2**23  # Pixels.
 _SAMPLES = 4  # Per pixel; further samples count as further pixels.

@@ -9,9 +9,8 @@ SERVICES, TABLE, VIDEO = 0x11, 0x20, 0x100  # Packet identifiers.
 NULL = b"\x47\x1f\xff\x10" + bytes([0xFF]) * 184
 
 
-def checksum(data: bytes) -> bytes:
-    """CRC-32 of MPEG."""
-    rest = 0xFFFFFFFF
+def checksum(data: bytes, rest: int = 0xFFFFFFFF) -> bytes:
+    """CRC-32 of MPEG, and with another start of Ogg."""
     for byte in data:
         rest ^= byte << 24
         for _ in range(8):

@@ -11,7 +11,7 @@ import av
 from bombs import bomb
 from matroska import element, number, write
 from matroska import track as entry
-from mpegts import NULL, SERVICES, Stream, services_section
+from mpegts import NULL, SERVICES, Stream, checksum, services_section
 
 H264, MPEG2 = 0x1B, 0x02  # Kinds of streams in MPEG-TS.
 LARGE, SMALL = (1920, 1080), (16, 16)  # Width and height.
@@ -99,6 +99,36 @@ def _(path: Path):
         joined = services_section(range(20), 0x46) + services_section(part)
         tables += stream.packets(SERVICES, joined, is_section=True)
     return tables + b"".join(stream.programs([1, 2], version=k % 32) for k in range(100)) + begun(stream)
+
+
+# --- Ogg, of which FFmpeg compares each tag with all before ---
+
+
+def pages(number: int, data: bytes, flags: int = 0) -> tuple[int, bytes]:
+    """Return the number of the next page, and pages of a packet."""
+    written = b""
+    lengths = [255] * (len(data) // 255) + [len(data) % 255]
+    for start in range(0, len(lengths), 255):
+        part, place = lengths[start : start + 255], 255 * start
+        head = b"OggS\0" + bytes([flags if start == 0 else 1]) + bytes(8) + struct.pack("<II", 1, number)
+        rest = bytes([len(part), *part]) + data[place : place + sum(part)]
+        written += head + checksum(head + bytes(4) + rest, 0)[::-1] + rest
+        number += 1
+    return number, written
+
+
+@bomb("tags_of_ogg.mkv")
+def _(path: Path):
+    size = struct.pack(">HH", 4, 3) + (64).to_bytes(3, "big") + (48).to_bytes(3, "big") + bytes(2)
+    first = b"\x80theora\3\2\1" + size + struct.pack(">II", 25, 1) + b"\0\0\1\0\0\1" + bytes(8)
+    tags = [b"T%d=v" % index for index in range(25_000)]
+    second = b"".join(struct.pack("<I", len(tag)) + tag for tag in tags)
+    number, content = 0, b""
+    packets = first, b"\x81theora" + struct.pack("<II", 0, len(tags)) + second, b"\x82theora" + bytes(100), bytes(50)
+    for packet in packets:
+        number, written = pages(number, packet, 0 if content else 2)
+        content += written
+    return content
 
 
 # --- streams that are not declared, or not as they are ---
