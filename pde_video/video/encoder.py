@@ -54,8 +54,8 @@ def _encode(target: Target, form: Form, pictures: Iterator[tuple[Any, Fraction]]
         stream = _video_stream(container, target, form, base)
         companions = None
         if target.like is not None and target.like.has_companions:
-            source = opened(target.like.path, target.like.choice.max_pixels, with_sound=True)
-            stack.enter_context(source)
+            reading = opened(target.like.path, target.like.choice.max_pixels, with_sound=True)
+            source = stack.enter_context(reading)
             companions = Companions(target.like, source, container, stream, _cut_at(target))
         container.container_options.update(_clock(target.suffix, base, companions))
         container.container_options["fflags"] = "bitexact"  # Matroska would number each file at random.

@@ -44,9 +44,6 @@ class Transport:
     def __post_init__(self) -> None:
         self.name = f"file:{self.path}"
 
-    def __del__(self) -> None:
-        self._file.close()
-
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a place in the file and return it."""
         return self._file.seek(offset, whence)

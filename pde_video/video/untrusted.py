@@ -74,11 +74,11 @@ def most_bytes(stored: int, most_pixels: int) -> int:
     return max(_SMALL, _RATIO * stored) if most_pixels <= MOST_PIXELS else sys.maxsize
 
 
-def opened(path: Path, most_pixels: int = MOST_PIXELS, *, with_sound: bool = False) -> Any:
-    """Return an open container whose decoders refuse larger frames, or raise InputError.
+@contextlib.contextmanager
+def opened(path: Path, most_pixels: int = MOST_PIXELS, *, with_sound: bool = False) -> Iterator[Any]:
+    """Open a container whose decoders refuse larger frames, or raise InputError.
 
-    No frame is decoded: formats of pixels, and what a video's packets say, are known after the first one. So are those
-    of sound, unless decoded here `with_sound`.
+    No frame is decoded: the format of pixels is known after the first one, and so is that of sound unless `with_sound`.
     """
     with reading(path):
         stored, has_boxes = path.stat().st_size, check_tables(path)
@@ -89,21 +89,18 @@ def opened(path: Path, most_pixels: int = MOST_PIXELS, *, with_sound: bool = Fal
         most = min(most, max(_SMALL // _RGB, _RATIO * stored // _WIDEST))
     formats = f"{_MOVIES},{_OTHERS}" if has_boxes else _OTHERS  # What was not checked is not opened.
     options = {"protocol_whitelist": "file", "format_whitelist": formats} | _NO_DECODERS
-    container = _container(path, options)
-    try:
+    with contextlib.ExitStack() as stack:
+        container = _container(path, options, stack)
         _check_streams(path, container, most_pixels)
         if with_sound and 0 < len(container.streams.audio) <= _MOST_SOUND:
-            container.close()
-            container = _container(path, options | {"codec_whitelist": _decoders_of_sound()})
+            stack.close()
+            container = _container(path, options | {"codec_whitelist": _decoders_of_sound()}, stack)
         for stream in container.streams.video:
             if (codec := stream.codec_context) is not None:  # Else unknown.
                 pixels = stream.height * stream.width
                 codec.options = _refusing(min(most, max(pixels, _PADDED)))
                 refuse_frame(path, codec, most_pixels)
-    except InputError:
-        container.close()
-        raise
-    return container
+        yield container
 
 
 def refuse_frame(path: Path, codec: Any, most_pixels: int) -> None:
@@ -124,12 +121,14 @@ def _decoders_of_sound() -> str:
     return ",".join(sorted(names))
 
 
-def _container(path: Path, options: dict[str, str]) -> Any:
+def _container(path: Path, options: dict[str, str], stack: contextlib.ExitStack) -> Any:
+    """Return a container that the stack will close."""
     try:
         # With the prefix, names such as `a:b` and `http://...` are those of local files.
         with contextlib.suppress(av.error.ArgumentError):  # Of a format that is not on the list.
-            return av.open(f"file:{path}", options=options, metadata_errors="replace")
-        return av.open(Transport(path, open_regular(path)), options=options | _WATCHED, metadata_errors="replace")
+            return stack.enter_context(av.open(f"file:{path}", options=options, metadata_errors="replace"))
+        file = Transport(path, stack.enter_context(open_regular(path)))
+        return stack.enter_context(av.open(file, options=options | _WATCHED, metadata_errors="replace"))
     except InputError:
         raise
     except (av.error.FFmpegError, ValueError) as fault:
