@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from pde_video.access.opening import reading
 from pde_video.errors import InputError
 
 _PROGRAMS, _SERVICES = 0x00, 0x11  # Packet identifiers.
@@ -19,6 +20,7 @@ _STUFFING, _LONGEST = 0xFF, 4096  # Byte after the last section; bytes of sectio
 _SERVICES_HERE = 0x42  # Table of the services of this transport stream.
 _MOST, _BYTES = 256, 2**20  # Programs, and bytes of the file for each further one: damaged tables name some.
 _FORGOTTEN, _MOST_UNFINISHED = 2**22, 64  # Bytes without the rest of a section; sections that wait for theirs.
+_FREE_STEPS, _STEP = 1000, 64  # Packets times sections in them, and bytes of the file for each further one.
 
 
 @dataclass
@@ -38,6 +40,8 @@ class Transport:
     _file: BinaryIO
     _rest: bytes = b""  # Read before, which may be the beginning of a packet.
     _end: int = 0  # Of what was read before.
+    _steps: int = 0
+    _furthest: int = 0  # Place that was reached.
     _programs: set[bytes] = field(default_factory=set)
     _unfinished: dict[int, list[_Sections]] = field(default_factory=lambda: {_PROGRAMS: [], _SERVICES: []})
 
@@ -55,7 +59,8 @@ class Transport:
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes, after the programs in them are counted."""
         rest = self._rest if self._file.tell() == self._end else b""
-        data = self._file.read(size)
+        with reading(self.path):
+            data = self._file.read(size)
         self._end = self._file.tell()
         window, start = rest + data, self._end - len(data) - len(rest)
         self._rest = window[-2:]
@@ -72,17 +77,19 @@ class Transport:
         payload = packet[5 + packet[4] if has_field else 4 :] if has_payload else b""
         if not payload:
             return
-        sections = self._unfinished[packet[2]]
-        sections[:] = (one for one in sections if abs(place - one.place) < _FORGOTTEN)
+        sections = [one for one in self._unfinished[packet[2]] if abs(place - one.place) < _FORGOTTEN]
         rest = payload[1 : 1 + payload[0]] if starts else payload
-        for one in [*sections]:
+        for one in sections if rest else ():
             one.place, one.data = place, (one.data + rest)[:_LONGEST]
-            if self._complete(packet[2], one, place):
-                sections.remove(one)
-        begun = _Sections(place, bytearray(payload[1 + payload[0] :] if starts else b""))
-        if begun.data and not self._complete(packet[2], begun, place):
-            sections.append(begun)
-        if len(sections) > _MOST_UNFINISHED:
+        if starts and len(payload) > 1 + payload[0]:
+            sections.append(_Sections(place, bytearray(payload[1 + payload[0] :])))
+        unfinished = [one for one in sections if not self._complete(packet[2], one, place)]
+        # Of those that wait for the same, the one that may go on for longest is enough.
+        each = {bytes(one.data[one.start :]): one for one in sorted(unfinished, key=lambda one: -len(one.data))}
+        self._unfinished[packet[2]] = [*each.values()]
+        self._steps += len(sections) * (place >= self._furthest)
+        self._furthest = max(self._furthest, place)
+        if len(each) > _MOST_UNFINISHED or self._steps > _FREE_STEPS + self._furthest // _STEP:
             raise InputError(f"{self.path}: its tables of programs overlap; it is damaged or malicious")
 
     def _complete(self, pid: int, sections: _Sections, place: int) -> bool:

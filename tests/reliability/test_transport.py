@@ -56,12 +56,19 @@ def test_it_does_not_matter_what_is_between_packets(monkeypatch, between):
 def test_packets_in_other_packets_do_not_hide_others(monkeypatch):
     """Each has a table of its own that is not complete, and the next packet of the outer one belongs to both."""
     stream, content = Stream(), Stream().programs(FIVE_PACKETS)
-    hidden = Stream().packets(0, section(0, 1, bytes(900)), is_section=True)[:20]
-    decoys = stream.packets(0x300, (hidden * 9)[:184])
+    hidden = [Stream().packets(0, section(0, number, bytes(900)), is_section=True)[:20] for number in range(90)]
+    decoys = stream.packets(0x300, b"".join(hidden[:9]))
     spread = b"".join(content[start : start + 188] + decoys for start in range(0, len(content), 188))
     assert counted(monkeypatch, spread) >= 199
     with pytest.raises(pv.InputError, match="overlap"):
-        read_through(content[:188] + decoys * 10)
+        read_through(content[:188] + stream.packets(0x300, b"".join(hidden)))
+
+
+@pytest.mark.parametrize("packet", [b"\x47\x40\0\x10\0", b"\x47\x40\0\x10\0\0\xb0\xff" + b"\x47\0\0\x10" * 9])
+def test_packets_that_overlap_everywhere_are_refused(packet):
+    """To look at each would take long."""
+    with pytest.raises(pv.InputError, match="overlap"):
+        read_through(packet * 10_000)
 
 
 def test_a_field_before_the_payload_is_skipped(monkeypatch):
@@ -75,6 +82,16 @@ def test_services_of_other_transport_streams_are_no_programs(monkeypatch):
     others = services_section(range(500, 520), 0x46)
     joined = Stream().packets(SERVICES, others + services_section([1, 2]) + others, is_section=True)
     assert counted(monkeypatch, joined) == 2
+
+
+def test_tables_that_fill_their_packets_are_no_beginnings_of_others(monkeypatch):
+    """Some programs fill packets up before a section, not behind it."""
+    payload = b"\0" + section(0, 1, b"\0\7\xe0\x20")
+    packet = b"\x47\x40\0\x30" + bytes([183 - len(payload)]) + b"\0" * (183 - len(payload)) + payload
+    assert counted(monkeypatch, packet * 1000) == 1
+    assert counted(monkeypatch, packet * 1000 + Stream().packets(0, section(0, 1, b"\0\x08\xe0\x20"))) == 1
+    more = Stream().packets(0, section(0, 1, b"\0\x09\xe0\x20") + b"\xff" * 170)
+    assert counted(monkeypatch, packet * 1000 + b"\x47\0" + more[2:]) == 2  # It goes on where the other ended.
 
 
 def test_the_rest_of_a_table_that_was_lost_is_not_waited_for(monkeypatch):
