@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 
 import av
@@ -140,3 +141,12 @@ def test_a_place_that_is_returned_to_is_read_again(monkeypatch):
     file.seek(0)
     with pytest.raises(pv.InputError, match="over 1 programs"):
         file.read()
+
+
+def test_a_fault_of_the_disk_is_bad_input():
+    class Faulty(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(pv.InputError, match=r"v\.ts: it cannot be read \(Input/output error\)"):
+        Transport("v.ts", Faulty()).read(10)
