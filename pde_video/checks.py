@@ -17,9 +17,9 @@ def check_positive(**values: float) -> None:
     _check_numbers(values, lambda value: value > 0, "positive and finite")
 
 
-def check_contrast(dtype: Any, **values: float) -> None:
-    """Raise ParameterError for a contrast so small that `dtype`, which the state has, cannot hold 1 over its square."""
-    least = math.sqrt(np.finfo(dtype).tiny)
+def check_contrast(dtype: Any, power: int = 1, **values: float) -> None:
+    """Raise ParameterError for a contrast so small that `dtype`, which the state has, cannot hold 1 over its power."""
+    least = (4 * float(np.finfo(dtype).tiny)) ** (1 / power)  # Small factors may come to it.
     for name, value in values.items():
         if value < least:
             given = f"{name} is {value:.3g} in units of the state (integers: of the full scale)"

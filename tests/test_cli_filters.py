@@ -11,6 +11,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from functools import partial
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -355,8 +356,10 @@ def test_numbers_out_of_range_exit_2_and_leave_nothing(call, clip, tmp_path, opt
     assert content(tmp_path) == before
 
 
-@pytest.mark.parametrize("kappa", ["1e-40", "1e-18", "1e-300"])
-@pytest.mark.parametrize("name", ["perona-malik", "eed", "ced", "frame-difference"])
+@pytest.mark.parametrize(
+    ("name", "kappa"),
+    [*product(["perona-malik", "eed", "ced", "frame-difference"], ["1e-40", "1e-300"]), ("frame-difference", "1e-18")],
+)
 def test_a_contrast_that_the_frames_cannot_hold_is_refused_in_one_line(call, clip, tmp_path, name, kappa):
     code, out, err = call(name, clip, tmp_path / "out.avi", "--kappa", kappa, "--quiet")
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -365,7 +368,8 @@ def test_a_contrast_that_the_frames_cannot_hold_is_refused_in_one_line(call, cli
     else:
         assert f"{clip}: {name.replace('-', '_')}: kappa" in err
         assert f"is {float(kappa) / 255:.3g} in units of the state (integers: of the full scale)" in err
-        assert "float32 needs at least 1.1e-19: give a larger one" in err
+        least = "2.2e-19" if name == "frame-difference" else "4.7e-38"
+        assert f"float32 needs at least {least}: give a larger one" in err
 
 
 def difference_from_zero(kappa, dtype):
@@ -373,12 +377,14 @@ def difference_from_zero(kappa, dtype):
 
 
 def test_a_contrast_needs_the_range_of_the_dtype_alone(rng):
-    for dtype, least in ((np.float32, 1.1e-19), (np.float64, 1.6e-154)):
+    for dtype, least, of_square in ((np.float32, 4.8e-38, 2.2e-19), (np.float64, 9e-308, 3e-154)):
         y = rng.standard_normal((9, 9)).astype(dtype)
-        for term in (pv.PeronaMalik, pv.EdgeEnhancing, partial(difference_from_zero, dtype=dtype)):
-            assert np.isfinite(pv.evolve(term(least), y, [0, 1e-3])).all()
+        difference = partial(difference_from_zero, dtype=dtype)
+        for term, kappa in ((pv.PeronaMalik, least), (pv.EdgeEnhancing, least), (difference, of_square)):
+            in_its_units = dtype(100 * kappa) * y
+            assert np.isfinite(pv.evolve(term(kappa), in_its_units, [0, 1e-3])).all()
             with pytest.raises(pv.ParameterError, match="give a larger one"):
-                pv.evolve(term(least / 2), y, [0, 0.1])
+                pv.evolve(term(kappa / 2), y, [0, 0.1])
         with pytest.raises(pv.ParameterError, match="temporal_kappa is"):
             pv.evolve(pv.PeronaMalik(1.0, temporal_kappa=least / 2), y[None].repeat(3, 0), [0, 0.1])
 

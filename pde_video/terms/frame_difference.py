@@ -50,7 +50,7 @@ class FrameDifference(Value):
         difference = y - np.asarray(self.previous, y.dtype)
         if self.kappa is None:
             return difference
-        check_contrast(y.dtype, kappa=self.kappa)
+        check_contrast(y.dtype, 2, kappa=self.kappa)
         s2 = (difference * difference).sum(axis=0, keepdims=True)
         with np.errstate(over="ignore"):  # The exponential of −∞ is 0.
             return np.exp(s2 * (-1.0 / self.kappa**2)) * difference
