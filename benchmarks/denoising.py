@@ -5,7 +5,6 @@ Run as ``python -m benchmarks.denoising`` with the extra `bench`, on a machine w
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,18 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import gaussian_filter, zoom
 
 import pde_video as pv
 from benchmarks.measuring import interleaved, machine, median, spread
 from benchmarks.quality import real_clips
 from pde_video.bench.clips import Noise
 from pde_video.bench.tables import table
-from pde_video.denoising import along_motion
+from pde_video.denoising import along_motion, first_frames
 from pde_video.denoising.along_motion import PASSES
 from pde_video.denoising.denoise import PRESETS
+from pde_video.protocols import Array
 from pde_video.solvers import shrinkage
 
 _SIGMAS = (10, 20, 40)
+_SIGMA = 20  # Of 255, of noise that is not white.
 _REPEATS = 5
 
 Diffuse = Callable[..., Any]
@@ -56,7 +58,7 @@ def _means(clips: list[Any], sigma: float, **parts: Any) -> float:
 
 
 def _evolved(term: Callable[[float], Any], time: float) -> Diffuse:
-    def diffuse(mean: Any, variance: Any, step: int) -> Any:
+    def diffuse(mean: Any, variance: Any, **_: Any) -> Any:
         deviation = float(np.sqrt(variance.mean()))
         built = term(deviation)
         times = np.linspace(0, time, max(2, int(np.ceil(time / built.stable_dt(2))) + 1))
@@ -66,18 +68,18 @@ def _evolved(term: Callable[[float], Any], time: float) -> Diffuse:
 
 
 def _tv(weight: float) -> Diffuse:
-    def diffuse(mean: Any, variance: Any, step: int) -> Any:
+    def diffuse(mean: Any, variance: Any, **_: Any) -> Any:
         amount = weight * float(np.sqrt(variance.mean()))
         return np.stack([pv.tv_minimize(plane, amount, tolerance=1e-3).solution for plane in mean])
 
     return diffuse
 
 
-def _nothing(mean: Any, variance: Any, step: int) -> Any:
+def _nothing(mean: Any, variance: Any, **_: Any) -> Any:
     return mean
 
 
-def _once(mean: Any, variance: Any, step: int) -> Any:
+def _once(mean: Any, variance: Any, step: int, **_: Any) -> Any:
     return shrinkage.shrink(mean, variance, step=step)
 
 
@@ -130,28 +132,54 @@ def parts(clips: list[Any]) -> str:
     return table(["", *(f"σ = {s}" for s in _SIGMAS)], rows)
 
 
-def coded(crf: int = 8) -> str:
-    """Return the means for colour video whose noise went through H.264, which halves colour."""
-    rows: dict[str, list[list[float]]] = {"noisy and coded": [], **{f"{p}, with one noise level": [] for p in PRESETS}}
-    rows |= {f"`{preset}`": [] for preset in PRESETS}
+def _blurred(clean: Array, radius: float) -> tuple[Array, Array]:
+    """Return a clip with noise of σ = 20 that was smoothed by a Gaussian of some radius in pixels, and the clip."""
+    noise = np.random.default_rng(1).standard_normal(clean.shape)
+    noise = gaussian_filter(noise, (0, radius, radius), mode="wrap")
+    return np.clip(np.rint(clean + _SIGMA * noise / noise.std()), 0, 255).astype(np.uint8), clean
+
+
+def _enlarged(clean: Array, factor: float) -> tuple[Array, Array]:
+    """Return a clip with white noise of σ = 20, and the clip, both enlarged by cubic interpolation."""
+    noisy = clean + _SIGMA * np.random.default_rng(1).standard_normal(clean.shape)
+    both = [zoom(one, (1, factor, factor), order=3, mode="nearest", grid_mode=True) for one in (noisy, clean)]
+    return np.clip(np.rint(both[0]), 0, 255).astype(np.uint8), both[1]
+
+
+def _coded(clean: Array, crf: int) -> tuple[Array, Array]:
+    """Return a clip with white noise of σ = 20 after H.264, which halves colour (4:2:0), and the clip."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "noisy.mp4")
-        for sigma in _SIGMAS:
-            reached: dict[str, list[float]] = {name: [] for name in rows}
-            for clip in real_clips(gray=False):
-                clean = np.rint(255 * np.asarray(clip.frames)).astype(np.uint8)
-                pv.write(path, np.asarray(pv.gaussian_noise(clean, float(sigma))), crf=crf, force=True)
-                noisy = np.stack(list(pv.read(path)))
-                reached["noisy and coded"].append(_psnr(clean, noisy))
-                for preset in PRESETS:
-                    reached[f"`{preset}`"].append(_psnr(clean, pv.denoise(noisy, preset=preset)))
-                    with _replaced(_deviations=lambda frames, model: None, room=sys.modules[pv.denoise.__module__]):
-                        alike = pv.denoise(noisy, preset=preset)
-                    reached[f"{preset}, with one noise level"].append(_psnr(clean, alike))
-            for name, values in reached.items():
-                rows[name].append(values)
-    header = ["", *(f"σ = {sigma}" for sigma in _SIGMAS)]
-    return table(header, [[name, *(f"{np.mean(v):.2f}" for v in values)] for name, values in rows.items()])
+        pv.write(path, np.asarray(pv.gaussian_noise(clean.astype(np.uint8), float(_SIGMA))), crf=crf)
+        return np.stack(list(pv.read(path))), clean
+
+
+_DEGRADED: dict[str, tuple[Callable[[Array, Any], tuple[Array, Array]], Any, bool]] = {
+    "white": (_blurred, 0.0, True),
+    "blurred by 0.5 pixels": (_blurred, 0.5, True),
+    "blurred by 0.7 pixels": (_blurred, 0.7, True),
+    "blurred by 1 pixel": (_blurred, 1.0, True),
+    "enlarged by 1.5": (_enlarged, 1.5, True),
+    "H.264, crf 18, colour": (_coded, 18, False),
+    "H.264, crf 23, colour": (_coded, 23, False),
+    "H.264, crf 28, colour": (_coded, 28, False),
+}
+
+
+def other_noise() -> str:
+    """Return the means for noise that is not white, and what `balanced` reaches by what is seen within frames."""
+    rows = []
+    within = first_frames, {"along_time": lambda estimate, *_, **__: estimate}
+    for name, (degraded, amount, gray) in _DEGRADED.items():
+        reached: list[list[float]] = []
+        for clip in real_clips(gray=gray):
+            noisy, clean = degraded(np.rint(255 * np.asarray(clip.frames, np.float64)), amount)
+            with _replaced(within[0], **within[1]):
+                before = pv.denoise(noisy)
+            results = [pv.denoise(noisy, preset=preset) for preset in PRESETS]
+            reached.append([_psnr(clean / 255, one / 255) for one in (noisy, before, *results)])
+        rows.append([name, *(f"{value:.2f}" for value in np.mean(reached, axis=0))])
+    return table(["noise", "noisy", "`balanced`, within frames", *(f"`{preset}`" for preset in PRESETS)], rows)
 
 
 def times(clip: Any) -> str:
@@ -183,7 +211,7 @@ def times(clip: Any) -> str:
 def main() -> None:
     clips = real_clips()
     print(f"{machine('numpy', 'numba', 'scikit-image')}\n\nPasses: {PASSES}\n")
-    print(times(clips[0]), parts(clips), spatial(clips), coded(), sep="\n\n")
+    print(times(clips[0]), parts(clips), spatial(clips), other_noise(), sep="\n\n")
 
 
 if __name__ == "__main__":

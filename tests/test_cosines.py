@@ -24,10 +24,11 @@ def coefficients(picture, step):
     return dctn(windows(picture, step), axes=(-2, -1), norm="ortho")
 
 
-def by_hand(plane, variance, step, pilot=None):
+def by_hand(plane, variance, step, pilot=None, spectrum=None):
     """Every window transformed, shrunk, transformed back, and all of them averaged."""
     z = coefficients(plane, step)
-    v = windows(variance, step).mean(axis=(-2, -1))[..., np.newaxis, np.newaxis]
+    spectrum = np.ones((8, 8)) if spectrum is None else spectrum
+    v = windows(variance, step).mean(axis=(-2, -1))[..., np.newaxis, np.newaxis] * spectrum
     if pilot is None:
         gain = (z**2 > THRESHOLD**2 * v).astype(float)
     else:
@@ -35,7 +36,7 @@ def by_hand(plane, variance, step, pilot=None):
         gain = p**2 / (p**2 + v)
     gain[..., 0, 0] = 1
     back = idctn(gain * z, axes=(-2, -1), norm="ortho")
-    weights = np.outer(np.kaiser(8, 2), np.kaiser(8, 2)) / ((gain**2).sum(axis=(-2, -1), keepdims=True) * v)
+    weights = np.outer(np.kaiser(8, 2), np.kaiser(8, 2)) / (gain**2 * v).sum(axis=(-2, -1), keepdims=True)
     height, width = plane.shape
     total, weight = np.zeros((2, height + 16, width + 16))
     for m, n in np.ndindex(back.shape[:2]):
@@ -45,15 +46,15 @@ def by_hand(plane, variance, step, pilot=None):
     return total[8:-8, 8:-8] / weight[8:-8, 8:-8]
 
 
-def undecided(plane, variance, step):
+def undecided(plane, variance, step, spectrum):
     """How close a coefficient comes to the threshold: nearer than rounding, it may fall on either side."""
     z, v = coefficients(plane, step), windows(variance, step).mean(axis=(-2, -1))
-    ratio = z**2 / (THRESHOLD**2 * v[..., np.newaxis, np.newaxis])
+    ratio = z**2 / (THRESHOLD**2 * v[..., np.newaxis, np.newaxis] * spectrum)
     ratio[..., 0, 0] = 0
     return np.abs(ratio - 1).min()
 
 
-def case(shape, step=1, dtype=np.float64):
+def case(shape, step=1, dtype=np.float64, spectrum=1.0):
     """A texture with noise, a varying variance and a pilot, no coefficient of which lies at the threshold."""
     rows, columns = np.indices(shape)
     apart = 1e-9 if dtype == np.float64 else 3e-6
@@ -62,7 +63,7 @@ def case(shape, step=1, dtype=np.float64):
         clean = 6 * np.sin(rows / 3) * np.cos(columns / 5) + 0.1 * columns
         variance = (0.2 + rng.random(shape) * (1 + (columns > 4))).astype(dtype)
         plane = (clean + np.sqrt(variance) * rng.normal(size=shape)).astype(dtype)
-        if undecided(plane, variance, step) > apart:
+        if undecided(plane, variance, step, spectrum) > apart:
             return plane, variance, clean.astype(dtype)
     raise AssertionError("no case is clear")
 
@@ -83,6 +84,29 @@ def test_it_is_the_shrinkage_of_every_window(shape, step, dtype, guided):
     assert out.dtype == dtype
     np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-12 if dtype == np.float64 else 2e-5)
     assert np.abs(wanted - plane).max() > 0.05 or plane.size == 1
+
+
+@pytest.mark.parametrize("guided", [False, True], ids=["alone", "guided"])
+@pytest.mark.parametrize("step", [1, 2])
+def test_noise_with_a_spectrum_has_a_variance_in_each_coefficient(step, guided):
+    spectra = np.random.default_rng(5).uniform(0.1, 3, (2, 8, 8))
+    plane, variance, pilot = case((20, 33), step, spectrum=spectra[:, np.newaxis, np.newaxis])
+    planes, pilots = np.stack([plane, plane]), np.stack([pilot, pilot])
+    out = shrink(planes, variance, pilots if guided else None, step=step, spectra=spectra)
+    twice = diffuse(planes, variance, step=step, spectra=spectra)
+    for c, spectrum in enumerate(spectra):
+        wanted = by_hand(plane, variance, step, pilot if guided else None, spectrum)
+        np.testing.assert_allclose(out[c], wanted, atol=1e-12)
+        once = by_hand(plane, variance, step, spectrum=spectrum)
+        np.testing.assert_allclose(twice[c], by_hand(plane, variance, step, once, spectrum), atol=1e-12)
+
+
+def test_a_flat_spectrum_is_white_noise_bit_for_bit():
+    plane, variance, pilot = case((20, 150), 2, np.float32)
+    flat = np.ones((1, 8, 8))
+    for given in (None, pilot[np.newaxis]):
+        with_it, without = (shrink(plane[np.newaxis], variance, given, spectra=one) for one in (flat, None))
+        np.testing.assert_array_equal(with_it, without)
 
 
 @pytest.mark.parametrize("width", [*range(120, 140), 257])
@@ -200,7 +224,7 @@ def test_a_band_of_rows_is_what_it_is_of_the_whole_and_no_more(step):
     whole = one(plane, variance, step=step)
     for first, last in ((0, 5), (1, 2), (3, 16), (8, 23), (22, 23)):
         out = np.zeros_like(plane)
-        numbers = (np.float64(THRESHOLD), step, np.kaiser(8, 2.0), kernels.CONSTANTS)
+        numbers = (np.ones(64), np.float64(THRESHOLD), step, np.kaiser(8, 2.0), kernels.CONSTANTS)
         kernels.shrink(plane, plane, False, variance, *numbers, first, last, out)
         np.testing.assert_array_equal(out[first:last], whole[first:last])
         assert not out[:first].any()

@@ -30,6 +30,7 @@ estimates = st.builds(
     fixed=st.floats(0, 1),
     colours=st.none() | st.tuples(positive, positive, positive),
     unit=st.sampled_from([1.0, 127.0, 255.0, 65535.0]),
+    spectra=st.none() | st.lists(st.lists(positive, min_size=64, max_size=64), min_size=1, max_size=3),
 )
 
 
@@ -48,7 +49,10 @@ def test_a_value_comes_back_from_everything_it_is_written_as(noise):
 
 def test_numbers_of_any_kind_become_plain_ones():
     noise = pv.NoiseEstimate(np.float32(0.5), 30, np.float64(0.25), [1, np.float32(0.5), 2], np.int64(255))
-    assert repr(noise) == "NoiseEstimate(slope=0.5, offset=30.0, fixed=0.25, colours=(1.0, 0.5, 2.0), unit=255.0)"
+    assert (
+        repr(noise)
+        == "NoiseEstimate(slope=0.5, offset=30.0, fixed=0.25, colours=(1.0, 0.5, 2.0), unit=255.0, spectra=None)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,11 +74,22 @@ def test_numbers_of_any_kind_become_plain_ones():
         ({"colours": "abc"}, "three standard deviations, or None"),
         ({"colours": [1, 0, 1]}, "each must be positive"),
         ({"colours": [1, math.inf, 1]}, "colours is inf; it must be finite"),
+        ({"spectra": []}, r"spectra is \[\]; it must be a sequence of 64 variances for each plane, or None"),
+        ({"spectra": "white"}, "spectra is 'white'; it must be a sequence"),
+        ({"spectra": [[1.0] * 63]}, "each plane must have a sequence of 64 variances"),
+        ({"spectra": [1.0] * 64}, "spectra has 1.0; each plane must have"),
+        ({"spectra": [[1.0] * 63 + [0.0]]}, "spectra has a variance that is not positive"),
+        ({"spectra": [[1.0] * 63 + [math.nan]]}, "spectra is nan; it must be finite"),
     ],
 )
 def test_what_is_no_estimate_is_refused(changes, message):
     with pytest.raises(pv.ParameterError, match=message):
         pv.NoiseEstimate.from_dict(NOISE.to_dict() | changes)
+
+
+def test_a_file_of_an_earlier_version_has_white_noise():
+    earlier = {name: value for name, value in NOISE.to_dict().items() if name != "spectra"}
+    assert pv.NoiseEstimate.from_dict(earlier) == NOISE
 
 
 @pytest.mark.parametrize(
@@ -115,7 +130,8 @@ def told_of(video, kind):
     unit = float(np.iinfo(video.dtype).max) if video.dtype.kind == "u" else 1.0
     colours = (1.4, 0.7, 0.8) if video.ndim == 4 else None
     slope, offset = (0.0, SIGMA**2) if kind == "gaussian" else (0.01, 0.001)
-    return pv.NoiseEstimate(slope * unit, offset * unit**2, 0.2, colours, unit)
+    spectra = [np.linspace(1.8, 0.2, 64).tolist()] * (3 if video.ndim == 4 else 1)
+    return pv.NoiseEstimate(slope * unit, offset * unit**2, 0.2, colours, unit, spectra)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain, repeat
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from pde_video.arrays.colours import from_opponent, opponent
 from pde_video.estimate.scene import is_scene_cut
+from pde_video.estimate.spectrum import at_half_size
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters import Frames
 from pde_video.motion.averaging import GuidedFrame, averaged, conductance, halved, inconsistent, zero_where_static
@@ -29,6 +30,7 @@ class Pass:
     step: int  # Distance in pixels of the windows of the diffusion in space.
 
 
+_LOW = 2  # Lowest cosine coefficients along each axis: smoothed guides still hold their noise.
 # Guides are smoothed frames of half the size in a first pass, in a second one the results of the first.
 PASSES = {
     "balanced": (Pass(6, 0.5, 20.0, 2),),
@@ -44,10 +46,34 @@ def passes_of(preset: str, radius: int | None = None) -> tuple[Pass, ...]:
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise of a video: made uniform by `model`; its deviation in each plane of `colours.opponent` then, if given."""
+    """Noise of a video: made uniform by `model`; its deviation in each plane of `colours.opponent` then, if given.
+
+    `spectra` (C, 8, 8) are the variances in cosine coefficients, of mean 1, of noise that is not white.
+    """
 
     model: Stabiliser
     deviations: tuple[float, ...] | None = None
+    spectra: Array | None = None
+
+    def guide(self, planes: Array, variance: Array, step: int) -> Array:
+        """Return planes at half their size, smoothed, with noise as white noise of variance 1 would leave in them."""
+        coarse = halved(planes)
+        if self.spectra is None:
+            return shrink(coarse, variance, step=step)
+        return self.held(shrink(coarse, variance, step=step, spectra=self.coarse))
+
+    @cached_property
+    def coarse(self) -> Array:
+        """The spectra at half the size, relative to white noise."""
+        assert self.spectra is not None
+        return 4 * at_half_size(self.spectra)
+
+    def held(self, planes: Array) -> Array:
+        """Return smoothed planes in units of the noise that they hold, which is that of low frequencies."""
+        if self.spectra is None:
+            return planes
+        low = self.spectra[:, :_LOW, :_LOW].mean(axis=(1, 2), keepdims=True)
+        return planes / np.sqrt(low).astype(planes.dtype)
 
     def planes(self, frame: Array) -> Array:
         """Return a frame as planes (C, H, W) whose noise is uncorrelated and of variance 1."""
@@ -82,10 +108,10 @@ def along_motion(
     results: Iterator[tuple[Picture, Array]] | None = None
     for look in passes:
         if results is not None:
-            pictures = spread(_guided, results)
+            pictures = spread(partial(_guided, noise=noise), results)
         linked = spread(partial(_linked, smoothness=look.smoothness), _windows(pictures, look.radius, 0))
         around = _windows(linked, look.radius, 0 if causal else look.radius)
-        results = spread(partial(_denoised, look=look, fixed=fixed), around)
+        results = spread(partial(_denoised, look=look, fixed=fixed, spectra=noise.spectra), around)
     assert results is not None
     return (finished(picture, planes, noise) for picture, planes in results)
 
@@ -93,8 +119,8 @@ def along_motion(
 def prepared(frame: Array, noise: Noise, step: int = 2) -> Picture:
     """Return a frame with noise of variance 1, uncorrelated colours, and a guide of half the size."""
     planes = noise.planes(frame)
-    coarse = halved(planes)
-    return _pictured(frame, planes, shrink(coarse, np.full(coarse.shape[1:], 0.25, coarse.dtype), step=step))
+    quarter = np.full([-(-n // 2) for n in planes.shape[1:]], 0.25, planes.dtype)
+    return _pictured(frame, planes, noise.guide(planes, quarter, step))
 
 
 def _pictured(frame: Array, planes: Array, guide: Array) -> Picture:
@@ -156,7 +182,9 @@ def flow(here: Picture, there: Picture, smoothness: float) -> Array:
     return zero_where_static(found, here.levels[0], there.levels[0])
 
 
-def _denoised(window: tuple[int, list[Picture]], look: Pass, fixed: float) -> tuple[Picture, Array]:
+def _denoised(
+    window: tuple[int, list[Picture]], look: Pass, fixed: float, spectra: Array | None
+) -> tuple[Picture, Array]:
     """Return the picture and its planes, averaged in time, then diffused in space according to the remaining noise."""
     at, pictures = window
     here = pictures[at]
@@ -170,7 +198,7 @@ def _denoised(window: tuple[int, list[Picture]], look: Pass, fixed: float) -> tu
                 yield there.guided, w, conductance(here.guided, there.guided, w, inconsistent(w, back), look.contrast)
 
     mean, left = averaged(here.guided, along())
-    return here, diffuse(mean, remaining(left, fixed), step=look.step)
+    return here, diffuse(mean, remaining(left, fixed), step=look.step, spectra=spectra)
 
 
 def remaining(left: Array, fixed: float) -> Array:
@@ -181,9 +209,9 @@ def remaining(left: Array, fixed: float) -> Array:
     return share + (1 - share) * left
 
 
-def _guided(result: tuple[Picture, Array]) -> Picture:
+def _guided(result: tuple[Picture, Array], noise: Noise) -> Picture:
     """Return a picture whose guide is its own result."""
     picture, planes = result
-    return _pictured(picture.frame, picture.guided.planes, planes)._replace(
+    return _pictured(picture.frame, picture.guided.planes, noise.held(planes))._replace(
         scene=picture.scene, original=picture.original
     )

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
+
 from pde_video.access.opening import content_of, reading
 from pde_video.checks import check_denoiser
 from pde_video.denoisers.network import load_denoiser
@@ -144,8 +146,9 @@ def denoise(
     report : dict, optional
         Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``; ``fixed``, the
         share of the noise's variance that is the same in every frame (a fixed pattern); ``colours``, its standard
-        deviation in brightness and in two colour differences, relative to sigma, if they are not all 1; ``latency``,
-        the look-ahead in frames (apart from what is estimated once); ``cuts``, the frames at which scenes begin. For
+        deviation in brightness and in two colour differences, relative to sigma, if they are not all 1;
+        ``correlation``, the number of pixels over which neighbours share it, in each of these, if it is not 1;
+        ``latency``, the look-ahead in frames (apart from what is estimated once); ``cuts``, where scenes begin. For
         the first three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen)
         and the ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` by which the frames were
         scaled for a network (1 if they were not, with integers as 0 to 1).
@@ -195,9 +198,12 @@ def denoise(
     frames.report["fixed"] = estimate.fixed
     if estimate.colours is not None:
         frames.report["colours"] = [round(one, 2) for one in estimate.colours]
+    if estimate.spectra is not None:
+        frames.report["correlation"] = [round(one, 2) for one in estimate.correlation]
     passes = () if preset == "fast" else passes_of(preset or "balanced", radius)
     frames.report["latency"] = 0 if causal else sum(one.radius for one in passes)
-    uneven = Noise(model, estimate.colours)
+    spectra = None if estimate.spectra is None else np.reshape(estimate.spectra, (-1, 8, 8))
+    uneven = Noise(model, estimate.colours, spectra)
     if not passes:
         return recursive(frames, uneven, estimate.fixed, causal=causal)
     return along_motion(frames, passes, uneven, estimate.fixed, causal=causal)
@@ -241,7 +247,7 @@ def _check_denoiser(method: str | None, denoiser: Denoiser | None, steps: int | 
 
 
 def _report(report: dict[str, Any], estimate: NoiseEstimate) -> None:
-    for name in ("sigma", "slope", "offset", "cuts", "fixed", "latency", "colours"):
+    for name in ("sigma", "slope", "offset", "cuts", "fixed", "latency", "colours", "correlation"):
         report.pop(name, None)  # Of another video, for which the same report was used before.
     if estimate.slope == 0:
         report.update(noise="gaussian", sigma=estimate.sigma)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from pde_video.arrays.colours import opponent
+from pde_video.denoising.noise_along_time import NOTABLE, along_time
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.errors import ParameterError
 from pde_video.estimate.noise import estimate_noise, estimate_poisson_gaussian, estimate_sigma
@@ -24,7 +25,6 @@ _FRAMES = 5  # Number of frames on which noise is measured: the first that are n
 _STILL_FRAMES = 16  # The same for a recording in which nothing moves.
 _UNEVEN = 0.2  # Deviations may differ by this much by chance, and by texture that looks like noise at half the size.
 _FAINT = 0.1  # Lowest noise of a plane relative to that of the others.
-_NOTABLE = 0.1  # Lowest fixed share of the variance that is not taken for an error of estimation.
 
 
 def measure_noise(
@@ -140,7 +140,10 @@ def noise_of(
         common = within * share
         share = common / (1 + common)
         estimate = replace(estimate, slope=estimate.slope * (1 + common), offset=estimate.offset * (1 + common))
-    return replace(estimate, fixed=share, colours=None if told else _deviations(shown, model, still))
+    estimate = replace(estimate, fixed=share)
+    if told:
+        return estimate
+    return along_time(replace(estimate, colours=_deviations(shown, model, still)), model, shown, still=still)
 
 
 def first_frames(frames: Frames) -> list[Array]:
@@ -176,6 +179,11 @@ def _refuse_of_another_kind(estimate: NoiseEstimate, frames: Frames) -> None:
             "same in both, or measure it on a video of this dtype"
         )
     channels = frames.peek(1)[0].shape[2]
+    if estimate.spectra is not None and channels != len(estimate.spectra):
+        raise ParameterError(
+            f"the noise has spectra of {len(estimate.spectra)} channels, but these frames have {channels}; measure it "
+            "on a video of such frames, or give dataclasses.replace(noise, colours=None, spectra=None)"
+        )
     if estimate.colours is not None and channels != 3:
         raise ParameterError(
             f"the noise has colours, so it is for frames of 3 channels, but these have {channels}; measure it on a "
@@ -193,7 +201,7 @@ def _within_and_common(shown: list[Array], model: Stabiliser) -> tuple[float, fl
     pairs = [(a, b) for a, b in pairwise(uniform) if not is_scene_cut(a, b, sigma=1.0)]
     changes = [change for change in (b - a for a, b in pairs) if change.any()]  # Some films repeat frames.
     share = 1 - estimate_sigma(changes) ** 2 / (2 * within) if changes and within else 0.0
-    return within, share if share > _NOTABLE else 0.0
+    return within, share if share > NOTABLE else 0.0
 
 
 def _deviations(shown: list[Array], model: Stabiliser, still: bool) -> tuple[float, float, float] | None:

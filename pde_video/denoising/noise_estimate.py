@@ -35,6 +35,10 @@ class NoiseEstimate:
         for all of them, and for frames with any number of channels.
     unit : float
         > 0: the full-scale value of the video: 255 for uint8, 65535 for uint16, 1 for floats.
+    spectra : sequence of sequences of 64 floats, optional
+        > 0, one for each plane: brightness and the two colour differences for frames of three channels, otherwise the
+        channels. Variances of the noise in the cosine coefficients of 8 × 8 pixels, row by row, relative to their mean.
+        Default: 1, white noise. That is different where neighbouring pixels share noise.
 
     Raises
     ------
@@ -56,6 +60,7 @@ class NoiseEstimate:
     fixed: float = 0.0
     colours: tuple[float, float, float] | None = None
     unit: float = 1.0
+    spectra: tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("slope", "offset", "fixed", "unit"):
@@ -74,11 +79,21 @@ class NoiseEstimate:
             object.__setattr__(self, "colours", tuple(_number("colours", one) for one in self.colours))
             if min(self.colours) <= 0:
                 raise ParameterError(f"colours is {self.colours!r}; each must be positive")
+        if self.spectra is not None:
+            object.__setattr__(self, "spectra", _spectra(self.spectra))
 
     @property
     def sigma(self) -> float:
         """Standard deviation at brightness 0, in units of the video; for Gaussian noise, at any brightness."""
         return math.sqrt(max(self.offset, 0.0))
+
+    @property
+    def correlation(self) -> tuple[float, ...]:
+        """Side in pixels of squares that share their noise, as far as means over 8 pixels tell; 1 for white noise.
+
+        √S for the variance S of such means relative to that of white noise, of each plane in `spectra`.
+        """
+        return tuple(math.sqrt((one[1] + one[8]) / 2) for one in self.spectra or ((1.0,) * 64,))
 
     def to_unit(self, unit: float) -> NoiseEstimate:
         """Return the noise of the same video rescaled to the full-scale value `unit`.
@@ -90,13 +105,17 @@ class NoiseEstimate:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers by name, as `from_dict` takes them, in types of JSON."""
-        return {**asdict(self), "colours": None if self.colours is None else list(self.colours)}
+        colours = None if self.colours is None else list(self.colours)
+        return {**asdict(self), "colours": colours, "spectra": self.spectra and [list(one) for one in self.spectra]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> NoiseEstimate:
-        """Return the estimate in such a dict; anything missing, unknown or of another type is a ParameterError."""
+        """Return the estimate in such a dict; anything missing, unknown or of another type is a ParameterError.
+
+        Without ``spectra``, as in files of earlier versions, the noise is white.
+        """
         names = [field.name for field in fields(cls)]
-        if not isinstance(values, Mapping) or set(values) != set(names):
+        if not isinstance(values, Mapping) or set(values) | {"spectra"} != set(names):
             given = ", ".join(map(str, values)) if isinstance(values, Mapping) else repr(values)
             raise ParameterError(f"not an estimate of noise: got {given or 'nothing'}; it has {', '.join(names)}")
         return cls(**values)
@@ -120,6 +139,20 @@ class NoiseEstimate:
         """Return the transform that makes this noise uniform, of values divided by `unit`; None without noise."""
         relative = self.to_unit(1.0)
         return Stabiliser(relative.slope, relative.offset) if relative.slope or relative.offset else None
+
+
+def _spectra(values: Any) -> tuple[tuple[float, ...], ...]:
+    if not isinstance(values, (tuple, list)) or not values:
+        raise ParameterError(
+            f"spectra is {values!r:.80}; it must be a sequence of 64 variances for each plane, or None"
+        )
+    for one in values:
+        if not isinstance(one, (tuple, list)) or len(one) != 64:
+            raise ParameterError(f"spectra has {one!r:.80}; each plane must have a sequence of 64 variances")
+    found = tuple(tuple(_number("spectra", value) for value in one) for one in values)
+    if min(map(min, found)) <= 0:
+        raise ParameterError("spectra has a variance that is not positive; each must be")
+    return found
 
 
 def _number(name: str, value: Any) -> float:

@@ -8,10 +8,10 @@ import numpy as np
 
 from pde_video.denoising.along_motion import Noise, Picture, finished, numbered, prepared, remaining
 from pde_video.filters import Frames
-from pde_video.motion.averaging import GuidedFrame, blended, conductance, doubled, halved, padded, warped
+from pde_video.motion.averaging import GuidedFrame, blended, conductance, doubled, padded, warped
 from pde_video.motion.optical_flow import flow_between
 from pde_video.protocols import Array
-from pde_video.solvers.shrinkage import diffuse, shrink
+from pde_video.solvers.shrinkage import diffuse
 from pde_video.threads import ordered
 
 _CONTRAST, _SMOOTHNESS = 0.75, 20.0  # Of the temporal flux, in units of the noise; of the motion.
@@ -27,7 +27,7 @@ def recursive(frames: Frames, noise: Noise, fixed: float = 0.0, *, causal: bool 
     """
     spread: Callable[..., Iterator[Any]] = map if causal else ordered
     pictures = numbered(spread(partial(prepared, noise=noise, step=_STEP), frames), frames.report)
-    averages = _averaged(spread(_with_flow, _pairs(pictures)))
+    averages = _averaged(spread(_with_flow, _pairs(pictures)), noise)
     return spread(partial(_finished, noise=noise, fixed=fixed), averages)
 
 
@@ -44,7 +44,7 @@ def _with_flow(pair: tuple[Picture | None, Picture]) -> tuple[Picture, Array | N
     return here, None if before is None else flow_between(here.levels, before.levels, _SMOOTHNESS)
 
 
-def _averaged(pictures: Iterator[tuple[Picture, Array | None]]) -> Iterator[tuple[Picture, Array, Array]]:
+def _averaged(pictures: Iterator[tuple[Picture, Array | None]], noise: Noise) -> Iterator[tuple[Picture, Array, Array]]:
     """Yield each picture with the average so far, and its noise at half the size.
 
     The picture is compared with the average itself: slow changes differ little from frame to frame, so that the average
@@ -56,8 +56,7 @@ def _averaged(pictures: Iterator[tuple[Picture, Array | None]]) -> Iterator[tupl
         if w is None:
             mean, left = here.planes, np.ones_like(here.luma)
         elif picture.original != original:
-            coarse = halved(mean)
-            so_far = GuidedFrame(mean, shrink(coarse, left / 4, step=_STEP))
+            so_far = GuidedFrame(mean, noise.guide(mean, left / 4, _STEP))
             past = np.clip(warped(padded(left[np.newaxis]), w)[0], _LEAST, 1)
             share = conductance(here, so_far, w, None, _CONTRAST) / (1 + past)
             left = (1 - share) ** 2 + share**2 * past
@@ -69,4 +68,4 @@ def _averaged(pictures: Iterator[tuple[Picture, Array | None]]) -> Iterator[tupl
 def _finished(average: tuple[Picture, Array, Array], noise: Noise, fixed: float) -> Array:
     picture, mean, left = average
     variance = remaining(doubled(left, *mean.shape[1:]), fixed)
-    return finished(picture, diffuse(mean, variance, step=_STEP), noise)
+    return finished(picture, diffuse(mean, variance, step=_STEP, spectra=noise.spectra), noise)

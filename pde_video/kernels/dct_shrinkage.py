@@ -118,25 +118,26 @@ def _variances(b, step, lanes, pixels, v):
 
 
 @kernel
-def _remove(z, pilot, guided, lanes, v, threshold, kept):
+def _remove(z, pilot, guided, lanes, v, spectrum, threshold, kept):
     """Leave in z what shrinkage removes of all coefficients but the first; p of `shrink` are those of the pilot."""
     zero, one = z.dtype.type(0), z.dtype.type(1)
     squared = threshold * threshold
     for i in range(lanes):
         z[i] = zero
-        kept[i] = one
+        kept[i] = spectrum[0]
     for k in range(_ONE, _SIDE * _SIDE):
-        at = k * _WIDE
+        at, share = k * _WIDE, spectrum[k]
         if guided:
             for i in range(lanes):
                 power = pilot[at + i] * pilot[at + i]
-                gain = power / (power + v[i])
-                kept[i] += gain * gain
+                gain = power / (power + share * v[i])
+                kept[i] += share * (gain * gain)
                 z[at + i] = (one - gain) * z[at + i]
         else:
+            least = squared * share
             for i in range(lanes):
-                stays = z[at + i] * z[at + i] > squared * v[i]
-                kept[i] += one if stays else zero
+                stays = z[at + i] * z[at + i] > least * v[i]
+                kept[i] += share if stays else zero
                 z[at + i] = zero if stays else z[at + i]
 
 
@@ -169,12 +170,12 @@ def _back(z, step, lanes, pixels, c, weight, window, apart, b, weights):
 
 
 @kernel
-def shrink(plane, pilot, guided, variance, threshold, step, window, constants, first, last, out):
+def shrink(plane, pilot, guided, variance, spectrum, threshold, step, window, constants, first, last, out):
     """out = plane − Σ weight · (what shrinkage removes from each window) / Σ weights, for rows first ≤ r < last.
 
-    Without a pilot, coefficients below `threshold` standard deviations are removed; with one (`guided`), each is
-    multiplied by p² / (p² + v). The weight is 1 / (v · the share of the noise that is left) of the window times
-    `window` at the pixel.
+    The noise of coefficient k has the variance v_k = spectrum[k] · the mean variance in the window. Without a pilot,
+    coefficients below `threshold` standard deviations are removed; with one (`guided`), each is multiplied by
+    p² / (p² + v_k). The weight of a window is 1 / (the variance of the noise that is left) times `window` at the pixel.
     """
     width = plane.shape[1]
     before, jump = 8 - step, np.uint64(step)  # Windows begin this far outside, so that every pixel is in equally many.
@@ -202,7 +203,7 @@ def shrink(plane, pilot, guided, variance, threshold, step, window, constants, f
             if guided:
                 _load(pilot, top, left, pixels, p)
                 _transform(p, jump, lanes, wide, constants, apart, y)
-            _remove(z, y, guided, lanes, v, threshold, kept)
+            _remove(z, y, guided, lanes, v, spectrum, threshold, kept)
             for i in range(lanes):
                 weight[i] = one / (kept[i] * v[i])
             _back(z, jump, lanes, wide, constants, weight, window, apart, b, weights)

@@ -1,0 +1,144 @@
+"""The spectrum of noise, held to the covariances from which it follows, and what `denoise` gains by it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from cases import CLIPS, marked_slow, slow
+from scipy.fft import dct
+from scipy.linalg import toeplitz
+from scipy.ndimage import convolve1d
+
+import pde_video as pv
+from pde_video.estimate.spectrum import at_half_size, changes, is_white, spectra
+
+COSINES = dct(np.eye(16)[:8, :8], norm="ortho", axis=0)
+SIGMA = 20 / 255
+TAPS = {"white": [1.0], "blurred": [1, 2, 1], "wide": [1, 2, 3, 2, 1], "sharpened": [-0.3, 1, -0.3]}
+
+
+def normal(taps):
+    return np.array(taps) / np.linalg.norm(taps)
+
+
+def noise(shape, taps, rng):
+    """Noise of variance 1 that neighbours along both axes share."""
+    white = rng.standard_normal(shape)
+    return convolve1d(convolve1d(white, normal(taps), -1, mode="wrap"), normal(taps), -2, mode="wrap")
+
+
+def along_an_axis(taps, pixels=8):
+    """The variances of the cosine coefficients of 8 values, each the mean of pixels / 8, by their covariance."""
+    covariance = np.correlate(normal(taps), normal(taps), "full")[len(taps) - 1 :]
+    full = toeplitz(np.pad(covariance, (0, pixels))[:pixels])
+    means = np.kron(np.eye(8), np.full((1, pixels // 8), 8 / pixels))
+    return np.diag(COSINES @ means @ full @ means.T @ COSINES.T)
+
+
+def of(taps):
+    return np.outer(along_an_axis(taps), along_an_axis(taps))
+
+
+def found(video):
+    """The spectra of the noise of a video (T, C, H, W)."""
+    return spectra([changes(a, b) for a, b in pairwise(video)])
+
+
+@pytest.mark.parametrize("name", TAPS)
+def test_the_variances_are_those_of_the_covariance(name, rng):
+    both = found(noise((5, 1, 200, 240), TAPS[name], rng).astype(np.float32))
+    assert both.certain
+    expected = of(TAPS[name])
+    np.testing.assert_allclose(both.variances[0].ravel()[1:], expected.ravel()[1:], rtol=0.25, atol=0.02)
+    assert both.variances[0].mean() == pytest.approx(expected.mean(), rel=0.03)
+    assert is_white(both.variances[0]) == (name == "white")
+
+
+def test_rows_are_not_columns(rng):
+    across = convolve1d(rng.standard_normal((5, 1, 200, 240)), normal([1, 2, 1]), -1, mode="wrap")
+    expected = np.outer(np.ones(8), along_an_axis([1, 2, 1]))
+    np.testing.assert_allclose(found(across).variances[0].ravel()[1:], expected.ravel()[1:], rtol=0.25, atol=0.02)
+
+
+def test_means_over_four_pixels_have_the_spectrum_that_follows(rng):
+    for taps in TAPS.values():  # Coefficients of twice as many pixels tell frequencies apart better.
+        direct = along_an_axis(taps, 16)
+        np.testing.assert_allclose(at_half_size(of(taps)), np.outer(direct, direct), rtol=0.35, atol=0.07)
+    np.testing.assert_allclose(at_half_size(np.ones((8, 8))), 0.25)
+
+
+@pytest.mark.parametrize("name", ["white", "blurred"])
+def test_what_moves_is_left_out(name, rng):
+    rows, columns = np.mgrid[:200, :240]
+    k = np.arange(5)[:, np.newaxis, np.newaxis]
+    scene = 3.0 * np.sin(rows) * np.cos(columns) + np.where(rows < 60, 20 * np.sin((columns - 3 * k) / 2), 0)
+    both = found(scene[:, np.newaxis] + noise((5, 1, 200, 240), TAPS[name], rng))
+    assert both.calm == pytest.approx(0.7, abs=0.08)
+    assert both.variances[0].mean() == pytest.approx(of(TAPS[name]).mean(), rel=0.06)
+
+
+def test_blocks_are_followed_to_where_they_move(rng):
+    scene = 30 * rng.standard_normal((200, 300))
+    video = np.stack([scene[:, 5 * k : 240 + 5 * k] for k in range(5)])[:, np.newaxis]
+    video = video + noise(video.shape, TAPS["blurred"], rng)
+    flow = np.zeros((2, 100, 120))
+    flow[1] = -2.5  # In pixels of half the size.
+    pairs = list(pairwise(video))
+    followed = spectra([changes(*pair, flow) for pair in pairs])
+    assert followed.certain
+    expected = of(TAPS["blurred"])
+    np.testing.assert_allclose(followed.variances[0].ravel()[1:], expected.ravel()[1:], rtol=0.3, atol=0.02)
+    assert spectra([changes(*pair) for pair in pairs]).variances.mean() > 100
+
+
+def test_each_colour_has_its_own(rng):
+    planes = [3 * noise((5, 160, 200), TAPS[name], rng) for name in ("white", "blurred", "wide")]
+    three = found(np.stack(planes, axis=1)).variances
+    assert [is_white(one) for one in three] == [True, False, False]
+    np.testing.assert_allclose(three[2].ravel()[1:], 9 * of(TAPS["wide"]).ravel()[1:], rtol=0.25, atol=0.2)
+
+
+def test_a_film_that_is_mostly_unchanged_has_no_certain_noise(rng):
+    video = np.zeros((5, 1, 200, 240))
+    video[:, :, :, :120] = rng.standard_normal((5, 1, 200, 120))
+    assert not found(video).certain
+    assert found(video[..., 130:]) is None
+    assert found(rng.standard_normal((5, 1, 7, 200))) is None
+
+
+def correlated(video, rng, sigma=SIGMA):
+    channels = np.moveaxis(noise((*video.shape[:1], *video.shape[3:], *video.shape[1:3]), [1, 2, 1], rng), 1, -1)
+    shared = channels if video.ndim == 4 else noise(video.shape, [1, 2, 1], rng)
+    return (video + sigma * shared).astype(np.float32)
+
+
+@pytest.mark.parametrize("preset", marked_slow(["balanced", "fast", "best"], "fast", "best"))
+@pytest.mark.parametrize("colour", [False, *slow(True)])
+@pytest.mark.parametrize("name", CLIPS)
+def test_noise_that_neighbours_share_is_removed(name, colour, preset, real_frames, rng):
+    clean = real_frames[name].astype(np.float32)[:, :144, :176] / 255
+    clean = clean if colour else pv.to_gray(clean)
+    noisy, report = correlated(clean, rng), {}
+    seen = pv.psnr(clean, pv.denoise(noisy, preset=preset, report=report))
+    assert report["sigma"] == pytest.approx(SIGMA, rel=0.06)
+    assert report["correlation"] == pytest.approx([np.sqrt(of([1, 2, 1])[0, 1])] * (3 if colour else 1), rel=0.1)
+    assert seen > pv.psnr(clean, pv.denoise(noisy, preset=preset, sigma=SIGMA)) + 1
+    true = pv.NoiseEstimate(0.0, SIGMA**2, spectra=[of([1, 2, 1]).ravel().tolist()] * (3 if colour else 1))
+    assert seen > pv.psnr(clean, pv.denoise(noisy, preset=preset, noise=true)) - 0.3
+
+
+def test_it_counts_for_guides_and_in_space(real_frames, rng):
+    clean = pv.to_gray(real_frames[CLIPS[0]].astype(np.float32)[:, :144, :176] / 255)
+    noisy = correlated(clean, rng)
+    told = pv.psnr(clean, pv.denoise(noisy, sigma=SIGMA))
+    assert pv.psnr(clean, pv.denoise(noisy)) > told + 4  # Without one of the two, 3 dB.
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_white_noise_and_clean_films_stay_as_they_were(name, real_frames):
+    for sigma in (0.0, 5.0, 20.0):
+        noisy = pv.gaussian_noise(real_frames[name], sigma) if sigma else real_frames[name]
+        assert pv.measure_noise(noisy).spectra is None
+        assert pv.measure_noise(pv.to_gray(noisy)).spectra is None
