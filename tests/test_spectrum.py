@@ -108,6 +108,14 @@ def test_a_film_that_is_mostly_unchanged_has_no_certain_noise(rng):
     assert found(rng.standard_normal((5, 1, 7, 200))) is None
 
 
+def test_where_hardly_anything_changes_all_variances_are_positive(rng):
+    video = np.zeros((5, 3, 200, 240), np.float32)
+    video[:, 0] = rng.random((5, 200, 240)) < 0.02
+    video[1::2, 1, ::40, ::40] = 1
+    assert found(video).variances.min() > 0  # Its logarithm is taken.
+    assert is_white(found(video).variances[2])
+
+
 def correlated(video, rng, sigma=SIGMA):
     channels = np.moveaxis(noise((*video.shape[:1], *video.shape[3:], *video.shape[1:3]), [1, 2, 1], rng), 1, -1)
     shared = channels if video.ndim == 4 else noise(video.shape, [1, 2, 1], rng)

@@ -22,6 +22,7 @@ _UNEVEN = 0.4  # Standard deviation of the logarithm of the variances up to whic
 _MEDIAN = 0.454936  # Of the square of a standard normal variable.
 _STEEPEST = 2.0  # Ratio of the variance of means to that of their neighbours, at most: they also change with the light.
 _FAINTEST = 1e-4  # Lowest variance of a coefficient, relative to their mean.
+_LEAST = 1e-30  # Lowest variance, where hardly anything changes.
 _COSINES = np.array(
     [
         [math.sqrt((2 if k else 1) / SIDE) * math.cos((2 * j + 1) * k * math.pi / (2 * SIDE)) for j in range(SIDE)]
@@ -98,7 +99,7 @@ def spectra(pairs: Sequence[Changes]) -> Spectra | None:
     if len(found) in (1, 3):
         found[0, 1:] = noise[1:]
     found[:, 0] = np.minimum(found[:, 0], _STEEPEST * (found[:, 1] + found[:, SIDE]) / 2)
-    found = np.maximum(found, _FAINTEST * found.mean(axis=1, keepdims=True)).reshape(-1, SIDE, SIDE)
+    found = np.maximum(found, _FAINTEST * found.mean(axis=1, keepdims=True) + _LEAST).reshape(-1, SIDE, SIDE)
     return Spectra(found, float(changed.mean()), float(calm.mean()), spread)
 
 
@@ -119,13 +120,13 @@ def _of_calm_blocks(either: Array) -> Array:
             calm = _calm(energies.min(axis=0), int(deciding.sum()))
             chosen = either[energies.argmin(axis=0)[calm], places[calm]]
             noise[measured] = np.median(chosen[:, measured], axis=0) / _MEDIAN
-        noise = np.maximum(noise, _FAINTEST * noise[1:].mean())
+        noise = np.maximum(noise, _FAINTEST * noise[1:].mean() + _LEAST)
     return noise
 
 
 def _calm(energy: Array, count: int) -> Array:
     """Return which blocks have no more energy, a mean of `count` squares, than most have by chance."""
-    limit = math.exp(_mode(np.log(np.maximum(energy, 1e-30)))) * (1 + 2 * math.sqrt(2 / count))
+    limit = math.exp(_mode(np.log(np.maximum(energy, _LEAST)))) * (1 + 2 * math.sqrt(2 / count))
     return energy <= max(limit, float(np.quantile(energy, _CALMEST)))
 
 
