@@ -20,7 +20,8 @@ import pde_video as pv
 from benchmarks import measuring
 from benchmarks.quality import real_clips
 from pde_video.bench.tables import table
-from pde_video.denoising.along_motion import PASSES, Noise, Picture, flow, prepared
+from pde_video.denoising.along_motion import PASSES, Picture, flow, prepared
+from pde_video.denoising.uniform_noise import Noise
 from pde_video.motion import optical_flow
 from pde_video.motion.averaging import halved, padded, warped
 from pde_video.motion.optical_flow import flow_between, pyramid

@@ -9,11 +9,12 @@ import numpy as np
 from pde_video.access.opening import content_of, reading
 from pde_video.checks import check_denoiser
 from pde_video.denoisers.network import load_denoiser
-from pde_video.denoising.along_motion import PASSES, Noise, along_motion, passes_of
+from pde_video.denoising.along_motion import PASSES, along_motion, passes_of
 from pde_video.denoising.first_frames import NOISES, Sigma, checked_sigma, measure_noise, noise_of
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.other_methods import BY_DENOISER, BY_EVOLUTION, PERIOD, evolved, without_noise
 from pde_video.denoising.recursive import recursive
+from pde_video.denoising.uniform_noise import Noise
 from pde_video.errors import ParameterError
 from pde_video.filters import EVERYTHING, Extent, Frames, Option, video_filter
 from pde_video.filters.frames import WITHIN

@@ -37,7 +37,9 @@ def measure_noise(
     """Measure the noise of a video on its first frames, as `denoise` does without an estimate.
 
     variance = slope · brightness + offset by `estimate_noise`; of it, the share fixed = 1 − V(u_{k+1} − u_k) / (2 V(u))
-    is the same in every frame, with the variance V of noise in frames and in differences of consecutive frames.
+    is the same in every frame, with the variance V of noise in frames and in differences of consecutive frames. If
+    those differences tell that neighbouring pixels share noise, its spectrum is measured on them, and slope, offset and
+    the fixed share are set so that the variance is that of the differences too (docs/denoising.md).
 
     ``denoise(video, noise=measure_noise(video))`` equals ``denoise(video)``. With the estimate, a piece of the video,
     with the neighbouring frames that `extent` gives, is denoised as within the whole. The preset "fast" and the method

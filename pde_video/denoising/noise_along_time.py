@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from pde_video.denoising.along_motion import Noise, Picture, flow, prepared
+from pde_video.denoising.along_motion import Picture, flow, prepared
 from pde_video.denoising.noise_estimate import NoiseEstimate
+from pde_video.denoising.uniform_noise import Noise
 from pde_video.estimate.scene import is_scene_cut
 from pde_video.estimate.spectrum import Spectra, changes, is_white, spectra
 from pde_video.estimate.stabiliser import Stabiliser

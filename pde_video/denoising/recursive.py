@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.denoising.along_motion import Noise, Picture, finished, numbered, prepared, remaining
+from pde_video.denoising.along_motion import Picture, finished, numbered, prepared, remaining
+from pde_video.denoising.uniform_noise import Noise
 from pde_video.filters import Frames
 from pde_video.motion.averaging import GuidedFrame, blended, conductance, doubled, padded, warped
 from pde_video.motion.optical_flow import flow_between

@@ -1,0 +1,59 @@
+"""Noise made uniform: frames as planes whose noise has variance 1, and the guides on which decisions are made."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pde_video.arrays.colours import from_opponent, opponent
+from pde_video.estimate.spectrum import at_half_size
+from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.motion.averaging import halved
+from pde_video.protocols import Array
+from pde_video.solvers.shrinkage import shrink
+
+_LOW = 2  # Lowest cosine coefficients along each axis: smoothed guides still hold their noise.
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise of a video: made uniform by `model`; its deviation in each plane of `colours.opponent` then, if given.
+
+    `spectra` (C, 8, 8) are the variances in cosine coefficients, of mean 1, of noise that is not white.
+    """
+
+    model: Stabiliser
+    deviations: tuple[float, ...] | None = None
+    spectra: Array | None = None
+
+    def guide(self, planes: Array, variance: Array, step: int) -> Array:
+        """Return planes at half their size, smoothed, with noise as white noise of variance 1 would leave in them."""
+        coarse = halved(planes)
+        if self.spectra is None:
+            return shrink(coarse, variance, step=step)
+        return self.held(shrink(coarse, variance, step=step, spectra=self.coarse))
+
+    @cached_property
+    def coarse(self) -> Array:
+        """The spectra at half the size, relative to white noise."""
+        assert self.spectra is not None
+        return 4 * at_half_size(self.spectra)
+
+    def held(self, planes: Array) -> Array:
+        """Return smoothed planes in units of the noise that they hold, which is that of low frequencies."""
+        if self.spectra is None:
+            return planes
+        low = self.spectra[:, :_LOW, :_LOW].mean(axis=(1, 2), keepdims=True)
+        return planes / np.sqrt(low).astype(planes.dtype)
+
+    def planes(self, frame: Array) -> Array:
+        """Return a frame as planes (C, H, W) whose noise is uncorrelated and of variance 1."""
+        planes = opponent(self.model.forward(frame))
+        return planes if self.deviations is None else planes / self._per_plane(planes)
+
+    def frame(self, planes: Array) -> Array:
+        """Return the frame of such planes, with its noise still uniform."""
+        return from_opponent(planes if self.deviations is None else planes * self._per_plane(planes))
+
+    def _per_plane(self, planes: Array) -> Array:
+        return np.asarray(self.deviations, planes.dtype)[:, np.newaxis, np.newaxis]
