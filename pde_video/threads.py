@@ -13,9 +13,11 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from pde_video.errors import ParameterError
+from pde_video.protocols import Array
 
 _VARIABLE = "PDE_VIDEO_NUM_THREADS"
 _MOST = 1024  # A greater number of threads is a mistake.
+_ROWS = 32  # The fewest rows of a plane that are worth a thread.
 _SPARE = 1  # Items that `ordered` has in progress beyond one for each thread: more would only add latency.
 
 Item = TypeVar("Item")
@@ -129,6 +131,12 @@ def each(function: Callable[[Item], object], items: Iterable[Item]) -> None:
     for failure in failures:
         if failure is not None:
             raise failure
+
+
+def by_rows(kernel: Callable[..., None], out: Array, *arguments: Any) -> Array:
+    """Fill `out`, (…, H, W), with a kernel that takes `arguments`, a range of rows and `out`, on all threads."""
+    each(lambda rows: kernel(*arguments, *rows, out), pieces(out.shape[-2], _ROWS))
+    return out
 
 
 def ordered(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

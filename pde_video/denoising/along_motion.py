@@ -29,7 +29,7 @@ class Pass:
 
 
 # Guides are smoothed frames of half the size in a first pass, in a second one the results of the first.
-PASSES = {
+PASSES: dict[str, tuple[Pass, ...]] = {
     "balanced": (Pass(6, 0.5, 20.0, 2),),
     "best": (Pass(4, 0.6, 20.0, 2), Pass(8, 0.35, 10.0, 1)),
 }
@@ -49,6 +49,7 @@ class Picture(NamedTuple):
     levels: list[Array]  # The pyramid on which motion is seen.
     scene: int = 0
     original: int = 0  # The number of the first of repeated frames: their noise is the same, and counts once.
+    replaced: Array | None = None  # Where pixels were outliers, (H, W).
     links: tuple[tuple[Array, Array], ...] = ()  # Flows to the frames before it, nearest first, and from them.
 
 
@@ -70,10 +71,11 @@ def along_motion(
 
 
 def prepared(frame: Array, noise: Noise, step: int = 2) -> Picture:
-    """Return a frame with noise of variance 1, uncorrelated colours, and a guide of half the size."""
+    """Return a frame, mended, with noise of variance 1, uncorrelated colours, and a guide of half the size."""
+    frame, replaced = (frame, None) if noise.repair is None else noise.repair(frame)
     planes = noise.planes(frame)
     quarter = np.full([-(-n // 2) for n in planes.shape[1:]], 0.25, planes.dtype)
-    return _pictured(frame, planes, noise.guide(planes, quarter, step))
+    return _pictured(frame, planes, noise.guide(planes, quarter, step))._replace(replaced=replaced)
 
 
 def _pictured(frame: Array, planes: Array, guide: Array) -> Picture:
@@ -150,7 +152,7 @@ def _denoised(
                 w, back = here.links[at - k - 1] if k < at else reversed(there.links[k - at - 1])
                 yield there.guided, w, conductance(here.guided, there.guided, w, inconsistent(w, back), look.contrast)
 
-    mean, left = averaged(here.guided, along())
+    mean, left = averaged(here.guided, along(), here.replaced)
     return here, diffuse(mean, remaining(left, fixed), step=look.step, spectra=spectra)
 
 
@@ -166,5 +168,5 @@ def _guided(result: tuple[Picture, Array], noise: Noise) -> Picture:
     """Return a picture whose guide is its own result."""
     picture, planes = result
     return _pictured(picture.frame, picture.guided.planes, noise.held(planes))._replace(
-        scene=picture.scene, original=picture.original
+        scene=picture.scene, original=picture.original, replaced=picture.replaced
     )

@@ -1,5 +1,6 @@
 """The noise of a video, measured on its first frames. No other module of this room examines them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated, Any
@@ -9,8 +10,10 @@ import numpy as np
 from pde_video.arrays.colours import opponent
 from pde_video.denoising.noise_along_time import NOTABLE, along_time
 from pde_video.denoising.noise_estimate import NoiseEstimate
+from pde_video.denoising.repair import repair_of
 from pde_video.errors import ParameterError
 from pde_video.estimate.noise import estimate_noise, estimate_poisson_gaussian, estimate_sigma
+from pde_video.estimate.outliers import shares
 from pde_video.estimate.scene import is_scene_cut
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters import Frames, Option
@@ -24,6 +27,8 @@ Sigma = Annotated[float | str | None, Option(unit="input", least=0, choices=("au
 _FRAMES = 5  # Number of frames on which noise is measured: the first that are not constant.
 _STILL_FRAMES = 16  # The same for a recording in which nothing moves.
 _UNEVEN = 0.2  # Deviations may differ by this much by chance, and by texture that looks like noise at half the size.
+_QUIET = 1e-3  # Noise of videos that have none but outliers, relative to their contrast.
+_ROUNDS = 3  # The noise is seen too strong while there are outliers, and these then too few.
 _FAINT = 0.1  # Lowest noise of a plane relative to that of the others.
 
 
@@ -130,12 +135,20 @@ def noise_of(
     told = sigma is not None or not isinstance(noise, str)
     shown = [] if told and variance_only else frames.peek(_STILL_FRAMES) if still else first_frames(frames)
     first = frames.peek(1)[0]
-    estimate = _told(first, sigma, noise, frames.scale) if told else _variance(shown, noise, still, frames.scale)
-    model = estimate.stabiliser()
+    unit, spread = frames.scale, float(np.ptp(first))
     rounding = np.finfo(first.dtype).eps * float(np.abs(first).max())
-    if model is None or (not model.slope and model.readout <= rounding):
-        return NoiseEstimate(0.0, 0.0, unit=frames.scale)
-    if variance_only:
+
+    def measured(shown: list[Array]) -> NoiseEstimate:
+        found = _told(first, sigma, noise, unit) if told else _variance(shown, noise, still, unit)
+        model = found.stabiliser()
+        return found if model and (model.slope or model.readout > rounding) else NoiseEstimate(0.0, 0.0, unit=unit)
+
+    estimate = measured(shown)
+    if variance_only or sigma == 0 or not spread:
+        return estimate
+    estimate, shown = _mended(estimate, shown, measured, NoiseEstimate(0.0, (_QUIET * spread * unit) ** 2, unit=unit))
+    model = estimate.stabiliser()
+    if model is None:
         return estimate
     within, share = _within_and_common(shown, model)
     if still and not told:  # What was measured is new in every frame; the fixed pattern has `common` times as much.
@@ -146,6 +159,27 @@ def noise_of(
     if told:
         return estimate
     return along_time(replace(estimate, colours=_deviations(shown, model, still)), model, shown, still=still)
+
+
+def _mended(
+    estimate: NoiseEstimate, shown: list[Array], measured: Callable[[list[Array]], NoiseEstimate], least: NoiseEstimate
+) -> tuple[NoiseEstimate, list[Array]]:
+    """Return the estimate with the shares of outliers, and the frames without them, on which noise is `measured`.
+
+    Where there is none, `least` takes its place if there are outliers.
+    """
+    mended = shown
+    for _ in range(_ROUNDS):
+        model = estimate.stabiliser() or least.stabiliser()
+        assert model is not None
+        impulses, hot = shares([model.forward(frame) for frame in shown])
+        if not (impulses or hot):
+            break
+        found = replace(least, impulses=impulses, hot=hot)
+        mended = [repair_of(found, model)(frame)[0] for frame in shown]
+        estimate = measured(mended)
+        estimate = replace(estimate if estimate.stabiliser() else least, impulses=impulses, hot=hot)
+    return estimate, mended
 
 
 def first_frames(frames: Frames) -> list[Array]:

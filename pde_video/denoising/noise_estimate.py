@@ -14,6 +14,8 @@ from pde_video.errors import ParameterError
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.video.provenance import values_in
 
+_SHARES = ("impulses", "hot")
+
 
 @dataclass(frozen=True)
 class NoiseEstimate:
@@ -39,6 +41,9 @@ class NoiseEstimate:
         > 0, one for each plane: brightness and the two colour differences for frames of three channels, otherwise the
         channels. Variances of the noise in the cosine coefficients of 8 × 8 pixels, row by row, relative to their mean.
         Default: 1, white noise. That is different where neighbouring pixels share noise.
+    impulses, hot : float
+        In [0, 1]: shares of pixels that are replaced: those far from all their neighbours in single frames, as impulses
+        are, and those in all frames, hot and dead pixels. Default: 0.
 
     Raises
     ------
@@ -61,9 +66,11 @@ class NoiseEstimate:
     colours: tuple[float, float, float] | None = None
     unit: float = 1.0
     spectra: tuple[tuple[float, ...], ...] | None = None
+    impulses: float = 0.0
+    hot: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("slope", "offset", "fixed", "unit"):
+        for name in ("slope", "offset", "fixed", "unit", *_SHARES):
             object.__setattr__(self, name, _number(name, getattr(self, name)))
         if self.slope < 0:
             raise ParameterError(f"slope is {self.slope}; it must be ≥ 0: noise does not shrink with light")
@@ -71,6 +78,9 @@ class NoiseEstimate:
             raise ParameterError(f"offset is {self.offset} and slope 0, a variance below 0; it must be ≥ 0")
         if not 0 <= self.fixed <= 1:
             raise ParameterError(f"fixed is {self.fixed}; it must be from 0 to 1, a share of the variance")
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ParameterError(f"{name} is {getattr(self, name)}; it must be from 0 to 1, a share of the pixels")
         if self.unit <= 0:
             raise ParameterError(f"unit is {self.unit}; it must be positive: 255 for uint8, 1 for floats")
         if self.colours is not None:
@@ -112,10 +122,10 @@ class NoiseEstimate:
     def from_dict(cls, values: Mapping[str, Any]) -> NoiseEstimate:
         """Return the estimate in such a dict; anything missing, unknown or of another type is a ParameterError.
 
-        Without ``spectra``, as in files of earlier versions, the noise is white.
+        Without ``spectra`` and what follows it, as in files of earlier versions, the noise is white, and nothing else.
         """
         names = [field.name for field in fields(cls)]
-        if not isinstance(values, Mapping) or set(values) | {"spectra"} != set(names):
+        if not isinstance(values, Mapping) or set(values) | {"spectra", *_SHARES} != set(names):
             given = ", ".join(map(str, values)) if isinstance(values, Mapping) else repr(values)
             raise ParameterError(f"not an estimate of noise: got {given or 'nothing'}; it has {', '.join(names)}")
         return cls(**values)

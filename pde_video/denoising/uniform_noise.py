@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from pde_video.arrays.colours import from_opponent, opponent
+from pde_video.denoising.repair import Repair
 from pde_video.estimate.spectrum import at_half_size
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.motion.averaging import halved
@@ -19,12 +20,14 @@ _LOW = 2  # Lowest cosine coefficients along each axis: smoothed guides still ho
 class Noise:
     """Noise of a video: made uniform by `model`; its deviation in each plane of `colours.opponent` then, if given.
 
-    `spectra` (C, 8, 8) are the variances in cosine coefficients, of mean 1, of noise that is not white.
+    `spectra` (C, 8, 8) are the variances in cosine coefficients, of mean 1, of noise that is not white. `repair` mends
+    frames first.
     """
 
     model: Stabiliser
     deviations: tuple[float, ...] | None = None
     spectra: Array | None = None
+    repair: Repair | None = None
 
     def guide(self, planes: Array, variance: Array, step: int) -> Array:
         """Return planes at half their size, smoothed, with noise as white noise of variance 1 would leave in them."""

@@ -1,15 +1,14 @@
 """Diffusion along motion trajectories: a frame is averaged with its neighbours, warped to it."""
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
 from pde_video.kernels import motion_averages as kernels
 from pde_video.kernels.conductance import named, unit
 from pde_video.protocols import Array
-from pde_video.threads import each, pieces
+from pde_video.threads import by_rows, each, pieces
 
 _ROWS = 32  # The fewest rows that are worth a thread.
 # Keys's parameter of cubic interpolation: exact for polynomials of degree 2, and one that keeps finer detail.
@@ -17,6 +16,7 @@ EXACT, _SHARP = -0.5, -0.75
 # Binomial weights over which squared differences are averaged: as wide in pixels of the frame at half its size.
 _FINE = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
 _COARSE = np.array([1, 4, 6, 4, 1]) / 16
+_OF_REPLACED = 16.0  # Variance of pixels that were replaced by their neighbours, in units of that of the noise.
 
 
 class GuidedFrame:
@@ -31,28 +31,22 @@ class GuidedFrame:
         self.luma = luma  # (H, W), at half the size: motion is estimated on it.
 
 
-def _by_rows(kernel: Callable[..., None], out: Array, *arguments: Any) -> Array:
-    """Fill `out` with a kernel that takes `arguments`, a range of rows and `out`, on all threads."""
-    each(lambda rows: kernel(*arguments, *rows, out), pieces(out.shape[-2], _ROWS))
-    return out
-
-
 def halved(planes: Array) -> Array:
     """Return planes of half the size: means over 2 × 2 pixels."""
     channels, height, width = planes.shape
-    return _by_rows(kernels.halved, np.empty((channels, (height + 1) // 2, (width + 1) // 2), planes.dtype), planes)
+    return by_rows(kernels.halved, np.empty((channels, (height + 1) // 2, (width + 1) // 2), planes.dtype), planes)
 
 
 def doubled(plane: Array, height: int, width: int) -> Array:
     """Return a plane (h, w) interpolated to twice the size."""
-    return _by_rows(kernels.doubled, np.empty((height, width), plane.dtype), plane)
+    return by_rows(kernels.doubled, np.empty((height, width), plane.dtype), plane)
 
 
 def warped(planes: Array, flow: Array, cubic: float = _SHARP) -> Array:
     """Return planes (C, H, W), given with their padding, at x + w."""
     channels, height, width = planes.shape
     out = np.empty((channels, height - 2 * kernels.EDGE, width - 2 * kernels.EDGE), planes.dtype)
-    return _by_rows(kernels.warped, out, planes, flow, out.dtype.type(cubic))
+    return by_rows(kernels.warped, out, planes, flow, out.dtype.type(cubic))
 
 
 def blended(planes: Array, other: Array, flow: Array, share: Array) -> Array:
@@ -85,7 +79,7 @@ def _local_means(squares: Array) -> Array:
 def _squares(here: Array, there: Array, flow: Array) -> Array:
     """Return (there(x + w) − here)², averaged over channels; `there` has its padding."""
     out = np.empty(here.shape[1:], here.dtype)
-    return _by_rows(kernels.squared_differences, out, here, there, flow, out.dtype.type(_SHARP))
+    return by_rows(kernels.squared_differences, out, here, there, flow, out.dtype.type(_SHARP))
 
 
 def conductance(here: GuidedFrame, there: GuidedFrame, flow: Array, excluded: Array | None, kappa: float) -> Array:
@@ -94,7 +88,7 @@ def conductance(here: GuidedFrame, there: GuidedFrame, flow: Array, excluded: Ar
     weights = (_FINE if here.guide.shape == here.planes.shape else _COARSE).astype(squares.dtype)
     g = named("exponential", (1.0, 1.0, 1.0), squares.dtype)
     scale = squares.dtype.type((1 / (kappa * unit("exponential"))) ** 2)
-    out = _by_rows(kernels.smoothed_conductance, np.empty_like(squares), squares, weights, g, scale)
+    out = by_rows(kernels.smoothed_conductance, np.empty_like(squares), squares, weights, g, scale)
     if excluded is not None:  # Where the flow is known to be wrong.
         each(lambda rows: kernels.close(out, excluded, *rows), pieces(len(out), _ROWS))
     return out
@@ -103,16 +97,21 @@ def conductance(here: GuidedFrame, there: GuidedFrame, flow: Array, excluded: Ar
 def inconsistent(flow: Array, back: Array) -> Array:
     """Tell where the backward flow does not lead back: |w + w'(x + w)|² > 0.01 (|w|² + |w'(x + w)|²) + 0.5."""
     there = warped(padded(back), flow, EXACT)
-    return _by_rows(kernels.inconsistent, np.empty(flow.shape[1:], np.bool_), flow, there)
+    return by_rows(kernels.inconsistent, np.empty(flow.shape[1:], np.bool_), flow, there)
 
 
-def averaged(here: GuidedFrame, others: Iterable[tuple[GuidedFrame, Array, Array]]) -> tuple[Array, Array]:
+def averaged(
+    here: GuidedFrame, others: Iterable[tuple[GuidedFrame, Array, Array]], replaced: Array | None = None
+) -> tuple[Array, Array]:
     """Return u + Σ g (u_k(x + w_k) − u) / (1 + Σ g), and the share of the noise variance that is left, (H, W).
 
     This explicit step of the diffusion between a frame and `others` is the largest at which no weight is negative.
+    Where pixels of u were `replaced`, 1/V takes the place of 1, for the variance V of what they were replaced by.
     """
     total = np.zeros_like(here.planes)
     weights, squares = np.ones((2, *here.planes.shape[1:]), total.dtype)
+    if replaced is not None:
+        weights[replaced] = squares[replaced] = 1 / _OF_REPLACED
     a, bands = total.dtype.type(_SHARP), pieces(total.shape[1], _ROWS)
     for there, flow, g in others:
         args = here.planes, there.padded, flow, g, a

@@ -1,0 +1,88 @@
+"""Outliers: single pixels far from all their neighbours, as impulses are, and hot and dead pixels of sensors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pde_video.kernels import outliers as kernels
+from pde_video.protocols import Array
+from pde_video.threads import by_rows
+
+_ROUNDS = 3  # Outliers beside others are found once those are replaced.
+_NOISE = 2.0  # Range of neighbours, in standard deviations of the noise, that is no structure.
+_FAINT = 0.01  # Share of the contrast of a frame up to which details count as noise: clean films are full of them.
+_FEWEST, _FEWEST_HOT = 1e-3, 1e-4  # Shares of the pixels below which they may be details.
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How far outliers are from their neighbours: a threshold, in units of the noise, and a share of their range."""
+
+    threshold: float
+    share: float
+
+
+LIKELY, SURE = Rule(4.0, 1.0), Rule(8.0, 4.0)
+_DECIDING = Rule(5.0, 1.0)
+
+
+def without_outliers(frame: Array, uniform: Array, rule: Rule) -> tuple[Array, Array]:
+    """Return a frame (H, W, C) with its outliers replaced, and where they were, (H, W).
+
+    They are found in the frame with its noise made uniform, of variance 1, and replaced by the median of the pixels
+    around them that are none.
+    """
+    planes, found = _planes(uniform), _planes(frame)
+    bad, around = np.zeros(planes.shape, np.bool_), planes
+    for _ in range(_ROUNDS):
+        bad = _standing_out(planes, around, rule) != 0
+        around = _mended(planes, bad)
+    return np.moveaxis(_mended(found, bad), 0, -1), np.asarray(bad.any(axis=0))
+
+
+def shares(frames: Sequence[Array]) -> tuple[float, float]:
+    """Return the shares of pixels that are impulses, new in every frame, and that are hot or dead in all of them.
+
+    Both are 0 where there are so few that they may be details. Frames (H, W, C) have noise of variance 1.
+    """
+    shown = [_planes(frame) for frame in frames]
+    out = [_standing_out(planes, planes, _DECIDING if len(shown) > 1 else SURE) for planes in shown]
+    new = []
+    for k, found in enumerate(out):
+        fresh = found != 0
+        for other in {max(k - 1, 0), min(k + 1, len(shown) - 1)} - {k}:
+            fresh &= (out[other] != found) & (_standing_out(shown[k], shown[other], _DECIDING, again=True) == found)
+        new.append(float(fresh.mean()))
+    sure = [_standing_out(planes, planes, SURE) for planes in shown]
+    always = np.logical_and.reduce([(one == sure[0]) & (one != 0) for one in sure])
+    impulses, hot = float(np.median(new)), float(always.mean()) if len(shown) > 1 else 0.0
+    return impulses if impulses > _FEWEST else 0.0, hot if hot > _FEWEST_HOT else 0.0
+
+
+def _planes(frame: Array) -> Array:
+    return np.ascontiguousarray(np.moveaxis(frame, -1, 0))
+
+
+def _standing_out(planes: Array, around: Array, rule: Rule, *, again: bool = False) -> Array:
+    """Return 1 and −1 where planes (C, H, W) stand out from the pixels `around`, and from that at their place `again`.
+
+    What is at the lowest or highest value of a plane, as most impulses are, needs the threshold alone.
+    """
+    out: Array = np.empty(planes.shape, np.int8)
+    real = planes.dtype.type
+    for plane, others, found in zip(planes, around, out, strict=True):
+        seen = np.sort(plane[::4, ::4], axis=None)
+        contrast = float(seen[len(seen) * 49 // 50] - seen[len(seen) // 50])
+        unit = max(1.0, _FAINT * contrast)
+        numbers = real(rule.threshold * unit), real(rule.share), real(_NOISE * unit)
+        limits = real(plane.min()), real(plane.max())
+        by_rows(kernels.stand_out, found, plane, others, again, *numbers, *limits)
+    return out
+
+
+def _mended(planes: Array, bad: Array) -> Array:
+    out = np.empty_like(planes)
+    for plane, where, found in zip(planes, bad, out, strict=True):
+        by_rows(kernels.mend, found, plane, where)
+    return out

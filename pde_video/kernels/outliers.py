@@ -1,0 +1,89 @@
+"""Pixels that stand out from all their neighbours, and their replacement by what lies around them."""
+
+import numpy as np
+
+from pde_video.kernels.jit import kernel
+
+_RANKS = 4  # Of the values kept in order at each end.
+
+
+@kernel
+def _ends(plane, i, j, reach, centre, highest, lowest):
+    """Write the four largest and smallest values of the square around a pixel, in order; with its centre or without."""
+    height, width = plane.shape
+    for rank in range(_RANKS):
+        highest[rank], lowest[rank] = -np.inf, np.inf
+    for y in range(max(i - reach, 0), min(i + reach + 1, height)):
+        for x in range(max(j - reach, 0), min(j + reach + 1, width)):
+            if centre or y != i or x != j:
+                value = plane[y, x]
+                rank = _RANKS
+                while rank > 0 and value > highest[rank - 1]:
+                    if rank < _RANKS:
+                        highest[rank] = highest[rank - 1]
+                    rank -= 1
+                if rank < _RANKS:
+                    highest[rank] = value
+                rank = _RANKS
+                while rank > 0 and value < lowest[rank - 1]:
+                    if rank < _RANKS:
+                        lowest[rank] = lowest[rank - 1]
+                    rank -= 1
+                if rank < _RANKS:
+                    lowest[rank] = value
+
+
+@kernel
+def stand_out(plane, around, centre, threshold, share, noise, low, high, first, last, out):
+    """out = 1 or −1 where a pixel is far above or below all but one of 8 and all but three of 24 neighbours, else 0.
+
+    Far is more than the threshold and a share of the range of these neighbours beyond that of noise, for the wider
+    square twice the share, either of which suffices. At the limits `low` and `high` the threshold alone counts. The
+    neighbours are those in `around`, with the pixel at the same place if `centre`.
+    """
+    height, width = plane.shape
+    highest, lowest = np.empty(_RANKS, plane.dtype), np.empty(_RANKS, plane.dtype)
+    zero = plane.dtype.type(0)
+    for i in range(first, last):
+        for j in range(width):
+            value = plane[i, j]
+            out[i, j] = 0
+            near = (
+                abs(around[max(i - 1, 0), j] - value) <= threshold
+                and abs(around[i, max(j - 1, 0)] - value) <= threshold
+            )
+            far_end = abs(around[min(i + 1, height - 1), j] - value), abs(around[i, min(j + 1, width - 1)] - value)
+            if near and far_end[0] <= threshold and far_end[1] <= threshold:
+                continue  # Most pixels.
+            counts = zero if value <= low or value >= high else share
+            for reach in range(1, 3):
+                _ends(around, i, j, reach, centre, highest, lowest)
+                rank = 1 if reach == 1 else _RANKS - 1
+                spread = max(highest[rank] - lowest[rank] - noise, zero)
+                far = threshold + counts * plane.dtype.type(reach) * spread
+                if value - highest[rank] > far:
+                    out[i, j] = 1
+                elif lowest[rank] - value > far:
+                    out[i, j] = -1
+
+
+@kernel
+def mend(plane, marked, first, last, out):
+    """out = the plane, with the median of the unmarked of 8 neighbours (or else of 24) where it is marked."""
+    height, width = plane.shape
+    values = np.empty(24, plane.dtype)
+    for i in range(first, last):
+        for j in range(width):
+            out[i, j] = plane[i, j]
+            count, reach = 0, 1
+            while marked[i, j] and count < 3 and reach < 3:
+                count = 0
+                for y in range(max(i - reach, 0), min(i + reach + 1, height)):
+                    for x in range(max(j - reach, 0), min(j + reach + 1, width)):
+                        if not marked[y, x]:
+                            values[count] = plane[y, x]
+                            count += 1
+                reach += 1
+            if count:
+                found = np.sort(values[:count])
+                out[i, j] = plane.dtype.type(0.5) * (found[(count - 1) // 2] + found[count // 2])
