@@ -14,7 +14,7 @@ from pde_video.denoising.first_frames import NOISES, Sigma, checked_sigma, measu
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.other_methods import BY_DENOISER, BY_EVOLUTION, PERIOD, evolved, without_noise
 from pde_video.denoising.recursive import recursive
-from pde_video.denoising.repair import repair_of
+from pde_video.denoising.repair import Repair
 from pde_video.denoising.uniform_noise import Noise
 from pde_video.errors import ParameterError
 from pde_video.filters import EVERYTHING, Extent, Frames, Option, video_filter
@@ -24,7 +24,7 @@ from pde_video.reverse_process.hooks import Hook
 
 PRESETS = ("fast", *PASSES)
 _LARGEST = 2**16  # Bytes of an estimate of noise in a file.
-_MENDED = ("impulses", "hot")  # What is reported if there is any.
+_MENDED = ("impulses", "hot", "rows", "columns")  # What is reported if there is any.
 
 
 def _noise(value: Any) -> Any:
@@ -152,7 +152,8 @@ def denoise(
         deviation in brightness and in two colour differences, relative to sigma, if they are not all 1;
         ``correlation``, the number of pixels over which neighbours share it, in each of these, if it is not 1;
         ``impulses`` and ``hot``, the shares of pixels that were replaced since they are far from all their neighbours,
-        in single frames or in all, if there are any;
+        in single frames or in all, if there are any; ``rows`` and ``columns``, the standard deviation of offsets that
+        rows or columns share, if there are;
         ``latency``, the look-ahead in frames (apart from what is estimated once); ``cuts``, where scenes begin. For
         the first three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen)
         and the ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` by which the frames were
@@ -209,7 +210,8 @@ def denoise(
     passes = () if preset == "fast" else passes_of(preset or "balanced", radius)
     frames.report["latency"] = 0 if causal else sum(one.radius for one in passes)
     spectra = None if estimate.spectra is None else np.reshape(estimate.spectra, (-1, 8, 8))
-    uneven = Noise(model, estimate.colours, spectra, repair_of(estimate, model))
+    repair = Repair(estimate, model) if any(getattr(estimate, name) for name in _MENDED) else None
+    uneven = Noise(model, estimate.colours, spectra, repair)
     if not passes:
         return recursive(frames, uneven, estimate.fixed, causal=causal)
     return along_motion(frames, passes, uneven, estimate.fixed, causal=causal)

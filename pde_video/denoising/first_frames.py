@@ -1,6 +1,5 @@
 """The noise of a video, measured on its first frames. No other module of this room examines them."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated, Any
@@ -10,10 +9,9 @@ import numpy as np
 from pde_video.arrays.colours import opponent
 from pde_video.denoising.noise_along_time import NOTABLE, along_time
 from pde_video.denoising.noise_estimate import NoiseEstimate
-from pde_video.denoising.repair import repair_of
+from pde_video.denoising.repair import mended
 from pde_video.errors import ParameterError
 from pde_video.estimate.noise import estimate_noise, estimate_poisson_gaussian, estimate_sigma
-from pde_video.estimate.outliers import shares
 from pde_video.estimate.scene import is_scene_cut
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters import Frames, Option
@@ -28,7 +26,6 @@ _FRAMES = 5  # Number of frames on which noise is measured: the first that are n
 _STILL_FRAMES = 16  # The same for a recording in which nothing moves.
 _UNEVEN = 0.2  # Deviations may differ by this much by chance, and by texture that looks like noise at half the size.
 _QUIET = 1e-3  # Noise of videos that have none but outliers, relative to their contrast.
-_ROUNDS = 3  # The noise is seen too strong while there are outliers, and these then too few.
 _FAINT = 0.1  # Lowest noise of a plane relative to that of the others.
 
 
@@ -146,7 +143,8 @@ def noise_of(
     estimate = measured(shown)
     if variance_only or sigma == 0 or not spread:
         return estimate
-    estimate, shown = _mended(estimate, shown, measured, NoiseEstimate(0.0, (_QUIET * spread * unit) ** 2, unit=unit))
+    quiet = NoiseEstimate(0.0, (_QUIET * spread * unit) ** 2, unit=unit)
+    estimate, shown = mended(shown, estimate, quiet, measured)
     model = estimate.stabiliser()
     if model is None:
         return estimate
@@ -159,27 +157,6 @@ def noise_of(
     if told:
         return estimate
     return along_time(replace(estimate, colours=_deviations(shown, model, still)), model, shown, still=still)
-
-
-def _mended(
-    estimate: NoiseEstimate, shown: list[Array], measured: Callable[[list[Array]], NoiseEstimate], least: NoiseEstimate
-) -> tuple[NoiseEstimate, list[Array]]:
-    """Return the estimate with the shares of outliers, and the frames without them, on which noise is `measured`.
-
-    Where there is none, `least` takes its place if there are outliers.
-    """
-    mended = shown
-    for _ in range(_ROUNDS):
-        model = estimate.stabiliser() or least.stabiliser()
-        assert model is not None
-        impulses, hot = shares([model.forward(frame) for frame in shown])
-        if not (impulses or hot):
-            break
-        found = replace(least, impulses=impulses, hot=hot)
-        mended = [repair_of(found, model)(frame)[0] for frame in shown]
-        estimate = measured(mended)
-        estimate = replace(estimate if estimate.stabiliser() else least, impulses=impulses, hot=hot)
-    return estimate, mended
 
 
 def first_frames(frames: Frames) -> list[Array]:

@@ -14,7 +14,7 @@ from pde_video.errors import ParameterError
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.video.provenance import values_in
 
-_SHARES = ("impulses", "hot")
+_SHARES, _OFFSETS = ("impulses", "hot"), ("rows", "columns")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,9 @@ class NoiseEstimate:
     impulses, hot : float
         In [0, 1]: shares of pixels that are replaced: those far from all their neighbours in single frames, as impulses
         are, and those in all frames, hot and dead pixels. Default: 0.
+    rows, columns : float
+        ≥ 0, in units of the video: standard deviation of offsets that all pixels of a row, or of a column, share, and
+        that are subtracted. Default: 0.
 
     Raises
     ------
@@ -68,9 +71,11 @@ class NoiseEstimate:
     spectra: tuple[tuple[float, ...], ...] | None = None
     impulses: float = 0.0
     hot: float = 0.0
+    rows: float = 0.0
+    columns: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("slope", "offset", "fixed", "unit", *_SHARES):
+        for name in ("slope", "offset", "fixed", "unit", *_SHARES, *_OFFSETS):
             object.__setattr__(self, name, _number(name, getattr(self, name)))
         if self.slope < 0:
             raise ParameterError(f"slope is {self.slope}; it must be ≥ 0: noise does not shrink with light")
@@ -81,6 +86,9 @@ class NoiseEstimate:
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ParameterError(f"{name} is {getattr(self, name)}; it must be from 0 to 1, a share of the pixels")
+        for name in _OFFSETS:
+            if getattr(self, name) < 0:
+                raise ParameterError(f"{name} is {getattr(self, name)}; it must be ≥ 0, a standard deviation")
         if self.unit <= 0:
             raise ParameterError(f"unit is {self.unit}; it must be positive: 255 for uint8, 1 for floats")
         if self.colours is not None:
@@ -111,7 +119,8 @@ class NoiseEstimate:
         For a uint8 video, ``to_unit(1.0)`` is the noise of the video divided by 255.
         """
         ratio = self.unit / replace(self, unit=unit).unit
-        return replace(self, slope=self.slope / ratio, offset=self.offset / ratio**2, unit=unit)
+        offsets = {name: getattr(self, name) / ratio for name in _OFFSETS}
+        return replace(self, slope=self.slope / ratio, offset=self.offset / ratio**2, unit=unit, **offsets)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers by name, as `from_dict` takes them, in types of JSON."""
@@ -125,7 +134,7 @@ class NoiseEstimate:
         Without ``spectra`` and what follows it, as in files of earlier versions, the noise is white, and nothing else.
         """
         names = [field.name for field in fields(cls)]
-        if not isinstance(values, Mapping) or set(values) | {"spectra", *_SHARES} != set(names):
+        if not isinstance(values, Mapping) or set(values) | {"spectra", *_SHARES, *_OFFSETS} != set(names):
             given = ", ".join(map(str, values)) if isinstance(values, Mapping) else repr(values)
             raise ParameterError(f"not an estimate of noise: got {given or 'nothing'}; it has {', '.join(names)}")
         return cls(**values)

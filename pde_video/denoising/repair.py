@@ -1,27 +1,75 @@
-"""What is mended in each frame before anything else looks at it: outliers."""
+"""What is mended in each frame before anything else looks at it: outliers, and offsets of rows and columns."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from pde_video.denoising.noise_estimate import NoiseEstimate
-from pde_video.estimate.outliers import LIKELY, SURE, Rule, without_outliers
+from pde_video.estimate.outliers import LIKELY, SURE, shares, without_outliers
 from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.estimate.stripes import amplitude, offsets
 from pde_video.protocols import Array
+
+_ROUNDS = 3  # The noise is seen too strong while there are outliers, and these then too few.
 
 
 @dataclass(frozen=True)
 class Repair:
-    """The mending of frames whose noise `model` makes uniform."""
+    """The mending of frames (H, W, C) with outliers and stripes as in `estimate`, whose noise `model` makes uniform."""
 
+    estimate: NoiseEstimate
     model: Stabiliser
-    outliers: Rule | None = None
 
     def __call__(self, frame: Array) -> tuple[Array, Array | None]:
-        """Return a frame (H, W, C) mended, and the pixels (H, W) that were replaced, if any are looked for."""
-        if self.outliers is None:
-            return frame, None
-        return without_outliers(frame, self.model.forward(frame), self.outliers)
+        """Return a frame mended, and the pixels (H, W) that were replaced, if any were looked for."""
+        found, replaced = self.estimate.to_unit(1.0), None
+        if found.impulses or found.hot:
+            rule = LIKELY if found.impulses else SURE
+            frame, replaced = without_outliers(frame, self.model.forward(frame), rule)
+        for axis, deviation in enumerate((found.rows, found.columns)):
+            if deviation:
+                shift = offsets(_mean(frame), axis, deviation)
+                frame = frame - (shift[:, np.newaxis, np.newaxis] if axis == 0 else shift[:, np.newaxis])
+        return frame, replaced
 
 
-def repair_of(estimate: NoiseEstimate, model: Stabiliser) -> Repair:
-    """Return the repair that an estimate asks for."""
-    return Repair(model, LIKELY if estimate.impulses else SURE if estimate.hot else None)
+def mended(
+    shown: list[Array], estimate: NoiseEstimate, least: NoiseEstimate, measured: Callable[[list[Array]], NoiseEstimate]
+) -> tuple[NoiseEstimate, list[Array]]:
+    """Return the estimate with the outliers and stripes of some frames, and the frames without them.
+
+    The noise is `measured` again without them. Where there is no noise, `least` takes its place if there is anything to
+    mend.
+    """
+    found, frames = estimate, shown
+
+    def again(**parts: Any) -> None:
+        nonlocal found, frames
+        model = found.stabiliser() or least.stabiliser()
+        assert model is not None
+        wanted = replace(found if found.stabiliser() else least, **parts)
+        frames = [Repair(wanted, model)(frame)[0] for frame in shown]
+        noise = measured(frames)
+        kept = {name: getattr(wanted, name) for name in ("impulses", "hot", "rows", "columns")}
+        found = replace(noise if noise.stabiliser() else least, **kept)
+
+    for _ in range(_ROUNDS):
+        model = found.stabiliser() or least.stabiliser()
+        assert model is not None
+        impulses, hot = shares([model.forward(frame) for frame in shown])
+        if not (impulses or hot):
+            break
+        again(impulses=impulses, hot=hot)
+    rows, columns = (amplitude([_mean(frame) for frame in frames], axis) * estimate.unit for axis in (0, 1))
+    if rows or columns:
+        again(rows=rows, columns=columns)
+    return found, frames
+
+
+def _mean(frame: Array) -> Array:
+    """Return the mean of the channels (H, W)."""
+    return np.asarray(frame.mean(axis=2)) if frame.shape[2] > 1 else frame[..., 0]

@@ -9,7 +9,7 @@ from pde_video.kernels import outliers as kernels
 from pde_video.protocols import Array
 from pde_video.threads import by_rows
 
-_ROUNDS = 3  # Outliers beside others are found once those are replaced.
+_ROUNDS = 2  # Outliers beside others are found once those are replaced.
 _NOISE = 2.0  # Range of neighbours, in standard deviations of the noise, that is no structure.
 _FAINT = 0.01  # Share of the contrast of a frame up to which details count as noise: clean films are full of them.
 _FEWEST, _FEWEST_HOT = 1e-3, 1e-4  # Shares of the pixels below which they may be details.

@@ -94,7 +94,7 @@ def spectra(pairs: Sequence[Changes]) -> Spectra | None:
     energies = (luma[..., 1:] / noise[1:]).mean(axis=-1)
     energy = energies.min(axis=0)
     calm = _calm(energy, SIDE**2 - 1)
-    spread = float(energy[calm].std() / energy[calm].mean()) / math.sqrt(2 / (SIDE**2 - 1))
+    spread = float(energy[calm].std() / max(energy[calm].mean(), _LEAST)) / math.sqrt(2 / (SIDE**2 - 1))
     found = either[energies.argmin(axis=0)[calm], :, np.flatnonzero(calm)].mean(axis=0)
     if len(found) in (1, 3):
         found[0, 1:] = noise[1:]

@@ -8,15 +8,23 @@ _RANKS = 4  # Of the values kept in order at each end.
 
 
 @kernel
+def _mirrored(place, length):
+    """The place inside of a line for one up to `length` − 1 outside: lines that end at the border go on there."""
+    inside = -place if place < 0 else place
+    inside = 2 * length - 2 - inside if inside >= length else inside
+    return max(inside, 0)
+
+
+@kernel
 def _ends(plane, i, j, reach, centre, highest, lowest):
-    """Write the four largest and smallest values of the square around a pixel, in order; with its centre or without."""
+    """Write the four largest and smallest values of the square around a pixel, with its centre or without, in order."""
     height, width = plane.shape
     for rank in range(_RANKS):
         highest[rank], lowest[rank] = -np.inf, np.inf
-    for y in range(max(i - reach, 0), min(i + reach + 1, height)):
-        for x in range(max(j - reach, 0), min(j + reach + 1, width)):
+    for y in range(i - reach, i + reach + 1):
+        for x in range(j - reach, j + reach + 1):
             if centre or y != i or x != j:
-                value = plane[y, x]
+                value = plane[_mirrored(y, height), _mirrored(x, width)]
                 rank = _RANKS
                 while rank > 0 and value > highest[rank - 1]:
                     if rank < _RANKS:
@@ -81,9 +89,12 @@ def mend(plane, marked, first, last, out):
                 for y in range(max(i - reach, 0), min(i + reach + 1, height)):
                     for x in range(max(j - reach, 0), min(j + reach + 1, width)):
                         if not marked[y, x]:
-                            values[count] = plane[y, x]
+                            place = count
+                            while place > 0 and values[place - 1] > plane[y, x]:
+                                values[place] = values[place - 1]
+                                place -= 1
+                            values[place] = plane[y, x]
                             count += 1
                 reach += 1
             if count:
-                found = np.sort(values[:count])
-                out[i, j] = plane.dtype.type(0.5) * (found[(count - 1) // 2] + found[count // 2])
+                out[i, j] = plane.dtype.type(0.5) * (values[(count - 1) // 2] + values[count // 2])

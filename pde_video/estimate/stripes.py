@@ -1,0 +1,82 @@
+"""Stripes: offsets that whole rows, or whole columns, of a frame share, as sensors with one amplifier for each make."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from pde_video.kernels.linear_systems import thomas
+from pde_video.protocols import Array
+
+_SEGMENTS = 8  # Parts of a line, which see the same offset but different structure.
+_FEWEST = 64  # Lines, and pixels of a line, that are needed.
+_CLEAR = 0.25  # Variance that segments have in common, relative to what they have apart, of stripes.
+# Differences of independent offsets are correlated by −1/2 with the next ones, and with nothing else.
+_NEXT, _WHITE, _LAGS, _SHIFTS = (-0.65, -0.35), 0.25, 4, 12
+_WINSORISED = 4.0  # Standard deviations to which differences are clipped: edges across a whole frame.
+_EDGE = 5.0  # The same from which on a difference is taken for an edge.
+_ROUGHEST = 0.06  # Lowest variance of the steps of the scene, relative to that of the offsets.
+_NORMAL = 1.4826  # Standard deviation of normal variables over their median absolute value.
+
+
+def amplitude(frames: Sequence[Array], axis: int) -> float:
+    """Return the standard deviation of the offsets of rows (axis 0) or columns (1) in frames (H, W); 0 if not certain.
+
+    Segments of a line share its offset and differ in structure. Offsets are independent from line to line; structure
+    is not, nor where it has moved to in the next frame.
+    """
+    if min(frames[0].shape) < _FEWEST:
+        return 0.0
+    steps = [_winsorised(_steps(frame, axis)) for frame in frames]
+    lags = [float(np.mean([_shared(one, one, lag) for one in steps])) for lag in range(_LAGS + 1)]
+    apart = float(np.mean([one.var(axis=0, ddof=1).mean() for one in steps]))
+    if lags[0] <= _CLEAR * apart or lags[0] <= 0:
+        return 0.0
+    next_one, *others = (lag / lags[0] for lag in lags[1:])
+    pairs = list(pairwise(steps))
+    for shift in [k for k in range(-_SHIFTS, _SHIFTS + 1) if pairs and abs(k) > 1]:
+        others.append(float(np.mean([_shared(*pair, shift) for pair in pairs])) / lags[0])
+    certain = _NEXT[0] < next_one < _NEXT[1] and max(map(abs, others)) < _WHITE
+    return float(np.sqrt(-lags[1])) if certain else 0.0
+
+
+def offsets(frame: Array, axis: int, deviation: float) -> Array:
+    """Return the offset of each row (axis 0) or column (1) of a frame (H, W), for offsets of a given deviation.
+
+    r minimises Σ w (∂r − d)² + λ Σ r², with the median differences d of neighbouring lines, of which λ is the variance
+    due to structure and noise relative to that of r, and w = 0 across edges: one implicit step of diffusion,
+    r − div(w ∂r)/λ = −div(w d)/λ.
+    """
+    steps = _steps(frame, axis, 1)[0].astype(np.float64)
+    error = float(np.median(_steps(frame, axis).astype(np.float64).var(axis=0, ddof=1))) / _SEGMENTS
+    variance = deviation * deviation
+    prior = max(error / variance, _ROUGHEST)
+    weights = (np.abs(steps) < _EDGE * np.sqrt(2 * variance + error)) / prior
+    flow = np.concatenate([[0.0], weights * steps, [0.0]])
+    none = np.zeros(1)
+    found = thomas(none, weights[:, np.newaxis].copy(), none, -np.diff(flow)[:, np.newaxis].copy())
+    return np.asarray(found[:, 0]).astype(frame.dtype)
+
+
+def _steps(frame: Array, axis: int, segments: int = _SEGMENTS) -> Array:
+    """Return the median differences of neighbouring lines, (segments, lines − 1)."""
+    steps = np.diff(frame if axis == 0 else frame.T, axis=0)
+    length = steps.shape[1]
+    edges = [length * k // segments for k in range(segments + 1)]
+    return np.stack([np.median(steps[:, a:b], axis=1) for a, b in pairwise(edges)])
+
+
+def _winsorised(steps: Array) -> Array:
+    steps = steps - np.median(steps, axis=1, keepdims=True)
+    most = _WINSORISED * _NORMAL * np.median(np.abs(steps), axis=1, keepdims=True)
+    return np.clip(steps, -most, most)
+
+
+def _shared(first: Array, second: Array, lag: int) -> float:
+    """Return the mean covariance of the steps of different segments, `second` later by a lag."""
+    if lag < 0:
+        return _shared(second, first, -lag)
+    count = first.shape[1] - lag
+    a, b = first[:, :count], second[:, lag:]
+    every = a.sum(axis=0) * b.sum(axis=0) - (a * b).sum(axis=0)
+    return float(every.mean()) / (_SEGMENTS * (_SEGMENTS - 1))

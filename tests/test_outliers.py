@@ -1,0 +1,169 @@
+"""Single pixels that stand out: found, replaced, left out of averages; details are not."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+from pde_video.estimate.outliers import LIKELY, SURE, _mended, _standing_out, shares, without_outliers
+from pde_video.motion.averaging import GuidedFrame, averaged
+
+
+def scene(frames: int = 6, shift: int = 1) -> Any:
+    """A textured scene that moves by whole pixels, of uint8 range."""
+    y, x = np.mgrid[:96, :128]
+    wide = [
+        128 + 50 * np.sin((x + shift * k) / 5) * np.cos(y / 7) + 20 * ((x + shift * k) // 16 % 2) for k in range(frames)
+    ]
+    return np.stack(wide)
+
+
+def noisy(clean: Any, sigma: float = 5.0) -> Any:
+    return np.clip(np.rint(clean + np.random.default_rng(1).normal(0, sigma, clean.shape)), 0, 255).astype(np.uint8)
+
+
+def with_impulses(video: Any, share: float) -> Any:
+    rng = np.random.default_rng(2)
+    where = rng.random(video.shape[:3]) < share
+    out = video.copy()
+    out[where] = 255 * rng.integers(0, 2, (np.count_nonzero(where), *video.shape[3:]))
+    return out
+
+
+def marked_by_definition(plane: Any, rule: Any, around: Any, again: bool) -> Any:
+    """Sort the neighbours of every pixel, as the docstring of the kernel says."""
+    seen = np.sort(plane[::4, ::4], axis=None)
+    unit = max(1.0, 0.01 * float(seen[len(seen) * 49 // 50] - seen[len(seen) // 50]))
+    out = np.zeros(plane.shape, np.int8)
+    for i, j in np.ndindex(plane.shape):
+        value = plane[i, j]
+        for reach, rank in ((1, 2), (2, 4)):
+            square = np.pad(around, 2, mode="reflect")[i + 2 - reach : i + 3 + reach, j + 2 - reach : j + 3 + reach]
+            others = np.sort(square if again else np.delete(square, square.size // 2), axis=None)
+            low, high = others[rank - 1], others[-rank]
+            share = 0 if value in (plane.min(), plane.max()) else rule.share * reach
+            far = rule.threshold * unit + share * max(high - low - 2 * unit, 0)
+            if value - high > far:
+                out[i, j] = 1
+            elif low - value > far:
+                out[i, j] = -1
+    return out
+
+
+@pytest.mark.parametrize(("rule", "again"), [(LIKELY, False), (SURE, False), (LIKELY, True)])
+def test_outliers_are_those_of_the_definition(rule: Any, again: bool) -> None:
+    rng = np.random.default_rng(0)
+    plane = rng.normal(0, 1, (23, 31)).astype(np.float32)
+    plane[rng.random(plane.shape) < 0.1] += 12
+    plane[rng.random(plane.shape) < 0.1] -= 9
+    plane[8:, 12:] += 20 * np.sin(np.arange(19))
+    around = rng.normal(0, 1, plane.shape).astype(np.float32) if again else plane
+    found = _standing_out(plane[np.newaxis], around[np.newaxis], rule, again=again)[0]
+    assert np.array_equal(found, marked_by_definition(plane, rule, around, again))
+    assert (found == 1).any()
+    assert (found == -1).any()
+
+
+def test_an_outlier_becomes_the_median_of_its_neighbours_that_are_none() -> None:
+    plane = np.arange(30, dtype=np.float32).reshape(5, 6)
+    bad = np.zeros((5, 6), bool)
+    bad[2, 2] = bad[2, 3] = bad[0, 0] = bad[0, 1] = bad[1, 0] = bad[1, 1] = True
+    out = _mended(plane[np.newaxis], bad[np.newaxis])[0]
+    assert out[2, 2] == np.median([8, 9, 13, 19, 20, 21])
+    assert out[2, 3] == np.median([8, 9, 10, 16, 20, 21, 22])
+    assert out[0, 0] == np.median([2, 8, 12, 13])  # None of its 8 neighbours is good: of the 24.
+    assert np.array_equal(out[~bad], plane[~bad])
+
+
+def test_lines_edges_corners_and_noise_stay() -> None:
+    frame = np.zeros((40, 40, 1), np.float32)
+    frame[:, 10] = frame[20, :] = 60.0
+    y, x = np.mgrid[:40, :40]
+    frame[abs(y - 16) + abs(x - 24) == 9] = 60.0  # A diamond of single pixels.
+    frame[28:, 28:] = 90.0
+    frame += np.random.default_rng(0).normal(0, 1, frame.shape).astype(np.float32)
+    kept, where = without_outliers(frame, frame, LIKELY)
+    assert not where.any()
+    assert np.array_equal(kept, frame)
+
+
+def test_shares_tell_impulses_from_hot_pixels_and_both_from_details() -> None:
+    clean = scene() / 5  # In units of the noise of `noisy`.
+    seen = (clean + np.random.default_rng(3).normal(0, 1, clean.shape)).astype(np.float32)
+    frames = [one[..., np.newaxis] for one in seen]
+    assert shares(frames) == (0.0, 0.0)
+    moving = [frame.copy() for frame in frames]
+    for k, frame in enumerate(moving):
+        frame[np.random.default_rng(k).random(frame.shape) < 0.03] = 80.0
+    impulses, hot = shares(moving)
+    assert abs(impulses - 0.03) < 0.004
+    assert hot == 0
+    where = np.random.default_rng(0).random((96, 128)) < 0.003
+    for frame in frames:
+        frame[where] = 80.0
+    impulses, hot = shares(frames)
+    assert impulses == 0
+    assert 0.5 * where.mean() < hot <= where.mean()
+
+
+@pytest.mark.parametrize("preset", ["fast", "balanced", "best"])
+def test_impulses_cost_little(preset: str) -> None:
+    clean = scene()
+    sigma = pv.measure_noise(noisy(clean)).sigma
+    without = pv.psnr(clean / 255, pv.denoise(noisy(clean), preset=preset) / 255)
+    for share in (0.01, 0.05):
+        report: dict[str, Any] = {}
+        found = pv.denoise(with_impulses(noisy(clean), share), preset=preset, report=report)
+        assert pv.psnr(clean / 255, found / 255) > without - 1.5
+        assert abs(report["impulses"] - share) < 0.2 * share
+        assert report["sigma"] == pytest.approx(sigma, rel=0.05)
+
+
+def test_hot_and_dead_pixels_go_and_nothing_is_reported_without() -> None:
+    clean, where = scene(), np.random.default_rng(5).random((96, 128)) < 0.003
+    video = noisy(clean)
+    report: dict[str, Any] = {}
+    pv.denoise(video, report=report)
+    assert "hot" not in report
+    assert "impulses" not in report
+    video[:, where] = 255
+    error = np.abs(pv.denoise(video, report=report).astype(float) - clean)[:, where]
+    assert report["hot"] > 0.001
+    assert error.mean() < 6
+
+
+def test_impulses_without_noise_and_in_colour() -> None:
+    clean = np.rint(scene()).astype(np.uint8)
+    assert pv.measure_noise(clean).impulses == 0
+    report: dict[str, Any] = {}
+    found = pv.denoise(with_impulses(clean, 0.02), report=report)
+    assert report["impulses"] > 0.01
+    assert pv.psnr(clean / 255, found / 255) > 38
+    colour = np.stack([clean, clean[:, ::-1], clean[:, :, ::-1]], axis=-1)
+    damaged = with_impulses(colour, 0.02)
+    assert pv.psnr(colour / 255, pv.denoise(damaged) / 255) > pv.psnr(colour / 255, damaged / 255) + 15
+
+
+def test_what_was_replaced_has_a_sixteenth_of_the_weight() -> None:
+    planes = [(np.full((1, 8, 8), value, np.float32), np.full((1, 4, 4), value, np.float32)) for value in (1, 5)]
+    here, there = (GuidedFrame(*both) for both in planes)
+    flow, one = np.zeros((2, 4, 4), np.float32), np.ones((4, 4), np.float32)
+    replaced = np.zeros((8, 8), bool)
+    replaced[3, 3] = True
+    mean, left = averaged(here, [(there, flow, one)], replaced)
+    assert mean[0, 0, 0] == 3
+    assert left[0, 0] == 0.5
+    assert mean[0, 3, 3] == pytest.approx((1 / 16 + 5) / (1 / 16 + 1))
+    assert left[3, 3] == pytest.approx((1 / 16 + 1) / (1 / 16 + 1) ** 2)
+
+
+def test_a_piece_and_a_stream_are_as_the_whole() -> None:
+    video = with_impulses(noisy(scene(12)), 0.03)
+    noise = pv.measure_noise(video)
+    assert noise.impulses > 0
+    assert pv.NoiseEstimate.from_json(noise.to_json()) == noise
+    whole = pv.denoise(video, noise=noise)
+    assert np.array_equal(pv.denoise(video), whole)
+    assert np.array_equal(pv.denoise(video[4:], noise=noise)[6:], whole[10:])
+    assert np.array_equal(np.stack(list(pv.denoise(iter(video)))), whole)

@@ -1,0 +1,100 @@
+"""Offsets of rows and columns: measured where they are, subtracted, and not seen where the scene has lines."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pde_video as pv
+from pde_video.estimate.stripes import amplitude, offsets
+
+
+def scene(frames: int = 5) -> Any:
+    y, x = np.mgrid[:128, :160]
+    return np.stack([128 + 40 * np.sin((x + k) / 9) * np.cos(y / 13) + 20 * ((x - y) > 8 * k) for k in range(frames)])
+
+
+def white(shape: Any, sigma: float, seed: int = 1) -> Any:
+    return np.random.default_rng(seed).normal(0, sigma, shape)
+
+
+def in_units(video: Any) -> Any:
+    return np.clip(np.rint(video), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_amplitude_of_stripes_is_found(axis: int, fixed: bool) -> None:
+    clean = scene()
+    shape = [1 if fixed else len(clean), *clean.shape[1:]]
+    shape[2 - axis] = 1
+    frames = list(clean + white(clean.shape, 5) + white(shape, 6, 2))
+    assert abs(amplitude(frames, axis) - 6) < 0.8
+    assert amplitude(frames, 1 - axis) == 0
+
+
+@pytest.mark.parametrize("speed", [0, 1, 2])
+@pytest.mark.parametrize("period", [2, 3, 4, 8, 20])
+def test_blinds_bricks_and_woven_fields_are_no_stripes(period: int, speed: int) -> None:
+    y, x = np.mgrid[:128, :160]
+    for sigma in (0.0, 5.0):
+        blinds = [128 + 40.0 * ((y + speed * k) % period < period / 2) for k in range(5)]
+        bricks = [
+            128 + 40.0 * (((y + speed * k) % 12 < 2) | ((x + 12 * ((y + speed * k) // 12 % 2)) % 24 < 2))
+            for k in range(5)
+        ]
+        woven = [np.where(y % 2, one, two) for one, two in zip(scene(), scene()[::-1], strict=True)]
+        for frames in (blinds, bricks, woven):
+            seen = list(np.stack(frames) + white((5, 128, 160), sigma))
+            assert amplitude(seen, 0) == amplitude(seen, 1) == 0
+
+
+def test_offsets_are_the_minimum_of_their_energy() -> None:
+    frame = scene(1)[0] + white((128, 1), 6, 2) + white((128, 160), 3)
+    frame[64:] += 90  # An edge across the frame.
+    found = offsets(frame, 0, 6.0)
+    steps = np.median(np.diff(frame, axis=0), axis=1)
+    parts = np.stack([np.median(np.diff(part, axis=0), axis=1) for part in np.split(frame, 8, axis=1)])
+    error = np.median(parts.var(axis=0, ddof=1)) / 8
+    weights = (np.abs(steps) < 5 * np.sqrt(2 * 36 + error)).astype(float)
+    assert weights[63] == 0
+    assert weights.sum() == 126
+    gradient = np.diff(np.eye(128), axis=0)
+    matrix = gradient.T @ (weights[:, np.newaxis] * gradient) + max(error / 36, 0.06) * np.eye(128)
+    assert np.allclose(found, np.linalg.solve(matrix, gradient.T @ (weights * steps)), atol=1e-9)
+    assert np.array_equal(found, offsets(np.ascontiguousarray(frame.T), 1, 6.0))
+
+
+@pytest.mark.parametrize("preset", ["fast", "balanced", "best"])
+def test_stripes_are_removed_and_reported(preset: str) -> None:
+    clean = scene(6)
+    for name, shape in (("rows", (6, 128, 1)), ("columns", (1, 1, 160))):
+        video, report = in_units(clean + white(clean.shape, 10) + white(shape, 8, 2)), {}
+        found = pv.denoise(video, preset=preset, report=report)
+        residual = (found - clean).mean(axis=2 if name == "rows" else (0, 1))
+        assert abs(report[name] - 8) < 1
+        assert abs(report["sigma"] - 10) < 1
+        assert residual.std() < 3  # Of 8: what varies slowly from line to line could be the scene's.
+        assert {"rows", "columns"} & set(report) == {name}
+        noise = pv.measure_noise(video)
+        assert np.array_equal(pv.denoise(video, preset=preset, noise=noise), found)
+
+
+def test_stripes_of_colour_and_of_small_frames() -> None:
+    clean = np.stack([scene(6)] * 3, axis=-1)
+    video = in_units(clean + white(clean.shape, 10) + white((6, 128, 1, 1), 8, 2))
+    report: dict[str, Any] = {}
+    pv.denoise(video, report=report)
+    assert abs(report["rows"] - 8) < 1
+    assert pv.measure_noise(video[:, :60]).rows == 0
+
+
+def test_an_estimate_with_stripes_has_units_and_bounds() -> None:
+    noise = pv.NoiseEstimate(0.0, 25.0, unit=255.0, rows=5.1, columns=2.55)
+    assert noise.to_unit(1.0).rows == pytest.approx(0.02)
+    assert noise.to_unit(1.0).columns == pytest.approx(0.01)
+    assert pv.NoiseEstimate.from_json(noise.to_json()) == noise
+    with pytest.raises(pv.ParameterError, match="rows is -1"):
+        pv.NoiseEstimate(0.0, 25.0, rows=-1.0)
+    with pytest.raises(pv.ParameterError, match="impulses is 2"):
+        pv.NoiseEstimate(0.0, 25.0, impulses=2.0)
