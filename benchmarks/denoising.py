@@ -5,29 +5,24 @@ Run as ``python -m benchmarks.denoising`` with the extra `bench`, on a machine w
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, zoom
 
 import pde_video as pv
 from benchmarks.measuring import interleaved, machine, median, spread
 from benchmarks.quality import real_clips
-from pde_video.bench.clips import Noise
+from pde_video.bench.scenarios import Noise
 from pde_video.bench.tables import table
 from pde_video.denoising import along_motion, first_frames
 from pde_video.denoising.along_motion import PASSES
 from pde_video.denoising.denoise import PRESETS
-from pde_video.protocols import Array
 from pde_video.solvers import shrinkage
 
 _SIGMAS = (10, 20, 40)
-_SIGMA = 20  # Of 255, of noise that is not white.
 _REPEATS = 5
 
 Diffuse = Callable[..., Any]
@@ -52,9 +47,9 @@ def _replaced(room: Any = along_motion, **parts: Any) -> Iterator[None]:
 
 def _means(clips: list[Any], sigma: float, **parts: Any) -> float:
     """Return the mean PSNR of `balanced`, told nothing, with some parts replaced."""
-    noise, arguments = Noise("gaussian", sigma), parts.pop("arguments", {})
+    noise, arguments = Noise(f"white:sigma={sigma}"), parts.pop("arguments", {})
     with _replaced(**parts):
-        return float(np.mean([_psnr(c.frames, pv.denoise(noise.on(c.frames, 1), **arguments)) for c in clips]))
+        return float(np.mean([_psnr(c.frames, pv.denoise(noise.on(c.frames, 1)[0], **arguments)) for c in clips]))
 
 
 def _evolved(term: Callable[[float], Any], time: float) -> Diffuse:
@@ -132,53 +127,32 @@ def parts(clips: list[Any]) -> str:
     return table(["", *(f"σ = {s}" for s in _SIGMAS)], rows)
 
 
-def _blurred(clean: Array, radius: float) -> tuple[Array, Array]:
-    """Return a clip with noise of σ = 20 that was smoothed by a Gaussian of some radius in pixels, and the clip."""
-    noise = np.random.default_rng(1).standard_normal(clean.shape)
-    noise = gaussian_filter(noise, (0, radius, radius), mode="wrap")
-    return np.clip(np.rint(clean + _SIGMA * noise / noise.std()), 0, 255).astype(np.uint8), clean
-
-
-def _enlarged(clean: Array, factor: float) -> tuple[Array, Array]:
-    """Return a clip with white noise of σ = 20, and the clip, both enlarged by cubic interpolation."""
-    noisy = clean + _SIGMA * np.random.default_rng(1).standard_normal(clean.shape)
-    both = [zoom(one, (1, factor, factor), order=3, mode="nearest", grid_mode=True) for one in (noisy, clean)]
-    return np.clip(np.rint(both[0]), 0, 255).astype(np.uint8), both[1]
-
-
-def _coded(clean: Array, crf: int) -> tuple[Array, Array]:
-    """Return a clip with white noise of σ = 20 after H.264, which halves colour (4:2:0), and the clip."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "noisy.mp4")
-        pv.write(path, np.asarray(pv.gaussian_noise(clean.astype(np.uint8), float(_SIGMA))), crf=crf)
-        return np.stack(list(pv.read(path))), clean
-
-
-_DEGRADED: dict[str, tuple[Callable[[Array, Any], tuple[Array, Array]], Any, bool]] = {
-    "white": (_blurred, 0.0, True),
-    "blurred by 0.5 pixels": (_blurred, 0.5, True),
-    "blurred by 0.7 pixels": (_blurred, 0.7, True),
-    "blurred by 1 pixel": (_blurred, 1.0, True),
-    "enlarged by 1.5": (_enlarged, 1.5, True),
-    "H.264, crf 18, colour": (_coded, 18, False),
-    "H.264, crf 23, colour": (_coded, 23, False),
-    "H.264, crf 28, colour": (_coded, 28, False),
-}
+_COLOURED = ("jpeg", "h264")  # Scenarios that store colour at half the size.
+_OTHER = [
+    Noise(text, clipped=True)
+    for text in (
+        "white",
+        *(f"blurred:radius={radius}" for radius in (0.5, 0.7, 1.0)),
+        "enlarged:factor=1.5",
+        *(f"h264:crf={crf}" for crf in (18, 23, 28)),
+    )
+]
 
 
 def other_noise() -> str:
     """Return the means for noise that is not white, and what `balanced` reaches by what is seen within frames."""
     rows = []
     within = first_frames, {"along_time": lambda estimate, *_, **__: estimate}
-    for name, (degraded, amount, gray) in _DEGRADED.items():
-        reached: list[list[float]] = []
+    for noise in _OTHER:
+        gray, reached = noise.name not in _COLOURED, []
         for clip in real_clips(gray=gray):
-            noisy, clean = degraded(np.rint(255 * np.asarray(clip.frames, np.float64)), amount)
+            noisy, clean = noise.on(clip.frames, 1)
+            noisy = np.rint(255 * noisy).astype(np.uint8)
             with _replaced(within[0], **within[1]):
                 before = pv.denoise(noisy)
             results = [pv.denoise(noisy, preset=preset) for preset in PRESETS]
-            reached.append([_psnr(clean / 255, one / 255) for one in (noisy, before, *results)])
-        rows.append([name, *(f"{value:.2f}" for value in np.mean(reached, axis=0))])
+            reached.append([_psnr(clean, np.float32(one / 255)) for one in (noisy, before, *results)])
+        rows.append([noise.label, *(f"{value:.2f}" for value in np.mean(reached, axis=0))])
     return table(["noise", "noisy", "`balanced`, within frames", *(f"`{preset}`" for preset in PRESETS)], rows)
 
 
@@ -186,7 +160,7 @@ def times(clip: Any) -> str:
     """Return the table of times against scikit-image's total variation in 3-D, which is 1."""
     from skimage.restoration import denoise_tv_chambolle
 
-    noisy = Noise("gaussian", 20).on(clip.frames, 1)
+    noisy = Noise("white:sigma=20").on(clip.frames, 1)[0]
     runs: dict[str, Callable[[], object]] = {
         "scikit-image TV in 3-D": lambda: denoise_tv_chambolle(noisy, weight=0.6 * 20 / 255)
     }

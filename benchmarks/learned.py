@@ -13,7 +13,8 @@ import numpy as np
 
 import pde_video as pv
 from benchmarks.quality import real_clips
-from pde_video.bench.clips import Clip, Noise
+from pde_video.bench.clips import Clip
+from pde_video.bench.scenarios import Noise
 
 SIGMAS = (10, 25, 50)
 WAYS = {
@@ -36,7 +37,7 @@ def sampled(noisy: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def measured(clip: Clip, level: float) -> dict[str, tuple[float, float]]:
-    noisy, found = Noise("gaussian", level).on(clip.frames, seed=0), {}
+    noisy, found = Noise(f"white:sigma={level}").on(clip.frames, seed=0)[0], {}
     for name, way in WAYS.items():
         run = partial(sampled, sigma=level / 255) if way is None else partial(way, sigma=level / 255)
         run(noisy[:2])  # Compiled.

@@ -14,16 +14,16 @@ from functools import partial
 from pathlib import Path
 
 from pde_video.bench import clips, tables
-from pde_video.bench.clips import Noise
 from pde_video.bench.measuring import run
 from pde_video.bench.methods import chosen
+from pde_video.bench.scenarios import Noise
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmark.md"
 CLIPS = {"bigbuckbunny": ((60, 76), 0.5), "bikes": ((100, 116), 1.0), "carphone_pristine": ((20, 36), 1.0)}
 NOISES = [
-    *(Noise("gaussian", sigma) for sigma in (10, 20, 40)),
-    Noise("gaussian", 20, clipped=True),
-    *(Noise("poisson", peak) for peak in (10, 50)),
+    *(Noise(f"white:sigma={sigma}") for sigma in (10, 20, 40)),
+    Noise("white:sigma=20", clipped=True),
+    *(Noise(f"poisson:peak={peak},sigma=2.55") for peak in (10, 50)),
 ]
 
 SLOW, ONCE = ("bm3d", "bm4d"), "σ = 20"  # Packages whose methods are measured with one noise alone.

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 import pde_video as pv
 from pde_video.bench import clips, ffmpeg, measuring, methods, tables
-from pde_video.bench.clips import READOUT, Noise
 from pde_video.bench.measuring import Motion
 from pde_video.bench.methods import METHODS, OURS, Method
+from pde_video.bench.scenarios import Noise
 from pde_video.errors import InputError, ParameterError
 
 
@@ -117,20 +117,20 @@ def test_clean_floats_must_be_in_the_unit_range(tmp_path, value):
 
 def test_gaussian_noise_is_the_generators_own(clip):
     expected = clip.frames + np.random.default_rng(1).normal(0, 20 / 255, clip.frames.shape)
-    np.testing.assert_array_equal(Noise("gaussian", 20).on(clip.frames, 1), expected.astype(np.float32))
+    np.testing.assert_array_equal(Noise("white:sigma=20").on(clip.frames, 1)[0], expected.astype(np.float32))
 
 
 @pytest.mark.parametrize("peak", [10, 50])
 def test_poisson_gaussian_noise_has_its_mean_and_variance(peak):
     clean = np.full((4, 200, 200), 0.3, np.float32)
-    noisy = Noise("poisson", peak).on(clean, 3).astype(np.float64)
-    variance = 0.3 / peak + READOUT**2
+    noisy = Noise(f"poisson:peak={peak},sigma=2.55").on(clean, 3)[0].astype(np.float64)
+    variance = 0.3 / peak + 0.01**2
     assert noisy.mean() == pytest.approx(0.3, abs=4 * np.sqrt(variance / clean.size))
     assert noisy.var() == pytest.approx(variance, rel=0.03)
 
 
 def test_clipped_noise_has_only_values_of_eight_bits(clip):
-    noisy = Noise("gaussian", 80, clipped=True).on(clip.frames, 1)
+    noisy = Noise("white:sigma=80", clipped=True).on(clip.frames, 1)[0]
     np.testing.assert_array_equal(noisy, np.rint(noisy * 255).astype(np.uint8).astype(np.float64).astype("f4") / 255)
     assert {noisy.min(), noisy.max()} == {0, 1}
 
@@ -225,7 +225,7 @@ def test_every_peer_that_is_there_takes_noise_away(peer, channels):
     row, column = np.mgrid[:32, :40]
     clean = np.stack([0.5 + 0.3 * np.sin((column + row + k) / 9) for k in range(8)]).astype(np.float32)
     clean = np.stack([clean, 1 - clean, clean], axis=-1) if channels else clean
-    noisy = Noise("gaussian", 20).on(clean, 1)
+    noisy = Noise("white:sigma=20").on(clean, 1)[0]
     strength = peer.white * peer.factors[len(peer.factors) // 2] * 20 / 255
     result = np.asarray(peer.run(noisy, min(strength, peer.most)), np.float32)
     assert pv.psnr(clean, result) > pv.psnr(clean, noisy) + 2
@@ -241,8 +241,8 @@ def test_the_peers_say_which_package_is_missing():
 
 def test_the_strength_nearest_to_the_truth_is_taken_and_told(quick):
     quick.blend.best = None
-    clip, noise = flat(), Noise("gaussian", 20)
-    noisy = noise.on(clip.frames, 1)
+    clip, noise = flat(), Noise("white:sigma=20")
+    noisy, _ = noise.on(clip.frames, 1)
     quick.blend.best = 2.0 * 255 * float(np.sqrt(np.mean(np.square(noisy - clip.frames, dtype=np.float64))))
     found = measuring.run([clip], [noise], [quick.methods[1]])
     row = found.rows[-1]
@@ -252,7 +252,7 @@ def test_the_strength_nearest_to_the_truth_is_taken_and_told(quick):
 
 def test_who_fails_or_is_missing_is_named_and_the_others_are_measured(quick):
     quick.blend.best = 0.0
-    found = measuring.run([flat()], [Noise("gaussian", 20)], quick.methods)
+    found = measuring.run([flat()], [Noise("white:sigma=20")], quick.methods)
     assert [row.method for row in found.rows] == ["clean clip", "noisy clip", "same", "blend"]
     notes = "\n".join(found.notes)
     assert "broken: failed on flat, σ = 20: it broke" in notes
@@ -272,7 +272,7 @@ def test_a_fault_of_our_own_is_not_hidden(quick):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        measuring.run([flat()], [Noise("gaussian", 20)], [Method("bad", OURS, fault)])
+        measuring.run([flat()], [Noise("white:sigma=20")], [Method("bad", OURS, fault)])
 
 
 def test_methods_are_chosen_by_part_of_their_name():
@@ -284,7 +284,7 @@ def test_methods_are_chosen_by_part_of_their_name():
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m.ours], ids=lambda m: m.name)
 def test_methods_of_this_library_are_told_nothing_and_take_noise_away(method, clip):
-    noisy = Noise("gaussian", 20).on(clip.frames, 1)
+    noisy = Noise("white:sigma=20").on(clip.frames, 1)[0]
     assert not method.factors
     assert pv.psnr(clip.frames, np.asarray(method.run(noisy))) > pv.psnr(clip.frames, noisy) + 3
 
@@ -296,7 +296,7 @@ def test_methods_of_this_library_are_told_nothing_and_take_noise_away(method, cl
 def benchmark(quick) -> measuring.Benchmark:
     quick.blend.best = 0.0
     second = clips.Clip("other_flat", np.full((3, 24, 24), 0.25, np.float32), "made up")
-    return measuring.run([flat(), second], [Noise("gaussian", 20), Noise("gaussian", 10)], quick.methods)
+    return measuring.run([flat(), second], [Noise("white:sigma=20"), Noise("white:sigma=10")], quick.methods)
 
 
 def test_means_and_deviations_are_over_the_clips(benchmark):
@@ -370,7 +370,7 @@ def test_the_made_up_scene_is_measured_by_default(call, tmp_path):
     options = ("--frames", "0:2", "--scale", "0.2", "--sigma", "20", "--method", "denoise, heat")
     code, out, _ = call(*options, "--clipped", "--peak", "10")
     assert code == 0
-    for label in ("σ = 20", "σ = 20, clipped to 8 bits", "Poisson–Gaussian, peak 10", "peak 10, clipped to 8 bits"):
+    for label in ("σ = 20", "σ = 20, clipped to 8 bits", "Poisson, peak 10, σ = 2.55", "σ = 2.55, clipped to 8 bits"):
         assert f"{label}: mean of 1 clip\n" in out
     assert out.count("| moving scene | denoise, heat |") == 4
     assert call(*options, "-o", tmp_path / "t.json")[:2] == (0, "")
@@ -379,10 +379,22 @@ def test_the_made_up_scene_is_measured_by_default(call, tmp_path):
     assert f"| moving scene | denoise, heat | {row['psnr']:.2f} |" in out  # The same seed, the same figures.
 
 
+def test_each_scenario_has_a_table_and_replaces_the_levels_of_white_noise(call):
+    options = ("--frames", "0:2", "--scale", "0.2", "--method", "denoise, heat")
+    code, out, _ = call(*options, "--noise", "rows:amplitude=4", "--noise", "blurred")
+    assert code == 0
+    found = [label for label in re.findall("## (.*): mean of 1 clip\n", out)]
+    assert found == ["row noise of 4, σ = 10", "blurred by 0.7 pixels, σ = 20"]
+    out = call(*options, "--noise", "white:sigma=30", "--noise", "blurred", "--sigma", "30")[1]
+    assert re.findall("## (.*): mean of 1 clip\n", out) == ["σ = 30", "blurred by 0.7 pixels, σ = 20"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
         (("missing.mp4",), 4),
+        (("--noise", "snow"), 2),
+        (("--noise", "blurred:radius=-1"), 2),
         (("text.mp4",), 4),
         (("--frames", "3"), 2),
         (("--frames", "9:4"), 2),

@@ -1,4 +1,4 @@
-"""Clean clips for the comparison, and the noise that is added to them."""
+"""Clips for the comparison."""
 
 import hashlib
 import os
@@ -12,15 +12,11 @@ from typing import Any
 import numpy as np
 
 from pde_video.arrays.dtypes import scale_of
-from pde_video.checks import check_positive
 from pde_video.errors import InputError, ParameterError
 from pde_video.filters.conversion import to_gray
-from pde_video.filters.synthetic_noise import gaussian_noise
 from pde_video.protocols import Array
 from pde_video.tools.demo import moving_scene
 from pde_video.video.files import read
-
-READOUT = 0.01  # Standard deviation of the Gaussian part of Poisson–Gaussian noise, of a range of 1.
 
 
 @dataclass(frozen=True)
@@ -36,38 +32,6 @@ class Clip:
         """Size, origin, and the SHA-256 of the values as little-endian float32 in C order."""
         values = np.ascontiguousarray(self.frames, "<f4")
         return {"shape": list(values.shape), "made": self.made, "sha256": hashlib.sha256(values.tobytes()).hexdigest()}
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Gaussian noise of standard deviation `level`/255, or Poisson–Gaussian noise with `level` photons for white.
-
-    With ``clipped``, noisy values are rounded to 8 bits, as in files.
-    """
-
-    kind: str
-    level: float
-    clipped: bool = False
-
-    def __post_init__(self) -> None:
-        check_positive(**{"sigma" if self.kind == "gaussian" else "peak": self.level})
-
-    @property
-    def label(self) -> str:
-        """The name in headings."""
-        law = f"σ = {self.level:g}" if self.kind == "gaussian" else f"Poisson–Gaussian, peak {self.level:g}"
-        return law + ", clipped to 8 bits" * self.clipped
-
-    def on(self, clean: Array, seed: int) -> Array:
-        """Return the noisy clip; each has its own generator, so that clips do not depend on each other."""
-        values, rng = clean.astype(np.float64), np.random.default_rng(seed)
-        if self.kind == "gaussian":
-            values = gaussian_noise(values, self.level / 255, rng=rng)
-        else:
-            values = rng.poisson(values * self.level) / self.level + rng.normal(0, READOUT, values.shape)
-        if self.clipped:
-            values = np.rint(255 * np.clip(values, 0, 1)) / 255
-        return values.astype(np.float32)
 
 
 def load(

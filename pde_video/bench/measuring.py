@@ -13,8 +13,9 @@ import numpy as np
 
 from pde_video import __version__
 from pde_video.bench import ffmpeg
-from pde_video.bench.clips import Clip, Noise
+from pde_video.bench.clips import Clip
 from pde_video.bench.methods import METHODS, Method, first_call
+from pde_video.bench.scenarios import Noise
 from pde_video.errors import in_short
 from pde_video.filters.conversion import to_gray
 from pde_video.metrics.quality import psnr, ssim
@@ -64,6 +65,9 @@ def run(
     progress: Callable[[str], None] = lambda text: None,
 ) -> Benchmark:
     """Return the benchmark; methods of others that are missing or fail are named in the notes."""
+    for noise in noises:
+        for clip in clips:
+            noise.on(clip.frames[:2], seed)  # Refuses, before anything is measured, clips for which there is none.
     absent = {method.name: reason for method in methods if (reason := method.missing())}
     present = [method for method in methods if method.name not in absent]
     found = Benchmark(notes=[f"{name}: not measured, {reason}" for name, reason in absent.items()])
@@ -74,17 +78,20 @@ def run(
         found.notes.append(f"VMAF: not measured, {no_vmaf}")
     for method in (method for method in present if method.ours):
         progress(f"{method.name}: the first call, in a fresh process")
-        found.first_calls[method.name] = first_call(method, noises[0].on(clips[0].frames, seed)[:_FIRST])
+        found.first_calls[method.name] = first_call(method, noises[0].on(clips[0].frames, seed)[0][:_FIRST])
     for clip in clips:
-        measured = _meter(clip, found.notes, with_vmaf=not no_vmaf)
+        meter = _meter(clip.frames, clip.name, found.notes, with_vmaf=not no_vmaf)
         for noise in noises:
-            row, noisy = partial(Row, noise.label, clip.name), noise.on(clip.frames, seed)
-            found.rows.append(row("clean clip", "reference", **measured(clip.frames)))
+            noisy, clean = noise.on(clip.frames, seed)
+            same = clean is clip.frames
+            measured = meter if same else _meter(clean, clip.name, found.notes, with_vmaf=not no_vmaf)
+            row = partial(Row, noise.label, clip.name)
+            found.rows.append(row("clean clip", "reference", **measured(clean)))
             found.rows.append(row("noisy clip", "reference", **measured(noisy)))
             for method in (method for method in present if wanted(method, noise)):
                 progress(f"{clip.name}, {noise.label}: {method.name}")
                 try:
-                    result, others = _run(method, clip.frames, noisy)
+                    result, others = _run(method, clean, noisy)
                 except Exception as fault:
                     if method.ours:
                         raise
@@ -122,24 +129,24 @@ class Motion:
         return 255 * math.sqrt(every.mean()) if every.size else math.nan
 
 
-def _meter(clip: Clip, notes: list[str], with_vmaf: bool) -> Callable[[Array], dict[str, Any]]:
+def _meter(clean: Array, name: str, notes: list[str], with_vmaf: bool) -> Callable[[Array], dict[str, Any]]:
     """Return a function that measures a video against a clean clip, whose motion is estimated once."""
-    motion = Motion(clip.frames)
+    motion = Motion(clean)
 
     def vmaf(video: Array) -> float | None:
         try:
-            return ffmpeg.vmaf(clip.frames, video)
+            return ffmpeg.vmaf(clean, video)
         except RuntimeError as fault:  # VMAF refuses very small frames.
-            note = f"VMAF: failed on {clip.name}: {in_short(fault)}"
+            note = f"VMAF: failed on {name}: {in_short(fault)}"
             if note not in notes:
                 notes.append(note)
             return None
 
     def measured(video: Array) -> dict[str, Any]:
-        pairs = list(zip(clip.frames, video, strict=True))
+        pairs = list(zip(clean, video, strict=True))
         return {
-            "psnr": _finite(np.mean([psnr(clean, frame) for clean, frame in pairs])),
-            "ssim": _finite(np.mean([ssim(clean, frame) for clean, frame in pairs])),
+            "psnr": _finite(np.mean([psnr(*pair) for pair in pairs])),
+            "ssim": _finite(np.mean([ssim(*pair) for pair in pairs])),
             "warped_error": _finite(motion.warped_error(video)),
             "vmaf": vmaf(video) if with_vmaf else None,
         }
@@ -202,7 +209,7 @@ def _facts(clips: list[Clip], noises: list[Noise], methods: list[Method], seed: 
     return {
         "pde-video": __version__,
         "seed": seed,
-        "noise": [noise.label for noise in noises],
+        "noise": {noise.label: noise.meaning for noise in noises},
         "clips": {clip.name: clip.described for clip in clips},
         "peers": {method.package: method.version() for method in methods if not method.ours},
         "machine": machine,

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pde_video.bench.clips import READOUT
 from pde_video.bench.measuring import MEASURES, Benchmark, Row
 from pde_video.errors import ParameterError
 from pde_video.video.outputs import check_output, reported, whole
@@ -23,8 +22,6 @@ _HOW = (
     "frame and the next one warped along the motion of the clean clip, where both show the same; compare it with the "
     "clean clip's, which is not zero. Times are of one warm run over the whole clip: elapsed, and summed over "
     "processors.",
-    "Poisson–Gaussian noise with peak P is Poisson(P · value) / P plus Gaussian noise of standard deviation "
-    f"{READOUT:g} (white is 1).",
     "Methods of this library estimate the noise. Their few constants (contrasts, smoothness and thresholds of "
     "`denoise`, the same for all noise; contrast 0.2 σ and time 2 of the plain space-time Perona–Malik) were tuned on "
     "the three clips of docs/benchmark.md. Every other method has the best of several strengths, chosen for each clip "
@@ -111,6 +108,10 @@ def _sections(benchmark: Benchmark) -> list[tuple[str, list[str], list[list[str]
     return sections
 
 
+def _meanings(benchmark: Benchmark) -> list[str]:
+    return [f"{label}: {meaning}" for label, meaning in benchmark.facts["noise"].items()]
+
+
 def _facts(benchmark: Benchmark) -> list[str]:
     facts = benchmark.facts
     lines = [f"pde-video {facts['pde-video']}; seed {facts['seed']}, a new generator for each clip and noise"]
@@ -132,9 +133,14 @@ def table(header: list[str], rows: Iterable[list[str]], left: int = 1) -> str:
 
 
 def markdown(benchmark: Benchmark) -> str:
-    """Return the page: how it is measured, where peers win, what is missing, tables, and conditions."""
+    """Return the page: how it is measured, the noise, where peers win, what is missing, tables, and conditions."""
     parts = ["# Benchmark", *_HOW]
-    for title, items in (("Where peers win", where_peers_win(benchmark)), ("Methods left out", benchmark.notes)):
+    noises = [f"{label}: {meaning}" for label, meaning in benchmark.facts["noise"].items()]
+    for title, items in (
+        ("Noise", noises),
+        ("Where peers win", where_peers_win(benchmark)),
+        ("Methods left out", benchmark.notes),
+    ):
         if items:
             parts += [f"## {title}", "\n".join(f"- {item}" for item in items)]
     for title, header, lines in _sections(benchmark):
@@ -179,7 +185,7 @@ _LATEX = str.maketrans({sign: rf"\{sign}" for sign in "&%#_"} | _SYMBOLS)
 
 def latex(benchmark: Benchmark) -> str:
     """Return a tabular for each table, which needs no package; conditions and notes are comments above."""
-    parts = [f"% {line}" for line in (*_HOW, *benchmark.notes, *_facts(benchmark))]
+    parts = [f"% {line}" for line in (*_HOW, *_meanings(benchmark), *benchmark.notes, *_facts(benchmark))]
     for title, header, lines in _sections(benchmark):
         columns = "".join("l" if name in ("clip", "method") else "r" for name in header)
         head, *body = (" & ".join(cell.translate(_LATEX) for cell in line) + r" \\" for line in [header, *lines])

@@ -143,7 +143,12 @@ def rerun(out: str, target: str, source: str | None, quiet: bool, **options: boo
 )
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Shrink clips by area averaging, e.g. 0.5.")
 @click.option("--gray", is_flag=True, help="Convert clips to grey.")
-@click.option("--sigma", type=numbers, default="10,20,40", show_default=True, help="Gaussian noise levels, of 255.")
+@click.option(
+    "--noise", "scenarios", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="A scenario (see below); repeatable."
+)
+@click.option(
+    "--sigma", type=numbers, help="White Gaussian noise levels, of 255.  [default: 10,20,40, or with --noise none]"
+)
 @click.option("--peak", type=numbers, default="", help="Poisson–Gaussian noise: photons at white, e.g. 10,50.")
 @click.option("--clipped", is_flag=True, help="Also each noise rounded and clipped to 8 bits.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the noise.")
@@ -155,7 +160,8 @@ def rerun(out: str, target: str, source: str | None, quiet: bool, **options: boo
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench(
     clips: tuple[Path, ...],
-    sigma: list[float],
+    scenarios: tuple[str, ...],
+    sigma: list[float] | None,
     peak: list[float],
     clipped: bool,
     seed: int,
@@ -170,21 +176,28 @@ def bench(
     Measures the methods of this library, without any parameter, and those of other installed programs, each at the
     best of several strengths. Without --output, Markdown is printed.
 
+    Scenarios are white, poisson, blurred, enlarged, demosaiced, jpeg, h264, impulse, hot, rows, columns, duplicates,
+    flicker, bands and fade; docs/scenarios.md has their options.
+
     \b
     Example: pde-video bench --sigma 20 --method denoise
              pde-video bench clip.mp4 --frames 100:116 --gray --peak 10,50 -o table.md -o table.json
+             pde-video bench clip.mp4 --noise demosaiced --noise h264:crf=23,sigma=10
     """
     from pde_video.bench import measuring, tables
-    from pde_video.bench.clips import Noise, load_all
+    from pde_video.bench.clips import load_all
     from pde_video.bench.methods import chosen
+    from pde_video.bench.scenarios import Noise
     from pde_video.errors import ParameterError
 
     tables.check(outputs, force)
     picked = chosen(methods)
-    laws = [("gaussian", level) for level in sigma] + [("poisson", level) for level in peak]
-    noises = [Noise(kind, level, cut) for cut in (False, True)[: 1 + clipped] for kind, level in laws]
-    if not noises:
-        raise ParameterError("no noise is given: pass --sigma, --peak or both")
+    levels = sigma if sigma is not None else [] if scenarios else [10, 20, 40]
+    named = [f"white:sigma={level}" for level in levels] + [f"poisson:peak={level},sigma=2.55" for level in peak]
+    every = [Noise(text, cut) for cut in (False, True)[: 1 + clipped] for text in (*named, *scenarios)]
+    if not every:
+        raise ParameterError("no noise is given: pass --noise, --sigma or --peak")
+    noises = list({noise.label: noise for noise in every}.values())
 
     def progress(text: str) -> None:
         if sys.stderr.isatty():
