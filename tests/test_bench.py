@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import pde_video as pv
 from pde_video.bench import clips, ffmpeg, measuring, methods, tables
@@ -429,7 +428,5 @@ def test_what_cannot_be_done_is_refused_before_anything_is_measured(
     assert (tmp_path / "there.md").read_text() == "mine"
 
 
-def test_help_names_the_formats():
-    from pde_video.cli.commands import bench
-
-    assert "md, csv, json or tex" in CliRunner().invoke(bench, ["--help"]).output
+def test_help_names_the_formats(call):
+    assert "md, csv, json or tex" in call("--help")[1]

@@ -190,12 +190,8 @@ def test_headings_tell_every_option_and_pages_tell_what_it_means():
     assert len(labels) == len(SCENARIOS)
 
 
-def test_the_page_and_the_help_list_every_scenario_with_its_options():
-    from click.testing import CliRunner
-
-    from pde_video.cli.commands import bench
-
-    page, said = PAGE.read_text(encoding="utf-8"), CliRunner().invoke(bench, ["--help"]).output
+def test_the_page_and_the_help_list_every_scenario_with_its_options(call):
+    page, said = PAGE.read_text(encoding="utf-8"), call("bench", "--help")[1]
     listed = said.partition("Scenarios are ")[2]
     for name in SCENARIOS:
         noise = Noise(name)
