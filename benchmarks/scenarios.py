@@ -1,0 +1,113 @@
+"""What is left of noise that neighbouring pixels share, by `denoise` told nothing, and by others at their best.
+
+Run as ``python -m benchmarks.scenarios [--gray] [--noise NAME:key=value] [--method NAME] [--clip NAME] [--crop N]``
+with the extra `bench`, and with bm3d where its licence allows. Every scenario of `pde-video bench` can be given; the
+default are the correlated ones. `balanced` told σ and the methods of others have the best of several strengths for each
+clip and noise, by comparison with the reference.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import pde_video as pv
+from benchmarks.quality import real_clips
+from pde_video.bench.clips import Clip
+from pde_video.bench.methods import METHODS
+from pde_video.bench.scenarios import Noise
+from pde_video.bench.tables import table
+from pde_video.denoising.denoise import PRESETS
+from pde_video.protocols import Array
+
+CORRELATED = (
+    *(f"blurred:radius={radius}" for radius in (0.5, 0.7, 1.0)),
+    "enlarged:factor=1.5",
+    "demosaiced",
+    "jpeg:quality=75",
+    *(f"h264:crf={crf}" for crf in (18, 23, 28)),
+)
+_MULTIPLES = (
+    0.35,
+    0.5,
+    0.7,
+    1.0,
+    1.4,
+    2.0,
+    2.8,
+)  # Of σ told, and of the factors at which others are best on white noise.
+_PEERS = ("ffmpeg nlmeans", "BM3D, frame by frame")
+Strengths = tuple[Callable[..., Any], Iterable[float]]
+
+
+def psnr(clean: Array, video: Any) -> float:
+    return float(np.mean([pv.psnr(*pair) for pair in zip(clean, np.asarray(video, np.float32), strict=True)]))
+
+
+def told(video: Array, sigma: float) -> Any:
+    return pv.denoise(video, sigma=sigma)
+
+
+def methods(names: list[str], rms: float) -> dict[str, Strengths]:
+    """Return functions of a video and a strength, each with the strengths to try."""
+    found: dict[str, Strengths] = {}
+    for preset in PRESETS:
+        found[preset] = (lambda video, _, preset=preset: pv.denoise(video, preset=preset)), [0.0]
+    found["balanced, σ told"] = told, [rms * multiple for multiple in _MULTIPLES]
+    for peer in METHODS:
+        if peer.name in _PEERS and not peer.missing():
+            middle = peer.white * rms * peer.factors[len(peer.factors) // 2]
+            found[peer.name] = peer.run, sorted({min(middle * multiple, peer.most) for multiple in _MULTIPLES[2:6]})
+    return {name: found[name] for name in found if not names or any(part in name for part in names)}
+
+
+def cropped(clip: Clip, side: int | None) -> Clip:
+    if side is None:
+        return clip
+    top, left = (max(0, (n - side) // 2) for n in clip.frames.shape[1:3])
+    return replace(clip, frames=np.ascontiguousarray(clip.frames[:, top : top + side, left : left + side]))
+
+
+def row(noise: Noise, clip: Clip, names: list[str]) -> dict[str, str]:
+    noisy, clean = noise.on(clip.frames, 1)
+    rms = float(np.sqrt(np.mean(np.square(noisy - clean, dtype=np.float64))))
+    cells = {"noisy": f"{psnr(clean, noisy):.2f}"}
+    for name, (run, strengths) in methods(names, rms).items():
+        tried = {strength: psnr(clean, run(noisy, strength)) for strength in strengths}
+        best = max(tried, key=lambda strength: tried[strength])
+        cells[name] = f"{tried[best]:.2f}" + f" ({best / rms:.2g} σ)" * (len(tried) > 1 and run is told)
+    return cells
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What is left of noise that neighbouring pixels share.")
+    several = partial(parser.add_argument, action="append", default=[])
+    several("--noise", metavar="NAME[:KEY=VALUE,...]", help="scenarios (default: the correlated ones)")
+    several("--method", metavar="NAME", help="only methods with NAME in their name")
+    several("--clip", metavar="NAME", help="only clips with NAME in their name")
+    parser.add_argument("--crop", type=int, metavar="N", help="only the middle N × N pixels")
+    parser.add_argument("--gray", action="store_true", help="grey clips, without scenarios that need colour")
+    arguments = parser.parse_args()
+    clips = [
+        cropped(clip, arguments.crop)
+        for clip in real_clips(gray=arguments.gray)
+        if not arguments.clip or any(part in clip.name for part in arguments.clip)
+    ]
+    for text in arguments.noise or CORRELATED:
+        noise = Noise(text, clipped=True)
+        if arguments.gray and noise.name == "demosaiced":
+            continue
+        rows = {clip.name: row(noise, clip, arguments.method) for clip in clips}
+        header = list(next(iter(rows.values())))
+        print(f"{noise.label}, {'grey' if arguments.gray else 'colour'}\n")
+        lines = [[name, *cells.values()] for name, cells in rows.items()]
+        print(table(["clip", *header], lines), end="\n\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
