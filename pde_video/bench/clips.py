@@ -1,6 +1,7 @@
 """Clips for the comparison."""
 
 import hashlib
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -35,9 +36,17 @@ class Clip:
 
 
 def load(
-    path: str | Path | None = None, *, frames: tuple[int, int] = (0, 16), scale: float = 1.0, gray: bool = False
+    path: str | Path | None = None,
+    *,
+    frames: tuple[int, int] = (0, 16),
+    scale: float = 1.0,
+    gray: bool = False,
+    noisy: bool = False,
 ) -> Clip:
-    """Return frames START to END − 1 of a file, or of the synthetic scene, reduced by area averaging."""
+    """Return frames START to END − 1 of a file, or of the synthetic scene, reduced by area averaging.
+
+    Floats of a noisy clip may lie outside [0, 1].
+    """
     start, end = frames
     if not 0 <= start <= end - 2:
         raise ParameterError(f"frames are {start}:{end}; they must be START:END with 0 ≤ START and at least two frames")
@@ -51,8 +60,10 @@ def load(
     video = np.stack(found)
     whole = scale_of(video.dtype)
     values = video.astype(np.float64) / whole
-    if not (values.min() >= 0 and values.max() <= 1):
-        raise InputError(f"{path or name}: values are in [{values.min()}, {values.max()}]; they must be in [0, 1]")
+    low, high = (-math.inf, math.inf) if noisy else (0, 1)
+    if not (np.isfinite(values).all() and values.min() >= low and values.max() <= high):
+        allowed = "finite" if noisy else "in [0, 1]"
+        raise InputError(f"{path or name}: values are in [{values.min()}, {values.max()}]; they must be {allowed}")
     made = f"frames {start}–{end - 1}"
     if gray and video.ndim == 4:
         values, made = to_gray(values), made + ", grey (luma of BT.601)"

@@ -36,23 +36,51 @@ class Row:
     clip: str
     method: str
     kind: str  # "reference", "pde-video" or "peer".
-    psnr: float | None  # Mean of the frames' values, in dB.
-    ssim: float | None
-    warped_error: float | None  # Of 255.
-    vmaf: float | None
+    psnr: float | None = None  # Mean of the frames' values, in dB.
+    ssim: float | None = None
+    warped_error: float | None = None  # Of 255.
+    vmaf: float | None = None
     ms_per_frame: float | None = None
     processor_ms_per_frame: float | None = None  # Of all processors, child processes included.
     strength: str = ""
+    held_out: float | None = None  # Mean squares of 255, of `blind`.
+    masked: float | None = None
 
 
 @dataclass
 class Benchmark:
-    """All rows, the seconds of first calls by method, notes for the reader, and the conditions of the measurement."""
+    """All rows, the seconds of first calls by method, notes for the reader, conditions, and the measures of rows."""
 
     rows: list[Row] = field(default_factory=list)
     first_calls: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    measures: tuple[str, ...] = MEASURES
+
+
+def begun(
+    clips: list[Clip], noise: dict[str, str], methods: list[Method], seed: int, measures: tuple[str, ...] = MEASURES
+) -> tuple[Benchmark, list[Method]]:
+    """Return a benchmark without rows, and the methods that are there; the others are named in the notes."""
+    absent = {method.name: reason for method in methods if (reason := method.missing())}
+    present = [method for method in methods if method.name not in absent]
+    found = Benchmark(notes=[f"{name}: not measured, {reason}" for name, reason in absent.items()], measures=measures)
+    if unasked := [method.name for method in METHODS if method not in methods]:
+        found.notes.append(f"not selected: {'; '.join(unasked)}")
+    found.facts = _facts(clips, noise, present, seed)
+    return found, present
+
+
+def add_row(found: Benchmark, noise: str, clip: str, method: Method, measured: Callable[[], dict[str, Any]]) -> None:
+    """Add what is measured of a method; if one of others fails, a note."""
+    try:
+        figures = measured()
+    except Exception as fault:
+        if method.ours:
+            raise
+        found.notes.append(f"{method.name}: failed on {clip}, {noise}: {in_short(fault)}")
+    else:
+        found.rows.append(Row(noise, clip, method.name, "pde-video" if method.ours else "peer", **figures))
 
 
 def run(
@@ -68,37 +96,24 @@ def run(
     for noise in noises:
         for clip in clips:
             noise.on(clip.frames[:2], seed)  # Refuses, before anything is measured, clips for which there is none.
-    absent = {method.name: reason for method in methods if (reason := method.missing())}
-    present = [method for method in methods if method.name not in absent]
-    found = Benchmark(notes=[f"{name}: not measured, {reason}" for name, reason in absent.items()])
-    if unasked := [method.name for method in METHODS if method not in methods]:
-        found.notes.append(f"not selected: {'; '.join(unasked)}")
-    found.facts = _facts(clips, noises, present, seed)
+    found, present = begun(clips, {noise.label: noise.meaning for noise in noises}, methods, seed)
     if no_vmaf := ffmpeg.lacks("libvmaf"):
         found.notes.append(f"VMAF: not measured, {no_vmaf}")
     for method in (method for method in present if method.ours):
         progress(f"{method.name}: the first call, in a fresh process")
         found.first_calls[method.name] = first_call(method, noises[0].on(clips[0].frames, seed)[0][:_FIRST])
     for clip in clips:
-        meter = _meter(clip.frames, clip.name, found.notes, with_vmaf=not no_vmaf)
+        unchanged = _meter(clip.frames, clip.name, found.notes, with_vmaf=not no_vmaf)
         for noise in noises:
             noisy, clean = noise.on(clip.frames, seed)
             same = clean is clip.frames
-            measured = meter if same else _meter(clean, clip.name, found.notes, with_vmaf=not no_vmaf)
+            measured = unchanged if same else _meter(clean, clip.name, found.notes, with_vmaf=not no_vmaf)
             row = partial(Row, noise.label, clip.name)
             found.rows.append(row("clean clip", "reference", **measured(clean)))
             found.rows.append(row("noisy clip", "reference", **measured(noisy)))
             for method in (method for method in present if wanted(method, noise)):
                 progress(f"{clip.name}, {noise.label}: {method.name}")
-                try:
-                    result, others = _run(method, clean, noisy)
-                except Exception as fault:
-                    if method.ours:
-                        raise
-                    found.notes.append(f"{method.name}: failed on {clip.name}, {noise.label}: {in_short(fault)}")
-                else:
-                    kind = "pde-video" if method.ours else "peer"
-                    found.rows.append(row(method.name, kind, **measured(result), **others))
+                add_row(found, noise.label, clip.name, method, partial(_measured, method, clean, noisy, measured))
     return found
 
 
@@ -145,38 +160,45 @@ def _meter(clean: Array, name: str, notes: list[str], with_vmaf: bool) -> Callab
     def measured(video: Array) -> dict[str, Any]:
         pairs = list(zip(clean, video, strict=True))
         return {
-            "psnr": _finite(np.mean([psnr(*pair) for pair in pairs])),
-            "ssim": _finite(np.mean([ssim(*pair) for pair in pairs])),
-            "warped_error": _finite(motion.warped_error(video)),
+            "psnr": finite(np.mean([psnr(*pair) for pair in pairs])),
+            "ssim": finite(np.mean([ssim(*pair) for pair in pairs])),
+            "warped_error": finite(motion.warped_error(video)),
             "vmaf": vmaf(video) if with_vmaf else None,
         }
 
     return measured
 
 
-def _finite(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
+    """Return the number, or None."""
     return float(value) if math.isfinite(value) else None
+
+
+def _measured(method: Method, clean: Array, noisy: Array, meter: Callable[[Array], dict[str, Any]]) -> dict[str, Any]:
+    result, others = _run(method, clean, noisy)
+    return meter(result) | others
 
 
 def _run(method: Method, clean: Array, noisy: Array) -> tuple[Array, dict[str, Any]]:
     """Return the result, its times, and the strength with the least error."""
     if method.ours:
         method.run(noisy[:_FIRST])  # Loads the compiled kernels.
-        return _timed(method, noisy)
+        return timed(method, noisy)
     sigma = method.white * math.sqrt(_error(clean, noisy))
     strengths = sorted({min(factor * sigma, method.most) for factor in method.factors})
     if not method.slow:
-        _timed(method, _middle(noisy), strengths[0])  # Imports and loads.
-        tried = [(*_timed(method, noisy, strength), strength) for strength in strengths]
+        timed(method, middle(noisy), strengths[0])  # Imports and loads.
+        tried = [(*timed(method, noisy, strength), strength) for strength in strengths]
         result, times, strength = min(tried, key=lambda one: _error(clean, one[0]))
     else:
-        truth, part = _middle(clean), _middle(noisy)
-        strength = min(strengths, key=lambda one: _error(truth, _timed(method, part, one)[0]))
-        result, times = _timed(method, noisy, strength)
+        truth, part = middle(clean), middle(noisy)
+        strength = min(strengths, key=lambda one: _error(truth, timed(method, part, one)[0]))
+        result, times = timed(method, noisy, strength)
     return result, {**times, "strength": f"{method.parameter} = {strength:.3g}"}
 
 
-def _timed(method: Method, video: Array, *strength: float) -> tuple[Array, dict[str, Any]]:
+def timed(method: Method, video: Array, *strength: float) -> tuple[Array, dict[str, Any]]:
+    """Return the result, checked, and its times."""
     used, begun = processor_time(), time.perf_counter()
     result = np.asarray(method.run(video, *strength), np.float32)
     taken, busy = time.perf_counter() - begun, processor_time() - used
@@ -199,17 +221,18 @@ def _error(clean: Array, video: Array) -> float:
     return float(np.mean(np.square(video - clean, dtype=np.float64)))
 
 
-def _middle(video: Array) -> Array:
+def middle(video: Array) -> Array:
+    """Return the part on which the strength of a slow method is chosen."""
     top, left = (max(0, (n - _MIDDLE) // 2) for n in video.shape[1:3])
     return np.ascontiguousarray(video[:, top : top + _MIDDLE, left : left + _MIDDLE])
 
 
-def _facts(clips: list[Clip], noises: list[Noise], methods: list[Method], seed: int) -> dict[str, Any]:
+def _facts(clips: list[Clip], noise: dict[str, str], methods: list[Method], seed: int) -> dict[str, Any]:
     machine = {name: value for name, value in examine().items() if name not in ("cache", "threads_from")}
     return {
         "pde-video": __version__,
         "seed": seed,
-        "noise": {noise.label: noise.meaning for noise in noises},
+        "noise": noise,
         "clips": {clip.name: clip.described for clip in clips},
         "peers": {method.package: method.version() for method in methods if not method.ours},
         "machine": machine,

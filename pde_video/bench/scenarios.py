@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -248,6 +248,19 @@ class Noise:
         if self.clipped:
             noisy = _eight_bits(noisy) / 255
         return noisy.astype(np.float32), clean if reference is scene.clean else reference.astype(np.float32)
+
+
+def chosen(named: Sequence[str], sigma: Sequence[float] | None, peak: Sequence[float], clipped: bool) -> list[Noise]:
+    """Return white noise of each level, photon noise of each peak, and the scenarios named, once each; then clipped.
+
+    Without levels (None), and if no scenario is named, those of white noise are 10, 20 and 40.
+    """
+    levels = sigma if sigma is not None else () if named else (10, 20, 40)
+    white, photons = [f"white:sigma={one}" for one in levels], [f"poisson:peak={one},sigma=2.55" for one in peak]
+    every = [Noise(text, cut) for cut in (False, True)[: 1 + clipped] for text in (*white, *photons, *named)]
+    if not every:
+        raise ParameterError("no noise is given: pass --noise, --sigma or --peak")
+    return list({noise.label: noise for noise in every}.values())
 
 
 def _number(text: str) -> float | str:

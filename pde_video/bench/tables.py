@@ -13,8 +13,16 @@ from pde_video.bench.measuring import MEASURES, Benchmark, Row
 from pde_video.errors import ParameterError
 from pde_video.video.outputs import check_output, reported, whole
 
-_HEADINGS = ("PSNR, dB", "SSIM", "warped error", "VMAF", "ms/frame", "processor ms/frame")
-_DIGITS = (2, 4, 2, 1, 1, 1)
+_COLUMNS = {  # Headings and digits of the measures.
+    "psnr": ("PSNR, dB", 2),
+    "ssim": ("SSIM", 4),
+    "warped_error": ("warped error", 2),
+    "vmaf": ("VMAF", 1),
+    "held_out": ("held-out frames", 2),
+    "masked": ("masked pixels", 2),
+    "ms_per_frame": ("ms/frame", 1),
+    "processor_ms_per_frame": ("processor ms/frame", 1),
+}
 _HOW = (
     "Quality and speed of denoisers on clips with added noise: this library's and others'. For anyone who chooses a "
     "method.",
@@ -32,17 +40,31 @@ _HOW = (
     "Means are over the clips, ± the standard deviation between them. BM3D: Dabov et al. (2007), "
     "doi:10.1109/TIP.2007.901238; BM4D: Maggioni et al. (2013), doi:10.1109/TIP.2012.2210725.",
 )
+_BLIND = (
+    "Denoisers on footage whose truth is not known: how well they predict noisy values that they were not given. For "
+    "anyone who chooses a method for such footage.",
+    "*Held-out frames*: one frame in four is taken away; its neighbours, denoised without it, are compared with it, "
+    "warped along the motion, where both show the same. *Masked pixels*, the J-invariant loss of Batson & Royer "
+    "(arXiv:1901.11365): one pixel in sixteen, another one in every frame, is replaced by the mean of its neighbours, "
+    "and the result is compared with what it was. Both are mean squares, of 255: the error of the method plus the "
+    "noise, which is the same for all. Lower is better. Only differences have a meaning, and only on the same clip.",
+    "Held-out frames need noise that is new in every frame. Masked pixels need that, and noise that neighbouring "
+    "pixels do not share: after demosaicing, resizing, blur or a codec, this measure is lowest where noise is left. "
+    "Neither sees a fixed pattern. Times are of the frames that are not held out. Each method of others has the "
+    "strength, of several, with the least error on held-out frames; slow ones choose it on the middle 128 × 128 "
+    "pixels.",
+)
 Cell = tuple[float | None, float | None]  # A mean and its standard deviation.
 
 
-def means(rows: list[Row]) -> dict[tuple[str, str], dict[str, Cell]]:
+def means(rows: list[Row], measures: Sequence[str] = MEASURES) -> dict[tuple[str, str], dict[str, Cell]]:
     """Return mean and standard deviation over the clips by (noise, method); None where a clip has no value."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.noise, row.method), []).append(row)
     clips = len({row.clip for row in rows})
     return {
-        key: {name: _spread([getattr(row, name) for row in group], clips) for name in MEASURES}
+        key: {name: _spread([getattr(row, name) for row in group], clips) for name in measures}
         for key, group in groups.items()
     }
 
@@ -81,31 +103,35 @@ def where_peers_win(benchmark: Benchmark) -> list[str]:
 
 def _shown(cells: Mapping[str, Cell]) -> list[str]:
     """Return the measures as text, with deviations where there are any."""
-    texts = []
-    for name, digits in zip(MEASURES, _DIGITS, strict=True):
-        texts.append(" ± ".join(f"{number:.{digits}f}" for number in cells[name] if number is not None) or "–")
-    return texts
+    return [
+        " ± ".join(f"{number:.{_COLUMNS[name][1]}f}" for number in cell if number is not None) or "–"
+        for name, cell in cells.items()
+    ]
 
 
 def _sections(benchmark: Benchmark) -> list[tuple[str, list[str], list[list[str]]]]:
     """Return a title, a header and rows of text for each table."""
     clips = list(benchmark.facts["clips"])
-    every = means(benchmark.rows)
+    every, headings = means(benchmark.rows, benchmark.measures), [_COLUMNS[name][0] for name in benchmark.measures]
     sections = []
     for noise in benchmark.facts["noise"]:
         rows = [row for row in benchmark.rows if row.noise == noise]
         methods = list(dict.fromkeys(row.method for row in rows))
         lines = [[method, *_shown(every[noise, method])] for method in methods]
-        sections.append((f"{noise}: mean of {len(clips)} clip{'s' * (len(clips) > 1)}", ["method", *_HEADINGS], lines))
+        sections.append((f"{noise}: mean of {len(clips)} clip{'s' * (len(clips) > 1)}", ["method", *headings], lines))
         single = []
         for row in rows:
-            cells: dict[str, Cell] = {name: (getattr(row, name), None) for name in MEASURES}
+            cells: dict[str, Cell] = {name: (getattr(row, name), None) for name in benchmark.measures}
             single.append([row.clip, row.method, *_shown(cells), row.strength or "–"])
-        sections.append((f"{noise}: each clip", ["clip", "method", *_HEADINGS, "strength"], single))
+        sections.append((f"{noise}: each clip", ["clip", "method", *headings, "strength"], single))
     if benchmark.first_calls:
         calls = [[name, f"{seconds:.1f}"] for name, seconds in benchmark.first_calls.items()]
         sections.append(("First call of a fresh process, compilation included", ["method", "seconds"], calls))
     return sections
+
+
+def _how(benchmark: Benchmark) -> tuple[str, ...]:
+    return _HOW if benchmark.measures == MEASURES else _BLIND
 
 
 def _meanings(benchmark: Benchmark) -> list[str]:
@@ -134,7 +160,7 @@ def table(header: list[str], rows: Iterable[list[str]], left: int = 1) -> str:
 
 def markdown(benchmark: Benchmark) -> str:
     """Return the page: how it is measured, the noise, where peers win, what is missing, tables, and conditions."""
-    parts = ["# Benchmark", *_HOW]
+    parts = ["# Benchmark", *_how(benchmark)]
     noises = [f"{label}: {meaning}" for label, meaning in benchmark.facts["noise"].items()]
     for title, items in (
         ("Noise", noises),
@@ -162,7 +188,7 @@ def comma_separated(benchmark: Benchmark) -> str:
         first = benchmark.first_calls.get(row.method)
         sha256 = facts["clips"][row.clip]["sha256"]
         writer.writerow({**asdict(row), "first_call_seconds": first, "clip_sha256": sha256, **fixed})
-    for (noise, method), cells in means(benchmark.rows).items():
+    for (noise, method), cells in means(benchmark.rows, benchmark.measures).items():
         for k, clip in enumerate(("mean", "deviation")):
             values = {name: cell[k] for name, cell in cells.items()}
             writer.writerow({"noise": noise, "clip": clip, "method": method, "kind": kinds[method], **values, **fixed})
@@ -172,7 +198,7 @@ def comma_separated(benchmark: Benchmark) -> str:
 def as_json(benchmark: Benchmark) -> str:
     """Return all results; what could not be measured is null."""
     averages = []
-    for (noise, method), cells in means(benchmark.rows).items():
+    for (noise, method), cells in means(benchmark.rows, benchmark.measures).items():
         named = {name: {"mean": mean, "deviation": deviation} for name, (mean, deviation) in cells.items()}
         averages.append({"noise": noise, "method": method, **named})
     everything = {**asdict(benchmark), "means": averages, "where_peers_win": where_peers_win(benchmark)}
@@ -185,7 +211,7 @@ _LATEX = str.maketrans({sign: rf"\{sign}" for sign in "&%#_"} | _SYMBOLS)
 
 def latex(benchmark: Benchmark) -> str:
     """Return a tabular for each table, which needs no package; conditions and notes are comments above."""
-    parts = [f"% {line}" for line in (*_HOW, *_meanings(benchmark), *benchmark.notes, *_facts(benchmark))]
+    parts = [f"% {line}" for line in (*_how(benchmark), *_meanings(benchmark), *benchmark.notes, *_facts(benchmark))]
     for title, header, lines in _sections(benchmark):
         columns = "".join("l" if name in ("clip", "method") else "r" for name in header)
         head, *body = (" & ".join(cell.translate(_LATEX) for cell in line) + r" \\" for line in [header, *lines])

@@ -144,12 +144,13 @@ def rerun(out: str, target: str, source: str | None, quiet: bool, **options: boo
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Shrink clips by area averaging, e.g. 0.5.")
 @click.option("--gray", is_flag=True, help="Convert clips to grey.")
 @click.option(
-    "--noise", "scenarios", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="A scenario (see below); repeatable."
+    "--noise", "named", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="A scenario (see below); repeatable."
 )
 @click.option(
     "--sigma", type=numbers, help="White Gaussian noise levels, of 255.  [default: 10,20,40, or with --noise none]"
 )
 @click.option("--peak", type=numbers, default="", help="Poisson–Gaussian noise: photons at white, e.g. 10,50.")
+@click.option("--blind", "truthless", is_flag=True, help="Add no noise: CLIPS are noisy, and their truth is not known.")
 @click.option("--clipped", is_flag=True, help="Also each noise rounded and clipped to 8 bits.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the noise.")
 @click.option(
@@ -160,9 +161,10 @@ def rerun(out: str, target: str, source: str | None, quiet: bool, **options: boo
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench(
     clips: tuple[Path, ...],
-    scenarios: tuple[str, ...],
+    named: tuple[str, ...],
     sigma: list[float] | None,
     peak: list[float],
+    truthless: bool,
     clipped: bool,
     seed: int,
     methods: tuple[str, ...],
@@ -177,33 +179,33 @@ def bench(
     best of several strengths. Without --output, Markdown is printed.
 
     Scenarios are white, poisson, blurred, enlarged, demosaiced, jpeg, h264, impulse, hot, rows, columns, duplicates,
-    flicker, bands and fade; docs/scenarios.md has their options.
+    flicker, bands and fade; docs/scenarios.md has their options. With --blind, methods are compared on noisy CLIPS as
+    they are, by what they predict of frames and pixels that they are not given.
 
     \b
     Example: pde-video bench --sigma 20 --method denoise
              pde-video bench clip.mp4 --frames 100:116 --gray --peak 10,50 -o table.md -o table.json
              pde-video bench clip.mp4 --noise demosaiced --noise h264:crf=23,sigma=10
+             pde-video bench --blind noisy.tif --method denoise
     """
-    from pde_video.bench import measuring, tables
+    from pde_video.bench import blind, measuring, scenarios, tables
     from pde_video.bench.clips import load_all
     from pde_video.bench.methods import chosen
-    from pde_video.bench.scenarios import Noise
     from pde_video.errors import ParameterError
 
     tables.check(outputs, force)
-    picked = chosen(methods)
-    levels = sigma if sigma is not None else [] if scenarios else [10, 20, 40]
-    named = [f"white:sigma={level}" for level in levels] + [f"poisson:peak={level},sigma=2.55" for level in peak]
-    every = [Noise(text, cut) for cut in (False, True)[: 1 + clipped] for text in (*named, *scenarios)]
-    if not every:
-        raise ParameterError("no noise is given: pass --noise, --sigma or --peak")
-    noises = list({noise.label: noise for noise in every}.values())
 
     def progress(text: str) -> None:
         if sys.stderr.isatty():
             echo(text, err=True)
 
-    found = measuring.run(load_all(clips or [None], **part), noises, picked, seed=seed, progress=progress)
+    if truthless:
+        if named or sigma or peak or clipped or not clips:
+            raise ParameterError("--blind adds no noise: name noisy clips, without --noise, --sigma, --peak, --clipped")
+        found = blind.run(load_all(clips, noisy=True, **part), chosen(methods), seed=seed, progress=progress)
+    else:
+        noises = scenarios.chosen(named, sigma, peak, clipped)
+        found = measuring.run(load_all(clips or [None], **part), noises, chosen(methods), seed=seed, progress=progress)
     found.facts["command"] = shlex.join(["pde-video", *sys.argv[1:]])
     if as_json or not outputs:
         put(tables.as_json(found) if as_json else tables.markdown(found), nl=False)
