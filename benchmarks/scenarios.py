@@ -3,13 +3,13 @@
 Run as ``python -m benchmarks.scenarios [--gray] [--noise NAME:key=value] [--method NAME] [--clip NAME] [--crop N]``
 with the extra `bench`, and with bm3d where its licence allows. Every scenario of `pde-video bench` can be given; the
 default are the correlated ones. `balanced` told σ and the methods of others have the best of several strengths for each
-clip and noise, by comparison with the reference.
+clip and noise, by comparison with the reference. Slow ones are measured on every fourth frame, and their strength is
+chosen on the middle 128 × 128 pixels of these.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,7 +19,8 @@ import numpy as np
 import pde_video as pv
 from benchmarks.quality import real_clips
 from pde_video.bench.clips import Clip
-from pde_video.bench.methods import METHODS
+from pde_video.bench.measuring import middle
+from pde_video.bench.methods import METHODS, OURS, Method
 from pde_video.bench.scenarios import Noise
 from pde_video.bench.tables import table
 from pde_video.denoising.denoise import PRESETS
@@ -42,7 +43,7 @@ _MULTIPLES = (
     2.8,
 )  # Of σ told, and of the factors at which others are best on white noise.
 _PEERS = ("ffmpeg nlmeans", "BM3D, frame by frame")
-Strengths = tuple[Callable[..., Any], Iterable[float]]
+_EVERY = 4  # Frames of which slow methods, which work frame by frame, are given one.
 
 
 def psnr(clean: Array, video: Any) -> float:
@@ -53,17 +54,15 @@ def told(video: Array, sigma: float) -> Any:
     return pv.denoise(video, sigma=sigma)
 
 
-def methods(names: list[str], rms: float) -> dict[str, Strengths]:
-    """Return functions of a video and a strength, each with the strengths to try."""
-    found: dict[str, Strengths] = {}
-    for preset in PRESETS:
-        found[preset] = (lambda video, _, preset=preset: pv.denoise(video, preset=preset)), [0.0]
-    found["balanced, σ told"] = told, [rms * multiple for multiple in _MULTIPLES]
+def methods(names: list[str]) -> list[Method]:
+    """Return the presets, `balanced` told σ, and peers with a wider range of strengths than for white noise."""
+    found = [Method(preset, OURS, partial(pv.denoise, preset=preset)) for preset in PRESETS]
+    found.append(Method("balanced, σ told", OURS, told, _MULTIPLES))
     for peer in METHODS:
         if peer.name in _PEERS and not peer.missing():
-            middle = peer.white * rms * peer.factors[len(peer.factors) // 2]
-            found[peer.name] = peer.run, sorted({min(middle * multiple, peer.most) for multiple in _MULTIPLES[2:6]})
-    return {name: found[name] for name in found if not names or any(part in name for part in names)}
+            usual = peer.factors[len(peer.factors) // 2]
+            found.append(replace(peer, factors=tuple(usual * multiple for multiple in _MULTIPLES[2:6])))
+    return [method for method in found if not names or any(part in method.name for part in names)]
 
 
 def cropped(clip: Clip, side: int | None) -> Clip:
@@ -73,14 +72,26 @@ def cropped(clip: Clip, side: int | None) -> Clip:
     return replace(clip, frames=np.ascontiguousarray(clip.frames[:, top : top + side, left : left + side]))
 
 
+def reached(method: Method, noisy: Array, clean: Array, rms: float) -> tuple[float, float]:
+    """Return the best PSNR, and the strength as a multiple of the noise; slow methods find it on the middle."""
+    if not method.factors:
+        return psnr(clean, method.run(noisy)), 0.0
+    if method.slow:
+        noisy, clean = noisy[::_EVERY], clean[::_EVERY]
+    part, truth = (middle(noisy), middle(clean)) if method.slow else (noisy, clean)
+    strengths = {min(method.white * factor * rms, method.most) for factor in method.factors}
+    tried = {strength: psnr(truth, method.run(part, strength)) for strength in strengths}
+    best = max(tried, key=lambda strength: tried[strength])
+    return psnr(clean, method.run(noisy, best)) if method.slow else tried[best], best / (method.white * rms)
+
+
 def row(noise: Noise, clip: Clip, names: list[str]) -> dict[str, str]:
     noisy, clean = noise.on(clip.frames, 1)
     rms = float(np.sqrt(np.mean(np.square(noisy - clean, dtype=np.float64))))
     cells = {"noisy": f"{psnr(clean, noisy):.2f}"}
-    for name, (run, strengths) in methods(names, rms).items():
-        tried = {strength: psnr(clean, run(noisy, strength)) for strength in strengths}
-        best = max(tried, key=lambda strength: tried[strength])
-        cells[name] = f"{tried[best]:.2f}" + f" ({best / rms:.2g} σ)" * (len(tried) > 1 and run is told)
+    for method in methods(names):
+        value, multiple = reached(method, noisy, clean, rms)
+        cells[method.name] = f"{value:.2f}" + f" ({multiple:.2g} σ)" * (method.run is told)
     return cells
 
 
