@@ -49,7 +49,7 @@ _BLIND = (
     "and the result is compared with what it was. Both are mean squares, of 255: the error of the method plus the "
     "noise, which is the same for all. Lower is better. Only differences have a meaning, and only on the same clip.",
     "Held-out frames need noise that is new in every frame. Masked pixels need that, and noise that neighbouring "
-    "pixels do not share: after demosaicing, resizing, blur or a codec, this measure is lowest where noise is left. "
+    "pixels do not share: after demosaicing, resizing or blur, this measure is lowest where noise is left. "
     "Neither sees a fixed pattern. Times are of the frames that are not held out. Each method of others has the "
     "strength, of several, with the least error on held-out frames; slow ones choose it on the middle 128 × 128 "
     "pixels.",
