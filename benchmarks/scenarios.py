@@ -2,9 +2,9 @@
 
 Run as ``python -m benchmarks.scenarios [--gray] [--noise NAME:key=value] [--method NAME] [--clip NAME] [--crop N]``
 with the extra `bench`, and with bm3d where its licence allows. Every scenario of `pde-video bench` can be given; the
-default are the correlated ones. `balanced` told σ and the methods of others have the best of several strengths for each
-clip and noise, by comparison with the reference. Slow ones are measured on every fourth frame, and their strength is
-chosen on the middle 128 × 128 pixels of these.
+default are the correlated ones. `balanced` is also told the true spectrum, and the best σ of several. Others too have
+the best strength for each clip and noise, by comparison with the reference. Slow ones are measured on every fourth
+frame, and their strength is chosen on the middle 128 × 128 pixels of these.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.fft import dctn
 
 import pde_video as pv
 from benchmarks.quality import real_clips
+from pde_video.arrays.colours import opponent
 from pde_video.bench.clips import Clip
 from pde_video.bench.measuring import middle
 from pde_video.bench.methods import METHODS, OURS, Method
@@ -33,15 +35,7 @@ CORRELATED = (
     "jpeg:quality=75",
     *(f"h264:crf={crf}" for crf in (18, 23, 28)),
 )
-_MULTIPLES = (
-    0.35,
-    0.5,
-    0.7,
-    1.0,
-    1.4,
-    2.0,
-    2.8,
-)  # Of σ told, and of the factors at which others are best on white noise.
+_MULTIPLES = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)  # Of σ told, and of what is best on white noise.
 _PEERS = ("ffmpeg nlmeans", "BM3D, frame by frame")
 _EVERY = 4  # Frames of which slow methods, which work frame by frame, are given one.
 
@@ -54,10 +48,26 @@ def told(video: Array, sigma: float) -> Any:
     return pv.denoise(video, sigma=sigma)
 
 
-def methods(names: list[str]) -> list[Method]:
-    """Return the presets, `balanced` told σ, and peers with a wider range of strengths than for white noise."""
+def true_noise(noisy: Array, clean: Array) -> pv.NoiseEstimate:
+    """Return what denoisers have to estimate: the level of the noise, in colour planes also, and its spectrum."""
+    planes = np.stack([opponent(np.atleast_3d(frame)) for frame in noisy.astype(np.float64) - clean])
+    frames, channels, height, width = planes.shape
+    cut = planes[:, :, : height // 8 * 8, : width // 8 * 8].reshape(frames, channels, height // 8, 8, width // 8, 8)
+    variances = np.square(dctn(cut, norm="ortho", axes=(3, 5))).mean(axis=(0, 2, 4)).reshape(channels, 64)
+    levels = variances.mean(axis=1)
+    return pv.NoiseEstimate(
+        slope=0.0,
+        offset=float(levels.mean()),
+        colours=tuple(np.sqrt(levels / levels.mean()).tolist()) if channels == 3 else None,
+        spectra=(variances / levels[:, np.newaxis]).tolist(),
+    )
+
+
+def methods(more: list[Method], names: list[str]) -> list[Method]:
+    """Return the presets, `balanced` told σ, more of ours, and peers with a wider range of strengths than usual."""
     found = [Method(preset, OURS, partial(pv.denoise, preset=preset)) for preset in PRESETS]
     found.append(Method("balanced, σ told", OURS, told, _MULTIPLES))
+    found += more
     for peer in METHODS:
         if peer.name in _PEERS and not peer.missing():
             usual = peer.factors[len(peer.factors) // 2]
@@ -89,7 +99,8 @@ def row(noise: Noise, clip: Clip, names: list[str]) -> dict[str, str]:
     noisy, clean = noise.on(clip.frames, 1)
     rms = float(np.sqrt(np.mean(np.square(noisy - clean, dtype=np.float64))))
     cells = {"noisy": f"{psnr(clean, noisy):.2f}"}
-    for method in methods(names):
+    spectrum = Method("balanced, spectrum told", OURS, partial(pv.denoise, noise=true_noise(noisy, clean)))
+    for method in methods([spectrum], names):
         value, multiple = reached(method, noisy, clean, rms)
         cells[method.name] = f"{value:.2f}" + f" ({multiple:.2g} σ)" * (method.run is told)
     return cells
