@@ -51,7 +51,8 @@ def test_numbers_of_any_kind_become_plain_ones():
     noise = pv.NoiseEstimate(np.float32(0.5), 30, np.float64(0.25), [1, np.float32(0.5), 2], np.int64(255))
     assert (
         repr(noise)
-        == "NoiseEstimate(slope=0.5, offset=30.0, fixed=0.25, colours=(1.0, 0.5, 2.0), unit=255.0, spectra=None)"
+        == "NoiseEstimate(slope=0.5, offset=30.0, fixed=0.25, colours=(1.0, 0.5, 2.0), unit=255.0, spectra=None, "
+        "impulses=0.0, hot=0.0, rows=0.0, columns=0.0)"
     )
 
 

@@ -141,7 +141,7 @@ def noise_of(
         return found if model and (model.slope or model.readout > rounding) else NoiseEstimate(0.0, 0.0, unit=unit)
 
     estimate = measured(shown)
-    if variance_only or sigma == 0 or not spread:
+    if variance_only or not spread or (told and not (estimate.slope or estimate.offset)):
         return estimate
     quiet = NoiseEstimate(0.0, (_QUIET * spread * unit) ** 2, unit=unit)
     estimate, shown = mended(shown, estimate, quiet, measured)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pde_video.kernels import outliers as kernels
+from pde_video.kernels import outstanding as kernels
 from pde_video.protocols import Array
 from pde_video.threads import by_rows
 
