@@ -11,11 +11,21 @@ import numpy as np
 from pde_video.denoising.uniform_noise import Noise
 from pde_video.estimate.scene import is_scene_cut
 from pde_video.filters import Frames
-from pde_video.motion.averaging import GuidedFrame, averaged, conductance, inconsistent, zero_where_static
+from pde_video.motion.averaging import (
+    GuidedFrame,
+    averaged,
+    conductance,
+    inconsistent,
+    wide_means,
+    zero_where_static,
+)
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse
 from pde_video.threads import ordered
+
+_REGION = 6  # Regions of 2^6 pixels on each side keep their mean intensity.
+_OUTLYING = 8.0  # Standard deviations of the noise, beyond which a pixel does not count for that mean.
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,8 @@ def prepared(frame: Array, noise: Noise, step: int = 2) -> Picture:
     """Return a frame, mended, with noise of variance 1, uncorrelated colours, and a guide of half the size."""
     frame, replaced = (frame, None) if noise.repair is None else noise.repair(frame)
     planes = noise.planes(frame)
+    if noise.faint:
+        return _pictured(frame, planes, noise.counted(frame))
     quarter = np.full([-(-n // 2) for n in planes.shape[1:]], 0.25, planes.dtype)
     return _pictured(frame, planes, noise.guide(planes, quarter, step))._replace(replaced=replaced)
 
@@ -88,7 +100,11 @@ def finished(picture: Picture, planes: Array, noise: Noise) -> Array:
     model = noise.model
     if model.slope:  # The unbiased inverse is for means: values that were not averaged stay as they were.
         same = (planes == picture.guided.planes).all(axis=0)[..., np.newaxis]
-        return np.where(same, picture.frame, model.inverse(noise.frame(planes)))
+        intensity = model.inverse(noise.frame(planes))
+        # Blur of a concave function of intensity darkens: what the means of large regions lost is added again.
+        noisy = np.abs(planes - picture.guided.planes).max(axis=0) < _OUTLYING
+        lost = noisy * np.ascontiguousarray(np.moveaxis(picture.frame - intensity, -1, 0))
+        return np.where(same, picture.frame, intensity + np.moveaxis(wide_means(lost, _REGION), 0, -1))
     deviation = picture.frame.dtype.type(model.readout)
     return picture.frame + deviation * noise.frame(planes - picture.guided.planes)
 
@@ -167,6 +183,7 @@ def remaining(left: Array, fixed: float) -> Array:
 def _guided(result: tuple[Picture, Array], noise: Noise) -> Picture:
     """Return a picture whose guide is its own result."""
     picture, planes = result
-    return _pictured(picture.frame, picture.guided.planes, noise.held(planes))._replace(
+    guide = noise.together(noise.model.inverse(noise.frame(planes))) if noise.faint else noise.held(planes)
+    return _pictured(picture.frame, picture.guided.planes, guide)._replace(
         scene=picture.scene, original=picture.original, replaced=picture.replaced
     )

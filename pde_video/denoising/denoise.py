@@ -25,6 +25,7 @@ from pde_video.reverse_process.hooks import Hook
 PRESETS = ("fast", *PASSES)
 _LARGEST = 2**16  # Bytes of an estimate of noise in a file.
 _MENDED = ("impulses", "hot", "rows", "columns")  # What is reported if there is any.
+_FAINT = 2.0  # Photons per pixel, below which they are counted together.
 
 
 def _noise(value: Any) -> Any:
@@ -122,10 +123,10 @@ def denoise(
     noise : {"auto", "gaussian", "poisson-gaussian"}, (slope, offset), or NoiseEstimate
         Kind of noise to measure; or the noise itself, on the command line SLOPE,OFFSET or a JSON file. Gaussian
         noise is the same everywhere; the variance of Poisson–Gaussian noise is slope · brightness + offset; "auto"
-        decides between them. It is measured on the first five frames that are not constant. A pair is in units of the
-        input and their square, and the share of a fixed pattern is still measured. With a `NoiseEstimate` no noise is
-        measured, and a piece of a video, with the neighbouring frames that `extent` gives, is denoised as within the
-        whole.
+        decides between them. It is measured on the first five frames that are not constant, of small ones on up to 32.
+        A pair is in units of the input and their square, and the share of a fixed pattern is still measured. With a
+        `NoiseEstimate` no noise is measured, and a piece of a video, with the neighbouring frames that `extent` gives,
+        is denoised as within the whole.
     noise_from : video or path, optional
         Recording of a still scene by the same camera, such as a dark frame stack, on which to measure the noise.
     radius : int, optional
@@ -147,10 +148,11 @@ def denoise(
     hooks : sequence of callable
         For "ddpm" and "learned": applied to each estimate, as for `Reverse`.
     report : dict, optional
-        Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``; ``fixed``, the
-        share of the noise's variance that is the same in every frame (a fixed pattern); ``colours``, its standard
-        deviation in brightness and in two colour differences, relative to sigma, if they are not all 1;
-        ``correlation``, the number of pixels over which neighbours share it, in each of these, if it is not 1;
+        Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``, and ``photons``
+        per pixel at the median brightness, if they are known; ``fixed``, the share of the noise's variance that is the
+        same in every frame (a fixed pattern); ``colours``, its standard deviation in brightness and in two colour
+        differences, relative to sigma, if they are not all 1; ``correlation``, the number of pixels over which
+        neighbours share it, in each of these, if it is not 1;
         ``impulses`` and ``hot``, the shares of pixels that were replaced since they are far from all their neighbours,
         in single frames or in all, if there are any; ``rows`` and ``columns``, the standard deviation of offsets that
         rows or columns share, if there are;
@@ -211,7 +213,8 @@ def denoise(
     frames.report["latency"] = 0 if causal else sum(one.radius for one in passes)
     spectra = None if estimate.spectra is None else np.reshape(estimate.spectra, (-1, 8, 8))
     repair = Repair(estimate, model) if any(getattr(estimate, name) for name in _MENDED) else None
-    uneven = Noise(model, estimate.colours, spectra, repair)
+    faint = estimate.photons is not None and estimate.photons < _FAINT
+    uneven = Noise(model, estimate.colours, spectra, repair, faint)
     if not passes:
         return recursive(frames, uneven, estimate.fixed, causal=causal)
     return along_motion(frames, passes, uneven, estimate.fixed, causal=causal)
@@ -255,9 +258,11 @@ def _check_denoiser(method: str | None, denoiser: Denoiser | None, steps: int | 
 
 
 def _report(report: dict[str, Any], estimate: NoiseEstimate) -> None:
-    for name in ("sigma", "slope", "offset", "cuts", "fixed", "latency", "colours", "correlation", *_MENDED):
+    for name in ("sigma", "slope", "offset", "photons", "cuts", "fixed", "latency", "colours", "correlation", *_MENDED):
         report.pop(name, None)  # Of another video, for which the same report was used before.
     if estimate.slope == 0:
         report.update(noise="gaussian", sigma=estimate.sigma)
     else:
         report.update(noise="poisson-gaussian", slope=estimate.slope, offset=estimate.offset)
+        if estimate.photons is not None:
+            report["photons"] = round(estimate.photons, 1)

@@ -9,9 +9,15 @@ import numpy as np
 from pde_video.arrays.colours import opponent
 from pde_video.denoising.noise_along_time import NOTABLE, along_time
 from pde_video.denoising.noise_estimate import NoiseEstimate
-from pde_video.denoising.repair import mended
+from pde_video.denoising.repair import Repair, mended
 from pde_video.errors import ParameterError
-from pde_video.estimate.noise import estimate_noise, estimate_poisson_gaussian, estimate_sigma
+from pde_video.estimate.noise import (
+    changing_noise,
+    estimate_noise,
+    estimate_poisson_gaussian,
+    estimate_sigma,
+    pattern_variance,
+)
 from pde_video.estimate.scene import is_scene_cut
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters import Frames, Option
@@ -24,6 +30,9 @@ NOISES = ("auto", "gaussian", "poisson-gaussian")
 Sigma = Annotated[float | str | None, Option(unit="input", least=0, choices=("auto",))]
 _FRAMES = 5  # Number of frames on which noise is measured: the first that are not constant.
 _STILL_FRAMES = 16  # The same for a recording in which nothing moves.
+_MOST_FRAMES, _PIXELS = 32, 2**20  # Small frames are looked at, as long as they change, until they have so many pixels.
+_STEADY = 0.8  # Share of calm blocks from which on the changes tell more of the noise than the frames do.
+_FEW = 5.0  # Photons per pixel.
 _UNEVEN = 0.2  # Deviations may differ by this much by chance, and by texture that looks like noise at half the size.
 _QUIET = 1e-3  # Noise of videos that have none but outliers, relative to their contrast.
 _FAINT = 0.1  # Lowest noise of a plane relative to that of the others.
@@ -39,9 +48,10 @@ def measure_noise(
     """Measure the noise of a video on its first frames, as `denoise` does without an estimate.
 
     variance = slope · brightness + offset by `estimate_noise`; of it, the share fixed = 1 − V(u_{k+1} − u_k) / (2 V(u))
-    is the same in every frame, with the variance V of noise in frames and in differences of consecutive frames. If
-    those differences tell that neighbouring pixels share noise, its spectrum is measured on them, and slope, offset and
-    the fixed share are set so that the variance is that of the differences too (docs/denoising.md).
+    is the same in every frame, with the variance V of noise in frames and in differences of consecutive frames; it is
+    structure, not noise, unless their mean has it in most places. Where photon noise hardly moves, the line is that of
+    the differences (`changing_noise`). If they tell that neighbouring pixels share noise, its spectrum is measured on
+    them, and slope, offset and the fixed share are set so that the variance is theirs too (docs/denoising.md).
 
     ``denoise(video, noise=measure_noise(video))`` equals ``denoise(video)``. With the estimate, a piece of the video,
     with the neighbouring frames that `extent` gives, is denoised as within the whole. The preset "fast" and the method
@@ -51,7 +61,8 @@ def measure_noise(
     ----------
     video : video
         Array (T, H, W) or (T, H, W, C), or an iterable of frames. The first five frames that are not constant are used,
-        of at most 40 that are read. The frames that are read are consumed from an iterator.
+        and up to 32 if they are small, until they have a million pixels; of at most 40 that are read. The frames that
+        are read are consumed from an iterator.
     sigma : float or "auto", optional
         Known standard deviation of Gaussian noise, ≥ 0, in units of the video. Then only `fixed` is measured. Default,
         and "auto": see `noise`.
@@ -133,30 +144,62 @@ def noise_of(
     shown = [] if told and variance_only else frames.peek(_STILL_FRAMES) if still else first_frames(frames)
     first = frames.peek(1)[0]
     unit, spread = frames.scale, float(np.ptp(first))
-    rounding = np.finfo(first.dtype).eps * float(np.abs(first).max())
 
     def measured(shown: list[Array]) -> NoiseEstimate:
         found = _told(first, sigma, noise, unit) if told else _variance(shown, noise, still, unit)
-        model = found.stabiliser()
-        return found if model and (model.slope or model.readout > rounding) else NoiseEstimate(0.0, 0.0, unit=unit)
+        return found if _model(found, first) else NoiseEstimate(0.0, 0.0, unit=unit)
 
     estimate = measured(shown)
-    if variance_only or not spread or (told and not (estimate.slope or estimate.offset)):
-        return estimate
-    quiet = NoiseEstimate(0.0, (_QUIET * spread * unit) ** 2, unit=unit)
-    estimate, shown = mended(shown, estimate, quiet, measured)
+    if not variance_only and spread and (estimate.stabiliser() or not told):
+        quiet = NoiseEstimate(0.0, (_QUIET * spread * unit) ** 2, unit=unit)
+        estimate, shown = mended(shown, estimate, quiet, measured)
     model = estimate.stabiliser()
     if model is None:
         return estimate
+    estimate = replace(estimate, photons=_photons(shown or [first], model))
+    if variance_only:
+        return estimate
     within, share = _within_and_common(shown, model)
-    if still and not told:  # What was measured is new in every frame; the fixed pattern has `common` times as much.
+    if not told and not still:
+        changing = _changing(estimate, share, frames, str(noise))
+        if changing is not None:
+            model = _model(changing, first)
+            if model is None:
+                return replace(changing, slope=0.0, offset=0.0)
+            share = _within_and_common(shown, model)[1]
+            estimate = replace(_with_pattern(changing, share / (1 - share)), photons=_photons(shown, model))
+            model = estimate.stabiliser() or model
+    elif still and not told:  # What was measured is new in every frame; the fixed pattern has so many times as much.
         common = within * share
         share = common / (1 + common)
-        estimate = replace(estimate, slope=estimate.slope * (1 + common), offset=estimate.offset * (1 + common))
+        estimate = _with_pattern(estimate, common)
     estimate = replace(estimate, fixed=share)
-    if told:
+    if told or _few(estimate.photons):
         return estimate
     return along_time(replace(estimate, colours=_deviations(shown, model, still)), model, shown, still=still)
+
+
+def _model(estimate: NoiseEstimate, first: Array) -> Stabiliser | None:
+    """Return what makes the noise uniform; None if it is less than rounding."""
+    model = estimate.stabiliser()
+    rounding = np.finfo(first.dtype).eps * float(np.abs(first).max())
+    return None if model is None or (not model.slope and model.readout <= rounding) else model
+
+
+def _with_pattern(estimate: NoiseEstimate, common: float) -> NoiseEstimate:
+    """Return noise that is new in every frame with the fixed pattern added, of so many times its variance."""
+    return replace(estimate, slope=estimate.slope * (1 + common), offset=estimate.offset * (1 + common))
+
+
+def _photons(shown: list[Array], model: Stabiliser) -> float | None:
+    """Return the photons per pixel at the median brightness, or None if noise does not tell."""
+    brightness = float(np.median(np.mean(shown, axis=0)))
+    return max(model.slope * brightness + model.offset, 0.0) / model.slope**2 if model.slope else None
+
+
+def _few(photons: float | None) -> bool:
+    """Tell whether light is so faint that stabilised noise is not uniform: nothing can be measured on it then."""
+    return photons is not None and photons < _FEW
 
 
 def first_frames(frames: Frames) -> list[Array]:
@@ -170,6 +213,28 @@ def _variance(shown: list[Array], noise: Any, still: bool, unit: float) -> Noise
     else:
         slope, offset = (estimate_noise if noise == "auto" else estimate_poisson_gaussian)(shown, still=still)
     return NoiseEstimate(slope * unit, offset * unit**2, unit=unit)
+
+
+def _changing(estimate: NoiseEstimate, fixed: float, frames: Frames, noise: str) -> NoiseEstimate | None:
+    """Return the noise that is new in every frame where changes tell more of it than `estimate`; otherwise None."""
+    few = len(first_frames(frames))
+    pixels = frames.peek(1)[0].size
+    shown = frames.lively(max(few, min(_MOST_FRAMES, _PIXELS // pixels)))
+    model = estimate.stabiliser()
+    assert model is not None
+    shown = [Repair(estimate, model)(frame)[0] for frame in shown]
+    found = changing_noise(shown, noise)
+    if found is None:
+        return None
+    relative = estimate.to_unit(1.0)
+    within = (1 - fixed) * (relative.slope * found.levels + relative.offset)
+    along = found.slope * found.levels + found.offset
+    higher, lower = within > found.certainty * along, along > found.certainty * within
+    steady = found.calm > _STEADY and (found.slope > 0 or (higher | lower).any())
+    # Motion adds to changes; but where they are less than the noise seen within frames, that is structure.
+    if not (relative.slope or found.slope) or not (steady or higher[1:].all()):
+        return None
+    return replace(estimate, slope=found.slope * estimate.unit, offset=found.offset * estimate.unit**2)
 
 
 def _told(first: Array, sigma: float | None, noise: Any, unit: float) -> NoiseEstimate:
@@ -207,14 +272,20 @@ def _refuse_of_another_kind(estimate: NoiseEstimate, frames: Frames) -> None:
 def _within_and_common(shown: list[Array], model: Stabiliser) -> tuple[float, float]:
     """Return the noise's variance within frames, and the share of it that is missing in differences of frames.
 
-    Both are measured: a given variance that is too large would look like a fixed pattern.
+    Both are measured: a given variance that is too large would look like a fixed pattern. What structure has in common
+    is none either.
     """
+    if _few(_photons(shown, model)):
+        return 1.0, 0.0
     uniform = [model.forward(frame) for frame in shown]
     within = estimate_sigma(uniform) ** 2
     pairs = [(a, b) for a, b in pairwise(uniform) if not is_scene_cut(a, b, sigma=1.0)]
     changes = [change for change in (b - a for a, b in pairs) if change.any()]  # Some films repeat frames.
-    share = 1 - estimate_sigma(changes) ** 2 / (2 * within) if changes and within else 0.0
-    return within, share if share > NOTABLE else 0.0
+    new = estimate_sigma(changes) ** 2 / 2 if changes else within
+    if new >= (1 - NOTABLE) * within:
+        return within, 0.0
+    pattern = pattern_variance(np.mean(uniform, axis=0)) - new / (1 + len(changes))
+    return within, 1 - new / within if pattern > NOTABLE * (pattern + new) else 0.0
 
 
 def _deviations(shown: list[Array], model: Stabiliser, still: bool) -> tuple[float, float, float] | None:

@@ -47,6 +47,9 @@ class NoiseEstimate:
     rows, columns : float
         ≥ 0, in units of the video: standard deviation of offsets that all pixels of a row, or of a column, share, and
         that are subtracted. Default: 0.
+    photons : float, optional
+        ≥ 0: photons per pixel at the median brightness, as variance / slope², which includes read-out noise. Below 2,
+        frames are compared by the photons of 4 × 4 pixels together. Default: many.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class NoiseEstimate:
     hot: float = 0.0
     rows: float = 0.0
     columns: float = 0.0
+    photons: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("slope", "offset", "fixed", "unit", *_SHARES, *_OFFSETS):
@@ -99,6 +103,10 @@ class NoiseEstimate:
                 raise ParameterError(f"colours is {self.colours!r}; each must be positive")
         if self.spectra is not None:
             object.__setattr__(self, "spectra", _spectra(self.spectra))
+        if self.photons is not None:
+            object.__setattr__(self, "photons", _number("photons", self.photons))
+            if self.photons < 0:
+                raise ParameterError(f"photons is {self.photons}; it must be ≥ 0, or None")
 
     @property
     def sigma(self) -> float:
@@ -134,7 +142,7 @@ class NoiseEstimate:
         Without ``spectra`` and what follows it, as in files of earlier versions, the noise is white, and nothing else.
         """
         names = [field.name for field in fields(cls)]
-        if not isinstance(values, Mapping) or set(values) | {"spectra", *_SHARES, *_OFFSETS} != set(names):
+        if not isinstance(values, Mapping) or set(values) | {"spectra", *_SHARES, *_OFFSETS, "photons"} != set(names):
             given = ", ".join(map(str, values)) if isinstance(values, Mapping) else repr(values)
             raise ParameterError(f"not an estimate of noise: got {given or 'nothing'}; it has {', '.join(names)}")
         return cls(**values)

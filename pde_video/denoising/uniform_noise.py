@@ -1,6 +1,6 @@
 """Noise made uniform: frames as planes whose noise has variance 1, and the guides on which decisions are made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,7 +9,7 @@ from pde_video.arrays.colours import from_opponent, opponent
 from pde_video.denoising.repair import Repair
 from pde_video.estimate.spectrum import at_half_size
 from pde_video.estimate.stabiliser import Stabiliser
-from pde_video.motion.averaging import halved
+from pde_video.motion.averaging import doubled, halved
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import shrink
 
@@ -21,16 +21,20 @@ class Noise:
     """Noise of a video: made uniform by `model`; its deviation in each plane of `colours.opponent` then, if given.
 
     `spectra` (C, 8, 8) are the variances in cosine coefficients, of mean 1, of noise that is not white. `repair` mends
-    frames first.
+    frames first. If light is `faint`, so that noise is uniform only where photons are counted together, guides are
+    coarser.
     """
 
     model: Stabiliser
     deviations: tuple[float, ...] | None = None
     spectra: Array | None = None
     repair: Repair | None = None
+    faint: bool = False
 
     def guide(self, planes: Array, variance: Array, step: int) -> Array:
         """Return planes at half their size, smoothed, with noise as white noise of variance 1 would leave in them."""
+        if self.faint:
+            return self.counted(self.model.inverse(self.frame(planes)))
         coarse = halved(planes)
         if self.spectra is None:
             return shrink(coarse, variance, step=step)
@@ -48,6 +52,18 @@ class Noise:
             return planes
         low = self.spectra[:, :_LOW, :_LOW].mean(axis=(1, 2), keepdims=True)
         return planes / np.sqrt(low).astype(planes.dtype)
+
+    def counted(self, frame: Array) -> Array:
+        """Return a guide of half the size by the photons of 4 × 4 pixels together, whose noise is a quarter."""
+        planes = halved(np.ascontiguousarray(np.moveaxis(frame, -1, 0)))
+        height, width = planes.shape[1:]
+        guide = self.together(np.moveaxis(halved(planes), 0, -1))
+        return np.stack([doubled(plane, height, width) for plane in guide])
+
+    def together(self, frame: Array) -> Array:
+        """Return a frame of means over 4 × 4 pixels as planes, in units of the noise of a pixel."""
+        model = Stabiliser(self.model.slope / 16, self.model.offset / 16)
+        return replace(self, model=model).planes(frame) / frame.dtype.type(4)
 
     def planes(self, frame: Array) -> Array:
         """Return a frame as planes (C, H, W) whose noise is uncorrelated and of variance 1."""

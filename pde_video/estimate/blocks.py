@@ -1,5 +1,6 @@
 """Mean, noise energy and structure of small blocks, from which noise is estimated."""
 
+import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ _HAAR = np.array([1.0, 1.0]) / math.sqrt(2.0)
 # Daubechies' wavelet with two vanishing moments, which are zero on slopes; Haar's is not.
 _DB2 = (np.array([1.0, 3.0, 3.0, 1.0]) + np.sqrt(3.0) * np.array([1.0, 1.0, -1.0, -1.0])) / math.sqrt(32.0)
 _SIDE = 8  # Coefficients along the side of a block, which then spans 16 pixels.
+_SMALL_SIDE = 4  # The same where structure is small, as cells are, or has gone.
+_MOST = 2**12  # Blocks of differences that are used, at least this many and at most twice as many.
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,37 @@ class Blocks:
     count: int  # Coefficients in a block.
 
 
-def measure(frames: Iterable[Array]) -> Blocks:
+def measure(frames: Iterable[Array], *, small: bool = False) -> Blocks:
     """Return the measurements on every block of every frame."""
-    rows = [_measured(frame) for frame in frames]
+    rows = [_measured(frame, _SMALL_SIDE if small else _SIDE) for frame in frames]
     mean, energy, structure = (np.concatenate([row[k] for row in rows]).astype(np.float64) for k in range(3))
     return _without_constant_blocks(Blocks(mean, energy, structure, rows[0][3], rows[0][4]))
+
+
+def measure_changes(frames: Sequence[Array]) -> Blocks | None:
+    """Return the measurements on differences of consecutive frames over √2; None if none of them differ.
+
+    What stands still is no structure there, and what moves is. `mean` is that of the pixels whose noise `energy` is.
+    """
+    rows = []
+    for before, after in pairwise(frames):
+        change = (after - before) * after.dtype.type(math.sqrt(0.5))
+        if change.any():  # Some films repeat frames.
+            rows.append((_means_under_details((before + after) / 2), *_measured(change, _SMALL_SIDE)[1:]))
+    if not rows:
+        return None
+    every = max(1, len(rows) * rows[0][0].size // _MOST)
+    mean, energy, structure = (np.concatenate([row[k] for row in rows])[::every].astype(np.float64) for k in range(3))
+    return Blocks(mean, energy, structure, rows[0][3], rows[0][4])
+
+
+def _means_under_details(frame: Array) -> Array:
+    """Return the mean of every small block with the squared taps of the finest diagonal detail as weights."""
+    for axis in (0, 1):
+        if frame.shape[axis] > 1:
+            low = _taps(frame.shape[axis])
+            frame = _halved(frame, axis, low[::-1] ** 2)
+    return _tiles(frame, _sides(frame.shape[0], frame.shape[1], _SMALL_SIDE)).mean((1, 3)).ravel()
 
 
 def measure_still(frames: Sequence[Array]) -> Blocks:
@@ -46,7 +75,7 @@ def measure_still(frames: Sequence[Array]) -> Blocks:
     for before, after in pairwise(frames):  # Their differences hardly change with a slow drift.
         squares = np.square((after - before).astype(np.float64)) / 2
         total, energy, changes = total + after, energy + squares, changes + bool(squares.any())
-    sides, count = _sides(total.shape[0], total.shape[1]), max(changes, 1)
+    sides, count = _sides(total.shape[0], total.shape[1], _SIDE), max(changes, 1)
     mean, variance = (_tiles(y, sides).mean((1, 3)).ravel() for y in (total / len(frames), energy / count))
     return _without_constant_blocks(Blocks(mean, variance, np.zeros_like(mean), 1, sides[0] * sides[1] * count))
 
@@ -94,12 +123,18 @@ def saturation(frames: Iterable[Array], pile: float = 4.0) -> tuple[float, float
 
 def remaining_deviation(distance: Array) -> Array:
     """Return the standard deviation of max(z, 0) for z ~ N(μ, 1), as a function of the mean of max(z, 0)."""
+    return np.interp(distance, *_clipped_normal())
+
+
+@functools.cache
+def _clipped_normal() -> tuple[Array, Array]:
+    """Return means and standard deviations of max(z, 0)."""
     mu = np.linspace(-4.0, 6.0, 1001)
     above = np.array([math.erfc(-m / math.sqrt(2)) / 2 for m in mu])  # P(z > 0); scipy.special takes long to import.
     density = np.exp(-(mu**2) / 2) / math.sqrt(2 * math.pi)
     mean = mu * above + density
     variance = (1 + mu**2) * above + mu * density - mean**2
-    return np.interp(distance, mean, np.sqrt(variance))
+    return mean, np.sqrt(variance)
 
 
 def _piled_up(values: Array, extreme: float, neighbour: float, pile: float) -> bool:
@@ -107,7 +142,7 @@ def _piled_up(values: Array, extreme: float, neighbour: float, pile: float) -> b
     return bool(count >= 8 and np.isfinite(neighbour) and count > pile * np.count_nonzero(values == neighbour))
 
 
-def _measured(frame: Array) -> tuple[Array, Array, Array, int, int]:
+def _measured(frame: Array, side: int) -> tuple[Array, Array, Array, int, int]:
     bands = [frame]
     for axis in (0, 1):
         if frame.shape[axis] > 1:
@@ -116,7 +151,7 @@ def _measured(frame: Array) -> tuple[Array, Array, Array, int, int]:
         zero = np.zeros(frame.size)
         return frame.ravel(), zero, zero, 1, 1
     coarse, *middle, detail = bands
-    sides = _sides(*detail.shape[:2])
+    sides = _sides(detail.shape[0], detail.shape[1], side)
     # An orthonormal average is √2 times the mean along each axis that was halved.
     tiles = _tiles(coarse, sides)
     mean = tiles.mean((1, 3)) / math.sqrt(len(bands))
@@ -128,20 +163,29 @@ def _measured(frame: Array) -> tuple[Array, Array, Array, int, int]:
     return mean.ravel(), energy, np.sum(others, axis=0), len(others), sides[0] * sides[1]
 
 
+def _taps(length: int) -> Array:
+    return _DB2 if length >= len(_DB2) else _HAAR
+
+
 def _halves(y: Array, axis: int) -> Iterator[Array]:
     """Yield the low and the high half band along an axis."""
-    low = _DB2 if y.shape[axis] >= len(_DB2) else _HAAR
+    low = _taps(y.shape[axis])
     high = low[::-1] * (-1.0) ** np.arange(len(low))
-    y = np.moveaxis(y, axis, 0)
-    count = (len(y) - len(low)) // 2 + 1
     for taps in (low, high):
-        half = sum(y.dtype.type(tap) * y[k : k + 2 * count - 1 : 2] for k, tap in enumerate(taps))
-        yield np.moveaxis(np.asarray(half), 0, axis)
+        yield _halved(y, axis, taps)
 
 
-def _sides(height: int, width: int) -> tuple[int, int]:
-    rows = min(height, max(_SIDE, _SIDE**2 // width))
-    return rows, min(width, max(_SIDE, _SIDE**2 // height))
+def _halved(y: Array, axis: int, taps: Array) -> Array:
+    """Return every other value of a correlation with `taps` along an axis."""
+    y = np.moveaxis(y, axis, 0)
+    count = (len(y) - len(taps)) // 2 + 1
+    half = sum(y.dtype.type(tap) * y[k : k + 2 * count - 1 : 2] for k, tap in enumerate(taps))
+    return np.moveaxis(np.asarray(half), 0, axis)
+
+
+def _sides(height: int, width: int, side: int) -> tuple[int, int]:
+    rows = min(height, max(side, side**2 // width))
+    return rows, min(width, max(side, side**2 // height))
 
 
 def _tiles(y: Array, sides: tuple[int, int]) -> Array:

@@ -1,15 +1,28 @@
 """Estimates of the noise of a video."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pde_video.estimate.blocks import Blocks, as_frames, measure, measure_still, remaining_deviation, saturation
+from pde_video.estimate.blocks import (
+    Blocks,
+    as_frames,
+    measure,
+    measure_changes,
+    measure_still,
+    remaining_deviation,
+    saturation,
+)
 from pde_video.protocols import Array
 
 _ROUNDS = 12  # Fixed-point iterations; about six suffice.
 _PILE_OF_COUNTS = 1.5  # Photon counts are coarse, so that clipped values pile up less.
+_CHANGED = 0.9  # Share of the blocks that noise changes from frame to frame, at least.
+_FAR = 6.0  # Energies of small blocks are skewed: of noise, one in 10,000 is so many standard deviations away.
+_ALIKE = 0.2  # Share of flat blocks above which what all frames have in common is a pattern.
+_DIFFERENT = 1.2  # Ratio of variances above which those within frames and along time contradict each other.
 
 
 def estimate_sigma(video: Any, *, still: bool = False) -> float:
@@ -134,7 +147,54 @@ def estimate_noise(video: Any, *, still: bool = False) -> tuple[float, float]:
     >>> estimate_noise(rng.normal(light, 10.0))[0], round(estimate_noise(rng.poisson(light))[0], 1)
     (0.0, 1.0)
     """
-    blocks, constant, (slope, offset) = _variances(video, still)
+    return _decided(*_variances(video, still))
+
+
+@dataclass(frozen=True)
+class ChangingNoise:
+    """The part of the noise that is new in every frame: variance = slope · mean + offset."""
+
+    slope: float
+    offset: float
+    levels: Array  # Means of dark, medium and bright blocks: the 5th percentile, the median, and the 95th.
+    certainty: float  # Ratio of variances above which they differ by more than errors of estimation.
+    calm: float  # Share of the blocks that change no more than by noise.
+
+
+def changing_noise(video: Any, kind: str = "auto") -> ChangingNoise | None:
+    """Estimate noise by differences of consecutive frames over √2, in which what stands still is no structure.
+
+    The line is fitted to their blocks as by `estimate_noise` (`kind` "auto"), `estimate_poisson_gaussian`
+    ("poisson-gaussian") or `estimate_sigma` ("gaussian"). None if less than 90 % of the blocks change: codecs leave
+    parts of clean films unchanged.
+    """
+    frames = as_frames(video)
+    blocks = measure_changes(frames)
+    if blocks is None or np.count_nonzero(blocks.energy) <= _CHANGED * blocks.energy.size:
+        return None
+    constant = _deviation(blocks, *saturation(frames)) ** 2
+    line = (0.0, constant) if kind == "gaussian" else _photon_line(frames, blocks, constant, _FAR)
+    slope, offset = _decided(blocks, constant, line) if kind == "auto" else line
+    calm = blocks.structure <= blocks.bands * np.maximum(slope * blocks.mean + offset, 0) * _above_noise(blocks, 2.0)
+    levels = np.quantile(blocks.mean, (0.05, 0.5, 0.95))
+    certainty = _DIFFERENT + 5 / math.sqrt(blocks.mean.size)
+    return ChangingNoise(slope, offset, levels, certainty, float(calm.mean()))
+
+
+def pattern_variance(mean: Array) -> float:
+    """Return the variance of noise in a mean of frames (H, W, C); 0 if so few blocks are flat that it is structure.
+
+    The noise of a sensor is alike everywhere. Structure is not, and the mean shows more of it than single frames do.
+    """
+    blocks = measure([mean], small=True)
+    variance = _deviation(blocks, -math.inf, math.inf) ** 2
+    flat = blocks.structure <= blocks.bands * variance * _above_noise(blocks)
+    return variance if np.count_nonzero(flat) > _ALIKE * flat.size else 0.0
+
+
+def _decided(blocks: Blocks, constant: float, line: tuple[float, float]) -> tuple[float, float]:
+    """Return the line if the variance grows with brightness, or else the constant."""
+    slope, offset = line
     dark, bright = slope * np.quantile(blocks.mean, (0.05, 0.95)) + offset
     # Photon noise has no negative variance; texture that compression left in bright regions only gives such lines.
     if slope == 0 or dark < -0.02 * bright or bright <= (1.5 + 5 / math.sqrt(blocks.mean.size)) * dark:
@@ -164,19 +224,20 @@ def _deviation(blocks: Blocks, low: float, high: float) -> float:
     return math.sqrt(variance)
 
 
-def _photon_line(frames: list[Array], blocks: Blocks, constant: float) -> tuple[float, float]:
+def _photon_line(frames: list[Array], blocks: Blocks, constant: float, far: float = 4.0) -> tuple[float, float]:
+    """Return the line fitted to flat blocks whose energies are not `far` standard deviations away."""
     low, high = saturation(frames, _PILE_OF_COUNTS)
     if constant == 0 or np.ptp(blocks.mean) == 0:
         return 0.0, constant
     if math.isfinite(low):
-        slope, offset = _fitted_line(blocks, constant, -math.inf, high)
+        slope, offset = _fitted_line(blocks, constant, -math.inf, high, far)
         quantum = min(float(frame[frame > low].min(initial=np.inf)) for frame in frames) - low
         if abs(slope / quantum - 1) < 0.2 and abs(slope * low + offset) < 0.5 * quantum**2:
             return slope, offset  # Photon counts: the lowest is zero photons, not a clipped value.
-    return _fitted_line(blocks, constant, low, high)
+    return _fitted_line(blocks, constant, low, high, far)
 
 
-def _fitted_line(blocks: Blocks, constant: float, low: float, high: float) -> tuple[float, float]:
+def _fitted_line(blocks: Blocks, constant: float, low: float, high: float, far: float) -> tuple[float, float]:
     slope, offset = 0.0, constant
     bins = np.searchsorted(np.quantile(blocks.mean, np.linspace(0, 1, 17)[1:-1]), blocks.mean)
     for _ in range(_ROUNDS):
@@ -189,7 +250,7 @@ def _fitted_line(blocks: Blocks, constant: float, low: float, high: float) -> tu
             here = inside & (bins == k)
             if here.any():
                 flat |= here & (relative <= _flat_limit(blocks, 1.0, relative[here]))
-        near = np.abs(energy / variance - 1) < 4 * math.sqrt(2 / blocks.count)
+        near = np.abs(energy / variance - 1) < far * math.sqrt(2 / blocks.count)
         used = flat & near if np.count_nonzero(flat & near) >= 8 else flat
         if np.count_nonzero(used) < 2 or np.ptp(blocks.mean[used]) == 0:
             break
@@ -208,10 +269,14 @@ def _left_of_noise(mean: Array, sigma: float | Array, low: float, high: float) -
 
 def _flat_limit(blocks: Blocks, variance: float, structure: Array) -> float:
     """Return the largest structure of a flat block: that of noise, or of the flattest tenth if it is larger."""
-    # One standard deviation above the energy of pure noise in the other bands: five out of six flat blocks pass.
-    noise = blocks.bands * variance * (1 + math.sqrt(2 / (blocks.bands * blocks.count)))
+    noise = blocks.bands * variance * _above_noise(blocks)
     last = max(1, round(max(structure.size / 10, min(structure.size / 5, 40)))) - 1
     return max(noise, float(np.partition(structure, last)[last]))
+
+
+def _above_noise(blocks: Blocks, deviations: float = 1.0) -> float:
+    """Return the structure, relative to that of noise, below which it stays: with one deviation, in 5 of 6 blocks."""
+    return 1 + deviations * math.sqrt(2 / (blocks.bands * blocks.count))
 
 
 def _typical(energy: Array, count: int) -> float:

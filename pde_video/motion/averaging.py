@@ -42,6 +42,14 @@ def doubled(plane: Array, height: int, width: int) -> Array:
     return by_rows(kernels.doubled, np.empty((height, width), plane.dtype), plane)
 
 
+def wide_means(planes: Array, halvings: int) -> Array:
+    """Return planes (C, H, W) halved so many times, and interpolated to their size again."""
+    if not halvings:
+        return planes
+    coarse = wide_means(halved(planes), halvings - 1)
+    return np.stack([doubled(plane, *planes.shape[1:]) for plane in coarse])
+
+
 def warped(planes: Array, flow: Array, cubic: float = _SHARP) -> Array:
     """Return planes (C, H, W), given with their padding, at x + w."""
     channels, height, width = planes.shape
