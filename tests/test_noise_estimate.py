@@ -52,11 +52,7 @@ def test_numbers_of_any_kind_become_plain_ones():
     assert (
         repr(noise)
         == "NoiseEstimate(slope=0.5, offset=30.0, fixed=0.25, colours=(1.0, 0.5, 2.0), unit=255.0, spectra=None, "
-<<<<<<< HEAD
-        "impulses=0.0, hot=0.0, rows=0.0, columns=0.0)"
-=======
-        "photons=None)"
->>>>>>> 27e183b (Photon noise as in microscopes: its line along time, fixed patterns with evidence, few photons, means of regions)
+        "impulses=0.0, hot=0.0, rows=0.0, columns=0.0, photons=None)"
     )
 
 
