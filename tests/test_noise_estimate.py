@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import pde_video as pv
 from pde_video.denoisers.network import shipped
+from pde_video.denoising.along_motion import REACH
 from pde_video.denoising.other_methods import PERIOD
 
 NOISE = pv.NoiseEstimate(0.5, 30.0, 0.25, (1.5, 0.6, 0.7), 255.0)
@@ -172,15 +173,18 @@ def test_pieces_with_their_halo_are_the_whole_bit_for_bit(dtypes, which, colour,
         np.testing.assert_array_equal(piece, expected[first:last])
 
 
+@pytest.mark.parametrize("times", [1, *slow(REACH)])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_a_result_depends_on_the_frames_within_reach_and_on_all_of_them(options):
+def test_a_result_depends_on_the_frames_within_reach_and_on_all_of_them(options, times):
     rng = np.random.default_rng(0)
     video = 0.5 + np.float32(SIGMA) * rng.standard_normal((26, 18, 22), np.float32)  # No cut, nothing moves.
     noise, changed = told_of(video, "gaussian"), video.copy()
     changed[13] = changed[13, ::-1]
-    differ = (pv.denoise(video, noise=noise, **options) != pv.denoise(changed, noise=noise, **options)).any((1, 2))
+    one, other = (pv.denoise(y.repeat(times, axis=0), noise=noise, **options) for y in (video, changed))
     looked = pv.extent(pv.denoise(noise=noise, **options))
-    assert np.flatnonzero(differ).tolist() == list(range(max(0, 13 - looked.after), min(25, 13 + looked.before) + 1))
+    before, after = looked.before // REACH, looked.after // REACH
+    differ = np.flatnonzero((one != other).any((1, 2)))
+    assert differ.tolist() == list(range(times * max(0, 13 - after), times * (min(25, 13 + before) + 1)))
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ _WORDS = {
     "kappa": "edge contrast (kappa)",
     "time": "diffusion time",
     "cuts": "scenes begin at frames",
+    "repeated": "frames that repeat others",
     "low": "becomes black",
     "high": "becomes white",
     "saturated": "values clipped to the range",
@@ -132,7 +133,7 @@ _WORDS = {
     **dict.fromkeys(("colours", "conductance", "contrast", "criterion", "latency", "smoothing")),
 }
 _A_LINE_EACH = ("cleaned", "leftovers")
-_UNLESS_ZERO = ("fixed", "saturated", "missing")
+_UNLESS_ZERO = ("fixed", "repeated", "saturated", "missing")
 
 
 def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:

@@ -1,13 +1,14 @@
 """Denoising along motion: frames are averaged with their neighbours along the optical flow, then diffused in space."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, repeat
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from pde_video.denoising.repeats import is_repeat
 from pde_video.denoising.uniform_noise import Noise
 from pde_video.estimate.scene import is_scene_cut
 from pde_video.filters import Frames
@@ -38,6 +39,7 @@ class Pass:
     step: int  # Distance in pixels of the windows of the diffusion in space.
 
 
+REACH = 3  # Distance of the farthest frames, in radii, where frames repeat.
 # Guides are smoothed frames of half the size in a first pass, in a second one the results of the first.
 PASSES: dict[str, tuple[Pass, ...]] = {
     "balanced": (Pass(6, 0.5, 20.0, 2),),
@@ -57,10 +59,11 @@ class Picture(NamedTuple):
     frame: Array
     guided: GuidedFrame
     levels: list[Array]  # The pyramid on which motion is seen.
+    number: int = 0
     scene: int = 0
     original: int = 0  # The number of the first of repeated frames: their noise is the same, and counts once.
     replaced: Array | None = None  # Where pixels were outliers, (H, W).
-    links: tuple[tuple[Array, Array], ...] = ()  # Flows to the frames before it, nearest first, and from them.
+    links: Mapping[int, tuple[Array, Array]] = {}  # Flows to frames before it, by their originals, and back.
 
 
 def along_motion(
@@ -68,7 +71,7 @@ def along_motion(
 ) -> Iterator[Array]:
     """Yield the frames denoised; `fixed` is the share of the noise's variance that all frames have in common."""
     spread: Callable[..., Iterator[Any]] = map if causal else ordered  # `ordered` would read ahead.
-    pictures = numbered(spread(partial(prepared, noise=noise), frames), frames.report)
+    pictures = numbered(spread(partial(prepared, noise=noise), frames), frames.report, fixed)
     results: Iterator[tuple[Picture, Array]] | None = None
     for look in passes:
         if results is not None:
@@ -109,41 +112,57 @@ def finished(picture: Picture, planes: Array, noise: Noise) -> Array:
     return picture.frame + deviation * noise.frame(planes - picture.guided.planes)
 
 
-def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Picture]:
+def numbered(pictures: Iterable[Picture], report: dict[str, Any], fixed: float) -> Iterator[Picture]:
     """Yield the pictures with the numbers of their scenes and originals."""
     cuts: list[int] = []
-    report["cuts"] = cuts
+    report["cuts"], report["repeated"], repeated = cuts, 0, 0
     previous: Picture | None = None
-    for index, picture in enumerate(pictures):
+    for number, picture in enumerate(pictures):
         if previous is not None and is_scene_cut(previous.guided.luma, picture.guided.luma, sigma=0.5):
-            cuts.append(index)
-        again = previous is not None and np.array_equal(previous.frame, picture.frame)
-        previous = picture._replace(scene=len(cuts), original=previous.original if again and previous else index)
+            cuts.append(number)
+        again = previous is not None and is_repeat(previous.guided.planes, picture.guided.planes, 1 - fixed)
+        report["repeated"] = repeated = repeated + again
+        original = previous.original if again and previous else number
+        previous = picture._replace(number=number, scene=len(cuts), original=original)
         yield previous
 
 
 def _windows(pictures: Iterable[Picture], before: int, after: int) -> Iterator[tuple[int, list[Picture]]]:
-    """Yield, for each picture, its index in the window of its scene, and that window."""
+    """Yield, for each picture, its place in its window, and this: so many pictures on each side, repeats left out."""
     held: list[Picture] = []
     at = 0
-    for picture in chain(pictures, repeat(None, after)):
+    for picture in chain(pictures, [None]):
         held += [picture] if picture is not None else []
-        if (len(held) - at > after or picture is None) and at < len(held):
-            scene = held[at].scene
-            first = next(k for k, other in enumerate(held) if other.scene == scene)
-            yield at - first, [other for other in held if other.scene == scene]
-            held[at] = held[at]._replace(links=())  # Later pictures have their own links, and these are large.
-            at += 1
-        if at > before:
-            del held[0]
-            at -= 1
+        while at < len(held) and (picture is None or _is_complete(held[at:], after)):
+            here = held[at]
+            past, future = _nearest(here, held[:at][::-1], before)[::-1], _nearest(here, held[at + 1 :], after)
+            yield len(past), [*past, here, *future]
+            # Later pictures have their own links, and these are large.
+            held[: at + 1] = [*past, here._replace(links={})]
+            at = len(past) + 1
+
+
+def _is_complete(pictures: list[Picture], after: int) -> bool:
+    """Tell whether so many different pictures follow the first, or as many as are waited for."""
+    first, last = pictures[0], pictures[-1]
+    different = {one.original for one in pictures} - {first.original}
+    return len(different) >= after or last.number - first.number >= REACH * after
+
+
+def _nearest(here: Picture, others: list[Picture], most: int) -> list[Picture]:
+    """Return the first few of other pictures of the same scene within reach, each original once."""
+    found: dict[int, Picture] = {here.original: here}
+    for other in others:
+        if other.scene == here.scene and abs(other.number - here.number) <= REACH * most and len(found) <= most:
+            found.setdefault(other.original, other)
+    return list(found.values())[1:]
 
 
 def _linked(window: tuple[int, list[Picture]], smoothness: float) -> Picture:
     """Return the last picture of the window with the flows between it and the others."""
     *others, last = window[1]
     return last._replace(
-        links=tuple((flow(last, other, smoothness), flow(other, last, smoothness)) for other in reversed(others))
+        links={one.original: (flow(last, one, smoothness), flow(one, last, smoothness)) for one in reversed(others)}
     )
 
 
@@ -161,11 +180,9 @@ def _denoised(
     here = pictures[at]
 
     def along() -> Iterator[tuple[GuidedFrame, Array, Array]]:
-        known = {here.original}
         for k, there in enumerate(pictures):
-            if there.original not in known:
-                known.add(there.original)
-                w, back = here.links[at - k - 1] if k < at else reversed(there.links[k - at - 1])
+            if k != at:
+                w, back = here.links[there.original] if k < at else reversed(there.links[here.original])
                 yield there.guided, w, conductance(here.guided, there.guided, w, inconsistent(w, back), look.contrast)
 
     mean, left = averaged(here.guided, along(), here.replaced)
@@ -184,6 +201,5 @@ def _guided(result: tuple[Picture, Array], noise: Noise) -> Picture:
     """Return a picture whose guide is its own result."""
     picture, planes = result
     guide = noise.together(noise.model.inverse(noise.frame(planes))) if noise.faint else noise.held(planes)
-    return _pictured(picture.frame, picture.guided.planes, guide)._replace(
-        scene=picture.scene, original=picture.original, replaced=picture.replaced
-    )
+    seen = _pictured(picture.frame, picture.guided.planes, guide)
+    return picture._replace(guided=seen.guided, levels=seen.levels, links={})

@@ -9,7 +9,7 @@ import numpy as np
 from pde_video.access.opening import content_of, reading
 from pde_video.checks import check_denoiser
 from pde_video.denoisers.network import load_denoiser
-from pde_video.denoising.along_motion import PASSES, along_motion, passes_of
+from pde_video.denoising.along_motion import PASSES, REACH, along_motion, passes_of
 from pde_video.denoising.first_frames import NOISES, Sigma, checked_sigma, measure_noise, noise_of
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.other_methods import BY_DENOISER, BY_EVOLUTION, PERIOD, evolved, without_noise
@@ -58,8 +58,9 @@ def _extent(
 ) -> Extent:
     """Return how far a result looks.
 
-    In a pass along the motion a frame depends only on those within the radius: scene cuts, repeated frames and flows
-    are found between them. The frames of a second pass are results of the first.
+    In a pass along the motion a frame depends only on those within the radius, or within three radii if they repeat
+    others: scene cuts, repeated frames and flows are found between them. The frames of a second pass are results of the
+    first.
     """
     if denoiser is not None and satisfies(denoiser, Along):
         return EVERYTHING
@@ -75,7 +76,7 @@ def _extent(
         first = WITHIN  # The fixed share of the noise is measured even if its variance is given.
     if preset == "fast":
         return Extent(None, 0, 1, None, first)
-    radii = sum(one.radius for one in passes_of(preset or "balanced", radius))
+    radii = REACH * sum(one.radius for one in passes_of(preset or "balanced", radius))
     return Extent(radii, 0 if causal else radii, 1, None, first)
 
 
@@ -123,10 +124,10 @@ def denoise(
     noise : {"auto", "gaussian", "poisson-gaussian"}, (slope, offset), or NoiseEstimate
         Kind of noise to measure; or the noise itself, on the command line SLOPE,OFFSET or a JSON file. Gaussian
         noise is the same everywhere; the variance of Poisson–Gaussian noise is slope · brightness + offset; "auto"
-        decides between them. It is measured on the first five frames that are not constant, of small ones on up to 32.
-        A pair is in units of the input and their square, and the share of a fixed pattern is still measured. With a
-        `NoiseEstimate` no noise is measured, and a piece of a video, with the neighbouring frames that `extent` gives,
-        is denoised as within the whole.
+        decides between them. It is measured on the first five frames that differ and are not constant, of small ones on
+        up to 32. A pair is in units of the input and their square, and the share of a fixed pattern is still measured.
+        With a `NoiseEstimate` no noise is measured, and a piece of a video, with the neighbouring frames that `extent`
+        gives, is denoised as within the whole.
     noise_from : video or path, optional
         Recording of a still scene by the same camera, such as a dark frame stack, on which to measure the noise.
     radius : int, optional
@@ -156,7 +157,8 @@ def denoise(
         ``impulses`` and ``hot``, the shares of pixels that were replaced since they are far from all their neighbours,
         in single frames or in all, if there are any; ``rows`` and ``columns``, the standard deviation of offsets that
         rows or columns share, if there are;
-        ``latency``, the look-ahead in frames (apart from what is estimated once); ``cuts``, where scenes begin. For
+        ``latency``, the look-ahead in frames (apart from what is estimated once, and up to three times as many where
+        frames repeat); ``cuts``, where scenes begin; ``repeated``, the number of frames that repeat the one before. For
         the first three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen)
         and the ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` by which the frames were
         scaled for a network (1 if they were not, with integers as 0 to 1).
@@ -258,7 +260,8 @@ def _check_denoiser(method: str | None, denoiser: Denoiser | None, steps: int | 
 
 
 def _report(report: dict[str, Any], estimate: NoiseEstimate) -> None:
-    for name in ("sigma", "slope", "offset", "photons", "cuts", "fixed", "latency", "colours", "correlation", *_MENDED):
+    measured = ("sigma", "slope", "offset", "photons", "fixed", "colours", "correlation", *_MENDED)
+    for name in (*measured, "latency", "cuts", "repeated"):
         report.pop(name, None)  # Of another video, for which the same report was used before.
     if estimate.slope == 0:
         report.update(noise="gaussian", sigma=estimate.sigma)

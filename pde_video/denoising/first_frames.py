@@ -10,6 +10,7 @@ from pde_video.arrays.colours import opponent
 from pde_video.denoising.noise_along_time import NOTABLE, along_time
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.repair import Repair, mended
+from pde_video.denoising.repeats import distinct
 from pde_video.errors import ParameterError
 from pde_video.estimate.noise import (
     changing_noise,
@@ -60,8 +61,8 @@ def measure_noise(
     Parameters
     ----------
     video : video
-        Array (T, H, W) or (T, H, W, C), or an iterable of frames. The first five frames that are not constant are used,
-        and up to 32 if they are small, until they have a million pixels; of at most 40 that are read. The frames that
+        Array (T, H, W) or (T, H, W, C), or an iterable of frames. The first five that differ and are not constant are
+        used, and up to 32 if they are small, until they have a million pixels; of at most 40 that are read. The frames that
         are read are consumed from an iterator.
     sigma : float or "auto", optional
         Known standard deviation of Gaussian noise, ≥ 0, in units of the video. Then only `fixed` is measured. Default,
@@ -203,8 +204,8 @@ def _few(photons: float | None) -> bool:
 
 
 def first_frames(frames: Frames) -> list[Array]:
-    """Return the first five frames that are not constant, or else the first five."""
-    return frames.lively(_FRAMES) or frames.peek(_FRAMES)
+    """Return the first five frames that are neither constant nor repeats, or else the first five."""
+    return distinct(frames, _FRAMES) or frames.peek(_FRAMES)
 
 
 def _variance(shown: list[Array], noise: Any, still: bool, unit: float) -> NoiseEstimate:

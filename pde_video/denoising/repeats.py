@@ -1,0 +1,51 @@
+"""Frames that repeat the one before them but for what a codec changed: their noise is the same, and counts once."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from pde_video.estimate.noise import estimate_sigma
+from pde_video.filters import Frames
+from pde_video.protocols import Array
+
+_LESS = 0.25  # Share of the variance of new noise below which a change is none.
+_HARDLY = 0.04  # The same for whole frames.
+_FEW = 0.01  # Share of the pieces of a frame that changes, below which it is a repeat.
+_AHEAD = 20  # Frames to search for some that are no repeats.
+_APART, _LONG = 8, 16  # Pixels from row to row of those that are compared, and length of a piece.
+
+
+def is_repeat(before: Array, after: Array, varying: float = 1.0) -> bool:
+    """Tell whether planes (C, H, W), of whose noise of variance 1 a share is new in each frame, repeat others.
+
+    Of the pieces of rows that change at all, 99 % change by less than a quarter of what new noise would: in a picture
+    of which only a small part changes, this part decides.
+    """
+    channels, _, width = after.shape
+    long = min(_LONG, width)
+    squares = np.square(after[:, ::_APART] - before[:, ::_APART])
+    pieces = squares[..., : width - width % long].reshape(channels, -1, width // long, long)
+    energy = sum(pieces[c, ..., k] for c in range(channels) for k in range(long))  # In order, on every machine.
+    new = np.count_nonzero(energy >= _LESS * 2 * varying * channels * long)
+    return bool(new <= _FEW * np.count_nonzero(energy))
+
+
+def distinct(frames: Frames, n: int) -> list[Array]:
+    """Return, as `Frames.lively` does, the first `n` frames that are neither constant nor repeats of others.
+
+    Differences between a repeat and the frame before it have hardly any of the noise that there is within frames. If
+    all differences are so, the noise is a fixed pattern, and no frame is a repeat.
+    """
+    ahead = n
+    while True:
+        shown = frames.lively(ahead)
+        found = _originals(shown)
+        if len(found) >= n or len(shown) < ahead or ahead >= _AHEAD:
+            return (found if len(found) > 1 else shown)[:n]
+        ahead = min(2 * ahead, _AHEAD)
+
+
+def _originals(shown: list[Array]) -> list[Array]:
+    least = _HARDLY * 2 * estimate_sigma(shown[:1]) ** 2 if shown else 0.0
+    new = [estimate_sigma([after - before]) ** 2 >= least for before, after in pairwise(shown)]
+    return shown[:1] + [frame for frame, is_new in zip(shown[1:], new, strict=True) if is_new]
