@@ -114,6 +114,7 @@ _WORDS = {
     "time": "diffusion time",
     "cuts": "scenes begin at frames",
     "repeated": "frames that repeat others",
+    "relit": "frames in another light",
     "low": "becomes black",
     "high": "becomes white",
     "saturated": "values clipped to the range",
@@ -133,7 +134,7 @@ _WORDS = {
     **dict.fromkeys(("colours", "conductance", "contrast", "criterion", "latency", "smoothing")),
 }
 _A_LINE_EACH = ("cleaned", "leftovers")
-_UNLESS_ZERO = ("fixed", "repeated", "saturated", "missing")
+_UNLESS_ZERO = ("fixed", "repeated", "relit", "saturated", "missing")
 
 
 def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pde_video.denoising.light import Light, between, light_change
 from pde_video.denoising.repeats import is_repeat
 from pde_video.denoising.uniform_noise import Noise
 from pde_video.estimate.scene import is_scene_cut
@@ -63,6 +64,7 @@ class Picture(NamedTuple):
     scene: int = 0
     original: int = 0  # The number of the first of repeated frames: their noise is the same, and counts once.
     replaced: Array | None = None  # Where pixels were outliers, (H, W).
+    light: Light | None = None  # Its change since the original before this one.
     links: Mapping[int, tuple[Array, Array]] = {}  # Flows to frames before it, by their originals, and back.
 
 
@@ -113,17 +115,23 @@ def finished(picture: Picture, planes: Array, noise: Noise) -> Array:
 
 
 def numbered(pictures: Iterable[Picture], report: dict[str, Any], fixed: float) -> Iterator[Picture]:
-    """Yield the pictures with the numbers of their scenes and originals."""
+    """Yield the pictures with the numbers of their scenes and originals, and the changes of light."""
     cuts: list[int] = []
-    report["cuts"], report["repeated"], repeated = cuts, 0, 0
+    report["cuts"] = cuts
+    seen = {"repeated": 0, "relit": 0}
     previous: Picture | None = None
     for number, picture in enumerate(pictures):
+        original, light = number, None
         if previous is not None and is_scene_cut(previous.guided.luma, picture.guided.luma, sigma=0.5):
             cuts.append(number)
-        again = previous is not None and is_repeat(previous.guided.planes, picture.guided.planes, 1 - fixed)
-        report["repeated"] = repeated = repeated + again
-        original = previous.original if again and previous else number
-        previous = picture._replace(number=number, scene=len(cuts), original=original)
+        elif previous is not None:
+            light = light_change(previous.levels, picture.levels)
+            seen["relit"] += light is not None
+            if light is None and is_repeat(previous.guided.planes, picture.guided.planes, 1 - fixed):
+                original, light = previous.original, previous.light
+                seen["repeated"] += 1
+        report.update(seen)
+        previous = picture._replace(number=number, scene=len(cuts), original=original, light=light)
         yield previous
 
 
@@ -160,10 +168,13 @@ def _nearest(here: Picture, others: list[Picture], most: int) -> list[Picture]:
 
 def _linked(window: tuple[int, list[Picture]], smoothness: float) -> Picture:
     """Return the last picture of the window with the flows between it and the others."""
-    *others, last = window[1]
-    return last._replace(
-        links={one.original: (flow(last, one, smoothness), flow(one, last, smoothness)) for one in reversed(others)}
-    )
+    *others, last = pictures = window[1]
+    links = {}
+    for k, one in reversed(list(enumerate(others))):
+        light = between([picture.light for picture in pictures], k, len(others))
+        one = one if light is None else one._replace(levels=light.of_levels(one.levels))
+        links[one.original] = flow(last, one, smoothness), flow(one, last, smoothness)
+    return last._replace(links=links)
 
 
 def flow(here: Picture, there: Picture, smoothness: float) -> Array:
@@ -177,13 +188,16 @@ def _denoised(
 ) -> tuple[Picture, Array]:
     """Return the picture and its planes, averaged in time, then diffused in space according to the remaining noise."""
     at, pictures = window
-    here = pictures[at]
+    here, lights = pictures[at], [picture.light for picture in pictures]
 
     def along() -> Iterator[tuple[GuidedFrame, Array, Array]]:
         for k, there in enumerate(pictures):
             if k != at:
                 w, back = here.links[there.original] if k < at else reversed(there.links[here.original])
-                yield there.guided, w, conductance(here.guided, there.guided, w, inconsistent(w, back), look.contrast)
+                light = between(lights, k, at)
+                seen = there.guided if light is None else light.of_guided(there.guided)
+                g = conductance(here.guided, seen, w, inconsistent(w, back), look.contrast)
+                yield seen, w, g if light is None else light.worth(g)
 
     mean, left = averaged(here.guided, along(), here.replaced)
     return here, diffuse(mean, remaining(left, fixed), step=look.step, spectra=spectra)

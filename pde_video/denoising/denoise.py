@@ -158,8 +158,9 @@ def denoise(
         in single frames or in all, if there are any; ``rows`` and ``columns``, the standard deviation of offsets that
         rows or columns share, if there are;
         ``latency``, the look-ahead in frames (apart from what is estimated once, and up to three times as many where
-        frames repeat); ``cuts``, where scenes begin; ``repeated``, the number of frames that repeat the one before. For
-        the first three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen)
+        frames repeat); ``cuts``, where scenes begin; ``repeated``, the number of frames that repeat the one before;
+        ``relit``, the number of those that differ from it by a gain or an offset, as in flicker and fades. For the
+        first three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen)
         and the ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` by which the frames were
         scaled for a network (1 if they were not, with integers as 0 to 1).
 
@@ -261,7 +262,7 @@ def _check_denoiser(method: str | None, denoiser: Denoiser | None, steps: int | 
 
 def _report(report: dict[str, Any], estimate: NoiseEstimate) -> None:
     measured = ("sigma", "slope", "offset", "photons", "fixed", "colours", "correlation", *_MENDED)
-    for name in (*measured, "latency", "cuts", "repeated"):
+    for name in (*measured, "latency", "cuts", "repeated", "relit"):
         report.pop(name, None)  # Of another video, for which the same report was used before.
     if estimate.slope == 0:
         report.update(noise="gaussian", sigma=estimate.sigma)

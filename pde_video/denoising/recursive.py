@@ -42,7 +42,10 @@ def _pairs(pictures: Iterator[Picture]) -> Iterator[tuple[Picture | None, Pictur
 def _with_flow(pair: tuple[Picture | None, Picture]) -> tuple[Picture, Array | None]:
     """Return a picture with the flow to the one before it, if there is one."""
     before, here = pair
-    return here, None if before is None else flow_between(here.levels, before.levels, _SMOOTHNESS)
+    if before is None:
+        return here, None
+    levels = before.levels if here.light is None else here.light.of_levels(before.levels)
+    return here, flow_between(here.levels, levels, _SMOOTHNESS)
 
 
 def _averaged(pictures: Iterator[tuple[Picture, Array | None]], noise: Noise) -> Iterator[tuple[Picture, Array, Array]]:
@@ -57,8 +60,10 @@ def _averaged(pictures: Iterator[tuple[Picture, Array | None]], noise: Noise) ->
         if w is None:
             mean, left = here.planes, np.ones_like(here.luma)
         elif picture.original != original:
+            if picture.light is not None:
+                mean, left = picture.light.of_planes(mean), left * np.square(picture.light.rows(left)[0])
             so_far = GuidedFrame(mean, noise.guide(mean, left / 4, _STEP))
-            past = np.clip(warped(padded(left[np.newaxis]), w)[0], _LEAST, 1)
+            past = np.clip(warped(padded(left[np.newaxis]), w)[0], _LEAST, max(1, left.max()))
             share = conductance(here, so_far, w, None, _CONTRAST) / (1 + past)
             left = (1 - share) ** 2 + share**2 * past
             mean = blended(here.planes, so_far.padded, w, share)

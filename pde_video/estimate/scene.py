@@ -17,7 +17,7 @@ def is_scene_cut(before: Array, after: Array, *, sigma: float = 0.0) -> bool:
     """
     if before.shape != after.shape:
         raise InputError(f"shapes differ: {before.shape} and {after.shape}")
-    a, b = (_coarse(frame) for frame in (before, after))
+    a, b = (block_means(frame) for frame in (before, after))
     values = before.size / a.size  # Differences of means have a standard deviation of σ √(2 / values).
     if sigma and np.median(np.abs(a - b)) <= 2 * sigma * math.sqrt(2 / values):
         return False
@@ -29,8 +29,8 @@ def is_scene_cut(before: Array, after: Array, *, sigma: float = 0.0) -> bool:
     return bool((a * b).sum() < 0.5 * norms[0] * norms[1])
 
 
-def _coarse(frame: Array) -> Array:
-    """Return the means over about 16 × 16 blocks."""
+def block_means(frame: Array) -> Array:
+    """Return the means of a frame (H, W, ...) over at most 16 × 16 blocks."""
     total = frame.astype(np.float64)
     for axis in (0, 1):
         n = total.shape[axis]

@@ -1,0 +1,171 @@
+"""Changes of light between frames, held to those that were made, and what `denoise` does with them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from cases import marked_slow, slow
+from scipy.ndimage import gaussian_filter
+
+import pde_video as pv
+from pde_video.denoising.denoise import PRESETS
+from pde_video.denoising.light import Light, _gain, between, light_change
+from pde_video.kernels.row_moments import MOMENTS, row_moments
+from pde_video.motion.averaging import GuidedFrame
+from pde_video.motion.optical_flow import pyramid
+
+SIGMA = 20.0
+SIZE = (112, 160)
+
+
+@cache
+def scene(frames=10, speed=2):
+    """A texture that moves to the left, in the range of 8 bits."""
+    ground = 110 + 250 * gaussian_filter(np.random.default_rng(3).standard_normal((SIZE[0], 240)), 3)
+    return np.stack([ground[:, speed * k : speed * k + SIZE[1]] for k in range(frames)])
+
+
+def noisy(clean):
+    noise = SIGMA * np.random.default_rng(1).standard_normal(clean.shape)
+    return np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)
+
+
+def psnr(clean, video):
+    return np.array([pv.psnr(a / 255, b / 255) for a, b in zip(clean, video, strict=True)])
+
+
+def flicker(frames=10, share=0.05):
+    return 1 + share * np.random.default_rng(5).standard_normal((frames, 1, 1))
+
+
+def bands(frames=10, share=0.1):
+    rows = np.arange(SIZE[0])[:, np.newaxis] / SIZE[0]
+    return np.stack([1 + share * np.sin(2 * np.pi * (rows - 0.13 * k)) for k in range(frames)])
+
+
+def guides(pictures, rng):
+    """Pyramids of pictures of half the size in units of the noise, of which some is left."""
+    small = pictures.reshape(len(pictures), SIZE[0] // 2, 2, SIZE[1] // 2, 2).mean((2, 4)) / SIGMA
+    return [pyramid(one + 0.15 * rng.standard_normal(one.shape)) for one in small]
+
+
+@pytest.mark.parametrize("speed", [0, 2])
+@pytest.mark.parametrize("kind", ["gain", "fade to white", "bands"])
+def test_the_change_is_the_one_that_was_made(kind, speed, rng):
+    before, after = scene(2, speed)
+    made = {"gain": 0.95 * after, "fade to white": 0.9 * after + 25.5, "bands": bands(2)[1] / bands(2)[0] * after}[kind]
+    found = light_change(*guides(np.stack([before, made]), rng))
+    gain, offset = found.rows(after)
+    error = (gain * after + SIGMA * offset - made)[4:-4] / SIGMA
+    change = (made - after)[4:-4] / SIGMA
+    assert np.sqrt(np.mean(error**2)) < 0.2 * np.sqrt(np.mean(change**2))
+
+
+def test_motion_and_new_content_are_no_change_of_light(rng):
+    for speed in (0, 1, 4):
+        before, after = scene(2, speed)
+        assert light_change(*guides(np.stack([before, after]), rng)) is None
+    after = after.copy()
+    after[20:100, 90:] = 240
+    assert light_change(*guides(np.stack([before, after]), rng)) is None
+    assert light_change(*guides(np.stack([before, before]), np.random)) is None
+    same = guides(before[np.newaxis], rng)[0]
+    assert light_change(same, same) is None
+
+
+def test_what_moves_does_not_pull_the_gain(rng):
+    before, after = scene(2, 2)
+    made = 0.95 * after
+    made[20:100, 100:] = 240
+    gain, offset = light_change(*guides(np.stack([before, made]), rng)).rows(after)
+    assert np.abs(gain * after + SIGMA * offset - 0.95 * after).mean() < 0.02 * after.mean()
+
+
+def test_changes_add_up_and_lead_back(rng):
+    lights = [None, Light(*rng.uniform(0.5, 1.5, (2, 5))), None, Light(*rng.uniform(0.5, 1.5, (2, 5)))]
+    first, last = lights[1], lights[3]
+    y = rng.standard_normal(5)
+    once = first.gain * y + first.offset
+    twice = last.gain * once + last.offset
+
+    def seen(value, here, there):
+        light = between(lights, here, there)
+        return value if light is None else light.gain * value + light.offset
+
+    for here, there, a, b in ((0, 1, y, once), (0, 3, y, twice), (1, 2, once, once), (2, 3, once, twice)):
+        np.testing.assert_allclose(seen(a, here, there), b)
+        np.testing.assert_allclose(seen(b, there, here), a)
+    assert between(lights, 1, 2) is None
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_planes_change_as_their_luma_does(channels, rng):
+    light = Light(rng.uniform(0.5, 1.5, 24), rng.uniform(-1, 1, 24))
+    planes = rng.standard_normal((channels, 48, 40))
+    frame = GuidedFrame(planes, planes[:, ::2, ::2])
+    gain, offset = light.rows(frame.luma)
+    np.testing.assert_allclose(light.of_guided(frame).luma, gain * frame.luma + offset)
+    np.testing.assert_allclose(np.ptp(light.of_planes(planes) / light.rows(planes)[0] - planes, axis=2), 0, atol=1e-12)
+    if channels == 3:  # Colours get no offset.
+        np.testing.assert_allclose(light.of_planes(planes)[1:], light.rows(planes)[0] * planes[1:])
+
+
+def test_moments_are_those_of_their_definition(rng):
+    x, y = rng.standard_normal((2, 5, 40)).astype(np.float32)
+    out = np.empty((5, MOMENTS))
+    row_moments(x, y, 1 / 0.7, out)
+    x, y = x.astype(float), y.astype(float)
+    r2 = ((y - x) / 0.7) ** 2
+    w = (1 + r2) ** -2
+    wanted = [w, w * x, w * y, w * x * x, w * x * y, w * y * y, r2 / (1 + r2)]
+    np.testing.assert_allclose(out.T, np.sum(wanted, axis=2), rtol=1e-5, atol=1e-5)
+
+
+def test_noise_does_not_flatten_the_line(rng):
+    light, x, y = rng.standard_normal((3, 1, 100_000))
+    x, y = light + 0.5 * x, 0.5 * light + 0.5 * y
+    moments = np.array([np.ones_like(x), x, y, x * x, x * y, y * y, x]).sum(axis=2)
+    assert _gain(moments, 0.0, 1.0) == pytest.approx(0.5, abs=0.01)
+
+
+def test_noise_that_a_gain_has_raised_counts_less():
+    light = Light(np.array([0.5, 2.0]), np.zeros(2))
+    np.testing.assert_allclose(light.worth(np.ones((2, 3))), [[1, 1, 1], [0.25, 0.25, 0.25]])
+
+
+@pytest.mark.parametrize("kind", ["flicker", *slow("bands")])
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
+def test_flicker_costs_little_and_stays(preset, kind):
+    gains, report = flicker() if kind == "flicker" else bands(), {}
+    clean = gains * scene()
+    denoised = pv.denoise(noisy(clean), preset=preset, report=report)
+    assert report["relit"] >= 5
+    known = gains * pv.denoise((noisy(clean) / gains).astype(np.float32), preset=preset)
+    # Large pictures, whose light is known better, lose less: see docs/denoising.md.
+    assert psnr(clean, denoised).mean() > psnr(clean, known).mean() - (0.7 if kind == "flicker" else 1.1)
+    np.testing.assert_allclose(denoised.mean((1, 2)), clean.mean((1, 2)), rtol=0.01)
+    pv.denoise(noisy(scene()), preset=preset, report=report)
+    assert report["relit"] == 0
+
+
+@pytest.mark.parametrize("white", [True, *slow(False)])
+@pytest.mark.parametrize("out", [True, *slow(False)])
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
+def test_fades_lose_nothing(preset, out, white):
+    gains = np.linspace(1, 0.5, 10)[:: 1 if out else -1, np.newaxis, np.newaxis]
+    clean = gains * scene() + (1 - gains) * 255 * white
+    video = noisy(clean)
+    alone = np.concatenate([pv.denoise(frame[None], preset=preset, sigma=SIGMA) for frame in video])
+    assert (psnr(clean, pv.denoise(video, preset=preset, sigma=SIGMA)) >= psnr(clean, alone) - 0.1).all()
+
+
+def test_pieces_are_the_whole_in_changing_light():
+    video, noise = noisy(bands() * scene()), pv.NoiseEstimate(0.0, SIGMA**2, unit=255.0)
+    a_filter = pv.denoise(radius=1, noise=noise)
+    reach, whole = pv.extent(a_filter), a_filter(video)
+    np.testing.assert_array_equal(np.stack(list(a_filter(iter(video)))), whole)
+    for k in (4, 7):
+        piece = a_filter(video[k - reach.before : k + 1 + reach.after])
+        np.testing.assert_array_equal(piece[reach.before], whole[k])
