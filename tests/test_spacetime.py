@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
 from cases import marked_slow
 
 import pde_video as pv
-from pde_video.estimate.scene import is_scene_cut
+from pde_video.estimate.scene import is_cut_not_motion, is_scene_cut
+from pde_video.motion.optical_flow import pyramid
 
 TERMS = {
     "heat": pv.Heat(0.8, spacing=(2.0, 1.0, 1.0)),
@@ -87,6 +88,8 @@ CUTS = {"bikes": [30, 76, 137, 187, 242], "bigbuckbunny": [], "carphone_pristine
 def test_the_cuts_of_the_clips_are_found_and_no_others(name, clips):
     pairs = enumerate(pairwise(pv.read(clips[name])), start=1)
     assert [i for i, (before, after) in pairs if is_scene_cut(before, after)] == CUTS[name]
+    seen = [pyramid(pv.to_gray(one[None].astype(np.float32))[0] / 20) for one in pv.read(clips[name])]
+    assert [i for i, pair in enumerate(pairwise(seen), start=1) if is_cut_not_motion(*pair, sigma=0.1)] == CUTS[name]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +113,24 @@ def test_noise_on_a_flat_ground_is_no_cut(shape):
     assert sum(is_scene_cut(*pair) for pair in pairwise(noise)) > 30  # Unless it is known.
     assert not any(is_scene_cut(*pair, sigma=0.1) for pair in pairwise(noise))
     assert all(is_scene_cut(a, b + 0.4, sigma=0.1) for a, b in pairwise(noise))
+
+
+def test_cuts_are_told_from_motion(real_frames, rng):
+    frames = {name: pv.to_gray(some)[0].astype(float) for name, some in real_frames.items()}
+
+    def is_cut(before, after):
+        noise = rng.standard_normal((2, *before.shape))
+        seen = [pyramid(one / 20 + 0.3 * n) for one, n in zip((before, after), noise, strict=True)]
+        return is_cut_not_motion(*seen, sigma=0.5)
+
+    parts = [frame[:120, :160] for frame in frames.values()]
+    assert all(is_cut(*pair) for pair in permutations(parts, 2))
+    assert is_cut(parts[0], np.full_like(parts[0], 100.0))
+    assert is_cut(np.full_like(parts[0], 10.0), parts[0])
+    for name in ("bikes", "bigbuckbunny"):
+        before, after = (frames[name][:240, k : k + 320] for k in (0, 40))
+        assert not is_cut(before, after)
+        assert not is_cut(after, before)
 
 
 @pytest.mark.parametrize("channels", [(), (3,)])

@@ -11,7 +11,7 @@ import numpy as np
 from pde_video.denoising.light import Light, between, light_change
 from pde_video.denoising.repeats import is_repeat
 from pde_video.denoising.uniform_noise import Noise
-from pde_video.estimate.scene import is_scene_cut
+from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.filters import Frames
 from pde_video.motion.averaging import (
     GuidedFrame,
@@ -122,7 +122,7 @@ def numbered(pictures: Iterable[Picture], report: dict[str, Any], fixed: float) 
     previous: Picture | None = None
     for number, picture in enumerate(pictures):
         original, light = number, None
-        if previous is not None and is_scene_cut(previous.guided.luma, picture.guided.luma, sigma=0.5):
+        if previous is not None and is_cut_not_motion(previous.levels, picture.levels, sigma=0.5):
             cuts.append(number)
         elif previous is not None:
             light = light_change(previous.levels, picture.levels)
