@@ -62,8 +62,8 @@ def measure_noise(
     ----------
     video : video
         Array (T, H, W) or (T, H, W, C), or an iterable of frames. The first five that differ and are not constant are
-        used, and up to 32 if they are small, until they have a million pixels; of at most 40 that are read. The frames that
-        are read are consumed from an iterator.
+        used, and up to 32 if they are small, until they have a million pixels; of at most 40 that are read. The frames
+        that are read are consumed from an iterator.
     sigma : float or "auto", optional
         Known standard deviation of Gaussian noise, ≥ 0, in units of the video. Then only `fixed` is measured. Default,
         and "auto": see `noise`.
