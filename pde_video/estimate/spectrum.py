@@ -17,7 +17,8 @@ _ROUNDS = 8  # Fixed-point iterations.
 _CALMEST = 0.1  # Share of the blocks that is used at least.
 # Noise changes nearly all blocks, and most of them by about as much. If it is not white, nearly all must change so, or
 # their energies must spread little more than those of white noise: clean films have changes by motion and by codecs.
-_CHANGED, _CALM, _SPREAD, _ALL_CALM = 0.9, 0.5, 2.0, 0.8
+_CHANGED, _CALM, _SPREAD, _ALL_CALM, _MOST_SPREAD = 0.9, 0.5, 2.0, 0.8, 4.0
+_LITTLE_CALM, _LITTLE_SPREAD = 0.3, 1.25  # What suffices where much moves, and what is calm is as noise would be.
 _UNEVEN = 0.4  # Standard deviation of the logarithm of the variances up to which noise counts as white.
 _MEDIAN = 0.454936  # Of the square of a standard normal variable.
 _STEEPEST = 2.0  # Ratio of the variance of means to that of their neighbours, at most: they also change with the light.
@@ -72,8 +73,10 @@ class Spectra:
     @property
     def certain(self) -> bool:
         """Whether the changes are noise."""
-        like_noise = self.spread < _SPREAD or self.calm > _ALL_CALM or is_white(self.variances[0])
-        return self.changed > _CHANGED and self.calm > _CALM and like_noise
+        white = is_white(self.variances[0])
+        like_noise = self.spread < _SPREAD or (self.calm > _ALL_CALM and self.spread < _MOST_SPREAD) or white
+        calm = self.calm > _CALM or (self.calm > _LITTLE_CALM and self.spread < _LITTLE_SPREAD and not white)
+        return self.changed > _CHANGED and calm and like_noise
 
 
 def spectra(pairs: Sequence[Changes]) -> Spectra | None:
