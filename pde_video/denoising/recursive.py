@@ -15,7 +15,7 @@ from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse
 from pde_video.threads import ordered
 
-_CONTRAST, _SMOOTHNESS = 0.75, 20.0  # Of the temporal flux, in units of the noise; of the motion.
+_CONTRAST, _SMOOTHNESS = 0.7, 20.0  # Of the temporal flux, in units of the noise; of the motion.
 _LEAST = 1 / 16  # Lowest remaining share of the noise: less would gain little, and each warp blurs.
 _STEP = 4  # Distance in pixels of the windows of the diffusion in space.
 
@@ -57,7 +57,7 @@ def _averaged(pictures: Iterator[tuple[Picture, Array | None]], noise: Noise) ->
         if w is None:
             mean, left = here.planes, np.ones_like(here.luma)
         elif picture.original != original:
-            so_far = GuidedFrame(mean, noise.guide(mean, left / 4, _STEP))
+            so_far = GuidedFrame(mean, *noise.guide(mean, left / 4, _STEP))
             past = np.clip(warped(padded(left[np.newaxis]), w)[0], _LEAST, 1)
             share = conductance(here, so_far, w, None, _CONTRAST) / (1 + past)
             left = (1 - share) ** 2 + share**2 * past
