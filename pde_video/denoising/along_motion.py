@@ -22,6 +22,7 @@ from pde_video.motion.averaging import (
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse
+from pde_video.solvers.similar_patches import refined
 from pde_video.threads import ordered
 
 _REGION = 6  # Regions of 2^6 pixels on each side keep their mean intensity.
@@ -36,12 +37,13 @@ class Pass:
     contrast: float  # Of the temporal flux, where the guides have no noise.
     smoothness: float  # Of the motion.
     step: int  # Distance in pixels of the windows of the diffusion in space.
+    refinements: int = 0  # How often similar patches are filtered after it.
 
 
 # Guides are smoothed frames of half the size in a first pass, in a second one the results of the first.
 PASSES: dict[str, tuple[Pass, ...]] = {
     "balanced": (Pass(6, 0.45, 20.0, 2),),
-    "best": (Pass(4, 0.5, 20.0, 2), Pass(8, 0.25, 10.0, 1)),
+    "best": (Pass(4, 0.5, 20.0, 2), Pass(8, 0.25, 10.0, 1, 3)),
 }
 
 
@@ -168,8 +170,9 @@ def _denoised(
                 yield there.guided, w, conductance(here.guided, there.guided, w, inconsistent(w, back), look.contrast)
 
     mean, share = averaged(here.guided, along(), here.replaced)
-    left = np.zeros_like(mean)
-    return here, diffuse(mean, remaining(share, fixed), step=look.step, spectra=spectra, left=left), left
+    variance, left = remaining(share, fixed), np.zeros_like(mean)
+    planes = diffuse(mean, variance, step=look.step, spectra=spectra, left=left)
+    return here, refined(mean, planes, variance, times=look.refinements, spectra=spectra), left
 
 
 def remaining(left: Array, fixed: float) -> Array:
