@@ -54,7 +54,7 @@ class Noise:
         return planes / np.sqrt(low).astype(planes.dtype), left / low.astype(left.dtype)
 
     def counted(self, frame: Array) -> tuple[Array, Array]:
-        """Return a guide of half the size by the photons of 4 × 4 pixels together, whose noise is a quarter; see `guide`."""
+        """Return a guide of half the size by the photons of 4 × 4 pixels together, and the variance left in it."""
         planes = halved(np.ascontiguousarray(np.moveaxis(frame, -1, 0)))
         height, width = planes.shape[1:]
         guide = self.together(np.moveaxis(halved(planes), 0, -1))
