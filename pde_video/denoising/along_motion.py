@@ -42,8 +42,8 @@ class Pass:
 
 # Guides are smoothed frames of half the size in a first pass, in a second one the results of the first.
 PASSES: dict[str, tuple[Pass, ...]] = {
-    "balanced": (Pass(6, 0.45, 20.0, 2),),
-    "best": (Pass(4, 0.5, 20.0, 2), Pass(8, 0.25, 10.0, 1, 3)),
+    "balanced": (Pass(6, 0.5, 20.0, 2),),
+    "best": (Pass(4, 0.6, 20.0, 2), Pass(8, 0.25, 10.0, 1, 3)),
 }
 
 
@@ -87,9 +87,9 @@ def prepared(frame: Array, noise: Noise, step: int = 2) -> Picture:
     frame, replaced = (frame, None) if noise.repair is None else noise.repair(frame)
     planes = noise.planes(frame)
     if noise.faint:
-        return _pictured(frame, GuidedFrame(planes, *noise.counted(frame)))
+        return _pictured(frame, GuidedFrame(planes, noise.counted(frame)[0]))
     quarter = np.full([-(-n // 2) for n in planes.shape[1:]], 0.25, planes.dtype)
-    return _pictured(frame, GuidedFrame(planes, *noise.guide(planes, quarter, step)))._replace(replaced=replaced)
+    return _pictured(frame, GuidedFrame(planes, noise.guide(planes, quarter, step)[0]))._replace(replaced=replaced)
 
 
 def _pictured(frame: Array, guided: GuidedFrame) -> Picture:

@@ -15,7 +15,7 @@ from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse
 from pde_video.threads import ordered
 
-_CONTRAST, _SMOOTHNESS = 0.7, 20.0  # Of the temporal flux, in units of the noise; of the motion.
+_CONTRAST, _SMOOTHNESS = 0.75, 20.0  # Of the temporal flux, in units of the noise; of the motion.
 _LEAST = 1 / 16  # Lowest remaining share of the noise: less would gain little, and each warp blurs.
 _STEP = 4  # Distance in pixels of the windows of the diffusion in space.
 
