@@ -24,8 +24,8 @@ def coefficients(picture, step):
     return dctn(windows(picture, step), axes=(-2, -1), norm="ortho")
 
 
-def by_hand(plane, variance, step, pilot=None, spectrum=None):
-    """Every window transformed, shrunk, transformed back, and all of them averaged."""
+def by_hand(plane, variance, step, pilot=None, spectrum=None, left=False):
+    """Every window transformed, shrunk, transformed back, and all of them averaged; or the noise that is left."""
     z = coefficients(plane, step)
     spectrum = np.ones((8, 8)) if spectrum is None else spectrum
     v = windows(variance, step).mean(axis=(-2, -1))[..., np.newaxis, np.newaxis] * spectrum
@@ -43,6 +43,8 @@ def by_hand(plane, variance, step, pilot=None, spectrum=None):
         at = np.s_[step * (m + 1) : step * (m + 1) + 8, step * (n + 1) : step * (n + 1) + 8]
         total[at] += weights[m, n] * back[m, n]
         weight[at] += weights[m, n]
+    if left:
+        return (np.kaiser(8, 2).sum() / step) ** 2 / 64 / weight[8:-8, 8:-8]
     return total[8:-8, 8:-8] / weight[8:-8, 8:-8]
 
 
@@ -117,6 +119,22 @@ def test_every_width_around_that_of_a_chunk(width):
             np.testing.assert_allclose(
                 one(plane, variance, p, step=step), by_hand(plane, variance, step, p), atol=1e-12
             )
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_the_variance_of_the_noise_that_is_left(step):
+    spectrum = np.random.default_rng(5).uniform(0.1, 3, (8, 8))
+    plane, variance, _ = case((20, 33), step, spectrum=spectrum)
+    left = np.empty((2, 20, 33))
+    diffuse(np.stack([plane, plane]), variance, step=step, spectra=np.stack([spectrum, spectrum]), left=left)
+    wanted = by_hand(plane, variance, step, by_hand(plane, variance, step, None, spectrum), spectrum, left=True)
+    np.testing.assert_allclose(left, [wanted, wanted], rtol=1e-12)
+
+
+def test_white_noise_leaves_its_mean_only(rng):
+    left = np.empty((1, 64, 64))
+    shrink(np.zeros((1, 64, 64)), np.full((64, 64), 3.0), left=left)
+    np.testing.assert_allclose(left, 3 / 64, rtol=0.1)  # Weights of windows 2 pixels apart do not sum to a constant.
 
 
 def test_diffuse_takes_the_first_result_as_pilot():
@@ -225,7 +243,7 @@ def test_a_band_of_rows_is_what_it_is_of_the_whole_and_no_more(step):
     for first, last in ((0, 5), (1, 2), (3, 16), (8, 23), (22, 23)):
         out = np.zeros_like(plane)
         numbers = (np.ones(64), np.float64(THRESHOLD), step, np.kaiser(8, 2.0), kernels.CONSTANTS)
-        kernels.shrink(plane, plane, False, variance, *numbers, first, last, out)
+        kernels.shrink(plane, plane, False, variance, *numbers, first, last, out, np.empty((0, 0)))
         np.testing.assert_array_equal(out[first:last], whole[first:last])
         assert not out[:first].any()
         assert not out[last:].any()

@@ -159,8 +159,8 @@ KERNELS = [
     Hot(motion_averages.gather, (PLANES, EDGED, MOTION, PLANE, SHARP, 0, 8, PLANES, PLANE, PLANE), vector_loops=4),
     Hot(
         motion_averages.smoothed_conductance,
-        (PLANE, WINDOW, conductance.named("exponential", (1, 1, 1), np.float32), ONE, 0, 8, PLANE),
-        vector_loops=3,
+        (PLANE, PLANE, WINDOW, conductance.named("exponential", (1, 1, 1), np.float32), ONE, ONE, ONE, 0, 8, PLANE),
+        vector_loops=4,
     ),
     Hot(motion_averages.inconsistent, (MOTION, MOTION, 0, 8, MASK)),
     Hot(motion_averages.halved, (PLANES, 0, 4, PLANES)),

@@ -19,8 +19,8 @@ from pde_video.solvers import shrinkage
 
 # Frames of the clips, and whether they are halved; the least PSNR at σ = 20/255, over all and of the smallest.
 PARTS = {"bikes": (100, False), "bigbuckbunny": (60, True), "carphone_pristine": (20, False)}
-LEAST = {"fast": 31.8, "balanced": 34.3, "best": 34.8}
-LEAST_OF_ONE = {"fast": 31.8, "balanced": 34.0, "best": 34.5}
+LEAST = {"fast": 31.8, "balanced": 34.3, "best": 36.4}
+LEAST_OF_ONE = {"fast": 31.8, "balanced": 34.0, "best": 34.9}
 SIGMA = 20 / 255
 
 
@@ -56,6 +56,14 @@ def alone(video, preset, sigma=SIGMA):
 def test_real_clips_reach_what_is_promised_with_the_noise_unknown(preset, names, clean):
     reached = [frames_psnr(clean[name], pv.denoise(with_noise(clean[name]), preset=preset)).mean() for name in names]
     assert np.mean(reached) >= (LEAST_OF_ONE if len(names) == 1 else LEAST)[preset]
+
+
+@pytest.mark.parametrize("sigma", [2 / 255, *slow(1 / 255, 5 / 255, 10 / 255, 40 / 255)])
+def test_best_is_above_balanced_however_weak_the_noise(sigma, clean):
+    # Where little noise is, guides keep much of it: they differ even where all is found right.
+    video = clean["bigbuckbunny"][:9, 60:160, 60:220]
+    balanced, best = (pv.denoise(with_noise(video, sigma), preset=one, sigma=sigma) for one in ("balanced", "best"))
+    assert pv.psnr(video, best) > pv.psnr(video, balanced) + 0.1
 
 
 @pytest.mark.parametrize("case", [(NAMES[:1], 40 / 255), *slow((NAMES, 10 / 255), (NAMES, 40 / 255))], ids=str)
@@ -119,7 +127,7 @@ def test_what_is_said_to_be_left_of_the_noise_is_left(preset, room, clean, monke
     # Shrinkage goes by the variance of the average, which must not be promised lower than it is.
     still = np.repeat(clean["bikes"][:1, :160, :256], 9, axis=0)
     seen, keep = [], room.diffuse
-    monkeypatch.setattr(room, "diffuse", lambda mean, left, **how: seen.append((mean, left)) or keep(mean, left, **how))
+    monkeypatch.setattr(room, "diffuse", lambda mean, v, **how: seen.append((mean, v)) or keep(mean, v, **how))
     list(pv.denoise(iter(with_noise(still)), preset=preset, sigma=SIGMA, causal=True))  # In order, so that 8 is last.
     for k in (1, 8):
         mean, left = seen[k]

@@ -141,7 +141,7 @@ def test_it_counts_for_guides_and_in_space(real_frames, rng):
     clean = pv.to_gray(real_frames[CLIPS[0]].astype(np.float32)[:, :144, :176] / 255)
     noisy = correlated(clean, rng)
     told = pv.psnr(clean, pv.denoise(noisy, sigma=SIGMA))
-    assert pv.psnr(clean, pv.denoise(noisy)) > told + 4  # Without one of the two, 3 dB.
+    assert pv.psnr(clean, pv.denoise(noisy)) > told + 3.7  # Without one of the two, 3 dB at most.
 
 
 @pytest.mark.parametrize("name", CLIPS)

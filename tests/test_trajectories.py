@@ -131,7 +131,8 @@ def pair(shape, rng, channels=3, dtype=np.float64, coarse=False):
     for _ in range(2):
         planes = rng.normal(size=(channels, *shape)).astype(dtype)
         size = half(shape) if coarse else shape
-        frames.append(GuidedFrame(planes, (0.3 * rng.normal(size=(channels, *size))).astype(dtype)))
+        guide, noise = 0.3 * rng.normal(size=(channels, *size)), rng.random((channels, *size))
+        frames.append(GuidedFrame(planes, guide.astype(dtype), noise.astype(dtype)))
     return (*frames, some_flow(frames[0].guide.shape[1:], rng, dtype))
 
 
@@ -142,6 +143,12 @@ def test_what_is_kept_of_a_frame(coarse, rng):
     np.testing.assert_array_equal(here.padded, np.pad(here.planes, pad, mode="edge"))
     np.testing.assert_array_equal(here.padded_guide, np.pad(here.guide, pad, mode="edge"))
     np.testing.assert_array_equal(here.luma, here.guide[0] if coarse else halved(here.guide)[0])
+
+
+def test_a_guide_has_the_mean_noise_of_its_channels_or_none(rng):
+    planes, noise = rng.normal(size=(3, 20, 30)), rng.random((3, 20, 30))
+    np.testing.assert_allclose(GuidedFrame(planes, planes, noise).noise, noise.mean(axis=0))
+    assert not GuidedFrame(planes, planes).noise.any()
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -159,7 +166,7 @@ def test_conductance_is_an_exponential_of_smoothed_squares(coarse, kappa, dtype,
     squares = ((moved - here.guide) ** 2).mean(axis=0)
     for axis in (0, 1):
         squares = ndimage.correlate1d(squares, BINOMIAL[2 if coarse else 4], axis, mode="nearest")
-    wanted = np.exp(-squares / kappa**2)
+    wanted = np.exp(-squares / (kappa**2 + 3 * here.noise))
     out = averaging.conductance(here, there, flow, None, kappa)
     assert out.dtype == dtype
     np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-12 if dtype == np.float64 else 1e-5)

@@ -24,6 +24,7 @@ from pde_video.motion.averaging import (
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse
+from pde_video.solvers.similar_patches import refined
 from pde_video.threads import ordered
 
 _REGION = 6  # Regions of 2^6 pixels on each side keep their mean intensity.
@@ -35,16 +36,17 @@ class Pass:
     """One pass over the neighbours of each frame. Contrast is in units of the noise."""
 
     radius: int  # Frames on each side.
-    contrast: float  # Of the temporal flux.
+    contrast: float  # Of the temporal flux, where the guides have no noise.
     smoothness: float  # Of the motion.
     step: int  # Distance in pixels of the windows of the diffusion in space.
+    refinements: int = 0  # How often similar patches are filtered after it.
 
 
 REACH = 3  # Distance of the farthest frames, in radii, where frames repeat.
 # Guides are smoothed frames of half the size in a first pass, in a second one the results of the first.
 PASSES: dict[str, tuple[Pass, ...]] = {
     "balanced": (Pass(6, 0.5, 20.0, 2),),
-    "best": (Pass(4, 0.6, 20.0, 2), Pass(8, 0.35, 10.0, 1)),
+    "best": (Pass(4, 0.6, 20.0, 2), Pass(8, 0.25, 10.0, 1, 3)),
 }
 
 
@@ -74,7 +76,7 @@ def along_motion(
     """Yield the frames denoised; `fixed` is the share of the noise's variance that all frames have in common."""
     spread: Callable[..., Iterator[Any]] = map if causal else ordered  # `ordered` would read ahead.
     pictures = numbered(spread(partial(prepared, noise=noise), frames), frames.report, fixed)
-    results: Iterator[tuple[Picture, Array]] | None = None
+    results: Iterator[tuple[Picture, Array, Array]] | None = None
     for look in passes:
         if results is not None:
             pictures = spread(partial(_guided, noise=noise), results)
@@ -82,7 +84,7 @@ def along_motion(
         around = _windows(linked, look.radius, 0 if causal else look.radius)
         results = spread(partial(_denoised, look=look, fixed=fixed, spectra=noise.spectra), around)
     assert results is not None
-    return (finished(picture, planes, noise) for picture, planes in results)
+    return (finished(picture, planes, noise) for picture, planes, _ in results)
 
 
 def prepared(frame: Array, noise: Noise, step: int = 2) -> Picture:
@@ -90,14 +92,13 @@ def prepared(frame: Array, noise: Noise, step: int = 2) -> Picture:
     frame, replaced = (frame, None) if noise.repair is None else noise.repair(frame)
     planes = noise.planes(frame)
     if noise.faint:
-        return _pictured(frame, planes, noise.counted(frame))
+        return _pictured(frame, GuidedFrame(planes, noise.counted(frame)[0]))
     quarter = np.full([-(-n // 2) for n in planes.shape[1:]], 0.25, planes.dtype)
-    return _pictured(frame, planes, noise.guide(planes, quarter, step))._replace(replaced=replaced)
+    return _pictured(frame, GuidedFrame(planes, noise.guide(planes, quarter, step)[0]))._replace(replaced=replaced)
 
 
-def _pictured(frame: Array, planes: Array, guide: Array) -> Picture:
-    here = GuidedFrame(planes, guide)
-    return Picture(frame, here, pyramid(here.luma))
+def _pictured(frame: Array, guided: GuidedFrame) -> Picture:
+    return Picture(frame, guided, pyramid(guided.luma))
 
 
 def finished(picture: Picture, planes: Array, noise: Noise) -> Array:
@@ -185,8 +186,8 @@ def flow(here: Picture, there: Picture, smoothness: float) -> Array:
 
 def _denoised(
     window: tuple[int, list[Picture]], look: Pass, fixed: float, spectra: Array | None
-) -> tuple[Picture, Array]:
-    """Return the picture and its planes, averaged in time, then diffused in space according to the remaining noise."""
+) -> tuple[Picture, Array, Array]:
+    """Return the picture, its planes, averaged in time, then diffused in space, and the variance of the noise left."""
     at, pictures = window
     here, lights = pictures[at], [picture.light for picture in pictures]
 
@@ -199,8 +200,10 @@ def _denoised(
                 g = conductance(here.guided, seen, w, inconsistent(w, back), look.contrast)
                 yield seen, w, g if light is None else light.worth(g)
 
-    mean, left = averaged(here.guided, along(), here.replaced)
-    return here, diffuse(mean, remaining(left, fixed), step=look.step, spectra=spectra)
+    mean, share = averaged(here.guided, along(), here.replaced)
+    variance, left = remaining(share, fixed), np.zeros_like(mean)
+    planes = diffuse(mean, variance, step=look.step, spectra=spectra, left=left)
+    return here, refined(mean, planes, variance, times=look.refinements, spectra=spectra), left
 
 
 def remaining(left: Array, fixed: float) -> Array:
@@ -211,9 +214,11 @@ def remaining(left: Array, fixed: float) -> Array:
     return share + (1 - share) * left
 
 
-def _guided(result: tuple[Picture, Array], noise: Noise) -> Picture:
+def _guided(result: tuple[Picture, Array, Array], noise: Noise) -> Picture:
     """Return a picture whose guide is its own result."""
-    picture, planes = result
-    guide = noise.together(noise.model.inverse(noise.frame(planes))) if noise.faint else noise.held(planes)
-    seen = _pictured(picture.frame, picture.guided.planes, guide)
+    picture, planes, left = result
+    held = noise.held(planes, left)
+    if noise.faint:
+        held = noise.with_its_noise(noise.together(noise.model.inverse(noise.frame(planes))))
+    seen = _pictured(picture.frame, GuidedFrame(picture.guided.planes, *held))
     return picture._replace(guided=seen.guided, levels=seen.levels, links={})

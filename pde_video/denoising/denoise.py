@@ -117,7 +117,8 @@ def denoise(
     ----------
     preset : {"balanced", "fast", "best"}, optional
         Trade-off between time and quality. "balanced" averages 6 frames on each side; "best" averages 4 and then 8,
-        guided by the first result; "fast" uses a recursive average without look-ahead. Default: "balanced".
+        guided by the first result, and filters similar patches; "fast" uses a recursive average without look-ahead.
+        Default: "balanced".
     sigma : float or "auto", optional
         Standard deviation of Gaussian noise, ≥ 0, in units of the input (of 255 for uint8), or "auto" to measure it. It
         is the same for all colours; the share of a fixed pattern is still measured. Default: measured.
@@ -171,9 +172,10 @@ def denoise(
     References
     ----------
     Weickert, Steidl, Mrázek, Welk & Brox (2006) on diffusion and shrinkage, doi:10.1007/0-387-28831-7_1. Yu & Sapiro
-    (2011), doi:10.5201/ipol.2011.ys-dct. Makitalo & Foi (2013), doi:10.1109/TIP.2012.2202675. Of the methods: Perona &
-    Malik (1990), doi:10.1109/34.56205; Catté et al. (1992), doi:10.1137/0729012; Rudin, Osher & Fatemi (1992),
-    doi:10.1016/0167-2789(92)90242-F; Ramani, Blu & Unser (2008), doi:10.1109/TIP.2008.2001404.
+    (2011), doi:10.5201/ipol.2011.ys-dct. Makitalo & Foi (2013), doi:10.1109/TIP.2012.2202675. Lebrun, Buades & Morel
+    (2013), doi:10.1137/120874989, on similar patches. Of the methods: Perona & Malik (1990), doi:10.1109/34.56205;
+    Catté et al. (1992), doi:10.1137/0729012; Rudin, Osher & Fatemi (1992), doi:10.1016/0167-2789(92)90242-F; Ramani,
+    Blu & Unser (2008), doi:10.1109/TIP.2008.2001404.
 
     Examples
     --------

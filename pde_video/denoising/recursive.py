@@ -62,7 +62,7 @@ def _averaged(pictures: Iterator[tuple[Picture, Array | None]], noise: Noise) ->
         elif picture.original != original:
             if picture.light is not None:
                 mean, left = picture.light.of_planes(mean), left * np.square(picture.light.rows(left)[0])
-            so_far = GuidedFrame(mean, noise.guide(mean, left / 4, _STEP))
+            so_far = GuidedFrame(mean, *noise.guide(mean, left / 4, _STEP))
             past = np.clip(warped(padded(left[np.newaxis]), w)[0], _LEAST, max(1, left.max()))
             share = conductance(here, so_far, w, None, _CONTRAST) / (1 + past)
             left = (1 - share) ** 2 + share**2 * past

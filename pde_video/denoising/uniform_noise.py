@@ -31,14 +31,14 @@ class Noise:
     repair: Repair | None = None
     faint: bool = False
 
-    def guide(self, planes: Array, variance: Array, step: int) -> Array:
-        """Return planes at half their size, smoothed, with noise as white noise of variance 1 would leave in them."""
+    def guide(self, planes: Array, variance: Array, step: int) -> tuple[Array, Array]:
+        """Return planes at half their size, smoothed, and the variance of the noise left in them; see `held`."""
         if self.faint:
             return self.counted(self.model.inverse(self.frame(planes)))
         coarse = halved(planes)
-        if self.spectra is None:
-            return shrink(coarse, variance, step=step)
-        return self.held(shrink(coarse, variance, step=step, spectra=self.coarse))
+        left = np.empty_like(coarse)
+        spectra = None if self.spectra is None else self.coarse
+        return self.held(shrink(coarse, variance, step=step, spectra=spectra, left=left), left)
 
     @cached_property
     def coarse(self) -> Array:
@@ -46,19 +46,23 @@ class Noise:
         assert self.spectra is not None
         return 4 * at_half_size(self.spectra)
 
-    def held(self, planes: Array) -> Array:
-        """Return smoothed planes in units of the noise that they hold, which is that of low frequencies."""
+    def held(self, planes: Array, left: Array) -> tuple[Array, Array]:
+        """Return smoothed planes, and the variance left, in units of the noise that they hold: of low frequencies."""
         if self.spectra is None:
-            return planes
+            return planes, left
         low = self.spectra[:, :_LOW, :_LOW].mean(axis=(1, 2), keepdims=True)
-        return planes / np.sqrt(low).astype(planes.dtype)
+        return planes / np.sqrt(low).astype(planes.dtype), left / low.astype(left.dtype)
 
-    def counted(self, frame: Array) -> Array:
-        """Return a guide of half the size by the photons of 4 × 4 pixels together, whose noise is a quarter."""
+    def counted(self, frame: Array) -> tuple[Array, Array]:
+        """Return a guide of half the size by the photons of 4 × 4 pixels together, and the variance left in it."""
         planes = halved(np.ascontiguousarray(np.moveaxis(frame, -1, 0)))
         height, width = planes.shape[1:]
         guide = self.together(np.moveaxis(halved(planes), 0, -1))
-        return np.stack([doubled(plane, height, width) for plane in guide])
+        return self.with_its_noise(np.stack([doubled(plane, height, width) for plane in guide]))
+
+    def with_its_noise(self, guide: Array) -> tuple[Array, Array]:
+        """Return a guide by photons, and the variance left in it: that of a window of which only the mean is left."""
+        return guide, np.full_like(guide, 1 / 64)
 
     def together(self, frame: Array) -> Array:
         """Return a frame of means over 4 × 4 pixels as planes, in units of the noise of a pixel."""

@@ -170,12 +170,13 @@ def _back(z, step, lanes, pixels, c, weight, window, apart, b, weights):
 
 
 @kernel
-def shrink(plane, pilot, guided, variance, spectrum, threshold, step, window, constants, first, last, out):
+def shrink(plane, pilot, guided, variance, spectrum, threshold, step, window, constants, first, last, out, noise):
     """out = plane − Σ weight · (what shrinkage removes from each window) / Σ weights, for rows first ≤ r < last.
 
     The noise of coefficient k has the variance v_k = spectrum[k] · the mean variance in the window. Without a pilot,
     coefficients below `threshold` standard deviations are removed; with one (`guided`), each is multiplied by
     p² / (p² + v_k). The weight of a window is 1 / (the variance of the noise that is left) times `window` at the pixel.
+    noise = this variance of a pixel, the harmonic mean over its windows, unless it is empty.
     """
     width = plane.shape[1]
     before, jump = 8 - step, np.uint64(step)  # Windows begin this far outside, so that every pixel is in equally many.
@@ -187,7 +188,7 @@ def shrink(plane, pilot, guided, variance, spectrum, threshold, step, window, co
     v, kept, weight = np.empty(_WIDE, plane.dtype), np.empty(_WIDE, plane.dtype), np.empty(_WIDE, plane.dtype)
     room = across * step + 16
     taken, total = np.zeros((8, room), plane.dtype), np.zeros((8, room), plane.dtype)
-    one = plane.dtype.type(1)
+    one, share = plane.dtype.type(1), plane.dtype.type(window.sum() ** 2 / (64 * step * step))
     at_once = _CHUNK // step
     top = first // step * step - before
     while top < last:
@@ -209,11 +210,11 @@ def shrink(plane, pilot, guided, variance, spectrum, threshold, step, window, co
             _back(z, jump, lanes, wide, constants, weight, window, apart, b, weights)
             for k in range(8):
                 slot = (top + k + 8) % 8
-                a, t, share = taken[slot, begin * step :], total[slot, begin * step :], window[k]
+                a, t, w = taken[slot, begin * step :], total[slot, begin * step :], window[k]
                 at = np.uint64(k) * _WIDE
                 for x in range(wide):
-                    a[x] += share * b[at + x]
-                    t[x] += share * weights[x]
+                    a[x] += w * b[at + x]
+                    t[x] += w * weights[x]
         for k in range(step):  # The rows that no further strip reaches.
             r = top + k
             slot = (r + 8) % 8
@@ -222,6 +223,10 @@ def shrink(plane, pilot, guided, variance, spectrum, threshold, step, window, co
                 source, target = plane[r], out[r]
                 for x in range(width):
                     target[x] = source[x] - a[x] / t[x]
+                if noise.shape[0] > 0:
+                    target = noise[r]
+                    for x in range(width):
+                        target[x] = share / t[x]
             taken[slot] = 0
             total[slot] = 0
         top += step

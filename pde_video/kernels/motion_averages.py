@@ -155,11 +155,14 @@ def smoothed(plane, weights, scale, first, last, out):
 
 
 @kernel
-def smoothed_conductance(squares, weights, g, scale, first, last, out):
-    """out = g(scale · the squares smoothed), in rows first ≤ r < last."""
+def smoothed_conductance(squares, noise, weights, g, scale, least, share, first, last, out):
+    """out = g(scale · the squares smoothed / (least + share · noise)), in rows first ≤ r < last."""
     smoothed(squares, weights, scale, first, last, out)
     for i in range(first, last):
-        conduct(out[i], g, 2)
+        s, v = out[i], noise[i]
+        for j in range(s.shape[0]):
+            s[j] /= least + share * v[j]
+        conduct(s, g, 2)
 
 
 @kernel

@@ -16,15 +16,20 @@ EXACT, _SHARP = -0.5, -0.75
 # Binomial weights over which squared differences are averaged: as wide in pixels of the frame at half its size.
 _FINE = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
 _COARSE = np.array([1, 4, 6, 4, 1]) / 16
+_GUIDED = 3.0  # Share of the noise of a guide in the squared contrast: 2 for that of both, the rest for their faults.
 _OF_REPLACED = 16.0  # Variance of pixels that were replaced by their neighbours, in units of that of the noise.
 
 
 class GuidedFrame:
-    """A frame (C, H, W) with its guide, a less noisy version of it of the same or half the size, and both padded."""
+    """A frame (C, H, W) with its guide, a less noisy version of it of the same or half the size, and both padded.
 
-    def __init__(self, planes: Array, guide: Array) -> None:
+    `noise` (h, w) is the variance of the noise that the guide still has, the mean of its channels.
+    """
+
+    def __init__(self, planes: Array, guide: Array, noise: Array | None = None) -> None:
         self.planes, self.padded = planes, padded(planes)
         self.guide, self.padded_guide = guide, padded(guide)
+        self.noise = np.zeros_like(guide[0]) if noise is None else noise.mean(axis=0)
         coarse = guide if guide.shape != planes.shape else halved(guide)
         channels = len(coarse)  # One or three: luma is first. Otherwise, the mean of all, scaled to the noise of one.
         luma = coarse[0] if channels in (1, 3) else coarse.mean(axis=0) * coarse.dtype.type(math.sqrt(channels))
@@ -91,12 +96,15 @@ def _squares(here: Array, there: Array, flow: Array) -> Array:
 
 
 def conductance(here: GuidedFrame, there: GuidedFrame, flow: Array, excluded: Array | None, kappa: float) -> Array:
-    """Return g(|there(x + w) − here|²) on the grid of the guides, squares being means over channels and neighbours."""
+    """Return g(|there(x + w) − here|²) on the grid of the guides, squares being means over channels and neighbours.
+
+    κ² grows with the noise of the guides, which the finest structure keeps most: there they differ though nothing does.
+    """
     squares = _squares(here.guide, there.padded_guide, flow)
     weights = (_FINE if here.guide.shape == here.planes.shape else _COARSE).astype(squares.dtype)
     g = named("exponential", (1.0, 1.0, 1.0), squares.dtype)
-    scale = squares.dtype.type((1 / (kappa * unit("exponential"))) ** 2)
-    out = by_rows(kernels.smoothed_conductance, np.empty_like(squares), squares, weights, g, scale)
+    numbers = np.array([unit("exponential") ** -2, kappa**2, _GUIDED], squares.dtype)
+    out = by_rows(kernels.smoothed_conductance, np.empty_like(squares), squares, here.noise, weights, g, *numbers)
     if excluded is not None:  # Where the flow is known to be wrong.
         each(lambda rows: kernels.close(out, excluded, *rows), pieces(len(out), _ROWS))
     return out
