@@ -75,7 +75,7 @@ def along_motion(
             pictures = spread(partial(_guided, noise=noise), results)
         linked = spread(partial(_linked, smoothness=look.smoothness), _windows(pictures, look.radius, 0))
         around = _windows(linked, look.radius, 0 if causal else look.radius)
-        results = spread(partial(_denoised, look=look, fixed=fixed, spectra=noise.spectra), around)
+        results = spread(partial(_denoised, look=look, fixed=fixed, noise=noise), around)
     assert results is not None
     return (finished(picture, planes, noise) for picture, planes in results)
 
@@ -153,9 +153,7 @@ def flow(here: Picture, there: Picture, smoothness: float) -> Array:
     return zero_where_static(found, here.levels[0], there.levels[0])
 
 
-def _denoised(
-    window: tuple[int, list[Picture]], look: Pass, fixed: float, spectra: Array | None
-) -> tuple[Picture, Array]:
+def _denoised(window: tuple[int, list[Picture]], look: Pass, fixed: float, noise: Noise) -> tuple[Picture, Array]:
     """Return the picture and its planes, averaged in time, then diffused in space according to the remaining noise."""
     at, pictures = window
     here = pictures[at]
@@ -169,7 +167,8 @@ def _denoised(
                 yield there.guided, w, conductance(here.guided, there.guided, w, inconsistent(w, back), look.contrast)
 
     mean, left = averaged(here.guided, along(), here.replaced)
-    return here, diffuse(mean, remaining(left, fixed), step=look.step, spectra=spectra)
+    mean = noise.unbiased(mean, here.guided.planes, left)
+    return here, diffuse(mean, remaining(left, fixed), step=look.step, spectra=noise.spectra)
 
 
 def remaining(left: Array, fixed: float) -> Array:
