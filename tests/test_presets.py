@@ -479,3 +479,23 @@ def test_noise_that_is_alike_in_all_colours_stays_so(name, real_frames):
         report = {}
         pv.denoise(pv.gaussian_noise(real_frames[name], sigma), report=report)
         assert "colours" not in report
+
+
+@pytest.mark.parametrize("channels", [2, *slow(4)])
+def test_channels_with_noise_of_different_strength_have_their_own(channels, clean):
+    video = np.stack([clean["bikes"][:8], 1 - clean["bikes"][:8]] * (channels // 2), axis=-1)
+    strength = np.array([0.5, 1.5, 1.0, 0.5][:channels])
+    noisy = (video + SIGMA * strength * np.random.default_rng(1).standard_normal(video.shape)).astype(np.float32)
+    report = {}
+    seen = pv.denoise(noisy, report=report)
+    assert [one * report["sigma"] for one in report["colours"]] == pytest.approx(SIGMA * strength, rel=0.08)
+    alone = [pv.denoise(np.ascontiguousarray(noisy[..., c])) for c in range(channels)]
+    assert pv.psnr(video, seen) > pv.psnr(video, np.stack(alone, axis=-1))
+    told = pv.denoise(noisy, sigma=float(np.sqrt(np.square(SIGMA * strength).mean())))  # As if it were alike in all.
+    assert pv.psnr(video, seen) > pv.psnr(video, told) + 1
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_channels_with_the_same_noise_are_even(channels, clean):
+    noisy = with_noise(np.stack([clean["bikes"][:8], 1 - clean["bikes"][:8]] * (channels // 2), axis=-1))
+    assert pv.measure_noise(noisy).colours is None

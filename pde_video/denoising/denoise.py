@@ -151,15 +151,15 @@ def denoise(
         Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``, and ``photons``
         per pixel at the median brightness, if they are known; ``fixed``, the share of the noise's variance that is the
         same in every frame (a fixed pattern); ``colours``, its standard deviation in brightness and in two colour
-        differences, relative to sigma, if they are not all 1; ``correlation``, the number of pixels over which
-        neighbours share it, in each of these, if it is not 1;
+        differences, or in each of other than three channels, relative to sigma, if they are not all 1;
+        ``correlation``, the number of pixels over which neighbours share it, in each of these, if it is not 1;
         ``impulses`` and ``hot``, the shares of pixels that were replaced since they are far from all their neighbours,
         in single frames or in all, if there are any; ``rows`` and ``columns``, the standard deviation of offsets that
-        rows or columns share, if there are;
-        ``latency``, the look-ahead in frames (apart from what is estimated once); ``cuts``, where scenes begin. For
-        the first three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen)
-        and the ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` by which the frames were
-        scaled for a network (1 if they were not, with integers as 0 to 1).
+        rows or columns share, if there are; ``latency``, the look-ahead in frames (apart from what is estimated once);
+        ``cuts``, where scenes begin. For the first three methods ``kappa``,
+        ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen) and the ``criterion``; for the others
+        ``denoiser``, ``steps``, and the ``contrast`` by which the frames were scaled for a network (1 if they were not,
+        with integers as 0 to 1).
 
     Returns
     -------
