@@ -151,6 +151,9 @@ def test_what_is_above_the_noise_is_found_and_then_kept_by_its_size(rng):
     planes, variance = bar + rng.normal(size=(2, 40, 70)), rng.uniform(0.5, 1.5, (40, 70))
     planes[:, 12:25, 50:] *= 3  # More noise than is told.
     out = excess(planes, variance, spectra=spectra)
+    for axis in (0, 1):  # At the edges.
+        n = variance.shape[axis]
+        variance *= np.expand_dims(1 + ((np.arange(n) < 3) | (np.arange(n) >= n - 3)), 1 - axis)
     for c, spectrum in enumerate(spectra):
         pilot = above_noise_by_hand(planes[c], variance, spectrum)
         np.testing.assert_allclose(out[c], above_noise_by_hand(planes[c], variance, spectrum, pilot), atol=1e-12)
@@ -166,6 +169,14 @@ def test_nothing_of_noise_is_above_it_and_faint_bars_are(rng):
     none = np.zeros((1, 40, 50), np.float32)
     np.testing.assert_array_equal(excess(none, variance[:40, :50]), none)
     np.testing.assert_array_equal(excess(none, none[0]), none)
+
+
+def test_noise_is_no_more_likely_to_be_above_itself_at_the_edges(rng):
+    noise, variance = rng.normal(size=(150, 48, 48)).astype(np.float32), np.ones((48, 48), np.float32)
+    found = np.square(excess(noise, variance)).mean(axis=0)
+    inside, rim = found[8:-8, 8:-8].mean(), np.concatenate([found[:4], found[-4:]]).mean()
+    assert inside < 0.004
+    assert rim < 2 * inside + 0.001  # Eight times as much, were they not told apart.
 
 
 def test_channels_are_treated_alike_and_on_their_own():

@@ -8,6 +8,7 @@ from pde_video.threads import each, pieces
 
 _THRESHOLD = 2.7  # Standard deviations up to which a coefficient counts as noise.
 _FOUND, _SHARE = 2.9, 0.2  # The same for what is above the noise; share of the variance against which it is kept.
+_RIM = 3  # Pixels at the edges at which windows across them hold half of their pixels twice, about.
 _WINDOW = np.kaiser(8, 2.0)  # Weights of the pixels of a window: those at its rim are estimated less well.
 _ROWS = 32  # The fewest rows worth a thread, as a band recomputes the strips across its upper border.
 
@@ -36,6 +37,9 @@ def excess(planes: Array, variance: Array, *, spectra: Array | None = None) -> A
     Σ K_kᵀ g_k K_k u for all 64 cosine filters K_k: first g is 1 for low coefficients above the noise, or above the
     high ones of their window if these are more than noise, else 0; then p² / (p² + 0.2 variance) with that as pilot.
     """
+    variance = variance.copy()
+    for rim in (variance[:_RIM], variance[-_RIM:], variance[:, :_RIM], variance[:, -_RIM:]):
+        rim *= 2  # Windows across an edge hold pixels twice, so that their coefficients vary more.
     pilot = planes - _shrunk(planes, variance, None, 2, spectra, _FOUND, excess=True)
     return planes - _shrunk(planes, variance, pilot, 2, spectra, _SHARE, excess=True) if pilot.any() else pilot
 
