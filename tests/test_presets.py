@@ -489,6 +489,8 @@ def test_channels_with_noise_of_different_strength_have_their_own(channels, clea
     report = {}
     seen = pv.denoise(noisy, report=report)
     assert [one * report["sigma"] for one in report["colours"]] == pytest.approx(SIGMA * strength, rel=0.08)
+    single = pv.measure_noise(noisy[:1])  # Within a frame.
+    assert [one * single.sigma for one in single.colours] == pytest.approx(SIGMA * strength, rel=0.1)
     alone = [pv.denoise(np.ascontiguousarray(noisy[..., c])) for c in range(channels)]
     assert pv.psnr(video, seen) > pv.psnr(video, np.stack(alone, axis=-1))
     told = pv.denoise(noisy, sigma=float(np.sqrt(np.square(SIGMA * strength).mean())))  # As if it were alike in all.
