@@ -7,9 +7,10 @@ import pytest
 from scipy.fft import dctn, idctn
 
 from pde_video.kernels import dct_shrinkage as kernels
-from pde_video.solvers.shrinkage import diffuse, shrink
+from pde_video.solvers.shrinkage import diffuse, excess, shrink
 
 THRESHOLD = 2.7
+FOUND, SHARE, LOW = 2.9, 0.2, 4
 SHAPES = [(1, 1), (1, 19), (19, 1), (3, 5), (8, 8), (9, 17), (20, 300)]
 
 
@@ -143,6 +144,59 @@ def test_diffuse_takes_the_first_result_as_pilot():
     np.testing.assert_allclose(diffuse(plane[np.newaxis], variance)[0], wanted, atol=1e-12)
 
 
+def above_noise_by_hand(plane, variance, spectrum, pilot=None):
+    """As `by_hand`, of all coefficients what is above the noise; high ones tell whether there is more of it."""
+    z, p = coefficients(plane, 2), coefficients(plane if pilot is None else pilot, 2)
+    v = windows(variance, 2).mean(axis=(-2, -1), keepdims=True)
+    low = np.arange(8) < LOW
+    low = low[:, np.newaxis] & low
+    local = np.maximum(v, (z**2 / spectrum)[..., ~low].mean(axis=-1)[..., np.newaxis, np.newaxis])
+    gain = low * (z**2 > FOUND**2 * spectrum * local) if pilot is None else p**2 / (p**2 + SHARE * spectrum * v)
+    back = idctn(gain * z, axes=(-2, -1), norm="ortho")
+    weights = np.outer(np.kaiser(8, 2), np.kaiser(8, 2)) / v
+    height, width = plane.shape
+    total, weight = np.zeros((2, height + 16, width + 16))
+    for m, n in np.ndindex(back.shape[:2]):
+        at = np.s_[2 * (m + 1) : 2 * (m + 1) + 8, 2 * (n + 1) : 2 * (n + 1) + 8]
+        total[at] += weights[m, n] * back[m, n]
+        weight[at] += weights[m, n]
+    return total[8:-8, 8:-8] / weight[8:-8, 8:-8]
+
+
+def test_what_is_above_the_noise_is_found_and_then_kept_by_its_size(rng):
+    spectra = rng.uniform(0.3, 3, (2, 8, 8))
+    bar = np.where(np.abs(np.arange(70) - 33) < 5, 1.5, 0) * np.where(np.arange(40) < 30, 1, 0)[:, np.newaxis]
+    planes, variance = bar + rng.normal(size=(2, 40, 70)), rng.uniform(0.5, 1.5, (40, 70))
+    planes[:, 12:25, 50:] *= 3  # More noise than is told.
+    out = excess(planes, variance, spectra=spectra)
+    for axis in (0, 1):  # At the edges.
+        n = variance.shape[axis]
+        variance *= np.expand_dims(1 + ((np.arange(n) < 3) | (np.arange(n) >= n - 3)), 1 - axis)
+    for c, spectrum in enumerate(spectra):
+        pilot = above_noise_by_hand(planes[c], variance, spectrum)
+        np.testing.assert_allclose(out[c], above_noise_by_hand(planes[c], variance, spectrum, pilot), atol=1e-12)
+
+
+def test_nothing_of_noise_is_above_it_and_faint_bars_are(rng):
+    noise, variance = rng.normal(size=(1, 128, 128)).astype(np.float32), np.ones((128, 128), np.float32)
+    assert np.square(excess(noise, variance)).mean() < 0.02
+    bar = np.zeros((128, 128), np.float32)
+    bar[40:80, 60:68] = 1
+    found = (excess(noise + bar, variance) - excess(noise, variance))[0]
+    assert 0.7 < (found * bar).sum() / bar.sum() < 1.1
+    none = np.zeros((1, 40, 50), np.float32)
+    np.testing.assert_array_equal(excess(none, variance[:40, :50]), none)
+    np.testing.assert_array_equal(excess(none, none[0]), none)
+
+
+def test_noise_is_no_more_likely_to_be_above_itself_at_the_edges(rng):
+    noise, variance = rng.normal(size=(150, 48, 48)).astype(np.float32), np.ones((48, 48), np.float32)
+    found = np.square(excess(noise, variance)).mean(axis=0)
+    inside, rim = found[8:-8, 8:-8].mean(), np.concatenate([found[:4], found[-4:]]).mean()
+    assert inside < 0.004
+    assert rim < 2 * inside + 0.001  # Eight times as much, were they not told apart.
+
+
 def test_channels_are_treated_alike_and_on_their_own():
     plane, variance, pilot = case((20, 33), 2)
     planes, pilots = np.stack([plane, 3 * plane[::-1], plane * plane]), np.stack([pilot, pilot[::-1], pilot + plane])
@@ -243,7 +297,7 @@ def test_a_band_of_rows_is_what_it_is_of_the_whole_and_no_more(step):
     for first, last in ((0, 5), (1, 2), (3, 16), (8, 23), (22, 23)):
         out = np.zeros_like(plane)
         numbers = (np.ones(64), np.float64(THRESHOLD), step, np.kaiser(8, 2.0), kernels.CONSTANTS)
-        kernels.shrink(plane, plane, False, variance, *numbers, first, last, out, np.empty((0, 0)))
+        kernels.shrink(plane, plane, False, False, variance, *numbers, first, last, out, np.empty((0, 0)))
         np.testing.assert_array_equal(out[first:last], whole[first:last])
         assert not out[:first].any()
         assert not out[last:].any()

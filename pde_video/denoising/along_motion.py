@@ -82,7 +82,7 @@ def along_motion(
             pictures = spread(partial(_guided, noise=noise), results)
         linked = spread(partial(_linked, smoothness=look.smoothness), _windows(pictures, look.radius, 0))
         around = _windows(linked, look.radius, 0 if causal else look.radius)
-        results = spread(partial(_denoised, look=look, fixed=fixed, spectra=noise.spectra), around)
+        results = spread(partial(_denoised, look=look, fixed=fixed, noise=noise), around)
     assert results is not None
     return (finished(picture, planes, noise) for picture, planes, _ in results)
 
@@ -185,7 +185,7 @@ def flow(here: Picture, there: Picture, smoothness: float) -> Array:
 
 
 def _denoised(
-    window: tuple[int, list[Picture]], look: Pass, fixed: float, spectra: Array | None
+    window: tuple[int, list[Picture]], look: Pass, fixed: float, noise: Noise
 ) -> tuple[Picture, Array, Array]:
     """Return the picture, its planes, averaged in time, then diffused in space, and the variance of the noise left."""
     at, pictures = window
@@ -201,9 +201,10 @@ def _denoised(
                 yield seen, w, g if light is None else light.worth(g)
 
     mean, share = averaged(here.guided, along(), here.replaced)
+    mean = noise.unbiased(mean, here.guided.planes, share, here.replaced)
     variance, left = remaining(share, fixed), np.zeros_like(mean)
-    planes = diffuse(mean, variance, step=look.step, spectra=spectra, left=left)
-    return here, refined(mean, planes, variance, times=look.refinements, spectra=spectra), left
+    planes = diffuse(mean, variance, step=look.step, spectra=noise.spectra, left=left)
+    return here, refined(mean, planes, variance, times=look.refinements, spectra=noise.spectra), left
 
 
 def remaining(left: Array, fixed: float) -> Array:

@@ -10,19 +10,24 @@ from pde_video.access.opening import content_of, reading
 from pde_video.checks import check_denoiser
 from pde_video.denoisers.network import load_denoiser
 from pde_video.denoising.along_motion import PASSES, REACH, along_motion, passes_of
-from pde_video.denoising.first_frames import NOISES, Sigma, checked_sigma, measure_noise, noise_of
+from pde_video.denoising.first_frames import NOISES, Sigma, checked_sigma, first_frames, measure_noise, noise_of
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.other_methods import BY_DENOISER, BY_EVOLUTION, PERIOD, evolved, without_noise
 from pde_video.denoising.recursive import recursive
 from pde_video.denoising.repair import Repair
 from pde_video.denoising.uniform_noise import Noise
 from pde_video.errors import ParameterError
+from pde_video.estimate.interlace import is_interlaced
 from pde_video.filters import EVERYTHING, Extent, Frames, Option, video_filter
 from pde_video.filters.frames import WITHIN
 from pde_video.protocols import Along, Array, Denoiser, satisfies
 from pde_video.reverse_process.hooks import Hook
 
 PRESETS = ("fast", *PASSES)
+_INTERLACED = (
+    "the frames are interlaced: their even and odd rows show different times, so that motion is not found; deinterlace "
+    "them first, for example with ffmpeg -i in.mp4 -vf bwdif -c:v ffv1 out.mkv"
+)
 _LARGEST = 2**16  # Bytes of an estimate of noise in a file.
 _MENDED = ("impulses", "hot", "rows", "columns")  # What is reported if there is any.
 _FAINT = 2.0  # Photons per pixel, below which they are counted together.
@@ -153,17 +158,17 @@ def denoise(
         Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``, and ``photons``
         per pixel at the median brightness, if they are known; ``fixed``, the share of the noise's variance that is the
         same in every frame (a fixed pattern); ``colours``, its standard deviation in brightness and in two colour
-        differences, relative to sigma, if they are not all 1; ``correlation``, the number of pixels over which
-        neighbours share it, in each of these, if it is not 1;
+        differences, or in each of other than three channels, relative to sigma, if they are not all 1;
+        ``correlation``, the number of pixels over which neighbours share it, in each of these, if it is not 1;
         ``impulses`` and ``hot``, the shares of pixels that were replaced since they are far from all their neighbours,
         in single frames or in all, if there are any; ``rows`` and ``columns``, the standard deviation of offsets that
-        rows or columns share, if there are;
-        ``latency``, the look-ahead in frames (apart from what is estimated once, and up to three times as many where
-        frames repeat); ``cuts``, where scenes begin; ``repeated``, the number of frames that repeat the one before;
-        ``relit``, the number of those that differ from it by a gain or an offset, as in flicker and fades. For the
-        first three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen)
-        and the ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` by which the frames were
-        scaled for a network (1 if they were not, with integers as 0 to 1).
+        rows or columns share, if there are; ``latency``, the look-ahead in frames (apart from what is estimated once,
+        and up to three times as many where frames repeat); ``cuts``, where scenes begin; ``repeated``, the number of
+        frames that repeat the one before; ``relit``, the number of those that differ from it by a gain or an offset, as
+        in flicker and fades; ``warnings``, if frames are interlaced. For the first three methods ``kappa``,
+        ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen) and the ``criterion``; for the others
+        ``denoiser``, ``steps``, and the ``contrast`` by which the frames were scaled for a network (1 if they were not,
+        with integers as 0 to 1).
 
     Returns
     -------
@@ -193,6 +198,8 @@ def denoise(
     _check(preset, noise, radius, causal, method)
     _check_denoiser(method, denoiser, steps, hooks)
     told = sigma is not None or not isinstance(noise, str)
+    if not told and is_interlaced(first_frames(frames)):
+        frames.report.setdefault("warnings", []).append(_INTERLACED)
     estimate = noise_of(
         frames,
         sigma,

@@ -258,16 +258,12 @@ def _refuse_of_another_kind(estimate: NoiseEstimate, frames: Frames) -> None:
             "same in both, or measure it on a video of this dtype"
         )
     channels = frames.peek(1)[0].shape[2]
-    if estimate.spectra is not None and channels != len(estimate.spectra):
-        raise ParameterError(
-            f"the noise has spectra of {len(estimate.spectra)} channels, but these frames have {channels}; measure it "
-            "on a video of such frames, or give dataclasses.replace(noise, colours=None, spectra=None)"
-        )
-    if estimate.colours is not None and channels != 3:
-        raise ParameterError(
-            f"the noise has colours, so it is for frames of 3 channels, but these have {channels}; measure it on a "
-            "video of such frames, or give dataclasses.replace(noise, colours=None)"
-        )
+    for name, planes in (("spectra", estimate.spectra), ("colours", estimate.colours)):
+        if planes is not None and channels != len(planes):
+            raise ParameterError(
+                f"the noise has {name} of {len(planes)} channels, but these have {channels}; measure it on a "
+                "video of such frames, or give dataclasses.replace(noise, colours=None, spectra=None)"
+            )
 
 
 def _within_and_common(shown: list[Array], model: Stabiliser) -> tuple[float, float]:
@@ -289,19 +285,17 @@ def _within_and_common(shown: list[Array], model: Stabiliser) -> tuple[float, fl
     return within, 1 - new / within if pattern > NOTABLE * (pattern + new) else 0.0
 
 
-def _deviations(shown: list[Array], model: Stabiliser, still: bool) -> tuple[float, float, float] | None:
-    """Return the strength of the noise of colour frames in brightness and in colour, if they differ.
+def _deviations(shown: list[Array], model: Stabiliser, still: bool) -> tuple[float, ...] | None:
+    """Return the strength of the noise in each plane, if they differ: brightness and colour, or the channels.
 
     Cameras and codecs process luma, and colour at half the size. After them, most of the noise is the same in red,
     green and blue, and the rest, in colour, is correlated between neighbours. A picture of half the size has half the
     noise if neighbours are uncorrelated.
     """
-    if shown[0].shape[2] != 3:
-        return None
     planes = [opponent(model.forward(frame)) for frame in shown]
-    small = [halved(three) for three in planes]
-    brightness, *colours = (estimate_sigma([three[c] for three in planes], still=still) for c in range(3))
-    shared = (2 * estimate_sigma([three[c] for three in small], still=still) for c in (1, 2))
-    found = [brightness, *map(max, colours, shared)]
-    a, b, c = (1.0 if abs(one - 1) < _UNEVEN else max(one, _FAINT) for one in found)
-    return None if a == b == c == 1 else (a, b, c)
+    found = [estimate_sigma([one[c] for one in planes], still=still) for c in range(len(planes[0]))]
+    if len(found) == 3:
+        small = [halved(three) for three in planes]
+        found[1:] = (max(found[c], 2 * estimate_sigma([one[c] for one in small], still=still)) for c in (1, 2))
+    even = [1.0 if abs(one - 1) < _UNEVEN else max(one, _FAINT) for one in found]
+    return None if set(even) == {1.0} or len(even) == 1 else tuple(even)

@@ -51,7 +51,7 @@ def along_time(estimate: NoiseEstimate, model: Stabiliser, shown: list[Array], *
         slope=estimate.slope * whole,
         offset=estimate.offset * whole,
         fixed=fixed,
-        colours=tuple(np.sqrt(strength / whole).tolist()) if len(given) == 3 else None,
+        colours=tuple(np.sqrt(strength / whole).tolist()) if len(given) > 1 else None,
         spectra=None if white.all() else tuple(tuple(one.ravel().tolist()) for one in relative),
     )
 

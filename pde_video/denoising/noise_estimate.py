@@ -31,16 +31,15 @@ class NoiseEstimate:
         In squared units of the video: the variance at brightness 0. ≥ 0 if `slope` is 0.
     fixed : float
         In [0, 1]: share of the variance that is the same in all frames, a fixed pattern.
-    colours : sequence of three floats, optional
-        > 0, for frames of three channels: standard deviation of the noise in brightness (the orthonormal mean of red,
-        green and blue) and in two orthonormal colour differences, relative to the standard deviation above. Default: 1
-        for all of them, and for frames with any number of channels.
+    colours : sequence of floats, optional
+        > 0, one for each plane: standard deviation of the noise relative to that above. The planes of three channels
+        are brightness (the orthonormal mean of red, green and blue) and two orthonormal colour differences; otherwise
+        they are the channels. Default: 1 for all of them, and for frames with any number of channels.
     unit : float
         > 0: the full-scale value of the video: 255 for uint8, 65535 for uint16, 1 for floats.
     spectra : sequence of sequences of 64 floats, optional
-        > 0, one for each plane: brightness and the two colour differences for frames of three channels, otherwise the
-        channels. Variances of the noise in the cosine coefficients of 8 × 8 pixels, row by row, relative to their mean.
-        Default: 1, white noise. That is different where neighbouring pixels share noise.
+        > 0, one for each plane: variances of the noise in the cosine coefficients of 8 × 8 pixels, row by row, relative
+        to their mean. Default: 1, white noise. That is different where neighbouring pixels share noise.
     impulses, hot : float
         In [0, 1]: shares of pixels that are replaced: those far from all their neighbours in single frames, as impulses
         are, and those in all frames, hot and dead pixels. Default: 0.
@@ -69,7 +68,7 @@ class NoiseEstimate:
     slope: float
     offset: float
     fixed: float = 0.0
-    colours: tuple[float, float, float] | None = None
+    colours: tuple[float, ...] | None = None
     unit: float = 1.0
     spectra: tuple[tuple[float, ...], ...] | None = None
     impulses: float = 0.0
@@ -96,8 +95,10 @@ class NoiseEstimate:
         if self.unit <= 0:
             raise ParameterError(f"unit is {self.unit}; it must be positive: 255 for uint8, 1 for floats")
         if self.colours is not None:
-            if not isinstance(self.colours, (tuple, list)) or len(self.colours) != 3:
-                raise ParameterError(f"colours is {self.colours!r}; it must be three standard deviations, or None")
+            if not isinstance(self.colours, (tuple, list)) or not self.colours:
+                raise ParameterError(
+                    f"colours is {self.colours!r}; it must be a standard deviation for each channel, or None"
+                )
             object.__setattr__(self, "colours", tuple(_number("colours", one) for one in self.colours))
             if min(self.colours) <= 0:
                 raise ParameterError(f"colours is {self.colours!r}; each must be positive")

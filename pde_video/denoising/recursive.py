@@ -66,7 +66,7 @@ def _averaged(pictures: Iterator[tuple[Picture, Array | None]], noise: Noise) ->
             past = np.clip(warped(padded(left[np.newaxis]), w)[0], _LEAST, max(1, left.max()))
             share = conductance(here, so_far, w, None, _CONTRAST) / (1 + past)
             left = (1 - share) ** 2 + share**2 * past
-            mean = blended(here.planes, so_far.padded, w, share)
+            mean = noise.unbiased(blended(here.planes, so_far.padded, w, share), here.planes, left)
         original = picture.original
         yield picture, mean, left
 

@@ -11,7 +11,7 @@ from pde_video.estimate.spectrum import at_half_size
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.motion.averaging import doubled, halved
 from pde_video.protocols import Array
-from pde_video.solvers.shrinkage import shrink
+from pde_video.solvers.shrinkage import excess, shrink
 
 _LOW = 2  # Lowest cosine coefficients along each axis: smoothed guides still hold their noise.
 
@@ -39,6 +39,25 @@ class Noise:
         left = np.empty_like(coarse)
         spectra = None if self.spectra is None else self.coarse
         return self.held(shrink(coarse, variance, step=step, spectra=spectra, left=left), left)
+
+    def unbiased(self, mean: Array, planes: Array, left: Array, replaced: Array | None = None) -> Array:
+        """Return averages of `planes`, in place, with what they lost that is more than noise.
+
+        Things that move, too faint for flow and conductances to see, would be averaged away. A share `left` of the
+        variance of the noise, at the size of the planes or at half of it, is in the averages; the change has the rest
+        (less than that where conductances are neither 0 nor 1). What was `replaced` does not count.
+        """
+        coarse = left if left.shape != mean.shape[1:] else halved(left[np.newaxis])[0]
+        change = planes - mean
+        if replaced is not None:
+            change[:, replaced] = 0
+        lost = excess(
+            halved(change), np.maximum(1 - coarse, 0) / 4, spectra=None if self.spectra is None else self.coarse
+        )
+        for plane, here in zip(mean, lost, strict=True):
+            if here.any():
+                plane += doubled(here, *plane.shape)
+        return mean
 
     @cached_property
     def coarse(self) -> Array:

@@ -98,9 +98,12 @@ def spectra(pairs: Sequence[Changes]) -> Spectra | None:
     energy = energies.min(axis=0)
     calm = _calm(energy, SIDE**2 - 1)
     spread = float(energy[calm].std() / max(energy[calm].mean(), _LEAST)) / math.sqrt(2 / (SIDE**2 - 1))
-    found = either[energies.argmin(axis=0)[calm], :, np.flatnonzero(calm)].mean(axis=0)
-    if len(found) in (1, 3):
+    chosen = either[energies.argmin(axis=0)[calm], :, np.flatnonzero(calm)]
+    if len(either[0]) in (1, 3):
+        found = chosen.mean(axis=0)
         found[0, 1:] = noise[1:]
+    else:  # Channels, in which things move; colour differences show little of that.
+        found = np.median(chosen, axis=0) / _MEDIAN
     found[:, 0] = np.minimum(found[:, 0], _STEEPEST * (found[:, 1] + found[:, SIDE]) / 2)
     found = np.maximum(found, _FAINTEST * found.mean(axis=1, keepdims=True) + _LEAST).reshape(-1, SIDE, SIDE)
     return Spectra(found, float(changed.mean()), float(calm.mean()), spread)

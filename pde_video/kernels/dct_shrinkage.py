@@ -17,6 +17,7 @@ _SIDE = np.uint64(8)
 _CHUNK = 128  # Pixels between the first columns of two chunks; a multiple of every step.
 _WIDE = np.uint64(136)  # Pixels that the windows of a chunk reach over, at most.
 _ZERO, _ONE, _FOUR = np.uint64(0), np.uint64(1), np.uint64(4)
+_LOW = np.uint64(4)  # Coefficients along each axis that count as low.
 # √(1/8), and ½ cos(kπ/16) for k = 1..7.
 CONSTANTS = np.array([math.sqrt(0.125)] + [0.5 * math.cos(k * math.pi / 16) for k in range(1, 8)])
 
@@ -142,6 +143,39 @@ def _remove(z, pilot, guided, lanes, v, spectrum, threshold, kept):
 
 
 @kernel
+def _keep_noise(z, pilot, guided, lanes, v, spectrum, threshold, kept):
+    """Leave in z what is above the noise: low coefficients of more than `threshold` deviations, or all times a gain.
+
+    Where high coefficients have more than the noise, low ones must exceed that. With a pilot, the gain is p² / (p² +
+    threshold · variance).
+    """
+    zero, one, share = z.dtype.type(0), z.dtype.type(1), z.dtype.type(1 / 48)  # As many are high.
+    squared = threshold * threshold
+    for i in range(lanes):
+        kept[i] = zero
+    for k in range(_SIDE * _SIDE):
+        at, least, relative = k * _WIDE, threshold * spectrum[k], share / spectrum[k]
+        if guided:
+            for i in range(lanes):
+                power = pilot[at + i] * pilot[at + i]
+                z[at + i] = power / (power + least * v[i]) * z[at + i]
+        elif max(k // _SIDE, k % _SIDE) >= _LOW:
+            for i in range(lanes):
+                kept[i] += relative * (z[at + i] * z[at + i])
+                z[at + i] = zero
+    if not guided:
+        for i in range(lanes):
+            kept[i] = max(kept[i], v[i])
+        for k in range(_LOW * _SIDE):
+            if k % _SIDE < _LOW:
+                at, least = k * _WIDE, squared * spectrum[k]
+                for i in range(lanes):
+                    z[at + i] = z[at + i] if z[at + i] * z[at + i] > least * kept[i] else zero
+    for i in range(lanes):
+        kept[i] = one
+
+
+@kernel
 def _back(z, step, lanes, pixels, c, weight, window, apart, b, weights):
     """Transform coefficients back: weighted pixels `b` of the chunk, and the sums of the weights along a row."""
     zero = z.dtype.type(0)
@@ -170,12 +204,15 @@ def _back(z, step, lanes, pixels, c, weight, window, apart, b, weights):
 
 
 @kernel
-def shrink(plane, pilot, guided, variance, spectrum, threshold, step, window, constants, first, last, out, noise):
+def shrink(
+    plane, pilot, guided, excess, variance, spectrum, threshold, step, window, constants, first, last, out, noise
+):
     """out = plane − Σ weight · (what shrinkage removes from each window) / Σ weights, for rows first ≤ r < last.
 
     The noise of coefficient k has the variance v_k = spectrum[k] · the mean variance in the window. Without a pilot,
     coefficients below `threshold` standard deviations are removed; with one (`guided`), each is multiplied by
     p² / (p² + v_k). The weight of a window is 1 / (the variance of the noise that is left) times `window` at the pixel.
+    With `excess`, what is above the noise is removed instead (`_keep_noise`).
     noise = this variance of a pixel, the harmonic mean over its windows, unless it is empty.
     """
     width = plane.shape[1]
@@ -204,7 +241,10 @@ def shrink(plane, pilot, guided, variance, spectrum, threshold, step, window, co
             if guided:
                 _load(pilot, top, left, pixels, p)
                 _transform(p, jump, lanes, wide, constants, apart, y)
-            _remove(z, y, guided, lanes, v, spectrum, threshold, kept)
+            if excess:
+                _keep_noise(z, y, guided, lanes, v, spectrum, threshold, kept)
+            else:
+                _remove(z, y, guided, lanes, v, spectrum, threshold, kept)
             for i in range(lanes):
                 weight[i] = one / (kept[i] * v[i])
             _back(z, jump, lanes, wide, constants, weight, window, apart, b, weights)

@@ -7,6 +7,8 @@ from pde_video.protocols import Array
 from pde_video.threads import each, pieces
 
 _THRESHOLD = 2.7  # Standard deviations up to which a coefficient counts as noise.
+_FOUND, _SHARE = 2.9, 0.2  # The same for what is above the noise; share of the variance against which it is kept.
+_RIM = 3  # Pixels at the edges at which windows across them hold half of their pixels twice, about.
 _WINDOW = np.kaiser(8, 2.0)  # Weights of the pixels of a window: those at its rim are estimated less well.
 _ROWS = 32  # The fewest rows worth a thread, as a band recomputes the strips across its upper border.
 
@@ -27,21 +29,7 @@ def shrink(
     that `spectra` (C, 8, 8) give in units of `variance`. The variance of the noise that remains is written to `left`
     (C, H, W), if it is given.
     """
-    out = np.empty_like(planes)
-    constants, window = kernels.CONSTANTS.astype(planes.dtype), _WINDOW.astype(planes.dtype)
-    threshold = planes.dtype.type(_THRESHOLD)
-    shares = np.ones((len(planes), 64)) if spectra is None else spectra.reshape(len(planes), 64)
-    shares = shares.astype(planes.dtype)
-    unwanted = np.empty((0, 0), planes.dtype)
-
-    def band(rows: tuple[int, int]) -> None:
-        for c, plane in enumerate(planes):
-            guide = plane if pilot is None else pilot[c]
-            numbers, noise = (threshold, step, window, constants), unwanted if left is None else left[c]
-            kernels.shrink(plane, guide, pilot is not None, variance, shares[c], *numbers, *rows, out[c], noise)
-
-    each(band, pieces(planes.shape[1], _ROWS))
-    return out
+    return _shrunk(planes, variance, pilot, step, spectra, _THRESHOLD, left=left)
 
 
 def diffuse(
@@ -50,3 +38,43 @@ def diffuse(
     """Shrink twice: the first result is the pilot of the second."""
     pilot = shrink(planes, variance, step=step, spectra=spectra)
     return shrink(planes, variance, pilot, step=step, spectra=spectra, left=left)
+
+
+def excess(planes: Array, variance: Array, *, spectra: Array | None = None) -> Array:
+    """Return what in planes (C, H, W) that should be noise is more than that, of low frequencies.
+
+    Σ K_kᵀ g_k K_k u for all 64 cosine filters K_k: first g is 1 for low coefficients above the noise, or above the
+    high ones of their window if these are more than noise, else 0; then p² / (p² + 0.2 variance) with that as pilot.
+    """
+    variance = variance.copy()
+    for rim in (variance[:_RIM], variance[-_RIM:], variance[:, :_RIM], variance[:, -_RIM:]):
+        rim *= 2  # Windows across an edge hold pixels twice, so that their coefficients vary more.
+    pilot = planes - _shrunk(planes, variance, None, 2, spectra, _FOUND, excess=True)
+    return planes - _shrunk(planes, variance, pilot, 2, spectra, _SHARE, excess=True) if pilot.any() else pilot
+
+
+def _shrunk(
+    planes: Array,
+    variance: Array,
+    pilot: Array | None,
+    step: int,
+    spectra: Array | None,
+    threshold: float,
+    *,
+    excess: bool = False,
+    left: Array | None = None,
+) -> Array:
+    out = np.empty_like(planes)
+    constants, window = kernels.CONSTANTS.astype(planes.dtype), _WINDOW.astype(planes.dtype)
+    shares = np.ones((len(planes), 64)) if spectra is None else spectra.reshape(len(planes), 64)
+    shares = shares.astype(planes.dtype)
+    unwanted = np.empty((0, 0), planes.dtype)
+
+    def band(rows: tuple[int, int]) -> None:
+        for c, plane in enumerate(planes):
+            guide = plane if pilot is None else pilot[c]
+            told = pilot is not None, excess, variance, shares[c], planes.dtype.type(threshold), step, window, constants
+            kernels.shrink(plane, guide, *told, *rows, out[c], unwanted if left is None else left[c])
+
+    each(band, pieces(planes.shape[1], _ROWS))
+    return out
