@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import pde_video as pv
+from pde_video.bench.scenarios import Noise
 from pde_video.estimate.outliers import LIKELY, SURE, _mended, _standing_out, shares, without_outliers
 from pde_video.motion.averaging import GuidedFrame, averaged
 
@@ -167,3 +168,10 @@ def test_a_piece_and_a_stream_are_as_the_whole() -> None:
     assert np.array_equal(pv.denoise(video), whole)
     assert np.array_equal(pv.denoise(video[4:], noise=noise)[6:], whole[10:])
     assert np.array_equal(np.stack(list(pv.denoise(iter(video)))), whole)
+
+
+def test_demosaiced_noise_is_no_impulses() -> None:
+    """Pixels that a colour filter saw have all of their noise, those between are means of them."""
+    colour = np.stack([scene(), scene()[:, ::-1], scene()[:, :, ::-1]], axis=-1)
+    video, _ = Noise("demosaiced:sigma=20").on(colour / 255, 1)
+    assert pv.measure_noise(np.rint(255 * np.clip(video, 0, 1)).astype(np.uint8)).impulses == 0

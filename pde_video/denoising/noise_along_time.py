@@ -18,6 +18,7 @@ NOTABLE = 0.1  # Lowest fixed share of the variance that is not taken for an err
 _STRONGER = 1.08  # Ratio of deviations, along time to within frames, above which the former holds for white noise.
 _FINEST = 4  # Cosine coefficients from which on they are compared.
 _AT_REST = 0.85  # Share of calm blocks below which their motion is looked for.
+_STRIPED = 0.3  # Offsets of rows, relative to sigma, above which noise does not count as white.
 _SMOOTHNESS = 20.0  # Of the motion.
 
 
@@ -38,7 +39,8 @@ def along_time(estimate: NoiseEstimate, model: Stabiliser, shown: list[Array], *
     if not still:
         fixed = min(fixed, 1 - float(finest[0]))
         fixed = fixed if fixed > NOTABLE else 0.0
-    white = np.array([is_white(one) for one in found.variances])
+    striped = estimate.rows > _STRIPED * estimate.sigma  # What is left of them is in few coefficients.
+    white = np.array([is_white(one) and not striped for one in found.variances])
     strength = found.variances.mean(axis=(1, 2)) * given / (1.0 if still else 1 - fixed)
     strength = np.where(white & (finest < _STRONGER**2), given, strength)
     whole = float(strength.mean())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.denoising.noise_estimate import NoiseEstimate
-from pde_video.estimate.outliers import LIKELY, SURE, shares, without_outliers
+from pde_video.estimate.outliers import LIKELY, SURE, are_apart, shares, without_outliers
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.estimate.stripes import amplitude, offsets
 from pde_video.protocols import Array
@@ -64,6 +64,9 @@ def mended(
         if not (impulses or hot):
             break
         again(impulses=impulses, hot=hot)
+    model = found.stabiliser() or least.stabiliser()
+    if found.impulses and model is not None and not are_apart([model.forward(frame) for frame in shown]):
+        found, frames = estimate, shown
     rows, columns = (amplitude([_mean(frame) for frame in frames], axis) * estimate.unit for axis in (0, 1))
     if rows or columns:
         again(rows=rows, columns=columns)

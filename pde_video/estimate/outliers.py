@@ -24,7 +24,8 @@ class Rule:
 
 
 LIKELY, SURE = Rule(4.0, 1.0), Rule(8.0, 4.0)
-_DECIDING = Rule(5.0, 1.0)
+_DECIDING, _LENIENT = Rule(5.0, 1.0), Rule(3.5, 1.0)
+_APART = 0.68  # Share of what stands out at all that must be far from it.
 
 
 def without_outliers(frame: Array, uniform: Array, rule: Rule) -> tuple[Array, Array]:
@@ -58,6 +59,16 @@ def shares(frames: Sequence[Array]) -> tuple[float, float]:
     always = np.logical_and.reduce([(one == sure[0]) & (one != 0) for one in sure])
     impulses, hot = float(np.median(new)), float(always.mean()) if len(shown) > 1 else 0.0
     return impulses if impulses > _FEWEST else 0.0, hot if hot > _FEWEST_HOT else 0.0
+
+
+def are_apart(frames: Sequence[Array]) -> bool:
+    """Tell whether most of what stands out at all is far from it, in frames (H, W, C) with noise of variance 1.
+
+    Impulses do; noise that is stronger than it seems, as where neighbours share it, and details have no such gap.
+    """
+    shown = [_planes(frame) for frame in frames]
+    counts = [[int(np.count_nonzero(_standing_out(one, one, rule))) for one in shown] for rule in (_DECIDING, _LENIENT)]
+    return bool(sum(counts[0]) > _APART * sum(counts[1]))
 
 
 def _planes(frame: Array) -> Array:
