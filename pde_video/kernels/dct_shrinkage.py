@@ -225,7 +225,10 @@ def shrink(
     v, kept, weight = np.empty(_WIDE, plane.dtype), np.empty(_WIDE, plane.dtype), np.empty(_WIDE, plane.dtype)
     room = across * step + 16
     taken, total = np.zeros((8, room), plane.dtype), np.zeros((8, room), plane.dtype)
-    one, share = plane.dtype.type(1), plane.dtype.type(window.sum() ** 2 / (64 * step * step))
+    one, share = plane.dtype.type(1), plane.dtype.type(0)
+    for k in range(8):  # `window.sum()` would load Numba's linear algebra.
+        share += window[k]
+    share *= share / plane.dtype.type(64 * step * step)
     at_once = _CHUNK // step
     top = first // step * step - before
     while top < last:
