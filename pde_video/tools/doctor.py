@@ -16,6 +16,7 @@ import numpy as np
 from pde_video.arrays.grid import BOUNDARIES
 from pde_video.denoisers.network import FORMAT, Network, shapes
 from pde_video.denoising.denoise import PRESETS, denoise
+from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.other_methods import BY_EVOLUTION
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters.framewise import framewise
@@ -58,6 +59,9 @@ def _use_every_kernel() -> None:
         denoise(grey, preset=preset, sigma=0.1)
     for noise in ("gaussian", "poisson-gaussian"):
         denoise(grey, noise=noise)
+    denoise(grey, noise=NoiseEstimate(0.0, 0.01, impulses=0.1))
+    scene = np.add.outer(np.arange(112), np.arange(160)).astype(np.float32) % 40
+    denoise(np.stack([scene, 0.8 * scene]), sigma=1.0)  # A change of light.
     for change in (Stabiliser(0.1, 0.0).forward, Stabiliser(0.1, 0.0).inverse):
         change(picture)
     terms: list[Any] = [Heat(), TotalVariation(0.1), EdgeEnhancing(0.1), CoherenceEnhancing(0.1), Shock()]
