@@ -204,7 +204,8 @@ def _denoised(
     mean = noise.unbiased(mean, here.guided.planes, share, here.replaced)
     variance, left = remaining(share, fixed), np.zeros_like(mean)
     planes = diffuse(mean, variance, step=look.step, spectra=noise.spectra, left=left)
-    return here, refined(mean, planes, variance, times=look.refinements, spectra=noise.spectra), left
+    times = 0 if noise.faint else look.refinements  # Noise of few photons is not normal: groups would keep it.
+    return here, refined(mean, planes, variance, times=times, spectra=noise.spectra), left
 
 
 def remaining(left: Array, fixed: float) -> Array:
