@@ -185,7 +185,7 @@ def test_cuts_and_fast_motion_cost_nothing(preset, clean, clips):
         noisy, report = with_noise(video), {}
         denoised = pv.denoise(noisy, preset=preset, sigma=SIGMA, report=report)
         assert report["cuts"] == cuts
-        allowed = 0.3 if preset == "best" else 0.1  # The first frame after a cut loses 0.25 dB.
+        allowed = 0.2 if preset == "best" else 0.1  # The first frame after the cut loses 0.17 dB.
         assert (frames_psnr(video, denoised) >= frames_psnr(video, alone(noisy, preset)) - allowed).all()
 
 

@@ -166,7 +166,7 @@ def test_conductance_is_an_exponential_of_smoothed_squares(coarse, kappa, dtype,
     squares = ((moved - here.guide) ** 2).mean(axis=0)
     for axis in (0, 1):
         squares = ndimage.correlate1d(squares, BINOMIAL[2 if coarse else 4], axis, mode="nearest")
-    wanted = np.exp(-squares / (kappa**2 + 3 * here.noise))
+    wanted = np.exp(-squares / (kappa**2 + 2 * here.noise))
     out = averaging.conductance(here, there, flow, None, kappa)
     assert out.dtype == dtype
     np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-12 if dtype == np.float64 else 1e-5)

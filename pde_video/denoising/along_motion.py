@@ -91,10 +91,9 @@ def prepared(frame: Array, noise: Noise, step: int = 2) -> Picture:
     """Return a frame, mended, with noise of variance 1, uncorrelated colours, and a guide of half the size."""
     frame, replaced = (frame, None) if noise.repair is None else noise.repair(frame)
     planes = noise.planes(frame)
-    if noise.faint:
-        return _pictured(frame, GuidedFrame(planes, noise.counted(frame)[0]))
     quarter = np.full([-(-n // 2) for n in planes.shape[1:]], 0.25, planes.dtype)
-    return _pictured(frame, GuidedFrame(planes, noise.guide(planes, quarter, step)[0]))._replace(replaced=replaced)
+    guide, _ = noise.counted(frame) if noise.faint else noise.guide(planes, quarter, step)
+    return _pictured(frame, GuidedFrame(planes, guide))._replace(replaced=replaced)
 
 
 def _pictured(frame: Array, guided: GuidedFrame) -> Picture:

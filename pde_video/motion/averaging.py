@@ -16,7 +16,7 @@ EXACT, _SHARP = -0.5, -0.75
 # Binomial weights over which squared differences are averaged: as wide in pixels of the frame at half its size.
 _FINE = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256
 _COARSE = np.array([1, 4, 6, 4, 1]) / 16
-_GUIDED = 3.0  # Share of the noise of a guide in the squared contrast: 2 for that of both, the rest for their faults.
+_GUIDED = 2.0  # Share of the noise of a guide in the squared contrast: their difference has that of both.
 _OF_REPLACED = 16.0  # Variance of pixels that were replaced by their neighbours, in units of that of the noise.
 
 
