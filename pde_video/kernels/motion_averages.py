@@ -193,6 +193,17 @@ def close(conductance, where, first, last):
 
 
 @kernel
+def zeroed(where, first, last, planes):
+    """Set planes to 0 in the mask `where`, of a quarter of their size, in rows first ≤ r < last."""
+    zero = planes.dtype.type(0)
+    for c in range(planes.shape[0]):
+        for i in range(first, last):
+            plane, shut = planes[c, i], where[i // 4]
+            for j in range(plane.shape[0]):
+                plane[j] = zero if shut[j // 4] else plane[j]
+
+
+@kernel
 def halved(planes, first, last, out):
     """out = means over 2 × 2 pixels, an odd last row or column counted twice, in rows first ≤ r < last."""
     channels, height, width = planes.shape

@@ -73,12 +73,9 @@ def blended(planes: Array, other: Array, flow: Array, share: Array) -> Array:
 def zero_where_static(flow: Array, first: Array, second: Array) -> Array:
     """Set the flow between two pictures (H, W) to 0, in place, where no motion explains them about as well."""
     # Noise makes the flow of static parts jitter, and each interpolation loses some of the finest detail.
-    here, there = first[np.newaxis], padded(second[np.newaxis])
-    moving, static = (_local_means(_squares(here, there, w)) for w in (flow, np.zeros_like(flow)))
-    height, width = first.shape
-    where = (static <= 1.1 * moving + 0.003).repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
-    flow[:, where] = 0
-    return flow
+    moving = _local_means(_squares(first[np.newaxis], padded(second[np.newaxis]), flow))
+    static = _local_means(np.square(second - first))
+    return by_rows(kernels.zeroed, flow, static <= 1.1 * moving + 0.003)
 
 
 def _local_means(squares: Array) -> Array:
