@@ -198,12 +198,14 @@ def denoise(
     _check(preset, noise, radius, causal, method)
     _check_denoiser(method, denoiser, steps, hooks)
     told = sigma is not None or not isinstance(noise, str)
-    if not told and is_interlaced(first_frames(frames)):
+    shown = None if told else first_frames(frames)
+    if shown is not None and is_interlaced(shown):
         frames.report.setdefault("warnings", []).append(_INTERLACED)
     estimate = noise_of(
         frames,
         sigma,
         "gaussian" if method is not None and isinstance(noise, str) else noise,
+        shown=shown,
         variance_only=method is not None or (causal and told),  # Anything else would delay the stream.
     )
     model = estimate.stabiliser()

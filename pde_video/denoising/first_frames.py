@@ -131,10 +131,11 @@ def noise_of(
     sigma: float | None,
     noise: str | tuple[float, float] | NoiseEstimate,
     *,
+    shown: list[Array] | None = None,
     variance_only: bool = False,
     still: bool = False,
 ) -> NoiseEstimate:
-    """Return the noise as given, or as measured on the first frames.
+    """Return the noise as given, or as measured on the first frames, `shown` if they are known already.
 
     With `variance_only`, only the variance is measured; if it is given, no frame is read for it.
     """
@@ -142,7 +143,8 @@ def noise_of(
         _refuse_of_another_kind(noise, frames)
         return noise
     told = sigma is not None or not isinstance(noise, str)
-    shown = [] if told and variance_only else frames.peek(_STILL_FRAMES) if still else first_frames(frames)
+    if shown is None:
+        shown = [] if told and variance_only else frames.peek(_STILL_FRAMES) if still else first_frames(frames)
     first = frames.peek(1)[0]
     unit, spread = frames.scale, float(np.ptp(first))
 
@@ -162,7 +164,7 @@ def noise_of(
         return estimate
     within, share = _within_and_common(shown, model)
     if not told and not still:
-        changing = _changing(estimate, share, frames, str(noise))
+        changing = _changing(estimate, share, frames, str(noise), len(shown))
         if changing is not None:
             model = _model(changing, first)
             if model is None:
@@ -216,9 +218,8 @@ def _variance(shown: list[Array], noise: Any, still: bool, unit: float) -> Noise
     return NoiseEstimate(slope * unit, offset * unit**2, unit=unit)
 
 
-def _changing(estimate: NoiseEstimate, fixed: float, frames: Frames, noise: str) -> NoiseEstimate | None:
+def _changing(estimate: NoiseEstimate, fixed: float, frames: Frames, noise: str, few: int) -> NoiseEstimate | None:
     """Return the noise that is new in every frame where changes tell more of it than `estimate`; otherwise None."""
-    few = len(first_frames(frames))
     pixels = frames.peek(1)[0].size
     shown = frames.lively(max(few, min(_MOST_FRAMES, _PIXELS // pixels)))
     model = estimate.stabiliser()

@@ -7,6 +7,7 @@ import numpy as np
 from pde_video.estimate.noise import estimate_sigma
 from pde_video.filters import Frames
 from pde_video.protocols import Array
+from pde_video.threads import ordered
 
 _LESS = 0.25  # Share of the variance of new noise below which a change is none.
 _HARDLY = 0.04  # The same for whole frames.
@@ -47,5 +48,5 @@ def distinct(frames: Frames, n: int) -> list[Array]:
 
 def _originals(shown: list[Array]) -> list[Array]:
     least = _HARDLY * 2 * estimate_sigma(shown[:1]) ** 2 if shown else 0.0
-    new = [estimate_sigma([after - before]) ** 2 >= least for before, after in pairwise(shown)]
-    return shown[:1] + [frame for frame, is_new in zip(shown[1:], new, strict=True) if is_new]
+    energy = ordered(lambda pair: estimate_sigma([pair[1] - pair[0]]) ** 2, pairwise(shown))
+    return shown[:1] + [frame for frame, new in zip(shown[1:], energy, strict=True) if new >= least]

@@ -4,6 +4,7 @@ import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from pde_video.errors import REPLACE, DtypeError, InputError
 from pde_video.protocols import Array
+from pde_video.threads import ordered
 
 _HAAR = np.array([1.0, 1.0]) / math.sqrt(2.0)
 # Daubechies' wavelet with two vanishing moments, which are zero on slopes; Haar's is not.
@@ -36,7 +38,7 @@ class Blocks:
 
 def measure(frames: Iterable[Array], *, small: bool = False) -> Blocks:
     """Return the measurements on every block of every frame."""
-    rows = [_measured(frame, _SMALL_SIDE if small else _SIDE) for frame in frames]
+    rows = list(ordered(partial(_measured, side=_SMALL_SIDE if small else _SIDE), frames))
     mean, energy, structure = (np.concatenate([row[k] for row in rows]).astype(np.float64) for k in range(3))
     return _without_constant_blocks(Blocks(mean, energy, structure, rows[0][3], rows[0][4]))
 
