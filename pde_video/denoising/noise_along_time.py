@@ -22,8 +22,12 @@ _STRIPED = 0.3  # Offsets of rows, relative to sigma, above which noise does not
 _SMOOTHNESS = 20.0  # Of the motion.
 
 
-def along_time(estimate: NoiseEstimate, model: Stabiliser, shown: list[Array], *, still: bool = False) -> NoiseEstimate:
+def along_time(
+    estimate: NoiseEstimate, model: Stabiliser, shown: list[Array], *, still: bool = False
+) -> NoiseEstimate | None:
     """Return the estimate with the spectrum of the noise, if it is not white, and then with its true strength.
+
+    None if differences do not tell.
 
     Within frames, only the finest details of flat blocks tell noise from structure. They hold little of the noise that
     neighbouring pixels share, and codecs remove noise from flat blocks first. `model` makes the noise as estimated
@@ -33,7 +37,7 @@ def along_time(estimate: NoiseEstimate, model: Stabiliser, shown: list[Array], *
     pictures = [prepared(frame, Noise(model, estimate.colours)) for frame in shown]
     found = _spectra(pictures, still)
     if found is None or not found.certain:
-        return estimate
+        return None
     finest = found.variances[:, _FINEST:, _FINEST:].mean(axis=(1, 2))  # Motion that is left hardly adds to it.
     fixed = estimate.fixed
     if not still:

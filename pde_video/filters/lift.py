@@ -33,6 +33,8 @@ def lifted(
     scale = scale_of(head.dtype)
     converted = _to_float(frames, head, scale, copy=result is None)
     borrowed = result is not None and head.dtype in (np.float32, np.float64)
+    if report is not None:
+        report.pop("warnings", None)  # Of another video, for which the same report was used before.
     floats = Frames(converted, scale, report, unchecked=head.dtype.kind == "f", borrowed=borrowed)
     results = function(floats)
     if isinstance(results, Mapped):

@@ -1,0 +1,71 @@
+"""What is in doubt about the noise is said, with the option that helps."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+import pde_video as pv
+
+
+def scene(kind="shapes", size=(160, 192)):
+    """A picture without noise, of 0 to 255: smooth, with edges, or with texture everywhere."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    picture = 120 + 60 * np.sin(x / 40) * np.cos(y / 30)
+    picture += 40 * ((x - 90) ** 2 + (y - 70) ** 2 < 40**2) - 30 * ((x + y) % 64 < 6)
+    if kind == "texture":
+        picture += 12 * np.sin(x * 0.9) * np.sin(y * 0.8)
+    return picture
+
+
+def shared(rng, size, radius):
+    noise = gaussian_filter(rng.normal(size=size), radius)
+    return noise / noise.std()
+
+
+def warnings_of(video, **options):
+    report = {}
+    next(iter(pv.denoise(iter(video), report=report, **options)))
+    return report.get("warnings", [])
+
+
+@pytest.mark.parametrize("radius", [0.5, 0.7])
+def test_noise_that_neighbours_may_share_in_a_single_frame_is_said_with_its_strength(rng, radius):
+    frame = scene() + 15 * shared(rng, (160, 192), radius)
+    (warning,) = warnings_of([frame])
+    assert "half the size" in warning
+    told = float(warning.split("sigma=")[1])
+    assert told == pytest.approx(15, rel=0.15)
+    white = pv.denoise(frame[np.newaxis])
+    stronger = pv.denoise(frame[np.newaxis], sigma=told)
+    assert pv.psnr(scene() / 255, stronger[0] / 255) > pv.psnr(scene() / 255, white[0] / 255) + 1
+
+
+def test_photon_noise_that_neighbours_may_share_is_said_as_a_line(rng):
+    light = np.linspace(40, 200, 192) * np.ones((160, 1))
+    frame = light + np.sqrt(2 * light) * shared(rng, (160, 192), 0.6)
+    (warning,) = warnings_of([frame], noise="poisson-gaussian")
+    slope, offset = (float(one) for one in warning.split("noise=(")[1].rstrip(")").split(", "))
+    assert slope * 120 + offset == pytest.approx(240, rel=0.2)
+
+
+@pytest.mark.parametrize("sigma", [0, 3, 20])
+@pytest.mark.parametrize(("kind", "frames"), [("shapes", 1), ("shapes", 3), ("texture", 3)])
+def test_white_noise_and_clean_frames_leave_no_doubt(rng, kind, sigma, frames):
+    assert warnings_of(scene(kind) + rng.normal(0, sigma, (frames, 160, 192))) == []
+
+
+def test_what_changes_along_time_tell_is_no_doubt(rng):
+    video = np.stack([scene() + 15 * shared(rng, (160, 192), 0.7) for _ in range(4)])
+    assert warnings_of(video) == []
+    assert warnings_of(video[:1]) != []
+    assert warnings_of(video[:1], sigma=15) == []
+
+
+def test_a_doubt_is_of_one_video_only(rng):
+    report = {}
+    frame = scene() + 15 * shared(rng, (160, 192), 0.7)
+    for _ in range(2):
+        next(iter(pv.denoise(iter([frame]), report=report)))
+    assert len(report["warnings"]) == 1
+    next(iter(pv.denoise(iter([scene() + rng.normal(0, 15, (160, 192))]), report=report)))
+    assert not report.get("warnings")
