@@ -215,8 +215,16 @@ def test_without_recordings_nothing_changes_and_a_still_scene_is_never_subtracte
 def test_the_camera_s_own_recording_is_never_refused(frames, deviation):
     for columns in (0.0, 3.0):
         camera = Camera(offsets=deviation, columns=columns, hot=0.001)
-        video = camera(photons(frames=2))
-        pv.measure_noise(video, dark=camera.dark(frames), flat=camera.flat(frames))
+        shown = camera(photons(frames=2)), camera.dark(frames), camera.flat(frames)
+        for video, dark, flat in (shown, [one / 65535 for one in shown]):
+            pv.measure_noise(video, dark=dark, flat=flat)
+
+
+def test_a_flat_recording_by_another_camera_is_refused():
+    camera = Camera(gains=0.1)
+    flat = camera.flat(16)
+    with pytest.raises(pv.InputError, match="the pixels of flat differ"):
+        pv.denoise(camera(photons()), dark=camera.dark(16), flat=np.flip(flat, axis=1))
 
 
 def test_pieces_with_the_noise_measured_are_the_whole_bit_for_bit():
