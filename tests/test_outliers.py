@@ -7,7 +7,7 @@ import pytest
 
 import pde_video as pv
 from pde_video.bench.scenarios import Noise
-from pde_video.estimate.outliers import LIKELY, SURE, _mended, _standing_out, shares, without_outliers
+from pde_video.estimate.outliers import LIKELY, SURE, _filled, _standing_out, shares, without_outliers
 from pde_video.motion.averaging import GuidedFrame, averaged
 
 
@@ -70,7 +70,7 @@ def test_an_outlier_becomes_the_median_of_its_neighbours_that_are_none() -> None
     plane = np.arange(30, dtype=np.float32).reshape(5, 6)
     bad = np.zeros((5, 6), bool)
     bad[2, 2] = bad[2, 3] = bad[0, 0] = bad[0, 1] = bad[1, 0] = bad[1, 1] = True
-    out = _mended(plane[np.newaxis], bad[np.newaxis])[0]
+    out = _filled(plane[np.newaxis], bad[np.newaxis])[0]
     assert out[2, 2] == np.median([8, 9, 13, 19, 20, 21])
     assert out[2, 3] == np.median([8, 9, 10, 16, 20, 21, 22])
     assert out[0, 0] == np.median([2, 8, 12, 13])  # None of its 8 neighbours is good: of the 24.

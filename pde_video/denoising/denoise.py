@@ -10,6 +10,7 @@ from pde_video.access.opening import content_of, reading
 from pde_video.checks import check_denoiser
 from pde_video.denoisers.network import load_denoiser
 from pde_video.denoising.along_motion import PASSES, REACH, along_motion, passes_of
+from pde_video.denoising.camera import corrected, without_noisy_pixels
 from pde_video.denoising.first_frames import NOISES, Sigma, checked_sigma, first_frames, measure_noise, noise_of
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.other_methods import BY_DENOISER, BY_EVOLUTION, PERIOD, evolved, without_noise
@@ -91,6 +92,7 @@ def _extent(
         "noisy.mp4 clean.mp4",
         "stack.tiff clean.tiff --preset best",
         "stack.tiff clean.tiff --noise-from dark.tiff",
+        "stack.tiff clean.tiff --dark dark.tiff --flat flat.tiff",
         "noisy.mp4 clean.mp4 --method learned",
         "a.mp4 b.mp4 c.tiff results/",
         "- - < noisy.y4m > clean.y4m",
@@ -105,6 +107,8 @@ def denoise(
         str | tuple[float, float] | NoiseEstimate, Option(unit="input", choices=NOISES, file=True, load=_noise)
     ] = "auto",
     noise_from: Annotated[Any, Option(file=True)] = None,
+    dark: Annotated[Any, Option(file=True)] = None,
+    flat: Annotated[Any, Option(file=True)] = None,
     radius: Annotated[int | None, Option(unit="frames", least=0, most=1000)] = None,
     causal: bool = False,
     method: Annotated[str | None, Option(choices=(*BY_EVOLUTION, *BY_DENOISER))] = None,
@@ -136,6 +140,12 @@ def denoise(
         gives, is denoised as within the whole.
     noise_from : video or path, optional
         Recording of a still scene by the same camera, such as a dark frame stack, on which to measure the noise.
+    dark : video or path, optional
+        Recording without light by the same camera, with the same exposure, whose fixed pattern is subtracted. Pixels
+        much noisier there than most are replaced where that exceeds the noise of the video. A few frames suffice, since
+        no more of the pattern is subtracted than they tell for certain; of a single frame, all. See docs/denoising.md.
+    flat : video or path, optional
+        Recording of even light, with `dark`: each pixel is divided by its gain, relative to most pixels.
     radius : int, optional
         Frames to average on each side, 0 to 1000, instead of the preset's. Still scenes gain with every frame; time
         and memory grow with it. With 0, every frame is denoised separately; "fast" has no radius.
@@ -165,10 +175,11 @@ def denoise(
         rows or columns share, if there are; ``latency``, the look-ahead in frames (apart from what is estimated once,
         and up to three times as many where frames repeat); ``cuts``, where scenes begin; ``repeated``, the number of
         frames that repeat the one before; ``relit``, the number of those that differ from it by a gain or an offset, as
-        in flicker and fades; ``warnings``, if frames are interlaced, or the noise is in doubt. For the first three
-        methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen) and the
-        ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` by which the frames were scaled for
-        a network (1 if they were not, with integers as 0 to 1).
+        in flicker and fades; with `dark`, ``offsets`` and ``gains``, the standard deviations of what was corrected, and
+        ``noisy``, the share of pixels that are noisier than most; ``warnings``, if frames are interlaced, no brighter
+        than `dark`, or their noise is in doubt. For the first three methods ``kappa``, ``conductance``, ``smoothing``
+        (in pixels), ``time`` (the last one chosen) and the ``criterion``; for the others ``denoiser``, ``steps``, and
+        the ``contrast`` by which the frames were scaled for a network (1 if they were not, with integers as 0 to 1).
 
     Returns
     -------
@@ -193,16 +204,18 @@ def denoise(
     """
     if denoiser is not None and method is None:
         method = "learned"
-    noise = _measured_elsewhere(noise_from, sigma, noise)
+    noise = _measured_elsewhere(noise_from, sigma, noise, dark, flat)
     sigma = checked_sigma(sigma, noise)
     _check(preset, noise, radius, causal, method)
     _check_denoiser(method, denoiser, steps, hooks)
+    frames, excess = corrected(frames, dark, flat)
     told = sigma is not None or not isinstance(noise, str)
-    shown = None if told else first_frames(frames)
+    seen = without_noisy_pixels(frames, excess)
+    shown = None if told else first_frames(seen)
     if shown is not None and is_interlaced(shown):
         frames.report.setdefault("warnings", []).append(_INTERLACED)
     estimate = noise_of(
-        frames,
+        seen,
         sigma,
         "gaussian" if method is not None and isinstance(noise, str) else noise,
         shown=shown,
@@ -226,7 +239,8 @@ def denoise(
     passes = () if preset == "fast" else passes_of(preset or "balanced", radius)
     frames.report["latency"] = 0 if causal else sum(one.radius for one in passes)
     spectra = None if estimate.spectra is None else np.reshape(estimate.spectra, (-1, 8, 8))
-    repair = Repair(estimate, model) if any(getattr(estimate, name) for name in _MENDED) else None
+    mends = excess is not None or any(getattr(estimate, name) for name in _MENDED)
+    repair = Repair(estimate, model, excess) if mends else None
     faint = estimate.photons is not None and estimate.photons < _FAINT
     uneven = Noise(model, estimate.colours, spectra, repair, faint)
     if not passes:
@@ -234,7 +248,7 @@ def denoise(
     return along_motion(frames, passes, uneven, estimate.fixed, causal=causal)
 
 
-def _measured_elsewhere(noise_from: Any, sigma: Any, noise: Any) -> Any:
+def _measured_elsewhere(noise_from: Any, sigma: Any, noise: Any, dark: Any, flat: Any) -> Any:
     """Return the noise of another recording, if one is given, or else `noise`."""
     if noise_from is None:
         return noise
@@ -242,7 +256,8 @@ def _measured_elsewhere(noise_from: Any, sigma: Any, noise: Any) -> Any:
         raise ParameterError("noise_from, and sigma or noise, both set the noise; give one of them")
     from pde_video.video.files import read  # Here, so that arrays are denoised without codecs.
 
-    return measure_noise(read(noise_from) if isinstance(noise_from, str | Path) else noise_from, still=True)
+    recording = read(noise_from) if isinstance(noise_from, str | Path) else noise_from
+    return measure_noise(recording, still=True, dark=dark, flat=flat)
 
 
 def _check(preset: str | None, noise: Any, radius: int | None, causal: bool, method: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The noise of a video, measured on its first frames. No other module of this room examines them."""
+"""The noise of a video, measured on its first frames. No other module of this room estimates it."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from pde_video.arrays.colours import opponent
+from pde_video.denoising.camera import corrected, without_noisy_pixels
 from pde_video.denoising.doubts import doubt_of_scales
 from pde_video.denoising.noise_along_time import NOTABLE, along_time
 from pde_video.denoising.noise_estimate import NoiseEstimate
@@ -46,6 +47,8 @@ def measure_noise(
     sigma: Sigma = None,
     noise: Annotated[str | tuple[float, float], Option(choices=NOISES)] = "auto",
     still: bool = False,
+    dark: Any = None,
+    flat: Any = None,
 ) -> NoiseEstimate:
     """Measure the noise of a video on its first frames, as `denoise` does without an estimate.
 
@@ -74,6 +77,8 @@ def measure_noise(
         Whether nothing moves, as in dark frames or a flat field. The variance that is new in every frame is then the
         temporal variance of the pixels over the first 16 frames, to which that of the fixed pattern is added. Dark
         frames show the read-out noise only, not photon noise.
+    dark, flat : video or path, optional
+        Recordings without light and of even light, by which to correct the video first, as `denoise` does.
 
     Returns
     -------
@@ -106,7 +111,8 @@ def measure_noise(
     found: list[NoiseEstimate] = []
 
     def measuring(frames: Frames) -> Frames:
-        found.append(noise_of(frames, checked_sigma(sigma, noise), noise, still=still))
+        seen = without_noisy_pixels(*corrected(frames, dark, flat))
+        found.append(noise_of(seen, checked_sigma(sigma, noise), noise, still=still))
         return frames
 
     lifted(measuring, iter(video) if isinstance(video, np.ndarray) else video)

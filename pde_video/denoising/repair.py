@@ -1,4 +1,4 @@
-"""What is mended in each frame before anything else looks at it: outliers, and offsets of rows and columns."""
+"""What is mended in each frame before anything else looks at it: noisy pixels, outliers, offsets of lines."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.denoising.camera import NOISY
 from pde_video.denoising.noise_estimate import NoiseEstimate
-from pde_video.estimate.outliers import LIKELY, SURE, are_apart, shares, without_outliers
+from pde_video.estimate.outliers import LIKELY, SURE, are_apart, filled, shares, without_outliers
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.estimate.stripes import amplitude, offsets
 from pde_video.protocols import Array
@@ -19,17 +20,27 @@ _ROUNDS = 3  # The noise is seen too strong while there are outliers, and these 
 
 @dataclass(frozen=True)
 class Repair:
-    """The mending of frames (H, W, C) with outliers and stripes as in `estimate`, whose noise `model` makes uniform."""
+    """The mending of frames (H, W, C) with outliers and stripes as in `estimate`, whose noise `model` makes uniform.
+
+    `excess` (H, W, C) is the variance of pixels beyond that of most, where it is known.
+    """
 
     estimate: NoiseEstimate
     model: Stabiliser
+    excess: Array | None = None
 
     def __call__(self, frame: Array) -> tuple[Array, Array | None]:
         """Return a frame mended, and the pixels (H, W) that were replaced, if any were looked for."""
-        found, replaced = self.estimate.to_unit(1.0), None
+        found = self.estimate.to_unit(1.0)
+        replaced: Array | None = None
+        if self.excess is not None:
+            around = filled(frame, self.excess > 0)
+            noisy = self.excess > NOISY * (found.slope * around + found.offset)
+            frame, replaced = np.where(noisy, around, frame), np.asarray(noisy.any(axis=2))
         if found.impulses or found.hot:
             rule = LIKELY if found.impulses else SURE
-            frame, replaced = without_outliers(frame, self.model.forward(frame), rule)
+            frame, outliers = without_outliers(frame, self.model.forward(frame), rule)
+            replaced = outliers if replaced is None else np.logical_or(outliers, replaced)
         for axis, deviation in enumerate((found.rows, found.columns)):
             if deviation:
                 shift = offsets(_mean(frame), axis, deviation)

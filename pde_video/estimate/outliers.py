@@ -38,8 +38,13 @@ def without_outliers(frame: Array, uniform: Array, rule: Rule) -> tuple[Array, A
     bad, around = np.zeros(planes.shape, np.bool_), planes
     for _ in range(_ROUNDS):
         bad = _standing_out(planes, around, rule) != 0
-        around = _mended(planes, bad)
-    return np.moveaxis(_mended(found, bad), 0, -1), np.asarray(bad.any(axis=0))
+        around = _filled(planes, bad)
+    return np.moveaxis(_filled(found, bad), 0, -1), np.asarray(bad.any(axis=0))
+
+
+def filled(frame: Array, bad: Array) -> Array:
+    """Return a frame (H, W, C) with the values at which `bad` is true replaced by those of their neighbours."""
+    return np.moveaxis(_filled(_planes(frame), _planes(bad)), 0, -1)
 
 
 def shares(frames: Sequence[Array]) -> tuple[float, float]:
@@ -92,7 +97,7 @@ def _standing_out(planes: Array, around: Array, rule: Rule, *, again: bool = Fal
     return out
 
 
-def _mended(planes: Array, bad: Array) -> Array:
+def _filled(planes: Array, bad: Array) -> Array:
     out = np.empty_like(planes)
     for plane, where, found in zip(planes, bad, out, strict=True):
         by_rows(kernels.mend, found, plane, where)

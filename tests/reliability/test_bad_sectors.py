@@ -129,6 +129,7 @@ def test_other_inputs_with_a_bad_sector_are_bad_input_with_their_names(run):
         "in.npy.json": ["verify", "in.npy"],
         "bad.safetensors": ["denoise", "in.npy", "out.npy", "--model", "bad.safetensors"],
         "bad.npy": ["denoise", "in.npy", "out.npy", "--noise-from", "bad.npy"],
+        "dark.npy": ["denoise", "in.npy", "out.npy", "--dark", "dark.npy"],
     }
     for name, command in others.items():
         (copying.folder / name).write_bytes((copying.folder / "in.npy").read_bytes())

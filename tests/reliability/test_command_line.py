@@ -120,6 +120,7 @@ def test_input_is_output_or_a_symlink_to_input(call, clip, tmp_path, how, option
 
 BESIDES = {
     "noise": ["denoise", "--noise-from", "dark.avi", "in.avi", "dark.avi"],
+    "dark frames": ["denoise", "--dark", "dark.avi", "in.avi", "dark.avi"],
     "noise by a hard link": ["denoise", "--noise-from", "dark.avi", "in.avi", "link.avi"],
     "pictures": ["denoise", "--noise-from", "dark_%d.png", "in.avi", "dark_%d.png"],
     "one of the pictures": ["denoise", "--noise-from", "dark_%d.png", "in.avi", "dark_1.png"],

@@ -95,6 +95,7 @@ INPUTS = {
     "a filter": ("clip.avi", "heat", "{}", "out.avi"),
     "one of several": ("clip.avi", "heat", "in.avi", "{}", "results/"),
     "--noise-from": ("clip.avi", "denoise", "in.avi", "out.avi", "--noise-from", "{}"),
+    "--dark": ("clip.avi", "denoise", "in.avi", "out.avi", "--dark", "{}"),
     "--noise": ("noise.json", "denoise", "in.avi", "out.avi", "--noise", "{}"),
     "--model": ("net.safetensors", "denoise", "in.avi", "out.avi", "--model", "{}"),
     "pipeline": ("recipe.toml", "pipeline", "{}", "in.avi", "out.avi"),
