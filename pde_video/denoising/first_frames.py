@@ -170,21 +170,14 @@ def noise_of(
     if variance_only:
         return estimate
     within, share = _within_and_common(shown, model)
-    if not told and not still:
-        changing = _changing(estimate, share, frames, str(noise), len(shown))
-        if changing is not None:
-            model = _model(changing, first)
-            if model is None:
-                return replace(changing, slope=0.0, offset=0.0)
-            share = _within_and_common(shown, model)[1]
-            estimate = replace(_with_pattern(changing, share / (1 - share)), photons=_photons(shown, model))
-            model = estimate.stabiliser() or model
-    elif still and not told:  # What was measured is new in every frame; the fixed pattern has so many times as much.
+    if still and not told:  # What was measured is new in every frame; the fixed pattern has so many times as much.
         common = within * share
-        share = common / (1 + common)
-        estimate = _with_pattern(estimate, common)
-    estimate = replace(estimate, fixed=share)
-    if told or _few(estimate.photons):
+        estimate = replace(_with_pattern(estimate, common), fixed=common / (1 + common))
+    else:
+        changing = None if told else _changing(estimate, share, frames, str(noise), len(shown))
+        estimate = replace(estimate, fixed=share) if changing is None else _by_changes(changing, shown, first)
+        model = estimate.stabiliser()
+    if told or model is None or _few(estimate.photons):
         return estimate
     estimate = replace(estimate, colours=_deviations(shown, model, still))
     told_along_time = along_time(estimate, model, shown, still=still)
@@ -198,6 +191,15 @@ def _model(estimate: NoiseEstimate, first: Array) -> Stabiliser | None:
     model = estimate.stabiliser()
     rounding = np.finfo(first.dtype).eps * float(np.abs(first).max())
     return None if model is None or (not model.slope and model.readout <= rounding) else model
+
+
+def _by_changes(changing: NoiseEstimate, shown: list[Array], first: Array) -> NoiseEstimate:
+    """Return the noise of which `changing` is new in every frame, with its fixed share."""
+    model = _model(changing, first)
+    if model is None:
+        return replace(changing, slope=0.0, offset=0.0)
+    share = _within_and_common(shown, model)[1]
+    return replace(_with_pattern(changing, share / (1 - share)), photons=_photons(shown, model), fixed=share)
 
 
 def _with_pattern(estimate: NoiseEstimate, common: float) -> NoiseEstimate:

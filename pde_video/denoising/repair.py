@@ -58,25 +58,25 @@ def mended(
     """
     found, frames = estimate, shown
 
+    def model() -> Stabiliser:
+        one = found.stabiliser() or least.stabiliser()
+        assert one is not None
+        return one
+
     def again(**parts: Any) -> None:
         nonlocal found, frames
-        model = found.stabiliser() or least.stabiliser()
-        assert model is not None
         wanted = replace(found if found.stabiliser() else least, **parts)
-        frames = [Repair(wanted, model)(frame)[0] for frame in shown]
+        frames = [Repair(wanted, model())(frame)[0] for frame in shown]
         noise = measured(frames)
         kept = {name: getattr(wanted, name) for name in ("impulses", "hot", "rows", "columns")}
         found = replace(noise if noise.stabiliser() else least, **kept)
 
     for _ in range(_ROUNDS):
-        model = found.stabiliser() or least.stabiliser()
-        assert model is not None
-        impulses, hot = shares([model.forward(frame) for frame in shown])
+        impulses, hot = shares(list(map(model().forward, shown)))
         if not (impulses or hot):
             break
         again(impulses=impulses, hot=hot)
-    model = found.stabiliser() or least.stabiliser()
-    if found.impulses and model is not None and not are_apart([model.forward(frame) for frame in shown]):
+    if found.impulses and not are_apart(list(map(model().forward, shown))):
         found, frames = estimate, shown
     rows, columns = (amplitude([_mean(frame) for frame in frames], axis) * estimate.unit for axis in (0, 1))
     if rows or columns:
