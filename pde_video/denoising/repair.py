@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,14 @@ from pde_video.protocols import Array
 _ROUNDS = 3  # The noise is seen too strong while there are outliers, and these then too few.
 
 
+class Mended(NamedTuple):
+    """A frame mended, and what was done to it, where that was looked for."""
+
+    frame: Array
+    replaced: Array | None = None  # Pixels, (H, W).
+    rows: Array | None = None  # What was subtracted from the rows, (H,).
+
+
 @dataclass(frozen=True)
 class Repair:
     """The mending of frames (H, W, C) with outliers and stripes as in `estimate`, whose noise `model` makes uniform."""
@@ -24,17 +32,18 @@ class Repair:
     estimate: NoiseEstimate
     model: Stabiliser
 
-    def __call__(self, frame: Array) -> tuple[Array, Array | None]:
-        """Return a frame mended, and the pixels (H, W) that were replaced, if any were looked for."""
-        found, replaced = self.estimate.to_unit(1.0), None
+    def __call__(self, frame: Array) -> Mended:
+        """Return a frame mended."""
+        found, replaced, rows = self.estimate.to_unit(1.0), None, None
         if found.impulses or found.hot:
             rule = LIKELY if found.impulses else SURE
             frame, replaced = without_outliers(frame, self.model.forward(frame), rule)
         for axis, deviation in enumerate((found.rows, found.columns)):
             if deviation:
                 shift = offsets(_mean(frame), axis, deviation)
+                rows = shift if axis == 0 else rows
                 frame = frame - (shift[:, np.newaxis, np.newaxis] if axis == 0 else shift[:, np.newaxis])
-        return frame, replaced
+        return Mended(frame, replaced, rows)
 
 
 def mended(

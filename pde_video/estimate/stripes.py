@@ -15,7 +15,7 @@ _CLEAR = 0.25  # Variance that segments have in common, relative to what they ha
 _NEXT, _WHITE, _LAGS, _SHIFTS = (-0.65, -0.35), 0.25, 4, 12
 _WINSORISED = 4.0  # Standard deviations to which differences are clipped: edges across a whole frame.
 _EDGE = 5.0  # The same from which on a difference is taken for an edge.
-_ROUGHEST = 0.06  # Lowest variance of the steps of the scene, relative to that of the offsets.
+ROUGHEST = 0.06  # Lowest variance of the steps of the scene, relative to that of the offsets.
 _NORMAL = 1.4826  # Standard deviation of normal variables over their median absolute value.
 
 
@@ -50,7 +50,7 @@ def offsets(frame: Array, axis: int, deviation: float) -> Array:
     steps = _steps(frame, axis, 1)[0].astype(np.float64)
     error = float(np.median(_steps(frame, axis).astype(np.float64).var(axis=0, ddof=1))) / _SEGMENTS
     variance = deviation * deviation
-    prior = max(error / variance, _ROUGHEST)
+    prior = max(error / variance, ROUGHEST)
     weights = (np.abs(steps) < _EDGE * np.sqrt(2 * variance + error)) / prior
     flow = np.concatenate([[0.0], weights * steps, [0.0]])
     none = np.zeros(1)
