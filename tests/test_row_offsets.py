@@ -64,13 +64,17 @@ def test_offsets_are_told_along_the_motion(speed: int, rng: Any) -> None:
     made -= made.mean()
     planes[0] -= made[:, np.newaxis]
     smooth[0] = smooth[0] - made[::2, np.newaxis]
-    here, there = (rows_of(one.astype(np.float32), np.zeros(SIZE[0], np.float32)) for one in planes)
+    removed = rng.standard_normal((2, SIZE[0]))
+    here, there = (rows_of(one.astype(np.float32), rows) for one, rows in zip(planes, removed, strict=True))
     found = linked(pyramid(smooth[0]), here, pyramid(smooth[1]), there, 20.0)
     assert found.rows is not None
     inner = slice(6, -6)
     error = (found.rows - made.reshape(-1, 2).mean(axis=1))[inner]
     assert error.std() < 0.35 * made.std()
     assert abs(np.median(found.flow[0][inner, inner]) + speed / 2) < 0.2
+    fixed = linked(pyramid(smooth[0]), here, pyramid(smooth[1]), there._replace(found=here.found), 20.0)
+    assert fixed.rows is not None
+    assert (fixed.rows == 0).all()
 
 
 @pytest.mark.parametrize("colours", [(), (3,), (2,)])
@@ -80,8 +84,8 @@ def test_offsets_average_out(colours: tuple[int, ...]) -> None:
     report: dict[str, Any] = {}
     found = pv.denoise(noisy(clean), report=report)
     left = (found - clean).reshape(*clean.shape[:3], -1).mean(axis=(2, 3))
-    assert left.std() < 2  # Of 8; 2.4 to 2.8 from single frames.
-    assert pv.psnr(clean / 255, found / 255) > 39.5
+    assert left.std() < 1.55  # Of 8; 1.7 to 1.8 where rows are compared as they are, 2.4 to 2.8 without all this.
+    assert pv.psnr(clean / 255, found / 255) > 40.2
     assert report["relit"] <= 1  # Offsets are no changes of light.
 
 

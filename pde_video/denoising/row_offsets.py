@@ -54,17 +54,21 @@ def rows_of(planes: Array, found: Array) -> Rows:
 def linked(here: list[Array], rows: Rows, there: list[Array], others: Rows, smoothness: float) -> Link:
     """Return the link between two pictures by their pyramids, and their rows.
 
-    Offsets look like motion along the rows' normal, and motion like offsets: both are found in turn, and their mean
-    is left to the light.
+    Offsets look like motion across the rows, and motion like offsets: both are found in turn. Their mean is left to the
+    light. Where both pictures had the same offsets, it is not the motion that tells what is left of them.
     """
+    apart = (_white(rows.found) + _white(others.found)) / 2
+    rounds = _ROUNDS if _white(rows.found - others.found) > apart else 0  # Twice that if they are independent.
     level = min(_LEVEL, len(here) - 1)
     higher = np.zeros(len(here[level]))
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         flow = flow_between(shifted(higher).of_levels(here[level:]), there[level:], smoothness)
         higher = _higher(here[level], there[level], flow, higher)
     seen = shifted(higher).of_levels(here)
     flow = zero_where_static(flow_between(seen, there, smoothness), seen[0], there[0])
-    higher = _higher(rows.luma, others.luma, flow, np.zeros(len(rows.luma)))
+    higher = np.zeros(len(rows.luma))
+    if rounds:
+        higher = _higher(rows.luma, others.luma, flow, higher)
     return Link(flow, higher - higher.mean())
 
 
