@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pde_video.denoising.light import Light, between, light_change
+from pde_video.denoising.repair import Mended
 from pde_video.denoising.repeats import is_repeat
+from pde_video.denoising.row_offsets import Link, Rows, common, linked, rows_of, shifted
 from pde_video.denoising.uniform_noise import Noise
 from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.filters import Frames
@@ -67,7 +69,8 @@ class Picture(NamedTuple):
     original: int = 0  # The number of the first of repeated frames: their noise is the same, and counts once.
     replaced: Array | None = None  # Where pixels were outliers, (H, W).
     light: Light | None = None  # Its change since the original before this one.
-    links: Mapping[int, tuple[Array, Array]] = {}  # Flows to frames before it, by their originals, and back.
+    rows: Rows | None = None  # Where offsets were subtracted from them.
+    links: Mapping[int, tuple[Link, Link]] = {}  # To frames before it, by their originals, and back.
 
 
 def along_motion(
@@ -89,11 +92,12 @@ def along_motion(
 
 def prepared(frame: Array, noise: Noise, step: int = 2) -> Picture:
     """Return a frame, mended, with noise of variance 1, uncorrelated colours, and a guide of half the size."""
-    frame, replaced = (frame, None) if noise.repair is None else noise.repair(frame)
+    frame, replaced, rows = Mended(frame) if noise.repair is None else noise.repair(frame)
     planes = noise.planes(frame)
     quarter = np.full([-(-n // 2) for n in planes.shape[1:]], 0.25, planes.dtype)
     guide, _ = noise.counted(frame) if noise.faint else noise.guide(planes, quarter, step)
-    return _pictured(frame, GuidedFrame(planes, guide))._replace(replaced=replaced)
+    found = None if rows is None else rows_of(planes, noise.offsets(frame, rows))
+    return _pictured(frame, GuidedFrame(planes, guide))._replace(replaced=replaced, rows=found)
 
 
 def _pictured(frame: Array, guided: GuidedFrame) -> Picture:
@@ -105,7 +109,7 @@ def finished(picture: Picture, planes: Array, noise: Noise) -> Array:
     model = noise.model
     if model.slope:  # The unbiased inverse is for means: values that were not averaged stay as they were.
         same = (planes == picture.guided.planes).all(axis=0)[..., np.newaxis]
-        intensity = model.inverse(noise.frame(planes))
+        intensity = noise.intensity(planes)
         # Blur of a concave function of intensity darkens: what the means of large regions lost is added again.
         noisy = np.abs(planes - picture.guided.planes).max(axis=0) < _OUTLYING
         lost = noisy * np.ascontiguousarray(np.moveaxis(picture.frame - intensity, -1, 0))
@@ -125,7 +129,7 @@ def numbered(pictures: Iterable[Picture], report: dict[str, Any], fixed: float) 
         if previous is not None and is_cut_not_motion(previous.levels, picture.levels, sigma=0.5):
             cuts.append(number)
         elif previous is not None:
-            light = light_change(previous.levels, picture.levels)
+            light = light_change(previous.levels, picture.levels, even=picture.rows is not None)
             seen["relit"] += light is not None
             if light is None and is_repeat(previous.guided.planes, picture.guided.planes, 1 - fixed):
                 original, light = previous.original, previous.light
@@ -172,9 +176,16 @@ def _linked(window: tuple[int, list[Picture]], smoothness: float) -> Picture:
     links = {}
     for k, one in reversed(list(enumerate(others))):
         light = between([picture.light for picture in pictures], k, len(others))
-        one = one if light is None else one._replace(levels=light.of_levels(one.levels))
-        links[one.original] = flow(last, one, smoothness), flow(one, last, smoothness)
+        if light is not None:
+            one = one._replace(levels=light.of_levels(one.levels), rows=one.rows and one.rows.lit(light))
+        links[one.original] = _link(last, one, smoothness), _link(one, last, smoothness)
     return last._replace(links=links)
+
+
+def _link(here: Picture, there: Picture, smoothness: float) -> Link:
+    if here.rows is None or there.rows is None:
+        return Link(flow(here, there, smoothness))
+    return linked(here.levels, here.rows, there.levels, there.rows, smoothness)
 
 
 def flow(here: Picture, there: Picture, smoothness: float) -> Array:
@@ -189,22 +200,39 @@ def _denoised(
     """Return the picture, its planes, averaged in time, then diffused in space, and the variance of the noise left."""
     at, pictures = window
     here, lights = pictures[at], [picture.light for picture in pictures]
+    rows: list[Rows] = []
+    links: list[Link] = []
 
-    def along() -> Iterator[tuple[GuidedFrame, Array, Array]]:
+    def along() -> Iterator[tuple[GuidedFrame, Array, Array, Array]]:
         for k, there in enumerate(pictures):
             if k != at:
-                w, back = here.links[there.original] if k < at else reversed(there.links[here.original])
-                light = between(lights, k, at)
+                link, back = here.links[there.original] if k < at else reversed(there.links[here.original])
+                own, light, w = here.guided, between(lights, k, at), link.flow
+                if link.rows is not None and there.rows is not None:
+                    own = shifted(link.rows).of_guided(own)
+                    links.append(link)
+                    rows.append(there.rows)
                 seen = there.guided if light is None else light.of_guided(there.guided)
-                g = conductance(here.guided, seen, w, inconsistent(w, back), look.contrast)
-                yield seen, w, g if light is None else light.worth(g)
+                g = conductance(own, seen, w, inconsistent(w, back.flow), look.contrast)
+                yield seen, w, g if light is None else light.worth(g), own.planes
 
     mean, share = averaged(here.guided, along(), here.replaced)
+    if here.rows is not None:
+        light = common([here.rows, *rows], links)
+        mean, here = light.of_planes(mean), _levelled(here, light, noise)
     mean = noise.unbiased(mean, here.guided.planes, share, here.replaced)
     variance, left = remaining(share, fixed), np.zeros_like(mean)
     planes = diffuse(mean, variance, step=look.step, spectra=noise.spectra, left=left)
     times = 0 if noise.faint else look.refinements  # Noise of few photons is not normal: groups would keep it.
     return here, refined(mean, planes, variance, times=times, spectra=noise.spectra), left
+
+
+def _levelled(picture: Picture, light: Light, noise: Noise) -> Picture:
+    """Return a picture with its rows as high as those of its neighbours."""
+    planes = light.of_planes(picture.guided.planes)
+    higher = noise.intensity(planes) - noise.intensity(picture.guided.planes)
+    guided = GuidedFrame(planes, picture.guided.guide)  # Of which no more use is made.
+    return picture._replace(frame=picture.frame + higher, guided=guided, rows=None)
 
 
 def remaining(left: Array, fixed: float) -> Array:
@@ -220,6 +248,6 @@ def _guided(result: tuple[Picture, Array, Array], noise: Noise) -> Picture:
     picture, planes, left = result
     held = noise.held(planes, left)
     if noise.faint:
-        held = noise.with_its_noise(noise.together(noise.model.inverse(noise.frame(planes))))
+        held = noise.with_its_noise(noise.together(noise.intensity(planes)))
     seen = _pictured(picture.frame, GuidedFrame(picture.guided.planes, *held))
     return picture._replace(guided=seen.guided, levels=seen.levels, links={})

@@ -237,7 +237,7 @@ def _changing(estimate: NoiseEstimate, fixed: float, frames: Frames, noise: str,
     shown = frames.lively(max(few, min(_MOST_FRAMES, _PIXELS // pixels)))
     model = estimate.stabiliser()
     assert model is not None
-    shown = [Repair(estimate, model)(frame)[0] for frame in shown]
+    shown = [Repair(estimate, model)(frame).frame for frame in shown]
     found = changing_noise(shown, noise)
     if found is None:
         return None

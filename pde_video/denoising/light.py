@@ -83,10 +83,11 @@ def between(lights: Sequence[Light | None], here: int, there: int) -> Light | No
     return total if here < there else total.inverse()
 
 
-def light_change(before: Sequence[Array], after: Sequence[Array]) -> Light | None:
+def light_change(before: Sequence[Array], after: Sequence[Array], *, even: bool = False) -> Light | None:
     """Return the change of light between two pyramids of luma, in units of the noise; None if it is not significant.
 
-    It is fitted along a coarse motion, since what moves also changes rows.
+    It is fitted along a coarse motion, since what moves also changes rows. If it must be `even`, it is the same for all
+    rows.
     """
     level = min(_LEVEL, len(before) - 1)
     x, y = before[level], after[level]
@@ -95,7 +96,7 @@ def light_change(before: Sequence[Array], after: Sequence[Array]) -> Light | Non
     bands = block_means(y - x)  # Motion changes the means of rows less than the pixels.
     if np.square(sum(bands.T) / bands.shape[1]).sum() < _SUSPECTED**2 * len(bands):
         return None
-    reach = max(1, round(_REACH * len(x)))
+    reach = len(x) if even else max(1, round(_REACH * len(x)))
     light, _ = _fitted(x, y, _none(x), _FIRST, reach)
     for rounds in (_FIRST, _ROUNDS, _ROUNDS):  # Each time with the light found so far.
         flow = flow_between(list(after[level:]), light.of_levels(before[level:]), _SMOOTHNESS)
@@ -103,8 +104,8 @@ def light_change(before: Sequence[Array], after: Sequence[Array]) -> Light | Non
         light, share = _fitted(moved, y, light, rounds, reach)
         if share < _SIGNIFICANT:
             return None
-    even, evenly = _fitted(moved, y, _none(x), _ROUNDS, len(x))
-    return even if evenly > share else light
+    same, evenly = _fitted(moved, y, _none(x), _ROUNDS, len(x))
+    return same if evenly > share else light
 
 
 def _none(picture: Array) -> Light:
@@ -131,8 +132,7 @@ def _lines(x: Array, y: Array, light: Light, rounds: int, reach: int) -> tuple[L
     """
     rows = np.arange(len(x))
     for _ in range(rounds):
-        relit = light.of_levels([x])[0]
-        scale = max(_SHARP * float(np.median(np.abs(y - relit))), _FINEST)
+        scale = _scale(light, x, y)
         around = _moments(light, x, y, scale)
         prior = _ALIKE * (scale / _UNEVEN) ** 2
         whole = _gain(np.array([math.fsum(one) for one in around.T]), prior, 1.0)
@@ -142,6 +142,16 @@ def _lines(x: Array, y: Array, light: Light, rounds: int, reach: int) -> tuple[L
         gain = _gain(around.T / (2 * reach + 1), prior, whole)
         light = light.then(Light(gain, (around[:, 2] - gain * around[:, 1]) / np.maximum(around[:, 0], _FINEST)))
     return light, scale
+
+
+def closer(x: Array, y: Array, light: Light) -> Light:
+    """Return a change of offsets, each row on its own, that fits better than `light`."""
+    moments = _moments(light, x, y, _scale(light, x, y))
+    return Light(light.gain, light.offset + (moments[:, 2] - moments[:, 1]) / np.maximum(moments[:, 0], _FINEST))
+
+
+def _scale(light: Light, x: Array, y: Array) -> float:
+    return max(_SHARP * float(np.median(np.abs(y - light.of_levels([x])[0]))), _FINEST)
 
 
 def _moments(light: Light, x: Array, y: Array, scale: float) -> Array:

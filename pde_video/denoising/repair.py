@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,14 @@ from pde_video.protocols import Array
 _ROUNDS = 3  # The noise is seen too strong while there are outliers, and these then too few.
 
 
+class Mended(NamedTuple):
+    """A frame mended, and what was done to it, where that was looked for."""
+
+    frame: Array
+    replaced: Array | None = None  # Pixels, (H, W).
+    rows: Array | None = None  # What was subtracted from the rows, (H,).
+
+
 @dataclass(frozen=True)
 class Repair:
     """The mending of frames (H, W, C) with outliers and stripes as in `estimate`, whose noise `model` makes uniform.
@@ -29,10 +37,10 @@ class Repair:
     model: Stabiliser
     excess: Array | None = None
 
-    def __call__(self, frame: Array) -> tuple[Array, Array | None]:
-        """Return a frame mended, and the pixels (H, W) that were replaced, if any were looked for."""
+    def __call__(self, frame: Array) -> Mended:
+        """Return a frame mended."""
         found = self.estimate.to_unit(1.0)
-        replaced: Array | None = None
+        replaced, rows = None, None
         if self.excess is not None:
             around = filled(frame, self.excess > 0)
             noisy = self.excess > NOISY * (found.slope * around + found.offset)
@@ -44,8 +52,9 @@ class Repair:
         for axis, deviation in enumerate((found.rows, found.columns)):
             if deviation:
                 shift = offsets(_mean(frame), axis, deviation)
+                rows = shift if axis == 0 else rows
                 frame = frame - (shift[:, np.newaxis, np.newaxis] if axis == 0 else shift[:, np.newaxis])
-        return frame, replaced
+        return Mended(frame, replaced, rows)
 
 
 def mended(
@@ -66,7 +75,7 @@ def mended(
     def again(**parts: Any) -> None:
         nonlocal found, frames
         wanted = replace(found if found.stabiliser() else least, **parts)
-        frames = [Repair(wanted, model())(frame)[0] for frame in shown]
+        frames = [Repair(wanted, model())(frame).frame for frame in shown]
         noise = measured(frames)
         kept = {name: getattr(wanted, name) for name in ("impulses", "hot", "rows", "columns")}
         found = replace(noise if noise.stabiliser() else least, **kept)

@@ -9,7 +9,7 @@ from pde_video.arrays.colours import from_opponent, opponent
 from pde_video.denoising.repair import Repair
 from pde_video.estimate.spectrum import at_half_size
 from pde_video.estimate.stabiliser import Stabiliser
-from pde_video.motion.averaging import doubled, halved
+from pde_video.motion.averaging import doubled, halved, luma_of
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import excess, shrink
 
@@ -34,7 +34,7 @@ class Noise:
     def guide(self, planes: Array, variance: Array, step: int) -> tuple[Array, Array]:
         """Return planes at half their size, smoothed, and the variance of the noise left in them; see `held`."""
         if self.faint:
-            return self.counted(self.model.inverse(self.frame(planes)))
+            return self.counted(self.intensity(planes))
         coarse = halved(planes)
         left = np.empty_like(coarse)
         spectra = None if self.spectra is None else self.coarse
@@ -96,6 +96,16 @@ class Noise:
     def frame(self, planes: Array) -> Array:
         """Return the frame of such planes, with its noise still uniform."""
         return from_opponent(planes if self.deviations is None else planes * self._per_plane(planes))
+
+    def intensity(self, planes: Array) -> Array:
+        """Return the frame of such planes, in units of the video."""
+        return self.model.inverse(self.frame(planes))
+
+    def offsets(self, frame: Array, rows: Array) -> Array:
+        """Return offsets of rows (H,) of a frame as they are in its luma with noise of variance 1."""
+        means = frame.mean(axis=1, keepdims=True)
+        low, high = (luma_of(self.planes(one)) for one in (means, means + rows[:, np.newaxis, np.newaxis]))
+        return (high - low)[:, 0]
 
     def _per_plane(self, planes: Array) -> Array:
         return np.asarray(self.deviations, planes.dtype)[:, np.newaxis, np.newaxis]

@@ -9,13 +9,15 @@ from pde_video.kernels.linear_systems import thomas
 from pde_video.protocols import Array
 
 _SEGMENTS = 8  # Parts of a line, which see the same offset but different structure.
+_TOGETHER = 8  # Pixels of a line whose mean is taken.
+_SHARP, _ROUNDS = 1.5, 4  # Scale of the middle of differences, in their standard deviations, and of reweighting.
 _FEWEST = 64  # Lines, and pixels of a line, that are needed.
 _CLEAR = 0.25  # Variance that segments have in common, relative to what they have apart, of stripes.
 # Differences of independent offsets are correlated by −1/2 with the next ones, and with nothing else.
 _NEXT, _WHITE, _LAGS, _SHIFTS = (-0.65, -0.35), 0.25, 4, 12
 _WINSORISED = 4.0  # Standard deviations to which differences are clipped: edges across a whole frame.
 _EDGE = 5.0  # The same from which on a difference is taken for an edge.
-_ROUGHEST = 0.06  # Lowest variance of the steps of the scene, relative to that of the offsets.
+ROUGHEST = 0.06  # Lowest variance of the steps of the scene, relative to that of the offsets.
 _NORMAL = 1.4826  # Standard deviation of normal variables over their median absolute value.
 
 
@@ -43,19 +45,37 @@ def amplitude(frames: Sequence[Array], axis: int) -> float:
 def offsets(frame: Array, axis: int, deviation: float) -> Array:
     """Return the offset of each row (axis 0) or column (1) of a frame (H, W), for offsets of a given deviation.
 
-    r minimises Σ w (∂r − d)² + λ Σ r², with the median differences d of neighbouring lines, of which λ is the variance
-    due to structure and noise relative to that of r, and w = 0 across edges: one implicit step of diffusion,
+    r minimises Σ w (∂r − d)² + λ Σ r², with the middle d of the differences of neighbouring lines, of which λ is the
+    variance due to structure and noise relative to that of r, and w = 0 across edges: one implicit step of diffusion,
     r − div(w ∂r)/λ = −div(w d)/λ.
     """
-    steps = _steps(frame, axis, 1)[0].astype(np.float64)
-    error = float(np.median(_steps(frame, axis).astype(np.float64).var(axis=0, ddof=1))) / _SEGMENTS
+    lines = _thinned(np.ascontiguousarray(frame if axis == 0 else frame.T))
+    steps = _middles(np.diff(lines, axis=0).astype(np.float64))
+    error = float(np.median(_steps(lines, 0).astype(np.float64).var(axis=0, ddof=1))) / _SEGMENTS
     variance = deviation * deviation
-    prior = max(error / variance, _ROUGHEST)
+    prior = max(error / variance, ROUGHEST)
     weights = (np.abs(steps) < _EDGE * np.sqrt(2 * variance + error)) / prior
     flow = np.concatenate([[0.0], weights * steps, [0.0]])
     none = np.zeros(1)
     found = thomas(none, weights[:, np.newaxis].copy(), none, -np.diff(flow)[:, np.newaxis].copy())
     return np.asarray(found[:, 0]).astype(frame.dtype)
+
+
+def _middles(steps: Array) -> Array:
+    """Return the middle of each line of steps by Geman and McClure's estimator, from the median on."""
+    middle = np.median(steps, axis=1, keepdims=True)
+    scale = _SHARP * _NORMAL * float(np.median(np.abs(steps - middle)))
+    for _ in range(_ROUNDS if scale else 0):
+        weights = np.square(1 / (1 + np.square((steps - middle) / scale)))
+        middle = (weights * steps).sum(axis=1, keepdims=True) / weights.sum(axis=1, keepdims=True)
+    return np.asarray(middle[:, 0])
+
+
+def _thinned(lines: Array) -> Array:
+    """Return means over 8 pixels of each line: noise would hide from medians what is structure."""
+    count = lines.shape[1] // _TOGETHER
+    whole = lines[:, : count * _TOGETHER]
+    return np.asarray(whole.reshape(len(lines), count, _TOGETHER).mean(axis=2))
 
 
 def _steps(frame: Array, axis: int, segments: int = _SEGMENTS) -> Array:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -31,9 +32,13 @@ class GuidedFrame:
         self.guide, self.padded_guide = guide, padded(guide)
         self.noise = np.zeros_like(guide[0]) if noise is None else noise.mean(axis=0)
         coarse = guide if guide.shape != planes.shape else halved(guide)
-        channels = len(coarse)  # One or three: luma is first. Otherwise, the mean of all, scaled to the noise of one.
-        luma = coarse[0] if channels in (1, 3) else coarse.mean(axis=0) * coarse.dtype.type(math.sqrt(channels))
-        self.luma = luma  # (H, W), at half the size: motion is estimated on it.
+        self.luma = luma_of(coarse)  # (H, W), at half the size: motion is estimated on it.
+
+
+def luma_of(planes: Array) -> Array:
+    """Return the first of one or three planes; otherwise, the mean of all, scaled to the noise of one."""
+    channels = len(planes)
+    return planes[0] if channels in (1, 3) else planes.mean(axis=0) * planes.dtype.type(math.sqrt(channels))
 
 
 def halved(planes: Array) -> Array:
@@ -114,20 +119,21 @@ def inconsistent(flow: Array, back: Array) -> Array:
 
 
 def averaged(
-    here: GuidedFrame, others: Iterable[tuple[GuidedFrame, Array, Array]], replaced: Array | None = None
+    here: GuidedFrame, others: Iterable[tuple[Any, ...]], replaced: Array | None = None
 ) -> tuple[Array, Array]:
     """Return u + Σ g (u_k(x + w_k) − u) / (1 + Σ g), and the share of the noise variance that is left, (H, W).
 
     This explicit step of the diffusion between a frame and `others` is the largest at which no weight is negative.
-    Where pixels of u were `replaced`, 1/V takes the place of 1, for the variance V of what they were replaced by.
+    `others` are frames, the flow to them, the conductance, and planes that take the place of u in the difference, if
+    any. Where pixels of u were `replaced`, 1/V takes the place of 1, for the variance V of what they were replaced by.
     """
     total = np.zeros_like(here.planes)
     weights, squares = np.ones((2, *here.planes.shape[1:]), total.dtype)
     if replaced is not None:
         weights[replaced] = squares[replaced] = 1 / _OF_REPLACED
     a, bands = total.dtype.type(_SHARP), pieces(total.shape[1], _ROWS)
-    for there, flow, g in others:
-        args = here.planes, there.padded, flow, g, a
+    for there, flow, g, *seen in others:
+        args = *(seen or [here.planes]), there.padded, flow, g, a
         each(lambda rows, args=args: kernels.gather(*args, *rows, total, weights, squares), bands)  # type: ignore[misc]
     total /= weights
     total += here.planes
