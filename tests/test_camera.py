@@ -152,7 +152,7 @@ def test_noisy_pixels_stay_where_light_is_noisier_and_are_out_of_the_estimate():
     frame = np.full((8, 8, 1), 10.0)
     frame[2, 3] = frame[5, 5] = frame[6, 1] = 30.0
     noise = pv.NoiseEstimate(slope=1.0, offset=0.0)
-    mended, replaced = Repair(noise, noise.stabiliser(), excess)(frame)
+    mended, replaced, _ = Repair(noise, noise.stabiliser(), excess)(frame)
     assert np.argwhere(replaced).tolist() == [[5, 5], [6, 1]]
     assert (mended[5, 5, 0], mended[6, 1, 0], mended[2, 3, 0]) == (10.0, 10.0, 30.0)
     camera, light = Camera(noisy=0.03, offsets=0.0, columns=0.0), photons()

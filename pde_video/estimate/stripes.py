@@ -1,5 +1,6 @@
 """Stripes: offsets that whole rows, or whole columns, of a frame share, as sensors with one amplifier for each make."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -13,8 +14,10 @@ _TOGETHER = 8  # Pixels of a line whose mean is taken.
 _SHARP, _ROUNDS = 1.5, 4  # Scale of the middle of differences, in their standard deviations, and of reweighting.
 _FEWEST = 64  # Lines, and pixels of a line, that are needed.
 _CLEAR = 0.25  # Variance that segments have in common, relative to what they have apart, of stripes.
-# Differences of independent offsets are correlated by −1/2 with the next ones, and with nothing else.
-_NEXT, _WHITE, _LAGS, _SHIFTS = (-0.65, -0.35), 0.25, 4, 12
+# Differences of independent offsets are correlated by −1/2 with the next ones, and with nothing else: within these
+# limits, or within what is chance among so few lines (standard deviations of a correlation, of which one in 1 and 24).
+_NEXT, _WHITE, _LAGS, _SHIFTS = 0.15, 0.25, 4, 12
+_BY_CHANCE, _BY_CHANCE_OF_MANY = 2.4, 4.3
 _WINSORISED = 4.0  # Standard deviations to which differences are clipped: edges across a whole frame.
 _EDGE = 5.0  # The same from which on a difference is taken for an edge.
 ROUGHEST = 0.06  # Lowest variance of the steps of the scene, relative to that of the offsets.
@@ -38,7 +41,9 @@ def amplitude(frames: Sequence[Array], axis: int) -> float:
     pairs = list(pairwise(steps))
     for shift in [k for k in range(-_SHIFTS, _SHIFTS + 1) if pairs and abs(k) > 1]:
         others.append(float(np.mean([_shared(*pair, shift) for pair in pairs])) / lags[0])
-    certain = _NEXT[0] < next_one < _NEXT[1] and max(map(abs, others)) < _WHITE
+    chance = 1 / math.sqrt(steps[0].shape[1])
+    near = abs(next_one + 0.5) < max(_NEXT, _BY_CHANCE * chance)
+    certain = near and max(map(abs, others)) < max(_WHITE, _BY_CHANCE_OF_MANY * chance)
     return float(np.sqrt(-lags[1])) if certain else 0.0
 
 
