@@ -199,8 +199,10 @@ def _denoised(
                 g = conductance(here.guided, seen, w, inconsistent(w, back), look.contrast)
                 yield seen, w, g if light is None else light.worth(g)
 
-    mean, share = averaged(here.guided, along(), here.replaced)
-    mean = noise.unbiased(mean, here.guided.planes, share, here.replaced)
+    guided = here.guided
+    mean, share, changed = averaged(guided, along(), here.replaced)
+    seen = (guided.guide, share) if guided.guide.shape == mean.shape else None
+    mean = noise.unbiased(mean, guided.planes, changed, here.replaced, seen)
     variance, left = remaining(share, fixed), np.zeros_like(mean)
     planes = diffuse(mean, variance, step=look.step, spectra=noise.spectra, left=left)
     times = 0 if noise.faint else look.refinements  # Noise of few photons is not normal: groups would keep it.

@@ -66,7 +66,8 @@ def _averaged(pictures: Iterator[tuple[Picture, Array | None]], noise: Noise) ->
             past = np.clip(warped(padded(left[np.newaxis]), w)[0], _LEAST, max(1, left.max()))
             share = conductance(here, so_far, w, None, _CONTRAST) / (1 + past)
             left = (1 - share) ** 2 + share**2 * past
-            mean = noise.unbiased(blended(here.planes, so_far.padded, w, share), here.planes, left)
+            changed = share**2 * (1 + past)
+            mean = noise.unbiased(blended(here.planes, so_far.padded, w, share), here.planes, changed)
         original = picture.original
         yield picture, mean, left
 
