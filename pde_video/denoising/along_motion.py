@@ -189,6 +189,7 @@ def _denoised(
     """Return the picture, its planes, averaged in time, then diffused in space, and the variance of the noise left."""
     at, pictures = window
     here, lights = pictures[at], [picture.light for picture in pictures]
+    relit = any(between(lights, k, at) is not None for k in range(len(lights)))
 
     def along() -> Iterator[tuple[GuidedFrame, Array, Array]]:
         for k, there in enumerate(pictures):
@@ -206,7 +207,15 @@ def _denoised(
     variance, left = remaining(share, fixed), np.zeros_like(mean)
     planes = diffuse(mean, variance, step=look.step, spectra=noise.spectra, left=left)
     times = 0 if noise.faint else look.refinements  # Noise of few photons is not normal: groups would keep it.
-    return here, refined(mean, planes, variance, times=times, spectra=noise.spectra), left
+    planes = refined(mean, planes, variance, times=times, spectra=noise.spectra)
+    return here, with_means(planes, guided.planes) if relit else planes, left
+
+
+def with_means(planes: Array, noisy: Array) -> Array:
+    """Return planes with the means of large regions that they had when noisy: light is not followed exactly."""
+    lost = noisy - planes
+    lost[np.abs(lost) >= _OUTLYING] = 0
+    return planes + wide_means(lost, _REGION)
 
 
 def remaining(left: Array, fixed: float) -> Array:
