@@ -10,7 +10,7 @@ from pde_video.kernels import dct_shrinkage as kernels
 from pde_video.solvers.shrinkage import diffuse, excess, shrink
 
 THRESHOLD = 2.7
-FOUND, SHARE, LOW = 2.9, 0.2, 4
+FOUND, SHARE, LOW = 3.0, 0.12, 4
 SHAPES = [(1, 1), (1, 19), (19, 1), (3, 5), (8, 8), (9, 17), (20, 300)]
 
 
@@ -168,13 +168,15 @@ def test_what_is_above_the_noise_is_found_and_then_kept_by_its_size(rng):
     bar = np.where(np.abs(np.arange(70) - 33) < 5, 1.5, 0) * np.where(np.arange(40) < 30, 1, 0)[:, np.newaxis]
     planes, variance = bar + rng.normal(size=(2, 40, 70)), rng.uniform(0.5, 1.5, (40, 70))
     planes[:, 12:25, 50:] *= 3  # More noise than is told.
-    out = excess(planes, variance, spectra=spectra)
+    known = 0.3 * rng.normal(size=planes.shape)
+    out, seen = (excess(planes, variance, spectra=spectra, known=one) for one in (None, known))
     for axis in (0, 1):  # At the edges.
         n = variance.shape[axis]
         variance *= np.expand_dims(1 + ((np.arange(n) < 3) | (np.arange(n) >= n - 3)), 1 - axis)
     for c, spectrum in enumerate(spectra):
         pilot = above_noise_by_hand(planes[c], variance, spectrum)
         np.testing.assert_allclose(out[c], above_noise_by_hand(planes[c], variance, spectrum, pilot), atol=1e-12)
+        np.testing.assert_allclose(seen[c], above_noise_by_hand(planes[c], variance, spectrum, pilot + known[c]))
 
 
 def test_nothing_of_noise_is_above_it_and_faint_bars_are(rng):

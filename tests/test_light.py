@@ -161,6 +161,14 @@ def test_fades_lose_nothing(preset, out, white):
     assert (psnr(clean, pv.denoise(video, preset=preset, sigma=SIGMA)) >= psnr(clean, alone) - 0.1).all()
 
 
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
+def test_frames_keep_their_means_in_a_fade_to_black(preset):
+    clipped = noisy(np.linspace(0.5, 0, 10)[:, np.newaxis, np.newaxis] * scene()) / np.float32(255)
+    noise = pv.NoiseEstimate(0.0, (SIGMA / 255) ** 2, unit=1.0)
+    shift = 255 * (pv.denoise(clipped, preset=preset, noise=noise) - clipped).mean((1, 2))
+    assert np.abs(shift[2:]).max() < 0.1  # 0.28 if light were only followed.
+
+
 def test_pieces_are_the_whole_in_changing_light():
     video, noise = noisy(bands() * scene()), pv.NoiseEstimate(0.0, SIGMA**2, unit=255.0)
     a_filter = pv.denoise(radius=1, noise=noise)

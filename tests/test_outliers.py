@@ -7,7 +7,7 @@ import pytest
 
 import pde_video as pv
 from pde_video.bench.scenarios import Noise
-from pde_video.estimate.outliers import LIKELY, SURE, _filled, _standing_out, shares, without_outliers
+from pde_video.estimate.outliers import LIKELY, SURE, _filled, _predicted, _standing_out, shares, without_outliers
 from pde_video.motion.averaging import GuidedFrame, averaged
 
 
@@ -75,6 +75,36 @@ def test_an_outlier_becomes_the_median_of_its_neighbours_that_are_none() -> None
     assert out[2, 3] == np.median([8, 9, 10, 16, 20, 21, 22])
     assert out[0, 0] == np.median([2, 8, 12, 13])  # None of its 8 neighbours is good: of the 24.
     assert np.array_equal(out[~bad], plane[~bad])
+
+
+def test_two_waves_are_predicted_exactly() -> None:
+    y, x = np.mgrid[:40, :50]
+    plane = np.cos(0.9 * x + 0.4 * y) + 0.7 * np.cos(0.3 * x - 1.1 * y)
+    inside = np.zeros(plane.shape, bool)
+    inside[1:-1, 1:-1] = True
+    bad = inside & ((y * 7 + x) % 23 == 0)
+    np.testing.assert_allclose(_predicted(np.where(inside, plane, 0), bad)[2:-2, 2:-2], plane[2:-2, 2:-2], atol=0.05)
+    whole = _predicted(plane, bad)
+    np.testing.assert_array_equal(whole[~bad], plane[~bad])
+    assert np.abs(whole - plane).max() < 0.02  # 0.3 by the median.
+    for flat in (np.full((5, 6), 3.0), np.full((1, 6), 3.0), np.full((1, 1), 3.0)):
+        np.testing.assert_array_equal(_predicted(flat, flat > 0), flat)
+
+
+def test_impulses_of_two_values_leave_details_alone() -> None:
+    rng = np.random.default_rng(4)
+    plane = rng.normal(50, 1, (96, 128))
+    details = np.zeros(plane.shape, bool)
+    details[4::8, 4::8] = True
+    impulses = (rng.random(plane.shape) < 0.02) & ~details
+    plane[details] += 7
+    low, high = plane.min() - 2, plane.max() + 8
+    plane[impulses] = np.where(rng.random(plane.shape) < 0.5, low, high)[impulses]
+    _, replaced = without_outliers(plane[..., np.newaxis], plane[..., np.newaxis], LIKELY)
+    assert replaced[impulses].mean() > 0.8
+    assert replaced[details].mean() < 0.05
+    plane[impulses] = rng.uniform(low - 20, high + 20, plane.shape)[impulses]  # Of any value: details look like them.
+    assert without_outliers(plane[..., np.newaxis], plane[..., np.newaxis], LIKELY)[1][details].mean() > 0.3
 
 
 def test_lines_edges_corners_and_noise_stay() -> None:
@@ -152,7 +182,7 @@ def test_what_was_replaced_has_a_sixteenth_of_the_weight() -> None:
     flow, one = np.zeros((2, 4, 4), np.float32), np.ones((4, 4), np.float32)
     replaced = np.zeros((8, 8), bool)
     replaced[3, 3] = True
-    mean, left = averaged(here, [(there, flow, one)], replaced)
+    mean, left = averaged(here, [(there, flow, one)], replaced)[:2]
     assert mean[0, 0, 0] == 3
     assert left[0, 0] == 0.5
     assert mean[0, 3, 3] == pytest.approx((1 / 16 + 5) / (1 / 16 + 1))

@@ -199,9 +199,11 @@ def test_averages_and_what_is_left_of_the_noise(coarse, channels, rng):
         weighted += g * np.stack([keys(plane, w, SHARP) for plane in other.planes])
         weights += g
         squares += g**2
-    mean, left = averaged(here, others)
+    mean, left, changed = averaged(here, others)
     np.testing.assert_allclose(mean, weighted / weights, atol=1e-12)
     np.testing.assert_allclose(left, squares / weights**2, rtol=1e-12)
+    # Of u − ū: (1 − 1/Σ)² of the noise of u, and the shares of the others.
+    np.testing.assert_allclose(changed, (1 - 1 / weights) ** 2 + (squares - 1) / weights**2, rtol=1e-12)
 
 
 def test_averages_with_a_coarse_flow_and_a_fine_conductance(rng):
@@ -209,24 +211,28 @@ def test_averages_with_a_coarse_flow_and_a_fine_conductance(rng):
     flow, g = some_flow((8, 12), rng), rng.random((16, 23))
     wide = np.stack([2 * twice(plane, 16, 23) for plane in flow])
     moved = np.stack([keys(plane, wide, SHARP) for plane in there.planes])
-    mean, left = averaged(here, [(there, flow, g)])
+    mean, left, changed = averaged(here, [(there, flow, g)])
     np.testing.assert_allclose(mean, (here.planes + g * moved) / (1 + g), atol=1e-12)
     np.testing.assert_allclose(left, (1 + g**2) / (1 + g) ** 2, rtol=1e-12)
+    np.testing.assert_allclose(changed, 2 * g**2 / (1 + g) ** 2, rtol=1e-9, atol=1e-15)
 
 
 def test_averages_of_none_and_of_many(rng):
     here = pair((40, 30), rng, dtype=np.float32)[0]
-    mean, left = averaged(here, [])
+    mean, left, changed = averaged(here, [])
     np.testing.assert_array_equal(mean, here.planes)
     np.testing.assert_array_equal(left, np.ones((40, 30), np.float32))
+    np.testing.assert_array_equal(changed, np.zeros((40, 30), np.float32))
     still, full = np.zeros((2, 40, 30), np.float32), np.ones((40, 30), np.float32)
     frames = [pair((40, 30), rng, dtype=np.float32)[0] for _ in range(4)]
-    mean, left = averaged(here, ((frame, still, full) for frame in frames))
+    mean, left, changed = averaged(here, ((frame, still, full) for frame in frames))
     np.testing.assert_allclose(mean, np.mean([f.planes for f in (here, *frames)], axis=0), atol=1e-6)
     np.testing.assert_allclose(left, 1 / 5, rtol=1e-6)
-    mean, left = averaged(here, [(frames[0], still, 0 * full)])
+    np.testing.assert_allclose(changed, 4 / 5, rtol=1e-6)
+    mean, left, changed = averaged(here, [(frames[0], still, 0 * full)])
     np.testing.assert_array_equal(mean, here.planes)
     np.testing.assert_array_equal(left, full)
+    np.testing.assert_array_equal(changed, 0 * full)
 
 
 def test_a_step_toward_another_frame(rng):

@@ -202,6 +202,7 @@ def _denoised(
     here, lights = pictures[at], [picture.light for picture in pictures]
     rows: list[Rows] = []
     links: list[Link] = []
+    relit = any(between(lights, k, at) is not None for k in range(len(lights)))
 
     def along() -> Iterator[tuple[GuidedFrame, Array, Array, Array]]:
         for k, there in enumerate(pictures):
@@ -216,15 +217,25 @@ def _denoised(
                 g = conductance(own, seen, w, inconsistent(w, back.flow), look.contrast)
                 yield seen, w, g if light is None else light.worth(g), own.planes
 
-    mean, share = averaged(here.guided, along(), here.replaced)
+    mean, share, changed = averaged(here.guided, along(), here.replaced)
     if here.rows is not None:
         light = common([here.rows, *rows], links)
         mean, here = light.of_planes(mean), _levelled(here, light, noise)
-    mean = noise.unbiased(mean, here.guided.planes, share, here.replaced)
+    guided = here.guided
+    seen = (guided.guide, share) if guided.guide.shape == mean.shape else None
+    mean = noise.unbiased(mean, guided.planes, changed, here.replaced, seen)
     variance, left = remaining(share, fixed), np.zeros_like(mean)
     planes = diffuse(mean, variance, step=look.step, spectra=noise.spectra, left=left)
     times = 0 if noise.faint else look.refinements  # Noise of few photons is not normal: groups would keep it.
-    return here, refined(mean, planes, variance, times=times, spectra=noise.spectra), left
+    planes = refined(mean, planes, variance, times=times, spectra=noise.spectra)
+    return here, with_means(planes, guided.planes) if relit else planes, left
+
+
+def with_means(planes: Array, noisy: Array) -> Array:
+    """Return planes with the means of large regions that they had when noisy: light is not followed exactly."""
+    lost = noisy - planes
+    lost[np.abs(lost) >= _OUTLYING] = 0
+    return planes + wide_means(lost, _REGION)
 
 
 def _levelled(picture: Picture, light: Light, noise: Noise) -> Picture:

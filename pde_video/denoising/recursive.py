@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pde_video.denoising.along_motion import Picture, finished, numbered, prepared, remaining
+from pde_video.denoising.along_motion import Picture, finished, numbered, prepared, remaining, with_means
 from pde_video.denoising.uniform_noise import Noise
 from pde_video.filters import Frames
 from pde_video.motion.averaging import GuidedFrame, blended, conductance, doubled, padded, warped
@@ -48,30 +48,35 @@ def _with_flow(pair: tuple[Picture | None, Picture]) -> tuple[Picture, Array | N
     return here, flow_between(here.levels, levels, _SMOOTHNESS)
 
 
-def _averaged(pictures: Iterator[tuple[Picture, Array | None]], noise: Noise) -> Iterator[tuple[Picture, Array, Array]]:
-    """Yield each picture with the average so far, and its noise at half the size.
+def _averaged(
+    pictures: Iterator[tuple[Picture, Array | None]], noise: Noise
+) -> Iterator[tuple[Picture, Array, Array, bool]]:
+    """Yield each picture with the average so far, its noise at half the size, and whether light has changed in it.
 
     The picture is compared with the average itself: slow changes differ little from frame to frame, so that the average
     would lag behind.
     """
-    original = -1
+    original, relit = -1, False
     for picture, w in pictures:
         here = picture.guided
         if w is None:
-            mean, left = here.planes, np.ones_like(here.luma)
+            mean, left, relit = here.planes, np.ones_like(here.luma), False
         elif picture.original != original:
             if picture.light is not None:
+                relit = True
                 mean, left = picture.light.of_planes(mean), left * np.square(picture.light.rows(left)[0])
             so_far = GuidedFrame(mean, *noise.guide(mean, left / 4, _STEP))
             past = np.clip(warped(padded(left[np.newaxis]), w)[0], _LEAST, max(1, left.max()))
             share = conductance(here, so_far, w, None, _CONTRAST) / (1 + past)
             left = (1 - share) ** 2 + share**2 * past
-            mean = noise.unbiased(blended(here.planes, so_far.padded, w, share), here.planes, left)
+            changed = share**2 * (1 + past)
+            mean = noise.unbiased(blended(here.planes, so_far.padded, w, share), here.planes, changed)
         original = picture.original
-        yield picture, mean, left
+        yield picture, mean, left, relit
 
 
-def _finished(average: tuple[Picture, Array, Array], noise: Noise, fixed: float) -> Array:
-    picture, mean, left = average
+def _finished(average: tuple[Picture, Array, Array, bool], noise: Noise, fixed: float) -> Array:
+    picture, mean, left, relit = average
     variance = remaining(doubled(left, *mean.shape[1:]), fixed)
-    return finished(picture, diffuse(mean, variance, step=_STEP, spectra=noise.spectra), noise)
+    planes = diffuse(mean, variance, step=_STEP, spectra=noise.spectra)
+    return finished(picture, with_means(planes, picture.guided.planes) if relit else planes, noise)

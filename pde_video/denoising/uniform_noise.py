@@ -11,9 +11,10 @@ from pde_video.estimate.spectrum import at_half_size
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.motion.averaging import doubled, halved, luma_of
 from pde_video.protocols import Array
-from pde_video.solvers.shrinkage import excess, shrink
+from pde_video.solvers.shrinkage import above_noise, excess, shrink
 
 _LOW = 2  # Lowest cosine coefficients along each axis: smoothed guides still hold their noise.
+_SEEN = 2.2  # Standard deviations of the noise in averages, from which on an earlier result tells what they lost.
 
 
 @dataclass(frozen=True)
@@ -40,20 +41,34 @@ class Noise:
         spectra = None if self.spectra is None else self.coarse
         return self.held(shrink(coarse, variance, step=step, spectra=spectra, left=left), left)
 
-    def unbiased(self, mean: Array, planes: Array, left: Array, replaced: Array | None = None) -> Array:
+    def unbiased(
+        self,
+        mean: Array,
+        planes: Array,
+        changed: Array,
+        replaced: Array | None = None,
+        seen: tuple[Array, Array] | None = None,
+    ) -> Array:
         """Return averages of `planes`, in place, with what they lost that is more than noise.
 
-        Things that move, too faint for flow and conductances to see, would be averaged away. A share `left` of the
-        variance of the noise, at the size of the planes or at half of it, is in the averages; the change has the rest
-        (less than that where conductances are neither 0 nor 1). What was `replaced` does not count.
+        Things that move, too faint for flow and conductances to see, would be averaged away. The change has `changed`
+        times the variance of the noise, at the size of the planes or at half of it. What was `replaced` does not count.
+        What was `seen` is an earlier result (`held`), and the share of the noise in the averages: where these differ,
+        the change is no noise either.
         """
-        coarse = left if left.shape != mean.shape[1:] else halved(left[np.newaxis])[0]
-        change = planes - mean
-        if replaced is not None:
-            change[:, replaced] = 0
-        lost = excess(
-            halved(change), np.maximum(1 - coarse, 0) / 4, spectra=None if self.spectra is None else self.coarse
-        )
+        spectra = None if self.spectra is None else self.coarse
+
+        def small(change: Array, variance: Array) -> tuple[Array, Array]:
+            if replaced is not None:
+                change[:, replaced] = 0
+            coarse = variance if variance.shape != mean.shape[1:] else halved(variance[np.newaxis])[0]
+            return halved(change), np.maximum(coarse, 0) / 4
+
+        known = None
+        if seen is not None and not self.faint:
+            difference = seen[0] * self._low.astype(mean.dtype) - mean
+            known = above_noise(*small(difference, seen[1]), spectra=spectra, deviations=_SEEN)
+        lost = excess(*small(planes - mean, changed), spectra=spectra, known=known)
         for plane, here in zip(mean, lost, strict=True):
             if here.any():
                 plane += doubled(here, *plane.shape)
@@ -65,12 +80,18 @@ class Noise:
         assert self.spectra is not None
         return 4 * at_half_size(self.spectra)
 
+    @cached_property
+    def _low(self) -> Array:
+        """The standard deviation of the noise of low frequencies in each plane, (C, 1, 1)."""
+        if self.spectra is None:
+            return np.ones((1, 1, 1), np.float32)
+        return np.sqrt(self.spectra[:, :_LOW, :_LOW].mean(axis=(1, 2), keepdims=True))
+
     def held(self, planes: Array, left: Array) -> tuple[Array, Array]:
         """Return smoothed planes, and the variance left, in units of the noise that they hold: of low frequencies."""
         if self.spectra is None:
             return planes, left
-        low = self.spectra[:, :_LOW, :_LOW].mean(axis=(1, 2), keepdims=True)
-        return planes / np.sqrt(low).astype(planes.dtype), left / low.astype(left.dtype)
+        return planes / self._low.astype(planes.dtype), left / np.square(self._low).astype(left.dtype)
 
     def counted(self, frame: Array) -> tuple[Array, Array]:
         """Return a guide of half the size by the photons of 4 × 4 pixels together, and the variance left in it."""

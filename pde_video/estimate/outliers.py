@@ -23,23 +23,30 @@ class Rule:
     share: float
 
 
-LIKELY, SURE = Rule(4.0, 1.0), Rule(8.0, 4.0)
+LIKELY, SURE, USUAL = Rule(4.0, 1.0), Rule(8.0, 4.0), Rule(3.0, 0.0)
 _DECIDING, _LENIENT = Rule(5.0, 1.0), Rule(3.5, 1.0)
+_SAME = 0.9  # Share of sure outliers that have one of two values, above which other values are details.
+_SINGULAR = 1e-6  # Where neighbours above and beside tell the same, both count alike.
 _APART = 0.68  # Share of what stands out at all that must be far from it.
 
 
 def without_outliers(frame: Array, uniform: Array, rule: Rule) -> tuple[Array, Array]:
     """Return a frame (H, W, C) with its outliers replaced, and where they were, (H, W).
 
-    They are found in the frame with its noise made uniform, of variance 1, and replaced by the median of the pixels
-    around them that are none.
+    They are found in the frame with its noise made uniform, of variance 1, and replaced by what the pixels around them
+    that are none predict. If nearly all that surely are outliers have one of two values, as black and white impulses
+    do, other values must be as far out as these, and those two stand out from the threshold of `USUAL` on.
     """
     planes, found = _planes(uniform), _planes(frame)
     bad, around = np.zeros(planes.shape, np.bool_), planes
+    usual = _usual(planes)
     for _ in range(_ROUNDS):
-        bad = _standing_out(planes, around, rule) != 0
+        bad = _standing_out(planes, around, rule if usual is None else SURE) != 0
+        if usual is not None:
+            bad |= usual & (_standing_out(planes, around, USUAL) != 0)
         around = _filled(planes, bad)
-    return np.moveaxis(_filled(found, bad), 0, -1), np.asarray(bad.any(axis=0))
+    mended = [_predicted(plane, np.asarray(where)) for plane, where in zip(_filled(found, bad), bad, strict=True)]
+    return np.moveaxis(np.stack(mended), 0, -1), np.asarray(bad.any(axis=0))
 
 
 def filled(frame: Array, bad: Array) -> Array:
@@ -76,6 +83,16 @@ def are_apart(frames: Sequence[Array]) -> bool:
     return bool(sum(counts[0]) > _APART * sum(counts[1]))
 
 
+def _usual(planes: Array) -> Array | None:
+    """Tell which pixels are at the limits or one of two values that nearly all sure outliers have, if they do."""
+    values, counts = np.unique(planes[_standing_out(planes, planes, SURE) != 0], return_counts=True)
+    two = np.argsort(counts, kind="stable")[-2:]
+    if not counts[two].sum() > _SAME * counts.sum():
+        return None
+    low, high = planes.min(axis=(1, 2), keepdims=True), planes.max(axis=(1, 2), keepdims=True)
+    return np.isin(planes, values[two]) | (planes == low) | (planes == high)
+
+
 def _planes(frame: Array) -> Array:
     return np.ascontiguousarray(np.moveaxis(frame, -1, 0))
 
@@ -102,3 +119,23 @@ def _filled(planes: Array, bad: Array) -> Array:
     for plane, where, found in zip(planes, bad, out, strict=True):
         by_rows(kernels.mend, found, plane, where)
     return out
+
+
+def _predicted(plane: Array, bad: Array) -> Array:
+    """Return a plane with new values where it is `bad`: means of opposite neighbours, weighted as predicts others best.
+
+    d + a (v − d) + b (h − d), for the means v, h and d of the neighbours above and below, left and right, and diagonal;
+    a and b have the least squares of errors at the pixels that are not bad.
+    """
+    if not bad.any():
+        return plane
+    p = np.pad(plane.astype(np.float64), 1, "symmetric")
+    v, h = (p[:-2, 1:-1] + p[2:, 1:-1]) / 2, (p[1:-1, :-2] + p[1:-1, 2:]) / 2
+    d = (p[:-2, :-2] + p[:-2, 2:] + p[2:, :-2] + p[2:, 2:]) / 4
+    v, h, u = v - d, h - d, np.where(bad, 0, p[1:-1, 1:-1] - d)
+    vv, vh, hh, uv, uh = (float((x * y * ~bad).sum()) for x, y in ((v, v), (v, h), (h, h), (u, v), (u, h)))
+    determinant = vv * hh - vh * vh
+    a, b = 0.5, 0.5
+    if determinant > _SINGULAR * vv * hh:
+        a, b = (uv * hh - uh * vh) / determinant, (uh * vv - uv * vh) / determinant
+    return np.where(bad, d + a * v + b * h, plane).astype(plane.dtype)

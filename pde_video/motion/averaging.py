@@ -120,8 +120,10 @@ def inconsistent(flow: Array, back: Array) -> Array:
 
 def averaged(
     here: GuidedFrame, others: Iterable[tuple[Any, ...]], replaced: Array | None = None
-) -> tuple[Array, Array]:
-    """Return u + Σ g (u_k(x + w_k) − u) / (1 + Σ g), and the share of the noise variance that is left, (H, W).
+) -> tuple[Array, Array, Array]:
+    """Return u + Σ g (u_k(x + w_k) − u) / (1 + Σ g), and two shares of the noise variance, (H, W).
+
+    The first is left in the result; the second is in its difference from u.
 
     This explicit step of the diffusion between a frame and `others` is the largest at which no weight is negative.
     `others` are frames, the flow to them, the conductance, and planes that take the place of u in the difference, if
@@ -139,7 +141,7 @@ def averaged(
     total += here.planes
     squares /= weights
     squares /= weights
-    return total, squares
+    return total, squares, squares - 2 / weights + 1
 
 
 def padded(planes: Array) -> Array:

@@ -7,7 +7,7 @@ from pde_video.protocols import Array
 from pde_video.threads import each, pieces
 
 _THRESHOLD = 2.7  # Standard deviations up to which a coefficient counts as noise.
-_FOUND, _SHARE = 2.9, 0.2  # The same for what is above the noise; share of the variance against which it is kept.
+FOUND, _SHARE = 3.0, 0.12  # The same for what is above the noise; share of the variance against which it is kept.
 _RIM = 3  # Pixels at the edges at which windows across them hold half of their pixels twice, about.
 _WINDOW = np.kaiser(8, 2.0)  # Weights of the pixels of a window: those at its rim are estimated less well.
 _ROWS = 32  # The fewest rows worth a thread, as a band recomputes the strips across its upper border.
@@ -40,17 +40,34 @@ def diffuse(
     return shrink(planes, variance, pilot, step=step, spectra=spectra, left=left)
 
 
-def excess(planes: Array, variance: Array, *, spectra: Array | None = None) -> Array:
+def excess(planes: Array, variance: Array, *, spectra: Array | None = None, known: Array | None = None) -> Array:
     """Return what in planes (C, H, W) that should be noise is more than that, of low frequencies.
 
-    Σ K_kᵀ g_k K_k u for all 64 cosine filters K_k: first g is 1 for low coefficients above the noise, or above the
-    high ones of their window if these are more than noise, else 0; then p² / (p² + 0.2 variance) with that as pilot.
+    Σ K_kᵀ g_k K_k u for all 64 cosine filters K_k, with g = p² / (p² + 0.12 variance) and the pilot `above_noise`, to
+    which is added what is `known` to be there.
     """
+    pilot = above_noise(planes, variance, spectra=spectra)
+    pilot = pilot if known is None else pilot + known
+    if not pilot.any():
+        return pilot
+    return planes - _shrunk(planes, _with_rims(variance), pilot, 2, spectra, _SHARE, excess=True)
+
+
+def above_noise(planes: Array, variance: Array, *, spectra: Array | None = None, deviations: float = FOUND) -> Array:
+    """Return what of planes (C, H, W) is far above noise: Σ K_kᵀ g_k K_k u, where g is 1 for some coefficients, else 0.
+
+    These are the low ones of more than some standard `deviations` of the noise, or of the high ones of their window if
+    these are more than noise.
+    """
+    return planes - _shrunk(planes, _with_rims(variance), None, 2, spectra, deviations, excess=True)
+
+
+def _with_rims(variance: Array) -> Array:
+    """Return twice the variance at the edges: windows across them hold pixels twice, so that coefficients vary more."""
     variance = variance.copy()
     for rim in (variance[:_RIM], variance[-_RIM:], variance[:, :_RIM], variance[:, -_RIM:]):
-        rim *= 2  # Windows across an edge hold pixels twice, so that their coefficients vary more.
-    pilot = planes - _shrunk(planes, variance, None, 2, spectra, _FOUND, excess=True)
-    return planes - _shrunk(planes, variance, pilot, 2, spectra, _SHARE, excess=True) if pilot.any() else pilot
+        rim *= 2
+    return variance
 
 
 def _shrunk(
