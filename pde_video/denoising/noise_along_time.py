@@ -31,10 +31,10 @@ def along_time(estimate: NoiseEstimate, model: Stabiliser, shown: list[Array], *
     """
     given = np.square(estimate.colours or np.ones(shown[0].shape[2]))
     pictures = [prepared(frame, Noise(model, estimate.colours)) for frame in shown]
-    found = _spectra(pictures, still)
+    found = _spectra(pictures, estimate.fixed, still)
     if found is None or not found.certain:
         return estimate
-    finest = found.variances[:, _FINEST:, _FINEST:].mean(axis=(1, 2))  # Motion that is left hardly adds to it.
+    finest = _finest(found)
     fixed = estimate.fixed
     if not still:
         fixed = min(fixed, 1 - float(finest[0]))
@@ -58,7 +58,7 @@ def along_time(estimate: NoiseEstimate, model: Stabiliser, shown: list[Array], *
     )
 
 
-def _spectra(pictures: list[Picture], still: bool) -> Spectra | None:
+def _spectra(pictures: list[Picture], fixed: float, still: bool) -> Spectra | None:
     """Return the spectra of the noise of prepared frames, followed along the motion.
 
     Codecs copy noise from frame to frame. What is copied is not in differences of consecutive frames, but in those of
@@ -66,8 +66,8 @@ def _spectra(pictures: list[Picture], still: bool) -> Spectra | None:
     """
     planes = [picture.guided.planes for picture in pictures]
     found = spectra([changes(*pair) for pair in pairwise(planes)]) if len(planes) > 1 else None
-    if found is None or still:
-        return found
+    if found is None or still or min(fixed, 1 - _finest(found)[0]) > NOTABLE:
+        return found  # A fixed pattern stays where it is, so that what is followed would change by it.
     unit = max(1.0, math.sqrt(found.variances[0, 1, 1]))  # Motion and cuts are seen in units of the noise that is seen.
     seen = [one._replace(levels=[y / y.dtype.type(unit) for y in one.levels]) for one in pictures]
     cuts = (is_cut_not_motion(a.levels, b.levels, sigma=0.5) for a, b in pairwise(seen))
@@ -81,3 +81,8 @@ def _spectra(pictures: list[Picture], still: bool) -> Spectra | None:
     found = followed([(k, j) for k, j in pairs if j == k + 1])
     copied = followed([(k, j) for k, j in pairs if j >= k + _APART])
     return found if copied is None or not copied.certain or (found and not copied.exceed(found)) else copied
+
+
+def _finest(found: Spectra) -> Array:
+    """Return the mean variance of the finest details; motion that is left hardly adds to it."""
+    return found.variances[:, _FINEST:, _FINEST:].mean(axis=(1, 2))
