@@ -9,10 +9,10 @@ import pytest
 from cases import CLIPS, marked_slow, slow
 from scipy.fft import dct
 from scipy.linalg import toeplitz
-from scipy.ndimage import convolve1d
+from scipy.ndimage import convolve1d, gaussian_filter
 
 import pde_video as pv
-from pde_video.estimate.spectrum import at_half_size, changes, is_white, spectra
+from pde_video.estimate.spectrum import Spectra, at_half_size, changes, spectra
 
 COSINES = dct(np.eye(16)[:8, :8], norm="ortho", axis=0)
 SIGMA = 20 / 255
@@ -53,7 +53,7 @@ def test_the_variances_are_those_of_the_covariance(name, rng):
     expected = of(TAPS[name])
     np.testing.assert_allclose(both.variances[0].ravel()[1:], expected.ravel()[1:], rtol=0.25, atol=0.02)
     assert both.variances[0].mean() == pytest.approx(expected.mean(), rel=0.03)
-    assert is_white(both.variances[0]) == (name == "white")
+    assert both.white(0) == (name == "white")
 
 
 def test_rows_are_not_columns(rng):
@@ -93,11 +93,46 @@ def test_blocks_are_followed_to_where_they_move(rng):
     assert spectra([changes(*pair) for pair in pairs]).variances.mean() > 100
 
 
+def test_low_coefficients_are_not_those_of_smooth_things_that_move(rng):
+    scene = 30 * gaussian_filter(rng.standard_normal((240, 340)), 8, mode="wrap") / SIGMA
+    video = np.stack([scene[:240, 3 * k : 300 + 3 * k] for k in range(5)])
+    estimate = pv.measure_noise(SIGMA * (video + noise(video.shape, TAPS["blurred"], rng)))
+    ratio = estimate.offset / SIGMA**2 * np.reshape(estimate.spectra, (8, 8)) / of(TAPS["blurred"])
+    assert ratio[[0, 1, 1], [1, 0, 1]] == pytest.approx(1, abs=0.25)
+
+
+def test_the_lowest_do_not_tell_whether_noise_is_white():
+    raised, falling = np.ones((1, 8, 8)), np.exp(-np.arange(8.0) / 7) * np.ones((1, 8, 1))
+    raised[0, :2, :2] = 8
+    seen = {"changed": 1.0, "calm": 1.0, "spread": 1.0}
+    assert Spectra(raised, blocks=4000, **seen).white(0)
+    assert Spectra(raised, blocks=4000, **seen).strength(0) == 1
+    assert not Spectra(falling, blocks=4000, **seen).white(0)
+    assert Spectra(falling, blocks=60, **seen).white(0)  # So few blocks differ by chance.
+
+
+def test_noise_that_a_codec_copies_is_seen_in_frames_further_apart(rng):
+    new = noise((5, 240, 300), TAPS["blurred"], rng)
+    copied = new[:1]
+    for frame in new[1:]:
+        copied = np.concatenate([copied, 0.8 * copied[-1:] + 0.6 * frame[np.newaxis]])  # Of variance 1, like the new.
+    for video, expected in ((new, 1), (copied, 1 - 0.8**3)):  # Of consecutive frames: 1 − 0.8.
+        variance = pv.measure_noise(SIGMA * video).offset / SIGMA**2
+        assert variance == pytest.approx(expected, rel=0.12)
+
+
+def test_where_a_codec_left_less_noise_in_some_blocks_the_variance_is_the_mean(rng):
+    kept = np.kron(np.where(rng.random((10, 12)) < 0.4, 0.3, 1.0), np.ones((1, 1, 24, 24)))
+    both = found(noise((5, 1, 240, 288), TAPS["blurred"], rng) * kept)
+    assert both.spread > 2
+    assert both.variances.mean() == pytest.approx(np.square(kept).mean(), rel=0.1)
+
+
 def test_each_colour_has_its_own(rng):
     planes = [3 * noise((5, 160, 200), TAPS[name], rng) for name in ("white", "blurred", "wide")]
-    three = found(np.stack(planes, axis=1)).variances
-    assert [is_white(one) for one in three] == [True, False, False]
-    np.testing.assert_allclose(three[2].ravel()[1:], 9 * of(TAPS["wide"]).ravel()[1:], rtol=0.25, atol=0.2)
+    three = found(np.stack(planes, axis=1))
+    assert [three.white(c) for c in range(3)] == [True, False, False]
+    np.testing.assert_allclose(three.variances[2].ravel()[1:], 9 * of(TAPS["wide"]).ravel()[1:], rtol=0.25, atol=0.2)
 
 
 def test_a_film_that_is_mostly_unchanged_has_no_certain_noise(rng):
@@ -113,7 +148,7 @@ def test_where_hardly_anything_changes_all_variances_are_positive(rng):
     video[:, 0] = rng.random((5, 200, 240)) < 0.02
     video[1::2, 1, ::40, ::40] = 1
     assert found(video).variances.min() > 0  # Its logarithm is taken.
-    assert is_white(found(video).variances[2])
+    assert found(video).white(2)
 
 
 def correlated(video, rng, sigma=SIGMA):

@@ -2,22 +2,22 @@
 
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, combinations, pairwise
 
 import numpy as np
 
 from pde_video.denoising.along_motion import Picture, flow, prepared
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.uniform_noise import Noise
-from pde_video.estimate.scene import is_scene_cut
-from pde_video.estimate.spectrum import Spectra, changes, is_white, spectra
+from pde_video.estimate.scene import is_cut_not_motion
+from pde_video.estimate.spectrum import Spectra, changes, spectra
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.protocols import Array
 
 NOTABLE = 0.1  # Lowest fixed share of the variance that is not taken for an error of estimation.
-_STRONGER = 1.08  # Ratio of deviations, along time to within frames, above which the former holds for white noise.
+_STRONGER = 1.05  # Ratio of deviations, along time to within frames, above which the former holds for white noise.
 _FINEST = 4  # Cosine coefficients from which on they are compared.
-_AT_REST = 0.85  # Share of calm blocks below which their motion is looked for.
+_APART = 3  # Frames from one to another, whose differences show noise that is copied from frame to frame.
 _STRIPED = 0.3  # Offsets of rows, relative to sigma, above which noise does not count as white.
 _SMOOTHNESS = 20.0  # Of the motion.
 
@@ -27,25 +27,23 @@ def along_time(
 ) -> NoiseEstimate | None:
     """Return the estimate with the spectrum of the noise, if it is not white, and then with its true strength.
 
-    None if differences do not tell.
-
-    Within frames, only the finest details of flat blocks tell noise from structure. They hold little of the noise that
+    None if differences do not tell. Within frames, only the finest details of flat blocks tell noise from structure. They hold little of the noise that
     neighbouring pixels share, and codecs remove noise from flat blocks first. `model` makes the noise as estimated
     uniform. With `still`, the strength is that of differences already.
     """
     given = np.square(estimate.colours or np.ones(shown[0].shape[2]))
     pictures = [prepared(frame, Noise(model, estimate.colours)) for frame in shown]
-    found = _spectra(pictures, still)
+    found = _spectra(pictures, estimate.fixed, still)
     if found is None or not found.certain:
         return None
-    finest = found.variances[:, _FINEST:, _FINEST:].mean(axis=(1, 2))  # Motion that is left hardly adds to it.
+    finest = _finest(found)
     fixed = estimate.fixed
     if not still:
         fixed = min(fixed, 1 - float(finest[0]))
         fixed = fixed if fixed > NOTABLE else 0.0
     striped = estimate.rows > _STRIPED * estimate.sigma  # What is left of them is in few coefficients.
-    white = np.array([is_white(one) and not striped for one in found.variances])
-    strength = found.variances.mean(axis=(1, 2)) * given / (1.0 if still else 1 - fixed)
+    white = np.array([found.white(c) and not striped for c in range(len(found.variances))])
+    strength = np.array([found.strength(c) for c in range(len(given))]) * given / (1.0 if still else 1 - fixed)
     strength = np.where(white & (finest < _STRONGER**2), given, strength)
     whole = float(strength.mean())
     if white.all() and (strength == given).all():
@@ -62,13 +60,31 @@ def along_time(
     )
 
 
-def _spectra(pictures: list[Picture], still: bool) -> Spectra | None:
-    """Return the spectra of the noise of prepared frames, following the motion if much moves."""
-    pairs = [(a, b) for a, b in pairwise(pictures) if not is_scene_cut(a.guided.luma, b.guided.luma, sigma=0.5)]
-    planes = [(a.guided.planes, b.guided.planes) for a, b in pairs]
-    found = spectra([changes(*pair) for pair in planes]) if pairs else None
-    if found is None or still or found.calm >= _AT_REST:
-        return found
-    unit = max(1.0, math.sqrt(found.variances[0].mean()))  # Motion is seen better in units of the noise.
-    seen = [tuple(one._replace(levels=[y / y.dtype.type(unit) for y in one.levels]) for one in pair) for pair in pairs]
-    return spectra([changes(*pair, flow(a, b, _SMOOTHNESS)) for pair, (a, b) in zip(planes, seen, strict=True)])
+def _spectra(pictures: list[Picture], fixed: float, still: bool) -> Spectra | None:
+    """Return the spectra of the noise of prepared frames, followed along the motion.
+
+    Codecs copy noise from frame to frame. What is copied is not in differences of consecutive frames, but in those of
+    frames further apart, which hold if they show more noise.
+    """
+    planes = [picture.guided.planes for picture in pictures]
+    found = spectra([changes(*pair) for pair in pairwise(planes)]) if len(planes) > 1 else None
+    if found is None or still or min(fixed, 1 - _finest(found)[0]) > NOTABLE:
+        return found  # A fixed pattern stays where it is, so that what is followed would change by it.
+    unit = max(1.0, math.sqrt(found.variances[0, 1, 1]))  # Motion and cuts are seen in units of the noise that is seen.
+    seen = [one._replace(levels=[y / y.dtype.type(unit) for y in one.levels]) for one in pictures]
+    cuts = (is_cut_not_motion(a.levels, b.levels, sigma=0.5) for a, b in pairwise(seen))
+    scenes = list(accumulate(cuts, initial=0))
+    pairs = [(k, j) for k, j in combinations(range(len(seen)), 2) if scenes[k] == scenes[j]]
+
+    def followed(pairs: list[tuple[int, int]]) -> Spectra | None:
+        told = [changes(planes[k], planes[j], flow(seen[k], seen[j], _SMOOTHNESS)) for k, j in pairs]
+        return spectra(told) if told else None
+
+    found = followed([(k, j) for k, j in pairs if j == k + 1])
+    copied = followed([(k, j) for k, j in pairs if j >= k + _APART])
+    return found if copied is None or not copied.certain or (found and not copied.exceed(found)) else copied
+
+
+def _finest(found: Spectra) -> Array:
+    """Return the mean variance of the finest details; motion that is left hardly adds to it."""
+    return found.variances[:, _FINEST:, _FINEST:].mean(axis=(1, 2))

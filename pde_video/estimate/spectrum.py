@@ -17,13 +17,18 @@ _ROUNDS = 8  # Fixed-point iterations.
 _CALMEST = 0.1  # Share of the blocks that is used at least.
 # Noise changes nearly all blocks, and most of them by about as much. If it is not white, nearly all must change so, or
 # their energies must spread little more than those of white noise: clean films have changes by motion and by codecs.
-_CHANGED, _CALM, _SPREAD, _ALL_CALM, _MOST_SPREAD = 0.9, 0.5, 2.0, 0.8, 4.0
-_LITTLE_CALM, _LITTLE_SPREAD = 0.3, 1.25  # What suffices where much moves, and what is calm is as noise would be.
-_UNEVEN = 0.4  # Standard deviation of the logarithm of the variances up to which noise counts as white.
+_CHANGED, _CALM, _SPREAD, _MOST_CALM, _MOST_SPREAD = 0.9, 0.5, 2.0, 0.6, 4.0
+# What suffices where much moves, and what is calm is as noise would be, but clearly not white.
+_LITTLE_CALM, _LITTLE_SPREAD, _VERY_UNEVEN = 0.3, 1.25, 0.3
+_UNEVEN = 0.12  # Deviation of the logarithms of variances up to which noise is white, but for what chance adds.
 _MEDIAN = 0.454936  # Of the square of a standard normal variable.
+_EXCESS = 1.01  # Ratio of variances.
+_BY_CHANCE = 5.4  # Variance of the logarithm of a median of such squares, times their number.
 _STEEPEST = 2.0  # Ratio of the variance of means to that of their neighbours, at most: they also change with the light.
 _FAINTEST = 1e-4  # Lowest variance of a coefficient, relative to their mean.
 _LEAST = 1e-30  # Lowest variance, where hardly anything changes.
+_ORDER = np.add.outer(range(SIDE), range(SIDE)).ravel()
+_EVEN, _LOWEST, _HIGHER = _ORDER % 2 == 0, (_ORDER > 0) & (_ORDER < 4), _ORDER >= 4  # Of coefficients.
 _COSINES = np.array(
     [
         [math.sqrt((2 if k else 1) / SIDE) * math.cos((2 * j + 1) * k * math.pi / (2 * SIDE)) for j in range(SIDE)]
@@ -32,33 +37,24 @@ _COSINES = np.array(
 )
 
 
-@dataclass(frozen=True)
-class Changes:
-    """Squares of the cosine coefficients of differences over √2 between blocks of consecutive frames, (C, n, 64)."""
+def changes(before: Array, after: Array, flow: Array | None = None) -> Array:
+    """Return the squares of the cosine coefficients of differences over √2 between blocks of two frames, (C, n, 64).
 
-    still: Array  # With what is at the same place.
-    moved: Array | None = None  # With what is at the place to which the block has moved.
-
-
-def changes(before: Array, after: Array, flow: Array | None = None) -> Changes:
-    """Return the changes between two frames (C, H, W); the flow from the first one has half their size, if given.
-
-    Blocks are moved by whole pixels, as interpolation would change the noise.
+    Blocks of the first frame (C, H, W) are followed along its flow, of half its size, or else do not move. They are
+    moved by whole pixels, as interpolation would change the noise.
     """
     height, width = before.shape[1:]
     if min(height, width) < SIDE:
-        return Changes(np.empty((len(before), 0, SIDE**2)))
+        return np.empty((len(before), 0, SIDE**2))
     apart = _APART * max(1, round(math.sqrt(height * width / (_APART**2 * _MOST))))
     y, x = np.mgrid[0 : height - SIDE + 1 : apart, 0 : width - SIDE + 1 : apart].reshape(2, -1)
     first, second = (sliding_window_view(planes, (SIDE, SIDE), axis=(1, 2)) for planes in (before, after))
-    here = first[:, y, x]
-    still = _squares(here - second[:, y, x])
-    if flow is None:
-        return Changes(still)
-    middle = SIDE // 2
-    down, across = np.rint(2 * flow[:, (y + middle) // 2, (x + middle) // 2]).astype(int)
-    there = np.clip(y + down, 0, height - SIDE), np.clip(x + across, 0, width - SIDE)
-    return Changes(still, _squares(here - second[:, there[0], there[1]]))
+    there = y, x
+    if flow is not None:
+        middle = SIDE // 2
+        down, across = np.rint(2 * flow[:, (y + middle) // 2, (x + middle) // 2]).astype(int)
+        there = np.clip(y + down, 0, height - SIDE), np.clip(x + across, 0, width - SIDE)
+    return _squares(first[:, y, x] - second[:, there[0], there[1]])
 
 
 @dataclass(frozen=True)
@@ -69,71 +65,79 @@ class Spectra:
     changed: float  # Share of the blocks that change.
     calm: float  # Share of these that change no more than by noise.
     spread: float  # Standard deviation of the energies of calm blocks, relative to that of white noise.
+    blocks: int  # Number of calm blocks.
 
     @property
     def certain(self) -> bool:
         """Whether the changes are noise."""
-        white = is_white(self.variances[0])
-        like_noise = self.spread < _SPREAD or (self.calm > _ALL_CALM and self.spread < _MOST_SPREAD) or white
-        calm = self.calm > _CALM or (self.calm > _LITTLE_CALM and self.spread < _LITTLE_SPREAD and not white)
+        white, very_uneven = self.white(0), not self.white(0, _VERY_UNEVEN)
+        like_noise = self.spread < _SPREAD or (self.calm > _MOST_CALM and self.spread < _MOST_SPREAD) or white
+        calm = self.calm > _CALM or (self.calm > _LITTLE_CALM and self.spread < _LITTLE_SPREAD and very_uneven)
         return self.changed > _CHANGED and calm and like_noise
 
+    def white(self, plane: int, uneven: float = _UNEVEN) -> bool:
+        """Tell whether the variances of a plane, but the lowest, to which motion adds, differ little or by chance."""
+        spread = np.log(self.variances[plane].ravel()[_HIGHER]).std()
+        return bool(spread <= math.sqrt(uneven**2 + 2 * _BY_CHANCE / self.blocks))
 
-def spectra(pairs: Sequence[Changes]) -> Spectra | None:
-    """Return the variances of the noise; None if there are too few blocks to tell.
+    def exceed(self, others: "Spectra") -> bool:
+        """Tell whether three quarters of the variances of the first plane are above those of others; see `white`."""
+        ratios = (self.variances[0] / others.variances[0]).ravel()[_HIGHER]
+        return bool(np.quantile(ratios, 1 / 4) > _EXCESS)
 
-    Blocks are calm if their energy, in units of the noise, is not far above the most frequent one. The first of three
-    planes, or else the mean of all, tells which are calm: half of its coefficients for the other half, so that the
-    choice does not bias them.
+    def strength(self, plane: int) -> float:
+        """Return the mean variance of a plane; of white noise, without the lowest."""
+        variances = self.variances[plane].ravel()
+        return float(variances[_HIGHER].mean() if self.white(plane) else variances.mean())
+
+
+def spectra(pairs: Sequence[Array]) -> Spectra | None:
+    """Return the variances of the noise by the `changes` of pairs of frames; None if there are too few blocks to tell.
+
+    Blocks are calm if their energy, in units of the noise, is not far above the most frequent one, that of their lowest
+    coefficients neither: motion of what is smooth changes these most. The first of three planes, or else the mean of
+    all, tells which are calm: half of its coefficients for the other half, so that the choice does not bias them.
     """
-    ways = [[one.still for one in pairs], [one.moved for one in pairs if one.moved is not None]]
-    either = np.stack([np.concatenate(way, axis=1) for way in ways if way]).astype(np.float64)
-    luma = either[:, 0] if either.shape[1] in (1, 3) else either.mean(axis=1)
-    changed = luma.any(axis=(0, 2))
+    blocks = np.concatenate(list(pairs), axis=1).astype(np.float64)
+    luma = blocks[0] if len(blocks) in (1, 3) else blocks.mean(axis=0)
+    changed = luma.any(axis=1)
     if np.count_nonzero(changed) < _FEWEST:
         return None
-    either, luma = either[:, :, changed], luma[:, changed]
+    blocks, luma = blocks[:, changed], luma[changed]
     noise = _of_calm_blocks(luma)
-    energies = (luma[..., 1:] / noise[1:]).mean(axis=-1)
-    energy = energies.min(axis=0)
-    calm = _calm(energy, SIDE**2 - 1)
-    spread = float(energy[calm].std() / max(energy[calm].mean(), _LEAST)) / math.sqrt(2 / (SIDE**2 - 1))
-    chosen = either[energies.argmin(axis=0)[calm], :, np.flatnonzero(calm)]
-    if len(either[0]) in (1, 3):
-        found = chosen.mean(axis=0)
-        found[0, 1:] = noise[1:]
+    calm = _calm(luma / noise, _LOWEST | _HIGHER)
+    energy = (luma[calm, 1:] / noise[1:]).mean(axis=1)
+    spread = float(energy.std() / max(energy.mean(), _LEAST)) / math.sqrt(2 / (SIDE**2 - 1))
+    if len(blocks) in (1, 3):
+        found = blocks[:, calm].mean(axis=1)
+        if spread < _SPREAD:  # Otherwise blocks have more or less of it, as codecs leave them.
+            found[0] = noise
     else:  # Channels, in which things move; colour differences show little of that.
-        found = np.median(chosen, axis=0) / _MEDIAN
+        found = np.median(blocks[:, calm], axis=1) / _MEDIAN
     found[:, 0] = np.minimum(found[:, 0], _STEEPEST * (found[:, 1] + found[:, SIDE]) / 2)
     found = np.maximum(found, _FAINTEST * found.mean(axis=1, keepdims=True) + _LEAST).reshape(-1, SIDE, SIDE)
-    return Spectra(found, float(changed.mean()), float(calm.mean()), spread)
+    return Spectra(found, float(changed.mean()), float(calm.mean()), spread, int(calm.sum()))
 
 
-def is_white(variances: Array) -> bool:
-    """Tell whether variances (8, 8) in cosine coefficients hardly differ, but for that of means."""
-    return bool(np.log(variances.ravel()[1:]).std() <= _UNEVEN)
-
-
-def _of_calm_blocks(either: Array) -> Array:
-    """Return the median variance of each coefficient in calm blocks, still or moved, whichever change less."""
-    even = (np.add.outer(range(SIDE), range(SIDE)) % 2 == 0).ravel()
-    halves = even & (np.arange(SIDE**2) > 0), ~even
-    noise, places = np.ones(SIDE**2), np.arange(either.shape[1])
+def _of_calm_blocks(blocks: Array) -> Array:
+    """Return the variances in calm blocks of all (n, 64); half of the coefficients tell for the others."""
+    noise = np.ones(SIDE**2)
     for _ in range(_ROUNDS):
-        before = noise.copy()
-        for measured, deciding in (halves, halves[::-1]):
-            energies = (either[..., deciding] / before[deciding]).mean(axis=-1)
-            calm = _calm(energies.min(axis=0), int(deciding.sum()))
-            chosen = either[energies.argmin(axis=0)[calm], places[calm]]
-            noise[measured] = np.median(chosen[:, measured], axis=0) / _MEDIAN
+        relative = blocks / noise
+        for measured, deciding in ((_EVEN, ~_EVEN), (~_EVEN, _EVEN)):
+            noise[measured] = np.median(blocks[_calm(relative, deciding)][:, measured], axis=0) / _MEDIAN
         noise = np.maximum(noise, _FAINTEST * noise[1:].mean() + _LEAST)
     return noise
 
 
-def _calm(energy: Array, count: int) -> Array:
-    """Return which blocks have no more energy, a mean of `count` squares, than most have by chance."""
-    limit = math.exp(_mode(np.log(np.maximum(energy, _LEAST)))) * (1 + 2 * math.sqrt(2 / count))
-    return energy <= max(limit, float(np.quantile(energy, _CALMEST)))
+def _calm(relative: Array, deciding: Array) -> Array:
+    """Return which blocks have no more energy in the coefficients that decide than most have by chance."""
+    calm = np.ones(len(relative), bool)
+    for some in (deciding & (_LOWEST | _HIGHER), deciding & _LOWEST):
+        energy = relative[:, some].mean(axis=1)
+        most = math.exp(_mode(np.log(np.maximum(energy, _LEAST)))) * (1 + 2 * math.sqrt(2 / np.count_nonzero(some)))
+        calm &= energy <= max(most, float(np.quantile(energy, _CALMEST)))
+    return calm
 
 
 def _mode(values: Array) -> float:
