@@ -12,7 +12,8 @@ from scipy.linalg import toeplitz
 from scipy.ndimage import convolve1d, gaussian_filter
 
 import pde_video as pv
-from pde_video.estimate.spectrum import Spectra, at_half_size, changes, spectra
+from pde_video.denoising.noise_along_time import _shift
+from pde_video.estimate.spectrum import Spectra, are_independent, at_half_size, changes, spectra
 
 COSINES = dct(np.eye(16)[:8, :8], norm="ortho", axis=0)
 SIGMA = 20 / 255
@@ -185,3 +186,46 @@ def test_white_noise_and_clean_films_stay_as_they_were(name, real_frames):
         noisy = pv.gaussian_noise(real_frames[name], sigma) if sigma else real_frames[name]
         assert pv.measure_noise(noisy).spectra is None
         assert pv.measure_noise(pv.to_gray(noisy)).spectra is None
+
+
+def textured(radius, speed, frames=6):
+    """A pan over what is textured alike everywhere, of a standard deviation of 25."""
+    texture = gaussian_filter(np.random.default_rng(5).normal(size=(160, 200 + speed * frames)), radius)
+    texture = 120 + 25 * texture / texture.std()
+    return np.stack([texture[:, speed * k : speed * k + 200] for k in range(frames)])
+
+
+@pytest.mark.parametrize("speed", [3, 8])
+@pytest.mark.parametrize("radius", [1, 2])
+def test_texture_in_fast_motion_is_no_noise(radius, speed, rng):
+    clean = textured(radius, speed)
+    noise = pv.measure_noise(clean + rng.normal(0, 10, clean.shape))
+    assert noise.spectra is None
+    assert noise.sigma == pytest.approx(10, rel=0.12)
+
+
+def test_channels_in_different_motion_are_no_noise():
+    y, x = np.mgrid[:96, :128]
+    clean = np.stack([128 + 50 * np.sin((x + 2 * k) / 9) * np.cos((y - k) / 11) for k in range(6)])
+    colour = np.stack([clean, clean[:, ::-1], clean[:, :, ::-1]], axis=-1)
+    for video in (colour, np.rint(colour).astype(np.uint8)):
+        noise = pv.measure_noise(video)
+        assert noise.spectra is None
+        assert noise.sigma < 0.5
+
+
+@pytest.mark.parametrize("size", [(72, 81), (300, 290)])
+def test_the_shift_of_a_picture_is_found(size, rng):
+    picture = rng.normal(size=(size[0] + 20, size[1] + 20))
+    flow = _shift(picture[10:-10, 10:-10], picture[5:-15, 17:-3])
+    assert flow.shape == (2, (size[0] + 1) // 2, (size[1] + 1) // 2)
+    assert np.allclose(2 * flow[:, 0, 0], (5, -7), atol=1e-9)
+
+
+def test_independent_noise_has_half_of_its_changes_in_common(rng):
+    still, *others = rng.normal(size=(4, 1, 200, 64))
+    noise = [(still - other) / np.sqrt(2) for other in others]
+    assert are_independent([(noise[0], noise[1]), (noise[0], noise[2])])
+    smooth = rng.normal(size=(1, 200, 64)) * (np.arange(64) < 4)  # Of low frequencies, and moves on.
+    moved = [one + 3 * k * smooth for k, one in enumerate(noise, 1)]
+    assert not are_independent([(moved[0], moved[1]), (moved[0], moved[2])])

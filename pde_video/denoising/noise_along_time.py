@@ -10,13 +10,15 @@ from pde_video.denoising.along_motion import Picture, flow, prepared
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.uniform_noise import Noise
 from pde_video.estimate.scene import is_cut_not_motion
-from pde_video.estimate.spectrum import Spectra, changes, spectra
+from pde_video.estimate.spectrum import Spectra, are_independent, changes, spectra
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.protocols import Array
 
 NOTABLE = 0.1  # Lowest fixed share of the variance that is not taken for an error of estimation.
 _STRONGER = 1.05  # Ratio of deviations, along time to within frames, above which the former holds for white noise.
 _FINEST = 4  # Cosine coefficients from which on they are compared.
+_LESS = 0.7  # Share of the variance below which changes are those of one motion of the whole picture.
+_MIDDLE = 256  # Pixels of the middle of a picture, on each side, on which that is looked for.
 _APART = 3  # Frames from one to another, whose differences show noise that is copied from frame to frame.
 _STRIPED = 0.3  # Offsets of rows, relative to sigma, above which noise does not count as white.
 _SMOOTHNESS = 20.0  # Of the motion.
@@ -27,9 +29,9 @@ def along_time(
 ) -> NoiseEstimate | None:
     """Return the estimate with the spectrum of the noise, if it is not white, and then with its true strength.
 
-    None if differences do not tell. Within frames, only the finest details of flat blocks tell noise from structure. They hold little of the noise that
-    neighbouring pixels share, and codecs remove noise from flat blocks first. `model` makes the noise as estimated
-    uniform. With `still`, the strength is that of differences already.
+    None if differences do not tell. Within frames, only the finest details of flat blocks tell noise from structure.
+    They hold little of the noise that neighbouring pixels share, and codecs remove noise from flat blocks first.
+    `model` makes the noise as estimated uniform. With `still`, the strength is that of differences already.
     """
     given = np.square(estimate.colours or np.ones(shown[0].shape[2]))
     pictures = [prepared(frame, Noise(model, estimate.colours)) for frame in shown]
@@ -76,13 +78,34 @@ def _spectra(pictures: list[Picture], fixed: float, still: bool) -> Spectra | No
     scenes = list(accumulate(cuts, initial=0))
     pairs = [(k, j) for k, j in combinations(range(len(seen)), 2) if scenes[k] == scenes[j]]
 
-    def followed(pairs: list[tuple[int, int]]) -> Spectra | None:
-        told = [changes(planes[k], planes[j], flow(seen[k], seen[j], _SMOOTHNESS)) for k, j in pairs]
-        return spectra(told) if told else None
-
-    found = followed([(k, j) for k, j in pairs if j == k + 1])
-    copied = followed([(k, j) for k, j in pairs if j >= k + _APART])
+    told = {
+        (k, j): changes(planes[k], planes[j], flow(seen[k], seen[j], _SMOOTHNESS))
+        for k, j in pairs
+        if j == k + 1 or j >= k + _APART
+    }
+    near = {(k, j): one for (k, j), one in told.items() if j == k + 1}
+    far = {(k, j): one for (k, j), one in told.items() if j > k + 1}
+    if not are_independent([(near[a], far[b]) for a in near for b in far if a[0] == b[0]]):
+        return None
+    found, copied = (spectra(list(some.values())) if some else None for some in (near, far))
+    if found is not None and not found.white(0):
+        # What is textured alike everywhere, and fast, is not followed by the flow, and looks like noise.
+        shifted = spectra([changes(planes[k], planes[j], _shift(planes[k][0], planes[j][0])) for k, j in near])
+        if shifted is not None and shifted.variances[0].mean() < _LESS * found.variances[0].mean():
+            return shifted
     return found if copied is None or not copied.certain or (found and not copied.exceed(found)) else copied
+
+
+def _shift(before: Array, after: Array) -> Array:
+    """Return the flow of half the size that moves the middle of a picture (H, W) as a whole to where it fits best."""
+    places = [slice(max(0, (n - _MIDDLE) // 2), max(0, (n - _MIDDLE) // 2) + _MIDDLE) for n in before.shape]
+    first, second = (np.fft.rfft2(one[places[0], places[1]] - one.mean()) for one in (before, after))
+    fit = np.fft.irfft2(np.conj(first) * second, tuple(min(_MIDDLE, n) for n in before.shape))
+    there = np.unravel_index(int(fit.argmax()), fit.shape)
+    moved = [k if k <= n // 2 else k - n for k, n in zip(there, fit.shape, strict=True)]
+    height, width = before.shape
+    half = np.ones((1, (height + 1) // 2, (width + 1) // 2), before.dtype)
+    return np.concatenate([half * (moved[0] / 2), half * (moved[1] / 2)])
 
 
 def _finest(found: Spectra) -> Array:

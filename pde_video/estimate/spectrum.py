@@ -24,6 +24,8 @@ _UNEVEN = 0.12  # Deviation of the logarithms of variances up to which noise is 
 _MEDIAN = 0.454936  # Of the square of a standard normal variable.
 _EXCESS = 1.01  # Ratio of variances.
 _BY_CHANCE = 5.4  # Variance of the logarithm of a median of such squares, times their number.
+_NOISY = 1.5  # Mean square of the coefficients of a block, in units of the median, up to which they are noise.
+_SHARED = 0.14  # Deviation from one half of what changes to two frames have in common, up to which they are noise.
 _STEEPEST = 2.0  # Ratio of the variance of means to that of their neighbours, at most: they also change with the light.
 _FAINTEST = 1e-4  # Lowest variance of a coefficient, relative to their mean.
 _LEAST = 1e-30  # Lowest variance, where hardly anything changes.
@@ -38,7 +40,7 @@ _COSINES = np.array(
 
 
 def changes(before: Array, after: Array, flow: Array | None = None) -> Array:
-    """Return the squares of the cosine coefficients of differences over √2 between blocks of two frames, (C, n, 64).
+    """Return the cosine coefficients of differences over √2 between blocks of two frames, (C, n, 64).
 
     Blocks of the first frame (C, H, W) are followed along its flow, of half its size, or else do not move. They are
     moved by whole pixels, as interpolation would change the noise.
@@ -54,7 +56,7 @@ def changes(before: Array, after: Array, flow: Array | None = None) -> Array:
         middle = SIDE // 2
         down, across = np.rint(2 * flow[:, (y + middle) // 2, (x + middle) // 2]).astype(int)
         there = np.clip(y + down, 0, height - SIDE), np.clip(x + across, 0, width - SIDE)
-    return _squares(first[:, y, x] - second[:, there[0], there[1]])
+    return _coefficients(first[:, y, x] - second[:, there[0], there[1]])
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def spectra(pairs: Sequence[Array]) -> Spectra | None:
     coefficients neither: motion of what is smooth changes these most. The first of three planes, or else the mean of
     all, tells which are calm: half of its coefficients for the other half, so that the choice does not bias them.
     """
-    blocks = np.concatenate(list(pairs), axis=1).astype(np.float64)
+    blocks = np.square(np.concatenate(list(pairs), axis=1).astype(np.float64))
     luma = blocks[0] if len(blocks) in (1, 3) else blocks.mean(axis=0)
     changed = luma.any(axis=1)
     if np.count_nonzero(changed) < _FEWEST:
@@ -117,6 +119,26 @@ def spectra(pairs: Sequence[Array]) -> Spectra | None:
     found[:, 0] = np.minimum(found[:, 0], _STEEPEST * (found[:, 1] + found[:, SIDE]) / 2)
     found = np.maximum(found, _FAINTEST * found.mean(axis=1, keepdims=True) + _LEAST).reshape(-1, SIDE, SIDE)
     return Spectra(found, float(changed.mean()), float(calm.mean()), spread, int(calm.sum()))
+
+
+def are_independent(pairs: Sequence[tuple[Array, Array]]) -> bool:
+    """Tell whether changes from the same blocks to two other frames have half of their variance in common.
+
+    Independent noise has, that of the blocks. Motion of what is smooth has all of it, what is followed astray any part.
+    """
+    if not pairs:
+        return True
+    found = []
+    for both in pairs:
+        a, b = (one[0] if len(one) in (1, 3) else one.mean(axis=0) for one in both)
+        unit = [np.sqrt(np.median(np.square(one), axis=0) / _MEDIAN + _LEAST) for one in (a, b)]
+        a, b = a / unit[0], b / unit[1]
+        calm = np.maximum(*(np.square(one[:, 1:]).mean(axis=1) for one in (a, b))) < _NOISY
+        for some in (_LOWEST, _HIGHER):
+            products = [float((p[calm][:, some] * q[calm][:, some]).sum()) for p, q in ((a, b), (a, a), (b, b))]
+            found.append(products[0] / math.sqrt(products[1] * products[2] + _LEAST))
+    shared = np.median(np.reshape(found, (-1, 2)), axis=0)
+    return bool(np.abs(shared - 0.5).max() < _SHARED)
 
 
 def _of_calm_blocks(blocks: Array) -> Array:
@@ -150,15 +172,15 @@ def _mode(values: Array) -> float:
     return float(values.mean())
 
 
-def _squares(change: Array) -> Array:
-    """Return the squares of the cosine coefficients of blocks (C, n, 8, 8) over √2, (C, n, 64)."""
+def _coefficients(change: Array) -> Array:
+    """Return the cosine coefficients of blocks (C, n, 8, 8) over √2, (C, n, 64)."""
     cosines = (_COSINES / math.sqrt(math.sqrt(2))).astype(change.dtype)
 
     def transformed(blocks: Array) -> Array:  # Sums, not products of matrices, which round differently on each machine.
         return np.stack([sum(cosines[k, j] * blocks[..., j] for j in range(SIDE)) for k in range(SIDE)], axis=-1)
 
     across = transformed(change).swapaxes(2, 3)
-    return np.square(transformed(across).swapaxes(2, 3)).reshape(*change.shape[:2], SIDE**2)
+    return transformed(across).swapaxes(2, 3).reshape(*change.shape[:2], SIDE**2)
 
 
 def at_half_size(variances: Array) -> Array:
