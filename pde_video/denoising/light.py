@@ -97,7 +97,7 @@ def light_change(before: Sequence[Array], after: Sequence[Array], *, even: bool 
     if np.square(sum(bands.T) / bands.shape[1]).sum() < _SUSPECTED**2 * len(bands):
         return None
     reach = len(x) if even else max(1, round(_REACH * len(x)))
-    light, _ = _fitted(x, y, _none(x), _FIRST, reach)
+    light, _ = _lines(x, y, _none(x), _FIRST, reach)
     for rounds in (_FIRST, _ROUNDS, _ROUNDS):  # Each time with the light found so far.
         flow = flow_between(list(after[level:]), light.of_levels(before[level:]), _SMOOTHNESS)
         moved = warped(padded(x[np.newaxis]), flow, EXACT)[0]

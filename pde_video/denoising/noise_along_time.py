@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate, combinations, pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.estimate.spectrum import Spectra, are_independent, changes, spectra
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.protocols import Array
+from pde_video.threads import ordered
 
 NOTABLE = 0.1  # Lowest fixed share of the variance that is not taken for an error of estimation.
 _STRONGER = 1.05  # Ratio of deviations, along time to within frames, above which the former holds for white noise.
@@ -34,7 +36,7 @@ def along_time(
     `model` makes the noise as estimated uniform. With `still`, the strength is that of differences already.
     """
     given = np.square(estimate.colours or np.ones(shown[0].shape[2]))
-    pictures = [prepared(frame, Noise(model, estimate.colours)) for frame in shown]
+    pictures = list(ordered(partial(prepared, noise=Noise(model, estimate.colours)), shown))
     found = _spectra(pictures, estimate.fixed, still)
     if found is None or not found.certain:
         return None
@@ -69,25 +71,26 @@ def _spectra(pictures: list[Picture], fixed: float, still: bool) -> Spectra | No
     frames further apart, which hold if they show more noise.
     """
     planes = [picture.guided.planes for picture in pictures]
-    found = spectra([changes(*pair) for pair in pairwise(planes)]) if len(planes) > 1 else None
+    found = spectra(list(ordered(lambda pair: changes(*pair), pairwise(planes)))) if len(planes) > 1 else None
     if found is None or still or min(fixed, 1 - _finest(found)[0]) > NOTABLE:
         return found  # A fixed pattern stays where it is, so that what is followed would change by it.
     unit = max(1.0, math.sqrt(found.variances[0, 1, 1]))  # Motion and cuts are seen in units of the noise that is seen.
     seen = [one._replace(levels=[y / y.dtype.type(unit) for y in one.levels]) for one in pictures]
     cuts = (is_cut_not_motion(a.levels, b.levels, sigma=0.5) for a, b in pairwise(seen))
     scenes = list(accumulate(cuts, initial=0))
-    pairs = [(k, j) for k, j in combinations(range(len(seen)), 2) if scenes[k] == scenes[j]]
+    every = combinations(range(len(seen)), 2)
+    pairs = [(k, j) for k, j in every if scenes[k] == scenes[j] and (j == k + 1 or j >= k + _APART)]
 
-    told = {
-        (k, j): changes(planes[k], planes[j], flow(seen[k], seen[j], _SMOOTHNESS))
-        for k, j in pairs
-        if j == k + 1 or j >= k + _APART
-    }
+    def followed(pair: tuple[int, int]) -> Array:
+        k, j = pair
+        return changes(planes[k], planes[j], flow(seen[k], seen[j], _SMOOTHNESS))
+
+    told = dict(zip(pairs, ordered(followed, pairs), strict=True))
     near = {(k, j): one for (k, j), one in told.items() if j == k + 1}
     far = {(k, j): one for (k, j), one in told.items() if j > k + 1}
     if not are_independent([(near[a], far[b]) for a in near for b in far if a[0] == b[0]]):
         return None
-    found, copied = (spectra(list(some.values())) if some else None for some in (near, far))
+    found, copied = ordered(lambda some: spectra(list(some.values())) if some else None, (near, far))
     if found is not None and not found.white(0):
         # What is textured alike everywhere, and fast, is not followed by the flow, and looks like noise.
         shifted = spectra([changes(planes[k], planes[j], _shift(planes[k][0], planes[j][0])) for k, j in near])

@@ -48,11 +48,15 @@ def measure_changes(frames: Sequence[Array]) -> Blocks | None:
 
     What stands still is no structure there, and what moves is. `mean` is that of the pixels whose noise `energy` is.
     """
-    rows = []
-    for before, after in pairwise(frames):
+
+    def measured(pair: tuple[Array, Array]) -> tuple[Any, ...] | None:
+        before, after = pair
         change = (after - before) * after.dtype.type(math.sqrt(0.5))
-        if change.any():  # Some films repeat frames.
-            rows.append((_means_under_details((before + after) / 2), *_measured(change, _SMALL_SIDE)[1:]))
+        if not change.any():  # Some films repeat frames.
+            return None
+        return _means_under_details((before + after) / 2), *_measured(change, _SMALL_SIDE)[1:]
+
+    rows = [row for row in ordered(measured, pairwise(frames)) if row is not None]
     if not rows:
         return None
     every = max(1, len(rows) * rows[0][0].size // _MOST)

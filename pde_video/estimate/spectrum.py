@@ -11,7 +11,8 @@ from pde_video.protocols import Array
 
 SIDE = 8
 _APART = 9  # Pixels from block to block: one more than a block, so that blocks lie in every way to those of a codec.
-_MOST = 2**12  # Blocks of a difference that are used at most.
+_MOST = 2**10  # Blocks of a difference that are used at most, but for rounding.
+_GOLDEN = (math.sqrt(5) - 1) / 2
 _FEWEST = 64  # Blocks below which nothing is told.
 _ROUNDS = 8  # Fixed-point iterations.
 _CALMEST = 0.1  # Share of the blocks that is used at least.
@@ -48,8 +49,9 @@ def changes(before: Array, after: Array, flow: Array | None = None) -> Array:
     height, width = before.shape[1:]
     if min(height, width) < SIDE:
         return np.empty((len(before), 0, SIDE**2))
-    apart = _APART * max(1, round(math.sqrt(height * width / (_APART**2 * _MOST))))
-    y, x = np.mgrid[0 : height - SIDE + 1 : apart, 0 : width - SIDE + 1 : apart].reshape(2, -1)
+    places = np.mgrid[0 : height - SIDE + 1 : _APART, 0 : width - SIDE + 1 : _APART].reshape(2, -1)
+    count = places.shape[1]
+    y, x = places[:, np.arange(count) * _GOLDEN % 1 * count < _MOST]  # Spread over all rows and columns.
     first, second = (sliding_window_view(planes, (SIDE, SIDE), axis=(1, 2)) for planes in (before, after))
     there = y, x
     if flow is not None:
@@ -145,10 +147,12 @@ def _of_calm_blocks(blocks: Array) -> Array:
     """Return the variances in calm blocks of all (n, 64); half of the coefficients tell for the others."""
     noise = np.ones(SIDE**2)
     for _ in range(_ROUNDS):
-        relative = blocks / noise
+        before, relative = noise.copy(), blocks / noise
         for measured, deciding in ((_EVEN, ~_EVEN), (~_EVEN, _EVEN)):
             noise[measured] = np.median(blocks[_calm(relative, deciding)][:, measured], axis=0) / _MEDIAN
         noise = np.maximum(noise, _FAINTEST * noise[1:].mean() + _LEAST)
+        if (noise == before).all():
+            break
     return noise
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from pde_video.kernels.linear_systems import thomas
 from pde_video.protocols import Array
+from pde_video.threads import ordered
 
 _SEGMENTS = 8  # Parts of a line, which see the same offset but different structure.
 _TOGETHER = 8  # Pixels of a line whose mean is taken.
@@ -32,7 +33,7 @@ def amplitude(frames: Sequence[Array], axis: int) -> float:
     """
     if min(frames[0].shape) < _FEWEST:
         return 0.0
-    steps = [_winsorised(_steps(frame, axis)) for frame in frames]
+    steps = list(ordered(lambda frame: _winsorised(_steps(frame, axis)), frames))
     lags = [float(np.mean([_shared(one, one, lag) for one in steps])) for lag in range(_LAGS + 1)]
     apart = float(np.mean([one.var(axis=0, ddof=1).mean() for one in steps]))
     if lags[0] <= _CLEAR * apart or lags[0] <= 0:
