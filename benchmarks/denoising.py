@@ -1,5 +1,7 @@
 """What each part of `denoise` is worth, and what its presets cost: the tables of docs/denoising.md.
 
+Also that of docs/noise.md on noise that is not white.
+
 Run as ``python -m benchmarks.denoising`` with the extra `bench`, on a machine with nothing else to do.
 """
 

@@ -1,4 +1,4 @@
-"""What `denoise`, told nothing, reports of each scenario of noise: the table of docs/denoising.md on detection.
+"""What `denoise`, told nothing, reports of each scenario of noise: the table of docs/noise.md.
 
 Run as ``python -m benchmarks.detection [--colour] [--noise NAME:key=value] [--parts N] [--crop N]`` with the extra
 `bench`. Every cell is the share of runs, in percent, in which something was reported at all; for changes of light,

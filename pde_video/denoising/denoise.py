@@ -143,7 +143,7 @@ def denoise(
     dark : video or path, optional
         Recording without light by the same camera, with the same exposure, whose fixed pattern is subtracted. Pixels
         much noisier there than most are replaced where that exceeds the noise of the video. A few frames suffice, since
-        no more of the pattern is subtracted than they tell for certain; of a single frame, all. See docs/denoising.md.
+        no more of the pattern is subtracted than they tell for certain; of a single frame, all. See docs/noise.md.
     flat : video or path, optional
         Recording of even light, with `dark`: each pixel is divided by its gain, relative to most pixels.
     radius : int, optional

@@ -56,7 +56,7 @@ def measure_noise(
     is the same in every frame, with the variance V of noise in frames and in differences of consecutive frames; it is
     structure, not noise, unless their mean has it in most places. Where photon noise hardly moves, the line is that of
     the differences (`changing_noise`). If they tell that neighbouring pixels share noise, its spectrum is measured on
-    them, and slope, offset and the fixed share are set so that the variance is theirs too (docs/denoising.md).
+    them, and slope, offset and the fixed share are set so that the variance is theirs too (docs/noise.md).
 
     ``denoise(video, noise=measure_noise(video))`` equals ``denoise(video)``. With the estimate, a piece of the video,
     with the neighbouring frames that `extent` gives, is denoised as within the whole. The preset "fast" and the method

@@ -79,7 +79,8 @@ def _spectra(pictures: list[Picture], fixed: float, still: bool) -> Spectra | No
     cuts = (is_cut_not_motion(a.levels, b.levels, sigma=0.5) for a, b in pairwise(seen))
     scenes = list(accumulate(cuts, initial=0))
     every = combinations(range(len(seen)), 2)
-    pairs = [(k, j) for k, j in every if scenes[k] == scenes[j] and (j == k + 1 or j >= k + _APART)]
+    apart = max(2, min(_APART, len(seen) - 1))
+    pairs = [(k, j) for k, j in every if scenes[k] == scenes[j] and (j == k + 1 or j >= k + apart)]
 
     def followed(pair: tuple[int, int]) -> Array:
         k, j = pair
@@ -91,7 +92,7 @@ def _spectra(pictures: list[Picture], fixed: float, still: bool) -> Spectra | No
     if not are_independent([(near[a], far[b]) for a in near for b in far if a[0] == b[0]]):
         return None
     found, copied = ordered(lambda some: spectra(list(some.values())) if some else None, (near, far))
-    if found is not None and not found.white(0):
+    if found is not None and found.certain and not found.white(0):
         # What is textured alike everywhere, and fast, is not followed by the flow, and looks like noise.
         shifted = spectra([changes(planes[k], planes[j], _shift(planes[k][0], planes[j][0])) for k, j in near])
         if shifted is not None and shifted.variances[0].mean() < _LESS * found.variances[0].mean():
