@@ -26,7 +26,7 @@ _MEDIAN = 0.454936  # Of the square of a standard normal variable.
 _EXCESS = 1.01  # Ratio of variances.
 _BY_CHANCE = 5.4  # Variance of the logarithm of a median of such squares, times their number.
 _NOISY = 1.5  # Mean square of the coefficients of a block, in units of the median, up to which they are noise.
-_SHARED = 0.14  # Deviation from one half of what changes to two frames have in common, up to which they are noise.
+_SHARED, _LESS = (0.2, 0.64), 0.6  # What changes to two frames have in common, less after codecs; of low ones.
 _STEEPEST = 2.0  # Ratio of the variance of means to that of their neighbours, at most: they also change with the light.
 _FAINTEST = 1e-4  # Lowest variance of a coefficient, relative to their mean.
 _LEAST = 1e-30  # Lowest variance, where hardly anything changes.
@@ -126,7 +126,8 @@ def spectra(pairs: Sequence[Array]) -> Spectra | None:
 def are_independent(pairs: Sequence[tuple[Array, Array]]) -> bool:
     """Tell whether changes from the same blocks to two other frames have half of their variance in common.
 
-    Independent noise has, that of the blocks. Motion of what is smooth has all of it, what is followed astray any part.
+    Independent noise has, that of the blocks; after codecs, less. Motion of what is smooth has all of it. What is
+    followed astray has any part of it in common, and its low coefficients less than the high ones, which are noise.
     """
     if not pairs:
         return True
@@ -139,8 +140,8 @@ def are_independent(pairs: Sequence[tuple[Array, Array]]) -> bool:
         for some in (_LOWEST, _HIGHER):
             products = [float((p[calm][:, some] * q[calm][:, some]).sum()) for p, q in ((a, b), (a, a), (b, b))]
             found.append(products[0] / math.sqrt(products[1] * products[2] + _LEAST))
-    shared = np.median(np.reshape(found, (-1, 2)), axis=0)
-    return bool(np.abs(shared - 0.5).max() < _SHARED)
+    low, high = np.median(np.reshape(found, (-1, 2)), axis=0)
+    return bool(_SHARED[0] < high < _SHARED[1] and _LESS * high < low < _SHARED[1])
 
 
 def _of_calm_blocks(blocks: Array) -> Array:

@@ -16,9 +16,9 @@ _SHARP, _ROUNDS = 1.5, 4  # Scale of the middle of differences, in their standar
 _FEWEST = 64  # Lines, and pixels of a line, that are needed.
 _CLEAR = 0.25  # Variance that segments have in common, relative to what they have apart, of stripes.
 # Differences of independent offsets are correlated by −1/2 with the next ones, and with nothing else: within these
-# limits, or within what is chance among so few lines (standard deviations of a correlation, of which one in 1 and 24).
+# limits, or within what is chance among so few lines, in standard deviations of one correlation and the worst of 24.
 _NEXT, _WHITE, _LAGS, _SHIFTS = 0.15, 0.25, 4, 12
-_BY_CHANCE, _BY_CHANCE_OF_MANY = 2.4, 4.3
+_BY_CHANCE, _BY_CHANCE_OF_MANY = 3.0, 4.3
 _WINSORISED = 4.0  # Standard deviations to which differences are clipped: edges across a whole frame.
 _EDGE = 5.0  # The same from which on a difference is taken for an edge.
 ROUGHEST = 0.06  # Lowest variance of the steps of the scene, relative to that of the offsets.
