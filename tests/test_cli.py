@@ -295,6 +295,7 @@ def test_demo_writes_its_files_and_tells_the_gain(call, tmp_path, monkeypatch):
     ]
     facts = dict(re.split("  +", line, maxsplit=1) for line in out.splitlines())
     assert "cuts" not in facts  # There are none.
+    assert facts["noisy"].endswith("noisy.mp4")
     gain, unit = facts["gain"].split()
     assert float(gain) >= 6
     assert unit == "dB"

@@ -116,7 +116,7 @@ _WORDS = {
     "hot": "share of hot or dead pixels, replaced",
     "offsets": "offsets of pixels (sigma), subtracted",
     "gains": "gains of pixels (sigma), evened out",
-    "noisy": "share of noisy pixels",
+    "noisy_pixels": "share of noisy pixels",
     "rows": "offsets of rows (sigma), subtracted",
     "columns": "offsets of columns (sigma), subtracted",
     "kappa": "edge contrast (kappa)",

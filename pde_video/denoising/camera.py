@@ -67,6 +67,8 @@ def corrected(frames: Frames, dark: Any, flat: Any) -> tuple[Frames, Array | Non
     each a video, a path or None, relative to those of most pixels, so that the brightness stays. The excess (H, W, C)
     is in units of the frames, infinite for dead pixels and 0 for most; None if there is none.
     """
+    for name in ("offsets", "gains", "noisy_pixels"):
+        frames.report.pop(name, None)  # Of another video, for which the same report was used before.
     if dark is None:
         if flat is not None:
             raise ParameterError(
@@ -96,7 +98,7 @@ def corrected(frames: Frames, dark: Any, flat: Any) -> tuple[Frames, Array | Non
     if gains is not None:
         frames.report["gains"] = float(gain.std())
     if excess.any():
-        frames.report["noisy"] = float(excess.any(axis=2).mean())
+        frames.report["noisy_pixels"] = float(excess.any(axis=2).mean())
     factor = _as_frame(1 / gain, first.dtype)
     shift = _as_frame((level - (level + offsets.whole) / gain) / scale, first.dtype)
 
