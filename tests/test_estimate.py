@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 from cases import CLIPS, slow
+from scipy.signal import correlate2d
 
 import pde_video as pv
-from pde_video.estimate.blocks import _halves, measure, remaining_deviation, saturation
+from pde_video.estimate.blocks import _parts, _sides, _taps, extremes, measure, remaining_deviation
 from pde_video.estimate.noise import _typical
 
 
@@ -102,10 +103,29 @@ def test_the_bands_keep_the_energy_of_noise_and_the_mean(rng):
 
 @pytest.mark.parametrize("n", [3, 24])
 def test_halving_keeps_the_energy_of_an_impulse(n):
-    for place in range(n // 2 - 1, n // 2 + 1):
-        impulse = np.zeros((n, 1, 1))
-        impulse[place] = 1
-        assert sum((half**2).sum() for half in _halves(impulse, 0)) == pytest.approx(1)
+    for place in range(2):  # Even and odd pixels meet every other tap.
+        assert np.square(_taps(n)[:, place::2]).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("shape", "taps"), [((40, 56, 1), (4, 4)), ((37, 51, 3), (4, 2)), ((1, 90, 2), (1, 4))])
+def test_blocks_have_the_energies_of_their_bands_off_a_plane(shape, taps, rng):
+    frame = rng.normal(40, 3, shape)
+    down, across = (rng.standard_normal((2, n)) for n in taps)
+    found, count = _parts(frame, 4, down, across)
+    expected = []
+    for c in range(shape[2]):
+        bands = [correlate2d(frame[..., c], np.outer(y, x), "valid")[::2, ::2] for y in down for x in across]
+        tall, wide = _sides(*bands[0].shape, 4)
+        assert count == tall * wide
+        rows, columns = np.mgrid[:tall, :wide].reshape(2, -1)
+        plane = np.stack([np.ones(count), rows, columns], axis=1)
+        for i in range(0, bands[0].shape[0] - tall + 1, tall):
+            for j in range(0, bands[0].shape[1] - wide + 1, wide):
+                coarse, *others = (band[i : i + tall, j : j + wide].ravel() for band in bands)
+                off = coarse - plane @ np.linalg.lstsq(plane, coarse, rcond=None)[0]
+                expected.append([coarse.mean(), *(np.square(one).mean() for one in (off, *others))])
+    by_channel = found.reshape(5, -1, shape[2]).transpose(2, 1, 0).reshape(-1, 5)
+    np.testing.assert_allclose(by_channel, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("count", "least"), [(1, 0.8), (4, 0.95), (64, 0.99)])
@@ -125,8 +145,8 @@ def test_cut_off_deviations_are_those_of_a_normal_distribution(rng):
     for mu in (-1.0, 0.0, 0.5, 2.0):
         cut = np.maximum(rng.normal(mu, 1, 400_000), 0)
         assert remaining_deviation(cut.mean()) == pytest.approx(cut.std(), rel=0.01)
-    assert saturation([np.clip(rng.normal(0, 1, 10_000), -1, 2)]) == (-1, 2)
-    assert saturation([rng.normal(0, 1, 10_000).round(1)]) == (-math.inf, math.inf)
+    assert extremes([np.clip(rng.normal(0, 1, 10_000), -1, 2)]).clipped() == (-1, 2)
+    assert extremes([rng.normal(0, 1, 10_000).round(1)]).clipped() == (-math.inf, math.inf)
 
 
 @pytest.mark.parametrize(("slope", "offset"), [(0.5, 4.0), (3.0, 100.0), (2.0, -150.0), (0.0, 30.0)])

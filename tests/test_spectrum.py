@@ -223,9 +223,10 @@ def test_the_shift_of_a_picture_is_found(size, rng):
 
 
 def test_independent_noise_has_half_of_its_changes_in_common(rng):
-    still, *others = rng.normal(size=(4, 1, 200, 64))
+    still, *others = rng.normal(size=(4, 1, 64, 200))
     noise = [(still - other) / np.sqrt(2) for other in others]
     assert are_independent([(noise[0], noise[1]), (noise[0], noise[2])])
-    smooth = rng.normal(size=(1, 200, 64)) * (np.arange(64) < 4)  # Of low frequencies, and moves on.
+    low = np.add.outer(np.arange(8), np.arange(8)).reshape(64, 1) < 4
+    smooth = low * rng.normal(size=(1, 64, 200))  # And moves on.
     moved = [one + 3 * k * smooth for k, one in enumerate(noise, 1)]
     assert not are_independent([(moved[0], moved[1]), (moved[0], moved[2])])

@@ -2,15 +2,16 @@
 
 import functools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pde_video.errors import REPLACE, DtypeError, InputError
+from pde_video.kernels.block_bands import PARTS, block_bands
 from pde_video.protocols import Array
 from pde_video.threads import ordered
 
@@ -66,11 +67,8 @@ def measure_changes(frames: Sequence[Array]) -> Blocks | None:
 
 def _means_under_details(frame: Array) -> Array:
     """Return the mean of every small block with the squared taps of the finest diagonal detail as weights."""
-    for axis in (0, 1):
-        if frame.shape[axis] > 1:
-            low = _taps(frame.shape[axis])
-            frame = _halved(frame, axis, low[::-1] ** 2)
-    return _tiles(frame, _sides(frame.shape[0], frame.shape[1], _SMALL_SIDE)).mean((1, 3)).ravel()
+    down, across = (np.square(_taps(n)[::-1]) for n in frame.shape[:2])
+    return _parts(frame, _SMALL_SIDE, down, across)[0][0]
 
 
 def measure_still(frames: Sequence[Array]) -> Blocks:
@@ -115,16 +113,35 @@ def as_frames(video: Any) -> list[Array]:
     return frames
 
 
-def saturation(frames: Iterable[Array], pile: float = 4.0) -> tuple[float, float]:
-    """Return the values at which the data are clipped below and above, −∞ and ∞ where they are not.
+class Extremes(NamedTuple):
+    """The lowest and the highest value of data, each with the next one, and how often these four occur."""
 
-    Data count as clipped where the extreme value is more than `pile` times as frequent as the next one.
-    """
-    values = np.concatenate([np.ravel(frame) for frame in frames])
-    low, high = values.min(), values.max()
-    piled_low = _piled_up(values, low, values[values > low].min(initial=np.inf), pile)
-    piled_high = _piled_up(values, high, values[values < high].max(initial=-np.inf), pile)
-    return float(low) if piled_low else -math.inf, float(high) if piled_high else math.inf
+    lowest: tuple[float, float]
+    highest: tuple[float, float]
+    counts: tuple[int, int, int, int]
+
+    def clipped(self, pile: float = 4.0) -> tuple[float, float]:
+        """Return the values at which the data are clipped below and above, −∞ and ∞ where they are not.
+
+        Data count as clipped where the extreme value is more than `pile` times as frequent as the next one.
+        """
+        limits = [-math.inf, math.inf]
+        for k, (extreme, neighbour) in enumerate((self.lowest, self.highest)):
+            count, beside = self.counts[2 * k : 2 * k + 2]
+            if count >= 8 and math.isfinite(neighbour) and count > pile * beside:
+                limits[k] = extreme
+        return limits[0], limits[1]
+
+
+def extremes(frames: Sequence[Array]) -> Extremes:
+    """Return the extreme values of all frames together."""
+    low, high = min(float(one.min()) for one in frames), max(float(one.max()) for one in frames)
+    above = min(float(one.min(where=one > low, initial=np.inf)) for one in frames)
+    below = max(float(one.max(where=one < high, initial=-np.inf)) for one in frames)
+    first, second, third, fourth = (
+        sum(int(np.count_nonzero(one == value)) for one in frames) for value in (low, above, high, below)
+    )
+    return Extremes((low, above), (high, below), (first, second, third, fourth))
 
 
 def remaining_deviation(distance: Array) -> Array:
@@ -143,50 +160,37 @@ def _clipped_normal() -> tuple[Array, Array]:
     return mean, np.sqrt(variance)
 
 
-def _piled_up(values: Array, extreme: float, neighbour: float, pile: float) -> bool:
-    count = np.count_nonzero(values == extreme)
-    return bool(count >= 8 and np.isfinite(neighbour) and count > pile * np.count_nonzero(values == neighbour))
-
-
 def _measured(frame: Array, side: int) -> tuple[Array, Array, Array, int, int]:
-    bands = [frame]
-    for axis in (0, 1):
-        if frame.shape[axis] > 1:
-            bands = [half for band in bands for half in _halves(band, axis)]
-    if len(bands) == 1:
+    if frame.size == frame.shape[2]:
         zero = np.zeros(frame.size)
         return frame.ravel(), zero, zero, 1, 1
-    coarse, *middle, detail = bands
-    sides = _sides(detail.shape[0], detail.shape[1], side)
-    # An orthonormal average is √2 times the mean along each axis that was halved.
-    tiles = _tiles(coarse, sides)
-    mean = tiles.mean((1, 3)) / math.sqrt(len(bands))
+    (mean, structure, *middle, detail), count = _parts(frame, side, *map(_taps, frame.shape[:2]))
+    flat = 1 in frame.shape[:2]
     # The taps add up to zero only up to rounding: what remains of a constant is not noise.
     rounding = (8 * np.finfo(frame.dtype).eps * np.abs(frame).max()) ** 2
-    squares = [*(_tiles(band**2, sides) for band in (detail, *middle)), _off_plane(tiles) ** 2]
-    energies = [square.mean((1, 3)) for square in squares]
-    energy, *others = (np.where(energy > rounding, energy, 0).ravel() for energy in energies)
-    return mean.ravel(), energy, np.sum(others, axis=0), len(others), sides[0] * sides[1]
+    energy, *others = (np.where(one > rounding, one, 0) for one in (detail, structure, *([] if flat else middle)))
+    # An orthonormal average is √2 times the mean along each axis that was halved.
+    return mean / math.sqrt(2 if flat else 4), energy, np.sum(others, axis=0), len(others), count
+
+
+def _parts(frame: Array, side: int, down: Array, across: Array) -> tuple[Array, int]:
+    """Return what `block_bands` measures of all blocks and channels, (5, n), and the coefficients in a block."""
+    height, width, channels = frame.shape
+    rows, columns = ((n - taps.shape[1]) // 2 + 1 for n, taps in ((height, down), (width, across)))
+    tall, wide = _sides(rows, columns, side)
+    out = np.empty((rows // tall, columns // wide, channels, PARTS))
+    halves = np.zeros((2, height, (width + 1) // 2, channels), frame.dtype)
+    for parity, half in enumerate(halves):
+        half[:, : (width + 1 - parity) // 2] = frame[:, parity::2]
+    taps = down.astype(frame.dtype), across.astype(frame.dtype)
+    block_bands(halves.reshape(2, height, -1), channels, *taps, tall, wide, out)
+    return out.reshape(-1, PARTS).T, tall * wide
 
 
 def _taps(length: int) -> Array:
-    return _DB2 if length >= len(_DB2) else _HAAR
-
-
-def _halves(y: Array, axis: int) -> Iterator[Array]:
-    """Yield the low and the high half band along an axis."""
-    low = _taps(y.shape[axis])
-    high = low[::-1] * (-1.0) ** np.arange(len(low))
-    for taps in (low, high):
-        yield _halved(y, axis, taps)
-
-
-def _halved(y: Array, axis: int, taps: Array) -> Array:
-    """Return every other value of a correlation with `taps` along an axis."""
-    y = np.moveaxis(y, axis, 0)
-    count = (len(y) - len(taps)) // 2 + 1
-    half = sum(y.dtype.type(tap) * y[k : k + 2 * count - 1 : 2] for k, tap in enumerate(taps))
-    return np.moveaxis(np.asarray(half), 0, axis)
+    """Return the taps of the low and the high half band along an axis, (2, n)."""
+    low = _DB2 if length >= len(_DB2) else _HAAR if length > 1 else np.ones(1)
+    return np.stack([low, low[::-1] * (-1.0) ** np.arange(len(low))])
 
 
 def _sides(height: int, width: int, side: int) -> tuple[int, int]:
@@ -198,14 +202,3 @@ def _tiles(y: Array, sides: tuple[int, int]) -> Array:
     """Return a view (rows, height, columns, width, channels) of whole blocks of a given height and width."""
     rows, columns = (n // side for n, side in zip(y.shape, sides, strict=False))
     return y[: rows * sides[0], : columns * sides[1]].reshape(rows, sides[0], columns, sides[1], -1)
-
-
-def _off_plane(tiles: Array) -> Array:
-    """Return the deviation from the plane fitted to each block."""
-    tiles = tiles - tiles.mean((1, 3), keepdims=True)
-    for axis in (1, 3):
-        ramp = np.arange(tiles.shape[axis], dtype=tiles.dtype) - (tiles.shape[axis] - 1) / 2
-        ramp = ramp.reshape([-1 if a == axis else 1 for a in range(5)]).astype(tiles.dtype)
-        slope = (tiles * ramp).mean((1, 3), keepdims=True) / max(float(np.mean(ramp**2)), 1e-9)
-        tiles = tiles - slope.astype(tiles.dtype) * ramp
-    return tiles

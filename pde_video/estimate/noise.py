@@ -8,12 +8,13 @@ import numpy as np
 
 from pde_video.estimate.blocks import (
     Blocks,
+    Extremes,
     as_frames,
+    extremes,
     measure,
     measure_changes,
     measure_still,
     remaining_deviation,
-    saturation,
 )
 from pde_video.protocols import Array
 
@@ -69,7 +70,7 @@ def estimate_sigma(video: Any, *, still: bool = False) -> float:
     """
     frames = as_frames(video)
     blocks = measure_still(frames) if still else measure(frames)
-    return _deviation(blocks, *saturation(frames))
+    return _deviation(blocks, *extremes(frames).clipped())
 
 
 def estimate_poisson_gaussian(video: Any, *, still: bool = False) -> tuple[float, float]:
@@ -172,8 +173,9 @@ def changing_noise(video: Any, kind: str = "auto") -> ChangingNoise | None:
     blocks = measure_changes(frames)
     if blocks is None or np.count_nonzero(blocks.energy) <= _CHANGED * blocks.energy.size:
         return None
-    constant = _deviation(blocks, *saturation(frames)) ** 2
-    line = (0.0, constant) if kind == "gaussian" else _photon_line(frames, blocks, constant, _FAR)
+    ends = extremes(frames)
+    constant = _deviation(blocks, *ends.clipped()) ** 2
+    line = (0.0, constant) if kind == "gaussian" else _photon_line(ends, blocks, constant, _FAR)
     slope, offset = _decided(blocks, constant, line) if kind == "auto" else line
     calm = blocks.structure <= blocks.bands * np.maximum(slope * blocks.mean + offset, 0) * _above_noise(blocks, 2.0)
     levels = np.quantile(blocks.mean, (0.05, 0.5, 0.95))
@@ -206,16 +208,18 @@ def _variances(video: Any, still: bool) -> tuple[Blocks, float, tuple[float, flo
     """Return the blocks, the variance of Gaussian noise, and the slope and offset of Poisson-Gaussian noise."""
     frames = as_frames(video)
     blocks = measure_still(frames) if still else measure(frames)
-    constant = _deviation(blocks, *saturation(frames)) ** 2
-    return blocks, constant, _photon_line(frames, blocks, constant)
+    ends = extremes(frames)
+    constant = _deviation(blocks, *ends.clipped()) ** 2
+    return blocks, constant, _photon_line(ends, blocks, constant)
 
 
 def _deviation(blocks: Blocks, low: float, high: float) -> float:
     """Return σ of Gaussian noise in data clipped at `low` and `high`."""
-    variance = float(np.median(blocks.energy))
+    variance, before = float(np.median(blocks.energy)), 0.0
     for _ in range(_ROUNDS):
-        if variance == 0:
+        if variance in (0, before):
             break
+        before = variance
         left = _left_of_noise(blocks.mean, math.sqrt(variance), low, high)
         inside = left >= min(0.81, float(np.quantile(left, 0.8)))
         energy, structure = blocks.energy[inside] / left[inside], blocks.structure[inside] / left[inside]
@@ -224,14 +228,14 @@ def _deviation(blocks: Blocks, low: float, high: float) -> float:
     return math.sqrt(variance)
 
 
-def _photon_line(frames: list[Array], blocks: Blocks, constant: float, far: float = 4.0) -> tuple[float, float]:
+def _photon_line(ends: Extremes, blocks: Blocks, constant: float, far: float = 4.0) -> tuple[float, float]:
     """Return the line fitted to flat blocks whose energies are not `far` standard deviations away."""
-    low, high = saturation(frames, _PILE_OF_COUNTS)
+    low, high = ends.clipped(_PILE_OF_COUNTS)
     if constant == 0 or np.ptp(blocks.mean) == 0:
         return 0.0, constant
     if math.isfinite(low):
         slope, offset = _fitted_line(blocks, constant, -math.inf, high, far)
-        quantum = min(float(frame[frame > low].min(initial=np.inf)) for frame in frames) - low
+        quantum = ends.lowest[1] - low
         if abs(slope / quantum - 1) < 0.2 and abs(slope * low + offset) < 0.5 * quantum**2:
             return slope, offset  # Photon counts: the lowest is zero photons, not a clipped value.
     return _fitted_line(blocks, constant, low, high, far)
@@ -257,7 +261,10 @@ def _fitted_line(blocks: Blocks, constant: float, low: float, high: float, far: 
         weight = 1 / variance[used]
         line = np.stack([blocks.mean[used], np.ones_like(weight)], axis=1)
         fitted = np.linalg.lstsq(line * weight[:, None], energy[used] * weight, rcond=None)[0].tolist()
+        before = slope, offset
         slope, offset = fitted if fitted[0] > 0 else (0.0, float(np.median(energy[used])))
+        if (slope, offset) == before:
+            break
     return slope, offset
 
 

@@ -14,7 +14,7 @@ _APART = 9  # Pixels from block to block: one more than a block, so that blocks 
 _MOST = 2**10  # Blocks of a difference that are used at most, but for rounding.
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _FEWEST = 64  # Blocks below which nothing is told.
-_ROUNDS = 8  # Fixed-point iterations.
+_ROUNDS, _SETTLED = 8, 0.02  # Fixed-point iterations, until all variances change by less than this share.
 _CALMEST = 0.1  # Share of the blocks that is used at least.
 # Noise changes nearly all blocks, and most of them by about as much. If it is not white, nearly all must change so, or
 # their energies must spread little more than those of white noise: clean films have changes by motion and by codecs.
@@ -41,14 +41,14 @@ _COSINES = np.array(
 
 
 def changes(before: Array, after: Array, flow: Array | None = None) -> Array:
-    """Return the cosine coefficients of differences over √2 between blocks of two frames, (C, n, 64).
+    """Return the cosine coefficients of differences over √2 between blocks of two frames, (C, 64, n).
 
     Blocks of the first frame (C, H, W) are followed along its flow, of half its size, or else do not move. They are
     moved by whole pixels, as interpolation would change the noise.
     """
     height, width = before.shape[1:]
     if min(height, width) < SIDE:
-        return np.empty((len(before), 0, SIDE**2))
+        return np.empty((len(before), SIDE**2, 0))
     places = np.mgrid[0 : height - SIDE + 1 : _APART, 0 : width - SIDE + 1 : _APART].reshape(2, -1)
     count = places.shape[1]
     y, x = places[:, np.arange(count) * _GOLDEN % 1 * count < _MOST]  # Spread over all rows and columns.
@@ -102,22 +102,22 @@ def spectra(pairs: Sequence[Array]) -> Spectra | None:
     coefficients neither: motion of what is smooth changes these most. The first of three planes, or else the mean of
     all, tells which are calm: half of its coefficients for the other half, so that the choice does not bias them.
     """
-    blocks = np.square(np.concatenate(list(pairs), axis=1).astype(np.float64))
+    blocks = np.square(np.concatenate(list(pairs), axis=2).astype(np.float64))
     luma = blocks[0] if len(blocks) in (1, 3) else blocks.mean(axis=0)
-    changed = luma.any(axis=1)
+    changed = luma.any(axis=0)
     if np.count_nonzero(changed) < _FEWEST:
         return None
-    blocks, luma = blocks[:, changed], luma[changed]
+    blocks, luma = blocks[..., changed], luma[:, changed]
     noise = _of_calm_blocks(luma)
-    calm = _calm(luma / noise, _LOWEST | _HIGHER)
-    energy = (luma[calm, 1:] / noise[1:]).mean(axis=1)
+    calm = _calm(luma / noise[:, np.newaxis], _LOWEST | _HIGHER)
+    energy = (luma[1:, calm] / noise[1:, np.newaxis]).mean(axis=0)
     spread = float(energy.std() / max(energy.mean(), _LEAST)) / math.sqrt(2 / (SIDE**2 - 1))
     if len(blocks) in (1, 3):
-        found = blocks[:, calm].mean(axis=1)
+        found = blocks[..., calm].mean(axis=2)
         if spread < _SPREAD:  # Otherwise blocks have more or less of it, as codecs leave them.
             found[0] = noise
     else:  # Channels, in which things move; colour differences show little of that.
-        found = np.median(blocks[:, calm], axis=1) / _MEDIAN
+        found = np.median(blocks[..., calm], axis=2) / _MEDIAN
     found[:, 0] = np.minimum(found[:, 0], _STEEPEST * (found[:, 1] + found[:, SIDE]) / 2)
     found = np.maximum(found, _FAINTEST * found.mean(axis=1, keepdims=True) + _LEAST).reshape(-1, SIDE, SIDE)
     return Spectra(found, float(changed.mean()), float(calm.mean()), spread, int(calm.sum()))
@@ -134,34 +134,35 @@ def are_independent(pairs: Sequence[tuple[Array, Array]]) -> bool:
     found = []
     for both in pairs:
         a, b = (one[0] if len(one) in (1, 3) else one.mean(axis=0) for one in both)
-        unit = [np.sqrt(np.median(np.square(one), axis=0) / _MEDIAN + _LEAST) for one in (a, b)]
+        unit = [np.sqrt(np.median(np.square(one), axis=1, keepdims=True) / _MEDIAN + _LEAST) for one in (a, b)]
         a, b = a / unit[0], b / unit[1]
-        calm = np.maximum(*(np.square(one[:, 1:]).mean(axis=1) for one in (a, b))) < _NOISY
+        calm = np.maximum(*(np.square(one[1:]).mean(axis=0) for one in (a, b))) < _NOISY
+        a, b = a[:, calm], b[:, calm]
         for some in (_LOWEST, _HIGHER):
-            products = [float((p[calm][:, some] * q[calm][:, some]).sum()) for p, q in ((a, b), (a, a), (b, b))]
+            products = [float((p[some] * q[some]).sum()) for p, q in ((a, b), (a, a), (b, b))]
             found.append(products[0] / math.sqrt(products[1] * products[2] + _LEAST))
     low, high = np.median(np.reshape(found, (-1, 2)), axis=0)
     return bool(_SHARED[0] < high < _SHARED[1] and _LESS * high < low < _SHARED[1])
 
 
 def _of_calm_blocks(blocks: Array) -> Array:
-    """Return the variances in calm blocks of all (n, 64); half of the coefficients tell for the others."""
+    """Return the variances in calm blocks of all (64, n); half of the coefficients tell for the others."""
     noise = np.ones(SIDE**2)
     for _ in range(_ROUNDS):
-        before, relative = noise.copy(), blocks / noise
+        before, relative = noise.copy(), blocks / noise[:, np.newaxis]
         for measured, deciding in ((_EVEN, ~_EVEN), (~_EVEN, _EVEN)):
-            noise[measured] = np.median(blocks[_calm(relative, deciding)][:, measured], axis=0) / _MEDIAN
+            noise[measured] = np.median(blocks[measured][:, _calm(relative, deciding)], axis=1) / _MEDIAN
         noise = np.maximum(noise, _FAINTEST * noise[1:].mean() + _LEAST)
-        if (noise == before).all():
+        if (np.abs(noise - before) <= _SETTLED * before).all():
             break
     return noise
 
 
 def _calm(relative: Array, deciding: Array) -> Array:
     """Return which blocks have no more energy in the coefficients that decide than most have by chance."""
-    calm = np.ones(len(relative), bool)
+    calm = np.ones(relative.shape[1], bool)
     for some in (deciding & (_LOWEST | _HIGHER), deciding & _LOWEST):
-        energy = relative[:, some].mean(axis=1)
+        energy = relative[some].mean(axis=0)
         most = math.exp(_mode(np.log(np.maximum(energy, _LEAST)))) * (1 + 2 * math.sqrt(2 / np.count_nonzero(some)))
         calm &= energy <= max(most, float(np.quantile(energy, _CALMEST)))
     return calm
@@ -178,14 +179,14 @@ def _mode(values: Array) -> float:
 
 
 def _coefficients(change: Array) -> Array:
-    """Return the cosine coefficients of blocks (C, n, 8, 8) over √2, (C, n, 64)."""
+    """Return the cosine coefficients of blocks (C, n, 8, 8) over √2, (C, 64, n)."""
     cosines = (_COSINES / math.sqrt(math.sqrt(2))).astype(change.dtype)
 
     def transformed(blocks: Array) -> Array:  # Sums, not products of matrices, which round differently on each machine.
-        return np.stack([sum(cosines[k, j] * blocks[..., j] for j in range(SIDE)) for k in range(SIDE)], axis=-1)
+        return np.stack([sum(cosines[k, j] * blocks[:, j] for j in range(SIDE)) for k in range(SIDE)], axis=1)
 
-    across = transformed(change).swapaxes(2, 3)
-    return transformed(across).swapaxes(2, 3).reshape(*change.shape[:2], SIDE**2)
+    down = transformed(np.ascontiguousarray(change.transpose(0, 2, 3, 1)))
+    return transformed(down.swapaxes(1, 2)).swapaxes(1, 2).reshape(len(change), SIDE**2, -1)
 
 
 def at_half_size(variances: Array) -> Array:

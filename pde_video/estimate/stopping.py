@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.errors import ParameterError
-from pde_video.estimate.blocks import saturation
+from pde_video.estimate.blocks import extremes
 from pde_video.integrators.loop import evolution
 from pde_video.integrators.steps import explicit_euler
 from pde_video.protocols import Array, Step
@@ -126,7 +126,7 @@ def stopping_time(
 def _censoring(noisy: Array, sigma: float, channel_axis: int | None) -> tuple[Array, Array]:
     """Return 1 where a value is not clipped, and E z − y where it is."""
     free, surplus = np.ones_like(noisy), np.zeros_like(noisy)
-    low, high = saturation([noisy])
+    low, high = extremes([noisy]).clipped()
     for limit, side in ((low, -1), (high, 1)):
         if sigma == 0 or math.isinf(limit):
             continue
