@@ -11,11 +11,11 @@ import numpy as np
 from pde_video.arrays.dtypes import scale_of
 from pde_video.checks import alike, first_frame
 from pde_video.errors import InputError, ParameterError
+from pde_video.estimate.blocks import NORMAL
 from pde_video.estimate.outliers import filled
 from pde_video.filters import Frames
 from pde_video.protocols import Array
 
-_NORMAL = 1.4826  # Standard deviation over the median distance.
 _OF_MEDIAN = np.pi / 2  # Variance of a median over that of a mean.
 _LEAST = 0.1  # Share of the variance between pixels that must be more than noise, to be told from it.
 _FAR = 5.0  # Standard deviations from most pixels beyond which a pixel is one of its own, such as a hot one.
@@ -184,7 +184,7 @@ def _pattern(values: Array, noise: float) -> _Pattern:
 
 def _without_noise(values: Array, noise: float) -> tuple[Array, Array]:
     """Return values by Wiener's filter, with the variance of most, and which are far from most: these stay whole."""
-    spread = np.square(_NORMAL * np.median(np.abs(values), axis=(0, 1)))
+    spread = np.square(NORMAL * np.median(np.abs(values), axis=(0, 1)))
     kept = 1 - noise / np.maximum(spread, np.finfo(float).tiny)
     kept = np.where(kept < _LEAST, 0, kept)
     far = np.square(values) > _FAR**2 * np.maximum(spread, noise)

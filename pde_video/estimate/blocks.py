@@ -20,6 +20,7 @@ _HAAR = np.array([1.0, 1.0]) / math.sqrt(2.0)
 _DB2 = (np.array([1.0, 3.0, 3.0, 1.0]) + np.sqrt(3.0) * np.array([1.0, 1.0, -1.0, -1.0])) / math.sqrt(32.0)
 _SIDE = 8  # Coefficients along the side of a block, which then spans 16 pixels.
 _SMALL_SIDE = 4  # The same where structure is small, as cells are, or has gone.
+NORMAL = 1.4826  # Standard deviation of normal variables over the median of their distances from the median.
 _MOST = 2**12  # Blocks of differences that are used, at least this many and at most twice as many.
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
-from pde_video.estimate.blocks import as_frames
+from pde_video.estimate.blocks import NORMAL, as_frames
 from pde_video.estimate.noise import estimate_sigma
 from pde_video.protocols import Array
 
@@ -67,7 +67,7 @@ def estimate_kappa(video: Any, *, method: str = "mad", multiple: float = 0.2) ->
     contrasts = np.concatenate([_contrast(frame) for frame in frames])
     if method == "quantile":
         return float(np.quantile(contrasts, 0.9))
-    return 1.4826 * float(np.median(np.abs(contrasts - np.median(contrasts))))
+    return NORMAL * float(np.median(np.abs(contrasts - np.median(contrasts))))
 
 
 def _contrast(frame: Array) -> Array:

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from pde_video.estimate.blocks import NORMAL
 from pde_video.kernels.linear_systems import thomas
 from pde_video.protocols import Array
 from pde_video.threads import ordered
@@ -22,7 +23,6 @@ _BY_CHANCE, _BY_CHANCE_OF_MANY = 3.0, 4.3
 _WINSORISED = 4.0  # Standard deviations to which differences are clipped: edges across a whole frame.
 _EDGE = 5.0  # The same from which on a difference is taken for an edge.
 ROUGHEST = 0.06  # Lowest variance of the steps of the scene, relative to that of the offsets.
-_NORMAL = 1.4826  # Standard deviation of normal variables over their median absolute value.
 
 
 def amplitude(frames: Sequence[Array], axis: int) -> float:
@@ -70,7 +70,7 @@ def offsets(frame: Array, axis: int, deviation: float) -> Array:
 def _middles(steps: Array) -> Array:
     """Return the middle of each line of steps by Geman and McClure's estimator, from the median on."""
     middle = np.median(steps, axis=1, keepdims=True)
-    scale = _SHARP * _NORMAL * float(np.median(np.abs(steps - middle)))
+    scale = _SHARP * NORMAL * float(np.median(np.abs(steps - middle)))
     for _ in range(_ROUNDS if scale else 0):
         weights = np.square(1 / (1 + np.square((steps - middle) / scale)))
         middle = (weights * steps).sum(axis=1, keepdims=True) / weights.sum(axis=1, keepdims=True)
@@ -94,7 +94,7 @@ def _steps(frame: Array, axis: int, segments: int = _SEGMENTS) -> Array:
 
 def _winsorised(steps: Array) -> Array:
     steps = steps - np.median(steps, axis=1, keepdims=True)
-    most = _WINSORISED * _NORMAL * np.median(np.abs(steps), axis=1, keepdims=True)
+    most = _WINSORISED * NORMAL * np.median(np.abs(steps), axis=1, keepdims=True)
     return np.clip(steps, -most, most)
 
 
