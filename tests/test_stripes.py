@@ -106,6 +106,14 @@ def test_stripes_are_removed_and_reported(preset: str) -> None:
         assert np.array_equal(pv.denoise(video, preset=preset, noise=noise), found)
 
 
+def test_what_is_left_of_rows_is_in_the_spectrum() -> None:
+    clean = scene(6)
+    noise = pv.measure_noise(in_units(clean + white(clean.shape, 10) + white((6, 128, 1), 16, 2)))
+    assert noise.spectra is not None
+    down, across = np.reshape(noise.spectra[0], (8, 8))[[1, 0], [0, 1]]  # Slowly from row to row, and along them.
+    assert down > 1.3 > across
+
+
 def test_stripes_of_colour_and_of_small_frames() -> None:
     clean = np.stack([scene(6)] * 3, axis=-1)
     video = in_units(clean + white(clean.shape, 10) + white((6, 128, 1, 1), 8, 2))
