@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
@@ -37,8 +36,17 @@ def footage(frames=12, height=32, width=40):
 @pytest.fixture(scope="module", params=["gru", "rnn"])
 def trained(request, tmp_path_factory):
     path = tmp_path_factory.mktemp(request.param) / "model.safetensors"
-    record = train([footage()], path, validation=[footage()], settings=Settings(steps=250, cell=request.param, **SMALL))
+    record = train([footage()], path, validation=[footage()], settings=Settings(steps=150, cell=request.param, **SMALL))
     return path, record
+
+
+@pytest.fixture(scope="module")
+def exported(trained):
+    """What was trained as ONNX, which takes seconds to write."""
+    pytest.importorskip("onnxscript", reason="writing ONNX needs the extra `torch`")
+    path = trained[0].with_suffix(".onnx")
+    learn.export_onnx(trained[0], path)
+    return path
 
 
 def test_it_learns(trained):
@@ -51,18 +59,16 @@ def test_the_record_is_in_the_file(trained):
     path, record = trained
     with safe_open(path, "np") as file:
         assert json.loads(file.metadata()["record"]) == json.loads(json.dumps(record))
-    assert record["settings"]["steps"] == 250
+    assert record["settings"]["steps"] == 150
     assert record["footage"] == {"waves": 12}
 
 
 @pytest.mark.parametrize("shape", [(5, 20, 24), (3, 21, 27)])
-def test_pytorch_kernels_and_onnx_agree(trained, shape, tmp_path):
+def test_pytorch_kernels_and_onnx_agree(trained, exported, shape):
     pytest.importorskip("onnxruntime", reason="running ONNX needs the extra `onnx`")
-    pytest.importorskip("onnxscript", reason="writing ONNX needs the extra `torch`")
     path, _ = trained
-    learn.export_onnx(path, tmp_path / "model.onnx")
     video, sigma = np.random.default_rng(0).random((*shape, 1), np.float32), 0.1
-    by_kernels, by_onnx = (pv.load_denoiser(p)(video, sigma) for p in (path, tmp_path / "model.onnx"))
+    by_kernels, by_onnx = (pv.load_denoiser(p)(video, sigma) for p in (path, exported))
     even = np.pad(video[..., 0], [(0, 0), (0, shape[1] % 2), (0, shape[2] % 2)], mode="edge")
     guide = np.pad(pv.cosine_diffusion(video, sigma)[..., 0], [(0, 0), (0, shape[1] % 2), (0, shape[2] % 2)], "edge")
     with torch.inference_mode():
@@ -72,9 +78,7 @@ def test_pytorch_kernels_and_onnx_agree(trained, shape, tmp_path):
     np.testing.assert_allclose(by_kernels, by_torch, atol=1e-4)
     np.testing.assert_allclose(by_onnx, by_torch, atol=1e-4)
     colour = np.random.default_rng(1).random((3, 11, 13, 3), np.float32)
-    np.testing.assert_allclose(
-        *(pv.load_denoiser(p)(colour, sigma) for p in (path, tmp_path / "model.onnx")), atol=1e-4
-    )
+    np.testing.assert_allclose(*(pv.load_denoiser(p)(colour, sigma) for p in (path, exported)), atol=1e-4)
 
 
 def test_one_step_at_a_time_is_the_whole_video(trained):
@@ -402,22 +406,17 @@ def test_outputs_are_not_overwritten_and_must_be_safetensors(tmp_path):
     assert (tmp_path / "m.safetensors").read_bytes() == b"mine"
 
 
-def test_the_command_trains_and_the_model_denoises(tmp_path):
+def test_the_command_trains_and_the_model_denoises(call, threads, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     video = (255 * np.repeat(footage(40, 64, 64).frames[..., None], 3, axis=-1)).astype(np.uint8)
-    pv.write(tmp_path / "clip.avi", video)
-
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "pde_video", *arguments], cwd=tmp_path, capture_output=True, text=True
-        )
-
-    made = run("train", "clip.avi", "-o", "m.safetensors", "--steps", "2", "--width", "8", "--threads", "1", "--json")
-    assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout)["psnr_mean"] > 0
-    used = run("denoise", "clip.avi", "out.avi", "--model", "m.safetensors", "--sigma", "10", "--json")
-    assert used.returncode == 0, used.stderr
-    assert json.loads(used.stdout)["method"] == "learned"
-    assert run("denoise", "clip.avi", "out2.avi", "--model", "m.pt").returncode == 4
+    pv.write("clip.avi", video)
+    made = call("train", "clip.avi", *"-o m.safetensors --steps 2 --width 8 --threads 1 --json".split())
+    assert made[0] == 0, made[2]
+    assert json.loads(made[1])["psnr_mean"] > 0
+    used = call("denoise", "clip.avi", "out.avi", "--model", "m.safetensors", "--sigma", "10", "--json")
+    assert used[0] == 0, used[2]
+    assert json.loads(used[1])["method"] == "learned"
+    assert call("denoise", "clip.avi", "out2.avi", "--model", "m.pt")[0] == 4
 
 
 def test_a_missing_onnx_file_is_missing_even_without_onnxruntime(tmp_path, monkeypatch):
@@ -443,6 +442,7 @@ def test_files_have_the_mode_that_other_files_get(mask, tmp_path):
     assert found == [0o666 & ~mask] * 2
 
 
+@pytest.mark.parametrize("trained", ["gru"], indirect=True)
 def test_an_export_is_whole_or_not_there(trained, tmp_path, monkeypatch, capfd):
     pytest.importorskip("onnxscript", reason="writing ONNX needs the extra `torch`")
     output = tmp_path / "model.onnx"
