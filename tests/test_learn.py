@@ -410,7 +410,8 @@ def test_the_command_trains_and_the_model_denoises(call, threads, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     video = (255 * np.repeat(footage(40, 64, 64).frames[..., None], 3, axis=-1)).astype(np.uint8)
     pv.write("clip.avi", video)
-    made = call("train", "clip.avi", *"-o m.safetensors --steps 2 --width 8 --threads 1 --json".split())
+    small = ("--steps", "2", "--width", "8", "--threads", "1")
+    made = call("train", "clip.avi", "-o", "m.safetensors", *small, "--json")
     assert made[0] == 0, made[2]
     assert json.loads(made[1])["psnr_mean"] > 0
     used = call("denoise", "clip.avi", "out.avi", "--model", "m.safetensors", "--sigma", "10", "--json")

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import marked_slow
 
 import pde_video as pv
 from pde_video.bench.scenarios import Noise
+from pde_video.denoising.denoise import PRESETS
 from pde_video.estimate.outliers import LIKELY, SURE, _filled, _predicted, _standing_out, shares, without_outliers
 from pde_video.motion.averaging import GuidedFrame, averaged
 
@@ -138,7 +140,7 @@ def test_shares_tell_impulses_from_hot_pixels_and_both_from_details() -> None:
     assert 0.5 * where.mean() < hot <= where.mean()
 
 
-@pytest.mark.parametrize("preset", ["fast", "balanced", "best"])
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
 def test_impulses_cost_little(preset: str) -> None:
     clean = scene()
     sigma = pv.measure_noise(noisy(clean)).sigma
