@@ -173,7 +173,7 @@ def test_impulses_without_noise_and_in_colour() -> None:
     found = pv.denoise(with_impulses(clean, 0.02), report=report)
     assert report["impulses"] > 0.01
     assert pv.psnr(clean / 255, found / 255) > 38
-    colour = np.stack([clean, clean[:, ::-1], clean[:, :, ::-1]], axis=-1)
+    colour = np.stack([clean, clean[:, ::-1], clean[:, :, ::-1]], axis=-1)[:4]
     damaged = with_impulses(colour, 0.02)
     assert pv.psnr(colour / 255, pv.denoise(damaged) / 255) > pv.psnr(colour / 255, damaged / 255) + 15
 
@@ -192,7 +192,7 @@ def test_what_was_replaced_has_a_sixteenth_of_the_weight() -> None:
 
 
 def test_a_piece_and_a_stream_are_as_the_whole() -> None:
-    video = with_impulses(noisy(scene(12)), 0.03)
+    video = with_impulses(noisy(scene(12)[:, :64, :96]), 0.03)
     noise = pv.measure_noise(video)
     assert noise.impulses > 0
     assert pv.NoiseEstimate.from_json(noise.to_json()) == noise
