@@ -15,8 +15,8 @@ from cases import marked_slow
 
 FOLDER = Path(__file__).parent.parent / "docs" / "teaching"
 SCRIPTS = sorted(FOLDER.glob("[0-9]*.py"))
-TENSORS = FOLDER / "05_tensors.py"  # Takes kernels that no other fast test compiles.
-TRAINING = FOLDER / "10_train_and_plug_in.py"
+# The first two take kernels that no other fast test compiles.
+EDGES, TENSORS, TRAINING = (FOLDER / f"{name}.py" for name in ("04_perona_malik", "05_tensors", "10_train_and_plug_in"))
 PICTURES = FOLDER.parent / "pictures" / "teaching"
 _found: dict[str, dict] = {}
 
@@ -61,7 +61,7 @@ def test_no_number_is_left_out():
     assert len(SCRIPTS) == 10
 
 
-@pytest.mark.parametrize("script", marked_slow(SCRIPTS, TENSORS, TRAINING), ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", marked_slow(SCRIPTS, EDGES, TENSORS, TRAINING), ids=lambda path: path.stem)
 def test_a_script_draws_its_picture_and_has_exercises(script, numbers):
     assert numbers(script.stem)
     doc = ast.get_docstring(ast.parse(script.read_text()))
@@ -126,8 +126,9 @@ def test_implicit_schemes_have_their_orders_and_artefacts(numbers):
     assert np.all(np.array(stripe["implicit Euler"]) < 1e-3)
 
 
+@pytest.mark.slow
 def test_fluxes_peak_where_they_should_and_edges_are_kept(numbers):
-    found = numbers("04_perona_malik")
+    found = numbers(EDGES.stem)
     expected = {
         "exponential": 1 / math.sqrt(2),
         "rational": 1.0,
