@@ -58,7 +58,7 @@ def run(worker, folder_in_memory):
 
 
 def is_told(said, name, error):
-    faults = [line for line in said.splitlines() if line.startswith("pde-video: ")]
+    faults = [line for line in said.splitlines() if line.startswith("pde-video: ") and "compiling kernels" not in line]
     return len(faults) == 1 and name in faults[0] and os.strerror(error) in faults[0]
 
 
