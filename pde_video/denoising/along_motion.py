@@ -30,6 +30,7 @@ from pde_video.solvers.similar_patches import refined
 from pde_video.threads import ordered
 
 _REGION = 6  # Regions of 2^6 pixels on each side keep their mean intensity.
+_COPIED = 3  # Power of the share of noise that is new, by which more averaged frames count.
 _OUTLYING = 8.0  # Standard deviations of the noise, beyond which a pixel does not count for that mean.
 
 
@@ -224,7 +225,7 @@ def _denoised(
     guided = here.guided
     seen = (guided.guide, share) if guided.guide.shape == mean.shape else None
     mean = noise.unbiased(mean, guided.planes, changed, here.replaced, seen)
-    variance, left = remaining(share, fixed), np.zeros_like(mean)
+    variance, left = remaining(share, fixed, noise.copied), np.zeros_like(mean)
     planes = diffuse(mean, variance, step=look.step, spectra=noise.spectra, left=left)
     times = 0 if noise.faint else look.refinements  # Noise of few photons is not normal: groups would keep it.
     planes = refined(mean, planes, variance, times=times, spectra=noise.spectra)
@@ -246,8 +247,13 @@ def _levelled(picture: Picture, light: Light, noise: Noise) -> Picture:
     return picture._replace(frame=picture.frame + higher, guided=guided, rows=None)
 
 
-def remaining(left: Array, fixed: float) -> Array:
-    """Return the variance of the noise if a share `left` of its varying part remains."""
+def remaining(left: Array, fixed: float, copied: float = 0.0) -> Array:
+    """Return the variance of the noise if a share `left` of its varying part remains, or would if none were copied.
+
+    Averages of n frames then count as those of 1 + (n − 1) (1 − copied)³: what was copied is copied on.
+    """
+    if copied:
+        left = left / (left + left.dtype.type((1 - copied) ** _COPIED) * (1 - left))
     if not fixed:
         return left
     share = left.dtype.type(fixed)
