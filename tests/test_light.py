@@ -13,7 +13,7 @@ import pde_video as pv
 from pde_video.denoising.denoise import PRESETS
 from pde_video.denoising.light import Light, _gain, between, light_change
 from pde_video.kernels.row_moments import MOMENTS, row_moments
-from pde_video.motion.averaging import GuidedFrame
+from pde_video.motion.averaging import GuidedFrame, halved
 from pde_video.motion.optical_flow import pyramid
 
 SIGMA = 20.0
@@ -61,6 +61,21 @@ def test_the_change_is_the_one_that_was_made(kind, speed, rng):
     error = (gain * after + SIGMA * offset - made)[4:-4] / SIGMA
     change = (made - after)[4:-4] / SIGMA
     assert np.sqrt(np.mean(error**2)) < 0.2 * np.sqrt(np.mean(change**2))
+
+
+def test_narrow_bands_are_followed(rng):
+    ground = 110 + 250 * gaussian_filter(rng.standard_normal((360, 324)), 3)
+    rows = np.arange(360)[:, np.newaxis] / 360
+    first, second = (1 + 0.1 * np.sin(2 * np.pi * 3.3 * (rows + k)) for k in (0, 1))
+    before, after = ground[:, :320], ground[:, 4:]
+    small = [
+        pyramid(halved((light * one)[np.newaxis] / SIGMA)[0] + 0.15 * rng.standard_normal((180, 160)))
+        for light, one in ((first, before), (second, after))
+    ]
+    gain, offset = light_change(*small).rows(after)
+    error = (gain * first + SIGMA * offset / after - second)[8:-8] * after[8:-8]
+    change = ((second - first) * after)[8:-8]
+    assert np.sqrt(np.mean(error**2)) < 0.045 * np.sqrt(np.mean(change**2))
 
 
 def test_motion_and_new_content_are_no_change_of_light(rng):
