@@ -127,6 +127,18 @@ def test_planes_change_as_their_luma_does(channels, rng):
         np.testing.assert_allclose(light.of_planes(planes)[1:], light.rows(planes)[0] * planes[1:])
 
 
+def test_light_is_that_of_the_rows_to_which_things_move(rng):
+    planes = rng.standard_normal((1, 48, 40)).astype(np.float32)
+    frame = GuidedFrame(planes, halved(planes))
+    down = np.zeros((2, 24, 20), np.float32)
+    down[0] = 3  # At half the size.
+    light = Light(rng.uniform(0.5, 1.5, 48), np.zeros(48))
+    seen = light.of_guided(frame.along(down))
+    expected = light.gain[:42, np.newaxis] * planes[0, 6:]
+    np.testing.assert_allclose(seen.planes[0, :42], expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(frame.along(down).guide[0, :21], frame.guide[0, 3:], rtol=1e-5, atol=1e-5)
+
+
 def test_moments_are_those_of_their_definition(rng):
     x, y = rng.standard_normal((2, 5, 40)).astype(np.float32)
     out = np.empty((5, MOMENTS))

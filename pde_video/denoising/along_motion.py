@@ -214,8 +214,10 @@ def _denoised(
                     own = shifted(link.rows).of_guided(own)
                     links.append(link)
                     rows.append(there.rows)
-                seen = there.guided if light is None else light.of_guided(there.guided)
-                g = conductance(own, seen, w, inconsistent(w, back.flow), look.contrast)
+                seen, excluded = there.guided, inconsistent(w, back.flow)
+                if light is not None:  # It is that of rows where they are seen, so after the motion.
+                    seen, w = light.of_guided(seen.along(w)), np.zeros_like(w)
+                g = conductance(own, seen, w, excluded, look.contrast)
                 yield seen, w, g if light is None else light.worth(g), own.planes
 
     mean, share, changed = averaged(here.guided, along(), here.replaced)
