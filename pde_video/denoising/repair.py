@@ -83,6 +83,7 @@ def mended(
     for _ in range(_ROUNDS):
         impulses, hot = shares(list(map(model().forward, shown)))
         if not (impulses or hot):
+            found, frames = estimate, shown
             break
         again(impulses=impulses, hot=hot)
     if found.impulses and not are_apart(list(map(model().forward, shown))):
