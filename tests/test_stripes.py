@@ -92,6 +92,14 @@ def test_upright_structure_that_moves_is_no_columns(speed: int) -> None:
         assert amplitude([one + white((96, 128), 5, 10 + k) for k, one in enumerate(video)], 1) == 0
 
 
+def test_lines_of_which_few_differ_much_are_letters() -> None:
+    """A share of the columns 60 darker, as in a bar code or a page of letters below each other: 4 sigma is clipped."""
+    for share, seen in ((0.0, True), (0.01, True), (0.1, False)):
+        dark = 60.0 * (np.random.default_rng(3).random((1, 160)) < share)
+        frames = [200 - dark + white((1, 160), 6, 2) + white((128, 160), 5, 10 + k) for k in range(5)]
+        assert (amplitude(frames, 1) > 0) is seen
+
+
 @pytest.mark.parametrize(("height", "width"), [(64, 72), (128, 160)])
 def test_rows_that_are_new_are_found_in_nearly_all_draws(height: int, width: int) -> None:
     clean = scene()[:, :height, :width]

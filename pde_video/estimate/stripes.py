@@ -21,6 +21,7 @@ _CLEAR = 0.25  # Variance that segments have in common, relative to what they ha
 _NEXT, _WHITE, _LAGS, _SHIFTS = 0.15, 0.25, 4, 12
 _BY_CHANCE, _BY_CHANCE_OF_MANY = 3.0, 4.3
 _WINSORISED = 4.0  # Standard deviations to which differences are clipped: edges across a whole frame.
+_MOST_EDGES = 0.05  # Share of the differences that are clipped, above which lines are those of letters or bar codes.
 _EDGE = 5.0  # The same from which on a difference is taken for an edge.
 HIGHEST = 3.0  # Deviation of a sensor's columns, relative to that of the noise; bar codes have more.
 ROUGHEST = 0.06  # Lowest variance of the steps of the scene, relative to that of the offsets.
@@ -35,7 +36,10 @@ def amplitude(frames: Sequence[Array], axis: int) -> float:
     """
     if min(frames[0].shape) < _FEWEST:
         return 0.0
-    steps = list(ordered(lambda frame: _winsorised(_steps(frame, axis)), frames))
+    clipped = list(ordered(lambda frame: _winsorised(_steps(frame, axis)), frames))
+    if np.mean([share for _, share in clipped]) > _MOST_EDGES:
+        return 0.0
+    steps = [one for one, _ in clipped]
     lags = [float(np.mean([_shared(one, one, lag) for one in steps])) for lag in range(_LAGS + 1)]
     apart = float(np.mean([one.var(axis=0, ddof=1).mean() for one in steps]))
     pairs = list(pairwise(steps))
@@ -97,10 +101,11 @@ def _steps(frame: Array, axis: int, segments: int = _SEGMENTS) -> Array:
     return np.stack([np.median(steps[:, a:b], axis=1) for a, b in pairwise(edges)])
 
 
-def _winsorised(steps: Array) -> Array:
+def _winsorised(steps: Array) -> tuple[Array, float]:
+    """Return the steps of each segment about their median, clipped, and the share that was."""
     steps = steps - np.median(steps, axis=1, keepdims=True)
     most = _WINSORISED * NORMAL * np.median(np.abs(steps), axis=1, keepdims=True)
-    return np.clip(steps, -most, most)
+    return np.clip(steps, -most, most), float((np.abs(steps) > most).mean())
 
 
 def _shared(first: Array, second: Array, lag: int) -> float:
