@@ -340,3 +340,72 @@ def test_chambolle_pock_of_one_edge_is_known_in_closed_form():
     np.testing.assert_allclose(u, np.tile(np.repeat([0.05, 0.95], 8), (3, 1)), atol=2e-3)
     colour = pv.tv_minimize(np.stack([y, y], axis=-1), 0.4, tolerance=1e-7, channel_axis=-1).solution
     np.testing.assert_allclose(colour[:8], 0.4 / 8 / np.sqrt(2), atol=2e-3)
+
+
+@pytest.mark.parametrize("dt", [1e20, 1e300])
+def test_a_step_that_rounding_leaves_no_solution_to_ends_soon(dt, rng):
+    for term, shape in ((pv.PeronaMalik(0.5), (3, 8, 8)), (pv.EdgeEnhancing(0.5), (8, 8))):
+        with pytest.raises(pv.SolverError, match="stopped after"):
+            pv.evolve(term, rng.random(shape), [0, dt], step=pv.implicit_euler)
+    found = pv.evolve(pv.Heat(), rng.random((8, 8)), [0, dt], step=pv.implicit_euler)
+    assert np.ptp(found) < 1e-12
+
+
+def test_a_sum_of_one_masked_term_is_that_term(rng):
+    y, mask = rng.random((24, 24)), rng.random((24, 24)) < 0.5
+    masked = pv.Masked(pv.Heat(), mask, y)
+    for step, times in ((pv.implicit_euler, [0, 1e7]), (pv.aos, [0, 3.0]), (pv.explicit_euler, pv.uniform(1.0))):
+        both = [pv.evolve(term, y, times, step=step) for term in (masked, pv.Sum(masked))]
+        np.testing.assert_allclose(both[0], both[1], atol=1e-9)
+
+
+def test_a_term_that_is_nonlinear_and_cannot_be_frozen_says_so(rng):
+    y = rng.random((8, 8))
+    edges = pv.FrameDifference(y[::-1], kappa=0.1)
+    assert pv.FrameDifference(y).linear
+    for term in (edges, pv.Sum(pv.Heat(), edges)):
+        with pytest.raises(TypeError, match="nonlinear and has no frozen"):
+            pv.evolve(term, y, [0, 0.5], step=pv.implicit_euler)
+
+
+def test_a_sum_has_the_bound_and_the_time_without_a_rate_of_its_terms(rng):
+    y = rng.random((6, 6))
+    reverse = pv.Reverse(lambda z, sigma: z / (1 + sigma**2))
+    masked = pv.Masked(reverse, np.arange(36).reshape(6, 6) % 2 == 0, y)
+    for term in (pv.Sum(reverse), pv.Sum(reverse, pv.Source(np.zeros_like(y))), masked):
+        assert not hasattr(term, "stable_dt")
+        found = pv.evolve(term, y, [1.0, 0.5, 0.0], step=pv.heun)
+        expected = pv.evolve(reverse, y, [1.0, 0.5, 0.0], step=pv.heun)
+        where = masked.mask if term is masked else ...
+        np.testing.assert_allclose(found[where], expected[where])
+    assert pv.Sum(reverse, pv.Heat()).stable_dt(2) == 0.25
+    with pytest.raises(pv.UnstableStepError, match="cannot be run backwards"):
+        pv.evolve(pv.Sum(reverse, pv.Heat()), y, [1.0, 0.5])
+
+
+@pytest.mark.parametrize("boundary", ["neumann", "dirichlet"])
+def test_additive_splitting_of_masks_and_sums_is_that_of_matrices(boundary, rng):
+    shape, dt, w = (5, 7), 3.0, 0.4
+    y, data, f = rng.random((3, *shape))
+    mask = rng.random(shape) < 0.7
+    inside = pv.Sum(pv.Heat(boundary=boundary), pv.Fidelity(data, weight=w), pv.Source(f))
+    for term, acts in ((inside, np.ones(shape, bool)), (pv.Masked(inside, mask, y), mask)):
+        expected = np.zeros(y.size)
+        for axis, n in enumerate(shape):
+            line = np.diag(np.full(n, -2.0)) + np.eye(n, k=1) + np.eye(n, k=-1)
+            if boundary == "neumann":
+                line[0, 0] = line[-1, -1] = -1
+            parts = [line if a == axis else np.eye(m) for a, m in enumerate(shape)]
+            rate = acts.ravel()[:, np.newaxis] * (np.kron(*parts) - w / 2 * np.eye(y.size))
+            right = y.ravel() + 2 * dt * acts.ravel() * (w * data + f).ravel() / 2
+            expected += np.linalg.solve(np.eye(y.size) - 2 * dt * rate, right) / 2
+        found = pv.evolve(term, y, [0, dt], step=pv.aos)
+        np.testing.assert_allclose(found.ravel(), expected, atol=1e-12)
+    with pytest.raises(TypeError, match="cannot be solved along one axis of a grid of 3 axes"):
+        pv.evolve(pv.Sum(pv.Heat()), rng.random((3, 3, 3)), [0, 1], step=pv.aos)
+
+
+def test_messages_do_not_print_arrays():
+    with pytest.raises(TypeError) as caught:
+        pv.evolve(np.arange(900.0), pv.Heat(), [0, 1])
+    assert len(str(caught.value)) < 200

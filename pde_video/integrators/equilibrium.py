@@ -76,7 +76,7 @@ def equilibrium(
     if not 0 < tolerance < 1:
         raise ParameterError(f"tolerance is {tolerance}; it must be between 0 and 1")
     if not satisfies(term, Term):
-        raise TypeError(f"{term!r} is no term: it must be an object with rate(t, y), as Heat() is")
+        raise TypeError(f"{term!r:.80} is no term: it must be an object with rate(t, y), as Heat() is")
     state = as_state(y, channel_axis)
     term = aligned_to(term, channel_axis, np.shape(y))
     state = start_of(term, state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pde_video.protocols import Array, Term, diagonal_of, stencil_of
+from pde_video.protocols import Array, Term, diagonal_of, name_of, stencil_of
 from pde_video.solvers.implicit import conjugate_gradients
 from pde_video.solvers.stencil import Rest, as_plane
 
@@ -37,3 +37,14 @@ def implicit_solve(term: Term, t: float, y: Array, dt: float) -> Array:
     diagonal = 1.0 + dt * diagonal_of(term, double)
     z = conjugate_gradients(lambda z: z - dt * (term.rate(t + dt, z) - offset), diagonal, double + dt * offset)
     return z.astype(y.dtype)
+
+
+def solve_axis(term: Term, t: float, y: Array, dt: float, axis: int) -> Array:
+    """Return z with z − dt·(the part of rate along a grid axis)(z) = y for a term that is a stencil."""
+    stencil = stencil_of(term, t + dt, y)
+    if stencil is None:
+        raise TypeError(
+            f"{name_of(term)} cannot be solved along one axis of a grid of {y.ndim - 1} axes; use implicit_euler. It "
+            "can where its terms are diffusions by conductances in the plane, not periodic, and data"
+        )
+    return stencil.solve_axis(as_plane(y), dt, axis if y.ndim > 2 else 1).reshape(y.shape).astype(y.dtype)

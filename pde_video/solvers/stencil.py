@@ -35,13 +35,37 @@ class Stencil:
     pull: Array  # c ≥ 0, (1, H, W), or (C, H, W) if channels differ.
     b: Array  # (C, H, W), or what broadcasts to it.
     known: Array | None = None  # (1, H, W): where y does not change.
+    rim: Array | float = 0.0  # (2, H, W): the g of faces through the border along both axes, to values of 0.
 
     def __add__(self, other: Stencil) -> Stencil:
-        return Stencil(self.faces + other.faces, self.pull + other.pull, self.b + other.b, self.known)
+        faces, pull, b = self.faces + other.faces, self.pull + other.pull, self.b + other.b
+        return Stencil(faces, pull, b, self.known, self.rim + other.rim)
 
     def implicit(self, y: Array, dt: float) -> Stencil:
         """Return what is at rest after an implicit step: z − dt · rate(z) = y."""
-        return replace(self, faces=dt * self.faces, pull=1 + dt * self.pull, b=y + dt * self.b)
+        return replace(self, faces=dt * self.faces, pull=1 + dt * self.pull, b=y + dt * self.b, rim=dt * self.rim)
+
+    def solve_axis(self, y: Array, dt: float, axis: int) -> Array:
+        """Return z with z − dt · (the part of the rate along an axis)(z) = y; c and b are halved between two axes."""
+        from scipy.linalg import solve_banded
+
+        axes = sum(n > 1 for n in y.shape[1:]) or 1
+        faces = dt * np.moveaxis(self.faces[axis], axis, 1).astype(np.float64)
+        known = np.zeros(y.shape[1:], bool) if self.known is None else self.known[0]
+        unknown = np.moveaxis(~known, axis, 1).ravel()
+        after = faces.ravel()  # All lines as one: the last face of each is closed.
+        before = np.concatenate([[0.0], after[:-1]])
+        out = np.empty_like(y)
+        right, rim = np.broadcast_to(self.b, y.shape), np.broadcast_to(self.rim, self.faces.shape)[axis]
+        for k, values in enumerate(y):
+            pull = dt / axes * self.pull[min(k, len(self.pull) - 1)] + dt * rim
+            pull = np.moveaxis(pull, axis, 1).ravel()
+            b = np.moveaxis(values, axis, 1).ravel() + unknown * dt / axes * np.moveaxis(right[k], axis, 1).ravel()
+            bands = np.stack([np.zeros_like(after), 1 + unknown * (pull + before + after), np.zeros_like(after)])
+            bands[0, 1:], bands[2, :-1] = (-after * unknown)[:-1], (-before * unknown)[1:]
+            z = solve_banded((1, 1), bands, b.astype(np.float64))
+            out[k] = np.moveaxis(z.reshape(faces.shape), 1, axis)
+        return out
 
     def rest(self, y: Array, tolerance: float, *, plain: bool = False, warm: bool = False) -> Rest:
         """Return the state at which the rate is 0 where it is not known, in the dtype of `y`, which holds what is.
@@ -57,11 +81,11 @@ class Stencil:
         real = y.dtype
         known = np.zeros(y.shape[1:], real) if self.known is None else self.known[0].astype(real)
         down, across = self.faces.astype(real, copy=False)
-        right = np.broadcast_to(self.b, y.shape).astype(real)
+        right, through = np.broadcast_to(self.b, y.shape).astype(real), np.sum(self.rim, axis=0)
         out, longest, worst, floating = np.empty_like(y), 0, 0.0, 0
         for k, given in enumerate(y):
             if k < len(self.pull):
-                pull, held = np.ascontiguousarray(self.pull[k], real), known
+                pull, held = np.ascontiguousarray(self.pull[k] + through, real), known
                 if not pull.all():
                     reached = np.empty(known.shape, np.bool_)
                     lost = int(hold(down, across, pull, known, reached))
@@ -80,22 +104,20 @@ class Stencil:
 
 
 def on_plane(faces: Array, y: Array) -> Stencil:
-    """Return the stencil of conductances (2, H, W) for the state `y`, of grids with or without a rim of zeros.
-
-    What flows through the rim is a pull towards 0.
-    """
+    """Return the stencil of conductances (2, H, W) for the state `y`, of grids with or without a rim of zeros."""
     height, width = as_plane(y).shape[1:]
-    pull = np.zeros((1, height, width), faces.dtype)
+    rim = np.zeros((2, height, width), faces.dtype)
     rows, columns = ((wide - n) // 2 for wide, n in zip(faces.shape[1:], (height, width), strict=True))
     inside = faces[:, rows : rows + height, columns : columns + width].copy()
     if rows:
-        pull[0, 0] += faces[0, 0, columns : columns + width]
-        pull[0, -1] += inside[0, -1]
+        rim[0, 0] += faces[0, 0, columns : columns + width]
+        rim[0, -1] += inside[0, -1]
     if columns:
-        pull[0, :, 0] += faces[1, rows : rows + height, 0]
-        pull[0, :, -1] += inside[1, :, -1]
+        rim[1, :, 0] += faces[1, rows : rows + height, 0]
+        rim[1, :, -1] += inside[1, :, -1]
     inside[0, -1], inside[1, :, -1] = 0, 0
-    return Stencil(inside, pull, np.zeros((1, 1, 1), faces.dtype))
+    zero = np.zeros((1, height, width), faces.dtype)
+    return Stencil(inside, zero, zero, rim=rim)
 
 
 def pulled(y: Array, pull: Array, b: Array) -> Stencil | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -16,16 +15,19 @@ from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import (
     Array,
+    Stable,
     Term,
     aligned_to,
     bound_of,
     diagonal_of,
     frozen_at,
     is_linear,
+    satisfies,
     start_of,
     stencil_of,
+    undefined_at,
 )
-from pde_video.solvers.rest import implicit_solve
+from pde_video.solvers.rest import implicit_solve, solve_axis
 from pde_video.solvers.stencil import Stencil, as_plane, pulled, same_known
 
 
@@ -68,10 +70,15 @@ class Sum(Value):
             total = total + term.rate(t, y)
         return total
 
-    def stable_dt(self, ndim: int) -> float:
-        """Return 1 / Σ (1 / stable_dtᵢ)."""
-        inverse = sum(1.0 / bound_of(term, ndim) for term in self.terms)
-        return 1.0 / inverse if inverse else math.inf
+    @property
+    def stable_dt(self) -> Callable[[int], float]:
+        """The function of the number of axes that returns 1 / Σ (1 / stable_dtᵢ), missing if no term has a bound."""
+        return _bound(*self.terms)
+
+    @property
+    def undefined_at(self) -> float | None:
+        """The time without a rate, if a term has one."""
+        return next((at for term in self.terms if (at := undefined_at(term)) is not None), None)
 
     def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Sum:
         """Return the sum with the fields of its terms in state layout."""
@@ -100,6 +107,10 @@ class Sum(Value):
     def solve(self, t: float, y: Array, dt: float) -> Array:
         """Return z with z − dt·rate(z) = y, for terms that are affine in y."""
         return implicit_solve(self, t, y, dt)
+
+    def solve_axis(self, t: float, y: Array, dt: float, axis: int) -> Array:
+        """Solve along one grid axis alone, in which sources and data have an equal share."""
+        return solve_axis(self, t, y, dt, axis)
 
     def stencil(self, t: float, y: Array) -> Stencil | None:
         """Return the sum of the stencils; None if a term has none, or where only a part of them acts."""
@@ -140,10 +151,6 @@ class Source(Value):
         if self.shape is not None:
             field = field_to_planes(field, self.channel_axis, self.shape, "the source")
         return np.broadcast_to(field, y.shape).astype(y.dtype)
-
-    def stable_dt(self, ndim: int) -> float:
-        """Return infinity."""
-        return math.inf
 
     def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Source:
         """Return this term with f in state layout."""
@@ -279,9 +286,15 @@ class Masked(Value):
         """Whether the term is linear."""
         return is_linear(self.term)
 
-    def stable_dt(self, ndim: int) -> float:
-        """Return the stable step of the term."""
-        return bound_of(self.term, ndim)
+    @property
+    def stable_dt(self) -> Callable[[int], float]:
+        """That of the term, missing if it has none."""
+        return _bound(self.term)
+
+    @property
+    def undefined_at(self) -> float | None:
+        """The time at which the term has no rate, if there is one."""
+        return undefined_at(self.term)
 
     def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Masked:
         """Return this term with its fields in state layout."""
@@ -309,7 +322,18 @@ class Masked(Value):
         """Return the diagonal of the operator, negated: 0 outside the mask."""
         return np.where(self.mask, diagonal_of(self.term, y), 0.0)
 
+    def solve_axis(self, t: float, y: Array, dt: float, axis: int) -> Array:
+        """Solve along one grid axis alone, inside the mask."""
+        return np.where(self.mask, solve_axis(self, t, self.start(y), dt, axis), y)
+
     def stencil(self, t: float, y: Array) -> Stencil | None:
         """Return the stencil of the term, with what is known."""
         found = stencil_of(self.term, t, y)
         return found and replace(found, known=as_plane(~self.mask))
+
+
+def _bound(*terms: Term) -> Callable[[int], float]:
+    """Return the function of the number of axes that returns the stable step of a sum of terms."""
+    if not any(satisfies(term, Stable) for term in terms):
+        raise AttributeError("stable_dt: no term has a bound")
+    return lambda ndim: 1.0 / sum(1.0 / bound_of(term, ndim) for term in terms)
