@@ -16,6 +16,16 @@ import pde_video as pv
 from pde_video.cli import main
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests of files in the middle: a second worker begins there, while the first compiles kernels, once."""
+    files = [item for item in items if item.path.parent.name == "reliability"]
+    others = [item for item in items if item.path.parent.name != "reliability"]
+    files.sort(key=lambda item: item.path.name == "test_arrays.py")  # The last, as these need many kernels.
+    middle = len(items) // 2
+    items[:] = [*others[:middle], *files, *others[middle:]]
+
+
 def pytest_collection_finish() -> None:
     """Collect garbage seldom, and never the thousands of tests: it took a quarter of a run with a cold cache."""
     gc.collect()

@@ -319,7 +319,7 @@ def test_demo_gains_6_db_on_a_real_clip(call, clips, tmp_path, name, frames):
     clip = clips[name]
     if frames is not None:
         clip = tmp_path / "trimmed.avi"
-        pv.write(clip, (frame[-360:, -640:] for frame in islice(pv.read(clips[name]), frames)))
+        pv.write(clip, (frame[-240:, -400:] for frame in islice(pv.read(clips[name]), frames)))
     code, out, _ = call("demo", clip, "--sigma", "20", "-o", tmp_path / "results", "--json")
     facts = strict_json(out)
     assert code == 0

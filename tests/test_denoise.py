@@ -51,7 +51,7 @@ def test_the_time_follows_the_scene():
     y, x = np.mgrid[:96, :96]
     smooth, busy = np.sin(x / 30) * np.sin(y / 30), np.sin(x * 1.3) * np.sin(y * 0.9)
     clean = np.stack([smooth] * 25 + [busy])
-    noisy = clean + np.random.default_rng(0).normal(0, 0.2, clean.shape)
+    noisy = (clean + np.random.default_rng(0).normal(0, 0.2, clean.shape)).astype(np.float32)
     report, report_smooth = {}, {}
     denoised = pv.denoise(noisy, method="perona-malik", report=report)
     first = pv.denoise(noisy[:25], method="perona-malik", report=report_smooth)

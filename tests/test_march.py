@@ -30,13 +30,19 @@ TERMS = [
     pv.PeronaMalik(0.3, "rational", smoothing=0.7),
     pv.PeronaMalik(0.3, "tv", smoothing=1.2, spacing=0.8),
 ]
-# Each conductance is compiled into the fused steps, for each dtype: some for the fast tests, all for the slow ones.
-FAST = {np.float32: (None, "exponential", "rational", "tv"), np.float64: (None, "rational")}
+# Each conductance is compiled into the fused steps, for each dtype: some for the fast tests, more for the slow ones.
+FAST = {np.float32: (None, "exponential", "rational", "tv"), np.float64: (None,)}
+SLOW = {np.float32: ("charbonnier", "weickert", "tukey"), np.float64: ("exponential", "rational", "tv")}
 CASES = [
-    pytest.param(term, dtype, marks=[] if getattr(term, "conductance", None) in fast else pytest.mark.slow)
-    for dtype, fast in FAST.items()
+    pytest.param(term, dtype, marks=[] if conductance in FAST[dtype] else pytest.mark.slow)
+    for dtype in FAST
     for term in TERMS
+    if (conductance := getattr(term, "conductance", None)) in (*FAST[dtype], *SLOW[dtype])
 ]
+
+
+def test_every_conductance_is_fused_in_a_case():
+    assert {*FAST[np.float32], *SLOW[np.float32]} == {None, *CONDUCTANCES}
 
 
 @pytest.mark.parametrize(("term", "dtype"), CASES, ids=lambda value: getattr(value, "__name__", None) or repr(value))

@@ -151,7 +151,7 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("dtypes", [("uint8", "uint16", "float32"), *slow(("float64",))], ids=len)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.integers(0, 2),
     st.booleans(),

@@ -73,6 +73,7 @@ def test_more_noise_than_it_was_trained_with_is_seen_at_less_contrast(rng):
     assert result.std() < 0.1
 
 
+@pytest.mark.slow  # tests/test_learn.py compares them for a smaller network.
 def test_pytorch_onnx_and_the_kernels_agree(clips, tmp_path):
     torch = pytest.importorskip("torch", reason="the extra torch is not installed: its agreement is left out")
     pytest.importorskip("onnxruntime", reason="the extra onnx is not installed: its agreement is left out")

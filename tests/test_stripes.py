@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import marked_slow
 
 import pde_video as pv
+from pde_video.denoising.denoise import PRESETS
 from pde_video.estimate.stripes import amplitude, offsets
 
 
@@ -91,7 +93,7 @@ def test_shading_in_a_part_of_the_lines_is_no_offset() -> None:
     assert left.std() < 2.6  # The median of single pixels: 3.2.
 
 
-@pytest.mark.parametrize("preset", ["fast", "balanced", "best"])
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
 def test_stripes_are_removed_and_reported(preset: str) -> None:
     clean = scene(6)
     for name, shape in (("rows", (6, 128, 1)), ("columns", (1, 1, 160))):

@@ -15,7 +15,8 @@ from cases import marked_slow
 
 FOLDER = Path(__file__).parent.parent / "docs" / "teaching"
 SCRIPTS = sorted(FOLDER.glob("[0-9]*.py"))
-TENSORS = FOLDER / "05_tensors.py"  # Takes kernels that no other fast test compiles.
+# The first two take kernels that no other fast test compiles.
+EDGES, TENSORS, TRAINING = (FOLDER / f"{name}.py" for name in ("04_perona_malik", "05_tensors", "10_train_and_plug_in"))
 PICTURES = FOLDER.parent / "pictures" / "teaching"
 _found: dict[str, dict] = {}
 
@@ -39,10 +40,12 @@ def numbers(tmp_path_factory):
 
     def of(name: str) -> dict:
         if name not in _found:
-            if name.startswith("10"):
+            if name == TRAINING.stem:
                 pytest.importorskip("torch", reason="the extra torch is not installed: training is left out")
-            folder = tmp_path_factory.mktemp(name)
-            _found[name] = load(name).main(folder)
+            folder, script = tmp_path_factory.mktemp(name), load(name)
+            if name == TRAINING.stem:
+                script.STEPS = 400  # Enough to see that it learns.
+            _found[name] = script.main(folder)
             assert [path.name for path in folder.iterdir()] == [f"{name}.png"]
             width, height = size_of(folder / f"{name}.png")
             assert 400 <= width <= 1200
@@ -58,7 +61,7 @@ def test_no_number_is_left_out():
     assert len(SCRIPTS) == 10
 
 
-@pytest.mark.parametrize("script", marked_slow(SCRIPTS, TENSORS), ids=lambda path: path.stem)
+@pytest.mark.parametrize("script", marked_slow(SCRIPTS, EDGES, TENSORS, TRAINING), ids=lambda path: path.stem)
 def test_a_script_draws_its_picture_and_has_exercises(script, numbers):
     assert numbers(script.stem)
     doc = ast.get_docstring(ast.parse(script.read_text()))
@@ -123,8 +126,9 @@ def test_implicit_schemes_have_their_orders_and_artefacts(numbers):
     assert np.all(np.array(stripe["implicit Euler"]) < 1e-3)
 
 
+@pytest.mark.slow
 def test_fluxes_peak_where_they_should_and_edges_are_kept(numbers):
-    found = numbers("04_perona_malik")
+    found = numbers(EDGES.stem)
     expected = {
         "exponential": 1 / math.sqrt(2),
         "rational": 1.0,
@@ -209,8 +213,9 @@ def test_heat_is_the_exact_denoiser_of_its_prior_and_means_beat_samples(numbers)
     assert found["Perona–Malik, dB"]["inside"] >= found["Perona–Malik, dB"]["alone"] > found["PSNR, dB"]["seen"] + 10
 
 
+@pytest.mark.slow
 def test_a_network_learns_and_is_plugged_in(numbers):
-    found = numbers("10_train_and_plug_in")
+    found = numbers(TRAINING.stem)
     assert np.mean(found["loss"][-3:]) < 0.95 * np.mean(found["loss"][:3])
     assert (
         found["PSNR, dB"]["with the network"]

@@ -106,7 +106,7 @@ def test_many_callers_at_once_get_what_one_gets():
 
 @pytest.mark.parametrize("method", ["perona-malik", "tv", "heat"])
 def test_results_do_not_depend_on_the_number_of_threads(method):
-    y = np.random.default_rng(1).normal(0.5, 0.1, (30, 41, 52, 3))
+    y = np.random.default_rng(1).normal(0.5, 0.1, (30, 41, 52, 3)).astype(np.float32)
     found = []
     for n in (1, 2, 5):
         pv.set_num_threads(n)

@@ -84,7 +84,7 @@ def _shrunk(
     out = np.empty_like(planes)
     constants, window = kernels.CONSTANTS.astype(planes.dtype), _WINDOW.astype(planes.dtype)
     shares = np.ones((len(planes), 64)) if spectra is None else spectra.reshape(len(planes), 64)
-    shares = shares.astype(planes.dtype)
+    shares = np.ascontiguousarray(shares, planes.dtype)  # Another layout would be another kernel.
     unwanted = np.empty((0, 0), planes.dtype)
 
     def band(rows: tuple[int, int]) -> None:

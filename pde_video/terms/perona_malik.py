@@ -64,9 +64,9 @@ class PeronaMalik(OnGrid):
 
     Examples
     --------
-    >>> step_edge = np.array([0.0, 0.1, 0.0, 1.0, 1.0])
-    >>> pv.evolve(pv.PeronaMalik(0.2, "tukey"), step_edge, pv.uniform(10.0)).round(3)
-    array([0.033, 0.033, 0.033, 1.   , 1.   ])
+    >>> step_edge = np.array([0.0, 0.1, 0.0, 1.0, 1.0], np.float32)
+    >>> pv.evolve(pv.PeronaMalik(0.2, "exponential"), step_edge, pv.uniform(10.0)).round(3)
+    array([0.033, 0.033, 0.033, 1.   , 1.   ], dtype=float32)
     """
 
     kappa: float

@@ -1,7 +1,7 @@
 """Gives each file to each command in a process of its own, which is forked from this one to save the start.
 
-Started by test_bombs.py: `bomb_worker.py FILE...`; prints a line of JSON for each: name, command, exit code, seconds of
-work, the most memory in bytes, and what was said.
+Started by test_bombs.py: `bomb_worker.py all:FILE last:FILE...`, with all commands or the last alone; prints a line of
+JSON for each: name, command, exit code, seconds of work, the most memory in bytes, and what was said.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ if importlib.util.find_spec("zarr"):
 ADDRESSES, SECONDS = 12 * 2**30, 30  # Of a child; it is killed after these seconds.
 
 
-def tried(path: Path) -> None:
-    """Give the file to each command and say what became of it."""
+def tried(path: Path, by: str) -> None:
+    """Give the file to each command, or to the last, and say what became of it."""
     out = path.with_name("out.npy")
-    for command in (["info", str(path)], ["verify", str(path)], ["to-gray", str(path), str(out), "--quiet"]):
+    commands = [["info", str(path)], ["verify", str(path)], ["to-gray", str(path), str(out), "--quiet"]]
+    for command in commands if by == "all" else commands[-1:]:
         sys.stderr, begun, code = io.StringIO(), time.process_time(), 0
         try:
             main(command)
@@ -43,12 +44,12 @@ def tried(path: Path) -> None:
         out.unlink(missing_ok=True)
 
 
-for name in sys.argv[1:]:
+for by, _, name in (argument.partition(":") for argument in sys.argv[1:]):
     if not (child := os.fork()):
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
         signal.setitimer(signal.ITIMER_REAL, SECONDS)
         with contextlib.redirect_stdout(io.StringIO()):
-            tried(Path(name))
+            tried(Path(name), by)
         os._exit(0)
     if os.waitpid(child, 0)[1]:
         print(json.dumps([Path(name).name, "all", -1, SECONDS, ADDRESSES, "killed"]), flush=True)

