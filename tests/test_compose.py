@@ -410,6 +410,15 @@ def test_additive_splitting_of_masks_and_sums_is_that_of_matrices(boundary, rng)
         pv.evolve(pv.Sum(pv.Heat()), rng.random((3, 3, 3)), [0, 1], step=pv.aos)
 
 
+def test_a_sum_of_terms_with_different_masks_is_no_stencil(rng):
+    y, first = rng.random((2, 6, 7))
+    one, other = (pv.Masked(pv.Heat(), mask, y) for mask in (first < 0.5, first >= 0.5))
+    z = pv.evolve(pv.Sum(one, one), y, [0, 0.7], step=pv.implicit_euler)
+    np.testing.assert_allclose(z, pv.evolve(one, y, [0, 1.4], step=pv.implicit_euler), atol=1e-9)
+    with pytest.raises(TypeError, match="cannot be solved along one axis"):
+        pv.evolve(pv.Sum(one, other), y, [0, 0.7], step=pv.aos)
+
+
 def test_messages_do_not_print_arrays():
     with pytest.raises(TypeError) as caught:
         pv.evolve(np.arange(900.0), pv.Heat(), [0, 1])

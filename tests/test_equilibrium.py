@@ -120,6 +120,16 @@ def test_it_turns_with_the_picture(rng):
         np.testing.assert_allclose(turned, turn(found), atol=1e-7)
 
 
+def test_a_hole_is_solved_in_its_box(rng):
+    known, values = np.ones((60, 70), bool), rng.random((60, 70))
+    known[20:31, 40:66] = rng.random((11, 26)) < 0.1
+    found = harmonic(values, known, tolerance=1e-10)
+    inside = np.s_[19:32, 39:67]
+    np.testing.assert_array_equal(found[inside], harmonic(values[inside], known[inside], tolerance=1e-10))
+    left = pv.Heat().rate(0.0, found[np.newaxis])[0]
+    assert np.abs(left[~known]).max() < 1e-8
+
+
 def test_threads_change_no_bit(threads, rng):
     known, values = rng.random((400, 300)) < 0.04, rng.random((400, 300)).astype(np.float32)
     found = []

@@ -78,6 +78,12 @@ class Stencil:
         """
         from pde_video.kernels.multigrid import hold
 
+        rows, columns = self._box()
+        if y[:, rows, columns].size < y.size:
+            found = self._within(rows, columns).rest(y[:, rows, columns].copy(), tolerance, plain=plain, warm=warm)
+            out = y.copy()
+            out[:, rows, columns] = found.state
+            return found._replace(state=out)
         real = y.dtype
         known = np.zeros(y.shape[1:], real) if self.known is None else self.known[0].astype(real)
         down, across = self.faces.astype(real, copy=False)
@@ -101,6 +107,24 @@ class Stencil:
             out[k] = np.where(held, given, u + shift)
             longest, worst = max(longest, count), max(worst, residual)
         return Rest(out, longest, worst, floating)
+
+    def _box(self) -> tuple[slice, slice]:
+        """Return the rows and columns of what is not known, and one more on each side."""
+        every = slice(None), slice(None)
+        if self.known is None or self.known.all():
+            return every
+        found = []
+        for axis in (0, 1):
+            places = np.flatnonzero(~self.known[0].all(axis=1 - axis))
+            found.append(slice(max(0, int(places[0]) - 1), int(places[-1]) + 2))
+        return found[0], found[1]
+
+    def _within(self, rows: slice, columns: slice) -> Stencil:
+        def cut(field: Array) -> Array:
+            return field if field.ndim < 3 or field.shape[1:] == (1, 1) else field[:, rows, columns]
+
+        parts = (cut(np.asarray(one)) for one in (self.faces, self.pull, self.b, self.known, self.rim))
+        return Stencil(*parts)
 
 
 def on_plane(faces: Array, y: Array) -> Stencil:

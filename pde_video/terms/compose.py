@@ -336,4 +336,9 @@ def _bound(*terms: Term) -> Callable[[int], float]:
     """Return the function of the number of axes that returns the stable step of a sum of terms."""
     if not any(satisfies(term, Stable) for term in terms):
         raise AttributeError("stable_dt: no term has a bound")
-    return lambda ndim: 1.0 / sum(1.0 / bound_of(term, ndim) for term in terms)
+
+    def stable_dt(ndim: int) -> float:
+        inverse = sum(1.0 / bound_of(term, ndim) for term in terms)
+        return 1.0 / inverse if inverse else math.inf
+
+    return stable_dt
