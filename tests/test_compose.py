@@ -208,10 +208,11 @@ def test_inner_steps_of_a_cycle_know_their_time(step):
     np.testing.assert_allclose(y, 60.0**2 / 2, rtol=0.2)
 
 
-def test_implicit_steps_ask_for_the_rate_at_their_end(rng):
+@pytest.mark.parametrize("boundary", ["neumann", "periodic"])
+def test_implicit_steps_ask_for_the_rate_at_their_end(boundary, rng):
     y, field = rng.random((2, 6, 7))
     mask = rng.random((6, 7)) < 0.5
-    driven = pv.Sum(pv.Heat(), pv.Source(lambda t: t * field))
+    driven = pv.Sum(pv.Heat(boundary=boundary), pv.Source(lambda t: t * field))
     for term, where in ((driven, ...), (pv.Masked(driven, mask, y), mask)):
         z = pv.evolve(term, y, [2.0, 5.0], step=pv.implicit_euler)
         residual = z - 3.0 * driven.rate(5.0, z[None])[0] - y
