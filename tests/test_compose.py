@@ -420,6 +420,18 @@ def test_a_sum_of_terms_with_different_masks_is_no_stencil(rng):
         pv.evolve(pv.Sum(one, other), y, [0, 0.7], step=pv.aos)
 
 
+@pytest.mark.parametrize(("dtype", "epsilon"), [(np.float32, 1e-25), (np.float64, 1e-149), (np.float64, 5e-324)])
+def test_an_epsilon_that_cannot_be_held_is_refused(dtype, epsilon, rng):
+    y = rng.random((8, 8)).astype(dtype) * 1e5
+    for step in (pv.implicit_euler, pv.fed, pv.aos):
+        with pytest.raises(pv.ParameterError, match="epsilon is"):
+            pv.evolve(pv.TotalVariation(epsilon), y, [0, 0.1], step=step)
+    scaled = pv.evolve(pv.TotalVariation(1e-27), y * dtype(1e-30), [0, 1e-26], step=pv.implicit_euler)
+    np.testing.assert_allclose(
+        scaled / dtype(1e-30), pv.evolve(pv.TotalVariation(1e3), y, [0, 1e4], step=pv.implicit_euler), rtol=1e-4
+    )
+
+
 def test_messages_do_not_print_arrays():
     with pytest.raises(TypeError) as caught:
         pv.evolve(np.arange(900.0), pv.Heat(), [0, 1])
