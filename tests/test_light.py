@@ -13,7 +13,7 @@ import pde_video as pv
 from pde_video.denoising.denoise import PRESETS
 from pde_video.denoising.light import Light, _gain, between, light_change
 from pde_video.kernels.row_moments import MOMENTS, row_moments
-from pde_video.motion.averaging import GuidedFrame
+from pde_video.motion.averaging import GuidedFrame, halved
 from pde_video.motion.optical_flow import pyramid
 
 SIGMA = 20.0
@@ -63,6 +63,21 @@ def test_the_change_is_the_one_that_was_made(kind, speed, rng):
     assert np.sqrt(np.mean(error**2)) < 0.2 * np.sqrt(np.mean(change**2))
 
 
+def test_narrow_bands_are_followed(rng):
+    ground = 110 + 250 * gaussian_filter(rng.standard_normal((360, 324)), 3)
+    rows = np.arange(360)[:, np.newaxis] / 360
+    first, second = (1 + 0.1 * np.sin(2 * np.pi * 3.3 * (rows + k)) for k in (0, 1))
+    before, after = ground[:, :320], ground[:, 4:]
+    small = [
+        pyramid(halved((light * one)[np.newaxis] / SIGMA)[0] + 0.15 * rng.standard_normal((180, 160)))
+        for light, one in ((first, before), (second, after))
+    ]
+    gain, offset = light_change(*small).rows(after)
+    error = (gain * first + SIGMA * offset / after - second)[8:-8] * after[8:-8]
+    change = ((second - first) * after)[8:-8]
+    assert np.sqrt(np.mean(error**2)) < 0.045 * np.sqrt(np.mean(change**2))
+
+
 def test_motion_and_new_content_are_no_change_of_light(rng):
     for speed in (0, 1, 4):
         before, after = scene(2, speed)
@@ -110,6 +125,18 @@ def test_planes_change_as_their_luma_does(channels, rng):
     np.testing.assert_allclose(np.ptp(light.of_planes(planes) / light.rows(planes)[0] - planes, axis=2), 0, atol=1e-12)
     if channels == 3:  # Colours get no offset.
         np.testing.assert_allclose(light.of_planes(planes)[1:], light.rows(planes)[0] * planes[1:])
+
+
+def test_light_is_that_of_the_rows_to_which_things_move(rng):
+    planes = rng.standard_normal((1, 48, 40)).astype(np.float32)
+    frame = GuidedFrame(planes, halved(planes))
+    down = np.zeros((2, 24, 20), np.float32)
+    down[0] = 3  # At half the size.
+    light = Light(rng.uniform(0.5, 1.5, 48), np.zeros(48))
+    seen = light.of_guided(frame.along(down))
+    expected = light.gain[:42, np.newaxis] * planes[0, 6:]
+    np.testing.assert_allclose(seen.planes[0, :42], expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(frame.along(down).guide[0, :21], frame.guide[0, 3:], rtol=1e-5, atol=1e-5)
 
 
 def test_moments_are_those_of_their_definition(rng):

@@ -53,7 +53,7 @@ def test_numbers_of_any_kind_become_plain_ones():
     assert (
         repr(noise)
         == "NoiseEstimate(slope=0.5, offset=30.0, fixed=0.25, colours=(1.0, 0.5, 2.0), unit=255.0, spectra=None, "
-        "impulses=0.0, hot=0.0, rows=0.0, columns=0.0, photons=None)"
+        "impulses=0.0, hot=0.0, rows=0.0, columns=0.0, photons=None, copied=0.0)"
     )
 
 
@@ -69,6 +69,7 @@ def test_numbers_of_any_kind_become_plain_ones():
         ({"slope": True}, "slope is True; it must be a number"),
         ({"fixed": 1.1}, "fixed is 1.1; it must be from 0 to 1"),
         ({"fixed": -0.1}, "fixed is -0.1; it must be from 0 to 1"),
+        ({"copied": 1.0}, "copied is 1.0; it must be from 0 to below 1"),
         ({"unit": 0}, "unit is 0.0; it must be positive"),
         ({"unit": -255}, "unit is -255.0; it must be positive"),
         ({"colours": []}, "a standard deviation for each channel, or None"),

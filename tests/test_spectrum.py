@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,8 @@ from scipy.linalg import toeplitz
 from scipy.ndimage import convolve1d, gaussian_filter
 
 import pde_video as pv
+from pde_video.denoising.along_motion import remaining
+from pde_video.denoising.denoise import PRESETS
 from pde_video.denoising.noise_along_time import _shift
 from pde_video.estimate.spectrum import Spectra, are_independent, at_half_size, changes, spectra
 
@@ -118,8 +121,33 @@ def test_noise_that_a_codec_copies_is_seen_in_frames_further_apart(rng):
     for frame in new[1:]:
         copied = np.concatenate([copied, 0.8 * copied[-1:] + 0.6 * frame[np.newaxis]])  # Of variance 1, like the new.
     for video, expected in ((new, 1), (copied, 1 - 0.8**3)):  # Of consecutive frames: 1 − 0.8.
-        variance = pv.measure_noise(SIGMA * video).offset / SIGMA**2
-        assert variance == pytest.approx(expected, rel=0.12)
+        estimate = pv.measure_noise(SIGMA * video)
+        assert estimate.offset / SIGMA**2 == pytest.approx(expected, rel=0.12)
+        apart = (2 * (1 - 0.8**3) + 1 - 0.8**4) / 3  # Two pairs of frames are three apart, one is four apart.
+        assert estimate.copied == pytest.approx(0 if video is new else 1 - (1 - 0.8) / apart, abs=0.05)
+
+
+def test_averages_keep_more_of_copied_noise():
+    frames = np.arange(1, 20, dtype=np.float32)
+    np.testing.assert_array_equal(remaining(1 / frames, 0.0), 1 / frames)
+    np.testing.assert_allclose(remaining(1 / frames, 0.0, 0.5), 1 / (1 + (frames - 1) / 8), rtol=1e-6)
+    np.testing.assert_allclose(remaining(1 / frames, 0.3, 0.5), 0.3 + 0.7 / (1 + (frames - 1) / 8), rtol=1e-6)
+
+
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
+def test_what_a_codec_copies_is_removed_in_space(preset, rng):
+    scene = 0.5 + 0.3 * gaussian_filter(rng.standard_normal((120, 160)), 8) / 0.035
+    new = noise((9, 120, 160), TAPS["blurred"], rng)
+    copied = new[:1]
+    for frame in new[1:]:
+        copied = np.concatenate([copied, 0.8 * copied[-1:] + 0.6 * frame[np.newaxis]])
+    video = (scene + SIGMA * copied).astype(np.float32)
+    known = pv.NoiseEstimate(0.0, SIGMA**2, spectra=[of(TAPS["blurred"]).ravel().tolist()])
+    left = [
+        np.square(pv.denoise(video, noise=replace(known, copied=share), preset=preset) - scene).mean()
+        for share in (0.0, 0.6)
+    ]
+    assert left[1] < 0.8 * left[0]
 
 
 def test_where_a_codec_left_less_noise_in_some_blocks_the_variance_is_the_mean(rng):

@@ -110,6 +110,7 @@ _WORDS = {
     "slope": "noise variance per unit of brightness",
     "offset": "noise variance at black",
     "fixed": "fixed share of the noise",
+    "copied": "noise that the next frame has too",
     "correlation": "pixels over which neighbours share noise",
     "photons": "photons per pixel",
     "impulses": "share of impulses, replaced",

@@ -30,6 +30,7 @@ from pde_video.solvers.similar_patches import refined
 from pde_video.threads import ordered
 
 _REGION = 6  # Regions of 2^6 pixels on each side keep their mean intensity.
+_COPIED = 3  # Power of the share of noise that is new, by which more averaged frames count.
 _OUTLYING = 8.0  # Standard deviations of the noise, beyond which a pixel does not count for that mean.
 
 
@@ -213,8 +214,10 @@ def _denoised(
                     own = shifted(link.rows).of_guided(own)
                     links.append(link)
                     rows.append(there.rows)
-                seen = there.guided if light is None else light.of_guided(there.guided)
-                g = conductance(own, seen, w, inconsistent(w, back.flow), look.contrast)
+                seen, excluded = there.guided, inconsistent(w, back.flow)
+                if light is not None:  # It is that of rows where they are seen, so after the motion.
+                    seen, w = light.of_guided(seen.along(w)), np.zeros_like(w)
+                g = conductance(own, seen, w, excluded, look.contrast)
                 yield seen, w, g if light is None else light.worth(g), own.planes
 
     mean, share, changed = averaged(here.guided, along(), here.replaced)
@@ -224,7 +227,7 @@ def _denoised(
     guided = here.guided
     seen = (guided.guide, share) if guided.guide.shape == mean.shape else None
     mean = noise.unbiased(mean, guided.planes, changed, here.replaced, seen)
-    variance, left = remaining(share, fixed), np.zeros_like(mean)
+    variance, left = remaining(share, fixed, noise.copied), np.zeros_like(mean)
     planes = diffuse(mean, variance, step=look.step, spectra=noise.spectra, left=left)
     times = 0 if noise.faint else look.refinements  # Noise of few photons is not normal: groups would keep it.
     planes = refined(mean, planes, variance, times=times, spectra=noise.spectra)
@@ -246,8 +249,13 @@ def _levelled(picture: Picture, light: Light, noise: Noise) -> Picture:
     return picture._replace(frame=picture.frame + higher, guided=guided, rows=None)
 
 
-def remaining(left: Array, fixed: float) -> Array:
-    """Return the variance of the noise if a share `left` of its varying part remains."""
+def remaining(left: Array, fixed: float, copied: float = 0.0) -> Array:
+    """Return the variance of the noise if a share `left` of its varying part remains, or would if none were copied.
+
+    Averages of n frames then count as those of 1 + (n − 1) (1 − copied)³: what was copied is copied on.
+    """
+    if copied:
+        left = left / (left + left.dtype.type((1 - copied) ** _COPIED) * (1 - left))
     if not fixed:
         return left
     share = left.dtype.type(fixed)

@@ -233,7 +233,7 @@ def denoise(
     frames.report["fixed"] = estimate.fixed
     if estimate.colours is not None:
         frames.report["colours"] = [round(one, 2) for one in estimate.colours]
-    frames.report.update({name: getattr(estimate, name) for name in _MENDED if getattr(estimate, name)})
+    frames.report.update({name: getattr(estimate, name) for name in ("copied", *_MENDED) if getattr(estimate, name)})
     if estimate.spectra is not None:
         frames.report["correlation"] = [round(one, 2) for one in estimate.correlation]
     passes = () if preset == "fast" else passes_of(preset or "balanced", radius)
@@ -242,7 +242,7 @@ def denoise(
     mends = excess is not None or any(getattr(estimate, name) for name in _MENDED)
     repair = Repair(estimate, model, excess) if mends else None
     faint = estimate.photons is not None and estimate.photons < _FAINT
-    uneven = Noise(model, estimate.colours, spectra, repair, faint)
+    uneven = Noise(model, estimate.colours, spectra, repair, faint, estimate.copied)
     if not passes:
         return recursive(frames, uneven, estimate.fixed, causal=causal)
     return along_motion(frames, passes, uneven, estimate.fixed, causal=causal)
@@ -287,7 +287,7 @@ def _check_denoiser(method: str | None, denoiser: Denoiser | None, steps: int | 
 
 
 def _report(report: dict[str, Any], estimate: NoiseEstimate) -> None:
-    measured = ("sigma", "slope", "offset", "photons", "fixed", "colours", "correlation", *_MENDED)
+    measured = ("sigma", "slope", "offset", "photons", "fixed", "colours", "correlation", "copied", *_MENDED)
     for name in (*measured, "latency", "cuts", "repeated", "relit"):
         report.pop(name, None)  # Of another video, for which the same report was used before.
     if estimate.slope == 0:

@@ -22,6 +22,7 @@ _LEVEL = 1  # Of the pyramids on which changes are fitted: a quarter of the size
 _FEWEST = 500  # Pixels on that level below which none is.
 _FIRST, _ROUNDS = 2, 6  # Rounds of reweighting to suspect a change, and to fit it.
 _SHARP, _FINEST = 1.5, 0.05  # Scale of the residuals: medians; at least, in units of the noise.
+_WIDE = 2.0  # Times as much where rows differ: they must not lose the pixels in which light changes most.
 _REACH = 1 / 36  # Of the rows: half the length of the mean that is taken twice.
 _UNEVEN, _ALIKE = 0.1, 16.0  # Spread of gains that is expected; neighbouring pixels whose residuals are alike.
 _GREATEST = 4.0  # Gain.
@@ -133,7 +134,7 @@ def _lines(x: Array, y: Array, light: Light, rounds: int, reach: int) -> tuple[L
     rows = np.arange(len(x))
     for _ in range(rounds):
         scale = _scale(light, x, y)
-        around = _moments(light, x, y, scale)
+        around = _moments(light, x, y, scale * (_WIDE if reach < len(x) else 1))
         prior = _ALIKE * (scale / _UNEVEN) ** 2
         whole = _gain(np.array([math.fsum(one) for one in around.T]), prior, 1.0)
         for _ in range(2):

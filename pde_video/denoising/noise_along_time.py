@@ -18,10 +18,10 @@ from pde_video.threads import ordered
 
 NOTABLE = 0.1  # Lowest fixed share of the variance that is not taken for an error of estimation.
 _STRONGER = 1.05  # Ratio of deviations, along time to within frames, above which the former holds for white noise.
-_FINEST = 4  # Cosine coefficients from which on they are compared.
 _LESS = 0.7  # Share of the variance below which changes are those of one motion of the whole picture.
 _MIDDLE = 256  # Pixels of the middle of a picture, on each side, on which that is looked for.
 _APART = 3  # Frames from one to another, whose differences show noise that is copied from frame to frame.
+_COPIED = 0.2  # Lowest share of the noise in common with the next frame that is not taken for chance or motion.
 _STRIPED = 0.3  # Offsets of rows, relative to sigma, above which noise does not count as white.
 _SMOOTHNESS = 20.0  # Of the motion.
 
@@ -40,7 +40,7 @@ def along_time(
     found = _spectra(pictures, estimate.fixed, still)
     if found is None or not found.certain:
         return None
-    finest = _finest(found)
+    finest = found.finest()
     fixed = estimate.fixed
     if not still:
         fixed = min(fixed, 1 - float(finest[0]))
@@ -51,7 +51,7 @@ def along_time(
     strength = np.where(white & (finest < _STRONGER**2), given, strength)
     whole = float(strength.mean())
     if white.all() and (strength == given).all():
-        return replace(estimate, fixed=fixed)
+        return replace(estimate, fixed=fixed, copied=found.copied)
     relative = found.variances / found.variances.mean(axis=(1, 2), keepdims=True)
     relative[white] = 1
     return replace(
@@ -59,6 +59,7 @@ def along_time(
         slope=estimate.slope * whole,
         offset=estimate.offset * whole,
         fixed=fixed,
+        copied=found.copied,
         colours=tuple(np.sqrt(strength / whole).tolist()) if len(given) > 1 else None,
         spectra=None if white.all() else tuple(tuple(one.ravel().tolist()) for one in relative),
     )
@@ -72,7 +73,7 @@ def _spectra(pictures: list[Picture], fixed: float, still: bool) -> Spectra | No
     """
     planes = [picture.guided.planes for picture in pictures]
     found = spectra(list(ordered(lambda pair: changes(*pair), pairwise(planes)))) if len(planes) > 1 else None
-    if found is None or still or min(fixed, 1 - _finest(found)[0]) > NOTABLE:
+    if found is None or still or min(fixed, 1 - found.finest()[0]) > NOTABLE:
         return found  # A fixed pattern stays where it is, so that what is followed would change by it.
     unit = max(1.0, math.sqrt(found.variances[0, 1, 1]))  # Motion and cuts are seen in units of the noise that is seen.
     seen = [one._replace(levels=[y / y.dtype.type(unit) for y in one.levels]) for one in pictures]
@@ -97,7 +98,11 @@ def _spectra(pictures: list[Picture], fixed: float, still: bool) -> Spectra | No
         shifted = spectra([changes(planes[k], planes[j], _shift(planes[k][0], planes[j][0])) for k, j in near])
         if shifted is not None and shifted.variances[0].mean() < _LESS * found.variances[0].mean():
             return shifted
-    return found if copied is None or not copied.certain or (found and not copied.exceed(found)) else copied
+    if found is None or copied is None:
+        return found or copied
+    share = found.shared_with_next(copied)
+    best = copied if copied.certain and copied.exceed(found) else found
+    return replace(best, copied=share if share > _COPIED else 0.0)
 
 
 def _shift(before: Array, after: Array) -> Array:
@@ -110,8 +115,3 @@ def _shift(before: Array, after: Array) -> Array:
     height, width = before.shape
     half = np.ones((1, (height + 1) // 2, (width + 1) // 2), before.dtype)
     return np.concatenate([half * (moved[0] / 2), half * (moved[1] / 2)])
-
-
-def _finest(found: Spectra) -> Array:
-    """Return the mean variance of the finest details; motion that is left hardly adds to it."""
-    return found.variances[:, _FINEST:, _FINEST:].mean(axis=(1, 2))

@@ -15,6 +15,7 @@ from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.video.provenance import values_in
 
 _SHARES, _OFFSETS = ("impulses", "hot"), ("rows", "columns")
+_LATER = {"spectra", *_SHARES, *_OFFSETS, "photons", "copied"}  # What files of earlier versions lack.
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class NoiseEstimate:
     photons : float, optional
         ≥ 0: photons per pixel at the median brightness, as variance / slope², which includes read-out noise. Below 2,
         frames are compared by the photons of 4 × 4 pixels together. Default: many.
+    copied : float
+        In [0, 1): share of the variance that a frame has in common with the next one along the motion, as codecs copy
+        it. Averages keep more of such noise. Default: 0.
 
     Raises
     ------
@@ -76,9 +80,10 @@ class NoiseEstimate:
     rows: float = 0.0
     columns: float = 0.0
     photons: float | None = None
+    copied: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("slope", "offset", "fixed", "unit", *_SHARES, *_OFFSETS):
+        for name in ("slope", "offset", "fixed", "unit", "copied", *_SHARES, *_OFFSETS):
             object.__setattr__(self, name, _number(name, getattr(self, name)))
         if self.slope < 0:
             raise ParameterError(f"slope is {self.slope}; it must be ≥ 0: noise does not shrink with light")
@@ -86,6 +91,8 @@ class NoiseEstimate:
             raise ParameterError(f"offset is {self.offset} and slope 0, a variance below 0; it must be ≥ 0")
         if not 0 <= self.fixed <= 1:
             raise ParameterError(f"fixed is {self.fixed}; it must be from 0 to 1, a share of the variance")
+        if not 0 <= self.copied < 1:
+            raise ParameterError(f"copied is {self.copied}; it must be from 0 to below 1, a share of the variance")
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ParameterError(f"{name} is {getattr(self, name)}; it must be from 0 to 1, a share of the pixels")
@@ -143,7 +150,7 @@ class NoiseEstimate:
         Without ``spectra`` and what follows it, as in files of earlier versions, the noise is white, and nothing else.
         """
         names = [field.name for field in fields(cls)]
-        if not isinstance(values, Mapping) or set(values) | {"spectra", *_SHARES, *_OFFSETS, "photons"} != set(names):
+        if not isinstance(values, Mapping) or set(values) | _LATER != set(names):
             given = ", ".join(map(str, values)) if isinstance(values, Mapping) else repr(values)
             raise ParameterError(f"not an estimate of noise: got {given or 'nothing'}; it has {', '.join(names)}")
         return cls(**values)

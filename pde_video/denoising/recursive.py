@@ -77,6 +77,6 @@ def _averaged(
 
 def _finished(average: tuple[Picture, Array, Array, bool], noise: Noise, fixed: float) -> Array:
     picture, mean, left, relit = average
-    variance = remaining(doubled(left, *mean.shape[1:]), fixed)
+    variance = remaining(doubled(left, *mean.shape[1:]), fixed, noise.copied)
     planes = diffuse(mean, variance, step=_STEP, spectra=noise.spectra)
     return finished(picture, with_means(planes, picture.guided.planes) if relit else planes, noise)

@@ -23,7 +23,7 @@ class Noise:
 
     `spectra` (C, 8, 8) are the variances in cosine coefficients, of mean 1, of noise that is not white. `repair` mends
     frames first. If light is `faint`, so that noise is uniform only where photons are counted together, guides are
-    coarser.
+    coarser. The share `copied` is that which one frame has in common with the next.
     """
 
     model: Stabiliser
@@ -31,6 +31,7 @@ class Noise:
     spectra: Array | None = None
     repair: Repair | None = None
     faint: bool = False
+    copied: float = 0.0
 
     def guide(self, planes: Array, variance: Array, step: int) -> tuple[Array, Array]:
         """Return planes at half their size, smoothed, and the variance of the noise left in them; see `held`."""

@@ -29,6 +29,7 @@ _NOISY = 1.5  # Mean square of the coefficients of a block, in units of the medi
 _SHARED, _LESS = (0.2, 0.64), 0.6  # What changes to two frames have in common, less after codecs; of low ones.
 _STEEPEST = 2.0  # Ratio of the variance of means to that of their neighbours, at most: they also change with the light.
 _FAINTEST = 1e-4  # Lowest variance of a coefficient, relative to their mean.
+_FINEST = 4  # Cosine coefficients along each axis from which on details are the finest.
 _LEAST = 1e-30  # Lowest variance, where hardly anything changes.
 _ORDER = np.add.outer(range(SIDE), range(SIDE)).ravel()
 _EVEN, _LOWEST, _HIGHER = _ORDER % 2 == 0, (_ORDER > 0) & (_ORDER < 4), _ORDER >= 4  # Of coefficients.
@@ -70,6 +71,7 @@ class Spectra:
     calm: float  # Share of these that change no more than by noise.
     spread: float  # Standard deviation of the energies of calm blocks, relative to that of white noise.
     blocks: int  # Number of calm blocks.
+    copied: float = 0.0  # Share of the noise that one frame has in common with the next, where that is known.
 
     @property
     def certain(self) -> bool:
@@ -88,6 +90,14 @@ class Spectra:
         """Tell whether three quarters of the variances of the first plane are above those of others; see `white`."""
         ratios = (self.variances[0] / others.variances[0]).ravel()[_HIGHER]
         return bool(np.quantile(ratios, 1 / 4) > _EXCESS)
+
+    def finest(self) -> Array:
+        """Return the mean variance of the finest details of each plane; motion that is left hardly adds to it."""
+        return self.variances[:, _FINEST:, _FINEST:].mean(axis=(1, 2))
+
+    def shared_with_next(self, apart: "Spectra") -> float:
+        """Return the share of the noise that one frame has in common with the next, by changes to frames far apart."""
+        return max(0.0, 1 - float(self.finest()[0] / apart.finest()[0])) if apart.calm > _CALM else 0.0
 
     def strength(self, plane: int) -> float:
         """Return the mean variance of a plane; of white noise, without the lowest."""

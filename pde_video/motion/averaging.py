@@ -34,6 +34,10 @@ class GuidedFrame:
         coarse = guide if guide.shape != planes.shape else halved(guide)
         self.luma = luma_of(coarse)  # (H, W), at half the size: motion is estimated on it.
 
+    def along(self, flow: Array) -> "GuidedFrame":
+        """Return the frame at x + w."""
+        return GuidedFrame(warped(self.padded, flow), warped(self.padded_guide, flow))
+
 
 def luma_of(planes: Array) -> Array:
     """Return the first of one or three planes; otherwise, the mean of all, scaled to the noise of one."""
