@@ -1,4 +1,4 @@
-"""The noise of a video, measured on its first frames. No other module of this room estimates it."""
+"""The noise of a video, measured on its first frames."""
 
 from dataclasses import replace
 from itertools import pairwise
