@@ -104,6 +104,13 @@ def test_few_iterations_suffice_for_masks_of_any_density_and_no_value_leaves_the
     assert values[known].min() - 1e-9 <= exact.min() <= exact.max() <= values[known].max() + 1e-9
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e-30, 1e30, 1e170, 1e300])
+def test_data_of_any_unit_are_solved_alike(scale, rng):
+    known, values = rng.random((30, 33)) < 0.1, rng.random((30, 33))
+    found = harmonic(scale * values, known, tolerance=1e-9)
+    np.testing.assert_allclose(found / scale, harmonic(values, known, tolerance=1e-9), rtol=1e-9)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("value", [0.1, 255.0, -1e-20, 3e30])
 def test_constants_are_kept_bit_for_bit(value, dtype, rng):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,9 +14,10 @@ from pde_video.errors import SolverError
 from pde_video.protocols import Array
 from pde_video.threads import each, pieces
 
+_SMALL = 1e-60  # Squares of so small values are counted as they are.
 _STRIP = 64  # Rows of a sum: the same for any number of threads.
 _ROWS = 96  # The fewest rows that are worth a thread.
-_MOST = 100  # Iterations; some ten suffice.
+_VAIN = 100  # Iterations without a smaller residual, after which rounding allows none; some ten suffice in all.
 
 
 class Rest(NamedTuple):
@@ -103,8 +105,11 @@ class Stencil:
             values = (given - shift) * held
             values += (1 - held) * (values.sum() / max(held.sum(), real.type(1)))
             starts = [values, given - shift] if warm else [values]
-            u, count, residual = _plane(levels, right[k] - pull * shift, starts, tolerance, plain)
-            out[k] = np.where(held, given, u + shift)
+            b = right[k] - pull * shift
+            unit = real.type(_unit(b, *starts))
+            starts = starts if unit == 1 else [one / unit for one in starts]
+            u, count, residual = _plane(levels, b / unit, starts, tolerance, plain)
+            out[k] = np.where(held, given, u * unit + shift)
             longest, worst = max(longest, count), max(worst, residual)
         return Rest(out, longest, worst, floating)
 
@@ -196,6 +201,14 @@ def hierarchy(down: Array, across: Array, pull: Array, known: Array) -> list[Lev
         down, across, pull, known = _by_rows(rows // 2, coarsen, *grids, out=np.empty((4, rows // 2, half), down.dtype))
 
 
+def _unit(*fields: Array) -> float:
+    """Return a power of two in which squares of the fields can be held; 1 for all but very large and small values."""
+    largest = max(max(abs(float(one.min())), abs(float(one.max()))) for one in fields)
+    if largest == 0 or _SMALL < largest < 1 / _SMALL or not math.isfinite(largest):
+        return 1.0
+    return math.ldexp(1.0, math.frexp(largest)[1])
+
+
 def _plane(
     levels: list[Level], b: Array, starts: list[Array], tolerance: float, plain: bool
 ) -> tuple[Array, int, float]:
@@ -227,11 +240,14 @@ def _plane(
         _by_rows(fine.rows, kernels.residual, u, *faces, fine.diagonal, rhs[1], out=r)
         energy, square = left()
         beginning = beginning or square
-    for count in range(_MOST + 1):
+    least, at = math.inf, 0
+    for count in itertools.count():
         residual = math.sqrt(square / beginning) if beginning else 0.0
         if residual <= tolerance:
             break
-        if count == _MOST or not math.isfinite(residual):
+        if residual < least:
+            least, at = residual, count
+        if count - at == _VAIN or not math.isfinite(residual):
             raise SolverError(
                 f"the linear solve stopped after {count} iterations at a relative residual of {residual:.1e}, above "
                 f"{tolerance:.0e}; allow a greater one, or take values of a smaller range"
