@@ -207,3 +207,61 @@ def test_demosaiced_noise_is_no_impulses() -> None:
     colour = np.stack([scene(), scene()[:, ::-1], scene()[:, :, ::-1]], axis=-1)
     video, _ = Noise("demosaiced:sigma=20").on(colour / 255, 1)
     assert pv.measure_noise(np.rint(255 * np.clip(video, 0, 1)).astype(np.uint8)).impulses == 0
+
+
+def spots(deviation: float, frames: int = 5, *, still: bool = False) -> Any:
+    """Gaussian spots of random places and height, new ones in every frame unless `still`, over noise of variance 1."""
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[:96, :128]
+    out = rng.normal(0, 1, (frames, 96, 128))
+    for frame in out if not still else [np.zeros((96, 128))]:
+        for _ in range(60):
+            down, across, height = rng.uniform(3, 93), rng.uniform(3, 125), rng.uniform(20, 80)
+            frame += height * np.exp(-((y - down) ** 2 + (x - across) ** 2) / (2 * deviation**2))
+        if still:
+            out += frame
+    return out[..., np.newaxis]
+
+
+def strokes(*, blurred: bool, frames: int = 5, kinds: Any = (0, 1, 2, 3)) -> Any:
+    """Letters of lines that are one pixel wide, some oblique and with dots, the same in all frames, over noise."""
+    rng = np.random.default_rng(8)
+    page = np.zeros((96, 128))
+    for top, left in np.ndindex(9, 15):
+        letter = page[4 + 10 * top : 11 + 10 * top, 4 + 8 * left : 10 + 8 * left]
+        kind = rng.choice(kinds)
+        if kind == 0:
+            letter[:5, 2] = 1  # A vertical line with a dot below.
+            letter[6, 2] = 1
+        elif kind == 1:
+            letter[range(6), range(6)] = letter[range(6), range(5, -1, -1)] = 1
+        elif kind == 2:
+            letter[0, 1:5] = letter[3, 1:4] = letter[:6, 1] = 1
+        else:
+            letter[range(6), range(5, -1, -1)] = 1
+    if blurred:
+        page = 0.6 * page + 0.2 * (np.roll(page, 1, axis=1) + np.roll(page, -1, axis=1))
+    return 40 * page[np.newaxis, ..., np.newaxis] + rng.normal(0, 1, (frames, 96, 128, 1))
+
+
+def test_spots_stars_and_letters_are_no_outliers() -> None:
+    for deviation in (0.5, 0.6, 0.7):
+        for still in (False, True):
+            assert shares(list(spots(deviation, still=still))) == (0.0, 0.0)
+    for blurred in (False, True):
+        assert shares(list(strokes(blurred=blurred))) == (0.0, 0.0)
+    assert shares(list(strokes(blurred=False, kinds=(1, 3)))) == (0.0, 0.0)  # Which go on in corners only.
+    where = np.random.default_rng(9).random((96, 128)) < 0.002
+    for single in (np.zeros((5, 96, 128, 1)), spots(0.9)):  # Wider spots stand out from no ring.
+        frames = list(single + np.random.default_rng(3).normal(0, 1, single.shape) + 60 * where[..., np.newaxis])
+        assert shares(frames)[1] > 0.5 * where.mean()
+
+
+@pytest.mark.parametrize("told", [None, 5.0])
+def test_letters_over_noise_keep_their_strokes(told: float | None) -> None:
+    clean = scene(shift=0)[:5]
+    clean[:, :24] = 40 + 200 * (strokes(blurred=False)[:1, :24, :, 0] > 20)
+    report: dict[str, Any] = {}
+    found = pv.denoise(noisy(clean), sigma=told, report=report)
+    assert not {"hot", "impulses"} & set(report)
+    assert pv.psnr(clean / 255, found / 255) > pv.psnr(clean / 255, noisy(clean) / 255) + 3

@@ -32,7 +32,10 @@ def test_the_amplitude_of_stripes_is_found(axis: int, fixed: bool) -> None:
     shape = [1 if fixed else len(clean), *clean.shape[1:]]
     shape[2 - axis] = 1
     frames = list(clean + white(clean.shape, 5) + white(shape, 6, 2))
-    assert abs(amplitude(frames, axis) - 6) < 0.8
+    if fixed and axis == 0:  # Layers of the scene look the same.
+        assert amplitude(frames, axis) == 0
+    else:
+        assert abs(amplitude(frames, axis) - 6) < 0.8
     assert amplitude(frames, 1 - axis) == 0
 
 
@@ -62,6 +65,35 @@ def test_blinds_bricks_and_woven_fields_are_no_stripes(period: int, speed: int, 
         for frames in (blinds, bricks, woven):
             seen = list(np.stack(frames) + white((5, height, width), sigma))
             assert amplitude(seen, 0) == amplitude(seen, 1) == 0
+
+
+@pytest.mark.parametrize("speed", [0, 1, 3])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_layers_of_the_scene_are_no_rows(axis: int, speed: int) -> None:
+    """Rows that are independent, as those of noise, but the same in all frames, still, panning or rolling."""
+    layers = 128 + white((256, 1), 25, 9) + np.cumsum(white((256, 256), 0.5, 2), axis=1)
+    frames = [np.roll(layers, -speed * k, axis=axis - 1) + white(layers.shape, 5, 10 + k) for k in range(5)]
+    assert amplitude(frames, 0) == amplitude(frames, 1) == 0
+    assert amplitude(frames[:1], 0) == 0  # One frame does not tell.
+    new = [frame + white((256, 1), 25, 20 + k) for k, frame in enumerate(scene()[:, :1, :1] + white((5, 256, 256), 5))]
+    assert abs(amplitude(new, 0) - 25) < 4
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 72), (128, 160)])
+def test_rows_that_are_new_are_found_in_nearly_all_draws(height: int, width: int) -> None:
+    clean = scene()[:, :height, :width]
+    drawn = [clean + white(clean.shape, 5, k) + white((5, height, 1), 6, 100 + k) for k in range(40)]
+    assert sum(amplitude(list(video), 0) > 0 for video in drawn) >= 38
+
+
+def test_columns_far_above_the_noise_are_a_bar_code() -> None:
+    for deviation, seen in ((4.0, True), (9.0, True), (21.0, False)):  # The noise has 5.
+        video = in_units(128 + white((5, 128, 160), 5) + white((1, 1, 160), deviation, 2))
+        noise = pv.measure_noise(video)
+        assert (noise.columns > 0) is seen
+        assert noise.rows == 0
+        rows = white((5, 128, 1), 6, 4)  # Are found all the same.
+        assert pv.measure_noise(in_units(video + rows)).rows == pytest.approx(6, abs=1)
 
 
 def test_offsets_are_the_minimum_of_their_energy() -> None:

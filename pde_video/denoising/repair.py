@@ -12,7 +12,7 @@ from pde_video.denoising.camera import NOISY
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.estimate.outliers import LIKELY, SURE, are_apart, filled, shares, without_outliers
 from pde_video.estimate.stabiliser import Stabiliser
-from pde_video.estimate.stripes import amplitude, offsets
+from pde_video.estimate.stripes import HIGHEST, amplitude, offsets
 from pde_video.protocols import Array
 
 _ROUNDS = 3  # The noise is seen too strong while there are outliers, and these then too few.
@@ -83,14 +83,25 @@ def mended(
     for _ in range(_ROUNDS):
         impulses, hot = shares(list(map(model().forward, shown)))
         if not (impulses or hot):
+            found, frames = estimate, shown
             break
         again(impulses=impulses, hot=hot)
     if found.impulses and not are_apart(list(map(model().forward, shown))):
         found, frames = estimate, shown
     rows, columns = (amplitude([_mean(frame) for frame in frames], axis) * estimate.unit for axis in (0, 1))
     if rows or columns:
+        before = found, frames
         again(rows=rows, columns=columns)
+        if columns > HIGHEST * _deviation(found, shown[0]):
+            found, frames = before
+            if rows:
+                again(rows=rows)
     return found, frames
+
+
+def _deviation(estimate: NoiseEstimate, frame: Array) -> float:
+    """Return the standard deviation of the noise where a frame has its mean brightness, in units of the estimate."""
+    return float(np.sqrt(max(estimate.slope * float(frame.mean()) * estimate.unit + estimate.offset, 0.0)))
 
 
 def _mean(frame: Array) -> Array:

@@ -13,6 +13,9 @@ _ROUNDS = 2  # Outliers beside others are found once those are replaced.
 _NOISE = 2.0  # Range of neighbours, in standard deviations of the noise, that is no structure.
 _FAINT = 0.01  # Share of the contrast of a frame up to which details count as noise: clean films are full of them.
 _FEWEST, _FEWEST_HOT = 1e-3, 1e-4  # Shares of the pixels below which they may be details.
+_BESIDE = [(-1, 0), (1, 0), (0, -1), (0, 1)]
+_AROUND = (_BESIDE, [(-1, -1), (-1, 1), (1, -1), (1, 1)])  # Lines may go on in one of the corners.
+_RING = [(y, x) for y in range(-2, 3) for x in range(-2, 3) if max(abs(y), abs(x)) == 2]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ _DECIDING, _LENIENT = Rule(5.0, 1.0), Rule(3.5, 1.0)
 _SAME = 0.9  # Share of sure outliers that have one of two values, above which other values are details.
 _SINGULAR = 1e-6  # Where neighbours above and beside tell the same, both count alike.
 _APART = 0.68  # Share of what stands out at all that must be far from it.
+_SPREAD = 0.1  # Of the height of outliers, up to which most have neighbours as high as the ring around them.
 
 
 def without_outliers(frame: Array, uniform: Array, rule: Rule) -> tuple[Array, Array]:
@@ -57,7 +61,8 @@ def filled(frame: Array, bad: Array) -> Array:
 def shares(frames: Sequence[Array]) -> tuple[float, float]:
     """Return the shares of pixels that are impulses, new in every frame, and that are hot or dead in all of them.
 
-    Both are 0 where there are so few that they may be details. Frames (H, W, C) have noise of variance 1.
+    Both are 0 where there are so few that they may be details, and where most go on in their neighbours, as spots,
+    stars, flakes and letters do. Frames (H, W, C) have noise of variance 1.
     """
     shown = [_planes(frame) for frame in frames]
     out = [_standing_out(planes, planes, _DECIDING if len(shown) > 1 else SURE) for planes in shown]
@@ -66,11 +71,39 @@ def shares(frames: Sequence[Array]) -> tuple[float, float]:
         fresh = found != 0
         for other in {max(k - 1, 0), min(k + 1, len(shown) - 1)} - {k}:
             fresh &= (out[other] != found) & (_standing_out(shown[k], shown[other], _DECIDING, again=True) == found)
-        new.append(float(fresh.mean()))
+        new.append(found * fresh)
     sure = [_standing_out(planes, planes, SURE) for planes in shown]
     always = np.logical_and.reduce([(one == sure[0]) & (one != 0) for one in sure])
-    impulses, hot = float(np.median(new)), float(always.mean()) if len(shown) > 1 else 0.0
-    return impulses if impulses > _FEWEST else 0.0, hot if hot > _FEWEST_HOT else 0.0
+    impulses = float(np.median([np.count_nonzero(one) / one.size for one in new]))
+    hot = float(always.mean()) if len(shown) > 1 else 0.0
+    if impulses <= _FEWEST or _spread(shown, new, _BESIDE) > _SPREAD:
+        impulses = 0.0
+    if (
+        hot <= _FEWEST_HOT
+        or max(_spread(shown, [sure[0] * always] * len(shown), places) for places in _AROUND) > _SPREAD
+    ):
+        hot = 0.0
+    return impulses, hot
+
+
+def _spread(shown: Sequence[Array], found: Sequence[Array], places: Sequence[tuple[int, int]]) -> float:
+    """Return how far most outliers go on at some places around them: the median of the share of their height.
+
+    Both are relative to the median of the ring of 16 pixels around the eight neighbours. Of single pixels it is 0
+    within chance, of a Gaussian spot of a standard deviation of half a pixel a seventh and more.
+    """
+    parts = []
+    for planes, signs in zip(shown, found, strict=True):
+        for plane, sign in zip(planes, signs, strict=True):
+            i, j = np.nonzero(sign)
+            padded = np.pad(plane, 2, "symmetric")
+
+            def at(offsets: Sequence[tuple[int, int]], padded: Array = padded, i: Array = i, j: Array = j) -> Array:
+                return np.stack([padded[i + 2 + y, j + 2 + x] for y, x in offsets])
+
+            ring = np.median(at(_RING), axis=0)
+            parts.append((at(places).mean(axis=0) - ring) / (plane[i, j] - ring))
+    return float(np.median(np.concatenate(parts)))
 
 
 def are_apart(frames: Sequence[Array]) -> bool:

@@ -17,11 +17,12 @@ _SHARP, _ROUNDS = 1.5, 4  # Scale of the middle of differences, in their standar
 _FEWEST = 64  # Lines, and pixels of a line, that are needed.
 _CLEAR = 0.25  # Variance that segments have in common, relative to what they have apart, of stripes.
 # Differences of independent offsets are correlated by −1/2 with the next ones, and with nothing else: within these
-# limits, or within what is chance among so few lines, in standard deviations of one correlation and the worst of 24.
+# limits, or within what is chance among so few lines, in standard deviations of one correlation and the worst of 25.
 _NEXT, _WHITE, _LAGS, _SHIFTS = 0.15, 0.25, 4, 12
 _BY_CHANCE, _BY_CHANCE_OF_MANY = 3.0, 4.3
 _WINSORISED = 4.0  # Standard deviations to which differences are clipped: edges across a whole frame.
 _EDGE = 5.0  # The same from which on a difference is taken for an edge.
+HIGHEST = 3.0  # Deviation of a sensor's columns, relative to that of the noise; bar codes have more.
 ROUGHEST = 0.06  # Lowest variance of the steps of the scene, relative to that of the offsets.
 
 
@@ -29,18 +30,19 @@ def amplitude(frames: Sequence[Array], axis: int) -> float:
     """Return the standard deviation of the offsets of rows (axis 0) or columns (1) in frames (H, W); 0 if not certain.
 
     Segments of a line share its offset and differ in structure. Offsets are independent from line to line; structure
-    is not, nor where it has moved to in the next frame.
+    is not, nor where it has moved to in the next frame. Those of rows are new in every frame, as a sensor reads rows
+    one after the other: layers of a scene, which are not, look alike in all else.
     """
     if min(frames[0].shape) < _FEWEST:
         return 0.0
     steps = list(ordered(lambda frame: _winsorised(_steps(frame, axis)), frames))
     lags = [float(np.mean([_shared(one, one, lag) for one in steps])) for lag in range(_LAGS + 1)]
     apart = float(np.mean([one.var(axis=0, ddof=1).mean() for one in steps]))
-    if lags[0] <= _CLEAR * apart or lags[0] <= 0:
+    pairs = list(pairwise(steps))
+    if lags[0] <= _CLEAR * apart or lags[0] <= 0 or (axis == 0 and not pairs):
         return 0.0
     next_one, *others = (lag / lags[0] for lag in lags[1:])
-    pairs = list(pairwise(steps))
-    for shift in [k for k in range(-_SHIFTS, _SHIFTS + 1) if pairs and abs(k) > 1]:
+    for shift in [k for k in range(-_SHIFTS, _SHIFTS + 1) if pairs and (abs(k) > 1 or k == axis == 0)]:
         others.append(float(np.mean([_shared(*pair, shift) for pair in pairs])) / lags[0])
     chance = 1 / math.sqrt(steps[0].shape[1])
     near = abs(next_one + 0.5) < max(_NEXT, _BY_CHANCE * chance)
