@@ -98,6 +98,17 @@ def test_noise_is_measured_on_frames_that_differ(rng):
     assert chosen(noisy[:1].repeat(7, axis=0)) == [0] * 5  # Nothing changes.
 
 
+@pytest.mark.parametrize("frames", [4, 8])
+def test_a_clean_title_does_not_hide_the_noise(frames, rng):
+    clean, noisy = moving(9, rng)
+    title = np.zeros((frames, *noisy.shape[1:]), np.uint8)
+    title[:, 30:40, 20:70] = 230
+    report = {}
+    denoised = pv.denoise(np.concatenate([title, noisy]), report=report)
+    assert report["sigma"] == pytest.approx(SIGMA, rel=0.1)
+    assert psnr(clean, denoised[frames:]) > psnr(clean, noisy) + 6
+
+
 def test_the_line_of_photons_is_that_of_different_frames(rng):
     light = 40 + 30 * np.sin(np.arange(120) / 20) + 10 * rng.random((96, 120))  # Photons, on what looks like noise.
     counts = 4.0 * rng.poisson(light, (8, 96, 120))
