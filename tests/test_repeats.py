@@ -96,3 +96,23 @@ def test_noise_is_measured_on_frames_that_differ(rng):
     pattern = SIGMA * rng.standard_normal((96, 120)) + 0.1 * SIGMA * rng.standard_normal((9, 96, 120))
     assert chosen((128 + pattern).astype(np.float32)) == [0, 1, 2, 3, 4]
     assert chosen(noisy[:1].repeat(7, axis=0)) == [0] * 5  # Nothing changes.
+
+
+@pytest.mark.parametrize("frames", [4, 8])
+def test_a_clean_title_does_not_hide_the_noise(frames, rng):
+    clean, noisy = moving(9, rng)
+    title = np.zeros((frames, *noisy.shape[1:]), np.uint8)
+    title[:, 30:40, 20:70] = 230
+    report = {}
+    denoised = pv.denoise(np.concatenate([title, noisy]), report=report)
+    assert report["sigma"] == pytest.approx(SIGMA, rel=0.1)
+    assert psnr(clean, denoised[frames:]) > psnr(clean, noisy) + 6
+
+
+def test_the_line_of_photons_is_that_of_different_frames(rng):
+    light = 40 + 30 * np.sin(np.arange(120) / 20) + 10 * rng.random((96, 120))  # Photons, on what looks like noise.
+    counts = 4.0 * rng.poisson(light, (8, 96, 120))
+    for video in (counts, counts.repeat(2, axis=0)):
+        noise = pv.measure_noise(coded_again(video, rng))
+        assert noise.slope == pytest.approx(4, rel=0.1)
+        assert noise.slope * 160 + noise.offset == pytest.approx(640, rel=0.1)

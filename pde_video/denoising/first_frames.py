@@ -234,7 +234,7 @@ def _variance(shown: list[Array], noise: Any, still: bool, unit: float) -> Noise
 def _changing(estimate: NoiseEstimate, fixed: float, frames: Frames, noise: str, few: int) -> NoiseEstimate | None:
     """Return the noise that is new in every frame where changes tell more of it than `estimate`; otherwise None."""
     pixels = frames.peek(1)[0].size
-    shown = frames.lively(max(few, min(_MOST_FRAMES, _PIXELS // pixels)))
+    shown = distinct(frames, max(few, min(_MOST_FRAMES, _PIXELS // pixels)))
     model = estimate.stabiliser()
     assert model is not None
     shown = [Repair(estimate, model)(frame).frame for frame in shown]
