@@ -9,7 +9,7 @@ import numpy as np
 from pde_video.arrays.colours import opponent
 from pde_video.denoising.camera import corrected, without_noisy_pixels
 from pde_video.denoising.doubts import doubt_of_scales
-from pde_video.denoising.noise_along_time import NOTABLE, along_time
+from pde_video.denoising.noise_along_time import APART, NOTABLE, along_time
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.repair import Repair, mended
 from pde_video.denoising.repeats import distinct
@@ -247,8 +247,12 @@ def _changing(estimate: NoiseEstimate, fixed: float, frames: Frames, noise: str,
     higher, lower = within > found.certainty * along, along > found.certainty * within
     steady = found.calm > _STEADY and (found.slope > 0 or (higher | lower).any())
     # Motion adds to changes; but where they are less than the noise seen within frames, that is structure.
-    if not (relative.slope or found.slope) or not (steady or higher[1:].all()):
+    if not (steady or higher[1:].all()):
         return None
+    if not (relative.slope or found.slope):  # What differs more in frames further apart is noise that was copied.
+        apart = changing_noise(shown[:: max(1, min(APART, len(shown) - 1))], noise)
+        if apart is None or apart.offset > found.certainty * found.offset:
+            return None
     return replace(estimate, slope=found.slope * estimate.unit, offset=found.offset * estimate.unit**2)
 
 
