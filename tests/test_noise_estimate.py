@@ -95,6 +95,16 @@ def test_a_file_of_an_earlier_version_has_white_noise():
     assert pv.NoiseEstimate.from_dict(earlier) == NOISE
 
 
+def test_a_dict_has_the_defaults_of_the_class_and_what_is_wrong_with_others_is_said():
+    assert pv.NoiseEstimate.from_dict({"slope": 0, "offset": 400, "unit": 255}) == pv.NoiseEstimate(0, 400, unit=255)
+    with pytest.raises(
+        pv.ParameterError, match=r"noise: offset, unit is missing and sigma, 3 is unknown; it has slope"
+    ):
+        pv.NoiseEstimate.from_dict({"slope": 0, "sigma": 3, 3: 4})
+    with pytest.raises(pv.ParameterError, match=r"noise: unit is missing; it has slope"):
+        pv.NoiseEstimate.from_json('{"slope": 0, "offset": 400}')
+
+
 @pytest.mark.parametrize(
     "text",
     [
