@@ -354,6 +354,16 @@ def test_what_cannot_be_measured_is_refused(arguments, error, message):
         pv.measure_noise(**{"video": np.random.default_rng(0).random((2, 8, 8))} | arguments)
 
 
+def test_a_recording_of_one_frame_is_named(tmp_path, rng):
+    path = tmp_path / "one.tif"
+    pv.write(path, rng.random((1, 8, 8)).astype(np.float32))
+    for recording, name in ((path, f"noise_from {path}: "), (rng.random((1, 8, 8)), "noise_from: ")):
+        with pytest.raises(pv.InputError) as caught:
+            pv.denoise(rng.random((2, 8, 8)), noise_from=recording)
+        assert str(caught.value).startswith(f"{name}there is only one frame")
+        assert "at least two" in str(caught.value)
+
+
 def test_no_noise_and_less_than_rounding_are_none(rng):
     video = rng.random((3, 24, 24)).astype(np.float32)
     none = pv.NoiseEstimate(0.0, 0.0)
