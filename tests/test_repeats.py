@@ -116,3 +116,13 @@ def test_the_line_of_photons_is_that_of_different_frames(rng):
         noise = pv.measure_noise(coded_again(video, rng))
         assert noise.slope == pytest.approx(4, rel=0.1)
         assert noise.slope * 160 + noise.offset == pytest.approx(640, rel=0.1)
+
+
+@pytest.mark.parametrize("preset", ["fast", "balanced"])
+@pytest.mark.parametrize("photons", [0.01, 0.06])
+def test_frames_of_very_few_photons_are_no_repeats_but_their_copies_are(photons, preset, rng):
+    video = rng.poisson(photons, (6, 96, 120)).astype(np.float32)
+    for copies in (1, 2):
+        report = {}
+        pv.denoise(video.repeat(copies, axis=0), noise=(1.0, 0.0), preset=preset, report=report)
+        assert report["repeated"] == 6 * (copies - 1)
