@@ -265,3 +265,29 @@ def test_letters_over_noise_keep_their_strokes(told: float | None) -> None:
     found = pv.denoise(noisy(clean), sigma=told, report=report)
     assert not {"hot", "impulses"} & set(report)
     assert pv.psnr(clean / 255, found / 255) > pv.psnr(clean / 255, noisy(clean) / 255) + 3
+
+
+def test_nothing_is_mended_without_repair() -> None:
+    clean = scene()
+    video = with_impulses(noisy(clean), 0.03)
+    video = np.clip(video + np.rint(np.random.default_rng(5).normal(0, 8, (6, 96, 1))), 0, 255).astype(np.uint8)
+    found = pv.measure_noise(video)
+    assert found.impulses > 0
+    for told in ({}, {"sigma": 5.0}, {"noise": found}, {"noise": (0.0, 25.0)}, {"noise_from": video}):
+        report: dict[str, Any] = {}
+        kept = pv.denoise(video, radius=1, repair="none", report=report, **told)
+        assert not {"impulses", "hot", "rows", "columns"} & set(report)
+        assert not np.array_equal(kept, pv.denoise(video, radius=1, **told))
+    without = pv.measure_noise(video, repair="none")
+    assert without.impulses == without.hot == without.rows == without.columns == 0
+    expected = pv.denoise(video, repair="none")
+    assert np.array_equal(pv.denoise(video, noise=without), expected)
+    assert np.array_equal(np.stack(list(pv.denoise(iter(video), repair="none"))), expected)
+    plain = noisy(clean)
+    assert np.array_equal(pv.denoise(plain, repair="none"), pv.denoise(plain))
+    with pytest.raises(pv.ParameterError, match="'tv' mends no outliers or stripes"):
+        pv.denoise(video, method="tv", repair="none")
+    with pytest.raises(pv.ParameterError, match="repair"):
+        pv.denoise(video, repair="some")
+    with pytest.raises(pv.ParameterError, match="repair"):
+        pv.measure_noise(video, repair="some")

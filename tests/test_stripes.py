@@ -79,6 +79,19 @@ def test_layers_of_the_scene_are_no_rows(axis: int, speed: int) -> None:
     assert abs(amplitude(new, 0) - 25) < 4
 
 
+@pytest.mark.parametrize("speed", [-3, -2, -1, 1, 2, 3])
+def test_upright_structure_that_moves_is_no_columns(speed: int) -> None:
+    """Independent layers, and edges every 16 pixels, whose differences are not far from white in small frames."""
+    y, x = np.mgrid[:96, :128]
+    layers, edges = [128 + white((1, 128), 8, 9)] * 5, []
+    for k in range(5):
+        along = x + speed * k
+        edges.append(128 + 50 * np.sin(along / 5) * np.cos(y / 7) + 20 * (along // 16 % 2))
+        layers[k] = np.roll(layers[k], -speed * k, axis=1)
+    for video in (layers, edges):
+        assert amplitude([one + white((96, 128), 5, 10 + k) for k, one in enumerate(video)], 1) == 0
+
+
 @pytest.mark.parametrize(("height", "width"), [(64, 72), (128, 160)])
 def test_rows_that_are_new_are_found_in_nearly_all_draws(height: int, width: int) -> None:
     clean = scene()[:, :height, :width]

@@ -11,7 +11,15 @@ from pde_video.checks import check_denoiser
 from pde_video.denoisers.network import load_denoiser
 from pde_video.denoising.along_motion import PASSES, REACH, along_motion, passes_of
 from pde_video.denoising.camera import corrected, without_noisy_pixels
-from pde_video.denoising.first_frames import NOISES, Sigma, checked_sigma, first_frames, measure_noise, noise_of
+from pde_video.denoising.first_frames import (
+    NOISES,
+    REPAIRS,
+    Sigma,
+    checked_sigma,
+    first_frames,
+    measure_noise,
+    noise_of,
+)
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.other_methods import BY_DENOISER, BY_EVOLUTION, PERIOD, evolved, without_noise
 from pde_video.denoising.recursive import recursive
@@ -109,6 +117,7 @@ def denoise(
     noise_from: Annotated[Any, Option(file=True)] = None,
     dark: Annotated[Any, Option(file=True)] = None,
     flat: Annotated[Any, Option(file=True)] = None,
+    repair: Annotated[str, Option(choices=REPAIRS)] = "auto",
     radius: Annotated[int | None, Option(unit="frames", least=0, most=1000)] = None,
     causal: bool = False,
     method: Annotated[str | None, Option(choices=(*BY_EVOLUTION, *BY_DENOISER))] = None,
@@ -146,6 +155,9 @@ def denoise(
         no more of the pattern is subtracted than they tell for certain; of a single frame, all. See docs/noise.md.
     flat : video or path, optional
         Recording of even light, with `dark`: each pixel is divided by its gain, relative to most pixels.
+    repair : {"auto", "none"}
+        Whether to mend what is found of outliers and stripes. With "none" they stay, also if a `NoiseEstimate` has
+        them; what `dark` tells of pixels is mended all the same.
     radius : int, optional
         Frames to average on each side, 0 to 1000, instead of the preset's. Still scenes gain with every frame; time
         and memory grow with it. With 0, every frame is denoised separately; "fast" has no radius.
@@ -204,9 +216,9 @@ def denoise(
     """
     if denoiser is not None and method is None:
         method = "learned"
-    noise = _measured_elsewhere(noise_from, sigma, noise, dark, flat)
+    noise = _measured_elsewhere(noise_from, sigma, noise, dark, flat, repair)
     sigma = checked_sigma(sigma, noise)
-    _check(preset, noise, radius, causal, method)
+    _check(preset, noise, radius, causal, method, repair)
     _check_denoiser(method, denoiser, steps, hooks)
     frames, excess = corrected(frames, dark, flat)
     told = sigma is not None or not isinstance(noise, str)
@@ -220,6 +232,7 @@ def denoise(
         "gaussian" if method is not None and isinstance(noise, str) else noise,
         shown=shown,
         variance_only=method is not None or (causal and told),  # Anything else would delay the stream.
+        repair=repair,
     )
     model = estimate.stabiliser()
     _report(frames.report, estimate)
@@ -240,15 +253,15 @@ def denoise(
     frames.report["latency"] = 0 if causal else sum(one.radius for one in passes)
     spectra = None if estimate.spectra is None else np.reshape(estimate.spectra, (-1, 8, 8))
     mends = excess is not None or any(getattr(estimate, name) for name in _MENDED)
-    repair = Repair(estimate, model, excess) if mends else None
+    mending = Repair(estimate, model, excess) if mends else None
     faint = estimate.photons is not None and estimate.photons < _FAINT
-    uneven = Noise(model, estimate.colours, spectra, repair, faint, estimate.copied)
+    uneven = Noise(model, estimate.colours, spectra, mending, faint, estimate.copied)
     if not passes:
         return recursive(frames, uneven, estimate.fixed, causal=causal)
     return along_motion(frames, passes, uneven, estimate.fixed, causal=causal)
 
 
-def _measured_elsewhere(noise_from: Any, sigma: Any, noise: Any, dark: Any, flat: Any) -> Any:
+def _measured_elsewhere(noise_from: Any, sigma: Any, noise: Any, dark: Any, flat: Any, repair: str) -> Any:
     """Return the noise of another recording, if one is given, or else `noise`."""
     if noise_from is None:
         return noise
@@ -258,19 +271,21 @@ def _measured_elsewhere(noise_from: Any, sigma: Any, noise: Any, dark: Any, flat
 
     recording = read(noise_from) if isinstance(noise_from, str | Path) else noise_from
     try:
-        return measure_noise(recording, still=True, dark=dark, flat=flat)
+        return measure_noise(recording, still=True, dark=dark, flat=flat, repair=repair)
     except InputError as fault:
         where = f" {noise_from}" if isinstance(noise_from, str | Path) else ""
         raise type(fault)(f"noise_from{where}: {fault}") from None
 
 
-def _check(preset: str | None, noise: Any, radius: int | None, causal: bool, method: str | None) -> None:
+def _check(preset: str | None, noise: Any, radius: int | None, causal: bool, method: str | None, repair: str) -> None:
     other_noise = noise not in ("auto", "gaussian") and not isinstance(noise, NoiseEstimate)
     if method is not None and (preset is not None or radius is not None or causal or other_noise):
         raise ParameterError(
             f"method {method!r} is for Gaussian noise, frame by frame: it takes no preset, radius, causal or other "
             "noise; leave out one or the other"
         )
+    if method is not None and repair != "auto":
+        raise ParameterError(f"method {method!r} mends no outliers or stripes; leave out repair, or give a preset")
     if method is not None and isinstance(noise, NoiseEstimate) and noise.slope:
         raise ParameterError(
             f"method {method!r} is for Gaussian noise, but the noise given grows with brightness (slope "

@@ -31,6 +31,7 @@ from pde_video.motion.averaging import halved
 from pde_video.protocols import Array
 
 NOISES = ("auto", "gaussian", "poisson-gaussian")
+REPAIRS = ("auto", "none")  # Whether outliers and stripes are looked for.
 Sigma = Annotated[float | str | None, Option(unit="input", least=0, choices=("auto",))]
 _FRAMES = 5  # Number of frames on which noise is measured: the first that are not constant.
 _STILL_FRAMES = 16  # The same for a recording in which nothing moves.
@@ -50,6 +51,7 @@ def measure_noise(
     still: bool = False,
     dark: Any = None,
     flat: Any = None,
+    repair: Annotated[str, Option(choices=REPAIRS)] = "auto",
 ) -> NoiseEstimate:
     """Measure the noise of a video on its first frames, as `denoise` does without an estimate.
 
@@ -80,6 +82,8 @@ def measure_noise(
         frames show the read-out noise only, not photon noise.
     dark, flat : video or path, optional
         Recordings without light and of even light, by which to correct the video first, as `denoise` does.
+    repair : {"auto", "none"}
+        Whether to look for outliers and stripes, and to measure the noise without them.
 
     Returns
     -------
@@ -108,12 +112,12 @@ def measure_noise(
     >>> bool(np.array_equal(pv.denoise(video[1:], noise=noise)[6:], whole[7:]))  # Six frames before it suffice.
     True
     """
-    checked(measure_noise, {"sigma": sigma, "noise": noise}, "measure_noise")
+    checked(measure_noise, {"sigma": sigma, "noise": noise, "repair": repair}, "measure_noise")
     found: list[NoiseEstimate] = []
 
     def measuring(frames: Frames) -> Frames:
         seen = without_noisy_pixels(*corrected(frames, dark, flat))
-        found.append(noise_of(seen, checked_sigma(sigma, noise), noise, still=still))
+        found.append(noise_of(seen, checked_sigma(sigma, noise), noise, still=still, repair=repair))
         return frames
 
     lifted(measuring, iter(video) if isinstance(video, np.ndarray) else video)
@@ -142,14 +146,16 @@ def noise_of(
     shown: list[Array] | None = None,
     variance_only: bool = False,
     still: bool = False,
+    repair: str = "auto",
 ) -> NoiseEstimate:
     """Return the noise as given, or as measured on the first frames, `shown` if they are known already.
 
-    With `variance_only`, only the variance is measured; if it is given, no frame is read for it.
+    With `variance_only`, only the variance is measured; if it is given, no frame is read for it. With `repair` "none"
+    it has no outliers and stripes.
     """
     if isinstance(noise, NoiseEstimate):
         _refuse_of_another_kind(noise, frames)
-        return noise
+        return noise if repair == "auto" else replace(noise, impulses=0.0, hot=0.0, rows=0.0, columns=0.0)
     told = sigma is not None or not isinstance(noise, str)
     if shown is None:
         shown = [] if told and variance_only else frames.peek(_STILL_FRAMES) if still else first_frames(frames)
@@ -163,7 +169,7 @@ def noise_of(
         return found if _model(found, first) else NoiseEstimate(0.0, 0.0, unit=unit)
 
     estimate = measured(shown)
-    if not variance_only and spread and (estimate.stabiliser() or not told):
+    if repair == "auto" and not variance_only and spread and (estimate.stabiliser() or not told):
         quiet = NoiseEstimate(0.0, (_QUIET * spread * unit) ** 2, unit=unit)
         estimate, shown = mended(shown, estimate, quiet, measured)
     model = estimate.stabiliser()

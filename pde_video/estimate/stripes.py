@@ -42,8 +42,11 @@ def amplitude(frames: Sequence[Array], axis: int) -> float:
     if lags[0] <= _CLEAR * apart or lags[0] <= 0 or (axis == 0 and not pairs):
         return 0.0
     next_one, *others = (lag / lags[0] for lag in lags[1:])
-    for shift in [k for k in range(-_SHIFTS, _SHIFTS + 1) if pairs and (abs(k) > 1 or k == axis == 0)]:
-        others.append(float(np.mean([_shared(*pair, shift) for pair in pairs])) / lags[0])
+    for shift in range(-_SHIFTS, _SHIFTS + 1) if pairs else ():
+        one = float(np.mean([_shared(*pair, shift) for pair in pairs])) / lags[0]
+        if axis == 1 and abs(shift) < 2:  # Fixed columns have 1 and −1/2 here, what moves by a pixel has 1 at ±1.
+            one = max(one, 0.0) if shift else 0.0
+        others.append(one)
     chance = 1 / math.sqrt(steps[0].shape[1])
     near = abs(next_one + 0.5) < max(_NEXT, _BY_CHANCE * chance)
     certain = near and max(map(abs, others)) < max(_WHITE, _BY_CHANCE_OF_MANY * chance)
