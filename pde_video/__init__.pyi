@@ -58,6 +58,7 @@ from pde_video.filters.synthetic_noise import poisson_gaussian_noise as poisson_
 from pde_video.integrators.cycles import fed as fed
 from pde_video.integrators.cycles import fsi as fsi
 from pde_video.integrators.cycles import rkl2 as rkl2
+from pde_video.integrators.equilibrium import equilibrium as equilibrium
 from pde_video.integrators.history import Certificate as Certificate
 from pde_video.integrators.history import History as History
 from pde_video.integrators.history import certificate as certificate

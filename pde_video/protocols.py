@@ -104,6 +104,18 @@ def diagonal_of(term: Term, y: Array) -> Array:
     return term.diagonal(y) if satisfies(term, Diagonal) else np.zeros((1,) * y.ndim)
 
 
+class Elliptic(Term, Protocol):
+    """A linear term that can be the exchange of cells with their neighbours in the plane, which multigrid solves."""
+
+    def stencil(self, t: float, y: Array) -> Any:
+        """Return the rate on grids like that of `y` as a `solvers.stencil.Stencil`; None where it is none."""
+
+
+def stencil_of(term: Term, t: float, y: Array) -> Any:
+    """Return the stencil of the term, or None."""
+    return term.stencil(t, y) if satisfies(term, Elliptic) else None
+
+
 class Fusible(Term, Protocol):
     """A term that takes several explicit Euler steps in one pass."""
 

@@ -116,9 +116,10 @@ def test_the_diagonal_of_a_sum_is_that_of_its_operator(weight, rng):
     np.testing.assert_allclose(found, -np.diag(rates), rtol=0, atol=1e-14)
 
 
-def test_large_steps_of_variable_coefficients_converge(rng):
+@pytest.mark.parametrize("kappa", [0.5, 0.15])  # Conductances differ by factors of up to 50 and of 10¹⁹.
+def test_large_steps_of_variable_coefficients_converge(kappa, rng):
     y = rng.random((64, 64))
-    term = pv.PeronaMalik(0.5)
+    term = pv.PeronaMalik(kappa)
     z = pv.evolve(term, y, [0, 1e5], step=pv.implicit_euler)
     residual = z - 1e5 * term.frozen(0.0, y[None]).rate(0.0, z[None])[0] - y
     assert np.linalg.norm(residual) <= 1e-9 * np.linalg.norm(y)
@@ -208,10 +209,11 @@ def test_inner_steps_of_a_cycle_know_their_time(step):
     np.testing.assert_allclose(y, 60.0**2 / 2, rtol=0.2)
 
 
-def test_implicit_steps_ask_for_the_rate_at_their_end(rng):
+@pytest.mark.parametrize("boundary", ["neumann", "periodic"])
+def test_implicit_steps_ask_for_the_rate_at_their_end(boundary, rng):
     y, field = rng.random((2, 6, 7))
     mask = rng.random((6, 7)) < 0.5
-    driven = pv.Sum(pv.Heat(), pv.Source(lambda t: t * field))
+    driven = pv.Sum(pv.Heat(boundary=boundary), pv.Source(lambda t: t * field))
     for term, where in ((driven, ...), (pv.Masked(driven, mask, y), mask)):
         z = pv.evolve(term, y, [2.0, 5.0], step=pv.implicit_euler)
         residual = z - 3.0 * driven.rate(5.0, z[None])[0] - y
@@ -345,3 +347,93 @@ def test_chambolle_pock_of_one_edge_is_known_in_closed_form():
     np.testing.assert_allclose(u, np.tile(np.repeat([0.05, 0.95], 8), (3, 1)), atol=2e-3)
     colour = pv.tv_minimize(np.stack([y, y], axis=-1), 0.4, tolerance=1e-7, channel_axis=-1).solution
     np.testing.assert_allclose(colour[:8], 0.4 / 8 / np.sqrt(2), atol=2e-3)
+
+
+@pytest.mark.parametrize("dt", [1e20, 1e300])
+def test_a_step_that_rounding_leaves_no_solution_to_ends_soon(dt, rng):
+    for term, shape in ((pv.PeronaMalik(0.5), (3, 8, 8)), (pv.EdgeEnhancing(0.5), (8, 8))):
+        with pytest.raises(pv.SolverError, match="stopped after"):
+            pv.evolve(term, rng.random(shape), [0, dt], step=pv.implicit_euler)
+    found = pv.evolve(pv.Heat(), rng.random((8, 8)), [0, dt], step=pv.implicit_euler)
+    assert np.ptp(found) < 1e-12
+
+
+def test_a_sum_of_one_masked_term_is_that_term(rng):
+    y, mask = rng.random((24, 24)), rng.random((24, 24)) < 0.5
+    masked = pv.Masked(pv.Heat(), mask, y)
+    for step, times in ((pv.implicit_euler, [0, 1e7]), (pv.aos, [0, 3.0]), (pv.explicit_euler, pv.uniform(1.0))):
+        both = [pv.evolve(term, y, times, step=step) for term in (masked, pv.Sum(masked))]
+        np.testing.assert_allclose(both[0], both[1], atol=1e-9)
+
+
+def test_a_term_that_is_nonlinear_and_cannot_be_frozen_says_so(rng):
+    y = rng.random((8, 8))
+    edges = pv.FrameDifference(y[::-1], kappa=0.1)
+    assert pv.FrameDifference(y).linear
+    for term in (edges, pv.Sum(pv.Heat(), edges)):
+        with pytest.raises(TypeError, match="nonlinear and has no frozen"):
+            pv.evolve(term, y, [0, 0.5], step=pv.implicit_euler)
+
+
+def test_a_sum_has_the_bound_and_the_time_without_a_rate_of_its_terms(rng):
+    y = rng.random((6, 6))
+    reverse = pv.Reverse(lambda z, sigma: z / (1 + sigma**2))
+    masked = pv.Masked(reverse, np.arange(36).reshape(6, 6) % 2 == 0, y)
+    for term in (pv.Sum(reverse), pv.Sum(reverse, pv.Source(np.zeros_like(y))), masked):
+        assert not hasattr(term, "stable_dt")
+        found = pv.evolve(term, y, [1.0, 0.5, 0.0], step=pv.heun)
+        expected = pv.evolve(reverse, y, [1.0, 0.5, 0.0], step=pv.heun)
+        where = masked.mask if term is masked else ...
+        np.testing.assert_allclose(found[where], expected[where])
+    assert pv.Sum(reverse, pv.Heat()).stable_dt(2) == 0.25
+    with pytest.raises(pv.UnstableStepError, match="cannot be run backwards"):
+        pv.evolve(pv.Sum(reverse, pv.Heat()), y, [1.0, 0.5])
+
+
+@pytest.mark.parametrize("boundary", ["neumann", "dirichlet"])
+def test_additive_splitting_of_masks_and_sums_is_that_of_matrices(boundary, rng):
+    shape, dt, w = (5, 7), 3.0, 0.4
+    y, data, f = rng.random((3, *shape))
+    mask = rng.random(shape) < 0.7
+    inside = pv.Sum(pv.Heat(boundary=boundary), pv.Fidelity(data, weight=w), pv.Source(f))
+    for term, acts in ((inside, np.ones(shape, bool)), (pv.Masked(inside, mask, y), mask)):
+        expected = np.zeros(y.size)
+        for axis, n in enumerate(shape):
+            line = np.diag(np.full(n, -2.0)) + np.eye(n, k=1) + np.eye(n, k=-1)
+            if boundary == "neumann":
+                line[0, 0] = line[-1, -1] = -1
+            parts = [line if a == axis else np.eye(m) for a, m in enumerate(shape)]
+            rate = acts.ravel()[:, np.newaxis] * (np.kron(*parts) - w / 2 * np.eye(y.size))
+            right = y.ravel() + 2 * dt * acts.ravel() * (w * data + f).ravel() / 2
+            expected += np.linalg.solve(np.eye(y.size) - 2 * dt * rate, right) / 2
+        found = pv.evolve(term, y, [0, dt], step=pv.aos)
+        np.testing.assert_allclose(found.ravel(), expected, atol=1e-12)
+    with pytest.raises(TypeError, match="cannot be solved along one axis of a grid of 3 axes"):
+        pv.evolve(pv.Sum(pv.Heat()), rng.random((3, 3, 3)), [0, 1], step=pv.aos)
+
+
+def test_a_sum_of_terms_with_different_masks_is_no_stencil(rng):
+    y, first = rng.random((2, 6, 7))
+    one, other = (pv.Masked(pv.Heat(), mask, y) for mask in (first < 0.5, first >= 0.5))
+    z = pv.evolve(pv.Sum(one, one), y, [0, 0.7], step=pv.implicit_euler)
+    np.testing.assert_allclose(z, pv.evolve(one, y, [0, 1.4], step=pv.implicit_euler), atol=1e-9)
+    with pytest.raises(TypeError, match="cannot be solved along one axis"):
+        pv.evolve(pv.Sum(one, other), y, [0, 0.7], step=pv.aos)
+
+
+@pytest.mark.parametrize(("dtype", "epsilon"), [(np.float32, 1e-25), (np.float64, 1e-149), (np.float64, 5e-324)])
+def test_an_epsilon_that_cannot_be_held_is_refused(dtype, epsilon, rng):
+    y = rng.random((8, 8)).astype(dtype) * 1e5
+    for step in (pv.implicit_euler, pv.fed, pv.aos):
+        with pytest.raises(pv.ParameterError, match="epsilon is"):
+            pv.evolve(pv.TotalVariation(epsilon), y, [0, 0.1], step=step)
+    scaled = pv.evolve(pv.TotalVariation(1e-27), y * dtype(1e-30), [0, 1e-26], step=pv.implicit_euler)
+    np.testing.assert_allclose(
+        scaled / dtype(1e-30), pv.evolve(pv.TotalVariation(1e3), y, [0, 1e4], step=pv.implicit_euler), rtol=1e-4
+    )
+
+
+def test_messages_do_not_print_arrays():
+    with pytest.raises(TypeError) as caught:
+        pv.evolve(np.arange(900.0), pv.Heat(), [0, 1])
+    assert len(str(caught.value)) < 200

@@ -69,3 +69,11 @@ def test_a_doubt_is_of_one_video_only(rng):
     assert len(report["warnings"]) == 1
     next(iter(pv.denoise(iter([scene() + rng.normal(0, 15, (160, 192))]), report=report)))
     assert not report.get("warnings")
+
+
+@pytest.mark.parametrize("shape", [(5, 12, 16), (5, 16, 16), (8, 16, 24), (8, 24, 24), (5, 3, 200)])
+def test_white_noise_in_tiny_frames_is_neither_interlaced_nor_in_doubt(shape):
+    for seed in range(20):
+        report = {}
+        next(iter(pv.denoise(iter(np.random.default_rng(seed).normal(100, 10, shape)), report=report, radius=0)))
+        assert report.get("warnings", []) == []

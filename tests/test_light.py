@@ -10,8 +10,12 @@ from cases import marked_slow, slow
 from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
+from pde_video.denoising.along_motion import prepared, with_means
 from pde_video.denoising.denoise import PRESETS
 from pde_video.denoising.light import Light, _gain, between, light_change
+from pde_video.denoising.recursive import _averaged
+from pde_video.denoising.uniform_noise import Noise
+from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.kernels.row_moments import MOMENTS, row_moments
 from pde_video.motion.averaging import GuidedFrame, halved
 from pde_video.motion.optical_flow import pyramid
@@ -155,6 +159,27 @@ def test_noise_does_not_flatten_the_line(rng):
     x, y = light + 0.5 * x, 0.5 * light + 0.5 * y
     moments = np.array([np.ones_like(x), x, y, x * x, x * y, y * y, x]).sum(axis=2)
     assert _gain(moments, 0.0, 1.0) == pytest.approx(0.5, abs=0.01)
+
+
+def test_what_is_no_noise_does_not_count_for_the_means_that_are_given_back():
+    planes = np.zeros((1, 128, 128))
+    noisy = np.full_like(planes, 0.5)
+    noisy[0, 5, 5] = 1000.0
+    np.testing.assert_allclose(with_means(planes, noisy), 0.5, rtol=0.01)
+
+
+def test_an_average_has_the_noise_of_the_light_that_it_is_in(rng):
+    plane = np.ones((64, 64))
+    noise = Noise(Stabiliser(0.0, 1.0))
+    pictures = [prepared(10 * plane[..., np.newaxis] + rng.normal(size=(64, 64, 1)), noise) for _ in range(2)]
+    still = np.zeros((2, 32, 32))
+    for gain in (1.0, 2.0):
+        light = None if gain == 1 else Light(gain * np.ones(32), np.zeros(32))
+        brighter = prepared(10 * gain * plane[..., np.newaxis] + rng.normal(size=(64, 64, 1)), noise)
+        chain = [(pictures[0], None), (pictures[1]._replace(number=1, original=1), still)]
+        chain += [(brighter._replace(number=2, original=2, light=light), still)]
+        _, mean, left, _ = list(_averaged(iter(chain), noise))[-1]
+        assert mean.var() == pytest.approx(left.mean(), rel=0.15)
 
 
 def test_noise_that_a_gain_has_raised_counts_less():

@@ -95,6 +95,16 @@ def test_a_file_of_an_earlier_version_has_white_noise():
     assert pv.NoiseEstimate.from_dict(earlier) == NOISE
 
 
+def test_a_dict_has_the_defaults_of_the_class_and_what_is_wrong_with_others_is_said():
+    assert pv.NoiseEstimate.from_dict({"slope": 0, "offset": 400, "unit": 255}) == pv.NoiseEstimate(0, 400, unit=255)
+    with pytest.raises(
+        pv.ParameterError, match=r"noise: offset, unit is missing and sigma, 3 is unknown; it has slope"
+    ):
+        pv.NoiseEstimate.from_dict({"slope": 0, "sigma": 3, 3: 4})
+    with pytest.raises(pv.ParameterError, match=r"noise: unit is missing; it has slope"):
+        pv.NoiseEstimate.from_json('{"slope": 0, "offset": 400}')
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -342,6 +352,16 @@ def test_an_estimate_that_does_not_fit_is_refused(arguments, message):
 def test_what_cannot_be_measured_is_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         pv.measure_noise(**{"video": np.random.default_rng(0).random((2, 8, 8))} | arguments)
+
+
+def test_a_recording_of_one_frame_is_named(tmp_path, rng):
+    path = tmp_path / "one.tif"
+    pv.write(path, rng.random((1, 8, 8)).astype(np.float32))
+    for recording, name in ((path, f"noise_from {path}: "), (rng.random((1, 8, 8)), "noise_from: ")):
+        with pytest.raises(pv.InputError) as caught:
+            pv.denoise(rng.random((2, 8, 8)), noise_from=recording)
+        assert str(caught.value).startswith(f"{name}there is only one frame")
+        assert "at least two" in str(caught.value)
 
 
 def test_no_noise_and_less_than_rounding_are_none(rng):

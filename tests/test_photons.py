@@ -92,6 +92,18 @@ def test_the_line_of_a_recording_of_cells_is_found(seed, scene):
         assert noise.slope * brightness + noise.offset == pytest.approx(expected, rel=0.1)
 
 
+def test_a_page_of_text_is_no_noise(rng):
+    letters = rng.random((8, 1, 40, 4)).repeat(7, axis=1) < 0.4
+    letters ^= rng.random((8, 7, 40, 4)) < 0.2
+    letters[..., 3] = False
+    page = np.full((8, 15, 40, 4), 235.0)
+    page[:, :7] -= 205 * letters
+    page = page.reshape(120, 160)
+    noise = pv.measure_noise(page + 5 * rng.standard_normal((8, 120, 160)))
+    assert (noise.slope, noise.fixed) == (0, 0)
+    assert noise.sigma == pytest.approx(5, rel=0.05)
+
+
 @pytest.mark.parametrize("seed", [1, *slow(2, 3)])
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best", "fast"))
 def test_cells_keep_their_brightness_and_transients(preset, seed):

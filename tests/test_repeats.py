@@ -96,3 +96,33 @@ def test_noise_is_measured_on_frames_that_differ(rng):
     pattern = SIGMA * rng.standard_normal((96, 120)) + 0.1 * SIGMA * rng.standard_normal((9, 96, 120))
     assert chosen((128 + pattern).astype(np.float32)) == [0, 1, 2, 3, 4]
     assert chosen(noisy[:1].repeat(7, axis=0)) == [0] * 5  # Nothing changes.
+
+
+@pytest.mark.parametrize("frames", [4, 8])
+def test_a_clean_title_does_not_hide_the_noise(frames, rng):
+    clean, noisy = moving(9, rng)
+    title = np.zeros((frames, *noisy.shape[1:]), np.uint8)
+    title[:, 30:40, 20:70] = 230
+    report = {}
+    denoised = pv.denoise(np.concatenate([title, noisy]), report=report)
+    assert report["sigma"] == pytest.approx(SIGMA, rel=0.1)
+    assert psnr(clean, denoised[frames:]) > psnr(clean, noisy) + 6
+
+
+def test_the_line_of_photons_is_that_of_different_frames(rng):
+    light = 40 + 30 * np.sin(np.arange(120) / 20) + 10 * rng.random((96, 120))  # Photons, on what looks like noise.
+    counts = 4.0 * rng.poisson(light, (8, 96, 120))
+    for video in (counts, counts.repeat(2, axis=0)):
+        noise = pv.measure_noise(coded_again(video, rng))
+        assert noise.slope == pytest.approx(4, rel=0.1)
+        assert noise.slope * 160 + noise.offset == pytest.approx(640, rel=0.1)
+
+
+@pytest.mark.parametrize("preset", ["fast", "balanced"])
+@pytest.mark.parametrize("photons", [0.01, 0.06])
+def test_frames_of_very_few_photons_are_no_repeats_but_their_copies_are(photons, preset, rng):
+    video = rng.poisson(photons, (6, 96, 120)).astype(np.float32)
+    for copies in (1, 2):
+        report = {}
+        pv.denoise(video.repeat(copies, axis=0), noise=(1.0, 0.0), preset=preset, report=report)
+        assert report["repeated"] == 6 * (copies - 1)

@@ -115,6 +115,14 @@ def test_the_lowest_do_not_tell_whether_noise_is_white():
     assert Spectra(falling, blocks=60, **seen).white(0)  # So few blocks differ by chance.
 
 
+def test_means_that_change_with_the_light_are_no_noise(rng):
+    blocks = rng.normal(size=(1, 64, 3000))
+    blocks[0, 0] *= 10
+    found = spectra([blocks]).variances[0]
+    assert found[0, 0] == pytest.approx(found[0, 1] + found[1, 0])
+    assert found.mean() == pytest.approx(1, abs=0.1)
+
+
 def test_noise_that_a_codec_copies_is_seen_in_frames_further_apart(rng):
     new = noise((5, 240, 300), TAPS["blurred"], rng)
     copied = new[:1]

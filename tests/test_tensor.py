@@ -435,3 +435,25 @@ def test_a_constant_stays_and_nan_stays_nan(term, dtype):
 def test_bad_parameters_are_named(make, message):
     with pytest.raises(pv.ParameterError, match=message):
         make()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-19, 1e19, 1e30])
+@pytest.mark.parametrize("step", [pv.explicit_euler, pv.implicit_euler])
+def test_single_precision_holds_data_of_any_unit(scale, step, rng):
+    y = rng.random((24, 26)).astype(np.float32)
+    scaled = y * np.float32(scale)
+
+    def result(term, state):
+        return pv.evolve(term, state, [0, 0.1], step=step).astype(float)
+
+    terms = [(pv.EdgeEnhancing(0.1), pv.EdgeEnhancing(0.1 * scale))]
+    if (0.3 * scale) ** 4 > 1e-60:
+        terms.append((pv.CoherenceEnhancing(0.3**4), pv.CoherenceEnhancing((0.3 * scale) ** 4)))
+    if step is pv.explicit_euler:
+        terms.append((pv.Shock(), pv.Shock()))
+    for one, other in terms:
+        np.testing.assert_allclose(result(other, scaled) / scale, result(one, y), rtol=2e-5)
+    # Far from the contrast, tensors are those of the limits.
+    far = pv.EdgeEnhancing(0.1)
+    limit = pv.EdgeEnhancing(1e-6) if scale > 1 else pv.Heat()
+    np.testing.assert_allclose(result(far, scaled) / scale, result(limit, y), atol=1e-5)

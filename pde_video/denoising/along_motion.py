@@ -79,7 +79,7 @@ def along_motion(
 ) -> Iterator[Array]:
     """Yield the frames denoised; `fixed` is the share of the noise's variance that all frames have in common."""
     spread: Callable[..., Iterator[Any]] = map if causal else ordered  # `ordered` would read ahead.
-    pictures = numbered(spread(partial(prepared, noise=noise), frames), frames.report, fixed)
+    pictures = numbered(spread(partial(prepared, noise=noise), frames), frames.report, fixed, faint=noise.faint)
     results: Iterator[tuple[Picture, Array, Array]] | None = None
     for look in passes:
         if results is not None:
@@ -119,8 +119,14 @@ def finished(picture: Picture, planes: Array, noise: Noise) -> Array:
     return picture.frame + deviation * noise.frame(planes - picture.guided.planes)
 
 
-def numbered(pictures: Iterable[Picture], report: dict[str, Any], fixed: float) -> Iterator[Picture]:
-    """Yield the pictures with the numbers of their scenes and originals, and the changes of light."""
+def numbered(
+    pictures: Iterable[Picture], report: dict[str, Any], fixed: float, *, faint: bool = False
+) -> Iterator[Picture]:
+    """Yield the pictures with the numbers of their scenes and originals, and the changes of light.
+
+    Where light is faint, only exact copies are repeats: the transform does not make the variance 1 there.
+    """
+    alike = np.array_equal if faint else partial(is_repeat, varying=1 - fixed)
     cuts: list[int] = []
     report["cuts"] = cuts
     seen = {"repeated": 0, "relit": 0}
@@ -132,7 +138,7 @@ def numbered(pictures: Iterable[Picture], report: dict[str, Any], fixed: float) 
         elif previous is not None:
             light = light_change(previous.levels, picture.levels, even=picture.rows is not None)
             seen["relit"] += light is not None
-            if light is None and is_repeat(previous.guided.planes, picture.guided.planes, 1 - fixed):
+            if light is None and alike(previous.guided.planes, picture.guided.planes):
                 original, light = previous.original, previous.light
                 seen["repeated"] += 1
         report.update(seen)

@@ -25,7 +25,7 @@ from pde_video.denoising.other_methods import BY_DENOISER, BY_EVOLUTION, PERIOD,
 from pde_video.denoising.recursive import recursive
 from pde_video.denoising.repair import Repair
 from pde_video.denoising.uniform_noise import Noise
-from pde_video.errors import ParameterError
+from pde_video.errors import InputError, ParameterError
 from pde_video.estimate.interlace import is_interlaced
 from pde_video.filters import EVERYTHING, Extent, Frames, Option, video_filter
 from pde_video.filters.frames import WITHIN
@@ -270,7 +270,11 @@ def _measured_elsewhere(noise_from: Any, sigma: Any, noise: Any, dark: Any, flat
     from pde_video.video.files import read  # Here, so that arrays are denoised without codecs.
 
     recording = read(noise_from) if isinstance(noise_from, str | Path) else noise_from
-    return measure_noise(recording, still=True, dark=dark, flat=flat, repair=repair)
+    try:
+        return measure_noise(recording, still=True, dark=dark, flat=flat, repair=repair)
+    except InputError as fault:
+        where = f" {noise_from}" if isinstance(noise_from, str | Path) else ""
+        raise type(fault)(f"noise_from{where}: {fault}") from None
 
 
 def _check(preset: str | None, noise: Any, radius: int | None, causal: bool, method: str | None, repair: str) -> None:

@@ -14,6 +14,7 @@ from pde_video.protocols import Array
 
 _SHARED = 1.3  # Ratio of the deviation at half the size to that of white noise from which on neighbours may share it.
 _NOTABLE = 0.08  # Least deviation then, relative to that of the frames: details of clean frames look like faint noise.
+_FEWEST = 2**12  # Pixels, of all frames together, below which chance may look so.
 
 
 def doubt_of_scales(estimate: NoiseEstimate, model: Stabiliser, shown: Sequence[Array]) -> str | None:
@@ -22,6 +23,8 @@ def doubt_of_scales(estimate: NoiseEstimate, model: Stabiliser, shown: Sequence[
     Where differences along time do not tell, since there are none or all of it moves, noise that neighbouring pixels
     share looks like texture: most of it is in means over 2 × 2 pixels, of which white noise has a quarter.
     """
+    if sum(frame[..., 0].size for frame in shown) < _FEWEST:
+        return None
     luma = [model.forward(frame).mean(axis=2)[np.newaxis] for frame in shown]
     fine = estimate_sigma([one[0] for one in luma])
     coarse = [halved(one)[0] for one in luma]

@@ -1,4 +1,4 @@
-"""The noise of a video, measured on its first frames. No other module of this room estimates it."""
+"""The noise of a video, measured on its first frames."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -9,11 +9,12 @@ import numpy as np
 from pde_video.arrays.colours import opponent
 from pde_video.denoising.camera import corrected, without_noisy_pixels
 from pde_video.denoising.doubts import doubt_of_scales
-from pde_video.denoising.noise_along_time import NOTABLE, along_time
+from pde_video.denoising.noise_along_time import APART, NOTABLE, along_time
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.repair import Repair, mended
 from pde_video.denoising.repeats import distinct
 from pde_video.errors import ParameterError
+from pde_video.estimate.borders import within_borders
 from pde_video.estimate.noise import (
     changing_noise,
     estimate_noise,
@@ -69,7 +70,7 @@ def measure_noise(
     video : video
         Array (T, H, W) or (T, H, W, C), or an iterable of frames. The first five that differ and are not constant are
         used, and up to 32 if they are small, until they have a million pixels; of at most 40 that are read. The frames
-        that are read are consumed from an iterator.
+        that are read are consumed from an iterator. Black bars and masks are left out.
     sigma : float or "auto", optional
         Known standard deviation of Gaussian noise, ≥ 0, in units of the video. Then only `fixed` is measured. Default,
         and "auto": see `noise`.
@@ -159,6 +160,8 @@ def noise_of(
     if shown is None:
         shown = [] if told and variance_only else frames.peek(_STILL_FRAMES) if still else first_frames(frames)
     first = frames.peek(1)[0]
+    box = within_borders(shown)
+    shown = [frame[box] for frame in shown]
     unit, spread = frames.scale, float(np.ptp(first))
 
     def measured(shown: list[Array]) -> NoiseEstimate:
@@ -180,7 +183,7 @@ def noise_of(
         common = within * share
         estimate = replace(_with_pattern(estimate, common), fixed=common / (1 + common))
     else:
-        changing = None if told else _changing(estimate, share, frames, str(noise), len(shown))
+        changing = None if told else _changing(estimate, share, frames, str(noise), len(shown), box)
         estimate = replace(estimate, fixed=share) if changing is None else _by_changes(changing, shown, first)
         model = estimate.stabiliser()
     if told or model is None or _few(estimate.photons):
@@ -237,13 +240,15 @@ def _variance(shown: list[Array], noise: Any, still: bool, unit: float) -> Noise
     return NoiseEstimate(slope * unit, offset * unit**2, unit=unit)
 
 
-def _changing(estimate: NoiseEstimate, fixed: float, frames: Frames, noise: str, few: int) -> NoiseEstimate | None:
+def _changing(
+    estimate: NoiseEstimate, fixed: float, frames: Frames, noise: str, few: int, box: tuple[slice, slice]
+) -> NoiseEstimate | None:
     """Return the noise that is new in every frame where changes tell more of it than `estimate`; otherwise None."""
     pixels = frames.peek(1)[0].size
-    shown = frames.lively(max(few, min(_MOST_FRAMES, _PIXELS // pixels)))
+    shown = distinct(frames, max(few, min(_MOST_FRAMES, _PIXELS // pixels)))
     model = estimate.stabiliser()
     assert model is not None
-    shown = [Repair(estimate, model)(frame).frame for frame in shown]
+    shown = [Repair(estimate, model)(frame[box]).frame for frame in shown]
     found = changing_noise(shown, noise)
     if found is None:
         return None
@@ -253,8 +258,12 @@ def _changing(estimate: NoiseEstimate, fixed: float, frames: Frames, noise: str,
     higher, lower = within > found.certainty * along, along > found.certainty * within
     steady = found.calm > _STEADY and (found.slope > 0 or (higher | lower).any())
     # Motion adds to changes; but where they are less than the noise seen within frames, that is structure.
-    if not (relative.slope or found.slope) or not (steady or higher[1:].all()):
+    if not (steady or higher[1:].all()):
         return None
+    if not (relative.slope or found.slope):  # What differs more in frames further apart is noise that was copied.
+        apart = changing_noise(shown[:: max(1, min(APART, len(shown) - 1))], noise)
+        if apart is None or apart.offset > found.certainty * found.offset:
+            return None
     return replace(estimate, slope=found.slope * estimate.unit, offset=found.offset * estimate.unit**2)
 
 

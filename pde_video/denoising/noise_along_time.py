@@ -20,7 +20,7 @@ NOTABLE = 0.1  # Lowest fixed share of the variance that is not taken for an err
 _STRONGER = 1.05  # Ratio of deviations, along time to within frames, above which the former holds for white noise.
 _LESS = 0.7  # Share of the variance below which changes are those of one motion of the whole picture.
 _MIDDLE = 256  # Pixels of the middle of a picture, on each side, on which that is looked for.
-_APART = 3  # Frames from one to another, whose differences show noise that is copied from frame to frame.
+APART = 3  # Frames from one to another, whose differences show noise that is copied from frame to frame.
 _COPIED = 0.2  # Lowest share of the noise in common with the next frame that is not taken for chance or motion.
 _STRIPED = 0.3  # Offsets of rows, relative to sigma, above which noise does not count as white.
 _SMOOTHNESS = 20.0  # Of the motion.
@@ -80,7 +80,7 @@ def _spectra(pictures: list[Picture], fixed: float, still: bool) -> Spectra | No
     cuts = (is_cut_not_motion(a.levels, b.levels, sigma=0.5) for a, b in pairwise(seen))
     scenes = list(accumulate(cuts, initial=0))
     every = combinations(range(len(seen)), 2)
-    apart = max(2, min(_APART, len(seen) - 1))
+    apart = max(2, min(APART, len(seen) - 1))
     pairs = [(k, j) for k, j in every if scenes[k] == scenes[j] and (j == k + 1 or j >= k + apart)]
 
     def followed(pair: tuple[int, int]) -> Array:

@@ -15,7 +15,7 @@ from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.video.provenance import values_in
 
 _SHARES, _OFFSETS = ("impulses", "hot"), ("rows", "columns")
-_LATER = {"spectra", *_SHARES, *_OFFSETS, "photons", "copied"}  # What files of earlier versions lack.
+_REQUIRED = ("slope", "offset", "unit")  # Of a file. Without the unit, 400 could be of 255 or of 1.
 
 
 @dataclass(frozen=True)
@@ -147,12 +147,20 @@ class NoiseEstimate:
     def from_dict(cls, values: Mapping[str, Any]) -> NoiseEstimate:
         """Return the estimate in such a dict; anything missing, unknown or of another type is a ParameterError.
 
-        Without ``spectra`` and what follows it, as in files of earlier versions, the noise is white, and nothing else.
+        `slope`, `offset` and `unit` must be there. The others have the defaults above: without ``spectra`` and what
+        follows it, as in files of earlier versions, the noise is white, and nothing else.
         """
         names = [field.name for field in fields(cls)]
-        if not isinstance(values, Mapping) or set(values) | _LATER != set(names):
-            given = ", ".join(map(str, values)) if isinstance(values, Mapping) else repr(values)
-            raise ParameterError(f"not an estimate of noise: got {given or 'nothing'}; it has {', '.join(names)}")
+        if not isinstance(values, Mapping):
+            raise ParameterError(f"not an estimate of noise: got {values!r:.80}; it has {', '.join(names)}")
+        missing = ", ".join(name for name in _REQUIRED if name not in values)
+        unknown = ", ".join(str(name) for name in values if name not in names)
+        if missing or unknown:
+            lacks, has = f"{missing} is missing" if missing else "", f"{unknown:.80} is unknown" if unknown else ""
+            raise ParameterError(
+                f"not an estimate of noise: {' and '.join(one for one in (lacks, has) if one)}; "
+                f"it has {', '.join(names)}, of which {', '.join(_REQUIRED)} must be there"
+            )
         return cls(**values)
 
     def to_json(self) -> str:

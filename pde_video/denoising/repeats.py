@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from pde_video.estimate.borders import within_borders
 from pde_video.estimate.noise import estimate_sigma
 from pde_video.filters import Frames
 from pde_video.protocols import Array
@@ -47,6 +48,9 @@ def distinct(frames: Frames, n: int) -> list[Array]:
 
 
 def _originals(shown: list[Array]) -> list[Array]:
-    least = _HARDLY * 2 * estimate_sigma(shown[:1]) ** 2 if shown else 0.0
-    energy = ordered(lambda pair: estimate_sigma([pair[1] - pair[0]]) ** 2, pairwise(shown))
-    return shown[:1] + [frame for frame, new in zip(shown[1:], energy, strict=True) if new >= least]
+    box = within_borders(shown)
+    seen = [frame[box] for frame in shown]
+    least = _HARDLY * 2 * estimate_sigma(seen[:1]) ** 2 if seen else 0.0
+    energy = ordered(lambda pair: estimate_sigma([pair[1] - pair[0]]) ** 2, pairwise(seen))
+    first = shown[: 1 if least else 0]  # Without noise, it is a title, and tells nothing of what follows.
+    return first + [frame for frame, new in zip(shown[1:], energy, strict=True) if new > least]

@@ -75,7 +75,7 @@ def _means_under_details(frame: Array) -> Array:
 def measure_still(frames: Sequence[Array]) -> Blocks:
     """Return mean and temporal variance of every block of a recording in which nothing moves but frames may repeat."""
     if len(frames) < 2:
-        raise InputError("there is only one frame; with still=True, the noise is estimated from at least two")
+        raise InputError("there is only one frame; the noise of a still recording is estimated from at least two")
     total, energy, changes = frames[0].astype(np.float64), np.zeros(frames[0].shape), 0
     for before, after in pairwise(frames):  # Their differences hardly change with a slow drift.
         squares = np.square((after - before).astype(np.float64)) / 2

@@ -9,6 +9,7 @@ from pde_video.protocols import Array
 _ROWS, _COLUMNS = 4, 16  # Of a block, in pixels of a field.
 _SHARE = 0.5  # Of what motion changes; 1 if the fields are half a frame apart, 0 if they show the same time.
 _CERTAIN = 5.0  # Standard deviations of its mean over blocks.
+_FEWEST = 30  # Blocks below which their standard deviation is not known well enough.
 
 
 def is_interlaced(frames: Sequence[Array]) -> bool:
@@ -17,7 +18,8 @@ def is_interlaced(frames: Sequence[Array]) -> bool:
     D(s) is the mean squared difference between a field and the other one of the frame s later, interpolated between its
     rows. Texture, noise and stripes are in all D alike. If the fields of a frame show the same time, D(1) and D(−1) are
     equal up to changes of speed, which are the same for both fields. If they are half a frame apart, one of the two is
-    larger, for the other field the other, by as much as motion adds: |D(1) − D(−1)| = D(1) + D(−1) − 2 D(0).
+    larger, for the other field the other, by as much as motion adds: |D(1) − D(−1)| = D(1) + D(−1) − 2 D(0). Frames of
+    fewer than 30 blocks of 8 × 16 pixels do not tell.
     """
     luma = [frame.mean(axis=-1, dtype=np.float64) for frame in frames]
     if len(luma) < 3 or luma[0].shape[0] < 2 * _ROWS + 4 or luma[0].shape[1] < _COLUMNS:
@@ -31,6 +33,8 @@ def is_interlaced(frames: Sequence[Array]) -> bool:
             order.append(sign * (past - later))
             motion.append(past + later - 2 * now)
     each = np.mean(order, axis=0)  # Blocks at the same place do not count as independent.
+    if each.size < _FEWEST:
+        return False
     certain = abs(each.mean()) > _CERTAIN * each.std() / np.sqrt(each.size)
     return bool(certain and abs(each.mean()) > _SHARE * np.mean(motion) > 0)
 

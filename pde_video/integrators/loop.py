@@ -87,7 +87,7 @@ def evolution(
     0.5 [0.375 0.625]
     """
     if not satisfies(term, Term):
-        raise TypeError(f"{term!r} is no term: it must be an object with rate(t, y), as Heat() is")
+        raise TypeError(f"{term!r:.80} is no term: it must be an object with rate(t, y), as Heat() is")
     state = as_state(y, channel_axis, check)
     term = aligned_to(term, channel_axis, np.shape(y))
     state = start_of(term, state)

@@ -13,6 +13,7 @@ from pde_video.protocols import Array
 from pde_video.threads import available, each
 
 _log = logging.getLogger(__name__)
+_MOST = 100_000  # Iterations beyond the first 2,000.
 _COARSEST = 1e-6  # The largest relative residual that counts as a solution.
 _ROWS = 256  # Rows of a transform that one thread divides at a time.
 _PIECE = 1 << 17  # Values of a vector that one thread takes at a time.
@@ -70,7 +71,8 @@ def conjugate_gradients(
     Jacobi-preconditioned, in double precision, starting from rhs / diagonal.
     """
     if iterations is None:
-        iterations = 2000 + int(20 * math.sqrt(float(np.max(diagonal))))  # Grows like the root of the condition.
+        # Grows like the root of the condition; where more would be needed, rounding leaves no solution.
+        iterations = 2000 + int(min(20 * math.sqrt(float(np.max(diagonal))), _MOST))
     rhs_double = np.ascontiguousarray(rhs, np.float64)
     # Rounding limits the residual relative to ‖operator‖ ‖z‖, with ‖z‖ ≤ ‖rhs‖. The limit grows with the step, so it is
     # capped: otherwise it would accept anything in the end.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add, is_
 
 import numpy as np
 
@@ -12,8 +14,22 @@ from pde_video.arrays.grid import field_to_planes
 from pde_video.arrays.values import Call, Value
 from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
-from pde_video.protocols import Array, Term, aligned_to, bound_of, diagonal_of, frozen_at, is_linear, start_of
-from pde_video.solvers.implicit import conjugate_gradients
+from pde_video.protocols import (
+    Array,
+    Stable,
+    Term,
+    aligned_to,
+    bound_of,
+    diagonal_of,
+    frozen_at,
+    is_linear,
+    satisfies,
+    start_of,
+    stencil_of,
+    undefined_at,
+)
+from pde_video.solvers.rest import implicit_solve, solve_axis
+from pde_video.solvers.stencil import Stencil, as_plane, pulled, same_known
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -55,10 +71,15 @@ class Sum(Value):
             total = total + term.rate(t, y)
         return total
 
-    def stable_dt(self, ndim: int) -> float:
-        """Return 1 / Σ (1 / stable_dtᵢ)."""
-        inverse = sum(1.0 / bound_of(term, ndim) for term in self.terms)
-        return 1.0 / inverse if inverse else math.inf
+    @property
+    def stable_dt(self) -> Callable[[int], float]:
+        """The function of the number of axes that returns 1 / Σ (1 / stable_dtᵢ), missing if no term has a bound."""
+        return _bound(*self.terms)
+
+    @property
+    def undefined_at(self) -> float | None:
+        """The time without a rate, if a term has one."""
+        return next((at for term in self.terms if (at := undefined_at(term)) is not None), None)
 
     def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Sum:
         """Return the sum with the fields of its terms in state layout."""
@@ -66,7 +87,8 @@ class Sum(Value):
 
     def frozen(self, t: float, y: Array) -> Sum:
         """Return the sum of the frozen terms."""
-        return Sum(*(frozen_at(term, t, y) for term in self.terms))
+        found = [frozen_at(term, t, y) for term in self.terms]
+        return self if all(map(is_, found, self.terms)) else Sum(*found)
 
     def start(self, y: Array) -> Array:
         """Return the state from which the terms start."""
@@ -85,7 +107,18 @@ class Sum(Value):
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
         """Return z with z − dt·rate(z) = y, for terms that are affine in y."""
-        return _solved(self, self.diagonal(y), t, y, dt)
+        return implicit_solve(self, t, y, dt)
+
+    def solve_axis(self, t: float, y: Array, dt: float, axis: int) -> Array:
+        """Solve along one grid axis alone, in which sources and data have an equal share."""
+        return solve_axis(self, t, y, dt, axis)
+
+    def stencil(self, t: float, y: Array) -> Stencil | None:
+        """Return the sum of the stencils; None if a term has none, or where only a part of them acts."""
+        found = [stencil_of(term, t, y) for term in self.terms]
+        if any(one is None for one in found) or not all(same_known(found[0], one) for one in found[1:]):
+            return None
+        return reduce(add, found)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,13 +153,17 @@ class Source(Value):
             field = field_to_planes(field, self.channel_axis, self.shape, "the source")
         return np.broadcast_to(field, y.shape).astype(y.dtype)
 
-    def stable_dt(self, ndim: int) -> float:
-        """Return infinity."""
-        return math.inf
-
     def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Source:
         """Return this term with f in state layout."""
         return Source(self.f, channel_axis, shape)
+
+    def diagonal(self, y: Array) -> Array:
+        """Return 0."""
+        return np.zeros((1,) * y.ndim)
+
+    def stencil(self, t: float, y: Array) -> Stencil | None:
+        """Return f as a `Stencil`."""
+        return pulled(y, np.zeros((1,) * y.ndim), self.rate(t, y))
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
         """Return y + dt·f(t + dt)."""
@@ -185,6 +222,11 @@ class Fidelity(Value):
     def diagonal(self, y: Array) -> Array:
         """Return w: the diagonal of the operator, negated."""
         return np.asarray(self.weight, float) * np.ones((1,) * y.ndim)
+
+    def stencil(self, t: float, y: Array) -> Stencil | None:
+        """Return the pull as a `Stencil`."""
+        w = np.asarray(self.weight, y.dtype) * np.ones((1,) * y.ndim, y.dtype)
+        return pulled(y, w, w * np.asarray(self.data, y.dtype))
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
         """Return (y + dt w data) / (1 + dt w)."""
@@ -245,9 +287,15 @@ class Masked(Value):
         """Whether the term is linear."""
         return is_linear(self.term)
 
-    def stable_dt(self, ndim: int) -> float:
-        """Return the stable step of the term."""
-        return bound_of(self.term, ndim)
+    @property
+    def stable_dt(self) -> Callable[[int], float]:
+        """That of the term, missing if it has none."""
+        return _bound(self.term)
+
+    @property
+    def undefined_at(self) -> float | None:
+        """The time at which the term has no rate, if there is one."""
+        return undefined_at(self.term)
 
     def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Masked:
         """Return this term with its fields in state layout."""
@@ -264,18 +312,34 @@ class Masked(Value):
 
     def frozen(self, t: float, y: Array) -> Masked:
         """Return this term with its term frozen."""
-        return replace(self, term=frozen_at(self.term, t, self.start(y)))
+        found = frozen_at(self.term, t, self.start(y))
+        return self if found is self.term else replace(self, term=found)
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
-        """Return z with z − dt·rate(z) = y inside the mask, for a term that is affine in y, by conjugate gradients."""
-        unknown = np.where(self.mask, y, y.dtype.type(0))
-        z = _solved(self, np.where(self.mask, diagonal_of(self.term, y), 0.0), t, unknown, dt)
-        return np.where(self.mask, z, y)
+        """Return z with z − dt·rate(z) = y inside the mask, for a term that is affine in y."""
+        return np.where(self.mask, implicit_solve(self, t, self.start(y), dt), y)
+
+    def diagonal(self, y: Array) -> Array:
+        """Return the diagonal of the operator, negated: 0 outside the mask."""
+        return np.where(self.mask, diagonal_of(self.term, y), 0.0)
+
+    def solve_axis(self, t: float, y: Array, dt: float, axis: int) -> Array:
+        """Solve along one grid axis alone, inside the mask."""
+        return np.where(self.mask, solve_axis(self, t, self.start(y), dt, axis), y)
+
+    def stencil(self, t: float, y: Array) -> Stencil | None:
+        """Return the stencil of the term, with what is known."""
+        found = stencil_of(self.term, t, y)
+        return found and replace(found, known=as_plane(~self.mask))
 
 
-def _solved(term: Term, diagonal: Array, t: float, y: Array, dt: float) -> Array:
-    """Return z with z − dt·rate(z) = y for a term that is affine in y, by conjugate gradients."""
-    # In double precision, since the operator must be linear to the tolerance of the solver.
-    offset = term.rate(t + dt, np.zeros_like(y, np.float64))
-    z = conjugate_gradients(lambda z: z - dt * (term.rate(t + dt, z) - offset), 1.0 + dt * diagonal, y + dt * offset)
-    return z.astype(y.dtype)
+def _bound(*terms: Term) -> Callable[[int], float]:
+    """Return the function of the number of axes that returns the stable step of a sum of terms."""
+    if not any(satisfies(term, Stable) for term in terms):
+        raise AttributeError("stable_dt: no term has a bound")
+
+    def stable_dt(ndim: int) -> float:
+        inverse = sum(1.0 / bound_of(term, ndim) for term in terms)
+        return 1.0 / inverse if inverse else math.inf
+
+    return stable_dt

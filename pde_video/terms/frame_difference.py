@@ -45,6 +45,11 @@ class FrameDifference(Value):
         if self.kappa is not None:
             check_positive(kappa=self.kappa)
 
+    @property
+    def linear(self) -> bool:
+        """Whether g is 1."""
+        return self.kappa is None
+
     def rate(self, t: float, y: Array) -> Array:
         """Return g·(y − previous) for the state `y` (C, *grid)."""
         difference = y - np.asarray(self.previous, y.dtype)

@@ -1,7 +1,7 @@
 """What nonlinear diffusions are frozen to: linear and symmetric operators, which implicit steps can solve."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,8 @@ from pde_video.arrays.values import Value
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.solvers.implicit import conjugate_gradients, mean_over_axes, tridiagonal_solve
+from pde_video.solvers.rest import implicit_solve
+from pde_video.solvers.stencil import Stencil, on_plane
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,17 +50,15 @@ class FrozenDiffusion(Value):
             total += self.scale[3 - ndim + axis] * (g + np.roll(g, 1, axis + 1))
         return inner(total, self.boundary)
 
+    def stencil(self, t: float, y: Array) -> Stencil | None:
+        """Return the rate on a grid of one or two axes as a `Stencil`; None on others, and if it is periodic."""
+        if y.ndim > 3 or self.boundary == "periodic":
+            return None
+        return on_plane(self.faces[1:, 0].astype(y.dtype) * self.scale[1:, np.newaxis, np.newaxis].astype(y.dtype), y)
+
     def solve(self, t: float, y: Array, dt: float) -> Array:
         """Return z with z − dt·rate(z) = y, by conjugate gradients to a relative residual of 1e-10."""
-        double = replace(self, faces=self.faces.astype(np.float64))
-
-        def operator(z: Array) -> Array:
-            out = double.rate(t, z)
-            out *= -dt
-            out += z
-            return out
-
-        return conjugate_gradients(operator, 1.0 + dt * self.diagonal(y), y)
+        return implicit_solve(self, t, y, dt)
 
     def solve_axis(self, t: float, y: Array, dt: float, axis: int, **where: Any) -> Array:
         """Solve along one grid axis alone, by Thomas's algorithm; `where` as for `tridiagonal_solve`."""

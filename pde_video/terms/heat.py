@@ -12,6 +12,7 @@ from pde_video.checks import check_positive
 from pde_video.protocols import Array
 from pde_video.solvers.fused_steps import Walk
 from pde_video.solvers.implicit import mean_over_axes, spectral_solve, tridiagonal_solve
+from pde_video.solvers.stencil import Stencil, on_plane
 
 
 def narrowly_smoothed(y: Array, width: float, boundary: str) -> Array:
@@ -102,6 +103,17 @@ class Heat(OnGrid):
                 neighbours[0] = 0.0
             total += self.diffusivity * s * neighbours.reshape([-1 if a == axis else 1 for a in range(y.ndim)])
         return total
+
+    def stencil(self, t: float, y: Array) -> Stencil | None:
+        """Return the rate on a grid of one or two axes as a `Stencil`; None on others, and if it is periodic."""
+        if y.ndim > 3 or self.boundary == "periodic":
+            return None
+        rim = 0 if self.boundary == "neumann" else 2
+        height, width = as_volume(y).shape[2:]
+        wide = np.ones((2, height + rim * (y.ndim > 2), width + rim), y.dtype)
+        wide[0, -1], wide[1, :, -1] = 0, 0
+        scale = kernel_scale(self.spacing, y.ndim - 1, self.diffusivity, y.dtype)
+        return on_plane(wide * scale[1:, np.newaxis, np.newaxis], y)
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
         """Return z with z − dt·rate(z) = y, exactly, by the trigonometric transform of the boundary."""

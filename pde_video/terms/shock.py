@@ -10,7 +10,7 @@ from pde_video.arrays.grid import Spacing, as_spacing, as_volume, inverse_square
 from pde_video.arrays.values import Value
 from pde_video.checks import check_width
 from pde_video.protocols import Array
-from pde_video.terms.structure import directions, grid_axes, smoothed, structure_tensor
+from pde_video.terms.structure import directions, grid_axes, smoothed, structure_tensor, unit_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,6 +61,8 @@ class Shock(Value):
         from pde_video.kernels.shock_filter import second_along, shock
 
         axes = grid_axes(y, "Shock")
+        unit = y.dtype.type(unit_of(y))
+        y = y / unit
         v = smoothed(y, self.smoothing, "neumann")
         _, across, _ = directions(structure_tensor(v, self.integration, self.spacing, "neumann"))
         missing = [(3 - axes, 0), *[(0, 0)] * axes]
@@ -69,7 +71,7 @@ class Shock(Value):
         curvature, out = np.empty_like(y), np.empty_like(y)
         second_along(as_volume(v), w, inverse_h, as_volume(curvature))
         shock(as_volume(y), as_volume(curvature), inverse_h, as_volume(out))
-        return out
+        return out * unit
 
     def stable_dt(self, ndim: int) -> float:
         """Return 1 / Σ 1/h. The extremum principle holds up to 1 / √(Σ 1/h²), which is never smaller."""

@@ -23,6 +23,18 @@ def grid_axes(y: Array, name: str) -> int:
     return axes
 
 
+def unit_of(y: Array, contrast: float = 0.0) -> float:
+    """Return a power of two in which `y` and a contrast have fourth powers within the range of the dtype of `y`.
+
+    It is 1 unless the larger of them is very large or very small.
+    """
+    largest = max(abs(float(y.max())), abs(float(y.min())), contrast)
+    most = float(np.finfo(y.dtype).max) ** 0.125
+    if 1 / most < largest < most or not 0 < largest < math.inf:
+        return 1.0
+    return math.ldexp(1.0, math.frexp(largest)[1])
+
+
 def smoothed(y: Array, width: float, boundary: str) -> Array:
     """Return the state `y` (C, *grid) blurred by a Gaussian of standard deviation `width` in pixels."""
     if width == 0:

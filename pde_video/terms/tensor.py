@@ -1,8 +1,8 @@
 """Diffusion by a tensor made from the picture: along edges and lines rather than across them."""
 
 from abc import ABC, abstractmethod
-from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from pde_video.protocols import Array
 from pde_video.terms.frozen import FrozenTensor, decomposed
 from pde_video.terms.perona_malik import check_conductance
 from pde_video.terms.plane import COHERENCE, EDGES, Recipe, rate_in_plane
-from pde_video.terms.structure import directions, grid_axes, smoothed, structure_tensor
+from pde_video.terms.structure import directions, grid_axes, smoothed, structure_tensor, unit_of
+
+_FAINTEST = 1e-9  # Contrast in units of the data for which the fused pass serves.
 
 
 def _check_least(name: str, value: float) -> None:
@@ -44,13 +46,22 @@ class _TensorDiffusion(OnGrid, ABC):
         """Return the linear diffusion with the tensor of the state `y` (C, *grid)."""
         axes = grid_axes(y, type(self).__name__)
         self._check_contrast(y.dtype)
-        a, b, w = self._parts(y)
+        unit = unit_of(y, self._gradient())
+        a, b, w = self._in_units_of(unit)._parts(y / y.dtype.type(unit))
         entries = np.stack([(p == q) * a + b * w[p] * w[q] for p in range(axes) for q in range(p, axes)])
         return decomposed(entries, self.spacing, self.boundary, 1.0 / self.stable_dt(axes), y.dtype)
 
     @abstractmethod
     def _check_contrast(self, dtype: Any) -> None:
         """Raise ParameterError for a contrast that is too small for states of `dtype`."""
+
+    @abstractmethod
+    def _gradient(self) -> float:
+        """Return the gradient from which on diffusion is anisotropic."""
+
+    @abstractmethod
+    def _in_units_of(self, unit: float) -> Self:
+        """Return the term for data that were divided by `unit`."""
 
     @abstractmethod
     def _recipe(self) -> Recipe:
@@ -60,9 +71,12 @@ class _TensorDiffusion(OnGrid, ABC):
         """Return div(D(y) ∇y) for the state `y` (C, *grid)."""
         if y.ndim == 3:
             self._check_contrast(y.dtype)
-            rate = rate_in_plane(y, self, self._recipe(), 1.0 / self.stable_dt(2))
-            if rate is not None:
-                return rate
+            unit = y.dtype.type(unit_of(y, self._gradient()))
+            term = self._in_units_of(unit)
+            if unit == 1 or term._gradient() > _FAINTEST:
+                rate = rate_in_plane(y / unit, self, term._recipe(), 1.0 / self.stable_dt(2))
+                if rate is not None:
+                    return rate * unit
         return self.frozen(t, y).rate(t, y)
 
     def stable_dt(self, ndim: int) -> float:
@@ -133,6 +147,12 @@ class EdgeEnhancing(_TensorDiffusion):
     def _check_contrast(self, dtype: Any) -> None:
         check_contrast(dtype, kappa=self.kappa)
 
+    def _gradient(self) -> float:
+        return self.kappa
+
+    def _in_units_of(self, unit: float) -> Self:
+        return self if unit == 1 else replace(self, kappa=self.kappa / float(unit))
+
     def _recipe(self) -> Recipe:
         inverse = 1.0 / self.kappa
         largest = max(1.0, inverse) if self.conductance == "tv" else 1.0
@@ -197,7 +217,14 @@ class CoherenceEnhancing(_TensorDiffusion):
         super().__post_init__()
 
     def _check_contrast(self, dtype: Any) -> None:
-        check_contrast(dtype, **{"kappa, the fourth root of the contrast,": self.contrast**0.25})
+        gradient: Any = self._gradient()
+        check_contrast(dtype, **{"kappa, the fourth root of the contrast,": gradient})
+
+    def _gradient(self) -> float:
+        return self.contrast**0.25
+
+    def _in_units_of(self, unit: float) -> Self:
+        return self if unit == 1 else replace(self, contrast=self.contrast / float(unit) ** 4)
 
     def _recipe(self) -> Recipe:
         gradient = self.contrast**-0.25  # J in units of √C, so that its squares are of the order of 1.

@@ -20,12 +20,14 @@ from pde_video.arrays.grid import (
     kernel_scale,
 )
 from pde_video.checks import check_positive
-from pde_video.errors import SolverError
+from pde_video.errors import ParameterError, SolverError
 from pde_video.integrators.loop import as_state
 from pde_video.protocols import Array
 from pde_video.terms.frozen import FrozenDiffusion
 from pde_video.threads import available, each
 
+_LEAST = 1e-150  # Epsilon whose square can be held.
+_MARGIN = 1e-3  # Squared gradients add up over axes and channels.
 _BETWEEN_GAPS = 10  # Iterations from one evaluation of the duality gap to the next.
 _SINGLE = 1e-5  # The smallest tolerance for single precision.
 
@@ -64,6 +66,8 @@ class TotalVariation(OnGrid):
 
     def __post_init__(self) -> None:
         check_positive(epsilon=self.epsilon)
+        if self.epsilon < _LEAST:
+            raise ParameterError(f"epsilon is {self.epsilon:g}; it must be at least {_LEAST:g}")
         super().__post_init__()
 
     def rate(self, t: float, y: Array) -> Array:
@@ -82,6 +86,13 @@ class TotalVariation(OnGrid):
         """Return the linear diffusion with the conductances of `y`."""
         wide = extended(y, self.boundary)
         ndim = y.ndim - 1
+        steepest = float(np.ptp(y)) / self.epsilon
+        if steepest**2 > float(np.finfo(y.dtype).max) * _MARGIN:
+            least = float(np.ptp(y)) / math.sqrt(float(np.finfo(y.dtype).max) * _MARGIN)
+            raise ParameterError(
+                f"epsilon is {self.epsilon:g}; for the range of this state, {np.ptp(y):g}, {y.dtype} needs at least "
+                f"{least:.1g}: smaller ones change nothing but the time that it takes"
+            )
         # Gradients in units of ε, so that their squares do not leave the range of the dtype.
         inverse = [y.dtype.type(math.sqrt(s) / self.epsilon) for s in inverse_squares(self.spacing, ndim)]
         central = [_central_difference(wide, axis + 1) for axis in range(ndim)]

@@ -20,9 +20,11 @@ from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.other_methods import BY_EVOLUTION
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters.framewise import framewise
+from pde_video.integrators.equilibrium import equilibrium
 from pde_video.integrators.loop import evolve
 from pde_video.integrators.steps import aos, explicit_euler, implicit_euler
 from pde_video.kernels.cache import tally, writable_place
+from pde_video.terms.compose import Masked
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik
 from pde_video.terms.shock import Shock
@@ -72,6 +74,9 @@ def _use_every_kernel() -> None:
             evolve(term, state, [0.0, dt, 2 * dt])
     for term in (PeronaMalik(0.1), PeronaMalik(0.1, boundary="periodic"), Heat()):
         evolve(term, picture, [0.0, 5.0], step=aos)
+    for real in (np.float32, np.float64):
+        known = picture.astype(real)
+        equilibrium(Masked(PeronaMalik(0.1), known > 0.5, known), known)
     solved: list[Any] = [Heat(boundary=boundary) for boundary in BOUNDARIES]
     for term in (*solved, PeronaMalik(0.1), EdgeEnhancing(0.1)):
         evolve(term, picture, [0.0, 5.0], step=implicit_euler)
