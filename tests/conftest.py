@@ -68,6 +68,8 @@ def call(capsys) -> Iterator[Callable[..., tuple[int, str, str]]]:
         with pytest.raises(SystemExit) as caught:
             main([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
+        # With a cold cache, whichever test comes first says that it compiles.
+        err = "".join(line for line in err.splitlines(keepends=True) if "compiling kernels" not in line)
         return caught.value.code or 0, out, err
 
     before = signal.getsignal(signal.SIGTERM)  # `main` installs a handler, which would stay.
