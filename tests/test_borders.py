@@ -63,7 +63,8 @@ def test_the_picture_is_cut_to_what_no_border_touches(rng):
     moving = [np.where(np.arange(160)[:, None, None] < 24, k, one) for k, one in enumerate(frames)]
     assert within_borders(moving) == whole  # What changes is no border.
     specks = np.zeros((160, 192, 1))
-    specks[20::40, 20::40] = 1
+    for y, x in np.ndindex(4, 5):
+        specks[16 + 32 * y : 24 + 32 * y, 16 + 32 * x : 24 + 32 * x] = 1
     assert within_borders([specks] * 3) == whole  # As rare photons: what is left is in many parts.
 
 

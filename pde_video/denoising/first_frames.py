@@ -262,7 +262,8 @@ def _changing(
         return None
     if not (relative.slope or found.slope):  # What differs more in frames further apart is noise that was copied.
         apart = changing_noise(shown[:: max(1, min(APART, len(shown) - 1))], noise)
-        if apart is None or apart.offset > found.certainty * found.offset:
+        most = found.certainty * found.offset
+        if relative.offset <= most or apart is None or apart.offset > most:
             return None
     return replace(estimate, slope=found.slope * estimate.unit, offset=found.offset * estimate.unit**2)
 
