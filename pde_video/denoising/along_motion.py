@@ -221,8 +221,10 @@ def _denoised(
                     links.append(link)
                     rows.append(there.rows)
                 seen, excluded = there.guided, inconsistent(w, back.flow)
-                if light is not None:  # It is that of rows where they are seen, so after the motion.
-                    seen, w = light.of_guided(seen.along(w)), np.zeros_like(w)
+                if light is not None and not light.even:  # It is that of rows where they are seen: after the motion.
+                    seen, w = seen.along(w), np.zeros_like(w)
+                if light is not None:
+                    seen = light.of_guided(seen)
                 g = conductance(own, seen, w, excluded, look.contrast)
                 yield seen, w, g if light is None else light.worth(g), own.planes
 

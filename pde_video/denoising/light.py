@@ -69,6 +69,11 @@ class Light(NamedTuple):
         """Return a frame in the other light."""
         return GuidedFrame(self.of_planes(frame.planes), self.of_planes(frame.guide))
 
+    @property
+    def even(self) -> bool:
+        """Whether all rows have the same."""
+        return all(bool((one == one[0]).all()) for one in self)
+
     def worth(self, conductance: Array) -> Array:
         """Return the conductance to a frame in the other light, less where the gain has raised its noise."""
         return conductance / np.square(np.maximum(self.rows(conductance)[0], 1))
