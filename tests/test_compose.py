@@ -412,6 +412,15 @@ def test_additive_splitting_of_masks_and_sums_is_that_of_matrices(boundary, rng)
         pv.evolve(pv.Sum(pv.Heat()), rng.random((3, 3, 3)), [0, 1], step=pv.aos)
 
 
+def test_a_mask_within_a_mask_holds_what_both_know(rng):
+    y = rng.random((9, 10))
+    one, other = rng.random((2, 9, 10)) < 0.7
+    for times in ([0, 5.0], [0, 1e3]):
+        both = pv.evolve(pv.Masked(pv.Masked(pv.Heat(), one, y), other, y), y, times, step=pv.implicit_euler)
+        expected = pv.evolve(pv.Masked(pv.Heat(), one & other, y), y, times, step=pv.implicit_euler)
+        np.testing.assert_allclose(both, expected, atol=1e-8)
+
+
 def test_a_sum_of_terms_with_different_masks_is_no_stencil(rng):
     y, first = rng.random((2, 6, 7))
     one, other = (pv.Masked(pv.Heat(), mask, y) for mask in (first < 0.5, first >= 0.5))

@@ -46,7 +46,8 @@ def equilibrium(
     callback : callable (k, state), optional
         Called with the state after each solve, and its number from 1 on.
     report : dict, optional
-        Receives ``solves``, and of the last: ``iterations``, the preconditioned ``residual``, and ``change``.
+        Receives ``solves``, and of the last: ``change``, ``iterations`` and the preconditioned ``residual``; these two
+        are None where multigrid does not serve.
 
     Returns
     -------
@@ -58,7 +59,7 @@ def equilibrium(
     SolverError
         If a solve does not converge, or the states of a nonlinear term do not within 100 solves.
     ParameterError
-        If nothing fixes the solution in some part of the grid.
+        If nothing fixes the solution in some part of the grid, where multigrid serves; elsewhere that is not noticed.
     TypeError, InputError
         As for `evolve`; and if the term is nonlinear and cannot be frozen.
 

@@ -22,7 +22,7 @@ def rest(term: Term, y: Array, tolerance: float, *, warm: bool) -> Rest:
     diagonal = np.broadcast_to(diagonal_of(term, double), (1, *y.shape[1:]))
     diagonal = np.where(diagonal > 0, diagonal, 1.0)  # Where nothing changes.
     e = conjugate_gradients(lambda e: rate - term.rate(0.0, double + e), diagonal, rate, tolerance=tolerance)
-    return Rest((double + e).astype(y.dtype), 0, tolerance, 0)
+    return Rest((double + e).astype(y.dtype), None, None, 0)
 
 
 def implicit_solve(term: Term, t: float, y: Array, dt: float) -> Array:

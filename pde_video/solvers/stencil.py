@@ -24,8 +24,8 @@ class Rest(NamedTuple):
     """A state at rest, and how it was found: the most iterations, the largest residual, the cells that keep theirs."""
 
     state: Array
-    iterations: int
-    residual: float
+    iterations: int | None
+    residual: float | None
     afloat: int
 
 

@@ -328,9 +328,9 @@ class Masked(Value):
         return np.where(self.mask, solve_axis(self, t, self.start(y), dt, axis), y)
 
     def stencil(self, t: float, y: Array) -> Stencil | None:
-        """Return the stencil of the term, with what is known."""
+        """Return the stencil of the term, with what is known; None if the term knows values of its own."""
         found = stencil_of(self.term, t, y)
-        return found and replace(found, known=as_plane(~self.mask))
+        return None if found is None or found.known is not None else replace(found, known=as_plane(~self.mask))
 
 
 def _bound(*terms: Term) -> Callable[[int], float]:
