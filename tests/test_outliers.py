@@ -109,6 +109,31 @@ def test_impulses_of_two_values_leave_details_alone() -> None:
     assert without_outliers(plane[..., np.newaxis], plane[..., np.newaxis], LIKELY)[1][details].mean() > 0.3
 
 
+def test_impulses_of_two_values_are_found_in_crowds_but_lines_of_these_values_stay() -> None:
+    rng = np.random.default_rng(5)
+    plane = rng.normal(50, 1, (160, 192))
+    impulses = rng.random(plane.shape) < 0.15
+    impulses[80:] = impulses[80:] & (rng.random((80, 192)) < 0.01)
+    impulses[86:95] = impulses[:, 80:89] = False
+    kept = np.zeros(plane.shape, bool)
+    kept[90, 10:70] = kept[94:140, 84] = True
+    plane[impulses] = plane[90, 6:74] = plane[90:144, 84] = 90  # Of lines, four pixels at the ends are lost.
+    _, replaced = without_outliers(plane[..., np.newaxis], plane[..., np.newaxis], LIKELY)
+    assert replaced[impulses].mean() > 0.94
+    assert not replaced[kept].any()
+
+
+def test_details_beside_impulses_of_two_values_stay() -> None:
+    """What stands out only once an impulse beside it is gone may be part of something larger."""
+    plane = np.random.default_rng(6).normal(50, 1, (96, 128))
+    plane[::12, ::12] = 120
+    plane[20:22, 20:22] = 80
+    plane[22, 22] = 120  # An impulse hides the fifth pixel.
+    _, replaced = without_outliers(plane[..., np.newaxis], plane[..., np.newaxis], LIKELY)
+    assert replaced[22, 22]
+    assert not replaced[20:22, 20:22].any()
+
+
 def test_lines_edges_corners_and_noise_stay() -> None:
     frame = np.zeros((40, 40, 1), np.float32)
     frame[:, 10] = frame[20, :] = 60.0

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,6 @@ from pde_video.kernels import outstanding as kernels
 from pde_video.protocols import Array
 from pde_video.threads import by_rows
 
-_ROUNDS = 2  # Outliers beside others are found once those are replaced.
 _NOISE = 2.0  # Range of neighbours, in standard deviations of the noise, that is no structure.
 _FAINT = 0.01  # Share of the contrast of a frame up to which details count as noise: clean films are full of them.
 _FEWEST, _FEWEST_HOT = 1e-3, 1e-4  # Shares of the pixels below which they may be details.
@@ -39,16 +39,18 @@ def without_outliers(frame: Array, uniform: Array, rule: Rule) -> tuple[Array, A
 
     They are found in the frame with its noise made uniform, of variance 1, and replaced by what the pixels around them
     that are none predict. If nearly all that surely are outliers have one of two values, as black and white impulses
-    do, other values must be as far out as these, and those two stand out from the threshold of `USUAL` on.
+    do, other values must be as far out as these, and those two stand out from the threshold of `USUAL` on, in the
+    second round from what is around groups of up to three.
     """
     planes, found = _planes(uniform), _planes(frame)
-    bad, around = np.zeros(planes.shape, np.bool_), planes
     usual = _usual(planes)
-    for _ in range(_ROUNDS):
-        bad = _standing_out(planes, around, rule if usual is None else SURE) != 0
-        if usual is not None:
-            bad |= usual & (_standing_out(planes, around, USUAL) != 0)
-        around = _filled(planes, bad)
+    if usual is None:
+        bad = _standing_out(planes, planes, rule) != 0
+        bad = _standing_out(planes, _filled(planes, bad), rule) != 0  # Outliers beside others.
+    else:
+        sure = _standing_out(planes, planes, SURE) != 0
+        likely = _each(kernels.lone, planes, usual) | usual & (_standing_out(planes, planes, USUAL) != 0)
+        bad = sure | usual & (_standing_out(planes, _filled(planes, sure | likely), USUAL) != 0)
     mended = [_predicted(plane, np.asarray(where)) for plane, where in zip(_filled(found, bad), bad, strict=True)]
     return np.moveaxis(np.stack(mended), 0, -1), np.asarray(bad.any(axis=0))
 
@@ -148,9 +150,14 @@ def _standing_out(planes: Array, around: Array, rule: Rule, *, again: bool = Fal
 
 
 def _filled(planes: Array, bad: Array) -> Array:
-    out = np.empty_like(planes)
-    for plane, where, found in zip(planes, bad, out, strict=True):
-        by_rows(kernels.mend, found, plane, where)
+    return _each(kernels.mend, planes, bad, planes.dtype)
+
+
+def _each(kernel: Any, planes: Array, marked: Array, dtype: Any = np.bool_) -> Array:
+    """Return what a kernel makes of each of the planes (C, H, W), in which some pixels are marked."""
+    out = np.empty(planes.shape, dtype)
+    for plane, where, found in zip(planes, marked, out, strict=True):
+        by_rows(kernel, found, plane, where)
     return out
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from pde_video.kernels.jit import kernel
 
 _RANKS = 4  # Of the values kept in order at each end.
+_AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))  # In the order of their angle.
 
 
 @kernel
@@ -73,6 +74,25 @@ def stand_out(plane, around, centre, threshold, share, noise, low, high, first, 
                     out[i, j] = 1
                 elif lowest[rank] - value > far:
                     out[i, j] = -1
+
+
+@kernel
+def lone(plane, marked, first, last, out):
+    """out = the marked pixels of whose 8 neighbours at most two have the same value, and lie less than 135° apart.
+
+    Pixels of lines have two that lie further apart, and those of larger areas have three.
+    """
+    height, width = plane.shape
+    for i in range(first, last):
+        for j in range(width):
+            out[i, j] = marked[i, j]
+            same, before, apart = 0, 0, 0
+            for place in range(8 if marked[i, j] else 0):
+                y, x = i + _AROUND[place][0], j + _AROUND[place][1]
+                if 0 <= y < height and 0 <= x < width and plane[y, x] == plane[i, j]:
+                    apart = min(place - before, 8 - place + before) if same else 0
+                    same, before = same + 1, place
+            out[i, j] &= same < 2 or (same == 2 and apart < 3)
 
 
 @kernel
