@@ -168,6 +168,17 @@ def test_regions_keep_their_mean_however_few_the_photons(preset, peak, clips):
     np.testing.assert_allclose(means, truth, rtol=0.01)
 
 
+@pytest.mark.parametrize("peak", [5, *slow(1, 10)])
+@pytest.mark.parametrize("preset", ["balanced", *slow("best")])
+def test_dark_regions_beside_bright_ones_keep_their_mean(preset, peak, clips):
+    _, noisy = counted(clips["bikes"], peak)
+    found, given = (
+        v.reshape(12, 8, 32, 8, 32).mean((0, 2, 4)).ravel() for v in (pv.denoise(noisy, preset=preset), noisy)
+    )
+    dark = given < np.quantile(given, 0.05)
+    assert found[dark].mean() == pytest.approx(given[dark].mean(), rel=0.008)
+
+
 @pytest.mark.parametrize(("light", "added"), [(60000, 0), (70, 20)])
 def test_a_cosmic_ray_does_not_light_its_surroundings_but_noise_keeps_its_mean(light, added):
     noise = Noise(pv.Stabiliser(1.0, 0.0))
