@@ -104,6 +104,33 @@ def test_a_page_of_text_is_no_noise(rng):
     assert noise.sigma == pytest.approx(5, rel=0.05)
 
 
+def stars(seed, count, drift=(0.4, 0.3), frames=8, side=192):
+    """Stars of a standard deviation of 0.6 pixels, 20 to 200 bright, on a sky of 20, that drift from frame to frame."""
+    rng = np.random.default_rng(seed)
+    place, light = rng.uniform(-8, side + 8, (2, count, 1)), 20 * 10 ** rng.random((count, 1))
+    pixels, video = np.arange(side), []
+    for k in range(frames):
+        down, across = (np.exp(-np.square((pixels - place[a] - k * drift[a]) / 0.6) / 2) for a in (0, 1))
+        video.append(20 + np.einsum("sy,sx->yx", light * down, across))
+    return np.stack(video)
+
+
+@pytest.mark.parametrize(("seed", "count", "drift"), [(1, 600, (0.3, 0.5)), (2, 300, (0.5, 0.1)), (3, 200, (0, 0))])
+def test_drifting_stars_are_no_photon_noise(seed, count, drift, rng):
+    clean = stars(seed, count, drift)
+    noisy = clean + rng.normal(0, 5, clean.shape)
+    noise = pv.measure_noise(noisy)
+    assert (noise.slope, noise.fixed, noise.hot, noise.impulses) == (0, 0, 0, 0)
+    assert noise.sigma == pytest.approx(5, rel=0.06)
+
+
+def test_photon_noise_among_structure_is_found(rng):
+    light = np.linspace(20, 200, 192) * np.ones((192, 1)) + stars(1, 300, frames=1)[0]
+    slope, offset = pv.estimate_noise(rng.poisson(light, (3, 192, 192)))
+    assert slope == pytest.approx(1, rel=0.15)
+    assert slope * 120 + offset == pytest.approx(120, rel=0.1)
+
+
 @pytest.mark.parametrize("seed", [1, *slow(2, 3)])
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best", "fast"))
 def test_cells_keep_their_brightness_and_transients(preset, seed):
