@@ -124,6 +124,10 @@ def test_drifting_stars_are_no_photon_noise(seed, count, drift, rng):
     assert noise.sigma == pytest.approx(5, rel=0.06)
 
 
+def test_where_all_blocks_are_clipped_no_line_is_found(rng):
+    assert pv.estimate_noise(np.clip(rng.normal(0, 50, (3, 64, 64)), 0, 20))[0] == 0
+
+
 def test_photon_noise_among_structure_is_found(rng):
     light = np.linspace(20, 200, 192) * np.ones((192, 1)) + stars(1, 300, frames=1)[0]
     slope, offset = pv.estimate_noise(rng.poisson(light, (3, 192, 192)))

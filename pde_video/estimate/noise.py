@@ -299,6 +299,8 @@ def _evidence(blocks: Blocks, energy: Array, flattest: list[Array], constant: fl
     They are those of the flattest blocks of each range of brightness. Where these have much more structure than noise
     has, as stars and letters do, they tell nothing.
     """
+    if not flattest:
+        return 0.0
     noise = np.maximum([energy[here].mean() for here in flattest], 1e-30)
     rest = np.array([blocks.structure[here].mean() / blocks.bands for here in flattest]) / noise
     told = rest <= _TEXTURED * max(1.0, float(rest.min()))
