@@ -77,3 +77,38 @@ def test_white_noise_in_tiny_frames_is_neither_interlaced_nor_in_doubt(shape):
         report = {}
         next(iter(pv.denoise(iter(np.random.default_rng(seed).normal(100, 10, shape)), report=report, radius=0)))
         assert report.get("warnings", []) == []
+
+
+def counts(rng, mean, gain=1, size=(96, 96)):
+    """Counts of photons over a ramp of light with this mean, in units of so many steps."""
+    return gain * rng.poisson(np.linspace(0.4, 1.6, size[1]) * mean, (6, *size))
+
+
+@pytest.mark.parametrize(("mean", "gain", "dtype"), [(1, 1, np.uint8), (4, 1, np.uint16), (1, 2, np.int16)])
+def test_that_rounding_loses_the_means_of_few_photons_is_said_unless_they_are_floats(rng, mean, gain, dtype):
+    video = counts(rng, mean, gain)
+    (warning,) = warnings_of(video.astype(dtype))
+    assert "rounded to integers" in warning
+    assert "astype(numpy.float32)" in warning
+    assert warnings_of(video.astype(np.float32)) == []
+    light = gain * mean * np.linspace(0.4, 1.6, 96)
+    lost, kept = (np.std(pv.denoise(video.astype(kind)).mean((0, 1)) - light) for kind in (dtype, np.float32))
+    assert lost > 2 * kept
+
+
+def test_even_light_of_few_photons_is_rounded_too(rng):
+    assert len(warnings_of(rng.poisson(3.4, (6, 64, 64)).astype(np.uint8))) == 1
+    assert len(warnings_of(counts(rng, 3).astype(np.uint8), noise=(1.0, 0.0))) == 1
+
+
+@pytest.mark.parametrize("video", ["photons", "gain", "dark", "dim"])
+def test_rounding_that_keeps_means_is_not_mentioned(rng, video):
+    if video == "photons":
+        frames = counts(rng, 40)
+    elif video == "gain":  # Few photons, but each is many steps.
+        frames = counts(rng, 1.5, 5)
+    elif video == "dark":  # Of a film that begins in black.
+        frames = np.clip(np.linspace(0, 1, 6)[:, None, None] * scene() + rng.normal(0, 2, (6, 160, 192)), 0, 255)
+    else:
+        frames = 6 + rng.normal(0, 1, (6, 96, 96))
+    assert warnings_of(frames.round().astype(np.uint8)) == []

@@ -213,6 +213,16 @@ def test_fades_lose_nothing(preset, out, white):
     assert (psnr(clean, pv.denoise(video, preset=preset, sigma=SIGMA)) >= psnr(clean, alone) - 0.1).all()
 
 
+@pytest.mark.parametrize("white", [True, *slow(False)])
+def test_fast_fades_lose_nothing_against_single_frames_of_finer_steps(white):
+    gains = np.clip((np.arange(10) - 1) / 6, 0, 1)[:, np.newaxis, np.newaxis]
+    clean = gains * scene() + (1 - gains) * 255 * white
+    alone = pv.denoise(noisy(clean), radius=0, sigma=SIGMA)
+    fast = pv.denoise(noisy(clean), preset="fast", sigma=SIGMA)
+    np.testing.assert_array_equal(fast[0], alone[0])  # Nothing to average.
+    assert (psnr(clean, fast) >= psnr(clean, alone) - 0.1).all()
+
+
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
 def test_frames_keep_their_means_in_a_fade_to_black(preset):
     clipped = noisy(np.linspace(0.5, 0, 10)[:, np.newaxis, np.newaxis] * scene()) / np.float32(255)

@@ -104,6 +104,37 @@ def test_a_page_of_text_is_no_noise(rng):
     assert noise.sigma == pytest.approx(5, rel=0.05)
 
 
+def stars(seed, count, drift=(0.4, 0.3), frames=8, side=192):
+    """Stars of a standard deviation of 0.6 pixels, 20 to 200 bright, on a sky of 20, that drift from frame to frame."""
+    rng = np.random.default_rng(seed)
+    place, light = rng.uniform(-8, side + 8, (2, count, 1)), 20 * 10 ** rng.random((count, 1))
+    pixels, video = np.arange(side), []
+    for k in range(frames):
+        down, across = (np.exp(-np.square((pixels - place[a] - k * drift[a]) / 0.6) / 2) for a in (0, 1))
+        video.append(20 + np.einsum("sy,sx->yx", light * down, across))
+    return np.stack(video)
+
+
+@pytest.mark.parametrize(("seed", "count", "drift"), [(1, 600, (0.3, 0.5)), (2, 300, (0.5, 0.1)), (3, 200, (0, 0))])
+def test_drifting_stars_are_no_photon_noise(seed, count, drift, rng):
+    clean = stars(seed, count, drift)
+    noisy = clean + rng.normal(0, 5, clean.shape)
+    noise = pv.measure_noise(noisy)
+    assert (noise.slope, noise.fixed, noise.hot, noise.impulses) == (0, 0, 0, 0)
+    assert noise.sigma == pytest.approx(5, rel=0.06)
+
+
+def test_where_all_blocks_are_clipped_no_line_is_found(rng):
+    assert pv.estimate_noise(np.clip(rng.normal(0, 50, (3, 64, 64)), 0, 20))[0] == 0
+
+
+def test_photon_noise_among_structure_is_found(rng):
+    light = np.linspace(20, 200, 192) * np.ones((192, 1)) + stars(1, 300, frames=1)[0]
+    slope, offset = pv.estimate_noise(rng.poisson(light, (3, 192, 192)))
+    assert slope == pytest.approx(1, rel=0.15)
+    assert slope * 120 + offset == pytest.approx(120, rel=0.1)
+
+
 @pytest.mark.parametrize("seed", [1, *slow(2, 3)])
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best", "fast"))
 def test_cells_keep_their_brightness_and_transients(preset, seed):
@@ -166,6 +197,17 @@ def test_regions_keep_their_mean_however_few_the_photons(preset, peak, clips):
     assert denoised.mean() == pytest.approx(noisy.mean(), rel=1e-3)
     means, truth = (v.reshape(12, 2, 128, 2, 128).mean((0, 2, 4)) for v in (denoised, clean))
     np.testing.assert_allclose(means, truth, rtol=0.01)
+
+
+@pytest.mark.parametrize("peak", [5, *slow(1, 10)])
+@pytest.mark.parametrize("preset", ["balanced", *slow("best")])
+def test_dark_regions_beside_bright_ones_keep_their_mean(preset, peak, clips):
+    _, noisy = counted(clips["bikes"], peak)
+    found, given = (
+        v.reshape(12, 8, 32, 8, 32).mean((0, 2, 4)).ravel() for v in (pv.denoise(noisy, preset=preset), noisy)
+    )
+    dark = given < np.quantile(given, 0.05)
+    assert found[dark].mean() == pytest.approx(given[dark].mean(), rel=0.008)
 
 
 @pytest.mark.parametrize(("light", "added"), [(60000, 0), (70, 20)])

@@ -17,6 +17,7 @@ from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.filters import Frames
 from pde_video.motion.averaging import (
     GuidedFrame,
+    Planes,
     averaged,
     conductance,
     inconsistent,
@@ -29,7 +30,7 @@ from pde_video.solvers.shrinkage import diffuse
 from pde_video.solvers.similar_patches import refined
 from pde_video.threads import ordered
 
-_REGION = 6  # Regions of 2^6 pixels on each side keep their mean intensity.
+_REGION, _SMALL_REGION = 6, 5  # Regions of 2^6 pixels on each side keep their mean intensity, averages that of smaller.
 _COPIED = 3  # Power of the share of noise that is new, by which more averaged frames count.
 _OUTLYING = 8.0  # Standard deviations of the noise, beyond which a pixel does not count for that mean.
 
@@ -72,6 +73,8 @@ class Picture(NamedTuple):
     light: Light | None = None  # Its change since the original before this one.
     rows: Rows | None = None  # Where offsets were subtracted from them.
     links: Mapping[int, tuple[Link, Link]] = {}  # To frames before it, by their originals, and back.
+    intensity: Planes | None = None  # The frame in units of the video, where noise grows with light,
+    average: Array | None = None  # and its average in time.
 
 
 def along_motion(
@@ -86,7 +89,7 @@ def along_motion(
             pictures = spread(partial(_guided, noise=noise), results)
         linked = spread(partial(_linked, smoothness=look.smoothness), _windows(pictures, look.radius, 0))
         around = _windows(linked, look.radius, 0 if causal else look.radius)
-        results = spread(partial(_denoised, look=look, fixed=fixed, noise=noise), around)
+        results = spread(partial(_denoised, look=look, last=look is passes[-1], fixed=fixed, noise=noise), around)
     assert results is not None
     return (finished(picture, planes, noise) for picture, planes, _ in results)
 
@@ -98,7 +101,13 @@ def prepared(frame: Array, noise: Noise, step: int = 2) -> Picture:
     quarter = np.full([-(-n // 2) for n in planes.shape[1:]], 0.25, planes.dtype)
     guide, _ = noise.counted(frame) if noise.faint else noise.guide(planes, quarter, step)
     found = None if rows is None else rows_of(planes, noise.offsets(frame, rows))
-    return _pictured(frame, GuidedFrame(planes, guide))._replace(replaced=replaced, rows=found)
+    seen = Planes(channels_first(frame)) if noise.model.slope else None
+    return _pictured(frame, GuidedFrame(planes, guide))._replace(replaced=replaced, rows=found, intensity=seen)
+
+
+def channels_first(frame: Array) -> Array:
+    """Return a frame (H, W, C) as planes (C, H, W)."""
+    return np.ascontiguousarray(np.moveaxis(frame, -1, 0))
 
 
 def _pictured(frame: Array, guided: GuidedFrame) -> Picture:
@@ -113,8 +122,13 @@ def finished(picture: Picture, planes: Array, noise: Noise) -> Array:
         intensity = noise.intensity(planes)
         # Blur of a concave function of intensity darkens: what the means of large regions lost is added again.
         noisy = np.abs(planes - picture.guided.planes).max(axis=0) < _OUTLYING
-        lost = noisy * np.ascontiguousarray(np.moveaxis(picture.frame - intensity, -1, 0))
-        return np.where(same, picture.frame, intensity + np.moveaxis(wide_means(lost, _REGION), 0, -1))
+        lost = noisy * channels_first(picture.frame - intensity)
+        if picture.average is None:
+            lost = wide_means(lost, _REGION)
+        else:  # It has less noise, and tells smaller regions.
+            less = noisy * (picture.average - channels_first(intensity))
+            lost = wide_means(lost - less, _REGION) + wide_means(less, _SMALL_REGION)
+        return np.where(same, picture.frame, intensity + np.moveaxis(lost, 0, -1))
     deviation = picture.frame.dtype.type(model.readout)
     return picture.frame + deviation * noise.frame(planes - picture.guided.planes)
 
@@ -202,14 +216,18 @@ def flow(here: Picture, there: Picture, smoothness: float) -> Array:
 
 
 def _denoised(
-    window: tuple[int, list[Picture]], look: Pass, fixed: float, noise: Noise
+    window: tuple[int, list[Picture]], look: Pass, last: bool, fixed: float, noise: Noise
 ) -> tuple[Picture, Array, Array]:
-    """Return the picture, its planes, averaged in time, then diffused in space, and the variance of the noise left."""
+    """Return the picture, its planes, averaged in time, then diffused in space, and the variance of the noise left.
+
+    In the last pass the picture gets its average in units of the video, where noise grows with light.
+    """
     at, pictures = window
     here, lights = pictures[at], [picture.light for picture in pictures]
     rows: list[Rows] = []
     links: list[Link] = []
     relit = any(between(lights, k, at) is not None for k in range(len(lights)))
+    same: list[tuple[Planes, Array, Array]] = []
 
     def along() -> Iterator[tuple[GuidedFrame, Array, Array, Array]]:
         for k, there in enumerate(pictures):
@@ -226,9 +244,13 @@ def _denoised(
                 if light is not None:
                     seen = light.of_guided(seen)
                 g = conductance(own, seen, w, excluded, look.contrast)
+                if there.intensity is not None:
+                    same.append((there.intensity, w, g))
                 yield seen, w, g if light is None else light.worth(g), own.planes
 
     mean, share, changed = averaged(here.guided, along(), here.replaced)
+    if here.intensity is not None and same and last and not relit and here.rows is None:
+        here = here._replace(average=averaged(here.intensity, same, here.replaced)[0])
     if here.rows is not None:
         light = common([here.rows, *rows], links)
         mean, here = light.of_planes(mean), _levelled(here, light, noise)

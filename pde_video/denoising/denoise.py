@@ -11,6 +11,7 @@ from pde_video.checks import check_denoiser
 from pde_video.denoisers.network import load_denoiser
 from pde_video.denoising.along_motion import PASSES, REACH, along_motion, passes_of
 from pde_video.denoising.camera import corrected, without_noisy_pixels
+from pde_video.denoising.doubts import doubt_of_rounding
 from pde_video.denoising.first_frames import (
     NOISES,
     REPAIRS,
@@ -189,9 +190,10 @@ def denoise(
         frames that repeat the one before; ``relit``, the number of those that differ from it by a gain or an offset, as
         in flicker and fades; with `dark`, ``offsets`` and ``gains``, the standard deviations of what was corrected, and
         ``noisy_pixels``, the share of those noisier than most; ``warnings``, if frames are interlaced, no brighter than
-        `dark`, or their noise is in doubt. For the first three methods ``kappa``, ``conductance``, ``smoothing`` (in
-        pixels), ``time`` (the last one chosen) and the ``criterion``; for the others ``denoiser``, ``steps``, and the
-        ``contrast`` by which the frames were scaled for a network (1 if they were not, with integers as 0 to 1).
+        `dark`, or so faint that rounding to integers loses their means, or if their noise is in doubt. For the first
+        three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen) and the
+        ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` by which the frames were scaled for
+        a network (1 if they were not, with integers as 0 to 1).
 
     Returns
     -------
@@ -239,6 +241,8 @@ def denoise(
     frames.report.update({"preset": preset or "balanced"} if method is None else {"method": method})
     if model is None:
         return frames
+    if doubt := doubt_of_rounding(estimate, seen.peek(1)[0]):
+        frames.report.setdefault("warnings", []).append(doubt)
     if method in BY_DENOISER:
         return without_noise(frames, method, denoiser, model.readout, steps, hooks)
     if method is not None:

@@ -15,6 +15,10 @@ from pde_video.protocols import Array
 _SHARED = 1.3  # Ratio of the deviation at half the size to that of white noise from which on neighbours may share it.
 _NOTABLE = 0.08  # Least deviation then, relative to that of the frames: details of clean frames look like faint noise.
 _FEWEST = 2**12  # Pixels, of all frames together, below which chance may look so.
+# Steps of rounding up to which light, and the variance of its noise, are lost by it. A tenth of the deviation s of the
+# noise is left where nothing moves; rounding then shifts means by up to exp(−2π² (s/10)²) / π, at 9 by about 1 %.
+_COARSE = 9.0
+_COUNTED = 2.0  # Ratio of variance to light, and its inverse, up to which noise that is even may be that of counts.
 
 
 def doubt_of_scales(estimate: NoiseEstimate, model: Stabiliser, shown: Sequence[Array]) -> str | None:
@@ -42,4 +46,25 @@ def doubt_of_scales(estimate: NoiseEstimate, model: Stabiliser, shown: Sequence[
         f"the noise may be stronger than measured: frames of half the size have {ratio:.1f} times what white noise "
         "would leave, as texture has, or noise that neighbouring pixels share, as after enlargement, and changes "
         f"between frames do not tell which: if much noise is left, give {stronger}"
+    )
+
+
+def doubt_of_rounding(estimate: NoiseEstimate, first: Array) -> str | None:
+    """Return what to say if the means of few photons are lost, since the result is rounded to integers; or else None.
+
+    Noise would keep the means, but too little of it is left.
+    """
+    if estimate.unit == 1:  # Floats are not rounded.
+        return None
+    light, variance = float(np.median(first)) * estimate.unit, estimate.offset
+    if estimate.photons is not None:
+        light = estimate.photons * estimate.slope
+        variance = light * estimate.slope
+    elif not light / _COUNTED <= variance <= light * _COUNTED:
+        return None
+    if max(light, variance) > _COARSE:
+        return None
+    return (
+        f"light is so faint (at the median {light:.2g} steps of rounding above black) that its means are lost where "
+        "the result is rounded to integers: give the video as floats, in Python video.astype(numpy.float32)"
     )

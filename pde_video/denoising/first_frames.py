@@ -15,6 +15,7 @@ from pde_video.denoising.repair import Repair, mended
 from pde_video.denoising.repeats import distinct
 from pde_video.errors import ParameterError
 from pde_video.estimate.borders import within_borders
+from pde_video.estimate.drawings import is_drawn
 from pde_video.estimate.noise import (
     changing_noise,
     estimate_noise,
@@ -233,6 +234,8 @@ def first_frames(frames: Frames) -> list[Array]:
 
 
 def _variance(shown: list[Array], noise: Any, still: bool, unit: float) -> NoiseEstimate:
+    if not still and all(map(is_drawn, shown)):
+        return NoiseEstimate(0.0, 0.0, unit=unit)
     if noise == "gaussian":
         slope, offset = 0.0, estimate_sigma(shown, still=still) ** 2
     else:

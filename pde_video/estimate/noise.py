@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,12 @@ _PILE_OF_COUNTS = 1.5  # Photon counts are coarse, so that clipped values pile u
 _CHANGED = 0.9  # Share of the blocks that noise changes from frame to frame, at least.
 _FAR = 6.0  # Energies of small blocks are skewed: of noise, one in 10,000 is so many standard deviations away.
 _ALIKE = 0.2  # Share of flat blocks above which what all frames have in common is a pattern.
+_BINS = 16  # Ranges of brightness with as many blocks each.
+_TEXTURED = (
+    1.3  # Energy of the other bands, relative to that of noise as in the finest, above which blocks are no noise.
+)
+_MOSTLY = 0.5  # Share of the blocks of each range that must be calm.
+_TELLING = 12.0  # Likelihood ratio of a line and a constant, in logarithms, that chance has once in 10⁶.
 _DIFFERENT = 1.2  # Ratio of variances above which those within frames and along time contradict each other.
 
 
@@ -110,15 +116,16 @@ def estimate_poisson_gaussian(video: Any, *, still: bool = False) -> tuple[float
     >>> abs(slope - 0.5) < 0.05, abs(offset) < 5
     (True, True)
     """
-    return _variances(video, still)[2]
+    return _variances(video, still)[2][:2]
 
 
 def estimate_noise(video: Any, *, still: bool = False) -> tuple[float, float]:
     """Variance of Poisson-Gaussian noise if it grows with brightness, otherwise of Gaussian noise.
 
     variance = slope · mean + offset as by `estimate_poisson_gaussian`, if the variance of bright blocks (95th
-    percentile) is more than 1.5 + 5/√blocks times that of dark ones (5th), and the latter is not negative; otherwise
-    slope = 0 and offset = σ² of `estimate_sigma`. Both are parameters of a `Stabiliser`, unless there is no noise.
+    percentile) is more than 1.5 + 5/√blocks times that of dark ones (5th), the latter is not negative, and blocks with
+    no more structure than noise has tell so for certain; otherwise slope = 0 and offset = σ² of
+    `estimate_sigma`. Both are parameters of a `Stabiliser`, unless there is no noise.
 
     Parameters
     ----------
@@ -151,6 +158,14 @@ def estimate_noise(video: Any, *, still: bool = False) -> tuple[float, float]:
     return _decided(*_variances(video, still))
 
 
+class _Line(NamedTuple):
+    """variance = slope · mean + offset, and the logarithm of its likelihood over that of a constant variance."""
+
+    slope: float
+    offset: float
+    evidence: float
+
+
 @dataclass(frozen=True)
 class ChangingNoise:
     """The part of the noise that is new in every frame: variance = slope · mean + offset."""
@@ -175,9 +190,17 @@ def changing_noise(video: Any, kind: str = "auto") -> ChangingNoise | None:
         return None
     ends = extremes(frames)
     constant = _deviation(blocks, *ends.clipped()) ** 2
-    line = (0.0, constant) if kind == "gaussian" else _photon_line(ends, blocks, constant, _FAR)
-    slope, offset = _decided(blocks, constant, line) if kind == "auto" else line
-    calm = blocks.structure <= blocks.bands * np.maximum(slope * blocks.mean + offset, 0) * _above_noise(blocks, 2.0)
+    line = _Line(0.0, constant, 0.0) if kind == "gaussian" else _photon_line(ends, blocks, constant, _FAR)
+    slope, offset = _decided(blocks, constant, line) if kind == "auto" else line[:2]
+
+    def calm_blocks(slope: float, offset: float) -> Array:
+        most = np.maximum(slope * blocks.mean + offset, 0) * _above_noise(blocks, 2.0)
+        return np.asarray(blocks.structure <= blocks.bands * most)
+
+    calm = calm_blocks(slope, offset)
+    if kind == "auto" and slope and min(calm[here].mean() for here in _by_brightness(blocks)) < _MOSTLY:
+        slope, offset = 0.0, constant  # What is bright moves: its changes are no noise.
+        calm = calm_blocks(slope, offset)
     levels = np.quantile(blocks.mean, (0.05, 0.5, 0.95))
     certainty = _DIFFERENT + 5 / math.sqrt(blocks.mean.size)
     return ChangingNoise(slope, offset, levels, certainty, float(calm.mean()))
@@ -194,18 +217,19 @@ def pattern_variance(mean: Array) -> float:
     return variance if np.count_nonzero(flat) > _ALIKE * flat.size else 0.0
 
 
-def _decided(blocks: Blocks, constant: float, line: tuple[float, float]) -> tuple[float, float]:
-    """Return the line if the variance grows with brightness, or else the constant."""
-    slope, offset = line
+def _decided(blocks: Blocks, constant: float, line: _Line) -> tuple[float, float]:
+    """Return the line if the variance surely grows with brightness, or else the constant."""
+    slope, offset, evidence = line
     dark, bright = slope * np.quantile(blocks.mean, (0.05, 0.95)) + offset
     # Photon noise has no negative variance; texture that compression left in bright regions only gives such lines.
-    if slope == 0 or dark < -0.02 * bright or bright <= (1.5 + 5 / math.sqrt(blocks.mean.size)) * dark:
+    grows = evidence > _TELLING
+    if not grows or slope == 0 or dark < -0.02 * bright or bright <= (1.5 + 5 / math.sqrt(blocks.mean.size)) * dark:
         return 0.0, constant
     return slope, offset
 
 
-def _variances(video: Any, still: bool) -> tuple[Blocks, float, tuple[float, float]]:
-    """Return the blocks, the variance of Gaussian noise, and the slope and offset of Poisson-Gaussian noise."""
+def _variances(video: Any, still: bool) -> tuple[Blocks, float, _Line]:
+    """Return the blocks, the variance of Gaussian noise, and the line of Poisson-Gaussian noise."""
     frames = as_frames(video)
     blocks = measure_still(frames) if still else measure(frames)
     ends = extremes(frames)
@@ -228,30 +252,30 @@ def _deviation(blocks: Blocks, low: float, high: float) -> float:
     return math.sqrt(variance)
 
 
-def _photon_line(ends: Extremes, blocks: Blocks, constant: float, far: float = 4.0) -> tuple[float, float]:
+def _photon_line(ends: Extremes, blocks: Blocks, constant: float, far: float = 4.0) -> _Line:
     """Return the line fitted to flat blocks whose energies are not `far` standard deviations away."""
     low, high = ends.clipped(_PILE_OF_COUNTS)
     if constant == 0 or np.ptp(blocks.mean) == 0:
-        return 0.0, constant
+        return _Line(0.0, constant, 0.0)
     if math.isfinite(low):
-        slope, offset = _fitted_line(blocks, constant, -math.inf, high, far)
+        line = _fitted_line(blocks, constant, -math.inf, high, far)
         quantum = ends.lowest[1] - low
-        if abs(slope / quantum - 1) < 0.2 and abs(slope * low + offset) < 0.5 * quantum**2:
-            return slope, offset  # Photon counts: the lowest is zero photons, not a clipped value.
+        if abs(line.slope / quantum - 1) < 0.2 and abs(line.slope * low + line.offset) < 0.5 * quantum**2:
+            return line  # Photon counts: the lowest is zero photons, not a clipped value.
     return _fitted_line(blocks, constant, low, high, far)
 
 
-def _fitted_line(blocks: Blocks, constant: float, low: float, high: float, far: float) -> tuple[float, float]:
+def _fitted_line(blocks: Blocks, constant: float, low: float, high: float, far: float) -> _Line:
     slope, offset = 0.0, constant
-    bins = np.searchsorted(np.quantile(blocks.mean, np.linspace(0, 1, 17)[1:-1]), blocks.mean)
+    ranges = _by_brightness(blocks)
     for _ in range(_ROUNDS):
         variance = np.maximum(slope * blocks.mean + offset, 1e-3 * np.median(blocks.energy) + 1e-30)
         left = _left_of_noise(blocks.mean, np.sqrt(variance), low, high)
         inside = left > 0.8
         energy, relative = blocks.energy / left, blocks.structure / variance
         flat = np.zeros_like(inside)
-        for k in range(16):  # The flattest of every brightness, not all from one region.
-            here = inside & (bins == k)
+        for one in ranges:  # The flattest of every brightness, not all from one region.
+            here = inside & one
             if here.any():
                 flat |= here & (relative <= _flat_limit(blocks, 1.0, relative[here]))
         near = np.abs(energy / variance - 1) < far * math.sqrt(2 / blocks.count)
@@ -265,7 +289,31 @@ def _fitted_line(blocks: Blocks, constant: float, low: float, high: float, far: 
         slope, offset = fitted if fitted[0] > 0 else (0.0, float(np.median(energy[used])))
         if (slope, offset) == before:
             break
-    return slope, offset
+    flattest = [found for one in ranges if (found := flat & one).any()]
+    return _Line(slope, offset, _evidence(blocks, energy, flattest, constant, slope * blocks.mean + offset))
+
+
+def _evidence(blocks: Blocks, energy: Array, flattest: list[Array], constant: float, variance: Array) -> float:
+    """Return the logarithm of the likelihood of energies with this variance over that with a constant one.
+
+    They are those of the flattest blocks of each range of brightness. Where these have much more structure than noise
+    has, as stars and letters do, they tell nothing.
+    """
+    if not flattest:
+        return 0.0
+    noise = np.maximum([energy[here].mean() for here in flattest], 1e-30)
+    rest = np.array([blocks.structure[here].mean() / blocks.bands for here in flattest]) / noise
+    told = rest <= _TEXTURED * max(1.0, float(rest.min()))
+    count = np.array([np.count_nonzero(here) * blocks.count for here in flattest])
+    lines = np.maximum([variance[here].mean() for here in flattest], 1e-3 * noise)
+    logarithms = np.log(constant / lines) + noise / constant - noise / lines
+    return float((count * logarithms)[told].sum()) / 2
+
+
+def _by_brightness(blocks: Blocks) -> list[Array]:
+    """Return which blocks are in each range of brightness; none of these is empty."""
+    bins = np.searchsorted(np.quantile(blocks.mean, np.linspace(0, 1, _BINS + 1)[1:-1]), blocks.mean)
+    return [bins == k for k in np.unique(bins)]
 
 
 def _left_of_noise(mean: Array, sigma: float | Array, low: float, high: float) -> Array:

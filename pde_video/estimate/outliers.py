@@ -104,7 +104,8 @@ def _spread(shown: Sequence[Array], found: Sequence[Array], places: Sequence[tup
                 return np.stack([padded[i + 2 + y, j + 2 + x] for y, x in offsets])
 
             ring = np.median(at(_RING), axis=0)
-            parts.append((at(places).mean(axis=0) - ring) / (plane[i, j] - ring))
+            height = plane[i, j] - ring  # None, where the ring is of outliers too.
+            parts.append(np.divide(at(places).mean(axis=0) - ring, height, out=np.ones_like(height), where=height != 0))
     return float(np.median(np.concatenate(parts)))
 
 

@@ -21,14 +21,21 @@ _GUIDED = 2.0  # Share of the noise of a guide in the squared contrast: their di
 _OF_REPLACED = 16.0  # Variance of pixels that were replaced by their neighbours, in units of that of the noise.
 
 
-class GuidedFrame:
+class Planes:
+    """Planes (C, H, W), and the same with padding."""
+
+    def __init__(self, planes: Array) -> None:
+        self.planes, self.padded = planes, padded(planes)
+
+
+class GuidedFrame(Planes):
     """A frame (C, H, W) with its guide, a less noisy version of it of the same or half the size, and both padded.
 
     `noise` (h, w) is the variance of the noise that the guide still has, the mean of its channels.
     """
 
     def __init__(self, planes: Array, guide: Array, noise: Array | None = None) -> None:
-        self.planes, self.padded = planes, padded(planes)
+        super().__init__(planes)
         self.guide, self.padded_guide = guide, padded(guide)
         self.noise = np.zeros_like(guide[0]) if noise is None else noise.mean(axis=0)
         coarse = guide if guide.shape != planes.shape else halved(guide)
@@ -123,7 +130,7 @@ def inconsistent(flow: Array, back: Array) -> Array:
 
 
 def averaged(
-    here: GuidedFrame, others: Iterable[tuple[Any, ...]], replaced: Array | None = None
+    here: Planes, others: Iterable[tuple[Any, ...]], replaced: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """Return u + Σ g (u_k(x + w_k) − u) / (1 + Σ g), and two shares of the noise variance, (H, W).
 

@@ -1,0 +1,73 @@
+"""Pages of letters without noise are told from noise, and faint light from pages."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter, zoom
+
+import pde_video as pv
+from pde_video.estimate.drawings import is_drawn
+
+
+def page(rng, size=12, ink=0.0, paper=255.0, height=160, width=192):
+    """Letters of strokes one seventh of their height wide, with smooth edges, in lines."""
+    rows, columns = height // size, width * 5 // (4 * size)
+    strokes = rng.random((rows, 7, columns, 5)) < 0.4
+    strokes[:, -2:] = False
+    strokes[..., -1] = False
+    shape = rows * 7, columns * 5
+    letters = zoom(strokes.reshape(shape).astype(float), (height / shape[0], width / shape[1]), order=0)
+    letters = np.clip(1.4 * gaussian_filter(letters, 0.6) - 0.2, 0, 1)
+    return np.rint(np.clip(paper + (ink - paper) * letters, min(ink, paper), max(ink, paper)))
+
+
+PAGES = [(14, 0, 255), (16, 40, 235), (20, 255, 0), (28, 230, 20), (28, 0, 128)]
+
+
+@pytest.mark.parametrize(("size", "ink", "paper"), PAGES)
+def test_a_page_without_noise_stays_as_it_is(rng, size, ink, paper):
+    tall = page(rng, size, ink, paper, height=14 * size)
+    for step in (0, 3, size):
+        video = np.stack([tall[step * k : step * k + 9 * size] for k in range(6)]).astype(np.uint8)
+        report = {}
+        np.testing.assert_array_equal(pv.denoise(video, report=report), video)
+        assert report["sigma"] == 0
+
+
+def test_a_page_that_is_mostly_empty_is_drawn(rng):
+    short = page(rng)
+    short[48:] = 255
+    assert is_drawn(short[..., None])
+
+
+def test_colours_of_a_page_are_drawn_too(rng):
+    colours = np.array([[200, 30, 90]]) + page(rng, 20, 1, 0)[..., None] * np.array([[-150, 200, 100]])
+    assert is_drawn(colours)
+    assert not is_drawn(colours + rng.normal(0, 1, colours.shape))
+
+
+@pytest.mark.parametrize("mean", [0.05, 0.2, 0.5, 1, 3])
+def test_faint_light_is_not_drawn(rng, mean):
+    light = mean * np.exp(gaussian_filter(rng.standard_normal((128, 160)), 6) * 10)
+    for counts in (rng.poisson(mean, (128, 160, 1)), rng.poisson(light)[..., None]):
+        assert not is_drawn(counts.astype(float))
+
+
+def test_noise_above_a_black_level_and_beside_letters_is_not_drawn(rng):
+    spots = gaussian_filter(rng.standard_normal((128, 160)), 2)  # Some in every tile.
+    cells = np.where(spots > 0.05, np.rint(60 + 300 * spots + rng.normal(0, 4, spots.shape)), 0)
+    assert not is_drawn(cells[..., None])
+    inset = np.full((160, 192, 1), 255.0)
+    inset[:32, :48] = 128 + rng.normal(0, 10, (32, 48, 1))
+    assert not is_drawn(inset)
+    both = page(rng)
+    both[:, :60] = 128 + rng.normal(0, 10, (160, 60))
+    assert not is_drawn(both[..., None])
+    assert not is_drawn(np.full((64, 64, 1), 7.0))
+    assert not is_drawn(np.zeros((8, 8, 1)))
+
+
+def test_clean_clips_and_clipped_noise_are_not_drawn(real_frames, rng):
+    for frames in real_frames.values():
+        grey = pv.to_gray(frames[:1])[0].astype(float)
+        assert not is_drawn(grey[..., None])
+        assert not is_drawn(np.rint(np.clip(grey + rng.normal(0, 40, grey.shape), 60, 190))[..., None])
