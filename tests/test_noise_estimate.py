@@ -32,7 +32,7 @@ estimates = st.builds(
     colours=st.none() | st.lists(positive, min_size=1, max_size=5),
     unit=st.sampled_from([1.0, 127.0, 255.0, 65535.0]),
     spectra=st.none() | st.lists(st.lists(positive, min_size=64, max_size=64), min_size=1, max_size=3),
-    channels=st.none() | st.lists(positive, min_size=1, max_size=5),
+    channels=st.sampled_from([None, (0.5,), (2.0, 0.1, 1.0)]),
 )
 
 
