@@ -209,12 +209,27 @@ def test_impulses_beside_noise_of_one_channel_are_judged_by_it() -> None:
     assert pv.psnr(clean / 255, pv.denoise(damaged) / 255) > without - 1.5
 
 
+def test_faint_impulses_of_a_channel_are_found_beside_noise_of_another() -> None:
+    clean = in_colour()
+    video = noisy(clean, np.array([2, 2, 20]))
+    where = np.random.default_rng(6).random(video.shape[:3]) < 0.01
+    video[where, 0] = np.minimum(video[where, 0].astype(int) + 45, 255)
+    report: dict[str, Any] = {}
+    found = pv.denoise(video, report=report)
+    assert report["impulses"] == pytest.approx(0.01 / 3, rel=0.3)  # Of all channels.
+    assert np.abs(found.astype(float) - clean)[where, 0].mean() < 8
+
+
 def test_sigma_is_the_strength_of_all_planes() -> None:
     """Brightness alone has noise, the same in all channels: √3 of it in its plane, at least a tenth in the others."""
     noise = pv.measure_noise(np.repeat(noisy(scene(5))[..., np.newaxis], 3, axis=-1))
     assert noise.sigma == pytest.approx(5, rel=0.1)
     assert noise.colours == pytest.approx([np.sqrt(3), 0.1, 0.1], rel=0.1, abs=0.1)
     assert np.sqrt(np.mean(np.square(noise.colours))) == pytest.approx(1)
+    rng = np.random.default_rng(1)  # Noise shared by 2 × 2 pixels counts as that of which their mean has a quarter.
+    shared = rng.normal(0, 5, (1, 48, 64, 3)).repeat(2, axis=1).repeat(2, axis=2)
+    noise = pv.measure_noise(128 + rng.normal(0, 1, (1, 96, 128, 3)) + shared)
+    assert noise.sigma * noise.colours[1] == pytest.approx(10, rel=0.15)
 
 
 def test_photon_noise_of_one_channel_has_its_line() -> None:
