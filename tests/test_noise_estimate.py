@@ -32,6 +32,7 @@ estimates = st.builds(
     colours=st.none() | st.lists(positive, min_size=1, max_size=5),
     unit=st.sampled_from([1.0, 127.0, 255.0, 65535.0]),
     spectra=st.none() | st.lists(st.lists(positive, min_size=64, max_size=64), min_size=1, max_size=3),
+    channels=st.sampled_from([None, (0.5,), (2.0, 0.1, 1.0)]),
 )
 
 
@@ -53,7 +54,7 @@ def test_numbers_of_any_kind_become_plain_ones():
     assert (
         repr(noise)
         == "NoiseEstimate(slope=0.5, offset=30.0, fixed=0.25, colours=(1.0, 0.5, 2.0), unit=255.0, spectra=None, "
-        "impulses=0.0, hot=0.0, rows=0.0, columns=0.0, photons=None, copied=0.0)"
+        "impulses=0.0, hot=0.0, rows=0.0, columns=0.0, photons=None, copied=0.0, channels=None)"
     )
 
 
@@ -77,6 +78,8 @@ def test_numbers_of_any_kind_become_plain_ones():
         ({"colours": "abc"}, "a standard deviation for each channel, or None"),
         ({"colours": [1, 0, 1]}, "each must be positive"),
         ({"colours": [1, math.inf, 1]}, "colours is inf; it must be finite"),
+        ({"channels": []}, r"channels is \[\]; it must be a standard deviation for each channel, or None"),
+        ({"channels": [1, -1, 1]}, "channels is .*; each must be positive"),
         ({"spectra": []}, r"spectra is \[\]; it must be a sequence of 64 variances for each plane, or None"),
         ({"spectra": "white"}, "spectra is 'white'; it must be a sequence"),
         ({"spectra": [[1.0] * 63]}, "each plane must have a sequence of 64 variances"),

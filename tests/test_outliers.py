@@ -22,7 +22,7 @@ def scene(frames: int = 6, shift: int = 1) -> Any:
     return np.stack(wide)
 
 
-def noisy(clean: Any, sigma: float = 5.0) -> Any:
+def noisy(clean: Any, sigma: Any = 5.0) -> Any:
     return np.clip(np.rint(clean + np.random.default_rng(1).normal(0, sigma, clean.shape)), 0, 255).astype(np.uint8)
 
 
@@ -201,6 +201,71 @@ def test_impulses_without_noise_and_in_colour() -> None:
     colour = np.stack([clean, clean[:, ::-1], clean[:, :, ::-1]], axis=-1)[:4]
     damaged = with_impulses(colour, 0.02)
     assert pv.psnr(colour / 255, pv.denoise(damaged) / 255) > pv.psnr(colour / 255, damaged / 255) + 15
+
+
+def in_colour(frames: int = 5) -> Any:
+    clean = scene(frames)
+    return np.stack([clean, clean[:, ::-1], clean[:, :, ::-1]], axis=-1)
+
+
+@pytest.mark.parametrize("sigma", [(0, 0, 20), (20, 0, 0), (2, 2, 30)])
+def test_noise_of_one_channel_is_no_impulses(sigma: tuple[float, ...]) -> None:
+    clean, strength = in_colour(), np.array(sigma)
+    whole = float(np.sqrt(np.square(strength).mean()))
+    video = noisy(clean, strength)
+    report: dict[str, Any] = {}
+    found = pv.denoise(video, report=report)
+    assert not {"impulses", "hot"} & set(report)
+    assert report["sigma"] == pytest.approx(whole, rel=0.1)
+    noise = pv.measure_noise(video)
+    assert np.sqrt(np.mean(np.square(noise.colours))) == pytest.approx(1)
+    assert noise.channels == pytest.approx(np.maximum(strength / whole, 0.1), rel=0.1, abs=0.05)
+    assert pv.psnr(clean / 255, found / 255) > pv.psnr(clean / 255, video / 255) + 6
+
+
+def test_impulses_beside_noise_of_one_channel_are_judged_by_it() -> None:
+    clean = in_colour()
+    video = noisy(clean, np.array([2, 2, 20]))
+    without = pv.psnr(clean / 255, pv.denoise(video) / 255)
+    damaged = with_impulses(video, 0.02)
+    noise = pv.measure_noise(damaged)
+    assert noise.impulses == pytest.approx(0.02, rel=0.2)
+    assert noise.sigma == pytest.approx(np.sqrt((4 + 4 + 400) / 3), rel=0.1)
+    assert pv.psnr(clean / 255, pv.denoise(damaged) / 255) > without - 1.5
+
+
+def test_faint_impulses_of_a_channel_are_found_beside_noise_of_another() -> None:
+    clean = in_colour()
+    video = noisy(clean, np.array([2, 2, 20]))
+    where = np.random.default_rng(6).random(video.shape[:3]) < 0.01
+    video[where, 0] = np.minimum(video[where, 0].astype(int) + 45, 255)
+    report: dict[str, Any] = {}
+    found = pv.denoise(video, report=report)
+    assert report["impulses"] == pytest.approx(0.01 / 3, rel=0.3)  # Of all channels.
+    assert np.abs(found.astype(float) - clean)[where, 0].mean() < 8
+
+
+def test_sigma_is_the_strength_of_all_planes() -> None:
+    """Brightness alone has noise, the same in all channels: √3 of it in its plane, at least a tenth in the others."""
+    noise = pv.measure_noise(np.repeat(noisy(scene(5))[..., np.newaxis], 3, axis=-1))
+    assert noise.sigma == pytest.approx(5, rel=0.1)
+    assert noise.colours == pytest.approx([np.sqrt(3), 0.1, 0.1], rel=0.1, abs=0.1)
+    assert np.sqrt(np.mean(np.square(noise.colours))) == pytest.approx(1)
+    rng = np.random.default_rng(1)  # Noise shared by 2 × 2 pixels counts as that of which their mean has a quarter.
+    shared = rng.normal(0, 5, (1, 48, 64, 3)).repeat(2, axis=1).repeat(2, axis=2)
+    noise = pv.measure_noise(128 + rng.normal(0, 1, (1, 96, 128, 3)) + shared)
+    assert noise.sigma * noise.colours[1] == pytest.approx(10, rel=0.15)
+
+
+def test_photon_noise_of_one_channel_has_its_line() -> None:
+    light = np.stack([np.linspace(20, 200, 128) * np.ones((5, 96, 1))] * 3, axis=-1)
+    rng = np.random.default_rng(3)
+    light[..., 2] += np.sqrt(2 * light[..., 2]) * rng.normal(0, 1, light.shape[:3])
+    noise = pv.measure_noise(light + rng.normal(0, 0.5, light.shape))
+    assert noise.slope == pytest.approx(2, rel=0.1)
+    assert noise.channels is not None
+    assert noise.channels[2] == pytest.approx(1, rel=0.05)
+    assert noise.impulses == noise.hot == 0
 
 
 def test_what_was_replaced_has_a_sixteenth_of_the_weight() -> None:

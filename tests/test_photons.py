@@ -286,3 +286,11 @@ def test_colours_of_few_photons_have_the_line_of_their_photons(real_frames, rng)
         assert noise.slope == pytest.approx(1 / peak, rel=0.1)
         assert (noise.colours, noise.spectra, noise.fixed) == (None, None, 0)
         assert noise.photons == pytest.approx(np.median(clean) * peak, abs=0.5)
+
+
+@pytest.mark.parametrize(("slope", "offset", "photons"), [(1.0, 0.0, 100.0), (0.5, 25.0, 300.0), (1e-3, 25.0, None)])
+def test_photons_are_reported_where_there_are_no_more_than_sensors_hold(slope, offset, photons):
+    """As variance / slope² at the median brightness."""
+    report = {}
+    next(iter(pv.denoise(iter([np.full((16, 16), 100.0)]), noise=(slope, offset), report=report)))
+    assert report.get("photons") == photons

@@ -41,6 +41,7 @@ _INTERLACED = (
 _LARGEST = 2**16  # Bytes of an estimate of noise in a file.
 _MENDED = ("impulses", "hot", "rows", "columns")  # What is reported if there is any.
 _FAINT = 2.0  # Photons per pixel, below which they are counted together.
+_MANY = 1e5  # Photons per pixel: more than most sensors hold, so that it is other noise that seems to grow a little.
 
 
 def _noise(value: Any) -> Any:
@@ -178,14 +179,15 @@ def denoise(
     hooks : sequence of callable
         For "ddpm" and "learned": applied to each estimate, as for `Reverse`.
     report : dict, optional
-        Receives ``preset`` or ``method``; ``noise`` with ``sigma``, or with ``slope`` and ``offset``, and ``photons``
-        per pixel at the median brightness, if they are known; ``fixed``, the share of the noise's variance that is the
-        same in every frame (a fixed pattern); ``colours``, its standard deviation in brightness and in two colour
-        differences, or in each of other than three channels, relative to sigma, if they are not all 1;
-        ``correlation``, the number of pixels over which neighbours share it, in each of these, if it is not 1;
-        ``impulses`` and ``hot``, the shares of pixels that were replaced since they are far from all their neighbours,
-        in single frames or in all, if there are any; ``rows`` and ``columns``, the standard deviation of offsets that
-        rows or columns share, if there are; ``latency``, the look-ahead in frames (apart from what is estimated once,
+        Receives ``preset`` or ``method``; ``noise`` with ``sigma``, of measured noise that of all channels together
+        (√ of their mean variance), or with ``slope`` and ``offset``, and ``photons`` per pixel at the median
+        brightness, if they are below 100,000; ``fixed``, the share of the noise's variance that is the same in every
+        frame (a fixed pattern); ``colours``, its standard deviation in brightness and in two colour differences, or in
+        each of other than three channels, relative to ``sigma``, if they are not all 1; ``correlation``, the
+        number of pixels over which neighbours share it, in each of these, if it is not 1; ``impulses`` and
+        ``hot``, the shares of pixels that were replaced since they are far from all their neighbours, in single frames
+        or in all, if there are any; ``rows`` and ``columns``, the standard deviation of offsets that rows or columns
+        share, if there are; ``latency``, the look-ahead in frames (apart from what is estimated once,
         and up to three times as many where frames repeat); ``cuts``, where scenes begin; ``repeated``, the number of
         frames that repeat the one before; ``relit``, the number of those that differ from it by a gain or an offset, as
         in flicker and fades; with `dark`, ``offsets`` and ``gains``, the standard deviations of what was corrected, and
@@ -317,5 +319,5 @@ def _report(report: dict[str, Any], estimate: NoiseEstimate) -> None:
         report.update(noise="gaussian", sigma=estimate.sigma)
     else:
         report.update(noise="poisson-gaussian", slope=estimate.slope, offset=estimate.offset)
-        if estimate.photons is not None:
+        if estimate.photons is not None and estimate.photons < _MANY:
             report["photons"] = round(estimate.photons, 1)

@@ -1,13 +1,15 @@
 """The noise of a video, measured on its first frames."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any
 
 import numpy as np
 
-from pde_video.arrays.colours import opponent
 from pde_video.denoising.camera import corrected, without_noisy_pixels
+from pde_video.denoising.channels import as_a_whole, deviations, with_channels
 from pde_video.denoising.doubts import doubt_of_scales
 from pde_video.denoising.noise_along_time import APART, NOTABLE, along_time
 from pde_video.denoising.noise_estimate import NoiseEstimate
@@ -28,7 +30,6 @@ from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.filters import Frames, Option
 from pde_video.filters.declarations import checked
 from pde_video.filters.lift import lifted
-from pde_video.motion.averaging import halved
 from pde_video.protocols import Array
 
 NOISES = ("auto", "gaussian", "poisson-gaussian")
@@ -39,9 +40,7 @@ _STILL_FRAMES = 16  # The same for a recording in which nothing moves.
 _MOST_FRAMES, _PIXELS = 32, 2**20  # Small frames are looked at, as long as they change, until they have so many pixels.
 _STEADY = 0.8  # Share of calm blocks from which on the changes tell more of the noise than the frames do.
 _FEW = 5.0  # Photons per pixel.
-_UNEVEN = 0.2  # Deviations may differ by this much by chance, and by texture that looks like noise at half the size.
 _QUIET = 1e-3  # Noise of videos that have none but outliers, relative to their contrast.
-_FAINT = 0.1  # Lowest noise of a plane relative to that of the others.
 
 
 def measure_noise(
@@ -165,8 +164,12 @@ def noise_of(
     shown = [frame[box] for frame in shown]
     unit, spread = frames.scale, float(np.ptp(first))
 
+    variance = partial(_variance, noise=noise, still=still, unit=unit)
+
     def measured(shown: list[Array]) -> NoiseEstimate:
-        found = _told(first, sigma, noise, unit) if told else _variance(shown, noise, still, unit)
+        found = _told(first, sigma, noise, unit) if told else variance(shown)
+        if not told and not still:
+            found = with_channels(found, shown, variance)
         return found if _model(found, first) else NoiseEstimate(0.0, 0.0, unit=unit)
 
     estimate = measured(shown)
@@ -179,21 +182,24 @@ def noise_of(
     estimate = replace(estimate, photons=_photons(shown or [first], model))
     if variance_only:
         return estimate
-    within, share = _within_and_common(shown, model)
+    # Where one channel has much more noise than others, their details would be taken for some of it.
+    telling = shown if estimate.channels is None else [one[..., [np.argmax(estimate.channels)]] for one in shown]
+    within, share = _within_and_common(telling, model)
     if still and not told:  # What was measured is new in every frame; the fixed pattern has so many times as much.
         common = within * share
         estimate = replace(_with_pattern(estimate, common), fixed=common / (1 + common))
     else:
-        changing = None if told else _changing(estimate, share, frames, str(noise), len(shown), box)
+        even = not told and estimate.channels is None
+        changing = _changing(estimate, share, frames, str(noise), len(shown), box) if even else None
         estimate = replace(estimate, fixed=share) if changing is None else _by_changes(changing, shown, first)
         model = estimate.stabiliser()
     if told or model is None or _few(estimate.photons):
         return estimate
-    estimate = replace(estimate, colours=_deviations(shown, model, still))
+    estimate = replace(estimate, colours=deviations(shown, model, still))
     told_along_time = along_time(estimate, model, shown, still=still)
     if told_along_time is None and (doubt := doubt_of_scales(estimate, model, shown)):
         frames.report.setdefault("warnings", []).append(doubt)
-    return told_along_time or estimate
+    return as_a_whole(told_along_time or estimate)
 
 
 def _model(estimate: NoiseEstimate, first: Array) -> Stabiliser | None:
@@ -233,7 +239,7 @@ def first_frames(frames: Frames) -> list[Array]:
     return distinct(frames, _FRAMES) or frames.peek(_FRAMES)
 
 
-def _variance(shown: list[Array], noise: Any, still: bool, unit: float) -> NoiseEstimate:
+def _variance(shown: Sequence[Array], noise: Any, still: bool, unit: float) -> NoiseEstimate:
     if not still and all(map(is_drawn, shown)):
         return NoiseEstimate(0.0, 0.0, unit=unit)
     if noise == "gaussian":
@@ -291,11 +297,12 @@ def _refuse_of_another_kind(estimate: NoiseEstimate, frames: Frames) -> None:
             "same in both, or measure it on a video of this dtype"
         )
     channels = frames.peek(1)[0].shape[2]
-    for name, planes in (("spectra", estimate.spectra), ("colours", estimate.colours)):
+    for name in ("spectra", "colours", "channels"):
+        planes = getattr(estimate, name)
         if planes is not None and channels != len(planes):
             raise ParameterError(
                 f"the noise has {name} of {len(planes)} channels, but these have {channels}; measure it on a "
-                "video of such frames, or give dataclasses.replace(noise, colours=None, spectra=None)"
+                "video of such frames, or give dataclasses.replace(noise, colours=None, spectra=None, channels=None)"
             )
 
 
@@ -316,19 +323,3 @@ def _within_and_common(shown: list[Array], model: Stabiliser) -> tuple[float, fl
         return within, 0.0
     pattern = pattern_variance(np.mean(uniform, axis=0)) - new / (1 + len(changes))
     return within, 1 - new / within if pattern > NOTABLE * (pattern + new) else 0.0
-
-
-def _deviations(shown: list[Array], model: Stabiliser, still: bool) -> tuple[float, ...] | None:
-    """Return the strength of the noise in each plane, if they differ: brightness and colour, or the channels.
-
-    Cameras and codecs process luma, and colour at half the size. After them, most of the noise is the same in red,
-    green and blue, and the rest, in colour, is correlated between neighbours. A picture of half the size has half the
-    noise if neighbours are uncorrelated.
-    """
-    planes = [opponent(model.forward(frame)) for frame in shown]
-    found = [estimate_sigma([one[c] for one in planes], still=still) for c in range(len(planes[0]))]
-    if len(found) == 3:
-        small = [halved(three) for three in planes]
-        found[1:] = (max(found[c], 2 * estimate_sigma([one[c] for one in small], still=still)) for c in (1, 2))
-    even = [1.0 if abs(one - 1) < _UNEVEN else max(one, _FAINT) for one in found]
-    return None if set(even) == {1.0} or len(even) == 1 else tuple(even)

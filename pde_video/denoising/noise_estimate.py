@@ -53,6 +53,9 @@ class NoiseEstimate:
     copied : float
         In [0, 1): share of the variance that a frame has in common with the next one along the motion, as codecs copy
         it. Averages keep more of such noise. Default: 0.
+    channels : sequence of floats, optional
+        > 0, one for each channel: standard deviation of the noise relative to that above, by which outliers are judged.
+        Default: 1.
 
     Raises
     ------
@@ -81,6 +84,7 @@ class NoiseEstimate:
     columns: float = 0.0
     photons: float | None = None
     copied: float = 0.0
+    channels: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("slope", "offset", "fixed", "unit", "copied", *_SHARES, *_OFFSETS):
@@ -101,14 +105,16 @@ class NoiseEstimate:
                 raise ParameterError(f"{name} is {getattr(self, name)}; it must be ≥ 0, a standard deviation")
         if self.unit <= 0:
             raise ParameterError(f"unit is {self.unit}; it must be positive: 255 for uint8, 1 for floats")
-        if self.colours is not None:
-            if not isinstance(self.colours, (tuple, list)) or not self.colours:
-                raise ParameterError(
-                    f"colours is {self.colours!r}; it must be a standard deviation for each channel, or None"
-                )
-            object.__setattr__(self, "colours", tuple(_number("colours", one) for one in self.colours))
-            if min(self.colours) <= 0:
-                raise ParameterError(f"colours is {self.colours!r}; each must be positive")
+        for name in ("colours", "channels"):
+            given = getattr(self, name)
+            if given is None:
+                continue
+            if not isinstance(given, (tuple, list)) or not given:
+                raise ParameterError(f"{name} is {given!r}; it must be a standard deviation for each channel, or None")
+            given = tuple(_number(name, one) for one in given)
+            object.__setattr__(self, name, given)
+            if min(given) <= 0:
+                raise ParameterError(f"{name} is {given!r}; each must be positive")
         if self.spectra is not None:
             object.__setattr__(self, "spectra", _spectra(self.spectra))
         if self.photons is not None:
@@ -140,8 +146,8 @@ class NoiseEstimate:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers by name, as `from_dict` takes them, in types of JSON."""
-        colours = None if self.colours is None else list(self.colours)
-        return {**asdict(self), "colours": colours, "spectra": self.spectra and [list(one) for one in self.spectra]}
+        lists = {name: one and list(one) for name, one in (("colours", self.colours), ("channels", self.channels))}
+        return {**asdict(self), **lists, "spectra": self.spectra and [list(one) for one in self.spectra]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> NoiseEstimate:

@@ -47,7 +47,7 @@ class Repair:
             frame, replaced = np.where(noisy, around, frame), np.asarray(noisy.any(axis=2))
         if found.impulses or found.hot:
             rule = LIKELY if found.impulses else SURE
-            frame, outliers = without_outliers(frame, self.model.forward(frame), rule)
+            frame, outliers = without_outliers(frame, _uniform(frame, self.estimate, self.model), rule)
             replaced = outliers if replaced is None else np.logical_or(outliers, replaced)
         for axis, deviation in enumerate((found.rows, found.columns)):
             if deviation:
@@ -72,6 +72,9 @@ def mended(
         assert one is not None
         return one
 
+    def uniform() -> list[Array]:
+        return [_uniform(frame, found, model()) for frame in shown]
+
     def again(**parts: Any) -> None:
         nonlocal found, frames
         wanted = replace(found if found.stabiliser() else least, **parts)
@@ -81,12 +84,12 @@ def mended(
         found = replace(noise if noise.stabiliser() else least, **kept)
 
     for _ in range(_ROUNDS):
-        impulses, hot = shares(list(map(model().forward, shown)))
+        impulses, hot = shares(uniform())
         if not (impulses or hot):
             found, frames = estimate, shown
             break
         again(impulses=impulses, hot=hot)
-    if found.impulses and not are_apart(list(map(model().forward, shown))):
+    if found.impulses and not are_apart(uniform()):
         found, frames = estimate, shown
     rows, columns = (amplitude([_mean(frame) for frame in frames], axis) * estimate.unit for axis in (0, 1))
     if rows or columns:
@@ -97,6 +100,12 @@ def mended(
             if rows:
                 again(rows=rows)
     return found, frames
+
+
+def _uniform(frame: Array, estimate: NoiseEstimate, model: Stabiliser) -> Array:
+    """Return a frame with noise of variance 1 in every channel."""
+    uniform = model.forward(frame)
+    return uniform if estimate.channels is None else uniform / np.asarray(estimate.channels, uniform.dtype)
 
 
 def _deviation(estimate: NoiseEstimate, frame: Array) -> float:
