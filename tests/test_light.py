@@ -12,12 +12,12 @@ from scipy.ndimage import gaussian_filter
 import pde_video as pv
 from pde_video.denoising.along_motion import prepared, with_means
 from pde_video.denoising.denoise import PRESETS
-from pde_video.denoising.light import Light, _gain, between, light_change
+from pde_video.denoising.light import Light, _gain, _suspected, between, light_change
 from pde_video.denoising.recursive import _averaged
 from pde_video.denoising.uniform_noise import Noise
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.kernels.row_moments import MOMENTS, row_moments
-from pde_video.motion.averaging import GuidedFrame, halved
+from pde_video.motion.averaging import GuidedFrame, averaged, conductance, halved
 from pde_video.motion.optical_flow import pyramid
 
 SIGMA = 20.0
@@ -131,23 +131,40 @@ def test_planes_change_as_their_luma_does(channels, rng):
         np.testing.assert_allclose(light.of_planes(planes)[1:], light.rows(planes)[0] * planes[1:])
 
 
-def test_light_is_that_of_the_rows_to_which_things_move(rng):
-    planes = rng.standard_normal((1, 48, 40)).astype(np.float32)
-    frame = GuidedFrame(planes, halved(planes))
-    down = np.zeros((2, 24, 20), np.float32)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_light_is_that_of_the_rows_to_which_things_move(channels, rng):
+    planes = rng.standard_normal((channels, 48, 40))
+    frame, none = GuidedFrame(planes, halved(planes)), GuidedFrame(0 * planes, 0 * halved(planes))
+    down = np.zeros((2, 24, 20))
     down[0] = 3  # At half the size.
-    light = Light(rng.uniform(0.5, 1.5, 48), np.zeros(48))
-    seen = light.of_guided(frame.along(down))
-    expected = light.gain[:42, np.newaxis] * planes[0, 6:]
-    np.testing.assert_allclose(seen.planes[0, :42], expected, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(frame.along(down).guide[0, :21], frame.guide[0, 3:], rtol=1e-5, atol=1e-5)
+    light = Light(rng.uniform(0.5, 1.5, 48), rng.uniform(-1, 1, 48))
+    moved, guide = (np.roll(one, -rows, axis=1) for one, rows in ((planes, 6), (frame.guide, 3)))
+    seen = light.on(frame)
+    mean = averaged(none, [(seen, down, np.ones((24, 20)))])[0]
+    np.testing.assert_allclose(2 * mean[:, :42], light.of_planes(moved)[:, :42], atol=1e-9)
+    squares = -np.log(conductance(none, seen, down, None, 1.0))
+    wanted = -np.log(conductance(none, GuidedFrame(moved, light.of_planes(guide)), 0 * down, None, 1.0))
+    np.testing.assert_allclose(squares[:18], wanted[:18])
+    np.testing.assert_array_equal(frame.light[:, :1].T, [[1] + [0] * channels])  # It is not changed itself.
+
+
+def test_light_is_not_suspected_where_less_than_half_of_what_is_bright_changes(rng):
+    x = rng.uniform(5, 10, (16, 16))
+    moved = x.copy()
+    moved[:, 5:11] = rng.uniform(5, 10, (16, 6))
+    assert not _suspected(x, moved)
+    x[:, :11] = 0
+    for gain, offset in ((0.98, 0.0), (1.0, 0.2)):
+        assert _suspected(x, np.where(x > 0, gain * x + offset, 0))
+    assert not _suspected(x, x)
 
 
 def test_moments_are_those_of_their_definition(rng):
     x, y = rng.standard_normal((2, 5, 40)).astype(np.float32)
     out = np.empty((5, MOMENTS))
-    row_moments(x, y, 1 / 0.7, out)
-    x, y = x.astype(float), y.astype(float)
+    gain, offset = rng.uniform(0.5, 1.5, (2, 5))
+    row_moments(x, y, gain, offset, 0.7, out)
+    x, y = gain[:, np.newaxis] * x + offset[:, np.newaxis], y.astype(float)
     r2 = ((y - x) / 0.7) ** 2
     w = (1 + r2) ** -2
     wanted = [w, w * x, w * y, w * x * x, w * x * y, w * y * y, r2 / (1 + r2)]

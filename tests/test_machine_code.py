@@ -128,6 +128,7 @@ def arguments_of(room: Any, name: str, run: Callable[[], object]) -> tuple[Any, 
 IN_PLANE = arguments_of(tensor_plane, "plane_rate", lambda: pv.EdgeEnhancing(0.1).rate(0.0, VOLUME[:, 0]))
 PLANES, EDGED, MASK = VOLUME[:, 0], np.zeros((1, 12, 68), np.float32), np.zeros((8, 64), np.bool_)
 PLANE, MOTION, SHARP = PLANES[0], np.zeros((2, 8, 64), np.float32), np.float32(-0.75)
+LIGHT = np.zeros((2, 8), np.float32)
 IN_COSINES = arguments_of(dct_shrinkage, "shrink", lambda: shrink(PLANES, PLANE))
 IN_FLOW = arguments_of(flow, "refine", lambda: pv.optical_flow(PLANE, PLANE, noise=1.0))
 WINDOW = np.ones(5, np.float32)
@@ -155,8 +156,12 @@ KERNELS = [
     Hot(tensor_plane.plane_rate, IN_PLANE, vector_loops=10),
     Hot(dct_shrinkage.shrink, IN_COSINES, vector_loops=30),
     Hot(flow.refine, IN_FLOW, vector_loops=15, double="the length of a step, once a sweep"),
-    Hot(motion_averages.squared_differences, (PLANES, EDGED, MOTION, SHARP, 0, 8, PLANE), vector_loops=3),
-    Hot(motion_averages.gather, (PLANES, EDGED, MOTION, PLANE, SHARP, 0, 8, PLANES, PLANE, PLANE), vector_loops=4),
+    Hot(motion_averages.squared_differences, (PLANES, EDGED, LIGHT, MOTION, SHARP, 0, 8, PLANE), vector_loops=3),
+    Hot(
+        motion_averages.gather,
+        (PLANES, EDGED, LIGHT, MOTION, PLANE, SHARP, 0, 8, PLANES, PLANE, PLANE),
+        vector_loops=4,
+    ),
     Hot(
         motion_averages.smoothed_conductance,
         (PLANE, PLANE, WINDOW, conductance.named("exponential", (1, 1, 1), np.float32), ONE, ONE, ONE, 0, 8, PLANE),

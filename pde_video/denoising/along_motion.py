@@ -239,10 +239,8 @@ def _denoised(
                     links.append(link)
                     rows.append(there.rows)
                 seen, excluded = there.guided, inconsistent(w, back.flow)
-                if light is not None and not light.even:  # It is that of rows where they are seen: after the motion.
-                    seen, w = seen.along(w), np.zeros_like(w)
                 if light is not None:
-                    seen = light.of_guided(seen)
+                    seen = light.on(seen)
                 g = conductance(own, seen, w, excluded, look.contrast)
                 if there.intensity is not None:
                     same.append((there.intensity, w, g))

@@ -20,7 +20,7 @@ from pde_video.protocols import Array
 
 _LEVEL = 1  # Of the pyramids on which changes are fitted: a quarter of the size of the frames.
 _FEWEST = 500  # Pixels on that level below which none is.
-_FIRST, _ROUNDS = 2, 6  # Rounds of reweighting to suspect a change, and to fit it.
+_FIRST, _ROUNDS = 2, (2, 2, 6)  # Rounds of reweighting without motion, then along it.
 _SHARP, _FINEST = 1.5, 0.05  # Scale of the residuals: medians; at least, in units of the noise.
 _WIDE = 2.0  # Times as much where rows differ: they must not lose the pixels in which light changes most.
 _REACH = 1 / 36  # Of the rows: half the length of the mean that is taken twice.
@@ -59,20 +59,25 @@ class Light(NamedTuple):
 
     def of_planes(self, planes: Array) -> Array:
         """Return planes (C, H, W) in the other light: the offset is the same in all colours."""
+        gain, *offsets = self.by_plane(planes)
+        return gain[:, np.newaxis] * planes + np.stack(offsets)[:, :, np.newaxis]
+
+    def by_plane(self, planes: Array) -> Array:
+        """Return the gain and the offset of each of the planes (C, H, W), for their rows: (1 + C, H)."""
         gain, offset = self.rows(planes)
-        out = gain * planes
-        bright = out[:1] if len(out) in (1, 3) else out
-        bright += offset / planes.dtype.type(math.sqrt(len(bright)))
-        return out
+        light = np.zeros((1 + len(planes), len(gain)), planes.dtype)
+        light[0] = gain[:, 0]
+        bright = light[1:2] if len(planes) in (1, 3) else light[1:]
+        bright[:] = offset[:, 0] / planes.dtype.type(math.sqrt(len(bright)))
+        return light
 
     def of_guided(self, frame: GuidedFrame) -> GuidedFrame:
         """Return a frame in the other light."""
         return GuidedFrame(self.of_planes(frame.planes), self.of_planes(frame.guide))
 
-    @property
-    def even(self) -> bool:
-        """Whether all rows have the same."""
-        return all(bool((one == one[0]).all()) for one in self)
+    def on(self, frame: GuidedFrame) -> GuidedFrame:
+        """Return a frame that others see in the other light, that of the rows to which it is moved."""
+        return frame.seen_in(self.by_plane(frame.planes), self.by_plane(frame.guide))
 
     def worth(self, conductance: Array) -> Array:
         """Return the conductance to a frame in the other light, less where the gain has raised its noise."""
@@ -97,76 +102,118 @@ def light_change(before: Sequence[Array], after: Sequence[Array], *, even: bool 
     """
     level = min(_LEVEL, len(before) - 1)
     x, y = before[level], after[level]
-    if x.size < _FEWEST or x.shape[1] < 2 * _STRIPE:
-        return None
-    bands = block_means(y - x)  # Motion changes the means of rows less than the pixels.
-    if np.square(sum(bands.T) / bands.shape[1]).sum() < _SUSPECTED**2 * len(bands):
+    if x.size < _FEWEST or x.shape[1] < 2 * _STRIPE or not _suspected(block_means(x), block_means(y)):
         return None
     reach = len(x) if even else max(1, round(_REACH * len(x)))
-    light, _ = _lines(x, y, _none(x), _FIRST, reach)
-    for rounds in (_FIRST, _ROUNDS, _ROUNDS):  # Each time with the light found so far.
+    first, _ = _lines([x], [y], _times(_none(x), 1), _FIRST, reach)
+    light = Light(*(one[0] for one in first))
+    for rounds in _ROUNDS:  # Each time with the light found so far.
         flow = flow_between(list(after[level:]), light.of_levels(before[level:]), _SMOOTHNESS)
         moved = warped(padded(x[np.newaxis]), flow, EXACT)[0]
         light, share = _fitted(moved, y, light, rounds, reach)
         if share < _SIGNIFICANT:
             return None
-    same, evenly = _fitted(moved, y, _none(x), _ROUNDS, len(x))
+    same, evenly = _fitted(moved, y, _none(x), _ROUNDS[-1], len(x))
     return same if evenly > share else light
+
+
+def _suspected(x: Array, y: Array) -> bool:
+    """Tell whether the means of blocks (rows, columns) change in rows: by the median, weighted by their brightness.
+
+    What moves changes some blocks of a row, light all those that are bright.
+    """
+    apart, weights = y - x, x + y
+    order = np.argsort(apart, axis=1)
+    apart, weights = (np.take_along_axis(one, order, axis=1) for one in (apart, weights - weights.min()))
+    sums = np.cumsum(weights, axis=1)
+    middle = np.argmax(sums >= sums[:, -1:] / 2, axis=1)
+    changes = apart[np.arange(len(apart)), middle]
+    return float(np.square(changes).mean()) >= _SUSPECTED**2
 
 
 def _none(picture: Array) -> Light:
     return Light(np.ones(len(picture)), np.zeros(len(picture)))
 
 
+def _times(light: Light, count: int) -> Light:
+    """Return the same light for some pictures."""
+    return Light(*(np.stack([one] * count) for one in light))
+
+
 def _fitted(x: Array, y: Array, light: Light, rounds: int, reach: int) -> tuple[Light, float]:
-    """Return the change that fits best, and the share of the energy that it removes where it was not fitted."""
-    even = np.arange(x.shape[1]) // _STRIPE % 2 == 0
-    halves = [(x[:, columns], y[:, columns]) for columns in (even, ~even)]
-    fits = [_lines(*half, light, rounds, reach) for half in halves]
-    shares = []
-    for (a, b), (fit, scale) in zip(halves, fits[::-1], strict=True):
-        none, left = (math.fsum(_moments(by, a, b, scale)[:, -1]) for by in (_none(a), fit))
-        shares.append(1 - left / none if none else 0.0)
-    (one, _), (other, _) = fits
-    return Light((one.gain + other.gain) / 2, (one.offset + other.offset) / 2), min(shares)
+    """Return the change that fits best, and the share of the energy that it removes where it was not fitted.
 
-
-def _lines(x: Array, y: Array, light: Light, rounds: int, reach: int) -> tuple[Light, float]:
-    """Return the lines y = gain · x + offset that fit best around each row, and the scale of the residuals.
-
-    Both x and y are noisy. Rounds remove what means over rows took away of the change in the round before.
+    Every other stripe of columns is fitted on its own.
     """
-    rows = np.arange(len(x))
+    halves = _halves(x), _halves(y)
+    fits, scales = _lines(*halves, _times(light, 2), rounds, reach)
+    others, none = Light(*(one[::-1] for one in fits)), _times(_none(x), 2)
+    left, energy = ([math.fsum(one) for one in _moments(by, *halves, scales[::-1])[..., -1]] for by in (others, none))
+    share = min(1 - a / b if b else 0.0 for a, b in zip(left, energy, strict=True))
+    return Light(*(one.mean(axis=0) for one in fits)), share
+
+
+def _halves(picture: Array) -> list[Array]:
+    """Return the two halves of a picture: every other stripe of columns."""
+    even = np.arange(picture.shape[1]) // _STRIPE % 2 == 0
+    return [np.ascontiguousarray(picture[:, columns]) for columns in (even, ~even)]
+
+
+def _lines(x: Sequence[Array], y: Sequence[Array], light: Light, rounds: int, reach: int) -> tuple[Light, Array]:
+    """Return the lines y = gain · x + offset that fit best around each row, and the scales of the residuals.
+
+    Each of several pictures is fitted on its own, with a light (N, H). Both x and y are noisy. Rounds remove what means
+    over rows took away of the change in the round before.
+    """
+    rows = np.arange(len(x[0]))
+    above, below = np.maximum(rows - reach, 0), np.minimum(rows + reach + 1, len(rows))
     for _ in range(rounds):
-        scale = _scale(light, x, y)
-        around = _moments(light, x, y, scale * (_WIDE if reach < len(x) else 1))
-        prior = _ALIKE * (scale / _UNEVEN) ** 2
-        whole = _gain(np.array([math.fsum(one) for one in around.T]), prior, 1.0)
+        scales = _scales(light, x, y)
+        around = _moments(light, x, y, scales * (_WIDE if reach < len(rows) else 1))
+        prior = _ALIKE * (scales[:, np.newaxis] / _UNEVEN) ** 2
+        sums = _sums(around)
+        whole = _gain(sums[:, -1:].T, prior.T, 1.0).T
         for _ in range(2):
-            sums = np.concatenate([np.zeros((1, MOMENTS)), np.cumsum(around, axis=0)])
-            around = sums[np.minimum(rows + reach + 1, len(rows))] - sums[np.maximum(rows - reach, 0)]
-        gain = _gain(around.T / (2 * reach + 1), prior, whole)
-        light = light.then(Light(gain, (around[:, 2] - gain * around[:, 1]) / np.maximum(around[:, 0], _FINEST)))
-    return light, scale
+            around = sums[:, below] - sums[:, above]
+            sums = _sums(around)
+        gain = _gain(np.moveaxis(around, -1, 0) / (2 * reach + 1), prior, whole)
+        offset = (around[..., 2] - gain * around[..., 1]) / np.maximum(around[..., 0], _FINEST)
+        light = light.then(Light(gain, offset))
+    return light, scales
+
+
+def _sums(moments: Array) -> Array:
+    """Return the sums of moments (N, rows, 7) of all rows before each, and of all."""
+    sums = np.zeros((len(moments), moments.shape[1] + 1, MOMENTS))
+    np.cumsum(moments, axis=1, out=sums[:, 1:])
+    return sums
 
 
 def closer(x: Array, y: Array, light: Light) -> Light:
     """Return a change of offsets, each row on its own, that fits better than `light`."""
-    moments = _moments(light, x, y, _scale(light, x, y))
+    first = _times(light, 1)
+    moments = _moments(first, [x], [y], _scales(first, [x], [y]))[0]
     return Light(light.gain, light.offset + (moments[:, 2] - moments[:, 1]) / np.maximum(moments[:, 0], _FINEST))
 
 
-def _scale(light: Light, x: Array, y: Array) -> float:
-    return max(_SHARP * float(np.median(np.abs(y - light.of_levels([x])[0]))), _FINEST)
+def _scales(light: Light, x: Sequence[Array], y: Sequence[Array]) -> Array:
+    """Return the scale of the residuals of each of some pictures, by their median."""
+    scales = np.empty(len(x))
+    for k, (a, b, gain, offset) in enumerate(zip(x, y, *light, strict=True)):
+        lit = gain.astype(a.dtype)[:, np.newaxis] * a + offset.astype(a.dtype)[:, np.newaxis]
+        apart, middle = np.abs(b - lit).ravel(), a.size // 2
+        scales[k] = max(_SHARP * float(np.partition(apart, middle)[middle]), _FINEST)
+    return scales
 
 
-def _moments(light: Light, x: Array, y: Array, scale: float) -> Array:
-    out = np.empty((len(x), MOMENTS))
-    row_moments(light.of_levels([x])[0], y, 1 / scale, out)
+def _moments(light: Light, x: Sequence[Array], y: Sequence[Array], scales: Array) -> Array:
+    out = np.empty((*light.gain.shape, MOMENTS))
+    for one in zip(x, y, *light, scales, out, strict=True):
+        row_moments(*one)
     return out
 
 
-def _gain(moments: Array, prior: float, expected: Array | float) -> Array:
+def _gain(moments: Array, prior: Array | float, expected: Array | float) -> Array:
     """Return the slopes of the lines with the least squares of the distances, near those expected without evidence."""
     n, x, y, xx, xy, yy, _ = moments
     n = np.maximum(n, _FINEST)

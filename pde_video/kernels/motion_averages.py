@@ -1,7 +1,8 @@
 """Squared differences and averages between frames along the motion.
 
 Planes (C, H, W) of the other frame are padded by `EDGE` rows and columns on each side. A flow (2, h, w) of rows and
-columns, in its own pixels, belongs to planes of its own size or of twice its size.
+columns, in its own pixels, belongs to planes of its own size or of twice its size. The light (1 + C, H) is the gain of
+each row of the frame that is compared or averaged with the other, and the offset of each channel there.
 """
 
 import numpy as np
@@ -94,41 +95,42 @@ def _sample(plane, y, x, rows, columns, a, out):
 
 
 @kernel
-def squared_differences(here, there, flow, a, first, last, out):
-    """out(x) = mean over channels of (there(x + w(x)) − here(x))², in rows first ≤ r < last."""
+def squared_differences(here, there, light, flow, a, first, last, out):
+    """out(x) = mean over channels of (gain · there(x + w(x)) + offset − here(x))², in rows first ≤ r < last."""
     channels, height, width = here.shape
     rows, columns, value = np.empty(width, here.dtype), np.empty(width, here.dtype), np.empty(width, here.dtype)
     y, x = np.empty(width, np.int32), np.empty(width, np.int32)
     share = here.dtype.type(1 / channels)
     for i in range(first, last):
         _locate(flow, i, height, rows, columns, y, x)
-        target = out[i]
+        gain, target = light[0, i], out[i]
         for c in range(channels):
             _sample(there[c], y, x, rows, columns, a, value)
-            source = here[c, i]
+            source, offset = here[c, i], light[1 + c, i]
             for j in range(width):
-                square = (value[j] - source[j]) * (value[j] - source[j]) * share
+                apart = gain * value[j] + offset - source[j]
+                square = apart * apart * share
                 target[j] = square if c == 0 else target[j] + square
 
 
 @kernel
-def gather(here, there, flow, conductance, a, first, last, total, weights, squares):
-    """total += g (there(x + w) − here), weights += g, squares += g², in rows first ≤ r < last."""
+def gather(here, there, light, flow, conductance, a, first, last, total, weights, squares):
+    """total += g (gain · there(x + w) + offset − here), weights += g, squares += g², in rows first ≤ r < last."""
     channels, height, width = here.shape
     rows, columns, value = np.empty(width, here.dtype), np.empty(width, here.dtype), np.empty(width, here.dtype)
     g, y, x = np.empty(width, here.dtype), np.empty(width, np.int32), np.empty(width, np.int32)
     for i in range(first, last):
         _locate(flow, i, height, rows, columns, y, x)
         _fill_row(conductance, i, height, g)
-        w, s = weights[i], squares[i]
+        w, s, gain = weights[i], squares[i], light[0, i]
         for j in range(width):
             w[j] += g[j]
             s[j] += g[j] * g[j]
         for c in range(channels):
             _sample(there[c], y, x, rows, columns, a, value)
-            source, target = here[c, i], total[c, i]
+            source, target, offset = here[c, i], total[c, i], light[1 + c, i]
             for j in range(width):
-                target[j] += g[j] * (value[j] - source[j])
+                target[j] += g[j] * (gain * value[j] + offset - source[j])
 
 
 @kernel

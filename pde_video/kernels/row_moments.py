@@ -8,27 +8,34 @@ MOMENTS = 7
 
 
 @kernel
-def row_moments(first, second, scale, out):
+def row_moments(first, second, gain, offset, scale, out):
     """Add up w (1, x, y, x², xy, y²) and the energy in each row: out (rows, 7).
 
-    Of values x, y of both pictures, with r = (y − x) `scale`: w = 1 / (1 + r²)² and energy r² / (1 + r²), which Geman
-    and McClure's estimator minimises.
+    Of values x of the first picture, in the light of the second by a gain and an offset of each row, and y of the
+    second, with r = (y − x) / scale: w = 1 / (1 + r²)² and energy r² / (1 + r²), which Geman and McClure's estimator
+    minimises.
     """
     height, width = first.shape
     one = np.float64(1)
+    inverse = one / scale
+    lit, apart, share = np.empty(width), np.empty(width), np.empty(width)
     for i in range(height):
         a, b, target = first[i], second[i], out[i]
-        for m in range(MOMENTS):
-            target[m] = np.float64(0)
+        for j in range(width):  # Apart from the sums, which do not vectorise.
+            lit[j] = gain[i] * np.float64(a[j]) + offset[i]
+            r = (np.float64(b[j]) - lit[j]) * inverse
+            apart[j] = r * r
+            share[j] = one / (one + apart[j])
+        n = sx = sy = sxx = sxy = syy = energy = np.float64(0)
         for j in range(width):
-            x, y = np.float64(a[j]), np.float64(b[j])
-            r = (y - x) * scale
-            share = one / (one + r * r)
-            w = share * share
-            target[0] += w
-            target[1] += w * x
-            target[2] += w * y
-            target[3] += w * x * x
-            target[4] += w * x * y
-            target[5] += w * y * y
-            target[6] += r * r * share
+            x, y, w = lit[j], np.float64(b[j]), share[j] * share[j]
+            n += w
+            sx += w * x
+            sy += w * y
+            sxx += w * x * x
+            sxy += w * x * y
+            syy += w * y * y
+            energy += apart[j] * share[j]
+        target[0], target[1], target[2] = n, sx, sy
+        target[3], target[4], target[5] = sxx, sxy, syy
+        target[6] = energy

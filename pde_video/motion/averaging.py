@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ class Planes:
 class GuidedFrame(Planes):
     """A frame (C, H, W) with its guide, a less noisy version of it of the same or half the size, and both padded.
 
-    `noise` (h, w) is the variance of the noise that the guide still has, the mean of its channels.
+    `noise` (h, w) is the variance of the noise that the guide still has, the mean of its channels. `light` and
+    `guide_light` (1 + C, H) are those in which others see it: gains and offsets of the rows to which it is moved.
     """
 
     def __init__(self, planes: Array, guide: Array, noise: Array | None = None) -> None:
@@ -40,10 +42,19 @@ class GuidedFrame(Planes):
         self.noise = np.zeros_like(guide[0]) if noise is None else noise.mean(axis=0)
         coarse = guide if guide.shape != planes.shape else halved(guide)
         self.luma = luma_of(coarse)  # (H, W), at half the size: motion is estimated on it.
+        self.light, self.guide_light = _unlit(planes), _unlit(guide)
 
-    def along(self, flow: Array) -> "GuidedFrame":
-        """Return the frame at x + w."""
-        return GuidedFrame(warped(self.padded, flow), warped(self.padded_guide, flow))
+    def seen_in(self, light: Array, guide_light: Array) -> "GuidedFrame":
+        """Return the same frame, in another light for others."""
+        frame = copy(self)
+        frame.light, frame.guide_light = light, guide_light
+        return frame
+
+
+def _unlit(planes: Array) -> Array:
+    light = np.zeros((1 + len(planes), planes.shape[1]), planes.dtype)
+    light[0] = 1
+    return light
 
 
 def luma_of(planes: Array) -> Array:
@@ -80,16 +91,17 @@ def warped(planes: Array, flow: Array, cubic: float = _SHARP) -> Array:
 
 def blended(planes: Array, other: Array, flow: Array, share: Array) -> Array:
     """Return u + share (other(x + w) − u), with the planes of the other frame given with their padding."""
-    out, unused = planes.copy(), np.zeros((2, *planes.shape[1:]), planes.dtype)
+    out, unused, light = planes.copy(), np.zeros((2, *planes.shape[1:]), planes.dtype), _unlit(planes)
     a, bands = out.dtype.type(_SHARP), pieces(planes.shape[1], _ROWS)
-    each(lambda rows: kernels.gather(planes, other, flow, share, a, *rows, out, *unused), bands)
+    each(lambda rows: kernels.gather(planes, other, light, flow, share, a, *rows, out, *unused), bands)
     return out
 
 
 def zero_where_static(flow: Array, first: Array, second: Array) -> Array:
     """Set the flow between two pictures (H, W) to 0, in place, where no motion explains them about as well."""
     # Noise makes the flow of static parts jitter, and each interpolation loses some of the finest detail.
-    moving = _local_means(_squares(first[np.newaxis], padded(second[np.newaxis]), flow))
+    here = first[np.newaxis]
+    moving = _local_means(_squares(here, padded(second[np.newaxis]), _unlit(here), flow))
     static = _local_means(np.square(second - first))
     return by_rows(kernels.zeroed, flow, static <= 1.1 * moving + 0.003)
 
@@ -102,10 +114,10 @@ def _local_means(squares: Array) -> Array:
     return out
 
 
-def _squares(here: Array, there: Array, flow: Array) -> Array:
-    """Return (there(x + w) − here)², averaged over channels; `there` has its padding."""
+def _squares(here: Array, there: Array, light: Array, flow: Array) -> Array:
+    """Return (there(x + w) − here)² in a light, averaged over channels; `there` has its padding."""
     out = np.empty(here.shape[1:], here.dtype)
-    return by_rows(kernels.squared_differences, out, here, there, flow, out.dtype.type(_SHARP))
+    return by_rows(kernels.squared_differences, out, here, there, light, flow, out.dtype.type(_SHARP))
 
 
 def conductance(here: GuidedFrame, there: GuidedFrame, flow: Array, excluded: Array | None, kappa: float) -> Array:
@@ -113,7 +125,7 @@ def conductance(here: GuidedFrame, there: GuidedFrame, flow: Array, excluded: Ar
 
     κ² grows with the noise of the guides, which the finest structure keeps most: there they differ though nothing does.
     """
-    squares = _squares(here.guide, there.padded_guide, flow)
+    squares = _squares(here.guide, there.padded_guide, there.guide_light, flow)
     weights = (_FINE if here.guide.shape == here.planes.shape else _COARSE).astype(squares.dtype)
     g = named("exponential", (1.0, 1.0, 1.0), squares.dtype)
     numbers = np.array([unit("exponential") ** -2, kappa**2, _GUIDED], squares.dtype)
@@ -146,7 +158,7 @@ def averaged(
         weights[replaced] = squares[replaced] = 1 / _OF_REPLACED
     a, bands = total.dtype.type(_SHARP), pieces(total.shape[1], _ROWS)
     for there, flow, g, *seen in others:
-        args = *(seen or [here.planes]), there.padded, flow, g, a
+        args = *(seen or [here.planes]), there.padded, there.light, flow, g, a
         each(lambda rows, args=args: kernels.gather(*args, *rows, total, weights, squares), bands)  # type: ignore[misc]
     total /= weights
     total += here.planes
