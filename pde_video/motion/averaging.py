@@ -23,17 +23,20 @@ _OF_REPLACED = 16.0  # Variance of pixels that were replaced by their neighbours
 
 
 class Planes:
-    """Planes (C, H, W), and the same with padding."""
+    """Planes (C, H, W), and the same with padding.
+
+    `light` (1 + C, H) is that in which others see them: gain and offsets of the rows to which they are moved.
+    """
 
     def __init__(self, planes: Array) -> None:
-        self.planes, self.padded = planes, padded(planes)
+        self.planes, self.padded, self.light = planes, padded(planes), _unlit(planes)
 
 
 class GuidedFrame(Planes):
     """A frame (C, H, W) with its guide, a less noisy version of it of the same or half the size, and both padded.
 
-    `noise` (h, w) is the variance of the noise that the guide still has, the mean of its channels. `light` and
-    `guide_light` (1 + C, H) are those in which others see it: gains and offsets of the rows to which it is moved.
+    `noise` (h, w) is the variance of the noise that the guide still has, the mean of its channels. `guide_light` is the
+    light of its rows.
     """
 
     def __init__(self, planes: Array, guide: Array, noise: Array | None = None) -> None:
@@ -42,7 +45,7 @@ class GuidedFrame(Planes):
         self.noise = np.zeros_like(guide[0]) if noise is None else noise.mean(axis=0)
         coarse = guide if guide.shape != planes.shape else halved(guide)
         self.luma = luma_of(coarse)  # (H, W), at half the size: motion is estimated on it.
-        self.light, self.guide_light = _unlit(planes), _unlit(guide)
+        self.guide_light = _unlit(guide)
 
     def seen_in(self, light: Array, guide_light: Array) -> "GuidedFrame":
         """Return the same frame, in another light for others."""
