@@ -10,7 +10,7 @@ import numpy as np
 
 from pde_video.denoising.camera import NOISY
 from pde_video.denoising.noise_estimate import NoiseEstimate
-from pde_video.estimate.outliers import LIKELY, SURE, are_apart, filled, shares, without_outliers
+from pde_video.estimate.outliers import LIKELY, SURE, filled, shares, without_outliers
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.estimate.stripes import HIGHEST, amplitude, offsets
 from pde_video.protocols import Array
@@ -72,9 +72,6 @@ def mended(
         assert one is not None
         return one
 
-    def uniform() -> list[Array]:
-        return [_uniform(frame, found, model()) for frame in shown]
-
     def again(**parts: Any) -> None:
         nonlocal found, frames
         wanted = replace(found if found.stabiliser() else least, **parts)
@@ -84,13 +81,11 @@ def mended(
         found = replace(noise if noise.stabiliser() else least, **kept)
 
     for _ in range(_ROUNDS):
-        impulses, hot = shares(uniform())
+        impulses, hot = shares([_uniform(frame, found, model()) for frame in shown])
         if not (impulses or hot):
             found, frames = estimate, shown
             break
         again(impulses=impulses, hot=hot)
-    if found.impulses and not are_apart(uniform()):
-        found, frames = estimate, shown
     rows, columns = (amplitude([_mean(frame) for frame in frames], axis) * estimate.unit for axis in (0, 1))
     if rows or columns:
         before = found, frames

@@ -11,7 +11,7 @@ from pde_video.protocols import Array
 from pde_video.threads import by_rows
 
 _NOISE = 2.0  # Range of neighbours, in standard deviations of the noise, that is no structure.
-_FAINT = 0.01  # Share of the contrast of a frame up to which details count as noise: clean films are full of them.
+_DETAIL = 0.01  # Share of the contrast of a frame up to which details count as noise: clean films are full of them.
 _FEWEST, _FEWEST_HOT = 1e-3, 1e-4  # Shares of the pixels below which they may be details.
 _BESIDE = [(-1, 0), (1, 0), (0, -1), (0, 1)]
 _AROUND = (_BESIDE, [(-1, -1), (-1, 1), (1, -1), (1, 1)])  # Lines may go on in one of the corners.
@@ -27,10 +27,9 @@ class Rule:
 
 
 LIKELY, SURE, USUAL = Rule(4.0, 1.0), Rule(8.0, 4.0), Rule(3.0, 0.0)
-_DECIDING, _LENIENT = Rule(5.0, 1.0), Rule(3.5, 1.0)
+_DECIDING = Rule(5.0, 1.0)
 _SAME = 0.9  # Share of sure outliers that have one of two values, above which other values are details.
 _SINGULAR = 1e-6  # Where neighbours above and beside tell the same, both count alike.
-_APART = 0.68  # Share of what stands out at all that must be far from it.
 _SPREAD = 0.1  # Of the height of outliers, up to which most have neighbours as high as the ring around them.
 
 
@@ -109,16 +108,6 @@ def _spread(shown: Sequence[Array], found: Sequence[Array], places: Sequence[tup
     return float(np.median(np.concatenate(parts)))
 
 
-def are_apart(frames: Sequence[Array]) -> bool:
-    """Tell whether most of what stands out at all is far from it, in frames (H, W, C) with noise of variance 1.
-
-    Impulses do; noise that is stronger than it seems, as where neighbours share it, and details have no such gap.
-    """
-    shown = [_planes(frame) for frame in frames]
-    counts = [[int(np.count_nonzero(_standing_out(one, one, rule))) for one in shown] for rule in (_DECIDING, _LENIENT)]
-    return bool(sum(counts[0]) > _APART * sum(counts[1]))
-
-
 def _usual(planes: Array) -> Array | None:
     """Tell which pixels are at the limits or one of two values that nearly all sure outliers have, if they do."""
     values, counts = np.unique(planes[_standing_out(planes, planes, SURE) != 0], return_counts=True)
@@ -143,7 +132,7 @@ def _standing_out(planes: Array, around: Array, rule: Rule, *, again: bool = Fal
     for plane, others, found in zip(planes, around, out, strict=True):
         seen = np.sort(plane[::4, ::4], axis=None)
         contrast = float(seen[len(seen) * 49 // 50] - seen[len(seen) // 50])
-        unit = max(1.0, _FAINT * contrast)
+        unit = max(1.0, _DETAIL * contrast)
         numbers = real(rule.threshold * unit), real(rule.share), real(_NOISE * unit)
         limits = real(plane.min()), real(plane.max())
         by_rows(kernels.stand_out, found, plane, others, again, *numbers, *limits)
