@@ -20,6 +20,28 @@ def page(rng, size=12, ink=0.0, paper=255.0, height=160, width=192):
     return np.rint(np.clip(paper + (ink - paper) * letters, min(ink, paper), max(ink, paper)))
 
 
+def drawing(rng, strokes=40, height=160, width=192):
+    """Straight lines, one pixel wide, with smooth edges, all over white paper."""
+    y, x = np.mgrid[:height, :width]
+    ink = np.zeros((height, width))
+    for _ in range(strokes):
+        angle = rng.uniform(0, np.pi)
+        across = (x - rng.uniform(0, width)) * np.sin(angle) - (y - rng.uniform(0, height)) * np.cos(angle)
+        ink = np.maximum(ink, np.clip(1.2 - np.abs(across), 0, 1))
+    return np.rint(255 * (1 - ink))
+
+
+def printed(size, spacing):
+    """Lines of a real font."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.new("L", (320, 240), 255)
+    text = "the quick brown fox jumps over the lazy dog 0123456789"
+    for k, top in enumerate(range(4, 240 - size, int(spacing * size))):
+        ImageDraw.Draw(picture).text((4, top), text[k:] + text, fill=0, font=ImageFont.load_default(size))
+    return np.asarray(picture, np.float64)
+
+
 PAGES = [(14, 0, 255), (16, 40, 235), (20, 255, 0), (28, 230, 20), (28, 0, 128)]
 
 
@@ -31,6 +53,21 @@ def test_a_page_without_noise_stays_as_it_is(rng, size, ink, paper):
         report = {}
         np.testing.assert_array_equal(pv.denoise(video, report=report), video)
         assert report["sigma"] == 0
+
+
+@pytest.mark.parametrize("colours", [(1, 1, 1), (1, 0.3, 0.7)])
+def test_a_page_in_colour_stays_as_it_is(rng, colours):
+    video = np.repeat((page(rng, 20)[..., None] * np.array(colours)).astype(np.uint8)[None], 6, axis=0)
+    report = {}
+    np.testing.assert_array_equal(pv.denoise(video, report=report), video)
+    assert report["sigma"] == 0
+
+
+def test_line_drawings_and_printed_pages_stay_as_they_are(rng):
+    for picture in (drawing(rng, 15), drawing(rng, 40), printed(16, 2), printed(12, 1.3), printed(24, 1.5)):
+        for step in (0, 2):
+            video = np.stack([picture[step * k : step * k + 140] for k in range(6)]).astype(np.uint8)
+            assert pv.measure_noise(video).sigma == 0
 
 
 def test_a_page_that_is_mostly_empty_is_drawn(rng):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import pde_video as pv
 from pde_video.denoisers.network import shipped
 from pde_video.denoising.along_motion import REACH
+from pde_video.denoising.channels import stronger
 from pde_video.denoising.other_methods import PERIOD
 
 NOISE = pv.NoiseEstimate(0.5, 30.0, 0.25, (1.5, 0.6, 0.7), 255.0)
@@ -76,10 +77,10 @@ def test_numbers_of_any_kind_become_plain_ones():
         ({"colours": []}, "a standard deviation for each channel, or None"),
         ({"colours": 1.5}, "a standard deviation for each channel, or None"),
         ({"colours": "abc"}, "a standard deviation for each channel, or None"),
-        ({"colours": [1, 0, 1]}, "each must be positive"),
+        ({"colours": [1, 0, 1]}, "each must be at least 0.001"),
         ({"colours": [1, math.inf, 1]}, "colours is inf; it must be finite"),
         ({"channels": []}, r"channels is \[\]; it must be a standard deviation for each channel, or None"),
-        ({"channels": [1, -1, 1]}, "channels is .*; each must be positive"),
+        ({"channels": [1, 1e-50, 1]}, "channels is .*; each must be at least 0.001"),
         ({"spectra": []}, r"spectra is \[\]; it must be a sequence of 64 variances for each plane, or None"),
         ({"spectra": "white"}, "spectra is 'white'; it must be a sequence"),
         ({"spectra": [[1.0] * 63]}, "each plane must have a sequence of 64 variances"),
@@ -328,7 +329,7 @@ def test_another_dtype_is_refused_and_full_scale_converts_exactly():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"noise": NOISE.to_unit(1.0)}, "3 channels, but these have 1"),
+        ({"noise": NOISE.to_unit(1.0)}, "3 numbers in colours, but the video has 1 channels"),
         ({"noise": replace(NOISE, unit=1.0, colours=None), "sigma": 0.1}, "give one of them"),
         ({"noise": replace(NOISE, unit=1.0, colours=None), "method": "tv"}, "grows with brightness"),
         ({"noise": replace(NOISE, unit=1.0, colours=None), "method": "learned"}, "grows with brightness"),
@@ -403,3 +404,11 @@ def test_noise_that_neighbours_share_counts_where_nothing_moves(rng):
     assert pv.measure_noise(shared).sigma == pytest.approx(5, rel=0.05)
     assert pv.estimate_sigma(shared) < 3
     assert pv.measure_noise(shared[..., 0], still=True).fixed == 0
+
+
+def test_noise_that_is_stronger_as_a_whole_is_as_strong_in_each_channel():
+    noise = pv.NoiseEstimate(slope=0.0, offset=4.0, unit=255.0, channels=(1.0, 2.0, 0.5))
+    more = stronger(noise, 9.0)
+    assert more.sigma == 3 * noise.sigma
+    np.testing.assert_allclose(more.sigma * np.array(more.channels), noise.sigma * np.array(noise.channels))
+    assert stronger(pv.NoiseEstimate(slope=2.0, offset=4.0, unit=255.0), 9.0).slope == 18

@@ -302,7 +302,7 @@ def test_demosaiced_noise_is_no_impulses() -> None:
 
 
 def test_noise_with_heavy_tails_is_denoised_without_its_outliers() -> None:
-    """Student's t of three degrees of freedom has finite variance, and one value in a hundred beyond 2.6 σ."""
+    """Student's t of three degrees of freedom has finite variance, and one value in a hundred beyond 3.4 σ."""
     clean = scene()
     noise = 10 / np.sqrt(3) * np.random.default_rng(8).standard_t(3, clean.shape)
     video = np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8)

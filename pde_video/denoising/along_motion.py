@@ -82,7 +82,8 @@ def along_motion(
 ) -> Iterator[Array]:
     """Yield the frames denoised; `fixed` is the share of the noise's variance that all frames have in common."""
     spread: Callable[..., Iterator[Any]] = map if causal else ordered  # `ordered` would read ahead.
-    pictures = numbered(spread(partial(prepared, noise=noise), frames), frames.report, fixed, faint=noise.faint)
+    first = spread(partial(prepared, noise=noise, intensity=True), frames)
+    pictures = numbered(first, frames.report, fixed, faint=noise.faint)
     results: Iterator[tuple[Picture, Array, Array]] | None = None
     for look in passes:
         if results is not None:
@@ -94,14 +95,17 @@ def along_motion(
     return (finished(picture, planes, noise) for picture, planes, _ in results)
 
 
-def prepared(frame: Array, noise: Noise, step: int = 2) -> Picture:
-    """Return a frame, mended, with noise of variance 1, uncorrelated colours, and a guide of half the size."""
+def prepared(frame: Array, noise: Noise, step: int = 2, *, intensity: bool = False) -> Picture:
+    """Return a frame, mended, with noise of variance 1, uncorrelated colours, and a guide of half the size.
+
+    If noise grows with light, it may hold its `intensity`, the frame in units of the video, too.
+    """
     frame, replaced, rows = Mended(frame) if noise.repair is None else noise.repair(frame)
     planes = noise.planes(frame)
     quarter = np.full([-(-n // 2) for n in planes.shape[1:]], 0.25, planes.dtype)
     guide, _ = noise.counted(frame) if noise.faint else noise.guide(planes, quarter, step)
     found = None if rows is None else rows_of(planes, noise.offsets(frame, rows))
-    seen = Planes(channels_first(frame)) if noise.model.slope else None
+    seen = Planes(channels_first(frame)) if intensity and noise.model.slope else None
     return _pictured(frame, GuidedFrame(planes, guide))._replace(replaced=replaced, rows=found, intensity=seen)
 
 

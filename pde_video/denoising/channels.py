@@ -26,16 +26,18 @@ _NOTABLE = 0.01  # Of the contrast: details of clean frames, which differ betwee
 def with_channels(estimate: NoiseEstimate, shown: Sequence[Array], measured: Measure) -> NoiseEstimate:
     """Return the noise with that of each channel of some frames, if one has much more than all have together.
 
-    If most of the noise is in one of three channels, most blocks of all have hardly any, and where that channel is dark
-    or bright tells how the noise of all seems to grow. The line is then `measured` on it; if it is none, noise has the
-    mean variance of the channels.
+    If most of the noise is in one of three channels, most blocks of all have hardly any, and a line fitted to all would
+    follow that channel's brightness. It is then `measured` on that channel alone; if its noise does not grow with
+    brightness, noise has the mean variance of the channels.
     """
     count = shown[0].shape[2]
+    if count == 1:
+        return estimate
     model = estimate.stabiliser()
     uniform = [frame if model is None else model.forward(frame) for frame in shown]
     found = _of_channels(uniform)
     contrast = max(float(np.ptp(frame)) for frame in uniform)
-    if count == 1 or max(found) <= max(0.0 if model is None else _STRONGER, _NOTABLE * contrast):
+    if max(found) <= max(0.0 if model is None else _STRONGER, _NOTABLE * contrast):
         return estimate
     strongest = int(np.argmax(found))
     line = measured([frame[..., strongest : strongest + 1] for frame in shown])
@@ -72,5 +74,10 @@ def as_a_whole(estimate: NoiseEstimate) -> NoiseEstimate:
     if estimate.slope or estimate.colours is None:
         return estimate
     whole = math.sqrt(sum(one**2 for one in estimate.colours) / len(estimate.colours))
-    colours = tuple(one / whole for one in estimate.colours)
-    return replace(estimate, offset=estimate.offset * whole**2, colours=colours)
+    return replace(stronger(estimate, whole**2), colours=tuple(one / whole for one in estimate.colours))
+
+
+def stronger(estimate: NoiseEstimate, factor: float) -> NoiseEstimate:
+    """Return noise of so many times the variance, but for that of single channels."""
+    of_channels = estimate.channels and tuple(one / math.sqrt(factor) for one in estimate.channels)
+    return replace(estimate, slope=estimate.slope * factor, offset=estimate.offset * factor, channels=of_channels)

@@ -16,7 +16,7 @@ _SHARED = 1.3  # Ratio of the deviation at half the size to that of white noise 
 _NOTABLE = 0.08  # Least deviation then, relative to that of the frames: details of clean frames look like faint noise.
 _FEWEST = 2**12  # Pixels, of all frames together, below which chance may look so.
 # Steps of rounding up to which light, and the variance of its noise, are lost by it. A tenth of the deviation s of the
-# noise is left where nothing moves; rounding then shifts means by up to exp(−2π² (s/10)²) / π, at 9 by about 1 %.
+# noise is left where nothing moves; rounding then shifts means by up to exp(−2π² (s/10)²) / π, at 9 by 0.6 %.
 _COARSE = 9.0
 _COUNTED = 2.0  # Ratio of variance to light, and its inverse, up to which noise that is even may be that of counts.
 

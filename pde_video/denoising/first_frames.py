@@ -160,17 +160,17 @@ def noise_of(
     if shown is None:
         shown = [] if told and variance_only else frames.peek(_STILL_FRAMES) if still else first_frames(frames)
     first = frames.peek(1)[0]
-    box = within_borders(shown)
+    unit, spread, whole, box = frames.scale, float(np.ptp(first)), shown, within_borders(shown)
     shown = [frame[box] for frame in shown]
-    unit, spread = frames.scale, float(np.ptp(first))
-
+    drawn = not told and not still and any(all(map(is_drawn, some)) for some in (whole, shown))  # Paper has no border.
+    none = NoiseEstimate(0.0, 0.0, unit=unit)
     variance = partial(_variance, noise=noise, still=still, unit=unit)
 
     def measured(shown: list[Array]) -> NoiseEstimate:
-        found = _told(first, sigma, noise, unit) if told else variance(shown)
-        if not told and not still:
+        found = _told(first, sigma, noise, unit) if told else none if drawn else variance(shown)
+        if not (told or still or drawn):
             found = with_channels(found, shown, variance)
-        return found if _model(found, first) else NoiseEstimate(0.0, 0.0, unit=unit)
+        return found if _model(found, first) else none
 
     estimate = measured(shown)
     if repair == "auto" and not variance_only and spread and (estimate.stabiliser() or not told):
@@ -240,8 +240,6 @@ def first_frames(frames: Frames) -> list[Array]:
 
 
 def _variance(shown: Sequence[Array], noise: Any, still: bool, unit: float) -> NoiseEstimate:
-    if not still and all(map(is_drawn, shown)):
-        return NoiseEstimate(0.0, 0.0, unit=unit)
     if noise == "gaussian":
         slope, offset = 0.0, estimate_sigma(shown, still=still) ** 2
     else:
@@ -301,8 +299,8 @@ def _refuse_of_another_kind(estimate: NoiseEstimate, frames: Frames) -> None:
         planes = getattr(estimate, name)
         if planes is not None and channels != len(planes):
             raise ParameterError(
-                f"the noise has {name} of {len(planes)} channels, but these have {channels}; measure it on a "
-                "video of such frames, or give dataclasses.replace(noise, colours=None, spectra=None, channels=None)"
+                f"the noise has {len(planes)} numbers in {name}, but the video has {channels} channels; measure it on "
+                "a video of such frames, or give dataclasses.replace(noise, colours=None, spectra=None, channels=None)"
             )
 
 

@@ -8,6 +8,7 @@ from itertools import accumulate, combinations, pairwise
 import numpy as np
 
 from pde_video.denoising.along_motion import Picture, flow, prepared
+from pde_video.denoising.channels import stronger
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.uniform_noise import Noise
 from pde_video.estimate.scene import is_cut_not_motion
@@ -55,9 +56,7 @@ def along_time(
     relative = found.variances / found.variances.mean(axis=(1, 2), keepdims=True)
     relative[white] = 1
     return replace(
-        estimate,
-        slope=estimate.slope * whole,
-        offset=estimate.offset * whole,
+        stronger(estimate, whole),
         fixed=fixed,
         copied=found.copied,
         colours=tuple(np.sqrt(strength / whole).tolist()) if len(given) > 1 else None,

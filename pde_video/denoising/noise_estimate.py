@@ -15,6 +15,7 @@ from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.video.provenance import values_in
 
 _SHARES, _OFFSETS = ("impulses", "hot"), ("rows", "columns")
+_LEAST = 1e-3  # Relative deviation of a plane or channel, which is divided by it.
 _REQUIRED = ("slope", "offset", "unit")  # Of a file. Without the unit, 400 could be of 255 or of 1.
 
 
@@ -113,8 +114,8 @@ class NoiseEstimate:
                 raise ParameterError(f"{name} is {given!r}; it must be a standard deviation for each channel, or None")
             given = tuple(_number(name, one) for one in given)
             object.__setattr__(self, name, given)
-            if min(given) <= 0:
-                raise ParameterError(f"{name} is {given!r}; each must be positive")
+            if min(given) < _LEAST:
+                raise ParameterError(f"{name} is {given!r}; each must be at least {_LEAST}")
         if self.spectra is not None:
             object.__setattr__(self, "spectra", _spectra(self.spectra))
         if self.photons is not None:

@@ -17,7 +17,8 @@ from pde_video.threads import ordered
 
 _CONTRAST, _SMOOTHNESS = 0.75, 20.0  # Of the temporal flux, in units of the noise; of the motion.
 _LEAST = 1 / 16  # Lowest remaining share of the noise: less would gain little, and each warp blurs.
-# Distance in pixels of the windows of the diffusion in space; and where so much of the noise is left that it does most.
+# Distance in pixels of the windows of the diffusion in space, in frames of which less of the noise's variance is left,
+# and in others, and where light changes.
 _STEP, _FINE_STEP, _MUCH = 4, 2, 0.5
 
 
@@ -81,6 +82,6 @@ def _averaged(
 def _finished(average: tuple[Picture, Array, Array, bool], noise: Noise, fixed: float) -> Array:
     picture, mean, left, relit = average
     variance = remaining(doubled(left, *mean.shape[1:]), fixed, noise.copied)
-    step = _FINE_STEP if float(left.mean()) > _MUCH else _STEP
+    step = _FINE_STEP if relit or float(left.mean()) > _MUCH else _STEP
     planes = diffuse(mean, variance, step=step, spectra=noise.spectra)
     return finished(picture, with_means(planes, picture.guided.planes) if relit else planes, noise)

@@ -24,9 +24,7 @@ _CHANGED = 0.9  # Share of the blocks that noise changes from frame to frame, at
 _FAR = 6.0  # Energies of small blocks are skewed: of noise, one in 10,000 is so many standard deviations away.
 _ALIKE = 0.2  # Share of flat blocks above which what all frames have in common is a pattern.
 _BINS = 16  # Ranges of brightness with as many blocks each.
-_TEXTURED = (
-    1.3  # Energy of the other bands, relative to that of noise as in the finest, above which blocks are no noise.
-)
+_TEXTURED = 1.3  # Structure relative to noise, in units of the flattest range, above which a range tells nothing.
 _MOSTLY = 0.5  # Share of the blocks of each range that must be calm.
 _TELLING = 12.0  # Likelihood ratio of a line and a constant, in logarithms, that chance has once in 10⁶.
 _DIFFERENT = 1.2  # Ratio of variances above which those within frames and along time contradict each other.

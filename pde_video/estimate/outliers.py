@@ -38,16 +38,16 @@ def without_outliers(frame: Array, uniform: Array, rule: Rule) -> tuple[Array, A
 
     They are found in the frame with its noise made uniform, of variance 1, and replaced by what the pixels around them
     that are none predict. If nearly all that surely are outliers have one of two values, as black and white impulses
-    do, other values must be as far out as these, and those two stand out from the threshold of `USUAL` on, in the
-    second round from what is around groups of up to three.
+    do, other values must be as far out as these, and those two stand out from the threshold of `USUAL` on, with those
+    left out of their neighbours that are no part of a line or an area.
     """
     planes, found = _planes(uniform), _planes(frame)
-    usual = _usual(planes)
+    sure = _standing_out(planes, planes, SURE) != 0
+    usual = _usual(planes, sure)
     if usual is None:
         bad = _standing_out(planes, planes, rule) != 0
         bad = _standing_out(planes, _filled(planes, bad), rule) != 0  # Outliers beside others.
     else:
-        sure = _standing_out(planes, planes, SURE) != 0
         likely = _each(kernels.lone, planes, usual) | usual & (_standing_out(planes, planes, USUAL) != 0)
         bad = sure | usual & (_standing_out(planes, _filled(planes, sure | likely), USUAL) != 0)
     mended = [_predicted(plane, np.asarray(where)) for plane, where in zip(_filled(found, bad), bad, strict=True)]
@@ -103,14 +103,14 @@ def _spread(shown: Sequence[Array], found: Sequence[Array], places: Sequence[tup
                 return np.stack([padded[i + 2 + y, j + 2 + x] for y, x in offsets])
 
             ring = np.median(at(_RING), axis=0)
-            height = plane[i, j] - ring  # None, where the ring is of outliers too.
+            height = plane[i, j] - ring  # 0 if the ring consists of outliers too.
             parts.append(np.divide(at(places).mean(axis=0) - ring, height, out=np.ones_like(height), where=height != 0))
     return float(np.median(np.concatenate(parts)))
 
 
-def _usual(planes: Array) -> Array | None:
+def _usual(planes: Array, sure: Array) -> Array | None:
     """Tell which pixels are at the limits or one of two values that nearly all sure outliers have, if they do."""
-    values, counts = np.unique(planes[_standing_out(planes, planes, SURE) != 0], return_counts=True)
+    values, counts = np.unique(planes[sure], return_counts=True)
     two = np.argsort(counts, kind="stable")[-2:]
     if not counts[two].sum() > _SAME * counts.sum():
         return None

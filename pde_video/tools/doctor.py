@@ -61,7 +61,7 @@ def _use_every_kernel() -> None:
         denoise(grey, preset=preset, sigma=0.1)
     for noise in ("gaussian", "poisson-gaussian"):
         denoise(grey, noise=noise)
-    denoise(grey, noise=NoiseEstimate(0.0, 0.01, impulses=0.1))
+    denoise((grey > 0.97).astype(np.float32), noise=NoiseEstimate(0.0, 0.01, impulses=0.1))
     scene = np.add.outer(np.arange(112), np.arange(160)).astype(np.float32) % 40
     denoise(np.stack([scene, 0.8 * scene]), sigma=1.0)  # A change of light.
     for change in (Stabiliser(0.1, 0.0).forward, Stabiliser(0.1, 0.0).inverse):
