@@ -77,7 +77,7 @@ def test_numbers_of_any_kind_become_plain_ones():
         ({"colours": []}, "a standard deviation for each channel, or None"),
         ({"colours": 1.5}, "a standard deviation for each channel, or None"),
         ({"colours": "abc"}, "a standard deviation for each channel, or None"),
-        ({"colours": [1, 0, 1]}, "each must be at least 0.001"),
+        ({"colours": [1, 0, 1]}, "each must be positive"),
         ({"colours": [1, math.inf, 1]}, "colours is inf; it must be finite"),
         ({"channels": []}, r"channels is \[\]; it must be a standard deviation for each channel, or None"),
         ({"channels": [1, 1e-50, 1]}, "channels is .*; each must be at least 0.001"),

@@ -15,7 +15,7 @@ from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.video.provenance import values_in
 
 _SHARES, _OFFSETS = ("impulses", "hot"), ("rows", "columns")
-_LEAST = 1e-3  # Relative deviation of a plane or channel, which is divided by it.
+_LEAST = 1e-3  # Relative deviation of a channel, which is divided by it in single precision.
 _REQUIRED = ("slope", "offset", "unit")  # Of a file. Without the unit, 400 could be of 255 or of 1.
 
 
@@ -55,8 +55,8 @@ class NoiseEstimate:
         In [0, 1): share of the variance that a frame has in common with the next one along the motion, as codecs copy
         it. Averages keep more of such noise. Default: 0.
     channels : sequence of floats, optional
-        > 0, one for each channel: standard deviation of the noise relative to that above, by which outliers are judged.
-        Default: 1.
+        ≥ 0.001, one for each channel: standard deviation of the noise relative to that above, by which outliers are
+        judged. Default: 1.
 
     Raises
     ------
@@ -114,8 +114,9 @@ class NoiseEstimate:
                 raise ParameterError(f"{name} is {given!r}; it must be a standard deviation for each channel, or None")
             given = tuple(_number(name, one) for one in given)
             object.__setattr__(self, name, given)
-            if min(given) < _LEAST:
-                raise ParameterError(f"{name} is {given!r}; each must be at least {_LEAST}")
+            if min(given) <= 0 or (name == "channels" and min(given) < _LEAST):
+                least = f"at least {_LEAST}" if name == "channels" else "positive"
+                raise ParameterError(f"{name} is {given!r}; each must be {least}")
         if self.spectra is not None:
             object.__setattr__(self, "spectra", _spectra(self.spectra))
         if self.photons is not None:
