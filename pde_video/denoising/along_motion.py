@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pde_video.arrays.grid import to_planes
 from pde_video.denoising.light import Light, between, light_change
 from pde_video.denoising.repair import Mended
 from pde_video.denoising.repeats import is_repeat
@@ -105,13 +106,8 @@ def prepared(frame: Array, noise: Noise, step: int = 2, *, intensity: bool = Fal
     quarter = np.full([-(-n // 2) for n in planes.shape[1:]], 0.25, planes.dtype)
     guide, _ = noise.counted(frame) if noise.faint else noise.guide(planes, quarter, step)
     found = None if rows is None else rows_of(planes, noise.offsets(frame, rows))
-    seen = Planes(channels_first(frame)) if intensity and noise.model.slope else None
+    seen = Planes(to_planes(frame, -1)) if intensity and noise.model.slope else None
     return _pictured(frame, GuidedFrame(planes, guide))._replace(replaced=replaced, rows=found, intensity=seen)
-
-
-def channels_first(frame: Array) -> Array:
-    """Return a frame (H, W, C) as planes (C, H, W)."""
-    return np.ascontiguousarray(np.moveaxis(frame, -1, 0))
 
 
 def _pictured(frame: Array, guided: GuidedFrame) -> Picture:
@@ -126,11 +122,11 @@ def finished(picture: Picture, planes: Array, noise: Noise) -> Array:
         intensity = noise.intensity(planes)
         # Blur of a concave function of intensity darkens: what the means of large regions lost is added again.
         noisy = np.abs(planes - picture.guided.planes).max(axis=0) < _OUTLYING
-        lost = noisy * channels_first(picture.frame - intensity)
+        lost = noisy * to_planes(picture.frame - intensity, -1)
         if picture.average is None:
             lost = wide_means(lost, _REGION)
         else:  # It has less noise, and tells smaller regions.
-            less = noisy * (picture.average - channels_first(intensity))
+            less = noisy * (picture.average - to_planes(intensity, -1))
             lost = wide_means(lost - less, _REGION) + wide_means(less, _SMALL_REGION)
         return np.where(same, picture.frame, intensity + np.moveaxis(lost, 0, -1))
     deviation = picture.frame.dtype.type(model.readout)

@@ -17,8 +17,8 @@ from pde_video.threads import ordered
 
 _CONTRAST, _SMOOTHNESS = 0.75, 20.0  # Of the temporal flux, in units of the noise; of the motion.
 _LEAST = 1 / 16  # Lowest remaining share of the noise: less would gain little, and each warp blurs.
-# Distance in pixels of the windows of the diffusion in space, in frames of which less of the noise's variance is left,
-# and in others, and where light changes.
+# Distance in pixels of the windows of the diffusion in space; the finer one where over half of the noise's variance is
+# left after averaging, and where light changes.
 _STEP, _FINE_STEP, _MUCH = 4, 2, 0.5
 
 

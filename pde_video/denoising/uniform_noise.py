@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from pde_video.arrays.colours import from_opponent, opponent
+from pde_video.arrays.grid import to_planes
 from pde_video.denoising.repair import Repair
 from pde_video.estimate.spectrum import at_half_size
 from pde_video.estimate.stabiliser import Stabiliser
@@ -96,7 +97,7 @@ class Noise:
 
     def counted(self, frame: Array) -> tuple[Array, Array]:
         """Return a guide of half the size by the photons of 4 × 4 pixels together, and the variance left in it."""
-        planes = halved(np.ascontiguousarray(np.moveaxis(frame, -1, 0)))
+        planes = halved(to_planes(frame, -1))
         height, width = planes.shape[1:]
         guide = self.together(np.moveaxis(halved(planes), 0, -1))
         return self.with_its_noise(np.stack([doubled(plane, height, width) for plane in guide]))

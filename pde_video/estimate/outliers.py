@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pde_video.arrays.grid import to_planes
 from pde_video.kernels import outstanding as kernels
 from pde_video.protocols import Array
 from pde_video.threads import by_rows
@@ -41,7 +42,7 @@ def without_outliers(frame: Array, uniform: Array, rule: Rule) -> tuple[Array, A
     do, other values must be as far out as these, and those two stand out from the threshold of `USUAL` on, with those
     left out of their neighbours that are no part of a line or an area.
     """
-    planes, found = _planes(uniform), _planes(frame)
+    planes, found = to_planes(uniform, -1), to_planes(frame, -1)
     sure = _standing_out(planes, planes, SURE) != 0
     usual = _usual(planes, sure)
     if usual is None:
@@ -56,7 +57,7 @@ def without_outliers(frame: Array, uniform: Array, rule: Rule) -> tuple[Array, A
 
 def filled(frame: Array, bad: Array) -> Array:
     """Return a frame (H, W, C) with the values at which `bad` is true replaced by those of their neighbours."""
-    return np.moveaxis(_filled(_planes(frame), _planes(bad)), 0, -1)
+    return np.moveaxis(_filled(to_planes(frame, -1), to_planes(bad, -1)), 0, -1)
 
 
 def shares(frames: Sequence[Array]) -> tuple[float, float]:
@@ -65,7 +66,7 @@ def shares(frames: Sequence[Array]) -> tuple[float, float]:
     Both are 0 where there are so few that they may be details, and where most go on in their neighbours, as spots,
     stars, flakes and letters do. Frames (H, W, C) have noise of variance 1.
     """
-    shown = [_planes(frame) for frame in frames]
+    shown = [to_planes(frame, -1) for frame in frames]
     out = [_standing_out(planes, planes, _DECIDING if len(shown) > 1 else SURE) for planes in shown]
     new = []
     for k, found in enumerate(out):
@@ -116,10 +117,6 @@ def _usual(planes: Array, sure: Array) -> Array | None:
         return None
     low, high = planes.min(axis=(1, 2), keepdims=True), planes.max(axis=(1, 2), keepdims=True)
     return np.isin(planes, values[two]) | (planes == low) | (planes == high)
-
-
-def _planes(frame: Array) -> Array:
-    return np.ascontiguousarray(np.moveaxis(frame, -1, 0))
 
 
 def _standing_out(planes: Array, around: Array, rule: Rule, *, again: bool = False) -> Array:
