@@ -135,7 +135,7 @@ def test_photon_noise_among_structure_is_found(rng):
     assert slope * 120 + offset == pytest.approx(120, rel=0.1)
 
 
-@pytest.mark.parametrize("seed", [1, *slow(2, 3)])
+@pytest.mark.parametrize("seed", [1, *slow(2)])
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best", "fast"))
 def test_cells_keep_their_brightness_and_transients(preset, seed):
     cells = recording(seed)
@@ -160,10 +160,10 @@ def counted(clips, peak, frames=12, side=256):
     return clean, (np.random.default_rng(1).poisson(clean * peak) / peak).astype(np.float32)
 
 
-@pytest.mark.parametrize("peak", [1, *slow(2, 5, 10, 30)])
+@pytest.mark.parametrize("peak", [1, *slow(2, 10, 30)])
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
 def test_time_never_costs_quality_however_few_the_photons(preset, peak, clips):
-    clean, noisy = counted(clips["bikes"], peak)
+    clean, noisy = counted(clips["bikes"], peak, side=192)
     reached = pv.psnr(clean, pv.denoise(noisy, preset=preset))
     if preset == "fast":
         assert reached > pv.psnr(clean, pv.denoise(noisy, radius=0))
@@ -189,7 +189,7 @@ def test_few_photons_as_a_stream_on_any_threads_and_in_pieces(preset, threads, r
     np.testing.assert_array_equal(piece[14 - first : 16 - first], whole[14:16])
 
 
-@pytest.mark.parametrize("peak", [1, *slow(2, 5, 10, 30)])
+@pytest.mark.parametrize("peak", [1, *slow(5, 30)])
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
 def test_regions_keep_their_mean_however_few_the_photons(preset, peak, clips):
     clean, noisy = counted(clips["bikes"], peak)

@@ -54,10 +54,13 @@ PASSES: dict[str, tuple[Pass, ...]] = {
     "best": (Pass(4, 0.6, 20.0, 2), Pass(8, 0.25, 10.0, 1, 3)),
 }
 
+# Of few photons the first result keeps more noise, and so do guide and motion: less is averaged where they differ.
+_OF_FEW_PHOTONS = {"best": (Pass(3, 0.3, 20.0, 2), Pass(8, 0.25, 5.0, 1, 3))}
 
-def passes_of(preset: str, radius: int | None = None) -> tuple[Pass, ...]:
+
+def passes_of(preset: str, radius: int | None = None, *, faint: bool = False) -> tuple[Pass, ...]:
     """Return the passes of a preset, each with `radius` frames on each side if it is given."""
-    passes = PASSES[preset]
+    passes = (_OF_FEW_PHOTONS if faint and preset in _OF_FEW_PHOTONS else PASSES)[preset]
     return passes if radius is None else tuple(replace(one, radius=radius) for one in passes)
 
 

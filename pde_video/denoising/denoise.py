@@ -255,12 +255,12 @@ def denoise(
     frames.report.update({name: getattr(estimate, name) for name in ("copied", *_MENDED) if getattr(estimate, name)})
     if estimate.spectra is not None:
         frames.report["correlation"] = [round(one, 2) for one in estimate.correlation]
-    passes = () if preset == "fast" else passes_of(preset or "balanced", radius)
-    frames.report["latency"] = 0 if causal else sum(one.radius for one in passes)
     spectra = None if estimate.spectra is None else np.reshape(estimate.spectra, (-1, 8, 8))
     mends = excess is not None or any(getattr(estimate, name) for name in _MENDED)
     mending = Repair(estimate, model, excess) if mends else None
     faint = estimate.photons is not None and estimate.photons < _FAINT
+    passes = () if preset == "fast" else passes_of(preset or "balanced", radius, faint=faint)
+    frames.report["latency"] = 0 if causal else sum(one.radius for one in passes)
     uneven = Noise(model, estimate.colours, spectra, mending, faint, estimate.copied)
     if not passes:
         return recursive(frames, uneven, estimate.fixed, causal=causal)
