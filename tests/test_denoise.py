@@ -31,7 +31,7 @@ def test_edges_survive_where_the_heat_equation_blurs_them(name, real_frames):
     assert min(diffused["perona-malik"], diffused["tv"]) > max(diffused["heat"], gaussian)
 
 
-@pytest.mark.parametrize("sigma", [20, *slow(5, 10, 30, 50)])
+@pytest.mark.parametrize("sigma", [20, *slow(5, 50)])
 @pytest.mark.parametrize("method", ["perona-malik", "tv"])
 @pytest.mark.parametrize("name", CLIPS)
 def test_denoise_stops_within_a_tenth_of_a_decibel_of_the_best(name, method, sigma, real_frames):

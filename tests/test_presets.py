@@ -67,7 +67,7 @@ def test_best_is_above_balanced_however_weak_the_noise(sigma, clean):
 
 
 TOLD = [(preset, NAMES[:1], 40 / 255) for preset in PRESETS]
-TOLD += [(preset, NAMES, sigma) for preset in ("fast", "balanced") for sigma in (10 / 255, 40 / 255)]
+TOLD += [("fast", NAMES, 10 / 255), ("balanced", NAMES, 40 / 255)]
 
 
 @pytest.mark.parametrize("case", [*TOLD[:2], *slow(*TOLD[2:])], ids=str)
@@ -149,7 +149,7 @@ def bar(speed, ground):
 
 
 @pytest.mark.parametrize("textured", [True, *slow(False)])
-@pytest.mark.parametrize("speed", [5, *slow(40, 12)])
+@pytest.mark.parametrize("speed", [5, *slow(40)])
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
 def test_a_moving_bar_leaves_no_ghost(preset, speed, textured, clean):
     ground = clean["bikes"][0, :96, :200] if textured else np.full((96, 200), 0.3, np.float32)
@@ -227,7 +227,7 @@ def test_photon_noise_is_worth_more_than_a_decibel_over_its_deviation(names, cle
 @pytest.mark.parametrize("moving", [True, *slow(False)])
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
 def test_a_fixed_pattern_is_noise_that_averaging_does_not_remove(preset, moving, clean, rng):
-    video = clean["bikes"][:, :200, :320] if moving else np.repeat(clean["bikes"][:1, :200, :320], 12, axis=0)
+    video = clean["bikes"][:, :160, :256] if moving else np.repeat(clean["bikes"][:1, :160, :256], 12, axis=0)
     pattern = 0.7 * SIGMA * rng.standard_normal(video.shape[1:])
     noisy = (video + pattern + 0.7 * SIGMA * rng.standard_normal(video.shape)).astype(np.float32)
     report = {}
@@ -309,13 +309,15 @@ def test_independent_noise_is_no_fixed_pattern(name, clean):
     assert report["fixed"] == 0
 
 
-@pytest.mark.parametrize("dtype", [np.float32, *slow(np.uint8, np.uint16, np.float64)])
-@pytest.mark.parametrize("colour", [True, *slow(False)])
+@pytest.mark.parametrize(
+    "kind", [("f4", True), *slow(("f4", False), ("u1", True), ("u2", False), ("f8", True))], ids=str
+)
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
-def test_stream_and_array_and_threads_agree_bit_for_bit(preset, colour, dtype, threads, real_frames):
+def test_stream_and_array_and_threads_agree_bit_for_bit(preset, kind, threads, real_frames):
+    dtype, colour = np.dtype(kind[0]), kind[1]
     video = np.concatenate([real_frames["bikes"][:, :70, :90]] * 3)
     video = pv.gaussian_noise(video if colour else pv.to_gray(video), 20.0)
-    video = video.astype(dtype) * (257 if dtype == np.uint16 else 1) / (1 if np.dtype(dtype).kind == "u" else 255)
+    video = video.astype(dtype) * (257 if dtype == np.uint16 else 1) / (1 if dtype.kind == "u" else 255)
     video = video.astype(dtype)
     whole = pv.denoise(video, preset=preset)
     assert (whole.dtype, whole.shape) == (video.dtype, video.shape)
@@ -434,7 +436,7 @@ def peak_of(preset, frames):
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_memory_does_not_grow_with_the_frames(preset):
-    assert peak_of(preset, 400) < peak_of(preset, 50) + 10  # MB; 350 more frames, kept once, would be 17.
+    assert peak_of(preset, 250) < peak_of(preset, 50) + 6  # MB; 200 more frames, kept once, would be 10.
 
 
 def test_a_told_line_of_noise_is_the_one_used(clean):

@@ -14,7 +14,7 @@ import pytest
 
 import pde_video as pv
 
-MUTATED, HEADERS = 1600, 500  # Inputs; of the headers, hypothesis may find some twice.
+MUTATED, HEADERS = 800, 250  # Inputs; of the headers, hypothesis may find some twice.
 WORKERS = 2
 ADDRESSES, RESIDENT = 4 * 2**30, 700 * 2**20  # Bytes.
 SECONDS = 300
