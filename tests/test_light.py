@@ -10,6 +10,7 @@ from cases import marked_slow, slow
 from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
+from pde_video.denoising import recursive
 from pde_video.denoising.along_motion import prepared, with_means
 from pde_video.denoising.denoise import PRESETS
 from pde_video.denoising.light import Light, _gain, _suspected, between, light_change
@@ -255,3 +256,23 @@ def test_pieces_are_the_whole_in_changing_light():
     for k in (4, 7):
         piece = a_filter(video[k - reach.before : k + 1 + reach.after])
         np.testing.assert_array_equal(piece[reach.before], whole[k])
+
+
+def test_a_flash_is_forgotten(monkeypatch, rng):
+    steps = []
+
+    def recorded(mean, variance, *, step, **others):
+        steps.append(step)
+        return diffuse(mean, variance, step=step, **others)
+
+    diffuse = recursive.diffuse
+    monkeypatch.setattr(recursive, "diffuse", recorded)
+    still = np.repeat(scene(1), 30, axis=0)
+    still[5] *= 1.2
+    report = {}
+    pv.denoise(
+        (still + rng.normal(0, SIGMA, still.shape)).astype(np.float32), preset="fast", sigma=SIGMA, report=report
+    )
+    assert report["relit"] == 2
+    assert set(steps[5:21]) == {2}
+    assert set(steps[23:]) == {4}

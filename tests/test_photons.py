@@ -294,3 +294,59 @@ def test_photons_are_reported_where_there_are_no_more_than_sensors_hold(slope, o
     report = {}
     next(iter(pv.denoise(iter([np.full((16, 16), 100.0)]), noise=(slope, offset), report=report)))
     assert report.get("photons") == photons
+
+
+@cache
+def cells(seed=1, transients=False, side=160, frames=10):
+    """Bright discs before a dark background, in photons: clean, and counted."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side]
+    light = np.full((frames, side, side), 0.4)
+    for _ in range(28):
+        disc = (y - rng.integers(8, side - 8)) ** 2 + (x - rng.integers(8, side - 8)) ** 2 < rng.uniform(4, 7) ** 2
+        times = np.arange(frames) - rng.integers(0, frames)
+        rise = np.where(transients & (times >= 0), np.exp(-np.maximum(times, 0) / 5.0), 0)
+        light[:, disc] = rng.uniform(15, 60) * (1 + rise[:, None]) * (1 + 0.2 * np.sin(1.3 * y + 0.9 * x)[disc])
+    return light, rng.poisson(light).astype(np.float32)
+
+
+@pytest.mark.parametrize("transients", [False, True])
+def test_best_is_not_below_balanced_on_cells_before_a_dark_background(transients):
+    clean, noisy = cells(transients=transients)
+    noise = pv.measure_noise(noisy)
+    assert noise.photons < 2
+    balanced, best = (pv.denoise(noisy, noise=noise, preset=preset) for preset in ("balanced", "best"))
+    errors = [np.square(one - clean).mean() for one in (best, balanced)]
+    assert errors[0] <= 1.005 * errors[1]
+
+
+@pytest.mark.parametrize("peak", [2, 3])
+def test_hot_pixels_and_mended_ones_do_not_hide_the_line_of_counts(peak, clips, rng):
+    clean, counts = counted(clips["bikes"], peak, side=128)
+    counts = counts * peak
+    few = counts.copy()
+    few[tuple(np.argwhere(few == 1)[:6].T)] = 0.25  # As means of neighbours are.
+    assert pv.estimate_noise(few[:5]) == pytest.approx(pv.estimate_noise(counts[:5]), abs=0.05)
+    hot = rng.random(clean.shape[1:]) < 0.002
+    report = {}
+    denoised = pv.denoise(np.where(hot, np.float32(20 * peak), counts), report=report)
+    assert report["slope"] == pytest.approx(1, rel=0.15)
+    assert report["hot"] == pytest.approx(hot.mean(), rel=0.3)
+    assert pv.psnr(clean, denoised / peak) > pv.psnr(clean, pv.denoise(counts) / peak) - 0.2
+
+
+def test_one_range_of_brightness_does_not_refuse_a_line():
+    for seed in (1, 32):  # Of the second, half of the blocks at edges of cells are not calm.
+        _, noisy = cells(seed)
+        assert changing_noise(noisy[:5]).slope == pytest.approx(1, rel=0.2), seed
+
+
+def test_channels_without_light_do_not_count_as_faint(clips):
+    _, counts = counted(clips["bikes"], 20, side=96)
+    counts = counts * 20
+    green = np.stack([0 * counts, counts, 0 * counts], axis=-1)
+    report, alone = {}, {}
+    pv.denoise(green.astype(np.uint16), report=report)
+    pv.denoise(counts.astype(np.uint16), report=alone)
+    assert report["photons"] == pytest.approx(alone["photons"], rel=0.2)
+    assert "warnings" not in report

@@ -148,14 +148,14 @@ def hot(scene: Scene, *, share: Share = 0.002, sigma: Level = 5.0) -> Pair:
 
 @_scenario("row noise of {amplitude:g}, σ = {sigma:g}")
 def rows(scene: Scene, *, amplitude: Level = 8.0, sigma: Level = 10.0) -> Pair:
-    """White noise, and an offset of every row, new in every frame, of a standard deviation of 255."""
+    """White noise, and an offset of every row, new in every frame, with a standard deviation, of 255."""
     noisy = scene.clean + scene.noise(sigma)
     return noisy + amplitude / 255 * scene.rng.standard_normal(scene.along(_FRAME, _ROW)), scene.clean
 
 
 @_scenario("fixed columns of {amplitude:g}, σ = {sigma:g}")
 def columns(scene: Scene, *, amplitude: Level = 8.0, sigma: Level = 10.0) -> Pair:
-    """White noise, and an offset of every column, the same in all frames, of a standard deviation of 255."""
+    """White noise, and an offset of every column, the same in all frames, with a standard deviation, of 255."""
     noisy = scene.clean + scene.noise(sigma)
     return noisy + amplitude / 255 * scene.rng.standard_normal(scene.along(_COLUMN)), scene.clean
 

@@ -108,7 +108,7 @@ _WORDS = {
     "noise": "kind of noise",
     "sigma": "noise level (sigma)",
     "slope": "noise variance per unit of brightness",
-    "offset": "noise variance at black",
+    "offset": "offset of the noise's variance",
     "fixed": "fixed share of the noise",
     "copied": "noise that the next frame has too",
     "correlation": "pixels over which neighbours share noise",

@@ -54,8 +54,8 @@ PASSES: dict[str, tuple[Pass, ...]] = {
     "best": (Pass(4, 0.6, 20.0, 2), Pass(8, 0.25, 10.0, 1, 3)),
 }
 
-# Of few photons the first result keeps more noise, and so do guide and motion: less is averaged where they differ.
-_OF_FEW_PHOTONS = {"best": (Pass(3, 0.3, 20.0, 2), Pass(8, 0.25, 5.0, 1, 3))}
+# Of few photons, a first result is no better guide than the photons of 4 × 4 pixels together.
+_OF_FEW_PHOTONS = {"best": (Pass(6, 0.5, 20.0, 1),)}
 
 
 def passes_of(preset: str, radius: int | None = None, *, faint: bool = False) -> tuple[Pass, ...]:

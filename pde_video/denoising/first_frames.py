@@ -224,8 +224,10 @@ def _with_pattern(estimate: NoiseEstimate, common: float) -> NoiseEstimate:
 
 
 def _photons(shown: list[Array], model: Stabiliser) -> float | None:
-    """Return the photons per pixel at the median brightness, or None if noise does not tell."""
-    brightness = float(np.median(np.mean(shown, axis=0)))
+    """Return the photons per pixel at the median brightness of channels that vary, or None if noise does not tell."""
+    mean = np.mean(shown, axis=0)
+    varying = np.ptp(mean, axis=(0, 1)) > 0
+    brightness = float(np.median(mean[..., varying] if varying.any() else mean))
     return max(model.slope * brightness + model.offset, 0.0) / model.slope**2 if model.slope else None
 
 

@@ -60,14 +60,15 @@ def _averaged(
     The picture is compared with the average itself: slow changes differ little from frame to frame, so that the average
     would lag behind.
     """
-    original, relit = -1, False
+    original, relit = -1, 0
     for picture, w in pictures:
         here = picture.guided
         if w is None:
-            mean, left, relit = here.planes, np.ones_like(here.luma), False
+            mean, left, relit = here.planes, np.ones_like(here.luma), 0
         elif picture.original != original:
+            relit = max(relit - 1, 0)
             if picture.light is not None:
-                relit = True
+                relit = round(1 / _LEAST)  # So many frames later, what was seen in another light counts no more.
                 mean, left = picture.light.of_planes(mean), left * np.square(picture.light.rows(left)[0])
             so_far = GuidedFrame(mean, *noise.guide(mean, left / 4, _STEP))
             past = np.clip(warped(padded(left[np.newaxis]), w)[0], _LEAST, max(1, left.max()))
@@ -76,7 +77,7 @@ def _averaged(
             changed = share**2 * (1 + past)
             mean = noise.unbiased(blended(here.planes, so_far.padded, w, share), here.planes, changed)
         original = picture.original
-        yield picture, mean, left, relit
+        yield picture, mean, left, relit > 0
 
 
 def _finished(average: tuple[Picture, Array, Array, bool], noise: Noise, fixed: float) -> Array:

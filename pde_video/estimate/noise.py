@@ -1,6 +1,7 @@
 """Estimates of the noise of a video."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -8,7 +9,6 @@ import numpy as np
 
 from pde_video.estimate.blocks import (
     Blocks,
-    Extremes,
     as_frames,
     extremes,
     measure,
@@ -20,6 +20,7 @@ from pde_video.protocols import Array
 
 _ROUNDS = 12  # Fixed-point iterations; about six suffice.
 _PILE_OF_COUNTS = 1.5  # Photon counts are coarse, so that clipped values pile up less.
+_PILE, _OFTEN = 8, 0.01  # Values are frequent that occur so often, and in this share of the most frequent one.
 _CHANGED = 0.9  # Share of the blocks that noise changes from frame to frame, at least.
 _FAR = 6.0  # Energies of small blocks are skewed: of noise, one in 10,000 is so many standard deviations away.
 _ALIKE = 0.2  # Share of flat blocks above which what all frames have in common is a pattern.
@@ -186,9 +187,8 @@ def changing_noise(video: Any, kind: str = "auto") -> ChangingNoise | None:
     blocks = measure_changes(frames)
     if blocks is None or np.count_nonzero(blocks.energy) <= _CHANGED * blocks.energy.size:
         return None
-    ends = extremes(frames)
-    constant = _deviation(blocks, *ends.clipped()) ** 2
-    line = _Line(0.0, constant, 0.0) if kind == "gaussian" else _photon_line(ends, blocks, constant, _FAR)
+    constant = _deviation(blocks, *extremes(frames).clipped()) ** 2
+    line = _Line(0.0, constant, 0.0) if kind == "gaussian" else _photon_line(frames, blocks, constant, _FAR)
     slope, offset = _decided(blocks, constant, line) if kind == "auto" else line[:2]
 
     def calm_blocks(slope: float, offset: float) -> Array:
@@ -196,7 +196,8 @@ def changing_noise(video: Any, kind: str = "auto") -> ChangingNoise | None:
         return np.asarray(blocks.structure <= blocks.bands * most)
 
     calm = calm_blocks(slope, offset)
-    if kind == "auto" and slope and min(calm[here].mean() for here in _by_brightness(blocks)) < _MOSTLY:
+    shares = [float(calm[here].mean()) for here in _by_brightness(blocks)]
+    if kind == "auto" and slope and sorted(shares)[:2][-1] < _MOSTLY:  # Two of them: one may hold all edges of cells.
         slope, offset = 0.0, constant  # What is bright moves: its changes are no noise.
         calm = calm_blocks(slope, offset)
     levels = np.quantile(blocks.mean, (0.05, 0.5, 0.95))
@@ -230,9 +231,8 @@ def _variances(video: Any, still: bool) -> tuple[Blocks, float, _Line]:
     """Return the blocks, the variance of Gaussian noise, and the line of Poisson-Gaussian noise."""
     frames = as_frames(video)
     blocks = measure_still(frames) if still else measure(frames)
-    ends = extremes(frames)
-    constant = _deviation(blocks, *ends.clipped()) ** 2
-    return blocks, constant, _photon_line(ends, blocks, constant)
+    constant = _deviation(blocks, *extremes(frames).clipped()) ** 2
+    return blocks, constant, _photon_line(frames, blocks, constant)
 
 
 def _deviation(blocks: Blocks, low: float, high: float) -> float:
@@ -250,17 +250,24 @@ def _deviation(blocks: Blocks, low: float, high: float) -> float:
     return math.sqrt(variance)
 
 
-def _photon_line(ends: Extremes, blocks: Blocks, constant: float, far: float = 4.0) -> _Line:
+def _photon_line(frames: Sequence[Array], blocks: Blocks, constant: float, far: float = 4.0) -> _Line:
     """Return the line fitted to flat blocks whose energies are not `far` standard deviations away."""
-    low, high = ends.clipped(_PILE_OF_COUNTS)
+    low, high = extremes(frames).clipped(_PILE_OF_COUNTS)
     if constant == 0 or np.ptp(blocks.mean) == 0:
         return _Line(0.0, constant, 0.0)
     if math.isfinite(low):
         line = _fitted_line(blocks, constant, -math.inf, high, far)
-        quantum = ends.lowest[1] - low
+        quantum = _quantum(frames)
         if abs(line.slope / quantum - 1) < 0.2 and abs(line.slope * low + line.offset) < 0.5 * quantum**2:
             return line  # Photon counts: the lowest is zero photons, not a clipped value.
     return _fitted_line(blocks, constant, low, high, far)
+
+
+def _quantum(frames: Sequence[Array]) -> float:
+    """Return the distance of values that are frequent; a few others, as where pixels were mended, do not count."""
+    values, counts = np.unique(np.concatenate([one.ravel() for one in frames]), return_counts=True)
+    frequent = values[counts >= max(_PILE, _OFTEN * counts.max())]
+    return float(np.median(np.diff(frequent))) if len(frequent) > 1 else math.inf
 
 
 def _fitted_line(blocks: Blocks, constant: float, low: float, high: float, far: float) -> _Line:

@@ -30,16 +30,19 @@ def is_cut_not_motion(before: list[Array], after: list[Array], *, sigma: float) 
     """Tell whether two pyramids of consecutive pictures (H, W) are of different scenes, however fast the motion is.
 
     Where the coarse correlation is below 0.7, the motion is estimated, in large pictures on a coarser level: in one
-    scene, that in 40 % of the picture leads back, and along it the correlation is above 0.7.
+    scene, the correlation along it is above 0.7; and if it is below 0.5 without, the motion leads back in 40 % of the
+    picture.
     """
-    if _likeness(before[0], after[0], sigma) >= _SUSPECTED:
+    alike = _likeness(before[0], after[0], sigma)
+    if alike >= _SUSPECTED:
         return False
     level = int(len(before) > 1 and min(before[1].shape) >= _ENOUGH)
     first, second = before[level:], after[level:]
     flow, back = flow_between(second, first, _SMOOTHNESS), flow_between(first, second, _SMOOTHNESS)
     moved = warped(padded(first[0][np.newaxis]), flow, EXACT)[0]
     followed = 1 - np.count_nonzero(inconsistent(flow, back)) / moved.size
-    return bool(followed < _FOLLOWED or _likeness(moved, second[0], 0.0) < _SUSPECTED)
+    lost = followed < _FOLLOWED and alike < _ALIKE
+    return bool(lost or _likeness(moved, second[0], 0.0) < _SUSPECTED)
 
 
 def _likeness(before: Array, after: Array, sigma: float) -> float:
