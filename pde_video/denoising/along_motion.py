@@ -54,7 +54,8 @@ PASSES: dict[str, tuple[Pass, ...]] = {
     "best": (Pass(4, 0.6, 20.0, 2), Pass(8, 0.25, 10.0, 1, 3)),
 }
 
-# Of few photons, a first result is no better guide than the photons of 4 × 4 pixels together.
+# Of few photons, a first result is no better guide than the photons of 4 × 4 pixels together, and their noise is not
+# normal: groups of similar patches would keep it.
 _OF_FEW_PHOTONS = {"best": (Pass(6, 0.5, 20.0, 1),)}
 
 
@@ -260,8 +261,7 @@ def _denoised(
     mean = noise.unbiased(mean, guided.planes, changed, here.replaced, seen)
     variance, left = remaining(share, fixed, noise.copied), np.zeros_like(mean)
     planes = diffuse(mean, variance, step=look.step, spectra=noise.spectra, left=left)
-    times = 0 if noise.faint else look.refinements  # Noise of few photons is not normal: groups would keep it.
-    planes = refined(mean, planes, variance, times=times, spectra=noise.spectra)
+    planes = refined(mean, planes, variance, times=look.refinements, spectra=noise.spectra)
     return here, with_means(planes, guided.planes) if relit else planes, left
 
 
@@ -296,8 +296,5 @@ def remaining(left: Array, fixed: float, copied: float = 0.0) -> Array:
 def _guided(result: tuple[Picture, Array, Array], noise: Noise) -> Picture:
     """Return a picture whose guide is its own result."""
     picture, planes, left = result
-    held = noise.held(planes, left)
-    if noise.faint:
-        held = noise.with_its_noise(noise.together(noise.intensity(planes)))
-    seen = _pictured(picture.frame, GuidedFrame(picture.guided.planes, *held))
+    seen = _pictured(picture.frame, GuidedFrame(picture.guided.planes, *noise.held(planes, left)))
     return picture._replace(guided=seen.guided, levels=seen.levels, links={})

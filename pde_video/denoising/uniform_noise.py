@@ -99,12 +99,9 @@ class Noise:
         """Return a guide of half the size by the photons of 4 × 4 pixels together, and the variance left in it."""
         planes = halved(to_planes(frame, -1))
         height, width = planes.shape[1:]
-        guide = self.together(np.moveaxis(halved(planes), 0, -1))
-        return self.with_its_noise(np.stack([doubled(plane, height, width) for plane in guide]))
-
-    def with_its_noise(self, guide: Array) -> tuple[Array, Array]:
-        """Return a guide by photons, and the variance left in it: that of a window of which only the mean is left."""
-        return guide, np.full_like(guide, 1 / 64)
+        coarse = self.together(np.moveaxis(halved(planes), 0, -1))
+        guide = np.stack([doubled(plane, height, width) for plane in coarse])
+        return guide, np.full_like(guide, 1 / 64)  # As of a window of which only the mean is left.
 
     def together(self, frame: Array) -> Array:
         """Return a frame of means over 4 × 4 pixels as planes, in units of the noise of a pixel."""
