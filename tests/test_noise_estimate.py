@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 import pde_video as pv
 from pde_video.denoisers.network import shipped
-from pde_video.denoising.along_motion import REACH
 from pde_video.denoising.channels import stronger
 from pde_video.denoising.other_methods import PERIOD
+from pde_video.motion.neighbours import REACH
 
 NOISE = pv.NoiseEstimate(0.5, 30.0, 0.25, (1.5, 0.6, 0.7), 255.0)
 SIGMA = 0.08

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +24,7 @@ from pde_video.motion.averaging import (
     wide_means,
     zero_where_static,
 )
+from pde_video.motion.neighbours import windows
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse
@@ -47,7 +47,6 @@ class Pass:
     refinements: int = 0  # How often similar patches are filtered after it.
 
 
-REACH = 3  # Distance of the farthest frames, in radii, where frames repeat.
 # Guides are smoothed frames of half the size in a first pass, in a second one the results of the first.
 PASSES: dict[str, tuple[Pass, ...]] = {
     "balanced": (Pass(6, 0.5, 20.0, 2),),
@@ -93,8 +92,8 @@ def along_motion(
     for look in passes:
         if results is not None:
             pictures = spread(partial(_guided, noise=noise), results)
-        linked = spread(partial(_linked, smoothness=look.smoothness), _windows(pictures, look.radius, 0))
-        around = _windows(linked, look.radius, 0 if causal else look.radius)
+        linked = spread(partial(_linked, smoothness=look.smoothness), windows(pictures, look.radius, 0))
+        around = windows(linked, look.radius, 0 if causal else look.radius)
         results = spread(partial(_denoised, look=look, last=look is passes[-1], fixed=fixed, noise=noise), around)
     assert results is not None
     return (finished(picture, planes, noise) for picture, planes, _ in results)
@@ -162,37 +161,6 @@ def numbered(
         report.update(seen)
         previous = picture._replace(number=number, scene=len(cuts), original=original, light=light)
         yield previous
-
-
-def _windows(pictures: Iterable[Picture], before: int, after: int) -> Iterator[tuple[int, list[Picture]]]:
-    """Yield, for each picture, its place in its window, and this: so many pictures on each side, repeats left out."""
-    held: list[Picture] = []
-    at = 0
-    for picture in chain(pictures, [None]):
-        held += [picture] if picture is not None else []
-        while at < len(held) and (picture is None or _is_complete(held[at:], after)):
-            here = held[at]
-            past, future = _nearest(here, held[:at][::-1], before)[::-1], _nearest(here, held[at + 1 :], after)
-            yield len(past), [*past, here, *future]
-            # Later pictures have their own links, and these are large.
-            held[: at + 1] = [*past, here._replace(links={})]
-            at = len(past) + 1
-
-
-def _is_complete(pictures: list[Picture], after: int) -> bool:
-    """Tell whether so many different pictures follow the first, or as many as are waited for."""
-    first, last = pictures[0], pictures[-1]
-    different = {one.original for one in pictures} - {first.original}
-    return len(different) >= after or last.number - first.number >= REACH * after
-
-
-def _nearest(here: Picture, others: list[Picture], most: int) -> list[Picture]:
-    """Return the first few of other pictures of the same scene within reach, each original once."""
-    found: dict[int, Picture] = {here.original: here}
-    for other in others:
-        if other.scene == here.scene and abs(other.number - here.number) <= REACH * most and len(found) <= most:
-            found.setdefault(other.original, other)
-    return list(found.values())[1:]
 
 
 def _linked(window: tuple[int, list[Picture]], smoothness: float) -> Picture:

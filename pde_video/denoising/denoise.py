@@ -9,7 +9,7 @@ import numpy as np
 from pde_video.access.opening import content_of, reading
 from pde_video.checks import check_denoiser
 from pde_video.denoisers.network import load_denoiser
-from pde_video.denoising.along_motion import PASSES, REACH, along_motion, passes_of
+from pde_video.denoising.along_motion import PASSES, along_motion, passes_of
 from pde_video.denoising.camera import corrected, without_noisy_pixels
 from pde_video.denoising.doubts import doubt_of_rounding
 from pde_video.denoising.first_frames import (
@@ -30,6 +30,7 @@ from pde_video.errors import InputError, ParameterError
 from pde_video.estimate.interlace import is_interlaced
 from pde_video.filters import EVERYTHING, Extent, Frames, Option, video_filter
 from pde_video.filters.frames import WITHIN
+from pde_video.motion.neighbours import REACH
 from pde_video.protocols import Along, Array, Denoiser, satisfies
 from pde_video.reverse_process.hooks import Hook
 
