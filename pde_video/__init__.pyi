@@ -100,10 +100,10 @@ from pde_video.reverse_process.samplers import replacement as replacement
 from pde_video.reverse_process.schedules import Schedule as Schedule
 from pde_video.reverse_process.schedules import ddpm as ddpm
 from pde_video.reverse_process.schedules import karras as karras
-from pde_video.terms.compose import Fidelity as Fidelity
 from pde_video.terms.compose import Masked as Masked
-from pde_video.terms.compose import Source as Source
 from pde_video.terms.compose import Sum as Sum
+from pde_video.terms.data import Fidelity as Fidelity
+from pde_video.terms.data import Source as Source
 from pde_video.terms.frame_difference import FrameDifference as FrameDifference
 from pde_video.terms.heat import Heat as Heat
 from pde_video.terms.perona_malik import PeronaMalik as PeronaMalik

@@ -116,6 +116,18 @@ def stencil_of(term: Term, t: float, y: Array) -> Any:
     return term.stencil(t, y) if satisfies(term, Elliptic) else None
 
 
+class Paired(Term, Protocol):
+    """A linear term that can be the exchange between pairs of cells in the plane, of which few are unknown."""
+
+    def pairs(self, t: float, y: Array, mask: Array | None = None) -> Any:
+        """Return the rate in a mask (H, W) as `solvers.pairs.Pairs`; None where it is none, and without a mask."""
+
+
+def pairs_of(term: Term, t: float, y: Array, mask: Array | None = None) -> Any:
+    """Return the pairs of the term, or None."""
+    return term.pairs(t, y, mask) if satisfies(term, Paired) else None
+
+
 class Fusible(Term, Protocol):
     """A term that takes several explicit Euler steps in one pass."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pde_video.protocols import Array, Term, diagonal_of, name_of, stencil_of
+from pde_video.protocols import Array, Term, diagonal_of, name_of, pairs_of, stencil_of
 from pde_video.solvers.implicit import conjugate_gradients
 from pde_video.solvers.stencil import Rest, as_plane
 
@@ -17,6 +17,9 @@ def rest(term: Term, y: Array, tolerance: float, *, warm: bool) -> Rest:
     if stencil is not None:
         found = stencil.rest(as_plane(y), tolerance, warm=warm)
         return found._replace(state=found.state.reshape(y.shape))
+    pairs = pairs_of(term, 0.0, y)
+    if pairs is not None:
+        return pairs.rest(y, tolerance)
     double = y.astype(np.float64)
     rate = term.rate(0.0, double)
     diagonal = np.broadcast_to(diagonal_of(term, double), (1, *y.shape[1:]))
@@ -32,6 +35,9 @@ def implicit_solve(term: Term, t: float, y: Array, dt: float) -> Array:
     if stencil is not None:
         plane = as_plane(double)
         return stencil.implicit(plane, dt).rest(plane, _EXACT, plain=True).state.reshape(y.shape).astype(y.dtype)
+    pairs = pairs_of(term, t + dt, double)
+    if pairs is not None:
+        return pairs.implicit(double, dt).rest(double, _EXACT).state.astype(y.dtype)
     # The operator must be linear to the tolerance of the solver.
     offset = term.rate(t + dt, np.zeros_like(double))
     diagonal = 1.0 + dt * diagonal_of(term, double)

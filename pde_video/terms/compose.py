@@ -1,4 +1,4 @@
-"""Sums and masked terms, and the two terms that only make sense in a sum: a source and a pull towards data."""
+"""Sums of terms, and terms that act in a mask."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy as np
 
 from pde_video.arrays.grid import field_to_planes
 from pde_video.arrays.values import Call, Value
-from pde_video.checks import check_positive
 from pde_video.errors import ParameterError
 from pde_video.protocols import (
     Array,
@@ -23,13 +22,15 @@ from pde_video.protocols import (
     diagonal_of,
     frozen_at,
     is_linear,
+    pairs_of,
     satisfies,
     start_of,
     stencil_of,
     undefined_at,
 )
+from pde_video.solvers.pairs import Pairs
 from pde_video.solvers.rest import implicit_solve, solve_axis
-from pde_video.solvers.stencil import Stencil, as_plane, pulled, same_known
+from pde_video.solvers.stencil import Stencil, as_plane, same_known
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -113,125 +114,17 @@ class Sum(Value):
         """Solve along one grid axis alone, in which sources and data have an equal share."""
         return solve_axis(self, t, y, dt, axis)
 
+    def pairs(self, t: float, y: Array, mask: Array | None = None) -> Pairs | None:
+        """Return the sum of the pairs; None if a term has none."""
+        found = [pairs_of(term, t, y, mask) for term in self.terms]
+        return None if any(one is None for one in found) else reduce(add, found)
+
     def stencil(self, t: float, y: Array) -> Stencil | None:
         """Return the sum of the stencils; None if a term has none, or where only a part of them acts."""
         found = [stencil_of(term, t, y) for term in self.terms]
         if any(one is None for one in found) or not all(same_known(found[0], one) for one in found[1:]):
             return None
         return reduce(add, found)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Source(Value):
-    """A rate that does not depend on the state.
-
-    dy/dt = f(t)
-
-    Parameters
-    ----------
-    f : ndarray, or callable t -> ndarray
-        Finite, of the shape of the state.
-
-    Examples
-    --------
-    >>> pv.evolve(pv.Source(lambda t: np.array([1.0, 2 * t])), np.zeros(2), pv.uniform(1.0, steps=2), step=pv.heun)
-    array([1., 1.])
-    """
-
-    f: Array | Callable[[float], Array]
-    channel_axis: int | None = None
-    shape: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        if not callable(self.f) and not np.isfinite(self.f).all():
-            raise ParameterError("the source holds NaN or infinite values; replace them first")
-
-    def rate(self, t: float, y: Array) -> Array:
-        """Return f(t)."""
-        field = self.f(t) if callable(self.f) else self.f
-        if self.shape is not None:
-            field = field_to_planes(field, self.channel_axis, self.shape, "the source")
-        return np.broadcast_to(field, y.shape).astype(y.dtype)
-
-    def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Source:
-        """Return this term with f in state layout."""
-        return Source(self.f, channel_axis, shape)
-
-    def diagonal(self, y: Array) -> Array:
-        """Return 0."""
-        return np.zeros((1,) * y.ndim)
-
-    def stencil(self, t: float, y: Array) -> Stencil | None:
-        """Return f as a `Stencil`."""
-        return pulled(y, np.zeros((1,) * y.ndim), self.rate(t, y))
-
-    def solve(self, t: float, y: Array, dt: float) -> Array:
-        """Return y + dt·f(t + dt)."""
-        return y + dt * self.rate(t + dt, y)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Fidelity(Value):
-    """A pull towards data.
-
-    dy/dt = w (data − y)
-
-    Parameters
-    ----------
-    data : ndarray
-        Finite, of the shape of the state.
-    weight : float or ndarray
-        w > 0, per unit of time; or a field ≥ 0 of the shape of the state, not all zero.
-
-    References
-    ----------
-    Nordström (1990), Biased anisotropic diffusion, doi:10.1016/0262-8856(90)80008-H.
-
-    Examples
-    --------
-    >>> pv.evolve(pv.Fidelity(np.array([4.0]), weight=0.5), np.array([0.0]), [0, 1.0])
-    array([2.])
-    """
-
-    data: Array
-    weight: float | Array = 1.0
-
-    def __post_init__(self) -> None:
-        if np.ndim(self.weight) == 0:
-            check_positive(weight=self.weight)  # type: ignore[arg-type]
-        elif not np.isfinite(self.weight).all() or np.min(self.weight) < 0 or np.max(self.weight) == 0:
-            raise ParameterError("weight must be finite and ≥ 0, and not 0 everywhere")
-        if not np.isfinite(self.data).all():
-            raise ParameterError("data hold NaN or infinite values; give them weight 0 and any finite value instead")
-
-    def rate(self, t: float, y: Array) -> Array:
-        """Return w (data − y)."""
-        return np.asarray(self.weight, y.dtype) * (np.asarray(self.data, y.dtype) - y)
-
-    def stable_dt(self, ndim: int) -> float:
-        """Return 2 / max w."""
-        return 2.0 / float(np.max(self.weight))
-
-    def aligned(self, channel_axis: int | None, shape: tuple[int, ...]) -> Fidelity:
-        """Return this term with its fields in state layout."""
-        data, weight = field_to_planes(self.data, channel_axis, shape, "data"), self.weight
-        if np.ndim(weight):
-            weight = field_to_planes(weight, channel_axis, shape, "weight")
-        return replace(self, data=data, weight=weight)
-
-    def diagonal(self, y: Array) -> Array:
-        """Return w: the diagonal of the operator, negated."""
-        return np.asarray(self.weight, float) * np.ones((1,) * y.ndim)
-
-    def stencil(self, t: float, y: Array) -> Stencil | None:
-        """Return the pull as a `Stencil`."""
-        w = np.asarray(self.weight, y.dtype) * np.ones((1,) * y.ndim, y.dtype)
-        return pulled(y, w, w * np.asarray(self.data, y.dtype))
-
-    def solve(self, t: float, y: Array, dt: float) -> Array:
-        """Return (y + dt w data) / (1 + dt w)."""
-        w = dt * np.asarray(self.weight, y.dtype)
-        return (y + w * np.asarray(self.data, y.dtype)) / (1 + w)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -326,6 +219,11 @@ class Masked(Value):
     def solve_axis(self, t: float, y: Array, dt: float, axis: int) -> Array:
         """Solve along one grid axis alone, inside the mask."""
         return np.where(self.mask, solve_axis(self, t, self.start(y), dt, axis), y)
+
+    def pairs(self, t: float, y: Array, mask: Array | None = None) -> Pairs | None:
+        """Return the pairs of the term of which a cell is in the mask."""
+        own = self.mask[0]
+        return pairs_of(self.term, t, y, own if mask is None else own & mask)
 
     def stencil(self, t: float, y: Array) -> Stencil | None:
         """Return the stencil of the term, with what is known; None if the term knows values of its own."""

@@ -12,6 +12,7 @@ from pde_video.arrays.values import Value
 from pde_video.errors import ParameterError
 from pde_video.protocols import Array
 from pde_video.solvers.implicit import conjugate_gradients, mean_over_axes, tridiagonal_solve
+from pde_video.solvers.pairs import Pairs, among
 from pde_video.solvers.rest import implicit_solve
 from pde_video.solvers.stencil import Stencil, on_plane
 
@@ -111,6 +112,12 @@ class FrozenTensor(Value):
     def diagonal(self, y: Array) -> Array:
         """Return the diagonal of the operator, negated: shape (1, *grid)."""
         return _totals(self.weights, self.offsets, self.boundary).reshape(1, *y.shape[1:])
+
+    def pairs(self, t: float, y: Array, mask: Array | None = None) -> Pairs | None:
+        """Return the rate in a mask as `Pairs`; None without one, in volumes, and if pairs leave the grid."""
+        if mask is None or y.ndim != 3 or self.boundary != "neumann":
+            return None
+        return among(self.weights, self.offsets, y, mask)
 
     def solve(self, t: float, y: Array, dt: float) -> Array:
         """Return z with z − dt·rate(z) = y, by conjugate gradients to a relative residual of 1e-10."""
