@@ -59,13 +59,15 @@ def neighbours(a):
     return b[:-2, 1:-1], b[2:, 1:-1], b[1:-1, :-2], b[1:-1, 2:]
 
 
-def system(first, second, flow, alpha, contrast, floor, tear):
+def system(first, second, flow, alpha, contrast, floor, tear, shares=None):
     """The tensor 11, 12, 22 with the right side 13, 23, gathered and divided by its trace, and the diffusivity."""
     height, width = first.shape
     places = np.indices(first.shape) + flow
     warped = ndimage.map_coordinates(second, places, order=1, mode="nearest")
     bounds = np.reshape([height - 1, width - 1], (2, 1, 1))
     known = ((places >= 0) & (places <= bounds)).all(axis=0)
+    if shares is not None:
+        known = known * shares[0] * ndimage.map_coordinates(shares[1], places, order=1, mode="nearest")
     north, south, west, east = neighbours((first + warped) / 2)
     gy, gx, r = (south - north) / 2, (east - west) / 2, warped - first
     weight = known / np.sqrt(1 + (r / contrast) ** 2)
@@ -105,7 +107,9 @@ LEVELS = [(1, 1), (1, 7), (7, 1), (2, 2), (4, 3), (12, 17), (30, 41)]
 
 @pytest.mark.parametrize("dtype", [np.float32, *slow(np.float64)])
 @pytest.mark.parametrize("shape", LEVELS, ids=str)
-def test_a_level_is_linearised_gathered_and_diffused(shape, dtype, rng):
+@pytest.mark.parametrize("known", [False, True])
+def test_a_level_is_linearised_gathered_and_diffused(known, shape, dtype, rng):
+    shares = rng.random((2, *shape)) ** 2 if known else None
     first, second = rng.normal(size=(2, *shape))
     start = rng.normal(0, 1, (2, *shape))
     start[:, ::2] = np.round(start[:, ::2])  # Some of it leads to the edge exactly.
@@ -116,10 +120,18 @@ def test_a_level_is_linearised_gathered_and_diffused(shape, dtype, rng):
     ):
         wanted = start
         for _ in range(warps):
-            wanted = relaxed(*system(first, second, wanted, *numbers), wanted, sweeps)
+            wanted = relaxed(*system(first, second, wanted, *numbers, shares), wanted, sweeps)
         flow = start.astype(dtype)
         given = [a.astype(dtype) for a in (first, second)]
-        refine(*given, flow, warps, sweeps, *np.array(numbers, dtype), WINDOW.astype(dtype))
+        refine(
+            *given,
+            shares if shares is None else shares.astype(dtype),
+            flow,
+            warps,
+            sweeps,
+            *np.array(numbers, dtype),
+            WINDOW.astype(dtype),
+        )
         np.testing.assert_allclose(flow, wanted, atol=1e-9 if dtype == np.float64 else 2e-3)
 
 
@@ -145,7 +157,8 @@ def test_the_steps_lead_to_the_solution_of_the_equation(dtype, rng):
     )
     exact = sp.linalg.spsolve(left.tocsc(), -np.concatenate([j3, j4])).reshape(2, *shape)
     flow = start.astype(dtype)
-    refine(first.astype(dtype), second.astype(dtype), flow, 1, 100_000, *np.array(numbers, dtype), WINDOW.astype(dtype))
+    given = [a.astype(dtype) for a in (first, second)]
+    refine(*given, None, flow, 1, 100_000, *np.array(numbers, dtype), WINDOW.astype(dtype))
     np.testing.assert_allclose(flow, exact, atol=1e-4)
     assert np.abs(flow - start).max() > 0.5
 

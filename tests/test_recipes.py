@@ -213,6 +213,7 @@ NEEDED = {
     "resize": {"height": 9, "width": 9},
     "clip": {"low": 0.2, "high": 0.7},
     "gaussian-noise": {"sigma": 0.1},
+    "inpaint": {"mask": "nan"},
     "poisson-gaussian-noise": {"slope": 0.1},
 }
 

@@ -9,8 +9,11 @@ from pde_video.kernels.rows import copy
 
 
 @kernel
-def _warp(second, u, v, out, known):
-    """out = second at (i + u, j + v), interpolated linearly; known = 1 where that is inside the frame."""
+def _warp(second, u, v, shares, out, known):
+    """out = second at (i + u, j + v), interpolated linearly; known = 1 where that is inside the frame.
+
+    Times the shares, if given, of what is known of the first frame at (i, j), and of the second there.
+    """
     height, width = second.shape
     zero, one = second.dtype.type(0), second.dtype.type(1)
     bottom, right = second.dtype.type(height - 1), second.dtype.type(width - 1)
@@ -29,6 +32,12 @@ def _warp(second, u, v, out, known):
             m += down
             lower = second[m, n] + t * (second[m, n + across] - second[m, n])
             target[j] = upper + s * (lower - upper)
+            if shares is not None:
+                m -= down
+                before = shares[1, m, n] + t * (shares[1, m, n + across] - shares[1, m, n])
+                m += down
+                after = shares[1, m, n] + t * (shares[1, m, n + across] - shares[1, m, n])
+                inside[j] *= shares[0, i, j] * (before + s * (after - before))
 
 
 @kernel
@@ -184,10 +193,11 @@ def _copy(source, target):
 
 
 @kernel
-def refine(first, second, flow, warps, sweeps, alpha, c, floor, lambda_, weights):
+def refine(first, second, shares, flow, warps, sweeps, alpha, c, floor, lambda_, weights):
     """Improve the flow from `first` to `second` in place: linearise, then diffuse by `sweeps`, `warps` times.
 
-    α is the smoothness, c the scale of the residual, λ that of |∇w|, and `floor` is added to the trace of the tensors.
+    `shares` (2, H, W) of both frames are known, or all if None. α is the smoothness, c the scale of the residual, λ
+    that of |∇w|, and `floor` is added to the trace of the tensors.
     """
     height, width = first.shape
     warped, known = np.empty((2, height, width), first.dtype)
@@ -198,7 +208,7 @@ def refine(first, second, flow, warps, sweeps, alpha, c, floor, lambda_, weights
     sums = np.empty((3, width), first.dtype)
     u, v = flow[0], flow[1]
     for _ in range(warps):
-        _warp(second, u, v, warped, known)
+        _warp(second, u, v, shares, warped, known)
         _tensors(first, warped, known, u, v, first.dtype.type(1) / c, weights, floor, lines, j)
         _diffusivity(u, v, alpha, first.dtype.type(1) / (lambda_ * lambda_), d)
         _copy(flow, before)

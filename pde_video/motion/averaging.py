@@ -111,10 +111,12 @@ def zero_where_static(flow: Array, first: Array, second: Array) -> Array:
 
 def _local_means(squares: Array) -> Array:
     """Return means over about 20 pixels, one for every 4 × 4."""
-    coarse = halved(halved(squares[np.newaxis]))[0]
-    out = np.empty_like(coarse)
-    kernels.smoothed(coarse, _FINE.astype(coarse.dtype), coarse.dtype.type(1), 0, len(out), out)
-    return out
+    return smoothed(halved(halved(squares[np.newaxis]))[0])
+
+
+def smoothed(plane: Array) -> Array:
+    """Return binomial means over 9 × 9 pixels; edges are replicated."""
+    return by_rows(kernels.smoothed, np.empty_like(plane), plane, _FINE.astype(plane.dtype), plane.dtype.type(1))
 
 
 def _squares(here: Array, there: Array, light: Array, flow: Array) -> Array:

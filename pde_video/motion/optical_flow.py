@@ -81,15 +81,21 @@ def optical_flow(first: Array, second: Array, *, noise: float | None = None, smo
     return flow
 
 
-def flow_between(first: list[Array], second: list[Array], smoothness: float) -> Array:
-    """Return the flow between two pyramids, finest level first, of pictures (H, W) in units of the noise."""
+def flow_between(
+    first: list[Array], second: list[Array], smoothness: float, shares: list[Array] | None = None
+) -> Array:
+    """Return the flow between two pyramids, finest level first, of pictures (H, W) in units of the noise.
+
+    If of their pixels only `shares` (2, H, W) on each level are known, it is smooth where the others are.
+    """
     flow = np.zeros((2, *first[-1].shape), np.float32)
     for level in reversed(range(len(first))):
         shape = first[level].shape
         if flow.shape[1:] != shape:
             flow = np.stack([doubled(plane, *shape) for plane in flow]) * np.float32(2)
         numbers = np.array([smoothness * _RELAXED**level, _C, _FLOOR, _LAMBDA], np.float32)
-        kernels.refine(first[level], second[level], flow, _WARPS, _SWEEPS, *numbers, _WINDOW.astype(np.float32))
+        known = None if shares is None else shares[level]
+        kernels.refine(first[level], second[level], known, flow, _WARPS, _SWEEPS, *numbers, _WINDOW.astype(np.float32))
     return flow
 
 

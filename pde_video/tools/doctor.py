@@ -24,6 +24,7 @@ from pde_video.integrators.equilibrium import equilibrium
 from pde_video.integrators.loop import evolve
 from pde_video.integrators.steps import aos, explicit_euler, implicit_euler
 from pde_video.kernels.cache import tally, writable_place
+from pde_video.restoration.inpaint import inpaint
 from pde_video.terms.compose import Masked
 from pde_video.terms.heat import Heat
 from pde_video.terms.perona_malik import PeronaMalik
@@ -80,6 +81,8 @@ def _use_every_kernel() -> None:
     solved: list[Any] = [Heat(boundary=boundary) for boundary in BOUNDARIES]
     for term in (*solved, PeronaMalik(0.1), EdgeEnhancing(0.1)):
         evolve(term, picture, [0.0, 5.0], step=implicit_euler)
+    for real in (np.float32, np.float64):
+        inpaint(grey.astype(real), picture > 0.9)
     tv_minimize(picture, 0.1, tolerance=1e-2)
     for dtype in (np.uint8, np.uint16):
         for video in (grey, colour):

@@ -1,0 +1,1 @@
+"""Restoration: filling what is damaged or missing."""

@@ -1,0 +1,59 @@
+"""Filling in space: by the heat equation, and along edges by edge-enhancing diffusion."""
+
+import numpy as np
+
+from pde_video.arrays.mosaic import mosaics
+from pde_video.integrators.equilibrium import equilibrium
+from pde_video.integrators.steps import freeze
+from pde_video.protocols import Array, Term
+from pde_video.solvers.rest import rest
+from pde_video.terms.compose import Masked, Sum
+from pde_video.terms.data import Fidelity
+from pde_video.terms.heat import Heat
+from pde_video.terms.tensor import EdgeEnhancing
+
+# Of edge-enhancing diffusion: κ in units of the contrast of the frame, σ in pixels, and the least diffusivity.
+_CONTRAST, _SMOOTHING, _LEAST = 0.04, 1.0, 0.05
+_MARGIN = 8  # Pixels around what is filled, which decide on its tensors.
+_TOLERANCE = 1e-4
+_COARSE = 1e-3  # Tolerance of what is only begun with.
+
+
+def harmonic(planes: Array, mask: Array, tolerance: float = _COARSE) -> Array:
+    """Return planes (C, H, W) with the masked pixels at rest under the heat equation."""
+    if not mask.any():
+        return planes
+    if mask.all():
+        return np.zeros_like(planes)
+    out = planes.copy()
+    for boxes in mosaics(mask, 1):
+        frame = np.moveaxis(boxes.cut(planes), 0, -1)
+        found = equilibrium(Masked(Heat(), boxes.mask, frame), frame, channel_axis=-1, tolerance=tolerance)
+        boxes.paste(np.moveaxis(found, -1, 0), out)
+    return out
+
+
+def along_edges(
+    planes: Array, mask: Array, data: Array | None = None, weight: Array | None = None, solves: int = 2
+) -> Array:
+    """Return planes (C, H, W) with the masked pixels at rest under edge-enhancing diffusion.
+
+    weight (data − u) + div(D ∇u) = 0, with `weight` (H, W), and tensors D from what is in the planes. The contrast is
+    relative to the standard deviation of what is known. Tensors are frozen `solves` times.
+    """
+    if not mask.any() or mask.all():
+        return planes
+    deviation = float(planes[:, ~mask].std())
+    if deviation == 0:
+        return planes
+    term: Term = EdgeEnhancing(_CONTRAST * deviation, smoothing=_SMOOTHING, conductance="charbonnier", least=_LEAST)
+    out = planes.copy()
+    for boxes in mosaics(mask, _MARGIN):
+        y, terms = boxes.cut(planes), [term]
+        if data is not None and weight is not None and (pull := boxes.cut(weight)).any():
+            terms.append(Fidelity(boxes.cut(data), pull[np.newaxis]))
+        filled = Masked(Sum(*terms), boxes.mask[np.newaxis], y)
+        for _ in range(solves):
+            y = rest(freeze(filled, 0.0, y), y, _TOLERANCE, warm=True).state
+        boxes.paste(y, out)
+    return out

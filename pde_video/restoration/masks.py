@@ -1,0 +1,139 @@
+"""What is to be filled: masks of arrays, streams and files, by a colour, or where values are missing."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pde_video.arrays.dtypes import as_float, scale_of
+from pde_video.errors import InputError, ParameterError
+from pde_video.filters import Frames
+from pde_video.protocols import Array
+
+_BETWEEN = 0.05  # Distance from 0 and 1, of values that are neither.
+_FEW = 0.01  # Share of such values that a lossy codec leaves; above it, the picture is no mask.
+NAN = "nan"
+Marked = tuple[Array, Array]  # A frame (H, W, C), finite, and what of it is to be filled, (H, W).
+
+
+def marked(frames: Frames, mask: Any, key: str | None, tolerance: float) -> Iterator[Marked]:
+    """Yield each frame with its mask; report how much is masked, and warn of masks that look wrong."""
+    if (mask is None) == (key is None):
+        raise ParameterError("inpaint needs a mask: give one of mask and mask_key")
+    if key is not None:
+        pairs = _by_colour(frames, _colour(key), tolerance)
+    elif isinstance(mask, str) and mask == NAN:
+        pairs = _missing(frames)
+    else:
+        pairs = _paired(frames, mask)
+    return _watched(pairs, frames.report)
+
+
+def _watched(pairs: Iterable[Marked], report: dict[str, Any]) -> Iterator[Marked]:
+    total = seen = 0
+    warned = False
+    for number, (frame, mask) in enumerate(pairs):
+        seen, total = seen + mask.size, total + int(np.count_nonzero(mask))
+        report["masked"] = total / seen
+        share = np.count_nonzero(mask) / mask.size
+        if share > 0.5 and not warned:
+            warned = True
+            _warn(report, f"{share:.0%} of frame {number} is masked; what is masked is filled: is the mask inverted?")
+        yield frame, mask
+    if not total:
+        _warn(report, "nothing is masked: the video is unchanged")
+
+
+def _warn(report: dict[str, Any], text: str) -> None:
+    report.setdefault("warnings", []).append(text)
+
+
+def _missing(frames: Frames) -> Iterator[Marked]:
+    """Yield the frames with what is not finite in any channel masked, and 0 there."""
+    for _, frame in frames.numbered():
+        finite = np.isfinite(frame)
+        yield np.where(finite, frame, frame.dtype.type(0)), np.logical_not(finite.all(axis=2))
+
+
+def _colour(key: str) -> Array:
+    digits = key.removeprefix("#")
+    if len(digits) not in (2, 6) or not all(digit in "0123456789abcdefABCDEF" for digit in digits):
+        raise ParameterError(
+            f"mask_key is {key!r}; it must be a colour as RRGGBB in hexadecimal, such as ff00ff, or a grey value as 00"
+        )
+    return np.frombuffer(bytes.fromhex(digits), np.uint8) / 255
+
+
+def _by_colour(frames: Frames, colour: Array, tolerance: float) -> Iterator[Marked]:
+    for frame in frames:
+        if frame.shape[2] not in (1, len(colour)) or (frame.shape[2] == 1 and np.ptp(colour)):
+            raise InputError(
+                f"mask_key has {len(colour)} channels, the video {frame.shape[2]}; give a colour of as many"
+            )
+        apart = np.abs(frame - colour[: frame.shape[2]].astype(frame.dtype)).max(axis=2)
+        yield frame, apart <= tolerance / frames.scale + 1e-6
+
+
+def _paired(frames: Frames, mask: Any) -> Iterator[Marked]:
+    masks = _masks(mask, partial(_warn, frames.report))
+    for number, frame in enumerate(frames):
+        found = next(masks, None)
+        if found is None:
+            raise InputError(f"the mask has {number} frames, and the video more; give one for each, or one for all")
+        if found.shape != frame.shape[:2]:
+            raise InputError(
+                f"the mask has frames of {found.shape[0]} × {found.shape[1]} pixels, the video of {frame.shape[0]} × "
+                f"{frame.shape[1]}; they must be equal"
+            )
+        yield frame, found
+    if isinstance(masks, Iterator) and not isinstance(masks, repeat) and next(masks, None) is not None:
+        raise InputError(f"the video has {number + 1} frames, and the mask more; give one for each, or one for all")
+
+
+def _masks(mask: Any, warn: Callable[[str], None]) -> Iterator[Array]:
+    """Return the masks, one for each frame, or the same again and again if there is just one."""
+    warnings = iter([warn])  # Once.
+
+    if isinstance(mask, str | Path):
+        from pde_video.video.files import read  # Here, so that arrays are filled without codecs.
+
+        name, mask = f"the mask {mask}", read(mask)
+    else:
+        name = "the mask"
+    if isinstance(mask, np.ndarray) and mask.ndim == 2:
+        mask = mask[np.newaxis]
+    found = (_binary(np.asarray(one), name, warnings) for one in mask)
+    first = next(found, None)
+    if first is None:
+        raise InputError(f"{name} has no frame")
+    second = next(found, None)
+    if second is None:
+        return repeat(first)
+    return chain([first, second], found)
+
+
+def _binary(mask: Array, name: str, warnings: Iterator[Callable[[str], None]]) -> Array:
+    """Return a mask (H, W) of bool: values of at least half of white, in the mean of the channels."""
+    if mask.dtype == bool and mask.ndim == 2:
+        return mask
+    if mask.ndim not in (2, 3) or mask.dtype.kind not in "buif":
+        raise InputError(
+            f"{name} has a frame of shape {mask.shape} and dtype {mask.dtype}; it must be (H, W), true where to fill"
+        )
+    values = mask.astype(float) if mask.dtype == bool else as_float(mask, np.float32, scale_of(mask.dtype))
+    values = values if values.ndim == 2 else values.mean(axis=2)
+    if mask.dtype.kind in "ui" and values.max() <= 1 / 255 and values.max() > 0:
+        values = values / values.max()  # 0 and 1, as of labels.
+    between = float(np.mean((values > _BETWEEN) & (values < 1 - _BETWEEN)))
+    if not np.isfinite(values).all() or between > _FEW or values.min() < -_BETWEEN or values.max() > 1 + _BETWEEN:
+        raise InputError(
+            f"{name} has values that are neither black nor white ({between:.0%} of them grey): it must be two-valued, "
+            "white where to fill; threshold it first"
+        )
+    if between:
+        for warn in islice(warnings, 1):
+            warn(f"{name} has grey values, as lossy codecs leave them; those from half of white on are filled")
+    return values >= 0.5

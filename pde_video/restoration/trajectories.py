@@ -1,0 +1,224 @@
+"""Known pixels along the motion: what is masked in a frame is seen in others."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pde_video.arrays.grid import to_planes
+from pde_video.estimate.scene import is_cut_not_motion
+from pde_video.kernels.motion_averages import EDGE
+from pde_video.motion.averaging import EXACT, doubled, halved, inconsistent, padded, smoothed, warped, wide_means
+from pde_video.motion.neighbours import windows
+from pde_video.motion.optical_flow import flow_between, pyramid
+from pde_video.protocols import Array
+from pde_video.restoration.fill import along_edges, harmonic
+from pde_video.restoration.masks import Marked
+from pde_video.threads import ordered
+
+_UNIT = 0.25  # Of flow and mismatches, in standard deviations of a frame.
+_SMOOTHNESS = 20.0  # Of the motion.
+_LEAST = 1e-6  # The smallest mismatch that counts, in units.
+_SPATIAL = 0.01  # The smallest error that is expected in space, in units.
+_UNSEEN = 1.0  # The same where nothing is known around.
+_EVIDENCE = 1e-3  # Share of what is around, of which both show at least so much.
+_SOME = 0.05  # Share of a picture of which that must hold.
+_STILL = 0.02  # Mismatch without motion, in units, up to which nothing moves.
+_SEEN = 0.7  # Share of a warped pixel that must be known
+_KNOWN = 0.99  # where it is filled from it, and where mismatches are counted.
+_FAR = 0.1  # Weight of mismatches in a wide neighbourhood, relative to those in a narrow one.
+_CARRIED = 0.1  # Weight of what was filled before, relative to what is seen.
+_SOLVES = 1  # Tensors of the last stage: the motion has told much.
+_SCREENED = 0.4  # Weight of the motion against diffusion, where both are expected to be as wrong.
+_NOTHING = np.zeros(0)
+
+
+class Picture(NamedTuple):
+    """A frame in the chain: as read (H, W, C), what is to be filled, and what its neighbours need of it."""
+
+    frame: Array
+    mask: Array  # (H, W)
+    planes: Array  # (C, H, W), filled in space.
+    seen: Array  # The same, and 1 where it is known, with padding.
+    levels: list[Array]  # The pyramid on which motion is seen.
+    shares: list[Array]  # What of it is known.
+    unit: float
+    number: int = 0
+    scene: int = 0
+    original: int = 0
+    links: Mapping[int, tuple[Array, Array]] = {}  # The flow to frames before it, and back.
+    moved: Array = _NOTHING  # Σ g u along the motion, (C, n), at the n masked pixels,
+    weight: Array = _NOTHING  # and Σ g, (n,).
+
+
+def along_motion(
+    pairs: Iterable[Marked], report: dict[str, Any], radius: int, *, causal: bool, screened: bool
+) -> Iterator[Array]:
+    """Yield the frames with what is masked filled along the motion, and in space where that finds nothing."""
+    spread = map if causal else ordered
+    pictures = numbered(spread(_prepared, pairs), report)
+    linked = spread(_linked, windows(pictures, radius, 0))
+    gathered = spread(_gathered, windows(linked, radius, 0 if causal else radius))
+    return spread(partial(_finished, screened=screened), _carried(gathered, report))
+
+
+def _prepared(pair: Marked) -> Picture:
+    frame, mask = pair
+    planes = harmonic(np.ascontiguousarray(to_planes(frame, -1)), mask)
+    known = (~mask).astype(planes.dtype)[np.newaxis]
+    coarse = halved(np.concatenate([planes.mean(axis=0, keepdims=True), known]))
+    levels, shares = pyramid(coarse[0]), [coarse[1].astype(np.float32)]
+    while len(shares) < len(levels):
+        shares.append(halved(shares[-1][np.newaxis])[0])
+    unit = _UNIT * float(planes.std(dtype=np.float64))
+    return Picture(frame, mask, planes, padded(np.concatenate([planes, known])), levels, shares, unit)
+
+
+def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Picture]:
+    """Yield the pictures with the numbers of their scenes."""
+    cuts: list[int] = []
+    report["cuts"] = cuts
+    previous: Picture | None = None
+    for number, picture in enumerate(pictures):
+        if previous is not None and not picture.mask.all() and not previous.mask.all():
+            unit = previous.unit or 1.0
+            if is_cut_not_motion(_in_units(previous, unit), _in_units(picture, unit), sigma=0.0):
+                cuts.append(number)
+        previous = picture._replace(number=number, original=number, scene=len(cuts))
+        yield previous
+
+
+def _in_units(picture: Picture, unit: float) -> list[Array]:
+    return [level * level.dtype.type(1 / unit) for level in picture.levels]
+
+
+def _flow(here: Picture, there: Picture) -> Array:
+    """Return the flow between two pictures at half of their size, smooth where either is not known."""
+    unit = here.unit or 1.0
+    shares = [np.stack(both) for both in zip(here.shares, there.shares, strict=True)]
+    return flow_between(_in_units(here, unit), _in_units(there, unit), _SMOOTHNESS, shares)
+
+
+def _linked(window: tuple[int, list[Picture]]) -> Picture:
+    """Return the last picture of the window with the flows between it and the others."""
+    *others, last = window[1]
+    return last._replace(links={one.number: (_flow(last, one), _flow(one, last)) for one in others})
+
+
+def _gathered(window: tuple[int, list[Picture]]) -> Picture:
+    """Return the picture with what others show of its masked pixels."""
+    at, pictures = window
+    here = pictures[at]
+    moved = np.zeros((len(here.planes), int(np.count_nonzero(here.mask))))
+    weight = np.zeros(moved.shape[1])
+    if here.mask.any():
+        for k, there in enumerate(pictures):
+            if k != at:
+                w, back = here.links[there.number] if k < at else there.links[here.number][::-1]
+                values, g = _found(here, there.seen, there.levels[0], there.shares[0], w, back)
+                moved, weight = moved + g * values, weight + g
+    links = {number: link for number, link in here.links.items() if number == here.number - 1}
+    return here._replace(links=links, moved=moved, weight=weight)
+
+
+def _found(here: Picture, seen: Array, luma: Array, share: Array, w: Array, back: Array) -> tuple[Array, Array]:
+    """Return what another picture shows at the masked pixels (C, n), and g: the inverse of the expected error, or 0.
+
+    At the same place where that fits as it does in still scenes without noise, so that these are filled exactly.
+    """
+    mask, limit = here.mask, _STILL * here.unit
+    moved = warped(seen, w.astype(seen.dtype, copy=False), EXACT)[:, mask]
+    coarse = warped(padded(np.stack([luma, share])), w, EXACT)
+    moving = _worth(here, moved, coarse, ~inconsistent(w, back) & _inside(w))
+    if np.count_nonzero(np.abs(luma - here.levels[0]) <= limit) < _SOME * luma.size:
+        return moved[:-1], moving
+    own = seen[:, EDGE:-EDGE, EDGE:-EDGE][:, mask]
+    still = _worth(here, own, np.stack([luma, share]), np.ones(luma.shape, bool))
+    stays = still * np.square(limit) >= 1
+    return np.where(stays, own[:-1], moved[:-1]), np.where(stays, still, moving)
+
+
+def _worth(here: Picture, values: Array, coarse: Array, valid: Array) -> Array:
+    """Return the inverse of the mean squared mismatch around, of what both show; 0 where `values` (C + 1, n) do not."""
+    mask = here.mask
+    both = valid & (coarse[1] > _KNOWN) & (here.shares[0] > _KNOWN)
+    mismatch, evidence = _around(np.square(coarse[0] - here.levels[0]) * both, both.astype(coarse.dtype), mask.shape)
+    least = np.where(evidence[mask] < _EVIDENCE, _UNSEEN, _LEAST) * here.unit
+    visible = (values[-1] > _SEEN) & valid.repeat(2, axis=0).repeat(2, axis=1)[: mask.shape[0], : mask.shape[1]][mask]
+    return visible / np.maximum(mismatch[mask] + np.square(least), np.finfo(np.float32).tiny)
+
+
+def _around(squares: Array, known: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
+    """Return means of squares over what is known, close by and at a distance, and how much that is."""
+    sums = np.stack([squares, known])
+    total = np.stack([smoothed(one) for one in sums]) + sums.dtype.type(_FAR) * wide_means(sums, 3)
+    return doubled(total[0] / np.maximum(total[1], 1e-6), *shape), doubled(total[1], *shape)
+
+
+def _inside(w: Array) -> Array:
+    """Tell where x + w lies in the frame."""
+    rows, columns = np.indices(w.shape[1:], np.float32) + w
+    return (rows >= 0) & (rows <= w.shape[1] - 1) & (columns >= 0) & (columns <= w.shape[2] - 1)
+
+
+def _carried(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Picture]:
+    """Yield the pictures with what was found for the frame before, which may have been seen long ago."""
+    before: tuple[Picture, Array] | None = None
+    found = masked = 0
+    for picture in pictures:
+        if before is not None and picture.links:
+            there, seen = before
+            values, g = _found(picture, seen, there.levels[0], there.shares[0], *picture.links[there.number])
+            g *= _CARRIED
+            picture = picture._replace(moved=picture.moved + g * values, weight=picture.weight + g)
+        found, masked = found + int(np.count_nonzero(picture.weight)), masked + len(picture.weight)
+        report["along_motion"] = found / masked if masked else 0.0
+        planes, known = picture.planes.copy(), np.ones(picture.mask.shape, picture.planes.dtype)
+        planes[:, picture.mask], known[picture.mask] = _mean(picture), picture.weight > 0
+        before = picture, padded(np.concatenate([planes, known[np.newaxis]]))
+        yield picture._replace(links={})
+
+
+def _mean(picture: Picture) -> Array:
+    """Return the mean along the motion at the masked pixels (C, n); what was filled in space where that has none."""
+    some = picture.weight > 0
+    return np.where(some, picture.moved / np.where(some, picture.weight, 1.0), picture.planes[:, picture.mask])
+
+
+def _finished(picture: Picture, screened: bool) -> Array:
+    """Return the frame, filled."""
+    mask, planes = picture.mask, picture.planes.copy()
+    if not mask.any():
+        return picture.frame
+    unseen = mask.copy()
+    unseen[mask] = picture.weight == 0
+    planes[:, mask] = _mean(picture)
+    if not screened or mask.all():
+        planes = along_edges(harmonic(planes, unseen), unseen)
+    else:
+        error, data, weight = _error_in_space(picture)[mask], planes.copy(), np.zeros(mask.shape)
+        weight[mask] = _SCREENED * picture.weight * error
+        planes[:, mask] = (picture.moved + picture.planes[:, mask] / error) / (picture.weight + 1 / error)
+        planes = along_edges(harmonic(planes, unseen), mask, data, weight, solves=_SOLVES)
+    return np.where(mask[..., np.newaxis], np.moveaxis(planes, 0, -1), picture.frame)
+
+
+def _error_in_space(picture: Picture) -> Array:
+    """Return the expected squared error of what is filled in space: what means of pixels at a distance of two miss."""
+    y, known = picture.planes, ~picture.mask
+    total, count = np.zeros((2, *known.shape), y.dtype)
+    for axis in (0, 1):
+        if known.shape[axis] > 4:
+            middle, left, right = (_part(axis, first, known.shape[axis]) for first in (2, 0, 4))
+            both = known[middle] & known[left] & known[right]
+            total[middle] += both * np.square(0.5 * (y[:, *left] + y[:, *right]) - y[:, *middle]).mean(axis=0)
+            count[middle] += both
+    coarse = halved(np.stack([total, count]))
+    mean, _ = _around(coarse[0], coarse[1], known.shape)
+    return np.maximum(mean, np.square(_SPATIAL * picture.unit) + np.finfo(np.float32).tiny)
+
+
+def _part(axis: int, first: int, n: int) -> tuple[slice, ...]:
+    part = slice(first, n - 4 + first)
+    return (part, slice(None)) if axis == 0 else (slice(None), part)

@@ -1,0 +1,238 @@
+"""`inpaint`: what is masked is filled along the motion and in space, and nothing else changes."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from cases import CLIPS, slow
+from scipy.ndimage import gaussian_filter
+
+import pde_video as pv
+from pde_video.restoration.inpaint import METHODS
+
+SIDE = (96, 128)
+
+
+def texture(frames=9, speed=2, size=SIDE):
+    """A smooth texture that moves to the left, (T, H, W), in [0, 1]."""
+    ground = gaussian_filter(np.random.default_rng(2).standard_normal((size[0], size[1] + speed * frames)), 2.5)
+    ground = 0.5 + 0.12 * ground / ground.std()
+    return np.stack([ground[:, speed * t : speed * t + size[1]] for t in range(frames)])
+
+
+def damage(shape, seed=1):
+    """Two scratches that tremble, and dust that is new in every frame."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros(shape, bool)
+    for one in mask:
+        for left in (20, 50):
+            first = left + rng.integers(-1, 2)
+            one[:, first : first + 2] = True
+        for _ in range(4):
+            i, j = rng.integers(0, shape[1] - 4), rng.integers(0, shape[2] - 4)
+            one[i : i + 4, j : j + 4] = True
+    return mask
+
+
+def spoiled(video, mask):
+    return np.where(mask.reshape(mask.shape + (1,) * (video.ndim - 3)), video.max(), video).astype(video.dtype)
+
+
+def error(found, video, mask):
+    """Root-mean-square error inside the mask."""
+    return float(np.sqrt(np.square(found - video)[mask].mean()))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+def test_what_is_not_masked_stays_bit_for_bit(method, dtype):
+    video, mask = texture(4), damage((4, *SIDE))
+    video = (video * np.iinfo(dtype).max).astype(dtype) if np.dtype(dtype).kind == "u" else video.astype(dtype)
+    for clip in (video, np.stack([video, video[..., ::-1], video], axis=-1)):
+        found = pv.inpaint(spoiled(clip, mask), mask, method=method)
+        assert (found.dtype, found.shape) == (clip.dtype, clip.shape)
+        np.testing.assert_array_equal(found[~mask], clip[~mask])
+        assert pv.psnr(clip, found) > 30
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("method", ["auto", "eed"])
+def test_a_stream_is_an_array_on_any_number_of_threads(method, causal, threads):
+    video, mask = texture().astype(np.float32), damage((9, *SIDE))
+    whole = pv.inpaint(spoiled(video, mask), mask, method=method, causal=causal, radius=2)
+    for n in (1, 3):
+        threads(n)
+        stream = pv.inpaint(iter(spoiled(video, mask)), iter(mask), method=method, causal=causal, radius=2)
+        np.testing.assert_array_equal(np.stack(list(stream)), whole)
+
+
+def test_causal_uses_no_frame_ahead():
+    video, mask = texture(), damage((9, *SIDE))
+    whole = pv.inpaint(spoiled(video, mask), mask, causal=True)
+    np.testing.assert_array_equal(pv.inpaint(spoiled(video, mask)[:5], mask[:5], causal=True), whole[:5])
+
+
+def test_time_is_worth_much_where_things_move():
+    video, mask = texture(), damage((9, *SIDE))
+    by = {method: error(pv.inpaint(spoiled(video, mask), mask, method=method), video, mask) for method in METHODS}
+    assert by["auto"] < 0.3 * by["eed"]
+    assert by["eed"] < by["heat"]
+    assert by["auto"] < 1.02 * by["motion"]
+
+
+def test_a_mask_that_moves_over_a_still_scene_is_filled_exactly():
+    video = np.repeat(texture(1), 7, axis=0)
+    mask = np.zeros(video.shape, bool)
+    for t in range(7):
+        mask[t, :, 8 * t : 8 * t + 6] = True
+    np.testing.assert_allclose(pv.inpaint(spoiled(video, mask), mask, method="motion"), video, atol=1e-12)
+    np.testing.assert_allclose(pv.inpaint(spoiled(video, mask), mask), video, atol=1e-6)
+
+
+def test_a_ramp_in_uniform_motion_is_filled_to_rounding():
+    rows, columns = np.mgrid[:64, :96]
+    ramp = np.stack([2.0 * (columns + t) + rows % 1 + 3.0 * rows / 8 for t in range(6)])
+    mask = np.zeros(ramp.shape, bool)
+    mask[:, :, 40:43] = mask[3, 20:26, 60:68] = True
+    found = pv.inpaint(np.rint(ramp).astype(np.uint16), mask)
+    assert np.abs(found.astype(float) - ramp).max() <= 1
+
+
+def test_nothing_passes_a_cut():
+    first, second = texture(5), 1 - texture(5, 3)[:, ::-1] ** 2
+    video, mask = np.concatenate([first, second]), damage((10, *SIDE))
+    report = {}
+    whole = pv.inpaint(spoiled(video, mask), mask, report=report)
+    assert report["cuts"] == [5]
+    parts = [pv.inpaint(spoiled(video, mask)[k : k + 5], mask[k : k + 5]) for k in (0, 5)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+def test_what_was_seen_long_ago_is_carried_on():
+    video = texture(20, 1)
+    mask = np.zeros(video.shape, bool)
+    mask[:, 20:34, 30:48] = True  # 18 columns wide: one is seen in the frame before, the others earlier.
+    bad = spoiled(video, mask)
+    last = [pv.inpaint(bad[first:], mask[first:], radius=1, causal=True)[-1] for first in (0, 17)]
+    errors = [error(one, video[-1], mask[-1]) for one in last]
+    assert errors[0] < 0.4 * errors[1]
+
+
+def test_a_frame_that_is_masked_as_a_whole_is_like_those_around():
+    video, mask = texture(5, 0).astype(np.float32), np.zeros((5, *SIDE), bool)
+    mask[2] = True
+    report = {}
+    found = pv.inpaint(spoiled(video, mask), mask, report=report)
+    np.testing.assert_allclose(found, video, atol=1e-4)
+    assert "100% of frame 2 is masked" in report["warnings"][0]
+
+
+@pytest.mark.parametrize("name", [*CLIPS[:1], *slow("bikes", "bigbuckbunny")])
+def test_real_clips_gain_and_no_method_is_much_better_than_auto(name, clips):
+    frames = np.stack(list(islice(pv.read(clips[name]), 100, 107)))
+    video = pv.to_gray((frames[:, 40:200, 200:400] if name != "carphone_pristine" else frames).astype(np.float32) / 255)
+    mask = damage(video.shape)
+    reached = {
+        method: -20 * np.log10(error(pv.inpaint(spoiled(video, mask), mask, method=method), video, mask))
+        for method in METHODS
+    }
+    assert reached["auto"] > reached["heat"] + 2.5
+    assert reached["auto"] >= max(reached.values()) - 0.2
+
+
+# Masks
+
+
+def test_a_picture_serves_for_all_frames_and_a_colour_or_missing_values_as_well(tmp_path):
+    video = (255 * texture(4)).astype(np.uint8)
+    mask = np.zeros(SIDE, bool)
+    mask[10:16, 20:24] = True
+    expected = pv.inpaint(spoiled(video, np.stack([mask] * 4)), mask, method="eed")
+    white = (255 * mask).astype(np.uint8)
+    pv.write(tmp_path / "mask.png", white[np.newaxis])
+    bad = np.where(mask, 7, video).astype(np.uint8)
+    for one in (
+        tmp_path / "mask.png",
+        str(tmp_path / "mask.png"),
+        white,
+        mask.astype(np.uint8),
+        mask[np.newaxis],
+        [mask],
+    ):
+        np.testing.assert_array_equal(pv.inpaint(bad, one, method="eed"), expected)
+    colour = np.stack([video] * 3, axis=-1)
+    colour[:, mask] = (255, 0, 254)
+    found = pv.inpaint(colour, mask_key="#ff00ff", mask_tolerance=1, method="eed")
+    np.testing.assert_allclose(found[..., 0].astype(int), expected, atol=1)
+    missing = np.where(mask, np.nan, texture(4))
+    np.testing.assert_allclose(pv.inpaint(missing, "nan", method="eed") * 255, expected, atol=1.5)
+
+
+@pytest.mark.parametrize("method", ["auto", "heat"])
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.zeros((9, 9), bool), "the mask has frames of 9 × 9 pixels, the video of 96 × 128"),
+        (np.zeros((3, *SIDE), bool), "the mask has 3 frames, and the video more"),
+        (np.zeros((5, *SIDE), bool), "the video has 4 frames, and the mask more"),
+        (np.full(SIDE, 100, np.uint8), "neither black nor white"),
+        (np.full(SIDE, np.nan), "neither black nor white"),
+        (np.zeros((1, 2, 3, 4, 5)), "must be \\(H, W\\)"),
+        ([], "has no frame"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(mask, message, method):
+    with pytest.raises(pv.InputError, match=message):
+        pv.inpaint(texture(4), mask, method=method)
+
+
+def test_a_mask_is_needed_and_one_only():
+    for options in ({}, {"mask": "nan", "mask_key": "00"}):
+        with pytest.raises(pv.ParameterError, match="give one of mask and mask_key"):
+            pv.inpaint(texture(2), **options)
+    for key in ("green", "12345", "ff00f"):
+        with pytest.raises(pv.ParameterError, match="RRGGBB"):
+            pv.inpaint(texture(2), mask_key=key)
+    with pytest.raises(pv.InputError, match="the video 1"):
+        pv.inpaint(texture(2), mask_key="ff0000")
+
+
+def test_masks_that_look_wrong_are_warned_of():
+    video = texture(2)
+    for mask, message in (
+        (np.zeros(SIDE, bool), "nothing is masked"),
+        (np.add.outer(np.arange(SIDE[0]), np.zeros(SIDE[1])) < 72, "75% of frame 0 is masked"),
+    ):
+        report = {}
+        pv.inpaint(video, mask, method="heat", report=report)
+        assert len(report["warnings"]) == 1
+        assert message in report["warnings"][0]
+    lossy = np.where(damage((1, *SIDE))[0], 250, 3).astype(np.uint8)
+    lossy[0, :3] = 90
+    report = {}
+    pv.inpaint(video, lossy, method="heat", report=report)
+    assert ["grey values" in one for one in report["warnings"]] == [True]
+
+
+def test_the_report_tells_how_much_was_filled():
+    video, mask, report = texture(), damage((9, *SIDE)), {}
+    pv.inpaint(spoiled(video, mask), mask, report=report)
+    assert report["masked"] == pytest.approx(mask.mean())
+    assert 0.9 < report["along_motion"] <= 1
+
+
+def test_on_the_command_line(call, tmp_path):
+    video, mask = (255 * texture(4)).astype(np.uint8), damage((4, *SIDE))
+    pv.write(tmp_path / "in.npy", spoiled(video, mask))
+    pv.write(tmp_path / "mask.mkv", (255 * mask).astype(np.uint8))
+    code, _, err = call(
+        "inpaint", tmp_path / "in.npy", tmp_path / "out.npy", "--mask", tmp_path / "mask.mkv", "--quiet"
+    )
+    assert (code, err) == (0, "")
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), pv.inpaint(spoiled(video, mask), mask))
+    code, _, err = call("inpaint", tmp_path / "in.npy", tmp_path / "other.npy", "--mask", tmp_path / "none.png")
+    assert code == 4
+    assert "none.png" in err
+    assert not (tmp_path / "other.npy").exists()
