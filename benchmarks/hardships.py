@@ -24,14 +24,11 @@ from pde_video.protocols import Array
 Costs = Callable[[Noise, Array, str], float]
 
 
-def _denoised(noisy: Array, preset: str, **options: int) -> Array:
-    rounded = np.rint(255 * noisy).astype(np.uint8) if _is_rounded(noisy) else noisy
-    result = pv.denoise(rounded, preset=preset, **options)
-    return np.float32(result / 255) if rounded is not noisy else result
-
-
-def _is_rounded(noisy: Array) -> bool:
-    return bool(np.array_equal(np.rint(255 * noisy) / np.float32(255), noisy))
+def _denoised(noisy: Array, preset: str, rounded: bool = True, **options: int) -> Array:
+    """Return a clip denoised, from 8 bits if it was `rounded` to them."""
+    if not rounded:
+        return pv.denoise(noisy, preset=preset, **options)
+    return np.float32(pv.denoise(np.rint(255 * noisy).astype(np.uint8), preset=preset, **options) / 255)
 
 
 def _frames(reference: Array, result: Array) -> Array:
@@ -63,7 +60,7 @@ def steady(noise: Noise, clean: Array, preset: str) -> float:
     noisy, truth = noise.on(clean, 1)
     with np.errstate(all="ignore"):
         gain = np.nanmedian(np.where(truth < 1, truth / clean, np.nan), axis=2, keepdims=True)
-    told = gain * _denoised((noisy / gain).astype(np.float32), preset)
+    told = gain * _denoised((noisy / gain).astype(np.float32), preset, rounded=False)
     return float((_frames(truth, _denoised(noisy, preset)) - _frames(truth, told)).mean())
 
 
@@ -77,8 +74,9 @@ def worst_frame(noise: Noise, clean: Array, preset: str) -> float:
 def fewer_frames(noise: Noise, clean: Array, preset: str) -> float:
     """Against radii 0 and 1, the better of them."""
     noisy, truth = noise.on(clean, 1)
-    least = max(_frames(truth, _denoised(noisy, "balanced", radius=radius)).mean() for radius in (0, 1))
-    return float(_frames(truth, _denoised(noisy, preset)).mean() - least)
+    alone = [_denoised(noisy, "balanced", noise.clipped, radius=radius) for radius in (0, 1)]
+    least = max(_frames(truth, one).mean() for one in alone)
+    return float(_frames(truth, _denoised(noisy, preset, noise.clipped)).mean() - least)
 
 
 COSTS: dict[str, Costs] = {
