@@ -67,6 +67,20 @@ def test_it_is_what_conjugate_gradients_on_the_grid_find(scene, pulled, dtype, m
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5 if dtype == np.float64 else 2e-4)
 
 
+def test_terms_with_masks_of_their_own_are_not_listed_together(scene, monkeypatch):
+    y, mask = scene
+    other = np.roll(mask, 5, axis=1)
+    tensor = pv.EdgeEnhancing(5.0, conductance="charbonnier")
+    both = pv.Sum(pv.Masked(tensor, mask[np.newaxis], y), pv.Masked(tensor, other[np.newaxis], y))
+    within = pv.Masked(pv.Sum(pv.Masked(tensor, mask[np.newaxis], y), tensor), other[np.newaxis], y)
+    for term in (both, within):
+        linear = freeze(term, 0.0, y)
+        found = implicit_solve(linear, 0.0, y, 20.0)
+        with monkeypatch.context() as patched:
+            patched.setattr(room, "pairs_of", lambda *_: None)
+            np.testing.assert_array_equal(found, implicit_solve(linear, 0.0, y, 20.0))
+
+
 def test_constants_stay_bit_for_bit_and_no_value_leaves_the_range(scene, rng):
     y, mask = scene
     constant = np.full_like(y, 1 / 3)

@@ -11,51 +11,49 @@ from pde_video.kernels.jit import kernel
 
 
 @kernel
-def _partner(offsets, n, sign, i, j):
-    return i + sign * offsets[n, 1, 0, i, j], j + sign * offsets[n, 2, 0, i, j]
+def _partner(weights, offsets, number, n, sign, i, j):
+    """The cell x ± e_n if there is such a pair and one of its cells is in the mask, or else −1, −1."""
+    height, width = number.shape
+    p, q = i + sign * offsets[n, 1, 0, i, j], j + sign * offsets[n, 2, 0, i, j]
+    if not weights[n, 0, i, j] > 0 or (p == i and q == j) or not (0 <= p < height and 0 <= q < width):
+        return -1, -1
+    return (p, q) if max(number[i, j], number[p, q]) >= 0 else (-1, -1)
 
 
 @kernel
 def count(weights, offsets, number):
     """Return how many pairs (x, x ± e_n) with a weight have a cell of the mask; `number` is −1 outside of it."""
-    height, width = number.shape
     found = 0
-    for i in range(height):
-        for j in range(width):
-            for n in range(weights.shape[0]):
-                for sign in (-1, 1):
-                    p, q = _partner(offsets, n, sign, i, j)
-                    if weights[n, 0, i, j] > 0 and 0 <= p < height and 0 <= q < width and not (p == i and q == j):
-                        found += max(number[i, j], number[p, q]) >= 0
+    for i in range(number.shape[0]):
+        for j in range(number.shape[1]):
+            for k in range(2 * weights.shape[0]):
+                found += _partner(weights, offsets, number, k // 2, 2 * (k % 2) - 1, i, j)[0] >= 0
     return found
 
 
 @kernel
 def collect(weights, offsets, number, y, first, second, w, diagonal, b):
     """List the pairs; diagonal = Σ w of each cell of the mask, b = Σ w · y over those of its partners outside."""
-    height, width = number.shape
-    cells, k = diagonal.shape[0], 0
-    for i in range(height):
-        for j in range(width):
-            for n in range(weights.shape[0]):
-                for sign in (-1, 1):
-                    p, q = _partner(offsets, n, sign, i, j)
-                    if weights[n, 0, i, j] > 0 and 0 <= p < height and 0 <= q < width and not (p == i and q == j):
-                        here, there = number[i, j], number[p, q]
-                        if max(here, there) < 0:
-                            continue
-                        half = 0.5 * weights[n, 0, i, j]
-                        if here >= 0:
-                            diagonal[here] += half
-                        if there >= 0:
-                            diagonal[there] += half
-                        for c in range(b.shape[0]):
-                            if here < 0:
-                                b[c, there] += half * y[c, i, j]
-                            elif there < 0:
-                                b[c, here] += half * y[c, p, q]
-                        first[k], second[k], w[k] = here if here >= 0 else cells, there if there >= 0 else cells, half
-                        k += 1
+    cells, listed = diagonal.shape[0], 0
+    for i in range(number.shape[0]):
+        for j in range(number.shape[1]):
+            for k in range(2 * weights.shape[0]):
+                p, q = _partner(weights, offsets, number, k // 2, 2 * (k % 2) - 1, i, j)
+                if p < 0:
+                    continue
+                here, there, half = number[i, j], number[p, q], 0.5 * weights[k // 2, 0, i, j]
+                if here >= 0:
+                    diagonal[here] += half
+                if there >= 0:
+                    diagonal[there] += half
+                for c in range(b.shape[0]):
+                    if here < 0:
+                        b[c, there] += half * y[c, i, j]
+                    elif there < 0:
+                        b[c, here] += half * y[c, p, q]
+                first[listed], second[listed] = here if here >= 0 else cells, there if there >= 0 else cells
+                w[listed] = half
+                listed += 1
 
 
 @kernel

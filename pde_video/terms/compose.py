@@ -115,8 +115,8 @@ class Sum(Value):
         return solve_axis(self, t, y, dt, axis)
 
     def pairs(self, t: float, y: Array, mask: Array | None = None) -> Pairs | None:
-        """Return the sum of the pairs; None if a term has none."""
-        found = [pairs_of(term, t, y, mask) for term in self.terms]
+        """Return the sum of the pairs in a mask; None without one, and if a term has none."""
+        found = [None if mask is None else pairs_of(term, t, y, mask) for term in self.terms]
         return None if any(one is None for one in found) else reduce(add, found)
 
     def stencil(self, t: float, y: Array) -> Stencil | None:
@@ -221,9 +221,8 @@ class Masked(Value):
         return np.where(self.mask, solve_axis(self, t, self.start(y), dt, axis), y)
 
     def pairs(self, t: float, y: Array, mask: Array | None = None) -> Pairs | None:
-        """Return the pairs of the term of which a cell is in the mask."""
-        own = self.mask[0]
-        return pairs_of(self.term, t, y, own if mask is None else own & mask)
+        """Return the pairs of the term of which a cell is in the mask; None in the mask of another term."""
+        return pairs_of(self.term, t, y, self.mask[0]) if mask is None else None
 
     def stencil(self, t: float, y: Array) -> Stencil | None:
         """Return the stencil of the term, with what is known; None if the term knows values of its own."""
