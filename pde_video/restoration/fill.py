@@ -16,10 +16,14 @@ from pde_video.terms.tensor import EdgeEnhancing
 _CONTRAST, _SMOOTHING, _LEAST = 0.04, 1.0, 0.05
 _MARGIN = 8  # Pixels around what is filled, which decide on its tensors.
 _TOLERANCE = 1e-4
-_COARSE = 1e-3  # Tolerance of what is only begun with.
 
 
-def harmonic(planes: Array, mask: Array, tolerance: float = _COARSE) -> Array:
+def written(frame: Array, mask: Array, planes: Array) -> Array:
+    """Return a frame (H, W, C) with planes (C, H, W) in the mask alone."""
+    return np.where(mask[..., np.newaxis], np.moveaxis(planes, 0, -1), frame)
+
+
+def harmonic(planes: Array, mask: Array) -> Array:
     """Return planes (C, H, W) with the masked pixels at rest under the heat equation."""
     if not mask.any():
         return planes
@@ -28,7 +32,7 @@ def harmonic(planes: Array, mask: Array, tolerance: float = _COARSE) -> Array:
     out = planes.copy()
     for boxes in mosaics(mask, 1):
         frame = np.moveaxis(boxes.cut(planes), 0, -1)
-        found = equilibrium(Masked(Heat(), boxes.mask, frame), frame, channel_axis=-1, tolerance=tolerance)
+        found = equilibrium(Masked(Heat(), boxes.mask, frame), frame, channel_axis=-1)
         boxes.paste(np.moveaxis(found, -1, 0), out)
     return out
 

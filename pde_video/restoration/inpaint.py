@@ -1,23 +1,27 @@
 """The filter `inpaint`: what is masked is filled, along the motion and in space."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, Any
 
-import numpy as np
-
+from pde_video.arrays.grid import to_planes
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
-from pde_video.restoration.fill import along_edges, harmonic
+from pde_video.restoration.fill import along_edges, harmonic, written
 from pde_video.restoration.masks import Marked, marked
 from pde_video.restoration.trajectories import along_motion
 from pde_video.threads import ordered
 
-METHODS = ("auto", "motion", "eed", "heat")
+_IN_SPACE: dict[str, Callable[[Array, Array], Array]] = {
+    "eed": lambda planes, mask: along_edges(harmonic(planes, mask), mask),
+    "heat": harmonic,
+}
+METHODS = ("auto", "motion", *_IN_SPACE)
 
 
 def _extent(method: str, radius: int, causal: bool, **others: Any) -> Extent:
     """Return how far a result looks: to all frames before, which may be the last that showed what is hidden."""
-    if method in ("eed", "heat"):
+    if method in _IN_SPACE:
         return Extent(0, 0, 1, None)
     return Extent(None, 0 if causal else radius, 1, None)
 
@@ -83,19 +87,11 @@ def inpaint(
     True
     """
     pairs = marked(frames, mask, mask_key, mask_tolerance)
-    if method in ("eed", "heat"):
-        spread = map if causal else ordered
-        return spread(_along_edges if method == "eed" else _by_heat, pairs)
+    if method in _IN_SPACE:
+        return (map if causal else ordered)(partial(_alone, fill=_IN_SPACE[method]), pairs)
     return along_motion(pairs, frames.report, radius, causal=causal, screened=method == "auto")
 
 
-def _by_heat(pair: Marked) -> Array:
+def _alone(pair: Marked, fill: Callable[[Array, Array], Array]) -> Array:
     frame, mask = pair
-    planes = harmonic(np.ascontiguousarray(np.moveaxis(frame, -1, 0)), mask, tolerance=1e-3)
-    return np.where(mask[..., np.newaxis], np.moveaxis(planes, 0, -1), frame)
-
-
-def _along_edges(pair: Marked) -> Array:
-    frame, mask = pair
-    planes = along_edges(harmonic(np.ascontiguousarray(np.moveaxis(frame, -1, 0)), mask), mask)
-    return np.where(mask[..., np.newaxis], np.moveaxis(planes, 0, -1), frame)
+    return written(frame, mask, fill(to_planes(frame, -1), mask))

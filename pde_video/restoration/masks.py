@@ -15,6 +15,7 @@ from pde_video.protocols import Array
 
 _BETWEEN = 0.05  # Distance from 0 and 1, of values that are neither.
 _FEW = 0.01  # Share of such values that a lossy codec leaves; above it, the picture is no mask.
+_ROUNDED = 1e-6  # Between integers as floats, of white = 1.
 NAN = "nan"
 Marked = tuple[Array, Array]  # A frame (H, W, C), finite, and what of it is to be filled, (H, W).
 
@@ -74,7 +75,7 @@ def _by_colour(frames: Frames, colour: Array, tolerance: float) -> Iterator[Mark
                 f"mask_key has {len(colour)} channels, the video {frame.shape[2]}; give a colour of as many"
             )
         apart = np.abs(frame - colour[: frame.shape[2]].astype(frame.dtype)).max(axis=2)
-        yield frame, apart <= tolerance / frames.scale + 1e-6
+        yield frame, apart <= tolerance / frames.scale + _ROUNDED
 
 
 def _paired(frames: Frames, mask: Any) -> Iterator[Marked]:
@@ -89,14 +90,13 @@ def _paired(frames: Frames, mask: Any) -> Iterator[Marked]:
                 f"{frame.shape[1]}; they must be equal"
             )
         yield frame, found
-    if isinstance(masks, Iterator) and not isinstance(masks, repeat) and next(masks, None) is not None:
+    if not isinstance(masks, repeat) and next(masks, None) is not None:
         raise InputError(f"the video has {number + 1} frames, and the mask more; give one for each, or one for all")
 
 
 def _masks(mask: Any, warn: Callable[[str], None]) -> Iterator[Array]:
     """Return the masks, one for each frame, or the same again and again if there is just one."""
     warnings = iter([warn])  # Once.
-
     if isinstance(mask, str | Path):
         from pde_video.video.files import read  # Here, so that arrays are filled without codecs.
 

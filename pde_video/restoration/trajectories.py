@@ -13,7 +13,7 @@ from pde_video.motion.averaging import EXACT, doubled, halved, inconsistent, pad
 from pde_video.motion.neighbours import windows
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array
-from pde_video.restoration.fill import along_edges, harmonic
+from pde_video.restoration.fill import along_edges, harmonic, written
 from pde_video.restoration.masks import Marked
 from pde_video.threads import ordered
 
@@ -65,7 +65,7 @@ def along_motion(
 
 def _prepared(pair: Marked) -> Picture:
     frame, mask = pair
-    planes = harmonic(np.ascontiguousarray(to_planes(frame, -1)), mask)
+    planes = harmonic(to_planes(frame, -1), mask)
     known = (~mask).astype(planes.dtype)[np.newaxis]
     coarse = halved(np.concatenate([planes.mean(axis=0, keepdims=True), known]))
     levels, shares = pyramid(coarse[0]), [coarse[1].astype(np.float32)]
@@ -201,7 +201,7 @@ def _finished(picture: Picture, screened: bool) -> Array:
         weight[mask] = _SCREENED * picture.weight * error
         planes[:, mask] = (picture.moved + picture.planes[:, mask] / error) / (picture.weight + 1 / error)
         planes = along_edges(harmonic(planes, unseen), mask, data, weight, solves=_SOLVES)
-    return np.where(mask[..., np.newaxis], np.moveaxis(planes, 0, -1), picture.frame)
+    return written(picture.frame, mask, planes)
 
 
 def _error_in_space(picture: Picture) -> Array:
