@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import hmac
 import itertools
 import json
@@ -187,6 +188,7 @@ def really_killed_at(number: int, write) -> bool:
     """Do the same with a process of its own."""
     child = os.fork()
     if child == 0:
+        gc.disable()  # Codecs of other tests, which it would close, wait for threads that a child does not have.
         Steps(pytest.MonkeyPatch(), number, lambda: os._exit(9))
         write()
         os._exit(0)
