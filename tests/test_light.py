@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 
 import numpy as np
@@ -120,6 +121,39 @@ def test_changes_add_up_and_lead_back(rng):
     assert between(lights, 1, 2) is None
 
 
+def test_changes_add_up_along_motion_across_the_rows_and_lead_back(rng):
+    gains, offsets = rng.uniform(0.5, 1.5, (2, 9)), rng.uniform(-1, 1, (2, 9))
+    first, last = (Light(*some, np.full(9, shift)) for *some, shift in zip(gains, offsets, (1.0, 2.0), strict=True))
+    y = rng.standard_normal(9)
+    once = gains[0][:-1] * y[1:] + offsets[0][:-1]  # Rows 0 to 7.
+    twice = gains[1][:6] * once[2:] + offsets[1][:6]
+    both = between([None, first, last], 0, 2)
+    np.testing.assert_allclose((both.gain * np.roll(y, -3) + both.offset)[:6], twice)
+    np.testing.assert_array_equal(both.down, 3)
+    back = between([None, first, last], 2, 0)
+    np.testing.assert_allclose(back.gain[3:] * twice + back.offset[3:], y[3:])
+    np.testing.assert_allclose(back.down[3:], -3)
+    seen = both.of_levels([np.tile(y[:, np.newaxis], 4)])[0]  # In the other light, but not yet moved.
+    np.testing.assert_allclose(seen[3:].T, np.tile(twice, (4, 1)))
+
+
+def test_bands_belong_to_the_rows_not_to_what_moves_through_them(rng):
+    height, frames, speed = 240, 5, 4
+    down = speed * (frames - 1)
+    ground = 110 + 250 * gaussian_filter(rng.standard_normal((height + speed * frames, 320)), 3)
+    rows = np.arange(height)[:, np.newaxis] / height
+    made = np.stack([1 + 0.1 * np.sin(2 * np.pi * 3.3 * (rows + k)) for k in range(frames)])
+    lit = made * np.stack([ground[speed * k : speed * k + height] for k in range(frames)])
+    small = [halved(one[np.newaxis] / SIGMA)[0] for one in lit]
+    levels = [pyramid(one + 0.15 * rng.standard_normal(one.shape)) for one in small]
+    lights = [None, *(light_change(*pair) for pair in itertools.pairwise(levels))]
+    gain, offset = between(lights, 0, frames - 1).rows(lit[0])
+    first, last = lit[0, down:], lit[-1, :-down]
+    error = (gain[:-down] * first + SIGMA * offset[:-down] - last)[16:-16]
+    in_place = (made[-1, :-down] / made[0, :-down] * first - last)[16:-16]
+    assert np.sqrt(np.mean(error**2)) < 0.2 * np.sqrt(np.mean(in_place**2))
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_planes_change_as_their_luma_does(channels, rng):
     light = Light(rng.uniform(0.5, 1.5, 24), rng.uniform(-1, 1, 24))
@@ -198,6 +232,15 @@ def test_an_average_has_the_noise_of_the_light_that_it_is_in(rng):
         chain += [(brighter._replace(number=2, original=2, light=light), still)]
         _, mean, left, _ = list(_averaged(iter(chain), noise))[-1]
         assert mean.var() == pytest.approx(left.mean(), rel=0.15)
+
+
+def test_the_noise_left_in_averages_is_that_of_frames_in_other_light():
+    none, plane = np.zeros((2, 4, 4)), np.ones((1, 4, 4))
+    seen = Light(np.full(4, 0.5), np.zeros(4)).on(GuidedFrame(plane, plane))
+    mean, left, changed = averaged(GuidedFrame(plane, plane), [(seen, none, 3 * plane[0])])
+    np.testing.assert_allclose(mean, (1 + 3 * 0.5) / 4)
+    np.testing.assert_allclose(left, (1 + (3 * 0.5) ** 2) / 16)
+    np.testing.assert_allclose(changed, ((1 / 4 - 1) ** 2 + (3 / 4 * 0.5) ** 2))
 
 
 def test_noise_that_a_gain_has_raised_counts_less():

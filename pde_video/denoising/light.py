@@ -33,33 +33,56 @@ _SMOOTHNESS = 20.0  # Of the motion.
 
 
 class Light(NamedTuple):
-    """A change of light: y = gain · x + offset, with one number of each for every row, at any height."""
+    """A change of light: y = gain · x + offset, with one number of each for every row, at any height.
+
+    What a row shows was so many rows further `down` before, if anything has moved across the rows.
+    """
 
     gain: Array
     offset: Array
+    down: Array | None = None
 
     def then(self, later: Light) -> Light:
         """Return both changes as one."""
-        return Light(later.gain * self.gain, later.gain * self.offset + later.offset)
+        first = self if later.down is None else self._at(_rows(later.down) + later.down)
+        down = later.down if first.down is None else first.down + (0 if later.down is None else later.down)
+        return Light(later.gain * first.gain, later.gain * first.offset + later.offset, down)
 
     def inverse(self) -> Light:
         """Return the change back."""
-        return Light(1 / self.gain, -self.offset / self.gain)
+        light = self.before_motion()
+        down = None if self.down is None else self._came_to() - _rows(self.gain)
+        return Light(1 / light.gain, -light.offset / light.gain, down)
+
+    def before_motion(self) -> Light:
+        """Return the light by the rows of what has not moved yet."""
+        return self if self.down is None else self._at(self._came_to())._replace(down=None)
+
+    def _came_to(self) -> Array:
+        """Return where what a row showed has moved."""
+        assert self.down is not None
+        rows = _rows(self.down)
+        return np.interp(rows, np.maximum.accumulate(rows + self.down), rows)
+
+    def _at(self, places: Array) -> Light:
+        """Return the light at other places, in rows."""
+        return Light(*(np.interp(places, _rows(one), one) for one in self if one is not None))
 
     def rows(self, picture: Array) -> tuple[Array, Array]:
         """Return gain and offset for the rows of a picture (…, H, W), as columns."""
         n, height = len(self.gain), picture.shape[-2]
         places = (np.arange(height) + 0.5) * n / height - 0.5
-        gain, offset = (np.interp(places, np.arange(n), one).astype(picture.dtype)[:, np.newaxis] for one in self)
-        return gain, offset
+        found = self._at(places)
+        return found.gain.astype(picture.dtype)[:, np.newaxis], found.offset.astype(picture.dtype)[:, np.newaxis]
 
     def of_levels(self, levels: Sequence[Array]) -> list[Array]:
         """Return a pyramid in the other light."""
-        return [gain * one + offset for one in levels for gain, offset in [self.rows(one)]]
+        light = self.before_motion()
+        return [gain * one + offset for one in levels for gain, offset in [light.rows(one)]]
 
     def of_planes(self, planes: Array) -> Array:
         """Return planes (C, H, W) in the other light: the offset is the same in all colours."""
-        gain, *offsets = self.by_plane(planes)
+        gain, *offsets = self.before_motion().by_plane(planes)
         return gain[:, np.newaxis] * planes + np.stack(offsets)[:, :, np.newaxis]
 
     def by_plane(self, planes: Array) -> Array:
@@ -106,11 +129,12 @@ def light_change(before: Sequence[Array], after: Sequence[Array], *, even: bool 
         return None
     reach = len(x) if even else max(1, round(_REACH * len(x)))
     first, _ = _lines([x], [y], _times(_none(x), 1), _FIRST, reach)
-    light = Light(*(one[0] for one in first))
+    light = Light(*(one[0] for one in first[:2]))
     for rounds in _ROUNDS:  # Each time with the light found so far.
         flow = flow_between(list(after[level:]), light.of_levels(before[level:]), _SMOOTHNESS)
         moved = warped(padded(x[np.newaxis]), flow, EXACT)[0]
         light, share = _fitted(moved, y, light, rounds, reach)
+        light = light._replace(down=np.median(flow[0], axis=1).astype(np.float64))
         if share < _SIGNIFICANT:
             return None
     same, evenly = _fitted(moved, y, _none(x), _ROUNDS[-1], len(x))
@@ -131,13 +155,17 @@ def _suspected(x: Array, y: Array) -> bool:
     return float(np.square(changes).mean()) >= _SUSPECTED**2
 
 
+def _rows(column: Array) -> Array:
+    return np.arange(len(column))
+
+
 def _none(picture: Array) -> Light:
     return Light(np.ones(len(picture)), np.zeros(len(picture)))
 
 
 def _times(light: Light, count: int) -> Light:
     """Return the same light for some pictures."""
-    return Light(*(np.stack([one] * count) for one in light))
+    return Light(*(np.stack([one] * count) for one in light[:2]))
 
 
 def _fitted(x: Array, y: Array, light: Light, rounds: int, reach: int) -> tuple[Light, float]:
@@ -147,10 +175,10 @@ def _fitted(x: Array, y: Array, light: Light, rounds: int, reach: int) -> tuple[
     """
     halves = _halves(x), _halves(y)
     fits, scales = _lines(*halves, _times(light, 2), rounds, reach)
-    others, none = Light(*(one[::-1] for one in fits)), _times(_none(x), 2)
+    others, none = Light(*(one[::-1] for one in fits[:2])), _times(_none(x), 2)
     left, energy = ([math.fsum(one) for one in _moments(by, *halves, scales[::-1])[..., -1]] for by in (others, none))
     share = min(1 - a / b if b else 0.0 for a, b in zip(left, energy, strict=True))
-    return Light(*(one.mean(axis=0) for one in fits)), share
+    return Light(*(one.mean(axis=0) for one in fits[:2])), share
 
 
 def _halves(picture: Array) -> list[Array]:
@@ -199,7 +227,7 @@ def closer(x: Array, y: Array, light: Light) -> Light:
 def _scales(light: Light, x: Sequence[Array], y: Sequence[Array]) -> Array:
     """Return the scale of the residuals of each of some pictures, by their median."""
     scales = np.empty(len(x))
-    for k, (a, b, gain, offset) in enumerate(zip(x, y, *light, strict=True)):
+    for k, (a, b, gain, offset) in enumerate(zip(x, y, *light[:2], strict=True)):
         lit = gain.astype(a.dtype)[:, np.newaxis] * a + offset.astype(a.dtype)[:, np.newaxis]
         apart, middle = np.abs(b - lit).ravel(), a.size // 2
         scales[k] = max(_SHARP * float(np.partition(apart, middle)[middle]), _FINEST)
@@ -208,7 +236,7 @@ def _scales(light: Light, x: Sequence[Array], y: Sequence[Array]) -> Array:
 
 def _moments(light: Light, x: Sequence[Array], y: Sequence[Array], scales: Array) -> Array:
     out = np.empty((*light.gain.shape, MOMENTS))
-    for one in zip(x, y, *light, scales, out, strict=True):
+    for one in zip(x, y, *light[:2], scales, out, strict=True):
         row_moments(*one)
     return out
 

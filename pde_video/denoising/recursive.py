@@ -69,7 +69,8 @@ def _averaged(
             relit = max(relit - 1, 0)
             if picture.light is not None:
                 relit = round(1 / _LEAST)  # So many frames later, what was seen in another light counts no more.
-                mean, left = picture.light.of_planes(mean), left * np.square(picture.light.rows(left)[0])
+                light = picture.light.before_motion()
+                mean, left = light.of_planes(mean), left * np.square(light.rows(left)[0])
             so_far = GuidedFrame(mean, *noise.guide(mean, left / 4, _STEP))
             past = np.clip(warped(padded(left[np.newaxis]), w)[0], _LEAST, max(1, left.max()))
             share = conductance(here, so_far, w, None, _CONTRAST) / (1 + past)

@@ -115,7 +115,10 @@ def squared_differences(here, there, light, flow, a, first, last, out):
 
 @kernel
 def gather(here, there, light, flow, conductance, a, first, last, total, weights, squares):
-    """total += g (gain · there(x + w) + offset − here), weights += g, squares += g², in rows first ≤ r < last."""
+    """total += g (a · there(x + w) + offset − here), weights += g, squares += (a g)², in rows first ≤ r < last.
+
+    a is the gain.
+    """
     channels, height, width = here.shape
     rows, columns, value = np.empty(width, here.dtype), np.empty(width, here.dtype), np.empty(width, here.dtype)
     g, y, x = np.empty(width, here.dtype), np.empty(width, np.int32), np.empty(width, np.int32)
@@ -125,7 +128,7 @@ def gather(here, there, light, flow, conductance, a, first, last, total, weights
         w, s, gain = weights[i], squares[i], light[0, i]
         for j in range(width):
             w[j] += g[j]
-            s[j] += g[j] * g[j]
+            s[j] += (gain * g[j]) * (gain * g[j])
         for c in range(channels):
             _sample(there[c], y, x, rows, columns, a, value)
             source, target, offset = here[c, i], total[c, i], light[1 + c, i]
