@@ -232,6 +232,7 @@ def test_an_average_has_the_noise_of_the_light_that_it_is_in(rng):
         chain += [(brighter._replace(number=2, original=2, light=light), still)]
         _, mean, left, _ = list(_averaged(iter(chain), noise))[-1]
         assert mean.var() == pytest.approx(left.mean(), rel=0.15)
+        assert left.mean() < 0.75  # 2/3 where the average has four times the variance, 1/3 in the same light.
 
 
 def test_the_noise_left_in_averages_is_that_of_frames_in_other_light():
