@@ -20,6 +20,7 @@ _LEAST = 1 / 16  # Lowest remaining share of the noise: less would gain little, 
 # Distance in pixels of the windows of the diffusion in space; the finer one where over half of the noise's variance is
 # left after averaging, and where light changes.
 _STEP, _FINE_STEP, _MUCH = 4, 2, 0.5
+_RISEN = 1.5  # Gain of light from which on averages with more noise than a frame begin anew: light is not exact.
 
 
 def recursive(frames: Frames, noise: Noise, fixed: float = 0.0, *, causal: bool = False) -> Iterator[Array]:
@@ -60,17 +61,20 @@ def _averaged(
     The picture is compared with the average itself: slow changes differ little from frame to frame, so that the average
     would lag behind.
     """
-    original, relit = -1, 0
+    mean, left, original, relit = np.empty(0), np.empty(0), -1, 0
     for picture, w in pictures:
-        here = picture.guided
-        if w is None:
-            mean, left, relit = here.planes, np.ones_like(here.luma), 0
-        elif picture.original != original:
+        here, repeats = picture.guided, picture.original == original
+        if w is not None and not repeats:
             relit = max(relit - 1, 0)
             if picture.light is not None:
                 relit = round(1 / _LEAST)  # So many frames later, what was seen in another light counts no more.
                 light = picture.light.before_motion()
                 mean, left = light.of_planes(mean), left * np.square(light.rows(left)[0])
+                if np.median(light.gain) > _RISEN and left.mean() > 1:
+                    w = None
+        if w is None:
+            mean, left, relit = here.planes, np.ones_like(here.luma), 0
+        elif not repeats:
             so_far = GuidedFrame(mean, *noise.guide(mean, left / 4, _STEP))
             past = np.clip(warped(padded(left[np.newaxis]), w)[0], _LEAST, max(1, left.max()))
             share = conductance(here, so_far, w, None, _CONTRAST) / (1 + past)
