@@ -112,3 +112,29 @@ def test_rounding_that_keeps_means_is_not_mentioned(rng, video):
     else:
         frames = 6 + rng.normal(0, 1, (6, 96, 96))
     assert warnings_of(frames.round().astype(np.uint8)) == []
+
+
+def watched(video):
+    """What is said of a video with its noise, 8 bits."""
+    report = {}
+    for _ in pv.denoise(iter(np.clip(np.rint(video), 0, 255).astype(np.uint8)), preset="fast", report=report):
+        pass
+    return report.get("warnings", [])
+
+
+@pytest.mark.parametrize(("sigmas", "said"), [((5, 11), 2.1), ((16, 7), 0.45), ((10, 10), None), ((10, 13), None)])
+def test_noise_that_changes_after_the_first_frames_is_said(rng, sigmas, said):
+    noise = np.linspace(*sigmas, 34)[:, np.newaxis, np.newaxis] * rng.standard_normal((34, 160, 192))
+    found = watched(scene() + noise)
+    assert len(found) == (said is not None)
+    if said:
+        assert float(found[0].split("in frame 32 it has about ")[1].split()[0]) == pytest.approx(said, rel=0.15)
+
+
+def test_another_scene_and_noise_that_is_clipped_are_no_change_of_noise(rng):
+    rough = 255 - scene() + rng.choice([-20, 20], size=(160, 192))
+    other = np.concatenate([np.repeat(one[np.newaxis], 17, axis=0) for one in (scene(), rough)])
+    faded = np.linspace(-0.2, 1, 34).clip(0)[:, np.newaxis, np.newaxis] * scene()
+    noise = rng.standard_normal((34, 160, 192))
+    for video, sigma in ((other, 8), (faded, 20), (faded[::-1], 20)):
+        assert watched(video + sigma * noise) == []

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pde_video.arrays.grid import to_planes
+from pde_video.denoising.doubts import Watch
 from pde_video.denoising.light import Light, between, light_change
 from pde_video.denoising.repair import Mended
 from pde_video.denoising.repeats import is_repeat
@@ -148,6 +149,7 @@ def numbered(
     report["cuts"] = cuts
     seen = {"repeated": 0, "relit": 0}
     previous: Picture | None = None
+    watch = Watch(report)
     for number, picture in enumerate(pictures):
         original, light = number, None
         if previous is not None and is_cut_not_motion(previous.levels, picture.levels, sigma=0.5):
@@ -158,6 +160,9 @@ def numbered(
             if light is None and alike(previous.guided.planes, picture.guided.planes):
                 original, light = previous.original, previous.light
                 seen["repeated"] += 1
+        if original == number and not faint:
+            before = previous.guided.planes if previous is not None and previous.scene == len(cuts) else None
+            watch.look(number, before, picture.guided.planes)
         report.update(seen)
         previous = picture._replace(number=number, scene=len(cuts), original=original, light=light)
         yield previous

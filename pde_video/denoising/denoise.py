@@ -193,10 +193,10 @@ def denoise(
         frames that repeat the one before; ``relit``, the number of those that differ from it by a gain or an offset, as
         in flicker and fades; with `dark`, ``offsets`` and ``gains``, the standard deviations of what was corrected, and
         ``noisy_pixels``, the share of those noisier than most; ``warnings``, if frames are interlaced, no brighter than
-        `dark`, or so faint that rounding to integers loses their means, or if their noise is in doubt. For the first
-        three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen) and the
-        ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` by which the frames were scaled for
-        a network (1 if they were not, with integers as 0 to 1).
+        `dark`, or so faint that rounding to integers loses their means, or if their noise is in doubt or changes. For
+        the first three methods ``kappa``, ``conductance``, ``smoothing`` (in pixels), ``time`` (the last one chosen)
+        and the ``criterion``; for the others ``denoiser``, ``steps``, and the ``contrast`` by which the frames were
+        scaled for a network (1 if they were not, with integers as 0 to 1).
 
     Returns
     -------

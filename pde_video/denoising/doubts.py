@@ -1,8 +1,9 @@
-"""What the first frames leave in doubt about the noise, and the option that helps."""
+"""What is in doubt about the noise, by the first frames or by later ones, and the option that helps."""
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ _FEWEST = 2**12  # Pixels, of all frames together, below which chance may look s
 # noise is left where nothing moves; rounding then shifts means by up to exp(−2π² (s/10)²) / π, at 9 by 0.6 %.
 _COARSE = 9.0
 _COUNTED = 2.0  # Ratio of variance to light, and its inverse, up to which noise that is even may be that of counts.
+_FIRST, _EVERY = 5, 16  # Frames by which later ones are judged, and of how many one is.
+_CHANGED = 1.5  # Ratio of deviations, within frames and along time, from which on noise has changed.
+_CLIPPED = 0.05  # Share of the pixels with the lowest or highest value, above which clipping has taken their noise.
 
 
 def doubt_of_scales(estimate: NoiseEstimate, model: Stabiliser, shown: Sequence[Array]) -> str | None:
@@ -68,3 +72,35 @@ def doubt_of_rounding(estimate: NoiseEstimate, first: Array) -> str | None:
         f"light is so faint (at the median {light:.2g} steps of rounding above black) that its means are lost where "
         "the result is rounded to integers: give the video as floats, in Python video.astype(numpy.float32)"
     )
+
+
+class Watch:
+    """Judges the noise of later frames by that of the first, and says once in `report` if it has changed.
+
+    Both the finest details of a frame and its change since the one before must have changed alike: textures and motion
+    of other scenes rarely do that. Frames are planes (C, H, W) with the noise made uniform.
+    """
+
+    def __init__(self, report: dict[str, Any]) -> None:
+        self._report, self._first, self._said = report, np.zeros(2), False
+
+    def look(self, number: int, before: Array | None, planes: Array) -> None:
+        """Look at the frame of this number, and at the one before it, if it is of the same scene and no repeat."""
+        if before is None or self._said or not (number < _FIRST or number % _EVERY == 0):
+            return
+        seen = planes[0]
+        if np.mean((seen == seen.min()) | (seen == seen.max())) > _CLIPPED:
+            return
+        found = np.array([estimate_sigma([seen]), estimate_sigma([seen - before[0]])])
+        if number < _FIRST or not self._first.all():
+            self._first = np.maximum(self._first, found)
+            return
+        weaker, stronger = sorted(found / self._first)
+        ratio = weaker if weaker > 1 else stronger
+        if max(1.0, ratio) > _NOTABLE * seen.std() and not 1 / _CHANGED < ratio < _CHANGED:
+            self._said = True
+            self._report.setdefault("warnings", []).append(
+                f"the noise changes: in frame {number} it has about {ratio:.1f} times the standard deviation that it "
+                "had in the first frames, by which all are denoised: cut the video where it changes, or give sigma or "
+                "noise as it is in most of it (measure_noise)"
+            )
