@@ -190,7 +190,7 @@ def test_masks_that_do_not_fit_are_refused(mask, message, method):
 
 def test_a_mask_is_needed_and_one_only():
     for options in ({}, {"mask": "nan", "mask_key": "00"}):
-        with pytest.raises(pv.ParameterError, match="give one of mask and mask_key"):
+        with pytest.raises(pv.ParameterError, match="give one of mask, mask_key and detect"):
             pv.inpaint(texture(2), **options)
     for key in ("green", "12345", "ff00f"):
         with pytest.raises(pv.ParameterError, match="RRGGBB"):

@@ -5,8 +5,10 @@ from functools import partial
 from typing import Annotated, Any
 
 from pde_video.arrays.grid import to_planes
+from pde_video.errors import ParameterError
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
+from pde_video.restoration.dust import REACH, dusty
 from pde_video.restoration.fill import along_edges, harmonic, written
 from pde_video.restoration.masks import Marked, marked
 from pde_video.restoration.trajectories import along_motion
@@ -17,13 +19,15 @@ _IN_SPACE: dict[str, Callable[[Array, Array], Array]] = {
     "heat": harmonic,
 }
 METHODS = ("auto", "motion", *_IN_SPACE)
+DETECTORS = ("dust",)
 
 
-def _extent(method: str, radius: int, causal: bool, **others: Any) -> Extent:
+def _extent(method: str, radius: int, causal: bool, detect: str | None, **others: Any) -> Extent:
     """Return how far a result looks: to all frames before, which may be the last that showed what is hidden."""
+    looks = 0 if detect is None else REACH
     if method in _IN_SPACE:
-        return Extent(0, 0, 1, None)
-    return Extent(None, 0 if causal else radius, 1, None)
+        return Extent(looks, looks, 1, None)
+    return Extent(None, looks + (0 if causal else radius), 1, None)
 
 
 @video_filter(
@@ -33,6 +37,7 @@ def _extent(method: str, radius: int, causal: bool, **others: Any) -> Extent:
         "stack.tiff whole.tiff --mask dead.png",
         "titled.mp4 clean.mkv --mask-key ff00ff --mask-tolerance 40",
         "stack.npy whole.npy --mask nan --method eed",
+        "film.mp4 whole.mkv --detect dust",
     ),
 )
 def inpaint(
@@ -41,6 +46,7 @@ def inpaint(
     *,
     mask_key: str | None = None,
     mask_tolerance: Annotated[float, Option(unit="input", least=0)] = 0.0,
+    detect: Annotated[str | None, Option(choices=DETECTORS)] = None,
     method: Annotated[str, Option(choices=METHODS)] = "auto",
     radius: Annotated[int, Option(unit="frames", least=1, most=1000)] = 6,
     causal: bool = False,
@@ -60,6 +66,8 @@ def inpaint(
         Instead of a mask, the colour that marks what is to be filled, as RRGGBB in hexadecimal, or two digits of grey.
     mask_tolerance : float
         Largest difference from that colour, in any channel, in units of the input, ≥ 0.
+    detect : {"dust"}, optional
+        Instead of a mask, what `detect_dust` marks; look at that first.
     method : {"auto", "motion", "eed", "heat"}
         "auto" weighs the motion against the diffusion; "motion" takes what other frames show wherever they do; "eed"
         fills each frame on its own along edges (edge-enhancing diffusion), "heat" by the heat equation.
@@ -69,7 +77,8 @@ def inpaint(
         Use no look-ahead.
     report : dict, optional
         Receives ``masked``, the share of all pixels that was filled; with motion, ``along_motion``, the share of these
-        that other frames show, and ``cuts``, where scenes begin; ``warnings``, if the mask looks wrong.
+        that other frames show, and ``cuts``, where scenes begin; ``marked`` by a detector; ``warnings``, if the mask
+        looks wrong.
 
     References
     ----------
@@ -86,7 +95,10 @@ def inpaint(
     >>> bool(abs(whole - clean)[scratch].mean() < 0.05)
     True
     """
-    pairs = marked(frames, mask, mask_key, mask_tolerance)
+    if detect is not None and causal:
+        raise ParameterError("a detector looks at the frames after each; leave out one of detect and causal")
+    detected = None if detect is None else ((one.frame, one.mask) for one in dusty(frames, frames.report))
+    pairs = marked(frames, mask, mask_key, mask_tolerance, detected)
     if method in _IN_SPACE:
         return (map if causal else ordered)(partial(_alone, fill=_IN_SPACE[method]), pairs)
     return along_motion(pairs, frames.report, radius, causal=causal, screened=method == "auto")

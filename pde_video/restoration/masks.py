@@ -20,11 +20,15 @@ NAN = "nan"
 Marked = tuple[Array, Array]  # A frame (H, W, C), finite, and what of it is to be filled, (H, W).
 
 
-def marked(frames: Frames, mask: Any, key: str | None, tolerance: float) -> Iterator[Marked]:
+def marked(
+    frames: Frames, mask: Any, key: str | None, tolerance: float, detected: Iterator[Marked] | None = None
+) -> Iterator[Marked]:
     """Yield each frame with its mask; report how much is masked, and warn of masks that look wrong."""
-    if (mask is None) == (key is None):
-        raise ParameterError("inpaint needs a mask: give one of mask and mask_key")
-    if key is not None:
+    if sum(one is not None for one in (mask, key, detected)) != 1:
+        raise ParameterError("inpaint needs a mask: give one of mask, mask_key and detect")
+    if detected is not None:
+        pairs = detected
+    elif key is not None:
         pairs = _by_colour(frames, _colour(key), tolerance)
     elif isinstance(mask, str) and mask == NAN:
         pairs = _missing(frames)

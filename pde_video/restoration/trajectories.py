@@ -57,13 +57,14 @@ def along_motion(
 ) -> Iterator[Array]:
     """Yield the frames with what is masked filled along the motion, and in space where that finds nothing."""
     spread = map if causal else ordered
-    pictures = numbered(spread(_prepared, pairs), report)
+    pictures = numbered(spread(prepared, pairs), report)
     linked = spread(_linked, windows(pictures, radius, 0))
     gathered = spread(_gathered, windows(linked, radius, 0 if causal else radius))
     return spread(partial(_finished, screened=screened), _carried(gathered, report))
 
 
-def _prepared(pair: Marked) -> Picture:
+def prepared(pair: Marked) -> Picture:
+    """Return a frame, filled in space where it is masked, with what its neighbours need of it."""
     frame, mask = pair
     planes = harmonic(to_planes(frame, -1), mask)
     known = (~mask).astype(planes.dtype)[np.newaxis]
@@ -93,7 +94,7 @@ def _in_units(picture: Picture, unit: float) -> list[Array]:
     return [level * level.dtype.type(1 / unit) for level in picture.levels]
 
 
-def _flow(here: Picture, there: Picture) -> Array:
+def flow(here: Picture, there: Picture) -> Array:
     """Return the flow between two pictures at half of their size, smooth where either is not known."""
     unit = here.unit or 1.0
     shares = [np.stack(both) for both in zip(here.shares, there.shares, strict=True)]
@@ -103,7 +104,7 @@ def _flow(here: Picture, there: Picture) -> Array:
 def _linked(window: tuple[int, list[Picture]]) -> Picture:
     """Return the last picture of the window with the flows between it and the others."""
     *others, last = window[1]
-    return last._replace(links={one.number: (_flow(last, one), _flow(one, last)) for one in others})
+    return last._replace(links={one.number: (flow(last, one), flow(one, last)) for one in others})
 
 
 def _gathered(window: tuple[int, list[Picture]]) -> Picture:
@@ -130,7 +131,7 @@ def _found(here: Picture, seen: Array, luma: Array, share: Array, w: Array, back
     mask, limit = here.mask, _STILL * here.unit
     moved = warped(seen, w.astype(seen.dtype, copy=False), EXACT)[:, mask]
     coarse = warped(padded(np.stack([luma, share])), w, EXACT)
-    moving = _worth(here, moved, coarse, ~inconsistent(w, back) & _inside(w))
+    moving = _worth(here, moved, coarse, ~inconsistent(w, back) & inside(w))
     if np.count_nonzero(np.abs(luma - here.levels[0]) <= limit) < _SOME * luma.size:
         return moved[:-1], moving
     own = seen[:, EDGE:-EDGE, EDGE:-EDGE][:, mask]
@@ -156,7 +157,7 @@ def _around(squares: Array, known: Array, shape: tuple[int, int]) -> tuple[Array
     return doubled(total[0] / np.maximum(total[1], 1e-6), *shape), doubled(total[1], *shape)
 
 
-def _inside(w: Array) -> Array:
+def inside(w: Array) -> Array:
     """Tell where x + w lies in the frame."""
     rows, columns = np.indices(w.shape[1:], np.float32) + w
     return (rows >= 0) & (rows <= w.shape[1] - 1) & (columns >= 0) & (columns <= w.shape[2] - 1)

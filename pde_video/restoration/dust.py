@@ -1,0 +1,141 @@
+"""Dust: what one frame shows and the frames around it, along the motion, do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Annotated, Any
+
+import numpy as np
+from scipy import ndimage
+
+from pde_video.estimate.noise import estimate_sigma
+from pde_video.filters import Extent, Frames, Option, video_filter
+from pde_video.motion.averaging import EXACT, doubled, halved, padded, smoothed, warped, wide_means
+from pde_video.motion.neighbours import windows
+from pde_video.protocols import Array
+from pde_video.restoration.trajectories import Picture, flow, inside, numbered, prepared
+from pde_video.threads import ordered
+
+Threshold = Annotated[float, Option(least=1)]
+THRESHOLD = 4.0
+_AROUND = 2  # Frames on each side that a pass looks at; the second one follows the motion without what it found first.
+REACH = 2 * _AROUND
+_RIM = 1 / 4  # Threshold of what touches a spot, relative to that of spots.
+_LEAST = 0.15  # The smallest error that is expected, in quarters of a frame's standard deviation.
+_MISSED, _EVIDENCE = 4.0, 1e-3  # Weight of what both miss around spots; least share of pixels that tell.
+_FAR = 0.3  # Weight of errors in a wide neighbourhood, relative to those in a narrow one.
+_WIDE = 3  # Halvings of what is halved already.
+_MUCH = 0.03  # Share of the pixels above which it is said.
+_BLOCK = np.ones((3, 3), bool)
+
+
+@video_filter(
+    extent=Extent(REACH, REACH, 1, None), examples=("film.mp4 dust.mkv --codec ffv1", "film.mp4 dust.tif --threshold 8")
+)
+def detect_dust(frames: Frames, *, threshold: Threshold = THRESHOLD) -> Iterator[Array]:
+    """Mark dust and other spots that a single frame shows: a mask, to look at, to correct, and for `inpaint`.
+
+    s = max(u − max m, min m − u, 0) > threshold · σ, where max and min are over 3 × 3 pixels of the frames before and
+    after, moved along the motion, and σ² is the mean square of the difference of both around, and four times that of
+    what the nearer of both misses around the spot, beyond noise.
+
+    Parameters
+    ----------
+    threshold : float
+        How far spots are out of the range of the frames around, in units of the error that is expected there, ≥ 1.
+        What touches them is marked from a third of it on.
+    report : dict, optional
+        Receives ``marked``, the share of all pixels that is marked; ``cuts``, where scenes begin; ``warnings``, if it
+        is more than 3 %: then much of it is probably no dust, but moves too fast to be followed.
+
+    Returns
+    -------
+    Video of the same kind and dtype, with frames (H, W): white (the largest value of an integer dtype, 1 of floats)
+    where dust is, 0 elsewhere. At the ends of scenes, two frames on one side tell; scenes of fewer than three frames
+    have none.
+
+    References
+    ----------
+    Kokaram (1998), Motion Picture Restoration, doi:10.1007/978-1-4471-3485-5, for such detectors of spikes.
+
+    Examples
+    --------
+    >>> rows, columns = np.mgrid[:48, :64]
+    >>> film = np.stack([0.5 + 0.2 * np.sin((columns - t) / 5) * np.cos(rows / 7) for t in range(5)])
+    >>> film[2, 20:24, 30:35] = 1.0
+    >>> mask = pv.detect_dust(film)
+    >>> bool(mask[2, 20:24, 30:35].mean() > 0.9), bool(mask.sum() < 25)
+    (True, True)
+    """
+    for picture in dusty(frames, frames.report, threshold):
+        yield picture.mask[..., np.newaxis].astype(picture.frame.dtype)
+
+
+def dusty(frames: Frames, report: dict[str, Any], threshold: float = THRESHOLD) -> Iterator[Picture]:
+    """Yield the frames with their dust masked."""
+    nothing = ((frame, np.zeros(frame.shape[:2], bool)) for frame in frames)
+    whole = enumerate(ordered(prepared, nothing))
+    pictures = (one._replace(number=number, original=number) for number, one in whole)  # Dust may look like cuts.
+    without = numbered(_looked_at(pictures, threshold), report)
+    marked = seen = 0
+    for picture in _looked_at(without, threshold):
+        marked, seen = marked + int(np.count_nonzero(picture.mask)), seen + picture.mask.size
+        report["marked"] = marked / seen
+        yield picture
+    if marked > _MUCH * seen:
+        report.setdefault("warnings", []).append(
+            f"{marked / seen:.1%} of the pixels look like dust, as what moves too fast to be followed does: look at "
+            "the mask, or raise the threshold"
+        )
+
+
+def _looked_at(pictures: Iterator[Picture], threshold: float) -> Iterator[Picture]:
+    return ordered(partial(_marked, threshold=threshold), windows(pictures, _AROUND, _AROUND))
+
+
+def _marked(window: tuple[int, list[Picture]], threshold: float) -> Picture:
+    """Return the picture with its dust as its mask, and filled as if nothing else were known of it."""
+    at, pictures = window
+    here, others = pictures[at], _nearest(pictures, at)
+    mask = np.zeros(here.mask.shape, bool) if len(others) < _AROUND else _spots(here, others, threshold)
+    return prepared((here.frame, mask))._replace(number=here.number, scene=here.scene, original=here.original)
+
+
+def _nearest(pictures: list[Picture], at: int) -> list[Picture]:
+    """Return the picture before and the one after; at the ends of scenes the nearest two."""
+    first = min(max(at - 1, 0), max(len(pictures) - _AROUND - 1, 0))
+    return [one for k, one in enumerate(pictures[first : first + _AROUND + 1], first) if k != at]
+
+
+def _spots(here: Picture, others: list[Picture], threshold: float) -> Array:
+    """Return what is out of the range of both other pictures, by far in units of the error that is expected there."""
+    frame = np.moveaxis(here.frame, 2, 0)
+    flows = [flow(here, one) for one in others]
+    moved = np.stack([_along(*pair) for pair in zip(others, flows, strict=True)])
+    seen = np.logical_or(*map(inside, flows)).repeat(2, axis=0).repeat(2, axis=1)[: len(here.mask)]
+    size = (1, 1, 3, 3)
+    lowest = ndimage.minimum_filter(moved, size).min(axis=0)
+    highest = ndimage.maximum_filter(moved, size).max(axis=0)
+    apart = np.square(np.maximum(np.maximum(frame - highest, lowest - frame), 0)) * seen[:, : here.mask.shape[1]]
+    noise, least = (frame.dtype.type(one) for one in (estimate_sigma([here.frame]) ** 2, (_LEAST * here.unit) ** 2))
+    expected = np.maximum(_around(np.square(moved[0] - moved[1])) + least, np.finfo(frame.dtype).tiny)
+    # Around dust the motion leads to the same in both; around what moves too fast to be followed it does not.
+    around = ~ndimage.binary_dilation((apart > (_RIM * threshold) ** 2 * expected).any(axis=0), _BLOCK)
+    missed = _around(np.square(np.abs(frame - moved).min(axis=0)) * around)
+    missed /= np.maximum(_around(around[np.newaxis].astype(frame.dtype)), frame.dtype.type(_EVIDENCE))
+    expected += frame.dtype.type(_MISSED) * np.maximum(missed - noise, 0)
+    strong, weak = ((apart > limit**2 * expected).any(axis=0) for limit in (threshold, _RIM * threshold))
+    return np.asarray(ndimage.binary_propagation(strong, _BLOCK, weak))
+
+
+def _along(there: Picture, w: Array) -> Array:
+    """Return the planes of another picture along the motion: filled where they are masked."""
+    return warped(padded(there.planes), w.astype(there.planes.dtype, copy=False), EXACT)
+
+
+def _around(squares: Array) -> Array:
+    """Return means of squares (C, H, W) close by, and some of those at a distance."""
+    coarse = halved(squares)
+    means = np.stack([smoothed(one) for one in coarse]) + coarse.dtype.type(_FAR) * wide_means(coarse, _WIDE)
+    return np.stack([doubled(one, *squares.shape[1:]) for one in means])
