@@ -115,21 +115,10 @@ def test_the_lowest_do_not_tell_whether_noise_is_white():
     assert Spectra(falling, blocks=60, **seen).white(0)  # So few blocks differ by chance.
 
 
-def test_the_lowest_vary_little_more_than_those_next_to_them(rng):
-    """What moves adds to them; in colour differences less does, and codecs leave steep spectra there."""
-    lowest = np.ones((64, 1))
-    lowest[[0, 1, 8], 0] = 4.0, 3.0, 2.0  # Standard deviations.
-    pairs = [lowest * rng.standard_normal((3, 64, 3000))]
-    luma, *colours = spectra(pairs).variances
-    np.testing.assert_allclose(luma.ravel()[[0, 1, 8]], [1.5**2, 1.5, 1.5], rtol=0.15)
-    for plane in colours:
-        np.testing.assert_allclose(plane.ravel()[[1, 8]], [9, 4], rtol=0.15)
-
-
 def test_means_that_change_with_the_light_are_no_noise(rng):
-    blocks = rng.normal(size=(3, 64, 3000))
-    blocks[1, 0] *= 10
-    found = spectra([blocks]).variances[1]
+    blocks = rng.normal(size=(1, 64, 3000))
+    blocks[0, 0] *= 10
+    found = spectra([blocks]).variances[0]
     assert found[0, 0] == pytest.approx(found[0, 1] + found[1, 0])
     assert found.mean() == pytest.approx(1, abs=0.1)
 

@@ -28,8 +28,6 @@ _BY_CHANCE = 5.4  # Variance of the logarithm of a median of such squares, times
 _NOISY = 1.5  # Mean square of the coefficients of a block, in units of the median, up to which they are noise.
 _SHARED, _LESS = (0.2, 0.64), 0.6  # What changes to two frames have in common, less after codecs; of low ones.
 _STEEPEST = 2.0  # Ratio of the variance of means to that of their neighbours, at most: they also change with the light.
-# The lowest coefficients, each with those next to it, than which that of luma varies at most so much more.
-_LOW, _STEEP = ((1, (2, SIDE + 1)), (SIDE, (2 * SIDE, SIDE + 1)), (0, (1, SIDE))), 1.5
 _FAINTEST = 1e-4  # Lowest variance of a coefficient, relative to their mean.
 _FINEST = 4  # Cosine coefficients along each axis from which on details are the finest.
 _LEAST = 1e-30  # Lowest variance, where hardly anything changes.
@@ -130,9 +128,6 @@ def spectra(pairs: Sequence[Array]) -> Spectra | None:
             found[0] = noise
     else:  # Channels, in which things move; colour differences show little of that.
         found = np.median(blocks[..., calm], axis=2) / _MEDIAN
-    if len(found) in (1, 3):  # Luma, in which things move.
-        for low, next_to_it in _LOW:
-            found[0, low] = min(found[0, low], _STEEP * max(found[0, k] for k in next_to_it))
     found[:, 0] = np.minimum(found[:, 0], _STEEPEST * (found[:, 1] + found[:, SIDE]) / 2)
     found = np.maximum(found, _FAINTEST * found.mean(axis=1, keepdims=True) + _LEAST).reshape(-1, SIDE, SIDE)
     return Spectra(found, float(changed.mean()), float(calm.mean()), spread, int(calm.sum()))
