@@ -48,6 +48,17 @@ def test_dust_is_marked_and_little_else(dtype, colour, sigma, rng):
     assert "warnings" not in report
 
 
+def test_constant_frames_that_differ_have_no_dust():
+    video = np.full((5, *SIDE), 16, np.uint8)
+    video[2] += 1
+    assert not pv.detect_dust(video).any()
+    assert not pv.detect_dust(video / 255).any()
+    video[:, :, 64:] += 1
+    video[2] -= 1
+    video[3, 10, 10] += 3  # Less than four steps.
+    assert not pv.detect_dust(video).any()
+
+
 def test_dust_of_one_colour_is_seen():
     video = np.stack([moving()] * 3, axis=-1)
     video[..., 2], mask = dusty(video[..., 2])

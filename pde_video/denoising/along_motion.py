@@ -17,11 +17,15 @@ from pde_video.denoising.uniform_noise import Noise
 from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.filters import Frames
 from pde_video.motion.averaging import (
+    EXACT,
     GuidedFrame,
     Planes,
     averaged,
     conductance,
     inconsistent,
+    luma_of,
+    padded,
+    warped,
     wide_means,
     zero_where_static,
 )
@@ -34,6 +38,7 @@ from pde_video.threads import ordered
 
 _REGION, _SMALL_REGION = 6, 5  # Regions of 2^6 pixels on each side keep their mean intensity, averages that of smaller.
 _COPIED = 3  # Power of the share of noise that is new, by which more averaged frames count.
+_SMOOTHNESS = 20.0  # Of the motion by which noise is watched.
 _OUTLYING = 8.0  # Standard deviations of the noise, beyond which a pixel does not count for that mean.
 
 
@@ -88,7 +93,7 @@ def along_motion(
     """Yield the frames denoised; `fixed` is the share of the noise's variance that all frames have in common."""
     spread: Callable[..., Iterator[Any]] = map if causal else ordered  # `ordered` would read ahead.
     first = spread(partial(prepared, noise=noise, intensity=True), frames)
-    pictures = numbered(first, frames.report, fixed, faint=noise.faint)
+    pictures = numbered(first, frames.report, fixed, noise)
     results: Iterator[tuple[Picture, Array, Array]] | None = None
     for look in passes:
         if results is not None:
@@ -137,14 +142,12 @@ def finished(picture: Picture, planes: Array, noise: Noise) -> Array:
     return picture.frame + deviation * noise.frame(planes - picture.guided.planes)
 
 
-def numbered(
-    pictures: Iterable[Picture], report: dict[str, Any], fixed: float, *, faint: bool = False
-) -> Iterator[Picture]:
+def numbered(pictures: Iterable[Picture], report: dict[str, Any], fixed: float, noise: Noise) -> Iterator[Picture]:
     """Yield the pictures with the numbers of their scenes and originals, and the changes of light.
 
     Where light is faint, only exact copies are repeats: the transform does not make the variance 1 there.
     """
-    alike = np.array_equal if faint else partial(is_repeat, varying=1 - fixed)
+    alike = np.array_equal if noise.faint else partial(is_repeat, varying=1 - fixed)
     cuts: list[int] = []
     report["cuts"] = cuts
     seen = {"repeated": 0, "relit": 0}
@@ -160,12 +163,18 @@ def numbered(
             if light is None and alike(previous.guided.planes, picture.guided.planes):
                 original, light = previous.original, previous.light
                 seen["repeated"] += 1
-        if original == number and not faint:
-            before = previous.guided.planes if previous is not None and previous.scene == len(cuts) else None
-            watch.look(number, before, picture.guided.planes)
+        if original == number and noise.measured and not noise.faint:
+            same = previous is not None and previous.scene == len(cuts)
+            watch.look(luma_of(picture.guided.planes), partial(_moved, previous, picture) if same else None)
         report.update(seen)
         previous = picture._replace(number=number, scene=len(cuts), original=original, light=light)
         yield previous
+
+
+def _moved(there: Picture | None, here: Picture) -> Array:
+    """Return the luma of one picture moved to another."""
+    assert there is not None
+    return warped(padded(luma_of(there.guided.planes)[np.newaxis]), flow(here, there, _SMOOTHNESS), EXACT)[0]
 
 
 def _linked(window: tuple[int, list[Picture]], smoothness: float) -> Picture:

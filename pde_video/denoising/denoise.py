@@ -262,7 +262,7 @@ def denoise(
     faint = estimate.photons is not None and estimate.photons < _FAINT
     passes = () if preset == "fast" else passes_of(preset or "balanced", radius, faint=faint)
     frames.report["latency"] = 0 if causal else sum(one.radius for one in passes)
-    uneven = Noise(model, estimate.colours, spectra, mending, faint, estimate.copied)
+    uneven = Noise(model, estimate.colours, spectra, mending, faint, estimate.copied, measured=not told)
     if not passes:
         return recursive(frames, uneven, estimate.fixed, causal=causal)
     return along_motion(frames, passes, uneven, estimate.fixed, causal=causal)

@@ -1,7 +1,7 @@
 """What is in doubt about the noise, by the first frames or by later ones, and the option that helps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -77,30 +77,30 @@ def doubt_of_rounding(estimate: NoiseEstimate, first: Array) -> str | None:
 class Watch:
     """Judges the noise of later frames by that of the first, and says once in `report` if it has changed.
 
-    Both the finest details of a frame and its change since the one before must have changed alike: textures and motion
-    of other scenes rarely do that. Frames are planes (C, H, W) with the noise made uniform.
+    Both the finest details of a frame and its change since the one before, along the motion, must have changed alike:
+    textures of other scenes do not do that. The noise has been made uniform.
     """
 
     def __init__(self, report: dict[str, Any]) -> None:
-        self._report, self._first, self._said = report, np.zeros(2), False
+        self._report, self._first, self._said, self._number = report, np.zeros(2), False, -1
 
-    def look(self, number: int, before: Array | None, planes: Array) -> None:
-        """Look at the frame of this number, and at the one before it, if it is of the same scene and no repeat."""
-        if before is None or self._said or not (number < _FIRST or number % _EVERY == 0):
+    def look(self, luma: Array, before: Callable[[], Array] | None) -> None:
+        """Look at a frame (H, W) and the one `before` it, moved to it, if that is of the same scene and no repeat."""
+        self._number += 1
+        if before is None or self._said or not (self._number < _FIRST or self._number % _EVERY == 0):
             return
-        seen = planes[0]
-        if np.mean((seen == seen.min()) | (seen == seen.max())) > _CLIPPED:
+        if np.mean((luma == luma.min()) | (luma == luma.max())) > _CLIPPED:
             return
-        found = np.array([estimate_sigma([seen]), estimate_sigma([seen - before[0]])])
-        if number < _FIRST or not self._first.all():
+        found = np.array([estimate_sigma([luma]), estimate_sigma([luma - before()])])
+        if self._number < _FIRST or not self._first.all():
             self._first = np.maximum(self._first, found)
             return
         weaker, stronger = sorted(found / self._first)
         ratio = weaker if weaker > 1 else stronger
-        if max(1.0, ratio) > _NOTABLE * seen.std() and not 1 / _CHANGED < ratio < _CHANGED:
+        if max(1.0, ratio) > _NOTABLE * luma.std() and not 1 / _CHANGED < ratio < _CHANGED:
             self._said = True
             self._report.setdefault("warnings", []).append(
-                f"the noise changes: in frame {number} it has about {ratio:.1f} times the standard deviation that it "
-                "had in the first frames, by which all are denoised: cut the video where it changes, or give sigma or "
-                "noise as it is in most of it (measure_noise)"
+                f"the noise changes: later it has about {ratio:.1f} times the standard deviation that it had in the "
+                "first frames, by which all are denoised: cut the video where it changes, or give sigma or noise as it "
+                "is in most of it (measure_noise)"
             )

@@ -138,7 +138,7 @@ def light_change(before: Sequence[Array], after: Sequence[Array], *, even: bool 
         if share < _SIGNIFICANT:
             return None
     same, evenly = _fitted(moved, y, _none(x), _ROUNDS[-1], len(x))
-    return same if evenly > share else light
+    return same._replace(down=light.down) if evenly > share else light
 
 
 def _suspected(x: Array, y: Array) -> bool:

@@ -30,9 +30,7 @@ def recursive(frames: Frames, noise: Noise, fixed: float = 0.0, *, causal: bool 
     variances where the flow w is right (g = 1), and nothing of the past where it is not (g = 0).
     """
     spread: Callable[..., Iterator[Any]] = map if causal else ordered
-    pictures = numbered(
-        spread(partial(prepared, noise=noise, step=_STEP), frames), frames.report, fixed, faint=noise.faint
-    )
+    pictures = numbered(spread(partial(prepared, noise=noise, step=_STEP), frames), frames.report, fixed, noise)
     averages = _averaged(spread(_with_flow, _pairs(pictures)), noise)
     return spread(partial(_finished, noise=noise, fixed=fixed), averages)
 

@@ -24,7 +24,8 @@ class Noise:
 
     `spectra` (C, 8, 8) are the variances in cosine coefficients, of mean 1, of noise that is not white. `repair` mends
     frames first. If light is `faint`, so that noise is uniform only where photons are counted together, guides are
-    coarser. The share `copied` is that which one frame has in common with the next.
+    coarser. The share `copied` is that which one frame has in common with the next. What was `measured` on the first
+    frames may change later.
     """
 
     model: Stabiliser
@@ -33,6 +34,7 @@ class Noise:
     repair: Repair | None = None
     faint: bool = False
     copied: float = 0.0
+    measured: bool = False
 
     def guide(self, planes: Array, variance: Array, step: int) -> tuple[Array, Array]:
         """Return planes at half their size, smoothed, and the variance of the noise left in them; see `held`."""

@@ -44,10 +44,10 @@ def detect_dust(frames: Frames, *, threshold: Threshold = THRESHOLD) -> Iterator
     ----------
     threshold : float
         How far spots are out of the range of the frames around, in units of the error that is expected there, ≥ 1.
-        What touches them is marked from a third of it on.
+        What touches them is marked from a quarter of it on.
     report : dict, optional
-        Receives ``marked``, the share of all pixels that is marked; ``cuts``, where scenes begin; ``warnings``, if it
-        is more than 3 %: then much of it is probably no dust, but moves too fast to be followed.
+        Receives ``marked``, the share of all pixels that is marked; ``warnings``, if it is more than 3 %: then much of
+        it is probably no dust, but moves too fast to be followed.
 
     Returns
     -------
@@ -75,11 +75,12 @@ def detect_dust(frames: Frames, *, threshold: Threshold = THRESHOLD) -> Iterator
 def dusty(frames: Frames, report: dict[str, Any], threshold: float = THRESHOLD) -> Iterator[Picture]:
     """Yield the frames with their dust masked."""
     nothing = ((frame, np.zeros(frame.shape[:2], bool)) for frame in frames)
+    step = 1 / frames.scale if frames.scale > 1 else 0.0  # Of rounding; floats have none.
     whole = enumerate(ordered(prepared, nothing))
     pictures = (one._replace(number=number, original=number) for number, one in whole)  # Dust may look like cuts.
-    without = numbered(_looked_at(pictures, threshold), report)
+    without = numbered(_looked_at(pictures, threshold, step), {})
     marked = seen = 0
-    for picture in _looked_at(without, threshold):
+    for picture in _looked_at(without, threshold, step):
         marked, seen = marked + int(np.count_nonzero(picture.mask)), seen + picture.mask.size
         report["marked"] = marked / seen
         yield picture
@@ -90,15 +91,16 @@ def dusty(frames: Frames, report: dict[str, Any], threshold: float = THRESHOLD) 
         )
 
 
-def _looked_at(pictures: Iterator[Picture], threshold: float) -> Iterator[Picture]:
-    return ordered(partial(_marked, threshold=threshold), windows(pictures, _AROUND, _AROUND))
+def _looked_at(pictures: Iterator[Picture], threshold: float, step: float) -> Iterator[Picture]:
+    return ordered(partial(_marked, threshold=threshold, step=step), windows(pictures, _AROUND, _AROUND))
 
 
-def _marked(window: tuple[int, list[Picture]], threshold: float) -> Picture:
+def _marked(window: tuple[int, list[Picture]], threshold: float, step: float) -> Picture:
     """Return the picture with its dust as its mask, and filled as if nothing else were known of it."""
     at, pictures = window
     here, others = pictures[at], _nearest(pictures, at)
-    mask = np.zeros(here.mask.shape, bool) if len(others) < _AROUND else _spots(here, others, threshold)
+    tells = len(others) == _AROUND and here.unit > 0  # Constant frames have no spots.
+    mask = _spots(here, others, threshold, step) if tells else np.zeros(here.mask.shape, bool)
     return prepared((here.frame, mask))._replace(number=here.number, scene=here.scene, original=here.original)
 
 
@@ -108,7 +110,7 @@ def _nearest(pictures: list[Picture], at: int) -> list[Picture]:
     return [one for k, one in enumerate(pictures[first : first + _AROUND + 1], first) if k != at]
 
 
-def _spots(here: Picture, others: list[Picture], threshold: float) -> Array:
+def _spots(here: Picture, others: list[Picture], threshold: float, step: float) -> Array:
     """Return what is out of the range of both other pictures, by far in units of the error that is expected there."""
     frame = np.moveaxis(here.frame, 2, 0)
     flows = [flow(here, one) for one in others]
@@ -118,7 +120,9 @@ def _spots(here: Picture, others: list[Picture], threshold: float) -> Array:
     lowest = ndimage.minimum_filter(moved, size).min(axis=0)
     highest = ndimage.maximum_filter(moved, size).max(axis=0)
     apart = np.square(np.maximum(np.maximum(frame - highest, lowest - frame), 0)) * seen[:, : here.mask.shape[1]]
-    noise, least = (frame.dtype.type(one) for one in (estimate_sigma([here.frame]) ** 2, (_LEAST * here.unit) ** 2))
+    noise, least = (
+        frame.dtype.type(one) for one in (estimate_sigma([here.frame]) ** 2, max(_LEAST * here.unit, step) ** 2)
+    )
     expected = np.maximum(_around(np.square(moved[0] - moved[1])) + least, np.finfo(frame.dtype).tiny)
     # Around dust the motion leads to the same in both; around what moves too fast to be followed it does not.
     around = ~ndimage.binary_dilation((apart > (_RIM * threshold) ** 2 * expected).any(axis=0), _BLOCK)
