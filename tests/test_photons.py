@@ -77,7 +77,7 @@ def recording(seed=1, *, frames=120, gain=3.0, dim=40, bright=250, around=20, te
 
 SPARSE, DENSE = {}, {"texture": 0.8, "cells": 70, "gain": 2.0}
 # By how much a cell's mean, its mean ΔF/F, and the peaks of its transients may be wrong; and the least gain in noise.
-LIMITS = {"balanced": (0.02, 0.02, 0.03, 2.5), "best": (0.02, 0.02, 0.03, 2.5), "fast": (0.04, 0.05, 0.03, 1.7)}
+LIMITS = {"balanced": (0.02, 0.02, 0.03, 2.5), "best": (0.02, 0.02, 0.03, 2.5), "fast": (0.035, 0.025, 0.03, 2.5)}
 
 
 @pytest.mark.parametrize("scene", [SPARSE, DENSE, *slow({"dim": 4, "bright": 40, "around": 8})], ids=str)
@@ -165,8 +165,8 @@ def counted(clips, peak, frames=12, side=256):
 def test_time_never_costs_quality_however_few_the_photons(preset, peak, clips):
     clean, noisy = counted(clips["bikes"], peak, side=192)
     reached = pv.psnr(clean, pv.denoise(noisy, preset=preset))
-    if preset == "fast":
-        assert reached > pv.psnr(clean, pv.denoise(noisy, radius=0))
+    if preset == "fast":  # It sees no later frames, either.
+        assert reached > pv.psnr(clean, pv.denoise(noisy, radius=1, causal=True)) + 0.3
         return
     for radius in (0, 1):
         assert reached > pv.psnr(clean, pv.denoise(noisy, preset=preset, radius=radius))

@@ -16,9 +16,10 @@ from pde_video.solvers.shrinkage import diffuse
 from pde_video.threads import ordered
 
 _CONTRAST, _SMOOTHNESS = 0.75, 20.0  # Of the temporal flux, in units of the noise; of the motion.
+_CONTRAST_OF_FEW = 0.5  # Of few photons, whose motion is less sure: what lags behind stays in the average for long.
 _LEAST = 1 / 16  # Lowest remaining share of the noise: less would gain little, and each warp blurs.
 # Distance in pixels of the windows of the diffusion in space; the finer one where over half of the noise's variance is
-# left after averaging, and where light changes.
+# left after averaging, where light changes, and where noise grows with light: more of it is left to the diffusion.
 _STEP, _FINE_STEP, _MUCH = 4, 2, 0.5
 _RISEN = 1.5  # Gain of light from which on averages with more noise than a frame begin anew: light is not exact.
 
@@ -60,6 +61,7 @@ def _averaged(
     would lag behind.
     """
     mean, left, original, relit = np.empty(0), np.empty(0), -1, 0
+    contrast = _CONTRAST_OF_FEW if noise.faint else _CONTRAST
     for picture, w in pictures:
         here, repeats = picture.guided, picture.original == original
         if w is not None and not repeats:
@@ -75,7 +77,7 @@ def _averaged(
         elif not repeats:
             so_far = GuidedFrame(mean, *noise.guide(mean, left / 4, _STEP))
             past = np.clip(warped(padded(left[np.newaxis]), w)[0], _LEAST, max(1, left.max()))
-            share = conductance(here, so_far, w, None, _CONTRAST) / (1 + past)
+            share = conductance(here, so_far, w, None, contrast) / (1 + past)
             left = (1 - share) ** 2 + share**2 * past
             changed = share**2 * (1 + past)
             mean = noise.unbiased(blended(here.planes, so_far.padded, w, share), here.planes, changed)
@@ -86,6 +88,7 @@ def _averaged(
 def _finished(average: tuple[Picture, Array, Array, bool], noise: Noise, fixed: float) -> Array:
     picture, mean, left, relit = average
     variance = remaining(doubled(left, *mean.shape[1:]), fixed, noise.copied)
-    step = _FINE_STEP if relit or float(left.mean()) > _MUCH else _STEP
+    fine = relit or noise.model.slope or float(left.mean()) > _MUCH
+    step = _FINE_STEP if fine else _STEP
     planes = diffuse(mean, variance, step=step, spectra=noise.spectra)
     return finished(picture, with_means(planes, picture.guided.planes) if relit else planes, noise)
