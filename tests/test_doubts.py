@@ -142,5 +142,8 @@ def test_another_scene_and_noise_that_is_clipped_are_no_change_of_noise(rng):
     noise = rng.standard_normal((34, 160, 192))
     texture = scene() + 15 * gaussian_filter(rng.standard_normal((160, 192)), 0.8) / 0.35
     panned = np.stack([scene()] * 10 + [255 - np.roll(texture, 2 * k, axis=1) for k in range(24)])
-    for video, sigma in ((other, 8), (faded, 20), (faded[::-1], 20), (panned, 4)):
+    strong = scene() + 30 * gaussian_filter(rng.standard_normal((160, 192)), 0.8) / 0.35
+    fast = np.stack([scene()] * 10 + [255 - np.roll(strong, 3 * k, axis=1) for k in range(24)])
+    sunk = scene() - 15 * np.arange(-9, 25).clip(0, 11)[:, np.newaxis, np.newaxis]
+    for video, sigma in ((other, 8), (faded, 20), (faded[::-1], 20), (panned, 4), (fast, 4), (sunk, 8)):
         assert watched(video + sigma * noise) == []

@@ -96,7 +96,7 @@ class Watch:
             self._first = np.maximum(self._first, found)
             return
         weaker, stronger = sorted(found / self._first)
-        ratio = weaker if weaker > 1 else stronger
+        ratio = weaker if weaker > 1 else min(stronger, 1.0)
         if max(1.0, ratio) > _NOTABLE * luma.std() and not 1 / _CHANGED < ratio < _CHANGED:
             self._said = True
             self._report.setdefault("warnings", []).append(

@@ -178,4 +178,6 @@ def _joined(before: dict[str, Any], now: dict[str, Any], again: dict[str, int], 
         true = [cut if not skipped or cut < skipped.start else cut + len(skipped) for cut in now["cuts"]]
         seam = {skipped.stop} if skipped else set()  # There the jump may have seemed a cut.
         total["cuts"] = sorted({*before.get("cuts", ()), *(set(true) - seam)})
+    if said := list(dict.fromkeys([*before.get("warnings", ()), *now.get("warnings", ())])):
+        total["warnings"] = said
     return total

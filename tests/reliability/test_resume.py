@@ -122,6 +122,21 @@ def test_the_report_of_a_resumed_job_is_that_of_one_at_once(tmp_path, noisy):
     assert at_once["saturated"] > 1000
 
 
+def test_what_was_said_before_an_interruption_is_said_still(tmp_path, noisy):
+    @pv.video_filter(extent=pv.Extent(first=2))
+    def doubting(frames):
+        for k, frame in enumerate(frames):
+            if k in (1, 140):
+                frames.report.setdefault("warnings", []).append(f"{k} frames were odd")
+            yield frame
+
+    at_once = pv.run(noisy / "wide.tif", tmp_path / "at_once.tif", doubting)
+    go_on = partial(run_filters, noisy / "wide.tif", tmp_path / "resumed.tif", doubting, made={})
+    with pytest.raises(Stop):
+        go_on(progress=stopping_after(155))
+    assert go_on()["warnings"] == at_once["warnings"] == ["1 frames were odd", "140 frames were odd"]
+
+
 def test_cuts_are_those_of_the_whole_video(tmp_path, noisy):
     go_on = partial(run_filters, noisy / "small.avi", tmp_path / "out.avi", pv.denoise, made={})
     with pytest.raises(Stop):
