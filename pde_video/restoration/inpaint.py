@@ -10,7 +10,7 @@ from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
 from pde_video.restoration.dust import REACH, dusty
 from pde_video.restoration.fill import along_edges, harmonic, written
-from pde_video.restoration.masks import Marked, marked
+from pde_video.restoration.masks import NAN, Marked, marked
 from pde_video.restoration.trajectories import along_motion
 from pde_video.threads import ordered
 
@@ -22,11 +22,14 @@ METHODS = ("auto", "motion", *_IN_SPACE)
 DETECTORS = ("dust",)
 
 
-def _extent(method: str, radius: int, causal: bool, detect: str | None, **others: Any) -> Extent:
-    """Return how far a result looks: to all frames before, which may be the last that showed what is hidden."""
+def _extent(mask: Any, method: str, radius: int, causal: bool, detect: str | None, **others: Any) -> Extent:
+    """Return how far a result looks: to all frames before, which may be the last that showed what is hidden.
+
+    Masks are counted with the frames, from the first.
+    """
     looks = 0 if detect is None else REACH
     if method in _IN_SPACE:
-        return Extent(looks, looks, 1, None)
+        return Extent(looks if mask is None or (isinstance(mask, str) and mask == NAN) else None, looks, 1, None)
     return Extent(None, looks + (0 if causal else radius), 1, None)
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain, islice, repeat
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from pde_video.arrays.dtypes import as_float, scale_of
 from pde_video.errors import InputError, ParameterError
 from pde_video.filters import Frames
 from pde_video.protocols import Array
+from pde_video.restoration.beside import beside
 
 _BETWEEN = 0.05  # Distance from 0 and 1, of values that are neither.
 _FEW = 0.01  # Share of such values that a lossy codec leaves; above it, the picture is no mask.
@@ -83,40 +83,14 @@ def _by_colour(frames: Frames, colour: Array, tolerance: float) -> Iterator[Mark
 
 
 def _paired(frames: Frames, mask: Any) -> Iterator[Marked]:
-    masks = _masks(mask, partial(_warn, frames.report))
-    for number, frame in enumerate(frames):
-        found = next(masks, None)
-        if found is None:
-            raise InputError(f"the mask has {number} frames, and the video more; give one for each, or one for all")
+    warnings = iter([partial(_warn, frames.report)])  # Once.
+    for frame, found in beside(frames, mask, "mask", partial(_binary, warnings=warnings)):
         if found.shape != frame.shape[:2]:
             raise InputError(
                 f"the mask has frames of {found.shape[0]} × {found.shape[1]} pixels, the video of {frame.shape[0]} × "
                 f"{frame.shape[1]}; they must be equal"
             )
         yield frame, found
-    if not isinstance(masks, repeat) and next(masks, None) is not None:
-        raise InputError(f"the video has {number + 1} frames, and the mask more; give one for each, or one for all")
-
-
-def _masks(mask: Any, warn: Callable[[str], None]) -> Iterator[Array]:
-    """Return the masks, one for each frame, or the same again and again if there is just one."""
-    warnings = iter([warn])  # Once.
-    if isinstance(mask, str | Path):
-        from pde_video.video.files import read  # Here, so that arrays are filled without codecs.
-
-        name, mask = f"the mask {mask}", read(mask)
-    else:
-        name = "the mask"
-    if isinstance(mask, np.ndarray) and mask.ndim == 2:
-        mask = mask[np.newaxis]
-    found = (_binary(np.asarray(one), name, warnings) for one in mask)
-    first = next(found, None)
-    if first is None:
-        raise InputError(f"{name} has no frame")
-    second = next(found, None)
-    if second is None:
-        return repeat(first)
-    return chain([first, second], found)
 
 
 def _binary(mask: Array, name: str, warnings: Iterator[Callable[[str], None]]) -> Array:

@@ -137,6 +137,18 @@ def test_what_was_said_before_an_interruption_is_said_still(tmp_path, noisy):
     assert go_on()["warnings"] == at_once["warnings"] == ["1 frames were odd", "140 frames were odd"]
 
 
+def test_what_lies_beside_the_frames_stays_beside_them(tmp_path, noisy, rng):
+    shape = next(iter(pv.read(noisy / "wide.tif"))).shape
+    np.save(tmp_path / "mask.npy", rng.random((FRAMES, *shape[:2])) < 0.1)
+    a_filter = pv.inpaint(mask=tmp_path / "mask.npy", method="heat")
+    pv.run(noisy / "wide.tif", tmp_path / "at_once.tif", a_filter)
+    go_on = partial(run_filters, noisy / "wide.tif", tmp_path / "resumed.tif", a_filter, made={})
+    with pytest.raises(Stop):
+        go_on(progress=stopping_after(130))
+    go_on()
+    assert (tmp_path / "resumed.tif").read_bytes() == (tmp_path / "at_once.tif").read_bytes()
+
+
 def test_cuts_are_those_of_the_whole_video(tmp_path, noisy):
     go_on = partial(run_filters, noisy / "small.avi", tmp_path / "out.avi", pv.denoise, made={})
     with pytest.raises(Stop):
