@@ -84,6 +84,7 @@ from pde_video.protocols import Step as Step
 from pde_video.protocols import Term as Term
 from pde_video.protocols import Video as Video
 from pde_video.restoration.dust import detect_dust as detect_dust  # command
+from pde_video.restoration.fuse import fuse as fuse  # command
 from pde_video.restoration.inpaint import inpaint as inpaint  # command
 from pde_video.reverse_process.hooks import classifier_free as classifier_free
 from pde_video.reverse_process.hooks import clip_estimate as clip_estimate

@@ -137,16 +137,23 @@ def test_what_was_said_before_an_interruption_is_said_still(tmp_path, noisy):
     assert go_on()["warnings"] == at_once["warnings"] == ["1 frames were odd", "140 frames were odd"]
 
 
-def test_what_lies_beside_the_frames_stays_beside_them(tmp_path, noisy, rng):
+@pytest.mark.parametrize("name", ["mask", "guide"])
+def test_what_lies_beside_the_frames_stays_beside_them(tmp_path, noisy, rng, name):
     shape = next(iter(pv.read(noisy / "wide.tif"))).shape
-    np.save(tmp_path / "mask.npy", rng.random((FRAMES, *shape[:2])) < 0.1)
-    a_filter = pv.inpaint(mask=tmp_path / "mask.npy", method="heat")
+    if name == "mask":
+        np.save(tmp_path / "mask.npy", rng.random((FRAMES, *shape[:2])) < 0.1)
+        a_filter = pv.inpaint(mask=tmp_path / "mask.npy", method="heat")
+    else:
+        np.save(tmp_path / "guide.npy", rng.random((FRAMES, 2 * shape[0], 2 * shape[1]), np.float32))
+        a_filter = pv.fuse(guide=tmp_path / "guide.npy")
     pv.run(noisy / "wide.tif", tmp_path / "at_once.tif", a_filter)
     go_on = partial(run_filters, noisy / "wide.tif", tmp_path / "resumed.tif", a_filter, made={})
     with pytest.raises(Stop):
         go_on(progress=stopping_after(130))
     go_on()
-    assert (tmp_path / "resumed.tif").read_bytes() == (tmp_path / "at_once.tif").read_bytes()
+    assert np.array_equal(
+        np.stack(list(pv.read(tmp_path / "resumed.tif"))), np.stack(list(pv.read(tmp_path / "at_once.tif")))
+    )
 
 
 def test_cuts_are_those_of_the_whole_video(tmp_path, noisy):
