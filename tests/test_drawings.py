@@ -55,6 +55,27 @@ def test_a_page_without_noise_stays_as_it_is(rng, size, ink, paper):
         assert report["sigma"] == 0
 
 
+@pytest.mark.parametrize(("ink", "paper"), [(10, 240), (230, 30)])
+@pytest.mark.parametrize("crf", [18, 28])
+def test_a_still_page_that_a_codec_has_touched_stays_as_it_is(rng, tmp_path, ink, paper, crf):
+    video = np.repeat(page(rng, 18, ink, paper)[np.newaxis], 10, axis=0).astype(np.uint8)
+    pv.write(tmp_path / "page.mp4", video, codec="h264", crf=crf)
+    coded = np.stack(list(pv.read(tmp_path / "page.mp4")))
+    assert not is_drawn(pv.to_gray(coded[:1])[0, ..., np.newaxis].astype(np.float32) / 255)
+    report = {}
+    np.testing.assert_array_equal(pv.denoise(coded, report=report), coded)
+    assert report["sigma"] == 0
+
+
+def test_a_still_page_with_noise_and_a_noisy_picture_that_repeats_are_denoised(rng, clips):
+    clean = page(rng, 18, 40, 200)
+    video = clean + rng.normal(0, 5, (8, *clean.shape))
+    assert pv.measure_noise(video).sigma == pytest.approx(5, rel=0.1)
+    picture = next(iter(pv.read(clips["bikes"])))[:200, :300].mean(axis=2)
+    repeated = np.repeat((picture + rng.normal(0, 10, picture.shape))[np.newaxis], 6, axis=0)
+    assert pv.measure_noise(repeated).sigma == pytest.approx(10, rel=0.1)
+
+
 @pytest.mark.parametrize("colours", [(1, 1, 1), (1, 0.3, 0.7)])
 def test_a_page_in_colour_stays_as_it_is(rng, colours):
     video = np.repeat((page(rng, 20)[..., None] * np.array(colours)).astype(np.uint8)[None], 6, axis=0)

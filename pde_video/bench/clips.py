@@ -19,6 +19,8 @@ from pde_video.protocols import Array
 from pde_video.tools.demo import moving_scene
 from pde_video.video.files import read
 
+_FIRST = 16  # Frames, unless others are asked for.
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -38,16 +40,16 @@ class Clip:
 def load(
     path: str | Path | None = None,
     *,
-    frames: tuple[int, int] = (0, 16),
+    frames: tuple[int, int] | None = None,
     scale: float = 1.0,
     gray: bool = False,
     noisy: bool = False,
 ) -> Clip:
     """Return frames START to END − 1 of a file, or of the synthetic scene, reduced by area averaging.
 
-    Floats of a noisy clip may lie outside [0, 1].
+    Without a range, it is the first 16, or as many as there are. Floats of a noisy clip may lie outside [0, 1].
     """
-    start, end = frames
+    start, end = frames or (0, _FIRST)
     if not 0 <= start <= end - 2:
         raise ParameterError(f"frames are {start}:{end}; they must be START:END with 0 ≤ START and at least two frames")
     if not 0 < scale <= 1:
@@ -55,6 +57,8 @@ def load(
     name = "moving scene" if path is None else os.fsencode(Path(path).stem).decode(errors="backslashreplace")
     frames_of = moving_scene() if path is None else read(path)
     found = list(islice(frames_of, *(min(number, sys.maxsize) for number in (start, end))))
+    if frames is None and len(found) > 1:
+        end = len(found)
     if len(found) < end - start:
         raise ParameterError(f"{path or name} has at most {start + len(found)} frames; {start}:{end} were asked for")
     video = np.stack(found)

@@ -139,7 +139,7 @@ def rerun(out: str, target: str, source: str | None, quiet: bool, **options: boo
 @click.command("bench")
 @click.argument("clips", nargs=-1, type=PATH)
 @click.option(
-    "--frames", type=closed_range, default="0:16", show_default=True, metavar="START:END", help="END is exclusive."
+    "--frames", type=closed_range, metavar="START:END", help="END is exclusive.  [default: the first 16, or all]"
 )
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Shrink clips by area averaging, e.g. 0.5.")
 @click.option("--gray", is_flag=True, help="Convert clips to grey.")

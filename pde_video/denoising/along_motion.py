@@ -163,17 +163,16 @@ def numbered(pictures: Iterable[Picture], report: dict[str, Any], fixed: float, 
             if light is None and alike(previous.guided.planes, picture.guided.planes):
                 original, light = previous.original, previous.light
                 seen["repeated"] += 1
-        if original == number and noise.measured and not noise.faint:
-            same = previous is not None and previous.scene == len(cuts)
-            watch.look(luma_of(picture.guided.planes), partial(_moved, previous, picture) if same else None)
+        if noise.measured and not noise.faint:
+            same = previous if previous is not None and previous.scene == len(cuts) else None
+            watch.look(luma_of(picture.guided.planes), same and partial(_moved, same, picture), original != number)
         report.update(seen)
         previous = picture._replace(number=number, scene=len(cuts), original=original, light=light)
         yield previous
 
 
-def _moved(there: Picture | None, here: Picture) -> Array:
+def _moved(there: Picture, here: Picture) -> Array:
     """Return the luma of one picture moved to another."""
-    assert there is not None
     return warped(padded(luma_of(there.guided.planes)[np.newaxis]), flow(here, there, _SMOOTHNESS), EXACT)[0]
 
 

@@ -19,6 +19,7 @@ _FEWEST = 2**12  # Pixels, of all frames together, below which chance may look s
 # Steps of rounding up to which light, and the variance of its noise, are lost by it. A tenth of the deviation s of the
 # noise is left where nothing moves; rounding then shifts means by up to exp(−2π² (s/10)²) / π, at 9 by 0.6 %.
 _COARSE = 9.0
+_SINGLE, _NEARLY = 0.3, 0.1  # Photons where most pixels have none; difference of their variance, relative to them.
 _COUNTED = 2.0  # Ratio of variance to light, and its inverse, up to which noise that is even may be that of counts.
 _FIRST, _EVERY = 5, 16  # Frames by which later ones are judged, and of how many one is.
 _CHANGED = 1.5  # Ratio of deviations, within frames and along time, from which on noise has changed.
@@ -61,15 +62,18 @@ def doubt_of_rounding(estimate: NoiseEstimate, first: Array) -> str | None:
     if estimate.unit == 1:  # Floats are not rounded.
         return None
     light, variance = float(np.median(first)) * estimate.unit, estimate.offset
-    if estimate.photons is not None:
+    if light == 0:  # In most pixels there is no photon; the frame tells whether there are single ones in others.
+        mean, spread = float(first.mean()) * estimate.unit, float(first.var()) * estimate.unit**2
+        light, variance = (mean, spread) if mean < _SINGLE and abs(spread - mean) < _NEARLY * mean else (0.0, 0.0)
+    if estimate.photons is not None and estimate.photons > 0:
         light = estimate.photons * estimate.slope
         variance = light * estimate.slope
-    elif not light / _COUNTED <= variance <= light * _COUNTED:
+    elif light == 0 or not light / _COUNTED <= variance <= light * _COUNTED:
         return None
     if max(light, variance) > _COARSE:
         return None
     return (
-        f"light is so faint (at the median {light:.2g} steps of rounding above black) that its means are lost where "
+        f"light is so faint ({light:.2g} steps of rounding above black) that its means are lost where "
         "the result is rounded to integers: give the video as floats, in Python video.astype(numpy.float32)"
     )
 
@@ -82,25 +86,32 @@ class Watch:
     """
 
     def __init__(self, report: dict[str, Any]) -> None:
-        self._report, self._first, self._said, self._number = report, np.zeros(2), False, -1
+        self._report, self._said = report, False
+        self._seen = [-1, -1]  # The number of the last original, and of the last repeat.
+        self._first: list[Array] = []
 
-    def look(self, luma: Array, before: Callable[[], Array] | None) -> None:
-        """Look at a frame (H, W) and the one `before` it, moved to it, if that is of the same scene and no repeat."""
-        self._number += 1
-        if before is None or self._said or not (self._number < _FIRST or self._number % _EVERY == 0):
+    def look(self, luma: Array, before: Callable[[], Array] | None, repeats: bool) -> None:
+        """Look at a frame (H, W) and the one `before` it, moved to it, if that is of the same scene.
+
+        What `repeats` the one before tells nothing of the first frames, but later ones may seem to where noise fades.
+        """
+        self._seen[repeats] += 1
+        number = self._seen[repeats]
+        first = not repeats and (number < _FIRST or not self._first)
+        if before is None or self._said or (not self._first and repeats) or not (first or number % _EVERY == 0):
             return
         if np.mean((luma == luma.min()) | (luma == luma.max())) > _CLIPPED:
             return
         found = np.array([estimate_sigma([luma]), estimate_sigma([luma - before()])])
-        if self._number < _FIRST or not self._first.all():
-            self._first = np.maximum(self._first, found)
+        if first:
+            self._first += [found] if found.all() else []
             return
-        weaker, stronger = sorted(found / self._first)
+        weaker, stronger = sorted(found / np.median(self._first, axis=0))
         ratio = weaker if weaker > 1 else min(stronger, 1.0)
         if max(1.0, ratio) > _NOTABLE * luma.std() and not 1 / _CHANGED < ratio < _CHANGED:
             self._said = True
+            how = "is stronger" if ratio > 1 else "is weaker, or neighbouring pixels share more of it,"
             self._report.setdefault("warnings", []).append(
-                f"the noise changes: later it has about {ratio:.1f} times the standard deviation that it had in the "
-                "first frames, by which all are denoised: cut the video where it changes, or give sigma or noise as it "
-                "is in most of it (measure_noise)"
+                f"the noise changes: later it {how} than in the first frames, by which all are denoised: cut the video "
+                "where it changes, or give sigma or noise as it is in most of it (measure_noise)"
             )

@@ -11,7 +11,7 @@ from pde_video.protocols import Array
 from pde_video.threads import ordered
 
 _LESS = 0.25  # Share of the variance of new noise below which a change is none.
-_HARDLY = 0.04  # The same for whole frames.
+HARDLY = 0.04  # The same for whole frames.
 _FEW = 0.01  # Share of the pieces of a frame that changes, below which it is a repeat.
 _AHEAD = 20  # Frames to search for some that are no repeats.
 _APART, _LONG = 8, 16  # Pixels from row to row of those that are compared, and length of a piece.
@@ -50,7 +50,7 @@ def distinct(frames: Frames, n: int) -> list[Array]:
 def _originals(shown: list[Array]) -> list[Array]:
     box = within_borders(shown)
     seen = [frame[box] for frame in shown]
-    least = _HARDLY * 2 * estimate_sigma(seen[:1]) ** 2 if seen else 0.0
+    least = HARDLY * 2 * estimate_sigma(seen[:1]) ** 2 if seen else 0.0
     energy = ordered(lambda pair: estimate_sigma([pair[1] - pair[0]]) ** 2, pairwise(seen))
     first = shown[: 1 if least else 0]  # Without noise, it is a title, and tells nothing of what follows.
     return first + [frame for frame, new in zip(shown[1:], energy, strict=True) if new > least]

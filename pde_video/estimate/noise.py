@@ -24,9 +24,11 @@ _PILE, _OFTEN = 8, 0.01  # Values are frequent that occur so often, and in this 
 _CHANGED = 0.9  # Share of the blocks that noise changes from frame to frame, at least.
 _FAR = 6.0  # Energies of small blocks are skewed: of noise, one in 10,000 is so many standard deviations away.
 _ALIKE = 0.2  # Share of flat blocks above which what all frames have in common is a pattern.
+_MOST = 1.5  # Share of all variance that noise may seem to have, by errors of estimation.
 _BINS = 16  # Ranges of brightness with as many blocks each.
 _TEXTURED = 1.3  # Structure relative to noise, in units of the flattest range, above which a range tells nothing.
-_MOSTLY = 0.5  # Share of the blocks of each range that must be calm.
+_MOSTLY = 0.5  # Share of the blocks of each range that must be calm,
+_EXPLAINED = 1.5  # or else as many times as many of all by a line as by a constant.
 _TELLING = 12.0  # Likelihood ratio of a line and a constant, in logarithms, that chance has once in 10⁶.
 _DIFFERENT = 1.2  # Ratio of variances above which those within frames and along time contradict each other.
 
@@ -198,22 +200,26 @@ def changing_noise(video: Any, kind: str = "auto") -> ChangingNoise | None:
     calm = calm_blocks(slope, offset)
     shares = [float(calm[here].mean()) for here in _by_brightness(blocks)]
     if kind == "auto" and slope and sorted(shares)[:2][-1] < _MOSTLY:  # Two of them: one may hold all edges of cells.
-        slope, offset = 0.0, constant  # What is bright moves: its changes are no noise.
-        calm = calm_blocks(slope, offset)
+        even = calm_blocks(0.0, constant)
+        if calm.mean() < _EXPLAINED * even.mean():  # What is bright moves: its changes are no noise.
+            slope, offset, calm = 0.0, constant, even
     levels = np.quantile(blocks.mean, (0.05, 0.5, 0.95))
     certainty = _DIFFERENT + 5 / math.sqrt(blocks.mean.size)
     return ChangingNoise(slope, offset, levels, certainty, float(calm.mean()))
 
 
 def pattern_variance(mean: Array) -> float:
-    """Return the variance of noise in a mean of frames (H, W, C); 0 if so few blocks are flat that it is structure.
+    """Return the variance of noise in a mean of frames (H, W, C); 0 if it is structure.
+
+    That is where few blocks are flat, or it would be more than all variance that there is.
 
     The noise of a sensor is alike everywhere. Structure is not, and the mean shows more of it than single frames do.
     """
     blocks = measure([mean], small=True)
     variance = _deviation(blocks, -math.inf, math.inf) ** 2
     flat = blocks.structure <= blocks.bands * variance * _above_noise(blocks)
-    return variance if np.count_nonzero(flat) > _ALIKE * flat.size else 0.0
+    alike = np.count_nonzero(flat) > _ALIKE * flat.size and variance <= _MOST * float(mean.var())
+    return variance if alike else 0.0
 
 
 def _decided(blocks: Blocks, constant: float, line: _Line) -> tuple[float, float]:
