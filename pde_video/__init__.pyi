@@ -83,6 +83,7 @@ from pde_video.protocols import Filter as Filter
 from pde_video.protocols import Step as Step
 from pde_video.protocols import Term as Term
 from pde_video.protocols import Video as Video
+from pde_video.restoration.blend import blend as blend  # command
 from pde_video.restoration.dust import detect_dust as detect_dust  # command
 from pde_video.restoration.fuse import fuse as fuse  # command
 from pde_video.restoration.inpaint import inpaint as inpaint  # command

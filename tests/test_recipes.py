@@ -138,7 +138,7 @@ def test_denoise_takes_a_line_of_noise_as_a_list(eight_bit):
 @pytest.mark.parametrize(
     ("one", "says"),
     [
-        ({"filter": "blur"}, "no filter 'blur'; there are ced, clip, crop, denoise"),
+        ({"filter": "blur"}, "no filter 'blur'; there are blend, ced, clip, crop, denoise"),
         ({}, "no filter None"),
         ({"filter": "heat", "tine": 1.0}, "no option 'tine'; it has time, dt, step, spacetime"),
         ({"filter": "heat", "time": "long"}, "must be of type number"),
@@ -220,12 +220,16 @@ NEEDED = {
 
 @pytest.mark.parametrize("name", names())
 def test_a_recipe_with_every_default_said_is_the_recipe_with_none(name, rng, tmp_path):
-    np.save(tmp_path / "guide.npy", rng.random((1, 32, 36)))
+    needed = dict(NEEDED)
+    for file, option, shape in (("fuse", "guide", (1, 32, 36)), ("blend", "foreground", (3, 16, 18))):
+        np.save(tmp_path / f"{option}.npy", rng.random(shape))
+        needed[file] = {option: str(tmp_path / f"{option}.npy")}
+    np.save(tmp_path / "mask.npy", np.uint8(255 * (rng.random((1, 16, 18)) < 0.5)))
+    needed["blend"] |= {"mask": str(tmp_path / "mask.npy")}
     video = rng.random((3, 16, 18), np.float32)
     options = declared(filter_called(name).function).values()
     said = {one.name: one.default for one in options if not one.required and one.default is not None}
-    needed = {"guide": str(tmp_path / "guide.npy")} if name == "fuse" else NEEDED.get(name, {})
-    few = {"filter": name, **needed}
+    few = {"filter": name, **needed.get(name, {})}
     np.testing.assert_array_equal(applied(video, few | said), applied(video, few))
 
 

@@ -14,7 +14,7 @@ from pde_video.denoising.doubts import doubt_of_scales
 from pde_video.denoising.noise_along_time import APART, NOTABLE, along_time
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.repair import Repair, mended
-from pde_video.denoising.repeats import HARDLY, distinct
+from pde_video.denoising.repeats import HARDLY, distinct, of_one_noise
 from pde_video.errors import ParameterError
 from pde_video.estimate.borders import within_borders
 from pde_video.estimate.drawings import is_drawn
@@ -31,7 +31,6 @@ from pde_video.filters import Frames, Option
 from pde_video.filters.declarations import checked
 from pde_video.filters.lift import lifted
 from pde_video.protocols import Array
-from pde_video.threads import ordered
 
 NOISES = ("auto", "gaussian", "poisson-gaussian")
 REPAIRS = ("auto", "none")  # Whether outliers and stripes are looked for.
@@ -39,7 +38,6 @@ Sigma = Annotated[float | str | None, Option(unit="input", least=0, choices=("au
 _FRAMES = 5  # Number of frames on which noise is measured: the first that are not constant.
 _STILL_FRAMES = 16  # The same for a recording in which nothing moves.
 _MOST_FRAMES, _PIXELS = 32, 2**20  # Small frames are looked at, as long as they change, until they have so many pixels.
-_ODD = 1.5  # Ratio of deviations from which on a frame has other noise than most.
 _STEADY = 0.8  # Share of calm blocks from which on the changes tell more of the noise than the frames do.
 _FEW = 5.0  # Photons per pixel.
 _QUIET = 1e-3  # Noise of videos that have none but outliers, relative to their contrast.
@@ -253,18 +251,7 @@ def _few(photons: float | None) -> bool:
 
 def first_frames(frames: Frames) -> list[Array]:
     """Return the first five frames that are neither constant nor repeats, or else the first five, but odd ones."""
-    return _of_one_noise(distinct(frames, _FRAMES) or frames.peek(_FRAMES))
-
-
-def _of_one_noise(shown: list[Array]) -> list[Array]:
-    """Return the frames without those whose finest details are far weaker or stronger than those of most.
-
-    The flattest blocks of all would be theirs.
-    """
-    found = list(ordered(lambda frame: estimate_sigma([frame]), shown))
-    middle = float(np.median(found)) if found else 0.0
-    alike = [one for one, sigma in zip(shown, found, strict=True) if middle / _ODD <= sigma <= middle * _ODD]
-    return alike if middle and 2 * len(alike) > len(shown) else shown
+    return of_one_noise(distinct(frames, _FRAMES) or frames.peek(_FRAMES))
 
 
 def _variance(shown: Sequence[Array], noise: Any, still: bool, unit: float) -> NoiseEstimate:
@@ -280,7 +267,7 @@ def _changing(
 ) -> NoiseEstimate | None:
     """Return the noise that is new in every frame where changes tell more of it than `estimate`; otherwise None."""
     pixels = frames.peek(1)[0].size
-    shown = _of_one_noise(distinct(frames, max(few, min(_MOST_FRAMES, _PIXELS // pixels))))
+    shown = of_one_noise(distinct(frames, max(few, min(_MOST_FRAMES, _PIXELS // pixels))))
     model = estimate.stabiliser()
     assert model is not None
     shown = [Repair(estimate, model)(frame[box]).frame for frame in shown]

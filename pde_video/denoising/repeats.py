@@ -1,4 +1,4 @@
-"""Frames that repeat the one before them but for what a codec changed: their noise is the same, and counts once."""
+"""Frames that repeat the one before them but for what a codec changed, and others on which noise is not measured."""
 
 from itertools import pairwise
 
@@ -13,6 +13,7 @@ from pde_video.threads import ordered
 _LESS = 0.25  # Share of the variance of new noise below which a change is none.
 HARDLY = 0.04  # The same for whole frames.
 _FEW = 0.01  # Share of the pieces of a frame that changes, below which it is a repeat.
+_ODD = 1.5  # Ratio of deviations from which on a frame has other noise than most.
 _AHEAD = 20  # Frames to search for some that are no repeats.
 _APART, _LONG = 8, 16  # Pixels from row to row of those that are compared, and length of a piece.
 
@@ -45,6 +46,17 @@ def distinct(frames: Frames, n: int) -> list[Array]:
         if len(found) >= n or len(shown) < ahead or ahead >= _AHEAD:
             return (found if len(found) > 1 else shown)[:n]
         ahead = min(2 * ahead, _AHEAD)
+
+
+def of_one_noise(shown: list[Array]) -> list[Array]:
+    """Return the frames without those whose finest details are far weaker or stronger than those of most.
+
+    The flattest blocks of all would be theirs.
+    """
+    found = list(ordered(lambda frame: estimate_sigma([frame]), shown))
+    middle = float(np.median(found)) if found else 0.0
+    alike = [one for one, sigma in zip(shown, found, strict=True) if middle / _ODD <= sigma <= middle * _ODD]
+    return alike if middle and 2 * len(alike) > len(shown) else shown
 
 
 def _originals(shown: list[Array]) -> list[Array]:

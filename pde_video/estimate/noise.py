@@ -209,9 +209,7 @@ def changing_noise(video: Any, kind: str = "auto") -> ChangingNoise | None:
 
 
 def pattern_variance(mean: Array) -> float:
-    """Return the variance of noise in a mean of frames (H, W, C); 0 if it is structure.
-
-    That is where few blocks are flat, or it would be more than all variance that there is.
+    """Return the variance of noise in a mean of frames (H, W, C); 0 if few blocks are flat, or it exceeds all variance.
 
     The noise of a sensor is alike everywhere. Structure is not, and the mean shows more of it than single frames do.
     """

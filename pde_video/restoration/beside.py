@@ -7,15 +7,18 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from pde_video.arrays.dtypes import as_float, scale_of
+from pde_video.arrays.grid import all_finite, to_planes
 from pde_video.errors import InputError
 from pde_video.protocols import Array
 
+Frame = TypeVar("Frame")
 Made = TypeVar("Made")
 
 
 def beside(
-    frames: Iterable[Array], other: Any, role: str, made: Callable[[Array, str], Made]
-) -> Iterator[tuple[Array, Made]]:
+    frames: Iterable[Frame], other: Any, role: str, made: Callable[[Array, str], Made]
+) -> Iterator[tuple[Frame, Made]]:
     """Yield each frame with what is `made` of the picture beside it and of its name, in the `role` of a mask or so.
 
     `other` is an array, a sequence or stream of pictures, or a path. What is made of a single picture is made once.
@@ -41,3 +44,16 @@ def beside(
         yield frame, found
     if not isinstance(pictures, repeat) and next(pictures, None) is not None:
         raise InputError(f"the video has {number + 1} frames, and the {role} more; give one for each, or one for all")
+
+
+def planes_of(picture: Array, name: str) -> Array:
+    """Return a picture beside the frames as planes (C, H, W), with white as 1."""
+    if picture.ndim not in (2, 3) or picture.dtype.kind not in "uif" or not picture.size:
+        raise InputError(
+            f"{name} has a picture of shape {picture.shape} and dtype {picture.dtype}; it must be (H, W) or (H, W, C), "
+            "of integers or floats"
+        )
+    frame = as_float(picture, np.float64 if picture.dtype == np.float64 else np.float32, scale_of(picture.dtype))
+    if not all_finite(frame):
+        raise InputError(f"{name} holds NaN or infinite values; replace them first")
+    return to_planes(frame, -1)

@@ -9,6 +9,7 @@ from pde_video.protocols import Array, Term
 from pde_video.solvers.rest import rest
 from pde_video.terms.compose import Masked, Sum
 from pde_video.terms.data import Fidelity
+from pde_video.terms.frozen import FrozenDiffusion
 from pde_video.terms.heat import Heat
 from pde_video.terms.tensor import EdgeEnhancing
 
@@ -23,18 +24,34 @@ def written(frame: Array, mask: Array, planes: Array) -> Array:
     return np.where(mask[..., np.newaxis], np.moveaxis(planes, 0, -1), frame)
 
 
-def harmonic(planes: Array, mask: Array) -> Array:
-    """Return planes (C, H, W) with the masked pixels at rest under the heat equation."""
+def harmonic(planes: Array, mask: Array, conductivity: Array | None = None, tolerance: float = 1e-3) -> Array:
+    """Return planes (C, H, W) with the masked pixels at rest under the heat equation, div(g ∇u) = 0.
+
+    The conductivity g > 0 (C, H, W) is 1 if it is not given.
+    """
     if not mask.any():
         return planes
     if mask.all():
         return np.zeros_like(planes)
     out = planes.copy()
     for boxes in mosaics(mask, 1):
-        frame = np.moveaxis(boxes.cut(planes), 0, -1)
-        found = equilibrium(Masked(Heat(), boxes.mask, frame), frame, channel_axis=-1)
-        boxes.paste(np.moveaxis(found, -1, 0), out)
+        y = boxes.cut(planes)
+        if conductivity is None:
+            frame = np.moveaxis(y, 0, -1)
+            term = Masked(Heat(), boxes.mask, frame)
+            found = np.moveaxis(equilibrium(term, frame, tolerance=tolerance, channel_axis=-1), -1, 0)
+        else:
+            terms = (Masked(_conducting(one), boxes.mask, u) for one, u in zip(boxes.cut(conductivity), y, strict=True))
+            found = np.stack([equilibrium(term, u, tolerance=tolerance) for term, u in zip(terms, y, strict=True)])
+        boxes.paste(found, out)
     return out
+
+
+def _conducting(g: Array) -> FrozenDiffusion:
+    """Return the diffusion with a conductivity (H, W), at faces the mean of both cells."""
+    faces = np.zeros((3, 1, *g.shape), g.dtype)
+    faces[1, 0, :-1], faces[2, 0, :, :-1] = (g[1:] + g[:-1]) / 2, (g[:, 1:] + g[:, :-1]) / 2
+    return FrozenDiffusion(faces, np.ones(3), "neumann", 1 / (8 * float(g.max())))
 
 
 def along_edges(

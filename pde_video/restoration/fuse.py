@@ -8,14 +8,14 @@ from typing import Annotated, Any
 import numpy as np
 from scipy import ndimage
 
-from pde_video.arrays.dtypes import as_float, scale_of
-from pde_video.arrays.grid import all_finite, to_planes
+from pde_video.arrays.dtypes import scale_of
+from pde_video.arrays.grid import to_planes
 from pde_video.errors import InputError
 from pde_video.estimate.contrast import estimate_kappa
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.motion.averaging import doubled, halved
 from pde_video.protocols import Array
-from pde_video.restoration.beside import beside
+from pde_video.restoration.beside import beside, planes_of
 from pde_video.terms.frozen import FrozenDiffusion
 from pde_video.threads import ordered
 
@@ -98,16 +98,8 @@ class _Guide:
     """A picture at all the sizes from that of the frames, (C, h, w), to its own, and its contrast of edges."""
 
     def __init__(self, picture: Array, name: str, kappa: float | None) -> None:
-        if picture.ndim not in (2, 3) or picture.dtype.kind not in "uif" or not picture.size:
-            raise InputError(
-                f"{name} has a picture of shape {picture.shape} and dtype {picture.dtype}; it must be (H, W) or "
-                "(H, W, C), of integers or floats"
-            )
-        scale = scale_of(picture.dtype)
-        frame = as_float(picture, np.float32, scale)
-        if not all_finite(frame):
-            raise InputError(f"{name} holds NaN or infinite values; replace them first")
-        self.name, self._planes = name, to_planes(frame, -1)
+        self.name, self._planes = name, planes_of(picture, name).astype(np.float32, copy=False)
+        frame, scale = np.moveaxis(self._planes, 0, -1), scale_of(picture.dtype)
         rows = [frame[k : k + 2] for k in range(0, max(1, len(frame) - 1), _APART)]  # Some tell as much as all.
         self._kappa = kappa / scale if kappa is not None else _CONTRAST * estimate_kappa(rows)
         self.steps: list[int] = []

@@ -46,13 +46,14 @@ def _watched(pairs: Iterable[Marked], report: dict[str, Any]) -> Iterator[Marked
         share = np.count_nonzero(mask) / mask.size
         if share > 0.5 and not warned:
             warned = True
-            _warn(report, f"{share:.0%} of frame {number} is masked; what is masked is filled: is the mask inverted?")
+            warn_in(report, f"{share:.0%} of frame {number} is masked; what is masked is filled: is the mask inverted?")
         yield frame, mask
     if not total:
-        _warn(report, "nothing is masked: the video is unchanged")
+        warn_in(report, "nothing is masked: the video is unchanged")
 
 
-def _warn(report: dict[str, Any], text: str) -> None:
+def warn_in(report: dict[str, Any], text: str) -> None:
+    """Add a warning to a report."""
     report.setdefault("warnings", []).append(text)
 
 
@@ -83,8 +84,8 @@ def _by_colour(frames: Frames, colour: Array, tolerance: float) -> Iterator[Mark
 
 
 def _paired(frames: Frames, mask: Any) -> Iterator[Marked]:
-    warnings = iter([partial(_warn, frames.report)])  # Once.
-    for frame, found in beside(frames, mask, "mask", partial(_binary, warnings=warnings)):
+    warnings = iter([partial(warn_in, frames.report)])  # Once.
+    for frame, found in beside(frames, mask, "mask", partial(binary, warnings=warnings)):
         if found.shape != frame.shape[:2]:
             raise InputError(
                 f"the mask has frames of {found.shape[0]} × {found.shape[1]} pixels, the video of {frame.shape[0]} × "
@@ -93,7 +94,7 @@ def _paired(frames: Frames, mask: Any) -> Iterator[Marked]:
         yield frame, found
 
 
-def _binary(mask: Array, name: str, warnings: Iterator[Callable[[str], None]]) -> Array:
+def binary(mask: Array, name: str, warnings: Iterator[Callable[[str], None]]) -> Array:
     """Return a mask (H, W) of bool: values of at least half of white, in the mean of the channels."""
     if mask.dtype == bool and mask.ndim == 2:
         return mask

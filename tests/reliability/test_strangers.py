@@ -283,7 +283,14 @@ def test_the_command_says_what_it_repeats_and_trusts_on_request(folder, capsys):
 def test_every_number_that_multiplies_work_has_a_limit():
     """A new option is either bounded here, or known to change no more than values."""
     harmless = {"kappa", "alpha", "least", "low", "high", "top", "left", "sigma", "order", "slope", "readout", "seed"}
-    harmless |= {"mask_tolerance", "threshold", "dt", "epsilon", "noise"}  # The last three are held against the time.
+    harmless |= {
+        "mask_tolerance",
+        "memory",
+        "threshold",
+        "dt",
+        "epsilon",
+        "noise",
+    }  # The last three are held against the time.
     found = set()
     for name in names():
         options = declared(filter_called(name).function).values()
