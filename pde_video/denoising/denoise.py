@@ -102,7 +102,7 @@ def _extent(
     examples=(
         "noisy.mp4 clean.mp4",
         "stack.tiff clean.tiff --preset best",
-        "stack.tiff clean.tiff --noise-from dark.tiff",
+        "stack.tiff clean.tiff --noise-from flat.tiff",
         "stack.tiff clean.tiff --dark dark.tiff --flat flat.tiff",
         "noisy.mp4 clean.mp4 --method learned",
         "a.mp4 b.mp4 c.tiff results/",
@@ -151,7 +151,8 @@ def denoise(
         With a `NoiseEstimate` no noise is measured, and a piece of a video, with the neighbouring frames that `extent`
         gives, is denoised as within the whole.
     noise_from : video or path, optional
-        Recording of a still scene by the same camera, such as a dark frame stack, on which to measure the noise.
+        Recording of a still scene by the same camera, as bright as the video, on which to measure the noise. Dark
+        frames show the read-out noise alone, and light has more.
     dark : video or path, optional
         Recording without light by the same camera, with the same exposure, whose fixed pattern is subtracted. Pixels
         much noisier there than most are replaced where that exceeds the noise of the video. A few frames suffice, since
