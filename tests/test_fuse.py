@@ -129,6 +129,12 @@ def test_steps_stop_at_the_edges_of_a_guide_of_even_areas():
     assert np.abs(fine[0, 16, 18:36] - depth[0, 16, 18:36]).max() < 0.05
 
 
+@pytest.mark.parametrize("kappa", [1e-300, 1e-30, 1e-3, 1e30, 1e300])
+def test_any_contrast_gives_finite_results(kappa):
+    depth, colour = scene(height=24, width=24)
+    assert np.isfinite(pv.fuse(means(depth, 4), colour, kappa=kappa)).all()
+
+
 def test_arrays_streams_threads_and_one_guide_for_all_agree(threads):
     depth, colour = scene(frames=3)
     coarse = means(depth, 4).astype(np.float32)

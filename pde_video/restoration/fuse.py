@@ -25,6 +25,7 @@ _TIME, _ROUNDS = 8.0, 6  # Of each implicit step, in pixels²; steps at each siz
 _CERTAIN, _CHANCE = 1.0, 1.1
 _FEWEST = 8  # Pixels on a side of a frame below which the guide is not tried on it.
 _SPLINE = 3
+_SMALLEST = np.finfo(np.float32).tiny
 _APART = 16  # Rows, on which contrast is estimated.
 
 
@@ -128,8 +129,9 @@ class _Guide:
         for axis, inside in ((0, faces[1, 0, :-1]), (1, faces[2, 0, :, :-1])):
             contrast = reduce(np.maximum, (np.square(np.diff(plane, axis=axis)) for plane in planes))
             if self._kappa > 0:
-                contrast = 1 + contrast * np.float32(self._kappa**-2)
-                np.divide(1, contrast * np.sqrt(contrast), out=inside)
+                with np.errstate(over="ignore"):
+                    contrast = 1 + np.square(np.sqrt(contrast) / max(np.float32(self._kappa), _SMALLEST))
+                    np.divide(1, contrast * np.sqrt(contrast), out=inside)
             else:  # Most of the guide is constant.
                 inside[...] = contrast == 0
         return FrozenDiffusion(faces, np.ones(3), "neumann", 0.25)
@@ -203,7 +205,8 @@ def _means(planes: Array, step: int) -> Array:
     """Return the means over step × step pixels of planes (C, H, W)."""
     if step == 2:
         return halved(planes)
-    total = sum(planes[:, i::step, j::step] for i in range(step) for j in range(step))
+    rows = reduce(np.add, (planes[:, k::step] for k in range(step)))
+    total = reduce(np.add, (rows[..., k::step] for k in range(step)))
     return np.asarray(total / planes.dtype.type(step * step))
 
 
