@@ -130,6 +130,12 @@ def test_photon_noise_of_a_scene_that_moves_is_found(peak, clips):
     assert pv.measure_noise(noisy).slope == pytest.approx(1 / peak, rel=0.1)
 
 
+def test_clean_frames_that_move_show_no_photon_noise(clips):
+    video = np.stack(list(islice(pv.read(clips["bikes"]), 54, 66)))[:, :, 160:480]
+    grey = np.rint(pv.to_gray(video.astype(np.float32))) / np.float32(255)
+    assert pv.measure_noise(grey).slope == 0
+
+
 def test_where_all_blocks_are_clipped_no_line_is_found(rng):
     assert pv.estimate_noise(np.clip(rng.normal(0, 50, (3, 64, 64)), 0, 20))[0] == 0
 

@@ -28,7 +28,7 @@ _MOST = 1.5  # Share of all variance that noise may seem to have, by errors of e
 _BINS = 16  # Ranges of brightness with as many blocks each.
 _TEXTURED = 1.3  # Structure relative to noise, in units of the flattest range, above which a range tells nothing.
 _MOSTLY = 0.5  # Share of the blocks of each range that must be calm,
-_EXPLAINED = 1.5  # or else as many times as many of all by a line as by a constant.
+_SOME, _EXPLAINED = 0.25, 1.5  # or else so many of all, and so many times as many by a line as by a constant.
 _TELLING = 12.0  # Likelihood ratio of a line and a constant, in logarithms, that chance has once in 10⁶.
 _DIFFERENT = 1.2  # Ratio of variances above which those within frames and along time contradict each other.
 
@@ -201,7 +201,7 @@ def changing_noise(video: Any, kind: str = "auto") -> ChangingNoise | None:
     shares = [float(calm[here].mean()) for here in _by_brightness(blocks)]
     if kind == "auto" and slope and sorted(shares)[:2][-1] < _MOSTLY:  # Two of them: one may hold all edges of cells.
         even = calm_blocks(0.0, constant)
-        if calm.mean() < _EXPLAINED * even.mean():  # What is bright moves: its changes are no noise.
+        if calm.mean() < max(_SOME, _EXPLAINED * even.mean()):  # What is bright moves: its changes are no noise.
             slope, offset, calm = 0.0, constant, even
     levels = np.quantile(blocks.mean, (0.05, 0.5, 0.95))
     certainty = _DIFFERENT + 5 / math.sqrt(blocks.mean.size)
