@@ -64,5 +64,4 @@ def _originals(shown: list[Array]) -> list[Array]:
     seen = [frame[box] for frame in shown]
     least = HARDLY * 2 * estimate_sigma(seen[:1]) ** 2 if seen else 0.0
     energy = ordered(lambda pair: estimate_sigma([pair[1] - pair[0]]) ** 2, pairwise(seen))
-    first = shown[: 1 if least else 0]  # Without noise, it is a title, and tells nothing of what follows.
-    return first + [frame for frame, new in zip(shown[1:], energy, strict=True) if new > least]
+    return shown[:1] + [frame for frame, new in zip(shown[1:], energy, strict=True) if new > least]
