@@ -5,6 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
+from pde_video.denoising.doubts import doubt_of_scales
 
 
 def scene(kind="shapes", size=(160, 192)):
@@ -52,6 +53,14 @@ def test_photon_noise_that_neighbours_may_share_is_said_as_a_line(rng):
 @pytest.mark.parametrize(("kind", "frames"), [("shapes", 1), ("shapes", 3), ("texture", 3)])
 def test_white_noise_and_clean_frames_leave_no_doubt(rng, kind, sigma, frames):
     assert warnings_of(scene(kind) + rng.normal(0, sigma, (frames, 160, 192))) == []
+
+
+def test_texture_that_stands_still_leaves_no_doubt(rng):
+    texture = 120 + 30 * gaussian_filter(rng.standard_normal((96, 96)), 1.0) / 0.28
+    frames = [one[..., np.newaxis] for one in texture + rng.normal(0, 3, (4, 96, 96))]
+    estimate = pv.NoiseEstimate(0.0, 9.0)
+    assert "half the size" in doubt_of_scales(estimate, estimate.stabiliser(), frames[:1])
+    assert doubt_of_scales(estimate, estimate.stabiliser(), frames) is None
 
 
 def test_what_changes_along_time_tell_is_no_doubt(rng):
