@@ -1,5 +1,6 @@
 """The noise of a video, measured on its first frames."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,7 +15,7 @@ from pde_video.denoising.doubts import doubt_of_scales
 from pde_video.denoising.noise_along_time import APART, NOTABLE, along_time
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.repair import Repair, mended
-from pde_video.denoising.repeats import HARDLY, distinct, of_one_noise
+from pde_video.denoising.repeats import HARDLY, distinct, of_one_noise, roughness
 from pde_video.errors import ParameterError
 from pde_video.estimate.borders import within_borders
 from pde_video.estimate.drawings import is_drawn
@@ -209,8 +210,9 @@ def _is_still_structure(shown: list[Array]) -> bool:
 
     Of what stands still, codecs leave most blocks as they are; noise changes all of them.
     """
-    changes, variance = [b - a for a, b in pairwise(shown)], estimate_sigma(shown) ** 2
-    if not changes or not variance or estimate_sigma(changes) ** 2 > 2 * HARDLY * variance:
+    changes = [b - a for a, b in pairwise(shown)]
+    rough = sum(map(roughness, shown)) / len(shown) if changes else 0.0
+    if not rough or sum(map(roughness, changes)) / len(changes) > math.sqrt(2 * HARDLY) * rough:
         return False
     return changing_noise(shown, "gaussian") is None and not pattern_variance(np.mean(shown, axis=0))
 
