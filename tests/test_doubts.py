@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cases import slow
 from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
@@ -136,9 +137,10 @@ STRONGER, WEAKER = "later it is stronger", "later it is weaker"
 
 
 @pytest.mark.parametrize(
-    ("sigmas", "said"), [((5, 11), [STRONGER]), ((16, 7), [WEAKER]), ((10, 10), []), ((10, 13), [])]
+    "case", [((5, 11), [STRONGER]), ((10, 10), []), *slow(((16, 7), [WEAKER]), ((10, 13), []))], ids=str
 )
-def test_noise_that_changes_after_the_first_frames_is_said(rng, sigmas, said):
+def test_noise_that_changes_after_the_first_frames_is_said(rng, case):
+    sigmas, said = case
     noise = np.linspace(*sigmas, 34)[:, np.newaxis, np.newaxis] * rng.standard_normal((34, 160, 192))
     assert not watched(scene() + noise, sigma=10)  # Whoever gives it knows.
     for video in (scene() + noise, (scene() + noise).repeat(2, axis=0)[1:]):
@@ -147,8 +149,9 @@ def test_noise_that_changes_after_the_first_frames_is_said(rng, sigmas, said):
         assert all(text in one for text, one in zip(said, found, strict=True))
 
 
-@pytest.mark.parametrize(("quiet", "sigma", "said"), [(1, 20, []), (2, 20, []), (3, 5, [STRONGER]), (4, 5, [STRONGER])])
-def test_the_noise_is_that_of_most_of_the_first_frames(rng, quiet, sigma, said):
+@pytest.mark.parametrize("case", [(2, 20, []), (3, 5, [STRONGER]), *slow((1, 20, []), (4, 5, [STRONGER]))], ids=str)
+def test_the_noise_is_that_of_most_of_the_first_frames(rng, case):
+    quiet, sigma, said = case
     noise = np.where(np.arange(20) < quiet, 5, 20)[:, np.newaxis, np.newaxis] * rng.standard_normal((20, 160, 192))
     report = {}
     for _ in pv.denoise(iter(np.clip(np.rint(scene() + noise), 0, 255).astype(np.uint8)), preset="fast", report=report):
@@ -157,7 +160,7 @@ def test_the_noise_is_that_of_most_of_the_first_frames(rng, quiet, sigma, said):
     assert [text in one for text, one in zip(said, report.get("warnings", []), strict=True)] == [True] * len(said)
 
 
-@pytest.mark.parametrize("sigmas", [(20, 5), (20, 9), (10, 0)])
+@pytest.mark.parametrize("sigmas", [(20, 5), *slow((20, 9), (10, 0))])
 def test_frames_of_far_less_noise_are_no_repeats_without_a_word(rng, sigmas):
     noise = np.where(np.arange(34) < 12, *sigmas)[:, np.newaxis, np.newaxis] * rng.standard_normal((34, 160, 192))
     assert [WEAKER in one for one in watched(scene() + noise)] == [True]
@@ -174,7 +177,8 @@ def test_single_photons_that_rounding_would_lose_are_said(rng, photons):
     assert warnings_of(np.zeros((6, 64, 64), np.uint8)) == []
 
 
-def test_another_scene_and_noise_that_is_clipped_are_no_change_of_noise(rng):
+@pytest.mark.parametrize("name", ["panned", "fast", "sunk", *slow("other", "faded in", "faded out")])
+def test_another_scene_and_noise_that_is_clipped_are_no_change_of_noise(rng, name):
     rough = 255 - scene() + rng.choice([-20, 20], size=(160, 192))
     other = np.concatenate([np.repeat(one[np.newaxis], 17, axis=0) for one in (scene(), rough)])
     faded = np.linspace(-0.2, 1, 34).clip(0)[:, np.newaxis, np.newaxis] * scene()
@@ -184,5 +188,12 @@ def test_another_scene_and_noise_that_is_clipped_are_no_change_of_noise(rng):
     strong = scene() + 30 * gaussian_filter(rng.standard_normal((160, 192)), 0.8) / 0.35
     fast = np.stack([scene()] * 10 + [255 - np.roll(strong, 3 * k, axis=1) for k in range(24)])
     sunk = scene() - 15 * np.arange(-9, 25).clip(0, 11)[:, np.newaxis, np.newaxis]
-    for video, sigma in ((other, 8), (faded, 20), (faded[::-1], 20), (panned, 4), (fast, 4), (sunk, 8)):
-        assert watched(video + sigma * noise) == []
+    video, sigma = {
+        "other": (other, 8),
+        "faded in": (faded, 20),
+        "faded out": (faded[::-1], 20),
+        "panned": (panned, 4),
+        "fast": (fast, 4),
+        "sunk": (sunk, 8),
+    }[name]
+    assert watched(video + sigma * noise) == []

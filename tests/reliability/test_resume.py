@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import marked_slow
+from cases import marked_slow, slow
 from interrupted import Stop, changed_notes, stopping_after
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
@@ -137,7 +137,7 @@ def test_what_was_said_before_an_interruption_is_said_still(tmp_path, noisy):
     assert go_on()["warnings"] == at_once["warnings"] == ["1 frames were odd", "140 frames were odd"]
 
 
-@pytest.mark.parametrize("name", ["mask", "guide"])
+@pytest.mark.parametrize("name", ["mask", *slow("guide")])
 def test_what_lies_beside_the_frames_stays_beside_them(tmp_path, noisy, rng, name):
     shape = next(iter(pv.read(noisy / "wide.tif"))).shape
     if name == "mask":
