@@ -166,7 +166,7 @@ def test_a_moving_bar_leaves_no_ghost(preset, speed, textured, clean):
 
 @pytest.mark.parametrize("speed", [12, *slow(1, 4)])
 @pytest.mark.parametrize("textured", [True, *slow(False)])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
 def test_a_faint_bar_in_motion_keeps_its_contrast(preset, textured, speed, clean):
     ground = clean["bikes"][0, :96, :200] if textured else np.full((96, 200), 0.3, np.float32)
     scene = np.repeat(ground[np.newaxis], 14, axis=0)
@@ -179,8 +179,8 @@ def test_a_faint_bar_in_motion_keeps_its_contrast(preset, textured, speed, clean
 
 @pytest.mark.parametrize("preset", marked_slow(PRESETS, "fast", "best"))
 def test_cuts_and_fast_motion_cost_nothing(preset, clean, clips):
-    cut = np.concatenate([clean["bikes"][:6, :200, :320], clean["bigbuckbunny"][:6, :200, :320]])
-    frames = np.stack(list(islice(pv.read(clips["bikes"]), 20, 60, 4))).astype(np.float32) / 255
+    cut = np.concatenate([clean["bikes"][:6, :160, :240], clean["bigbuckbunny"][:6, :160, :240]])
+    frames = np.stack(list(islice(pv.read(clips["bikes"]), 20, 60, 4)))[:, 40:280, 80:480].astype(np.float32) / 255
     for video, cuts in ((cut, [6]), (pv.to_gray(frames), [3])):
         noisy, report = with_noise(video), {}
         denoised = pv.denoise(noisy, preset=preset, sigma=SIGMA, report=report)
@@ -493,7 +493,7 @@ def test_noise_that_is_alike_in_all_colours_stays_so(name, real_frames):
 
 @pytest.mark.parametrize("channels", [2, *slow(4)])
 def test_channels_with_noise_of_different_strength_have_their_own(channels, clean):
-    part = clean["bikes"][:8, :200, :320]
+    part = clean["bikes"][:6, :160, :240]
     video = np.stack([part, part**2] * (channels // 2), axis=-1)
     strength = np.array([0.5, 1.5, 1.0, 0.5][:channels])
     noisy = (video + SIGMA * strength * np.random.default_rng(1).standard_normal(video.shape)).astype(np.float32)

@@ -4,6 +4,7 @@ import io
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,12 +80,13 @@ def enlarged(scene: Scene, *, factor: Annotated[float, Range(least=1, most=8)] =
     """White noise, then clip and noise enlarged by cubic splines; the reference is the enlarged clean clip."""
     from scipy.ndimage import zoom
 
-    factors = [factor if axis in (_ROW, _COLUMN) else 1 for axis in range(scene.clean.ndim)]
-    noisy, reference = (
-        zoom(video, factors, order=3, mode="nearest", grid_mode=True)
-        for video in (scene.clean + scene.noise(sigma), scene.clean)
-    )
-    return noisy, np.clip(reference, 0, 1)
+    one = partial(zoom, zoom=factor, order=3, mode="nearest", grid_mode=True)
+    every = np.vectorize(one, signature="(h,w)->(i,j)")  # Of all axes at once, `zoom` takes 4 to 16 times as long.
+
+    def larger(video: Array) -> Array:
+        return np.moveaxis(every(np.moveaxis(video, (_ROW, _COLUMN), (-2, -1))), (-2, -1), (_ROW, _COLUMN))
+
+    return larger(scene.clean + scene.noise(sigma)), np.clip(larger(scene.clean), 0, 1)
 
 
 @_scenario("demosaiced, σ = {sigma:g} before")
