@@ -1,8 +1,10 @@
 """What `inpaint` reaches inside the mask, and others frame by frame: the table of docs/inpainting.md.
 
 Run as ``python -m benchmarks.inpainting [--clip NAME] [--detect]`` with the extra `bench`. Sixteen grey frames of each
-clip, with scratches that tremble and dust that is new in every frame. OpenCV gets 8 bits. With `--detect`, only dust,
-of 15 or 240 of 255, and what `detect_dust` finds of it.
+clip, with scratches that tremble and dust that is new in every frame. OpenCV gets 8 bits. With `--detect`, what
+`detect_dust` finds of dust of 15 or 240 of 255; then, in 40 frames, what `detect_dead_pixels` finds of one pixel in a
+thousand that is stuck at 0, 60, 128, 200 or 255, a black row and two bright columns; and which frames
+`detect_damaged_frames` marks, of which 7 is noise, 13 is half black, and 20 is grey.
 """
 
 from __future__ import annotations
@@ -74,6 +76,26 @@ def detected(clean: Array, sigma: float) -> list[str]:
     return figures + [f"{pv.psnr(clean, video):.1f}" for video in (bad, pv.inpaint(bad, detect="dust"))]
 
 
+def on_a_sensor(clean: Array, sigma: float) -> list[str]:
+    """Return precision and recall of dead pixels, recall of lines, what is marked without any, and damaged frames."""
+    rng, (height, width) = np.random.default_rng(3), clean.shape[1:]
+    stuck, lines = rng.random((height, width)) < 1e-3, np.zeros((height, width), bool)
+    lines[height // 3], lines[:, width // 2 : width // 2 + 2] = True, True
+    noisy = np.clip(clean + sigma / 255 * rng.standard_normal(clean.shape), 0, 1).astype(np.float32)
+    bad, damaged = noisy.copy(), noisy.copy()
+    bad[:, stuck] = rng.choice(np.array([0, 60, 128, 200, 255]) / 255, np.count_nonzero(stuck))
+    bad[:, height // 3], bad[:, :, width // 2 : width // 2 + 2] = 0, 200 / 255
+    damaged[7], damaged[13, height // 2 :], damaged[20] = rng.random((height, width)), 0, 0.5
+    found, without = (pv.detect_dead_pixels(video)[0] > 0 for video in (bad, noisy))
+    lost = [np.flatnonzero(pv.detect_damaged_frames(one).any(axis=(1, 2))).tolist() for one in (damaged, noisy)]
+    shares = [found & ~lines, stuck], [stuck & ~lines, found], [lines, found]
+    return [
+        *(f"{100 * np.count_nonzero(one & other) / max(1, np.count_nonzero(one)):.1f}" for one, other in shares),
+        f"{100 * without.mean():.3f}",
+        *(", ".join(map(str, one)) or "none" for one in lost),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="What inpaint reaches inside the mask, and others frame by frame.")
     parser.add_argument("--clip", default="", metavar="NAME", help="only those with NAME in the name")
@@ -83,6 +105,9 @@ def main() -> None:
     if arguments.detect:
         header = ["", "σ", "precision, %", "recall, %", "marked without, %", "dusty, dB", "restored, dB"]
         print(table(header, [[clip.name, str(s), *detected(clip.frames, s)] for clip in clips for s in (0, 5)]))
+        longer = [clip for clip in real_clips(part=(0, 40)) if arguments.clip in clip.name]
+        header = ["", "σ", "precision, %", "recall, %", "of lines, %", "marked without, %", "damaged", "without"]
+        print(table(header, [[one.name, str(s), *on_a_sensor(one.frames, s)] for one in longer for s in (0, 5, 20)]))
         return
     fills: dict[str, Fill] = {
         "OpenCV, Telea": partial(by_frames, opencv("INPAINT_TELEA")),

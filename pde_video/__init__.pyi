@@ -84,6 +84,9 @@ from pde_video.protocols import Step as Step
 from pde_video.protocols import Term as Term
 from pde_video.protocols import Video as Video
 from pde_video.restoration.blend import blend as blend  # command
+from pde_video.restoration.damaged_frames import detect_damaged_frames as detect_damaged_frames  # command
+from pde_video.restoration.dead_pixels import detect_dead_pixels as detect_dead_pixels  # command
+from pde_video.restoration.detectors import mask as mask  # command
 from pde_video.restoration.dust import detect_dust as detect_dust  # command
 from pde_video.restoration.fuse import fuse as fuse  # command
 from pde_video.restoration.inpaint import inpaint as inpaint  # command

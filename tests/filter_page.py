@@ -42,7 +42,9 @@ def _row(one: Declared) -> str:
 
 def _value(one: Declared) -> Iterator[str]:
     option = one.option
-    yield " or ".join(kind for kind in one.kinds if kind != "text" or not option.choices) or "name"
+    yield " or ".join(kind for kind in one.kinds if kind != "text" or not option.choices) or (
+        "names, separated by commas" if option.several else "name"
+    )
     if option.unit:
         yield f"in units of the {option.unit}" if option.unit.startswith("input") else f"in {option.unit}"
     for sign, bound in ((">", option.above), ("≥", option.least), ("≤", option.most)):

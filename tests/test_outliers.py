@@ -9,7 +9,7 @@ from cases import marked_slow
 import pde_video as pv
 from pde_video.bench.scenarios import Noise
 from pde_video.denoising.denoise import PRESETS
-from pde_video.estimate.outliers import LIKELY, SURE, _filled, _predicted, _standing_out, shares, without_outliers
+from pde_video.estimate.outliers import LIKELY, SURE, _filled, _predicted, shares, standing_out, without_outliers
 from pde_video.motion.averaging import GuidedFrame, averaged
 
 
@@ -62,7 +62,7 @@ def test_outliers_are_those_of_the_definition(rule: Any, again: bool) -> None:
     plane[rng.random(plane.shape) < 0.1] -= 9
     plane[8:, 12:] += 20 * np.sin(np.arange(19))
     around = rng.normal(0, 1, plane.shape).astype(np.float32) if again else plane
-    found = _standing_out(plane[np.newaxis], around[np.newaxis], rule, again=again)[0]
+    found = standing_out(plane[np.newaxis], around[np.newaxis], rule, again=again)[0]
     assert np.array_equal(found, marked_by_definition(plane, rule, around, again))
     assert (found == 1).any()
     assert (found == -1).any()

@@ -214,6 +214,7 @@ NEEDED = {
     "clip": {"low": 0.2, "high": 0.7},
     "gaussian-noise": {"sigma": 0.1},
     "inpaint": {"mask": "nan"},
+    "mask": {"detect": "dust"},
     "poisson-gaussian-noise": {"slope": 0.1},
 }
 

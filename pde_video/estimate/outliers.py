@@ -15,7 +15,7 @@ _NOISE = 2.0  # Range of neighbours, in standard deviations of the noise, that i
 _DETAIL = 0.01  # Share of the contrast of a frame up to which details count as noise: clean films are full of them.
 _FEWEST, _FEWEST_HOT = 1e-3, 1e-4  # Shares of the pixels below which they may be details.
 _BESIDE = [(-1, 0), (1, 0), (0, -1), (0, 1)]
-_AROUND = (_BESIDE, [(-1, -1), (-1, 1), (1, -1), (1, 1)])  # Lines may go on in one of the corners.
+AROUND = (_BESIDE, [(-1, -1), (-1, 1), (1, -1), (1, 1)])  # Lines may go on in one of the corners.
 _RING = [(y, x) for y in range(-2, 3) for x in range(-2, 3) if max(abs(y), abs(x)) == 2]
 
 
@@ -31,7 +31,7 @@ LIKELY, SURE, USUAL = Rule(4.0, 1.0), Rule(8.0, 4.0), Rule(3.0, 0.0)
 _DECIDING = Rule(5.0, 1.0)
 _SAME = 0.9  # Share of sure outliers that have one of two values, above which other values are details.
 _SINGULAR = 1e-6  # Where neighbours above and beside tell the same, both count alike.
-_SPREAD = 0.1  # Of the height of outliers, up to which most have neighbours as high as the ring around them.
+SPREAD = 0.1  # Of the height of outliers, up to which most have neighbours as high as the ring around them.
 
 
 def without_outliers(frame: Array, uniform: Array, rule: Rule) -> tuple[Array, Array]:
@@ -43,14 +43,14 @@ def without_outliers(frame: Array, uniform: Array, rule: Rule) -> tuple[Array, A
     left out of their neighbours that are no part of a line or an area.
     """
     planes, found = to_planes(uniform, -1), to_planes(frame, -1)
-    sure = _standing_out(planes, planes, SURE) != 0
+    sure = standing_out(planes, planes, SURE) != 0
     usual = _usual(planes, sure)
     if usual is None:
-        bad = _standing_out(planes, planes, rule) != 0
-        bad = _standing_out(planes, _filled(planes, bad), rule) != 0  # Outliers beside others.
+        bad = standing_out(planes, planes, rule) != 0
+        bad = standing_out(planes, _filled(planes, bad), rule) != 0  # Outliers beside others.
     else:
-        likely = _each(kernels.lone, planes, usual) | usual & (_standing_out(planes, planes, USUAL) != 0)
-        bad = sure | usual & (_standing_out(planes, _filled(planes, sure | likely), USUAL) != 0)
+        likely = _each(kernels.lone, planes, usual) | usual & (standing_out(planes, planes, USUAL) != 0)
+        bad = sure | usual & (standing_out(planes, _filled(planes, sure | likely), USUAL) != 0)
     mended = [_predicted(plane, np.asarray(where)) for plane, where in zip(_filled(found, bad), bad, strict=True)]
     return np.moveaxis(np.stack(mended), 0, -1), np.asarray(bad.any(axis=0))
 
@@ -67,23 +67,20 @@ def shares(frames: Sequence[Array]) -> tuple[float, float]:
     stars, flakes and letters do. Frames (H, W, C) have noise of variance 1.
     """
     shown = [to_planes(frame, -1) for frame in frames]
-    out = [_standing_out(planes, planes, _DECIDING if len(shown) > 1 else SURE) for planes in shown]
+    out = [standing_out(planes, planes, _DECIDING if len(shown) > 1 else SURE) for planes in shown]
     new = []
     for k, found in enumerate(out):
         fresh = found != 0
         for other in {max(k - 1, 0), min(k + 1, len(shown) - 1)} - {k}:
-            fresh &= (out[other] != found) & (_standing_out(shown[k], shown[other], _DECIDING, again=True) == found)
+            fresh &= (out[other] != found) & (standing_out(shown[k], shown[other], _DECIDING, again=True) == found)
         new.append(found * fresh)
-    sure = [_standing_out(planes, planes, SURE) for planes in shown]
+    sure = [standing_out(planes, planes, SURE) for planes in shown]
     always = np.logical_and.reduce([(one == sure[0]) & (one != 0) for one in sure])
     impulses = float(np.median([np.count_nonzero(one) / one.size for one in new]))
     hot = float(always.mean()) if len(shown) > 1 else 0.0
-    if impulses <= _FEWEST or _spread(shown, new, _BESIDE) > _SPREAD:
+    if impulses <= _FEWEST or _spread(shown, new, _BESIDE) > SPREAD:
         impulses = 0.0
-    if (
-        hot <= _FEWEST_HOT
-        or max(_spread(shown, [sure[0] * always] * len(shown), places) for places in _AROUND) > _SPREAD
-    ):
+    if hot <= _FEWEST_HOT or max(_spread(shown, [sure[0] * always] * len(shown), places) for places in AROUND) > SPREAD:
         hot = 0.0
     return impulses, hot
 
@@ -94,19 +91,21 @@ def _spread(shown: Sequence[Array], found: Sequence[Array], places: Sequence[tup
     Both are relative to the median of the ring of 16 pixels around the eight neighbours. Of single pixels it is 0
     within chance, of a Gaussian spot of a standard deviation of half a pixel a seventh and more.
     """
-    parts = []
-    for planes, signs in zip(shown, found, strict=True):
-        for plane, sign in zip(planes, signs, strict=True):
-            i, j = np.nonzero(sign)
-            padded = np.pad(plane, 2, "symmetric")
-
-            def at(offsets: Sequence[tuple[int, int]], padded: Array = padded, i: Array = i, j: Array = j) -> Array:
-                return np.stack([padded[i + 2 + y, j + 2 + x] for y, x in offsets])
-
-            ring = np.median(at(_RING), axis=0)
-            height = plane[i, j] - ring  # 0 if the ring consists of outliers too.
-            parts.append(np.divide(at(places).mean(axis=0) - ring, height, out=np.ones_like(height), where=height != 0))
+    parts = [going_on(planes, signs != 0, places) for planes, signs in zip(shown, found, strict=True)]
     return float(np.median(np.concatenate(parts)))
+
+
+def going_on(planes: Array, found: Array, places: Sequence[tuple[int, int]]) -> Array:
+    """Return the share of their height by which outliers of planes (C, H, W) go on at some places around, (n,)."""
+    c, i, j = np.nonzero(found)
+    padded = np.pad(planes, ((0, 0), (2, 2), (2, 2)), "reflect")
+
+    def at(offsets: Sequence[tuple[int, int]]) -> Array:
+        return np.stack([padded[c, i + 2 + y, j + 2 + x] for y, x in offsets])
+
+    ring = np.median(at(_RING), axis=0)
+    height = planes[c, i, j] - ring  # 0 if the ring consists of outliers too.
+    return np.divide(at(places).mean(axis=0) - ring, height, out=np.ones_like(height), where=height != 0)
 
 
 def _usual(planes: Array, sure: Array) -> Array | None:
@@ -119,7 +118,7 @@ def _usual(planes: Array, sure: Array) -> Array | None:
     return np.isin(planes, values[two]) | (planes == low) | (planes == high)
 
 
-def _standing_out(planes: Array, around: Array, rule: Rule, *, again: bool = False) -> Array:
+def standing_out(planes: Array, around: Array, rule: Rule, *, again: bool = False) -> Array:
     """Return 1 and −1 where planes (C, H, W) stand out from the pixels `around`, and from that at their place `again`.
 
     What is at the lowest or highest value of a plane, as most impulses are, needs the threshold alone.

@@ -46,6 +46,8 @@ class Option(Value):
         Bounds of a number: more than `above`, at least `least`, at most `most`.
     choices : tuple of str
         The names allowed.
+    several : bool
+        Whether a text may be several of them, separated by commas.
     name : str
         Its name on the command line and in recipes, where that is another.
     load : callable, optional
@@ -72,6 +74,7 @@ class Option(Value):
     least: float | None = None
     most: float | None = None
     choices: tuple[str, ...] = ()
+    several: bool = False
     name: str = ""
     load: Callable[[Any], Any] | None = None
     file: bool = False
@@ -108,7 +111,8 @@ class Declared:
         option, kinds = self.option, set(self.kinds)
         if isinstance(value, str) and kinds & {"text", "file"}:
             free = ("text" in kinds and not option.choices) or ("file" in kinds and option.load is None)
-            return free or value in option.choices
+            named = value.split(",") if option.several else [value]
+            return free or set(named) <= set(option.choices)
         if _is_number(value) and kinds & _NUMBERS:
             return self._in_range(_as_float(value))
         others = (
@@ -136,7 +140,9 @@ class Declared:
         words = {"number": f"a {finite}number {said}", "whole number": f"a whole number {said}"}
         words |= {"pair of numbers": "a pair of numbers", "true or false": "True or False", "text": "text"}
         if option.choices:
-            words["text"] = f"{'one of ' if len(option.choices) > 1 else ''}{', '.join(option.choices)}"
+            how = "one of " if len(option.choices) > 1 else ""
+            how = "one or several, separated by commas, of " if option.several else how
+            words["text"] = f"{how}{', '.join(option.choices)}"
         if option.load is None:
             words["file"] = "the name of a file"
         told = [words[kind].rstrip() for kind in self.kinds if kind in words]
@@ -214,7 +220,9 @@ def schema(one: Declared) -> dict[str, Any]:
     bounds = {word: bound for word, bound in limits.items() if bound is not None}
     by_kind = _SCHEMAS | {kind: _SCHEMAS[kind] | bounds for kind in _NUMBERS}
     if option.choices:
-        by_kind["text"] = {"enum": list(option.choices)}
+        one_of = "|".join(map(re.escape, option.choices))
+        several = {"type": "string", "pattern": f"^({one_of})(,({one_of}))*$"}
+        by_kind["text"] = several if option.several else {"enum": list(option.choices)}
     kinds = [by_kind[kind] for kind in one.kinds]
     told = (kinds[0] if len(kinds) == 1 else {"anyOf": kinds}) | {"description": f"{one.help} {one.standard}".strip()}
     return told | ({"default": one.default} if isinstance(one.default, (bool, int, float, str)) else {})

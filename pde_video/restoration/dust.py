@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from scipy import ndimage
@@ -14,25 +14,23 @@ from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.motion.averaging import EXACT, doubled, halved, padded, smoothed, warped, wide_means
 from pde_video.motion.neighbours import windows
 from pde_video.protocols import Array
+from pde_video.restoration.masks import Marked, as_video
 from pde_video.restoration.trajectories import Picture, flow, inside, numbered, prepared
 from pde_video.threads import ordered
 
 Threshold = Annotated[float, Option(least=1)]
 THRESHOLD = 4.0
 _AROUND = 2  # Frames on each side that a pass looks at; the second one follows the motion without what it found first.
-REACH = 2 * _AROUND
+EXTENT = Extent(2 * _AROUND, 2 * _AROUND, 1, None)
 _RIM = 1 / 4  # Threshold of what touches a spot, relative to that of spots.
 _LEAST = 0.15  # The smallest error that is expected, in quarters of a frame's standard deviation.
 _MISSED, _EVIDENCE = 4.0, 1e-3  # Weight of what both miss around spots; least share of pixels that tell.
 _FAR = 0.3  # Weight of errors in a wide neighbourhood, relative to those in a narrow one.
 _WIDE = 3  # Halvings of what is halved already.
-_MUCH = 0.03  # Share of the pixels above which it is said.
 _BLOCK = np.ones((3, 3), bool)
 
 
-@video_filter(
-    extent=Extent(REACH, REACH, 1, None), examples=("film.mp4 dust.mkv --codec ffv1", "film.mp4 dust.tif --threshold 8")
-)
+@video_filter(extent=EXTENT, examples=("film.mp4 dust.mkv --codec ffv1", "film.mp4 dust.tif --threshold 8"))
 def detect_dust(frames: Frames, *, threshold: Threshold = THRESHOLD) -> Iterator[Array]:
     """Mark dust and other spots that a single frame shows: a mask, to look at, to correct, and for `inpaint`.
 
@@ -68,27 +66,17 @@ def detect_dust(frames: Frames, *, threshold: Threshold = THRESHOLD) -> Iterator
     >>> bool(mask[2, 20:24, 30:35].mean() > 0.9), bool(mask.sum() < 25)
     (True, True)
     """
-    for picture in dusty(frames, frames.report, threshold):
-        yield picture.mask[..., np.newaxis].astype(picture.frame.dtype)
+    return as_video(dusty(frames, threshold), frames.report)
 
 
-def dusty(frames: Frames, report: dict[str, Any], threshold: float = THRESHOLD) -> Iterator[Picture]:
+def dusty(frames: Frames, threshold: float = THRESHOLD) -> Iterator[Marked]:
     """Yield the frames with their dust masked."""
     nothing = ((frame, np.zeros(frame.shape[:2], bool)) for frame in frames)
     step = 1 / frames.scale if frames.scale > 1 else 0.0  # Of rounding; floats have none.
     whole = enumerate(ordered(prepared, nothing))
     pictures = (one._replace(number=number, original=number) for number, one in whole)  # Dust may look like cuts.
     without = numbered(_looked_at(pictures, threshold, step), {})
-    marked = seen = 0
-    for picture in _looked_at(without, threshold, step):
-        marked, seen = marked + int(np.count_nonzero(picture.mask)), seen + picture.mask.size
-        report["marked"] = marked / seen
-        yield picture
-    if marked > _MUCH * seen:
-        report.setdefault("warnings", []).append(
-            f"{marked / seen:.1%} of the pixels look like dust, as what moves too fast to be followed does: look at "
-            "the mask, or raise the threshold"
-        )
+    return ((picture.frame, picture.mask) for picture in _looked_at(without, threshold, step))
 
 
 def _looked_at(pictures: Iterator[Picture], threshold: float, step: float) -> Iterator[Picture]:

@@ -1,6 +1,7 @@
 """The filter `inpaint`: what is masked is filled, along the motion and in space."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -8,9 +9,9 @@ from pde_video.arrays.grid import to_planes
 from pde_video.errors import ParameterError
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
-from pde_video.restoration.dust import REACH, dusty
+from pde_video.restoration.detectors import DETECTORS, detected, looked
 from pde_video.restoration.fill import along_edges, harmonic, written
-from pde_video.restoration.masks import NAN, Marked, marked
+from pde_video.restoration.masks import NAN, Marked, counted, marked
 from pde_video.restoration.trajectories import along_motion
 from pde_video.threads import ordered
 
@@ -19,7 +20,6 @@ _IN_SPACE: dict[str, Callable[[Array, Array], Array]] = {
     "heat": harmonic,
 }
 METHODS = ("auto", "motion", *_IN_SPACE)
-DETECTORS = ("dust",)
 
 
 def _extent(mask: Any, method: str, radius: int, causal: bool, detect: str | None, **others: Any) -> Extent:
@@ -27,10 +27,11 @@ def _extent(mask: Any, method: str, radius: int, causal: bool, detect: str | Non
 
     Masks are counted with the frames, from the first.
     """
-    looks = 0 if detect is None else REACH
+    looks = looked(detect or "")
     if method in _IN_SPACE:
-        return Extent(looks if mask is None or (isinstance(mask, str) and mask == NAN) else None, looks, 1, None)
-    return Extent(None, looks + (0 if causal else radius), 1, None)
+        counted = mask is not None and not (isinstance(mask, str) and mask == NAN)
+        return replace(looks, before=None) if counted else looks
+    return replace(looks, before=None, after=(looks.after or 0) + (0 if causal else radius))
 
 
 @video_filter(
@@ -40,7 +41,7 @@ def _extent(mask: Any, method: str, radius: int, causal: bool, detect: str | Non
         "stack.tiff whole.tiff --mask dead.png",
         "titled.mp4 clean.mkv --mask-key ff00ff --mask-tolerance 40",
         "stack.npy whole.npy --mask nan --method eed",
-        "film.mp4 whole.mkv --detect dust",
+        "film.mp4 whole.mkv --detect dust,damaged-frames",
     ),
 )
 def inpaint(
@@ -49,7 +50,7 @@ def inpaint(
     *,
     mask_key: str | None = None,
     mask_tolerance: Annotated[float, Option(unit="input", least=0)] = 0.0,
-    detect: Annotated[str | None, Option(choices=DETECTORS)] = None,
+    detect: Annotated[str | None, Option(choices=DETECTORS, several=True)] = None,
     method: Annotated[str, Option(choices=METHODS)] = "auto",
     radius: Annotated[int, Option(unit="frames", least=1, most=1000)] = 6,
     causal: bool = False,
@@ -69,8 +70,8 @@ def inpaint(
         Instead of a mask, the colour that marks what is to be filled, as RRGGBB in hexadecimal, or two digits of grey.
     mask_tolerance : float
         Largest difference from that colour, in any channel, in units of the input, ≥ 0.
-    detect : {"dust"}, optional
-        Instead of a mask, what `detect_dust` marks; look at that first.
+    detect : str, optional
+        Instead of a mask, what detectors mark, as in `mask`; look at that first.
     method : {"auto", "motion", "eed", "heat"}
         "auto" weighs the motion against the diffusion; "motion" takes what other frames show wherever they do; "eed"
         fills each frame on its own along edges (edge-enhancing diffusion), "heat" by the heat equation.
@@ -100,8 +101,8 @@ def inpaint(
     """
     if detect is not None and causal:
         raise ParameterError("a detector looks at the frames after each; leave out one of detect and causal")
-    detected = None if detect is None else ((one.frame, one.mask) for one in dusty(frames, frames.report))
-    pairs = marked(frames, mask, mask_key, mask_tolerance, detected)
+    found = None if detect is None else counted(detected(frames, detect), frames.report)
+    pairs = marked(frames, mask, mask_key, mask_tolerance, found)
     if method in _IN_SPACE:
         return (map if causal else ordered)(partial(_alone, fill=_IN_SPACE[method]), pairs)
     return along_motion(pairs, frames.report, radius, causal=causal, screened=method == "auto")

@@ -17,6 +17,7 @@ _BETWEEN = 0.05  # Distance from 0 and 1, of values that are neither.
 _FEW = 0.01  # Share of such values that a lossy codec leaves; above it, the picture is no mask.
 _ROUNDED = 1e-6  # Between integers as floats, of white = 1.
 NAN = "nan"
+_MUCH = 0.03  # Share of the pixels above which it is said.
 Marked = tuple[Array, Array]  # A frame (H, W, C), finite, and what of it is to be filled, (H, W).
 
 
@@ -50,6 +51,28 @@ def _watched(pairs: Iterable[Marked], report: dict[str, Any]) -> Iterator[Marked
         yield frame, mask
     if not total:
         warn_in(report, "nothing is masked: the video is unchanged")
+
+
+def counted(pairs: Iterable[Marked], report: dict[str, Any]) -> Iterator[Marked]:
+    """Yield what detectors marked; report the share of the pixels that is, and warn if that is much of any frame."""
+    marked = whole = seen = 0
+    for frame, mask in pairs:
+        here = int(np.count_nonzero(mask))
+        marked, whole, seen = marked + here, whole + mask.size * (here == mask.size), seen + mask.size
+        report["marked"] = marked / seen
+        yield frame, mask
+    if marked - whole > _MUCH * (seen - whole):
+        warn_in(
+            report,
+            f"{(marked - whole) / (seen - whole):.1%} of the pixels are marked: look at the mask; much of it may be "
+            "scene, as what moves too fast to be followed; raise the threshold then, or correct the mask",
+        )
+
+
+def as_video(pairs: Iterable[Marked], report: dict[str, Any]) -> Iterator[Array]:
+    """Yield the masks as frames (H, W, 1), in black and white; see `counted`."""
+    for frame, mask in counted(pairs, report):
+        yield mask[..., np.newaxis].astype(frame.dtype)
 
 
 def warn_in(report: dict[str, Any], text: str) -> None:

@@ -1,0 +1,222 @@
+"""Detectors of dead pixels and damaged frames, and several detectors at once: what they mark, and what not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cases import slow
+from scipy.ndimage import gaussian_filter
+
+import pde_video as pv
+from pde_video.errors import ParameterError
+
+SIDE = (64, 88)
+
+
+def moving(frames: int = 12, speed: int = 2, seed: int = 2) -> np.ndarray:
+    """A texture that moves to the left, (T, H, W), in [0, 1]."""
+    ground = gaussian_filter(np.random.default_rng(seed).standard_normal((SIDE[0], SIDE[1] + speed * frames)), 2.5)
+    ground = 0.5 + 0.08 * ground / ground.std()
+    return np.stack([ground[:, speed * t : speed * t + SIDE[1]] for t in range(frames)])
+
+
+def with_noise(video: np.ndarray, sigma: float, dtype: type = np.uint8) -> np.ndarray:
+    noisy = np.clip(video + sigma / 255 * np.random.default_rng(1).standard_normal(video.shape), 0, 1)
+    return np.rint(255 * noisy).astype(dtype) if dtype == np.uint8 else noisy.astype(dtype)
+
+
+PLACES = ((5, 7), (20, 40), (20, 43), (0, 30), (63, 87), (40, 41))
+VALUES = (0.0, 1.0, 1.0, 1.0, 0.0, 0.95)
+
+
+def with_dead(video: np.ndarray, *, row: int | None = None, column: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The video with dead pixels, and where they are."""
+    video, mask = video.copy(), np.zeros(SIDE, bool)
+    for (i, j), value in zip(PLACES, VALUES, strict=True):
+        mask[i, j], video[:, i, j] = True, value
+    if row is not None:
+        mask[row], video[:, row] = True, 0.0
+    if column is not None:
+        mask[:, column : column + 2], video[:, :, column : column + 2] = True, 0.9
+    return video, mask
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("sigma", [0, 3])
+@pytest.mark.parametrize("colour", [False, True])
+def test_dead_pixels_and_lines_are_marked_and_nothing_else(colour, sigma, dtype):
+    # One after the other: what stays where it is must not be marked because it is stuck, nor be missed.
+    video, mask = with_dead(moving(), row=50, column=60)
+    video = with_noise(np.stack([video, moving(seed=3), moving(seed=4)], axis=-1) if colour else video, sigma, dtype)
+    report: dict[str, object] = {}
+    found = pv.detect_dead_pixels(video, report=report)
+    assert (found.shape, found.dtype) == (video.shape[:3], dtype)
+    assert set(np.unique(found)) == {0, 255 if dtype == np.uint8 else 1}
+    for frame in found > 0:
+        np.testing.assert_array_equal(frame, mask)
+    assert report["marked"] == pytest.approx(mask.mean())
+
+
+@pytest.mark.parametrize("sigma", [0, 5, 20])
+@pytest.mark.parametrize("speed", [0, 2])
+def test_a_sound_sensor_has_no_dead_pixels(sigma, speed):
+    assert not pv.detect_dead_pixels(with_noise(moving(speed=speed), sigma)).any()
+    assert not pv.detect_dead_pixels(np.full((3, *SIDE), 7, np.uint8)).any()
+
+
+def test_stars_bars_and_edges_across_the_frame_are_no_dead_pixels(rng):
+    y, x = np.mgrid[: SIDE[0], : SIDE[1]]
+    sky = np.full(SIDE, 0.1)
+    for i, j in rng.uniform(4, 60, (12, 2)):
+        sky += 0.8 * np.exp(-((y - i) ** 2 + (x - j) ** 2) / (2 * 0.6**2))
+    assert not pv.detect_dead_pixels(with_noise(np.repeat(sky[np.newaxis], 8, axis=0), 3)).any()
+    barred = moving()
+    barred[:, :9], barred[:, -1], barred[:, :, :2] = 0.0, 0.0, 0.0  # Black bars and rims.
+    barred[:, 30:] += 0.2
+    assert not pv.detect_dead_pixels(with_noise(barred, 2)).any()
+
+
+def test_what_passes_is_not_dead():
+    video = moving(20)
+    for t in range(20):
+        video[t, 30, 20 + 3 * t] = 1.0
+    video[:6, 10, 10] = 1.0  # Dust on the lens for a while.
+    assert not pv.detect_dead_pixels(with_noise(video, 3)).any()
+
+
+def test_faint_hot_pixels_are_seen_in_the_mean():
+    video = moving(40, speed=1)
+    video[:, 12, 33] += 0.2
+    noisy = with_noise(video, 12, np.float32)
+    assert pv.detect_dead_pixels(noisy)[0, 12, 33]
+    assert not pv.detect_dead_pixels(noisy[:1])[0, 12, 33]
+
+
+def test_a_stream_in_pieces_is_the_whole_and_the_first_frames_decide(threads):
+    video = with_noise(with_dead(moving(44, speed=1), row=9)[0], 3)
+    whole, looked = pv.detect_dead_pixels(video), pv.extent(pv.detect_dead_pixels)
+    assert (looked.before, looked.after, looked.first) == (0, 0, 40)
+    later = video.copy()
+    later[40:, 30, 30] = 255
+    np.testing.assert_array_equal(pv.detect_dead_pixels(later), whole)
+    threads(1)
+    np.testing.assert_array_equal(np.stack(list(pv.detect_dead_pixels(iter(video)))), whole)
+
+
+def test_a_threshold_is_in_units_of_the_noise():
+    video = moving(1).repeat(8, axis=0) * 0 + 0.5
+    video[:, 20, 20] += 12 * 5 / 255
+    noisy = with_noise(video, 5, np.float64)
+    assert pv.detect_dead_pixels(noisy, threshold=8)[0, 20, 20]
+    assert not pv.detect_dead_pixels(noisy[:4:4], threshold=18).any()
+
+
+DAMAGE = {
+    "black": lambda frame: 0 * frame,
+    "static": lambda frame: np.random.default_rng(5).random(frame.shape),
+    "torn": lambda frame: np.where(np.arange(SIDE[0])[:, np.newaxis] < 40, frame, 0.2),
+    "another": lambda frame: moving(1, seed=9)[0],
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.parametrize("sigma", [0, 8])
+def test_a_damaged_frame_is_marked_as_a_whole(kind, sigma):
+    video = moving(9)
+    video[4] = DAMAGE[kind](video[4])
+    found = pv.detect_damaged_frames(with_noise(video, sigma))
+    assert found.shape == video.shape
+    assert [frame.min() for frame in found] == [frame.max() for frame in found] == [0] * 4 + [255] + [0] * 4
+
+
+def test_cuts_motion_flicker_lamps_and_the_ends_are_no_damage():
+    cut = np.concatenate([moving(4), moving(4, seed=7)])
+    lamp = moving(8)
+    lamp[3, 10:18, 20:30] = 1.0
+    flicker = moving(8) * np.where(np.arange(8) % 2, 1.0, 0.6)[:, np.newaxis, np.newaxis]
+    ends = moving(6)
+    ends[0], ends[-1] = 0.0, 0.0
+    for video in (cut, lamp, flicker, ends, moving(6, speed=9), moving(2), np.repeat(moving(4), 2, axis=0)):
+        assert not pv.detect_damaged_frames(with_noise(video, 4)).any()
+        assert not pv.detect_damaged_frames(video).any()
+
+
+def test_pieces_of_a_film_with_damage_are_the_whole(threads):
+    video = moving(12)
+    video[[3, 8]] = 0.0
+    whole, looked = pv.detect_damaged_frames(video), pv.extent(pv.detect_damaged_frames)
+    assert np.flatnonzero(whole.any(axis=(1, 2))).tolist() == [3, 8]
+    np.testing.assert_array_equal(pv.detect_damaged_frames(video[1:11])[looked.before : -looked.after], whole[3:9])
+    threads(1)
+    np.testing.assert_array_equal(np.stack(list(pv.detect_damaged_frames(iter(video)))), whole)
+
+
+def film() -> tuple[np.ndarray, np.ndarray]:
+    """A film with everything, and where it is."""
+    video, dead = with_dead(moving())
+    mask = np.repeat(dead[np.newaxis], 12, axis=0)
+    video[3, 30:34, 50:56], mask[3, 30:34, 50:56] = 1.0, True
+    video[6], mask[6] = 0.5 * np.random.default_rng(5).random(SIDE), True
+    return with_noise(video, 2), mask
+
+
+def test_a_mask_of_several_detectors_has_what_any_of_them_marks():
+    video, mask = film()
+    report: dict[str, object] = {}
+    found = pv.mask(video, detect="dust,dead-pixels,damaged-frames", report=report) > 0
+    assert np.count_nonzero(found != mask) < 4
+    assert report["marked"] == found.mean()
+    each = (pv.detect_dust(video), pv.detect_dead_pixels(video), pv.detect_damaged_frames(video))
+    np.testing.assert_array_equal(found, np.any(each, axis=0))
+    np.testing.assert_array_equal(np.stack(list(pv.mask(iter(video), detect="dust"))), each[0])
+
+
+def test_inpaint_fills_what_several_detectors_mark():
+    video, mask = film()
+    clean, report = moving(), {}
+    found = pv.inpaint(video, detect="dust,dead-pixels,damaged-frames", report=report)
+    np.testing.assert_array_equal(found[~mask], video[~mask])
+    assert report["marked"] == report["masked"] == pytest.approx(mask.mean(), abs=2e-4)
+    small = mask.copy()
+    small[6] = False
+    assert np.abs(found / 255 - clean)[small].mean() < 0.02
+
+
+@pytest.mark.parametrize("method", ["eed", *slow("auto")])
+def test_pieces_of_a_film_that_is_mended_are_the_whole(method):
+    video = film()[0]
+    options = {"detect": "dust,damaged-frames", "method": method}
+    looked, whole = pv.extent(pv.inpaint(**options)), pv.inpaint(video, **options)
+    assert looked.after == 4 + 6 * (method == "auto")
+    if method == "eed":
+        assert looked.before == 4
+        np.testing.assert_array_equal(pv.inpaint(video[1:], **options)[4:], whole[5:])
+    else:
+        assert looked.before is None
+    assert pv.extent(pv.inpaint(detect="dead-pixels", method=method)).first == 40
+    np.testing.assert_array_equal(np.stack(list(pv.inpaint(iter(video), **options))), whole)
+
+
+@pytest.mark.parametrize("names", ["", "dirt", "dust,dirt", "dust,", "dust dead-pixels", "Dust", None])
+def test_what_is_no_detector_is_refused(names):
+    with pytest.raises(ParameterError, match=r"detect is .*one or several, separated by commas, of dust, dead-pixels"):
+        pv.mask(np.zeros((3, 8, 8)), detect=names)
+
+
+def test_the_command_makes_a_mask_that_inpaint_takes(tmp_path, call):
+    video, mask = film()
+    pv.write(tmp_path / "in.tif", video)
+    code, _, error = call(
+        "mask", tmp_path / "in.tif", tmp_path / "mask.tif", "--detect", "dust,dead-pixels,damaged-frames"
+    )
+    assert (code, error) == (0, "")
+    found = np.stack(list(pv.read(tmp_path / "mask.tif")))
+    assert np.count_nonzero((found > 0) != mask) < 4
+    code, _, error = call("inpaint", tmp_path / "in.tif", tmp_path / "out.tif", "--mask", tmp_path / "mask.tif")
+    assert code == 0
+    both = {"detect": "dust,dead-pixels,damaged-frames"}
+    np.testing.assert_array_equal(np.stack(list(pv.read(tmp_path / "out.tif"))), pv.inpaint(video, **both))
+    code, _, error = call("mask", tmp_path / "in.tif", tmp_path / "other.tif", "--detect", "dust,dirt")
+    assert code == 2
+    assert "dust,dirt" in error
+    assert not (tmp_path / "other.tif").exists()
