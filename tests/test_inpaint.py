@@ -192,6 +192,9 @@ def test_a_mask_is_needed_and_one_only():
     for options in ({}, {"mask": "nan", "mask_key": "00"}):
         with pytest.raises(pv.ParameterError, match="give one of mask, mask_key and detect"):
             pv.inpaint(texture(2), **options)
+    for mask in (3, np.float64(1)):
+        with pytest.raises(pv.ParameterError, match="it must be an array, frames, or the name of a file"):
+            pv.inpaint(texture(2), mask)
     for key in ("green", "12345", "ff00f"):
         with pytest.raises(pv.ParameterError, match="RRGGBB"):
             pv.inpaint(texture(2), mask_key=key)

@@ -146,7 +146,7 @@ class Declared:
         if option.load is None:
             words["file"] = "the name of a file"
         told = [words[kind].rstrip() for kind in self.kinds if kind in words]
-        return ", or ".join([*told, *(getattr(one, "__name__", "another object") for one in self.others)])
+        return ", or ".join([*told, *map(_named, self.others)])
 
     def argument(self, value: Any, of: str) -> Any:
         """Return the argument that a plain value stands for; raise ParameterError if it is of another type."""
@@ -296,6 +296,10 @@ def _summary(entry: str) -> tuple[str, str]:
     text = " ".join(line.strip() for line in entry.splitlines()[1:]).replace("`", "")
     first, *others = re.split(r'(?<=\.) (?=["A-Z])', text)
     return first, next((one for one in others if one.startswith("Default")), "")
+
+
+def _named(kind: Any) -> str:
+    return "another object" if kind is Any else getattr(kind, "__name__", "another object")
 
 
 def _is_number(value: Any) -> bool:

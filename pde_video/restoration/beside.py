@@ -9,11 +9,12 @@ import numpy as np
 
 from pde_video.arrays.dtypes import as_float, scale_of
 from pde_video.arrays.grid import all_finite, to_planes
-from pde_video.errors import InputError
+from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
 
 Frame = TypeVar("Frame")
 Made = TypeVar("Made")
+_GIVE = "give one for each, or one for all"
 
 
 def beside(
@@ -30,6 +31,9 @@ def beside(
         name, other = f"{name} {other}", read(other)
     if isinstance(other, np.ndarray) and other.ndim == 2:
         other = other[np.newaxis]
+    if not isinstance(other, Iterable) or (isinstance(other, np.ndarray) and not other.ndim):
+        raise ParameterError(f"{name} is {other!r}; it must be an array, frames, or the name of a file")
+    hint = " (a single picture in colour is an array (1, H, W, C))" if _may_be_one_picture(other) else ""
     pictures: Iterator[Made] = (made(np.asarray(one), name) for one in other)
     first = next(pictures, None)
     if first is None:
@@ -40,10 +44,14 @@ def beside(
     for number, frame in enumerate(frames):
         found = next(pictures, None)
         if found is None:
-            raise InputError(f"the {role} has {number} frames, and the video more; give one for each, or one for all")
+            raise InputError(f"the {role} has {number} frames, and the video more; {_GIVE}{hint}")
         yield frame, found
     if not isinstance(pictures, repeat) and next(pictures, None) is not None:
-        raise InputError(f"the video has {number + 1} frames, and the {role} more; give one for each, or one for all")
+        raise InputError(f"the video has {number + 1} frames, and the {role} more; {_GIVE}{hint}")
+
+
+def _may_be_one_picture(other: Any) -> bool:
+    return isinstance(other, np.ndarray) and other.ndim == 3 and other.shape[2] in (3, 4)
 
 
 def planes_of(picture: Array, name: str) -> Array:

@@ -24,10 +24,12 @@ def written(frame: Array, mask: Array, planes: Array) -> Array:
     return np.where(mask[..., np.newaxis], np.moveaxis(planes, 0, -1), frame)
 
 
-def harmonic(planes: Array, mask: Array, conductivity: Array | None = None, tolerance: float = 1e-3) -> Array:
-    """Return planes (C, H, W) with the masked pixels at rest under the heat equation, div(g ∇u) = 0.
+def harmonic(
+    planes: Array, mask: Array, conductivity: Array | None = None, tolerance: float = 1e-3, pull: float = 0.0
+) -> Array:
+    """Return planes (C, H, W) with the masked pixels at rest under the heat equation, div(g ∇u) = c u.
 
-    The conductivity g > 0 (C, H, W) is 1 if it is not given.
+    The conductivity g > 0 (C, H, W) is 1 if it is not given, and the `pull` c to 0 is 0.
     """
     if not mask.any():
         return planes
@@ -38,7 +40,7 @@ def harmonic(planes: Array, mask: Array, conductivity: Array | None = None, tole
         y = boxes.cut(planes)
         if conductivity is None:
             frame = np.moveaxis(y, 0, -1)
-            term = Masked(Heat(), boxes.mask, frame)
+            term = Masked(Sum(Heat(), Fidelity(np.zeros_like(frame), pull)) if pull else Heat(), boxes.mask, frame)
             found = np.moveaxis(equilibrium(term, frame, tolerance=tolerance, channel_axis=-1), -1, 0)
         else:
             terms = (Masked(_conducting(one), boxes.mask, u) for one, u in zip(boxes.cut(conductivity), y, strict=True))
@@ -48,9 +50,10 @@ def harmonic(planes: Array, mask: Array, conductivity: Array | None = None, tole
 
 
 def _conducting(g: Array) -> FrozenDiffusion:
-    """Return the diffusion with a conductivity (H, W), at faces the mean of both cells."""
+    """Return the diffusion with a conductivity (H, W), at faces the harmonic mean of both cells."""
     faces = np.zeros((3, 1, *g.shape), g.dtype)
-    faces[1, 0, :-1], faces[2, 0, :, :-1] = (g[1:] + g[:-1]) / 2, (g[:, 1:] + g[:, :-1]) / 2
+    for face, a, b in ((faces[1, 0, :-1], g[1:], g[:-1]), (faces[2, 0, :, :-1], g[:, 1:], g[:, :-1])):
+        face[...] = 2 * a / (a + b) * b
     return FrozenDiffusion(faces, np.ones(3), "neumann", 1 / (8 * float(g.max())))
 
 

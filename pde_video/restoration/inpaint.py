@@ -29,8 +29,8 @@ def _extent(mask: Any, method: str, radius: int, causal: bool, detect: str | Non
     """
     looks = looked(detect or "")
     if method in _IN_SPACE:
-        counted = mask is not None and not (isinstance(mask, str) and mask == NAN)
-        return replace(looks, before=None) if counted else looks
+        numbered = mask is not None and not (isinstance(mask, str) and mask == NAN)
+        return replace(looks, before=None) if numbered else looks
     return replace(looks, before=None, after=(looks.after or 0) + (0 if causal else radius))
 
 

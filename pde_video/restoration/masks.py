@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ _FEW = 0.01  # Share of such values that a lossy codec leaves; above it, the pic
 _ROUNDED = 1e-6  # Between integers as floats, of white = 1.
 NAN = "nan"
 _MUCH = 0.03  # Share of the pixels above which it is said.
+Item = TypeVar("Item")
 Marked = tuple[Array, Array]  # A frame (H, W, C), finite, and what of it is to be filled, (H, W).
 
 
@@ -35,10 +36,11 @@ def marked(
         pairs = _missing(frames)
     else:
         pairs = _paired(frames, mask)
-    return _watched(pairs, frames.report)
+    return watched(pairs, frames.report, "filled")
 
 
-def _watched(pairs: Iterable[Marked], report: dict[str, Any]) -> Iterator[Marked]:
+def watched(pairs: Iterable[tuple[Item, Array]], report: dict[str, Any], white: str) -> Iterator[tuple[Item, Array]]:
+    """Yield pairs of which the second is a mask; report how much is masked, and warn of masks that look wrong."""
     total = seen = 0
     warned = False
     for number, (frame, mask) in enumerate(pairs):
@@ -47,7 +49,7 @@ def _watched(pairs: Iterable[Marked], report: dict[str, Any]) -> Iterator[Marked
         share = np.count_nonzero(mask) / mask.size
         if share > 0.5 and not warned:
             warned = True
-            warn_in(report, f"{share:.0%} of frame {number} is masked; what is masked is filled: is the mask inverted?")
+            warn_in(report, f"{share:.0%} of frame {number} is masked, and {white}: is the mask inverted?")
         yield frame, mask
     if not total:
         warn_in(report, "nothing is masked: the video is unchanged")
@@ -107,21 +109,34 @@ def _by_colour(frames: Frames, colour: Array, tolerance: float) -> Iterator[Mark
 
 
 def _paired(frames: Frames, mask: Any) -> Iterator[Marked]:
-    warnings = iter([partial(warn_in, frames.report)])  # Once.
-    for frame, found in beside(frames, mask, "mask", partial(binary, warnings=warnings)):
-        if found.shape != frame.shape[:2]:
-            raise InputError(
-                f"the mask has frames of {found.shape[0]} × {found.shape[1]} pixels, the video of {frame.shape[0]} × "
-                f"{frame.shape[1]}; they must be equal"
-            )
+    for frame, found in with_masks(frames, mask, frames.report):
+        must_fit(frame, found)
         yield frame, found
+
+
+def with_masks(frames: Iterable[Item], mask: Any, report: dict[str, Any]) -> Iterator[tuple[Item, Array]]:
+    """Yield each frame with the mask beside it."""
+    if isinstance(mask, np.ndarray) and mask.dtype.kind in "iu" and mask.size and not mask.min():
+        labels = mask > 0  # 0 and 1, or another number.
+        mask = labels if (mask[labels] == mask.max()).all() else mask
+    once = iter([partial(warn_in, report)])
+    return beside(frames, mask, "mask", partial(binary, warnings=once))
+
+
+def must_fit(frame: Array, mask: Array) -> None:
+    """Refuse a mask (H, W) of another size than its frame."""
+    if mask.shape != frame.shape[:2]:
+        raise InputError(
+            f"the mask has frames of {mask.shape[0]} × {mask.shape[1]} pixels, the video of {frame.shape[0]} × "
+            f"{frame.shape[1]}; they must be equal"
+        )
 
 
 def binary(mask: Array, name: str, warnings: Iterator[Callable[[str], None]]) -> Array:
     """Return a mask (H, W) of bool: values of at least half of white, in the mean of the channels."""
     if mask.dtype == bool and mask.ndim == 2:
         return mask
-    if mask.ndim not in (2, 3) or mask.dtype.kind not in "buif":
+    if mask.ndim not in (2, 3) or mask.dtype.kind not in "buif" or not mask.size:
         raise InputError(
             f"{name} has a frame of shape {mask.shape} and dtype {mask.dtype}; it must be (H, W), true where to fill"
         )
@@ -132,8 +147,8 @@ def binary(mask: Array, name: str, warnings: Iterator[Callable[[str], None]]) ->
     between = float(np.mean((values > _BETWEEN) & (values < 1 - _BETWEEN)))
     if not np.isfinite(values).all() or between > _FEW or values.min() < -_BETWEEN or values.max() > 1 + _BETWEEN:
         raise InputError(
-            f"{name} has values that are neither black nor white ({between:.0%} of them grey): it must be two-valued, "
-            "white where to fill; threshold it first"
+            f"{name} has values from {values.min():g} to {values.max():g} of white ({between:.0%} of them grey), "
+            "neither black nor white: it must be two-valued, white where to fill; threshold it first"
         )
     if between:
         for warn in islice(warnings, 1):
