@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage, sparse
 
 import pde_video as pv
-from pde_video.restoration.fuse import _Guide, _guided
+from pde_video.restoration.fuse import _Guide, _guided, _Tried, _with_shares
 
 
 def means(video, factor):
@@ -165,7 +165,48 @@ def test_guides_that_do_not_fit_are_refused(shape, guide, said):
         pv.fuse(np.zeros(shape), guide)
 
 
-def test_integers_round_and_small_frames_need_no_trial():
+@pytest.mark.parametrize("unit", [1e-25, 1e20, 1e160])
+def test_any_range_of_values_is_refined_alike(unit):
+    depth, colour = scene()
+    coarse = means(depth, 4)
+    expected = pv.fuse(coarse, colour)
+    np.testing.assert_allclose(pv.fuse(unit * coarse, colour), unit * expected, rtol=1e-12)
+    np.testing.assert_allclose(pv.fuse(coarse, unit * colour), expected, rtol=1e-4)
+    np.testing.assert_allclose(pv.fuse(coarse, colour + 1e7), expected, rtol=1e-3)
+
+
+def test_the_share_of_a_guide_is_that_of_several_frames_and_of_both_tests():
+    guided = np.array([[0.9, 0.5], [1.05, 0.5], [0.96, 0.985], [1.0, 1.0], [0.98, 0.98], [0.985, 0.9]])
+    tried = [_Tried(*[np.zeros((1, 4, 4))] * 3, None, [(3 * one**2, 3.0) for one in both]) for both in guided]
+    found = [share for _, share in _with_shares(tried)]
+    for k, share in enumerate(found):
+        weights = 0.8 ** np.arange(k, -1, -1)
+        worst = np.sqrt((weights[:, np.newaxis] * guided[: k + 1] ** 2).sum(axis=0) / weights.sum()).max()
+        assert share == pytest.approx(np.clip((1 - worst) / 0.03, 0, 1))
+    assert 0 < min(found[1:]) < max(found[1:]) < 1
+    assert [share for _, share in _with_shares([_Tried(*[np.zeros((1, 4, 4))] * 3, None, [])])] == [1.0]
+
+
+@pytest.mark.parametrize(("size", "tests"), [((7, 40), 0), ((8, 8), 1), ((15, 40), 1), ((16, 16), 2), ((17, 19), 2)])
+def test_frames_of_any_size_have_the_tests_that_they_allow(size, tests, rng):
+    guide = _Guide(rng.random((3 * size[0], 3 * size[1])), "the guide", None)
+    guide.for_frames(*size)
+    parts = [[one.faces.shape[2:] for one in diffusions] for diffusions in guide.tests]
+    even, fourth = tuple(n // 2 * 2 for n in size), tuple(n // 4 * 4 for n in size)
+    half = tuple(n // 2 for n in fourth)
+    assert parts == [[even], [half, fourth]][:tests]
+
+
+def test_texture_in_some_rows_alone_is_seen_for_what_it_is():
+    """However regular they are."""
+    rows, columns = np.mgrid[:96, :120]
+    step = np.where(columns > 61, 1.0, 0.0)
+    guide = step + 0.06 * np.sin(1.7 * columns) * (rows % 16 >= 3)
+    found = _Guide(guide, "the guide", None)._kappa * np.ptp(guide)
+    assert found == pytest.approx(0.6 * pv.estimate_kappa(guide[np.newaxis]), rel=0.3)
+
+
+def test_integers_round_and_small_frames_need_no_test():
     depth, colour = scene(height=24, width=40)
     coarse = np.rint(10 * means(depth, 4)).astype(np.uint16)
     fine = pv.fuse(coarse, colour)

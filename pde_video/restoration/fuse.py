@@ -1,9 +1,11 @@
 """The filter `fuse`: a coarse video refined by a fine one of the same scene, its guide."""
 
 import math
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from functools import reduce
-from typing import Annotated, Any
+from itertools import repeat
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -19,14 +21,16 @@ from pde_video.restoration.beside import beside, planes_of
 from pde_video.terms.frozen import FrozenDiffusion
 from pde_video.threads import ordered
 
-_CONTRAST = 0.6  # κ, relative to the median contrast of the guide.
+_CONTRAST, _FAINTEST = 0.6, 0.01  # κ, relative to the usual contrast of the guide; at least, to the range of values.
 _TIME, _ROUNDS = 8.0, 6  # Of each implicit step, in pixels²; steps at each size.
 # Error with the guide, relative to that without it, up to which it counts wholly, and from which on not at all.
-_CERTAIN, _CHANCE = 1.0, 1.1
-_FEWEST = 8  # Pixels on a side of a frame below which the guide is not tried on it.
+_CERTAIN, _CHANCE = 0.97, 1.0
+_KEPT = 0.8  # Weight of the tests of frames before.
+_FEWEST = 4  # Pixels on a side of the means of a frame below which the guide is not tested on them.
 _SPLINE = 3
 _SMALLEST = np.finfo(np.float32).tiny
-_APART = 16  # Rows, on which contrast is estimated.
+_APART = 4  # Rows to one on which contrast is estimated.
+_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @video_filter(extent=Extent(None, 0, 1, None), examples=("depth.tif fine.tif --guide colour.mp4",))
@@ -39,19 +43,18 @@ def fuse(
     """Refine a coarse video by a finer one of the same scene: depth, heat or a weak channel by colour.
 
     ∂u/∂t = div(g(|∇guide|²) ∇u), g(s²) = (1 + s²/κ²)^(−3/2), while the mean of u over the pixels of the guide that a
-    coarse pixel covers stays the value of that pixel. Edges come from the guide alone, so first the guide is tried: it
-    refines means over 2 × 2 pixels of the frame, and counts only if it predicts the frame better than a spline does.
-    See docs/fusion.md.
+    coarse pixel covers stays the value of that pixel. Edges come from the guide alone, so it is tested first: it has to
+    refine means over 2 × 2 and 4 × 4 pixels of the frame better than a spline does, or else it does not count. See
+    docs/fusion.md.
 
     Parameters
     ----------
     guide : array, video or path
         (H, W), (T, H, W), (T, H, W, C), or a file: one picture for all frames, as (1, H, W, C) if in colour, or one for
-        each.
-        Its sides are a whole multiple of those of the video, the same along both.
+        each. Its sides are a whole multiple of those of the video, the same along both.
     kappa : float, optional
         κ > 0, the contrast of an edge, in units of the guide per pixel, in the channel that has most. Default: 0.6 of
-        `estimate_kappa` of each picture.
+        `estimate_kappa` of each picture, on a quarter of its rows, at least 1 % of the range of its values.
     report : dict, optional
         Receives ``guided``, the share that the guide had in the result, from 0 to 1, the mean of the frames;
         ``warnings``, if that is less than half.
@@ -79,12 +82,13 @@ def fuse(
     >>> bool(abs(fuse(coarse, colour) - depth).max() < 0.05)
     True
     """
-    total = seen = 0.0
 
     def made(picture: Array, name: str) -> _Guide:
         return _Guide(picture, name, kappa)
 
-    for fine, share in ordered(lambda pair: _fused(*pair), beside(frames, guide, "guide", made)):
+    tried = ordered(lambda pair: _tried(*pair), beside(frames, guide, "guide", made))
+    total = seen = 0.0
+    for fine, share in ordered(lambda one: (_fused(*one), one[-1]), _with_shares(tried)):
         total, seen = total + share, seen + 1
         frames.report["guided"] = total / seen
         yield fine
@@ -99,16 +103,28 @@ class _Guide:
     """A picture at all the sizes from that of the frames, (C, h, w), to its own, and its contrast of edges."""
 
     def __init__(self, picture: Array, name: str, kappa: float | None) -> None:
-        self.name, self._planes = name, planes_of(picture, name).astype(np.float32, copy=False)
-        frame, scale = np.moveaxis(self._planes, 0, -1), scale_of(picture.dtype)
-        rows = [frame[k : k + 2] for k in range(0, max(1, len(frame) - 1), _APART)]  # Some tell as much as all.
-        self._kappa = kappa / scale if kappa is not None else _CONTRAST * estimate_kappa(rows)
+        self.name, self._lock = name, threading.Lock()
         self.steps: list[int] = []
+        planes = planes_of(picture, name)
+        least = planes.min()
+        contrast = float(planes.max() - least) or 1.0
+        self._planes = ((planes - least) / planes.dtype.type(contrast)).astype(np.float32, copy=False)
+        self._kappa = kappa / scale_of(picture.dtype) / contrast if kappa is not None else self._usual()
+
+    def _usual(self) -> float:
+        """Return κ by the contrast on some rows, which are spread irregularly."""
+        frame = np.moveaxis(self._planes, 0, -1)
+        last = max(0, len(frame) - 2)
+        places = {int(k * _GOLDEN % 1 * (last + 1)) for k in range(last // _APART + 1)}
+        return max(_CONTRAST * estimate_kappa([frame[k : k + 2] for k in sorted(places)]), _FAINTEST)
 
     def for_frames(self, height: int, width: int) -> None:
         """Make the diffusions for frames of a size, if they have not been made; refuse frames that do not fit."""
-        if self.steps:
-            return
+        with self._lock:  # One guide may serve several frames at once.
+            if not self.steps:
+                self._make(height, width)
+
+    def _make(self, height: int, width: int) -> None:
         rows, columns = self._planes.shape[1:]
         factor = rows // height
         if factor < 2 or (height * factor, width * factor) != (rows, columns):
@@ -120,7 +136,12 @@ class _Guide:
         for step in steps[:0:-1]:
             pictures.append(_means(pictures[-1], step))
         self.diffusions = [self._diffusion(one) for one in reversed(pictures)]
-        self.coarse = self._diffusion(_means(pictures[-1], steps[0])[:, : height - height % 2, : width - width % 2])
+        self.tests = []
+        for halvings in (1, 2):
+            apart = 2**halvings
+            part = _means(pictures[-1], steps[0])[:, : height - height % apart, : width - width % apart]
+            if min(part.shape[1:]) >= _FEWEST * apart:
+                self.tests.append([self._diffusion(one) for one in ([part], [halved(part), part])[halvings - 1]])
         self.steps = steps
 
     def _diffusion(self, planes: Array) -> FrozenDiffusion:
@@ -128,12 +149,9 @@ class _Guide:
         faces = np.zeros((3, 1, *planes.shape[1:]), np.float32)
         for axis, inside in ((0, faces[1, 0, :-1]), (1, faces[2, 0, :, :-1])):
             contrast = reduce(np.maximum, (np.square(np.diff(plane, axis=axis)) for plane in planes))
-            if self._kappa > 0:
-                with np.errstate(over="ignore"):
-                    contrast = 1 + np.square(np.sqrt(contrast) / max(np.float32(self._kappa), _SMALLEST))
-                    np.divide(1, contrast * np.sqrt(contrast), out=inside)
-            else:  # Most of the guide is constant.
-                inside[...] = contrast == 0
+            with np.errstate(over="ignore"):
+                contrast = 1 + np.square(np.sqrt(contrast) / max(np.float32(self._kappa), _SMALLEST))
+                np.divide(1, contrast * np.sqrt(contrast), out=inside)
         return FrozenDiffusion(faces, np.ones(3), "neumann", 0.25)
 
 
@@ -145,32 +163,56 @@ def _prime_factors(number: int) -> list[int]:
     return [number]
 
 
-def _fused(frame: Array, guide: _Guide) -> tuple[Array, float]:
-    """Return a frame at the size of its guide, and the share that the guide has in it."""
+class _Tried(NamedTuple):
+    """A frame in units of itself, and what its guide made of means over some of its pixels."""
+
+    planes: Array  # (C, h, w)
+    base: Array
+    unit: Array
+    guide: _Guide
+    errors: list[tuple[float, float]]  # With the guide, and without.
+
+
+def _tried(frame: Array, guide: _Guide) -> _Tried:
+    """Return a frame with the errors of tests of its guide."""
     planes = to_planes(frame, -1)
     base = planes[:, :1, :1].copy()  # Relative to it, so that constants have no rounding errors.
     planes = planes - base
+    unit = planes.dtype.type(math.ldexp(1.0, math.frexp(float(np.abs(planes).max()))[1]))  # Exact, as a power of two.
+    planes = planes / unit
     guide.for_frames(*planes.shape[1:])
-    share = _share(planes, guide.coarse)
-    fine = planes.dtype.type(0)
-    if share > 0:
-        fine = planes.dtype.type(share) * _guided(planes, guide.steps, guide.diffusions)
-    if share < 1:
-        fine = fine + planes.dtype.type(1 - share) * _unguided(planes, guide.steps)
-    return np.moveaxis(fine + base, 0, -1), share
+    return _Tried(planes, base, unit, guide, [_errors(planes, diffusions) for diffusions in guide.tests])
 
 
-def _share(planes: Array, diffusion: FrozenDiffusion) -> float:
-    """Return the share that a guide deserves, by what it makes of means over 2 × 2 pixels of a frame."""
-    rows, columns = diffusion.faces.shape[2:]
-    if min(rows, columns) < _FEWEST:
-        return 1.0
+def _errors(planes: Array, diffusions: list[FrozenDiffusion]) -> tuple[float, float]:
+    """Return the squared errors of what a guide makes of means of planes, and of what a spline does."""
+    rows, columns = diffusions[-1].faces.shape[2:]
     truth = planes[:, :rows, :columns]
-    coarse = halved(truth)
-    guided, without = (
-        math.fsum(np.square(one - truth).ravel()) for one in (_guided(coarse, [2], [diffusion]), _unguided(coarse, [2]))
-    )
-    return min(max((_CHANCE * without - guided) / ((_CHANCE - _CERTAIN) * without), 0.0), 1.0) if without else 1.0
+    coarse, steps = reduce(lambda one, _: halved(one), diffusions, truth), [2] * len(diffusions)
+    both = _guided(coarse, steps, diffusions), _unguided(coarse, steps)
+    # Down the rows first: the same sums on every machine.
+    guided, without = (math.fsum(np.square(one - truth, dtype=np.float64).sum(axis=1).ravel()) for one in both)
+    return guided, without
+
+
+def _with_shares(tried: Iterable[_Tried]) -> Iterator[tuple[_Tried, float]]:
+    """Yield frames with the share that their guide deserves, by the tests of some frames up to each."""
+    sums: Iterable[tuple[float, float]] = repeat((0.0, 0.0))
+    for one in tried:
+        sums = [(_KEPT * a + c, _KEPT * b + d) for (a, b), (c, d) in zip(sums, one.errors, strict=False)]
+        worst = max((math.sqrt(guided / without) for guided, without in sums if without), default=0.0)
+        yield one, min(max((_CHANCE - worst) / (_CHANCE - _CERTAIN), 0.0), 1.0)
+
+
+def _fused(tried: _Tried, share: float) -> Array:
+    """Return a frame at the size of its guide, with some share of the guide in it."""
+    planes, guide = tried.planes, tried.guide
+    parts = []
+    if share > 0:
+        parts.append(planes.dtype.type(share) * _guided(planes, guide.steps, guide.diffusions))
+    if share < 1:
+        parts.append(planes.dtype.type(1 - share) * _unguided(planes, guide.steps))
+    return np.moveaxis(reduce(np.add, parts) * tried.unit + tried.base, 0, -1)
 
 
 def _guided(planes: Array, steps: list[int], diffusions: list[FrozenDiffusion]) -> Array:
