@@ -128,9 +128,9 @@ def without_noisy_pixels(frames: Frames, excess: Array | None) -> Frames:
 
 def _recorded(name: str, recording: Any) -> _Recording:
     """Return the mean and variance over time of a recording: a path, a video, or a single frame (H, W)."""
-    from pde_video.video.files import read  # Here, so that arrays are denoised without codecs.
+    from pde_video.video.files import read_besides  # Here, so that arrays are denoised without codecs.
 
-    video = read(recording) if isinstance(recording, str | Path) else recording
+    video = read_besides(recording) if isinstance(recording, str | Path) else recording
     if isinstance(video, np.ndarray) and video.ndim == 2:
         video = video[np.newaxis]
     try:

@@ -275,9 +275,9 @@ def _measured_elsewhere(noise_from: Any, sigma: Any, noise: Any, dark: Any, flat
         return noise
     if sigma is not None or noise != "auto":
         raise ParameterError("noise_from, and sigma or noise, both set the noise; give one of them")
-    from pde_video.video.files import read  # Here, so that arrays are denoised without codecs.
+    from pde_video.video.files import read_besides  # Here, so that arrays are denoised without codecs.
 
-    recording = read(noise_from) if isinstance(noise_from, str | Path) else noise_from
+    recording = read_besides(noise_from) if isinstance(noise_from, str | Path) else noise_from
     try:
         return measure_noise(recording, still=True, dark=dark, flat=flat, repair=repair)
     except InputError as fault:

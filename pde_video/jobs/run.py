@@ -19,7 +19,7 @@ from pde_video.filters.masked import masking
 from pde_video.jobs.segment_folder import finished_frames, folder_of, is_complete
 from pde_video.protocols import Array
 from pde_video.video.confinement import UNFILTERED, confining
-from pde_video.video.files import read, write_checked
+from pde_video.video.files import read, with_source, write_checked
 from pde_video.video.formats import Output, checked_output
 from pde_video.video.outputs import check_count, check_distinct, check_output, reported, warning_if_killed, whole
 from pde_video.video.pipes import is_standard
@@ -128,7 +128,8 @@ class Plan:
         of_source, *names = str(self.video.path), *map(_name, self.filters)
         each = [_blamed(known, f"{of_source}: {name}: ", one) for name, one in zip(names, self.filters, strict=True)]
         together = f"{of_source}: {', '.join(names) or 'no filter'}: "
-        return _blamed(known, together, partial(pipeline(*each), report=report))(_unblamed(known, frames))
+        every = _blamed(known, together, partial(pipeline(*each), report=report))
+        return with_source(self.video, lambda: every(_unblamed(known, frames)))
 
     def facts(self) -> dict[str, Any]:
         """Return what the output's metadata say before anything is known of the frames."""

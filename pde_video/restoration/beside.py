@@ -26,9 +26,9 @@ def beside(
     """
     name = f"the {role}"
     if isinstance(other, str | Path):
-        from pde_video.video.files import read  # Here, so that arrays need no codecs.
+        from pde_video.video.files import read_besides  # Here, so that arrays need no codecs.
 
-        name, other = f"{name} {other}", read(other)
+        name, other = f"{name} {other}", read_besides(other, together=True)
     if isinstance(other, np.ndarray) and other.ndim == 2:
         other = other[np.newaxis]
     if not isinstance(other, Iterable) or (isinstance(other, np.ndarray) and not other.ndim):

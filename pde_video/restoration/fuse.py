@@ -95,7 +95,7 @@ def fuse(
     if seen and total < seen / 2:
         frames.report.setdefault("warnings", []).append(
             f"the guide had a share of {total / seen:.0%} in the result: its edges do not predict those of the video "
-            "better than interpolation does; is it of the same scene, at the same time, and does it lie upon it?"
+            "better than interpolation does; is it of the same scene, at the same time, and aligned with it?"
         )
 
 

@@ -4,7 +4,8 @@ import contextlib
 import errno
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextvars import ContextVar, copy_context
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from pde_video.video.source import MOST_PIXELS, Choice, FileVideo, Seconds, Targ
 from pde_video.video.watch import Watch, watch_file
 
 _DEFAULT_RATE = Fraction(25)
+_SOURCE: ContextVar[FileVideo | None] = ContextVar("source", default=None)
 
 
 def read(
@@ -123,6 +125,34 @@ def read(
     if min(*video.size, video.channels) < 1:
         raise InputError(f"{path}: frames of {video.size[0]} × {video.size[1]} (height × width) hold no pixel")
     return video.only(choice)
+
+
+def read_besides(path: str | os.PathLike[str], *, together: bool = False) -> FileVideo:
+    """Open a further file for a filter, with the limits and the isolation of the source of the run, if there is one.
+
+    With `together`, its frames are those beside the frames that are wanted of the source; a single one is for all.
+    """
+    source = _SOURCE.get()
+    if source is None:
+        return read(path)
+    choice, like_it = source.choice, partial(read, max_pixels=source.choice.max_pixels, isolated=source.isolated)
+    video = like_it(path)
+    if not together or video.count == 1 or choice.is_everything:
+        return video
+    return like_it(path, start=choice.start, end=choice.end, frames=(choice.first, choice.last))
+
+
+def with_source(source: FileVideo, filtered: Callable[[], Iterator[Array]]) -> Iterator[Array]:
+    """Yield the frames that filters make of a source, which `read_besides` then knows."""
+    context = copy_context()
+    context.run(_SOURCE.set, source)
+    frames = context.run(filtered)
+    try:
+        while (frame := context.run(next, frames, None)) is not None:
+            yield frame
+    finally:
+        if isinstance(frames, Generator):
+            frames.close()
 
 
 def _watch_sequence(pattern: Path, last: int | None) -> Watch:
