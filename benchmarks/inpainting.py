@@ -1,9 +1,9 @@
 """What `inpaint` reaches inside the mask, and others frame by frame: the table of docs/inpainting.md.
 
 Run as ``python -m benchmarks.inpainting [--clip NAME] [--detect]`` with the extra `bench`. Sixteen grey frames of each
-clip, with scratches that tremble and dust that is new in every frame. OpenCV gets 8 bits. With `--detect`, what
-`detect_dust` finds of dust of 15 or 240 of 255; then, in 40 frames, what `detect_dead_pixels` finds of one pixel in a
-thousand that is stuck at 0, 60, 128, 200 or 255, a black row and two bright columns; and which frames
+clip, with scratches that tremble and dust that is new in every frame. OpenCV gets 8 bits. With `--detect`, what is
+found of dust, and of scratches, of 15 or 240 of 255; then, in 40 frames, what `detect_dead_pixels` finds of one pixel
+in a thousand that is stuck at 0, 60, 128, 200 or 255, a black row and two bright columns; and which frames
 `detect_damaged_frames` marks, of which 7 is noise, 13 is half black, and 20 is grey.
 """
 
@@ -25,7 +25,7 @@ from pde_video.restoration.inpaint import METHODS
 Fill = Callable[[Array, Array], Array]
 
 
-def damage(frames: int, height: int, width: int, seed: int = 1, scratches: int = 4) -> Array:
+def damage(frames: int, height: int, width: int, seed: int = 1, scratches: int = 4, dust: bool = True) -> Array:
     """Return a mask (T, H, W): scratches of two or three columns, and one speck for every 6,000 pixels."""
     rng = np.random.default_rng(seed)
     columns = rng.integers(5, width - 5, scratches)
@@ -35,7 +35,7 @@ def damage(frames: int, height: int, width: int, seed: int = 1, scratches: int =
         for column in columns:
             left = column + rng.integers(-1, 2)
             frame[:, left : left + rng.integers(2, 4)] = True
-        for _ in range(max(6, height * width // 6000)):
+        for _ in range(max(6, height * width // 6000) * dust):
             radius, shape, i, j = *rng.uniform((1, 0.6), (5, 1.6)), rng.integers(0, height), rng.integers(0, width)
             frame |= ((y - i) / radius) ** 2 + ((x - j) / (radius * shape)) ** 2 < 1
     return mask
@@ -61,19 +61,26 @@ def by_frames(fill: Fill, video: Array, mask: Array) -> Array:
     return np.stack([fill(*pair) for pair in zip(video, mask, strict=True)])
 
 
-def detected(clean: Array, sigma: float) -> list[str]:
-    """Return precision and recall in percent, what is marked without dust, and the PSNR of frames before and after."""
-    mask = damage(*clean.shape, scratches=0)
+def spoiled(video: Array, mask: Array, kind: str, rng: np.random.Generator) -> Array:
+    """Return a video in which every speck of each frame, or every scratch, is dark or bright."""
+    parts = mask if kind == "dust" else mask.any(axis=0)[np.newaxis]
+    shades = []
+    for part in parts:
+        labels, count = ndimage.label(part)
+        shades.append((np.where(rng.random(count + 1) < 0.5, 15, 240) / 255)[labels])
+    return np.where(mask, np.stack(shades), video).astype(np.float32)
+
+
+def detected(clean: Array, sigma: float, kind: str) -> list[str]:
+    """Return precision and recall in percent, what is marked without damage, and PSNR of frames before and after."""
+    mask = damage(*clean.shape, scratches=0) if kind == "dust" else damage(*clean.shape, dust=False)
     rng = np.random.default_rng(2)
     noisy = np.clip(clean + sigma / 255 * rng.standard_normal(clean.shape), 0, 1).astype(np.float32)
-    bad = noisy.copy()
-    for frame, where in zip(bad, mask, strict=True):
-        specks, count = ndimage.label(where)
-        frame[where] = (np.where(rng.random(count + 1) < 0.5, 15, 240) / 255)[specks[where]]
-    found, without = (pv.detect_dust(video) > 0 for video in (bad, noisy))
+    bad = spoiled(noisy, mask, kind, rng)
+    found, without = (pv.mask(video, detect=kind) > 0 for video in (bad, noisy))
     hits = np.count_nonzero(found & mask)
     figures = [f"{100 * hits / np.count_nonzero(one):.1f}" for one in (found, mask)] + [f"{100 * without.mean():.3f}"]
-    return figures + [f"{pv.psnr(clean, video):.1f}" for video in (bad, pv.inpaint(bad, detect="dust"))]
+    return figures + [f"{pv.psnr(clean, video):.1f}" for video in (bad, pv.inpaint(bad, detect=kind))]
 
 
 def on_a_sensor(clean: Array, sigma: float) -> list[str]:
@@ -103,8 +110,10 @@ def main() -> None:
     arguments = parser.parse_args()
     clips = [clip for clip in real_clips() if arguments.clip in clip.name]
     if arguments.detect:
-        header = ["", "σ", "precision, %", "recall, %", "marked without, %", "dusty, dB", "restored, dB"]
-        print(table(header, [[clip.name, str(s), *detected(clip.frames, s)] for clip in clips for s in (0, 5)]))
+        for kind in ("dust", "scratches"):
+            header = [kind, "σ", "precision, %", "recall, %", "marked without, %", "damaged, dB", "restored, dB"]
+            rows = [[clip.name, str(s), *detected(clip.frames, s, kind)] for clip in clips for s in (0, 5)]
+            print(table(header, rows), end="\n\n")
         longer = [clip for clip in real_clips(part=(0, 40)) if arguments.clip in clip.name]
         header = ["", "σ", "precision, %", "recall, %", "of lines, %", "marked without, %", "damaged", "without"]
         print(table(header, [[one.name, str(s), *on_a_sensor(one.frames, s)] for one in longer for s in (0, 5, 20)]))

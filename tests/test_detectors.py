@@ -151,6 +151,94 @@ def test_pieces_of_a_film_with_damage_are_the_whole(threads):
     np.testing.assert_array_equal(np.stack(list(pv.detect_damaged_frames(iter(video)))), whole)
 
 
+def scratched(
+    video: np.ndarray, places: tuple[float, ...] = (20.0, 60.0), *, tilt: float = 0.0, trembles: int = 1, seed: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """The video with scratches two or three columns wide, bright and dark in turn, and where they are."""
+    rng, mask, video = np.random.default_rng(seed), np.zeros(video.shape, bool), video.copy()
+    rows, columns = np.mgrid[: SIDE[0], : SIDE[1]]
+    for t in range(len(video)):
+        for k, place in enumerate(places):
+            first = place + rng.integers(-trembles, trembles + 1) + np.rint(tilt * (rows - SIDE[0] / 2))
+            where = (columns >= first) & (columns < first + rng.integers(2, 4))
+            mask[t] |= where
+            video[t][where] = (0.95, 0.05)[k % 2]
+    return video, mask
+
+
+@pytest.mark.parametrize("sigma", [0, 6])
+@pytest.mark.parametrize(
+    ("speed", "tilt", "colour"), [(2, 0.0, False), (0, 0.0, False), (2, 0.01, True), (0, -0.01, False)]
+)
+def test_scratches_are_marked_and_nothing_else(speed, tilt, colour, sigma):
+    clean = moving(speed=speed)
+    video, mask = scratched(clean, tilt=tilt)
+    noisy = with_noise(np.stack([video] * 3, axis=-1) if colour else video, sigma)
+    report: dict[str, object] = {}
+    found = pv.detect_scratches(noisy, report=report) > 0
+    # Where the scene is still, trembling alone tells them from posts.
+    assert np.count_nonzero(found & mask) > (0.9 if speed else 0.85) * np.count_nonzero(mask)
+    assert np.count_nonzero(found & mask) > 0.9 * np.count_nonzero(found)
+    assert report["marked"] == found.mean()
+    assert not pv.detect_scratches(with_noise(clean, sigma)).any()
+
+
+@pytest.mark.parametrize("tilt", [0.018, -0.018])
+def test_tilted_scratches_are_followed(tilt):
+    video = moving()
+    tall = np.concatenate([video, video[:, ::-1], video, video[:, ::-1]], axis=1)
+    rows, columns = np.mgrid[:256, : SIDE[1]]
+    first = 40 + np.rint(tilt * (rows - 128))
+    where = (columns >= first) & (columns < first + 3)
+    tall[:, where] = 0.95
+    found = pv.detect_scratches(with_noise(tall, 3)) > 0
+    assert np.count_nonzero(found & where) > 0.9 * len(video) * np.count_nonzero(where)
+    assert np.count_nonzero(found & where) > 0.8 * np.count_nonzero(found)
+
+
+def test_scratches_that_do_not_tremble_are_seen_while_the_scene_moves():
+    video, mask = scratched(moving(), trembles=0)
+    found = pv.detect_scratches(with_noise(video, 3)) > 0
+    assert np.count_nonzero(found & mask) > 0.9 * np.count_nonzero(mask)
+
+
+@pytest.mark.parametrize("speed", [0, 1, 2, 5])
+@pytest.mark.parametrize("sigma", [0, 6])
+def test_posts_that_stand_still_or_move_with_the_scene_are_no_scratches(speed, sigma):
+    video = moving(speed=speed)
+    for t, frame in enumerate(video):
+        frame[:, 70 - speed * t : 73 - speed * t] = 0.05
+        frame[:, 30 - speed * t + 90 * (speed * t > 30) :][:, :2] = 0.95
+    assert not pv.detect_scratches(with_noise(video, sigma)).any()
+
+
+def test_short_lines_wide_bars_and_lines_of_single_frames_are_no_scratches():
+    short, wide, single = moving(), moving(), moving()
+    short[:, :28, 30:32] = 0.95
+    wide[:, :, 30:44] = 0.95
+    single[5, :, 30:32] = 0.95
+    for video in (short, wide, single, moving(1), moving()[:, :5], moving()[:, :, :9]):
+        assert not pv.detect_scratches(with_noise(video, 3)).any()
+
+
+def test_what_two_scratches_leave_between_them_is_none():
+    video, mask = scratched(moving(), (30.0, 10.0, 36.0), trembles=0)
+    found = pv.detect_scratches(with_noise(video, 3)) > 0
+    assert not found[:, :, 33:36].any()
+    assert np.count_nonzero(found & mask) > 0.9 * np.count_nonzero(mask)
+
+
+def test_pieces_of_a_scratched_film_are_the_whole(threads):
+    video = with_noise(scratched(moving(14))[0], 3)
+    whole, looked = pv.detect_scratches(video), pv.extent(pv.detect_scratches)
+    assert (looked.before, looked.after, looked.first) == (3, 2, 0)
+    np.testing.assert_array_equal(pv.detect_scratches(video[2:12])[3:-2], whole[5:10])
+    threads(1)
+    np.testing.assert_array_equal(np.stack(list(pv.detect_scratches(iter(video)))), whole)
+    cut = np.concatenate([video, 255 - video[:, ::-1]])
+    np.testing.assert_array_equal(pv.detect_scratches(cut)[:14], whole)
+
+
 def film() -> tuple[np.ndarray, np.ndarray]:
     """A film with everything, and where it is."""
     video, dead = with_dead(moving())
@@ -199,7 +287,9 @@ def test_pieces_of_a_film_that_is_mended_are_the_whole(method):
 
 @pytest.mark.parametrize("names", ["", "dirt", "dust,dirt", "dust,", "dust dead-pixels", "Dust", None])
 def test_what_is_no_detector_is_refused(names):
-    with pytest.raises(ParameterError, match=r"detect is .*one or several, separated by commas, of dust, dead-pixels"):
+    with pytest.raises(
+        ParameterError, match=r"detect is .*one or several, separated by commas, of dust, scratches, dead-pixels"
+    ):
         pv.mask(np.zeros((3, 8, 8)), detect=names)
 
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
-from pde_video.restoration import damaged_frames, dead_pixels, dust
+from pde_video.restoration import damaged_frames, dead_pixels, dust, scratches
 from pde_video.restoration.masks import Marked, as_video
 
 _FINDERS: dict[str, tuple[Callable[[Frames], Iterator[Marked]], Extent]] = {
     "dust": (dust.dusty, dust.EXTENT),
+    "scratches": (scratches.scratched, scratches.EXTENT),
     "dead-pixels": (dead_pixels.dead, dead_pixels.EXTENT),
     "damaged-frames": (damaged_frames.damaged, damaged_frames.EXTENT),
 }
@@ -45,7 +46,7 @@ def detected(frames: Frames, detect: str) -> Iterator[Marked]:
 
 @video_filter(
     extent=looked,
-    examples=("film.mp4 mask.mkv --detect dust,damaged-frames --codec ffv1", "stack.tif mask.tif --detect dead-pixels"),
+    examples=("film.mp4 mask.mkv --detect dust,scratches --codec ffv1", "stack.tif mask.tif --detect dead-pixels"),
 )
 def mask(frames: Frames, *, detect: Annotated[str, Option(choices=DETECTORS, several=True)]) -> Iterator[Array]:
     """Mark what detectors find: a mask, to look at, to correct, and for `inpaint`.
@@ -53,8 +54,8 @@ def mask(frames: Frames, *, detect: Annotated[str, Option(choices=DETECTORS, sev
     Parameters
     ----------
     detect : str
-        Names of detectors, separated by commas: "dust", "dead-pixels", "damaged-frames". What any of them marks, with
-        its threshold as it is by default, is marked.
+        Names of detectors, separated by commas: "dust", "scratches", "dead-pixels", "damaged-frames". What any of them
+        marks, with its threshold as it is by default, is marked.
     report : dict, optional
         Receives ``marked``, the share of all pixels that is marked; ``warnings``, if it is more than 3 %.
 
@@ -65,7 +66,7 @@ def mask(frames: Frames, *, detect: Annotated[str, Option(choices=DETECTORS, sev
 
     See Also
     --------
-    detect_dust, detect_dead_pixels, detect_damaged_frames : one each, with a threshold.
+    detect_dust, detect_scratches, detect_dead_pixels, detect_damaged_frames : one each, with a threshold.
 
     Examples
     --------

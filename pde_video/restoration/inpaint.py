@@ -41,7 +41,7 @@ def _extent(mask: Any, method: str, radius: int, causal: bool, detect: str | Non
         "stack.tiff whole.tiff --mask dead.png",
         "titled.mp4 clean.mkv --mask-key ff00ff --mask-tolerance 40",
         "stack.npy whole.npy --mask nan --method eed",
-        "film.mp4 whole.mkv --detect dust,damaged-frames",
+        "film.mp4 whole.mkv --detect dust,scratches",
     ),
 )
 def inpaint(

@@ -50,6 +50,7 @@ class Picture(NamedTuple):
     links: Mapping[int, tuple[Array, Array]] = {}  # The flow to frames before it, and back.
     moved: Array = _NOTHING  # Σ g u along the motion, (C, n), at the n masked pixels,
     weight: Array = _NOTHING  # and Σ g, (n,).
+    found: Any = None  # What a detector found.
 
 
 def along_motion(
