@@ -117,6 +117,10 @@ def test_noise_above_a_black_level_and_beside_letters_is_not_drawn(rng):
     spots = gaussian_filter(rng.standard_normal((128, 160)), 2)  # Some in every tile.
     cells = np.where(spots > 0.05, np.rint(60 + 300 * spots + rng.normal(0, 4, spots.shape)), 0)
     assert not is_drawn(cells[..., None])
+    partly = np.full((160, 384, 1), 255.0)
+    partly[:64, :96] = 128 + rng.normal(0, 10, (64, 96, 1))
+    partly[:32, np.flatnonzero(np.arange(96) % 16 < 8)] = 255  # As many tiles have some paper as have none.
+    assert not is_drawn(partly)
     inset = np.full((160, 192, 1), 255.0)
     inset[:32, :48] = 128 + rng.normal(0, 10, (32, 48, 1))
     assert not is_drawn(inset)

@@ -130,8 +130,10 @@ def test_photon_noise_of_a_scene_that_moves_is_found(peak, clips):
     assert pv.measure_noise(noisy).slope == pytest.approx(1 / peak, rel=0.1)
 
 
-def test_clean_frames_that_move_show_no_photon_noise(clips):
-    video = np.stack(list(islice(pv.read(clips["bikes"]), 54, 66)))[:, :, 160:480]
+@pytest.mark.parametrize("part", [(138, slice(128), slice(160)), *slow((54, slice(None), slice(160, 480)))], ids=str)
+def test_clean_frames_that_move_show_no_photon_noise(part, clips):
+    first, rows, columns = part
+    video = np.stack(list(islice(pv.read(clips["bikes"]), first, first + 12)))[:, rows, columns]
     grey = np.rint(pv.to_gray(video.astype(np.float32))) / np.float32(255)
     assert pv.measure_noise(grey).slope == 0
 
