@@ -129,6 +129,29 @@ def test_a_frame_that_is_masked_as_a_whole_is_like_those_around():
     assert "100% of frame 2 is masked" in report["warnings"][0]
 
 
+@pytest.mark.parametrize(("first", "last"), [(4, 5), (3, 6)])
+def test_frames_that_are_masked_as_a_whole_are_where_the_motion_was_then(first, last):
+    video, mask = texture(9, 3).astype(np.float32), np.zeros((9, *SIDE), bool)
+    mask[first:last] = True
+    found = pv.inpaint(spoiled(video, mask), mask)
+    share = (np.arange(first, last) - first + 1)[:, np.newaxis, np.newaxis] / (last - first + 1)
+    faded = video[first - 1] + share * (video[last] - video[first - 1])
+    errors = [np.abs(one - video[first:last])[:, 8:-8, 16:-16].mean() for one in (found[first:last], faded)]
+    assert errors[0] < 0.15 * errors[1]
+    kept = np.delete(np.arange(9), range(first, last))
+    np.testing.assert_array_equal(found[kept], video[kept])
+
+
+def test_a_cut_at_a_lost_frame_is_a_cut():
+    one, other = texture(4).astype(np.float32), 1 - texture(4, 3)[:, ::-1].astype(np.float32) ** 2
+    video, mask = np.concatenate([one, other]), np.zeros((8, *SIDE), bool)
+    mask[4] = True
+    report = {}
+    found = pv.inpaint(spoiled(video, mask), mask, report=report)
+    assert report["cuts"] == [5]
+    assert np.abs(found[4] - one[3]).mean() < 0.5 * np.abs(found[4] - other[1]).mean()
+
+
 @pytest.mark.parametrize("name", [*CLIPS[:1], *slow("bikes", "bigbuckbunny")])
 def test_real_clips_gain_and_no_method_is_much_better_than_auto(name, clips):
     frames = np.stack(list(islice(pv.read(clips[name]), 100, 107)))

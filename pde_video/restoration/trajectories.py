@@ -81,14 +81,16 @@ def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Pi
     """Yield the pictures with the numbers of their scenes."""
     cuts: list[int] = []
     report["cuts"] = cuts
-    previous: Picture | None = None
+    previous: Picture | None = None  # The last of which something is known.
     for number, picture in enumerate(pictures):
-        if previous is not None and not picture.mask.all() and not previous.mask.all():
+        lost = picture.mask.all()
+        if previous is not None and not lost:
             unit = previous.unit or 1.0
             if is_cut_not_motion(_in_units(previous, unit), _in_units(picture, unit), sigma=0.0):
                 cuts.append(number)
-        previous = picture._replace(number=number, original=number, scene=len(cuts))
-        yield previous
+        picture = picture._replace(number=number, original=number, scene=len(cuts))
+        previous = previous if lost else picture
+        yield picture
 
 
 def _in_units(picture: Picture, unit: float) -> list[Array]:
@@ -114,6 +116,10 @@ def _gathered(window: tuple[int, list[Picture]]) -> Picture:
     here = pictures[at]
     moved = np.zeros((len(here.planes), int(np.count_nonzero(here.mask))))
     weight = np.zeros(moved.shape[1])
+    whole = [[one for one in some if not one.mask.all()] for some in (pictures[:at], pictures[at + 1 :])]
+    if here.mask.all() and all(whole):  # Nothing of it tells what was carried on.
+        moved = _between(whole[0][-1], here.number, whole[1][0]).reshape(len(moved), -1)
+        return here._replace(links={}, moved=moved, weight=weight + 1)
     if here.mask.any():
         for k, there in enumerate(pictures):
             if k != at:
@@ -122,6 +128,20 @@ def _gathered(window: tuple[int, list[Picture]]) -> Picture:
                 moved, weight = moved + g * values, weight + g
     links = {number: link for number, link in here.links.items() if number == here.number - 1}
     return here._replace(links=links, moved=moved, weight=weight)
+
+
+def _between(before: Picture, number: int, after: Picture) -> Array:
+    """Return what lies between two pictures at the time of a number, where each has moved its share of the way."""
+    share = (number - before.number) / (after.number - before.number)
+    there, back = flow(before, after), -flow(after, before)
+    real = there.dtype.type
+    w = real(1 - share) * there + real(share) * back
+    first, second = warped(padded(there), real(-share) * w, EXACT), warped(padded(back), real(1 - share) * w, EXACT)
+    w = real(1 - share) * first + real(share) * second  # As it is half-way, not where it begins.
+    known = [one.seen[:-1] for one in (before, after)]
+    ways = [(way * w).astype(known[0].dtype) for way in (real(-share), real(1 - share))]
+    old, new = (warped(planes, way, EXACT) for planes, way in zip(known, ways, strict=True))
+    return old + old.dtype.type(share) * (new - old)
 
 
 def _found(here: Picture, seen: Array, luma: Array, share: Array, w: Array, back: Array) -> tuple[Array, Array]:
