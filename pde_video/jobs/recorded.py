@@ -27,6 +27,7 @@ _MOST = {
     "smoothing": 100,
     "integration": 100,
     "radius": 16,
+    "over": 100,
     "steps": 1000,
     "count": 1000,
     "height": 2**13,

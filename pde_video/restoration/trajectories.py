@@ -118,7 +118,9 @@ def _gathered(window: tuple[int, list[Picture]]) -> Picture:
     weight = np.zeros(moved.shape[1])
     whole = [[one for one in some if not one.mask.all()] for some in (pictures[:at], pictures[at + 1 :])]
     if here.mask.all() and all(whole):  # Nothing of it tells what was carried on.
-        moved = _between(whole[0][-1], here.number, whole[1][0]).reshape(len(moved), -1)
+        before, after = whole[0][-1], whole[1][0]
+        share = (here.number - before.number) / (after.number - before.number)
+        moved = between(before, after, share).reshape(len(moved), -1)
         return here._replace(links={}, moved=moved, weight=weight + 1)
     if here.mask.any():
         for k, there in enumerate(pictures):
@@ -130,9 +132,8 @@ def _gathered(window: tuple[int, list[Picture]]) -> Picture:
     return here._replace(links=links, moved=moved, weight=weight)
 
 
-def _between(before: Picture, number: int, after: Picture) -> Array:
-    """Return what lies between two pictures at the time of a number, where each has moved its share of the way."""
-    share = (number - before.number) / (after.number - before.number)
+def between(before: Picture, after: Picture, share: float) -> Array:
+    """Return the planes of what is a share of the way from a picture to another, along the motion."""
     there, back = flow(before, after), -flow(after, before)
     real = there.dtype.type
     w = real(1 - share) * there + real(share) * back

@@ -142,6 +142,12 @@ def read_besides(path: str | os.PathLike[str], *, together: bool = False) -> Fil
     return like_it(path, start=choice.start, end=choice.end, frames=(choice.first, choice.last))
 
 
+def rate_of_run() -> Fraction | None:
+    """Return the rate of the source of the run, if there is one and it has a rate."""
+    source = _SOURCE.get()
+    return None if source is None else source.rate
+
+
 def with_source(source: FileVideo, filtered: Callable[[], Iterator[Array]]) -> Iterator[Array]:
     """Yield the frames that filters make of a source, which `read_besides` then knows."""
     context = copy_context()

@@ -1,0 +1,125 @@
+"""The filter `join`: two videos one after the other, with a passage along the motion between them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from pde_video.errors import InputError
+from pde_video.estimate.scene import is_cut_not_motion
+from pde_video.filters import Extent, Frames, Option, video_filter
+from pde_video.protocols import Array
+from pde_video.restoration.beside import planes_of
+from pde_video.restoration.masks import warn_in
+from pde_video.restoration.trajectories import Picture, between, prepared
+from pde_video.threads import ordered
+
+
+@video_filter(
+    extent=Extent(None, None, 1, None),
+    examples=("one.mp4 both.mkv --following two.mp4 --over 12", "one.tif both.tif --following two.tif --over 0"),
+)
+def join(
+    frames: Frames,
+    following: Annotated[Any, Option(file=True)],
+    *,
+    over: Annotated[int, Option(unit="frames", least=0, most=1000)] = 8,
+) -> Iterator[Array]:
+    """Join a video to another that follows it: the last frames of one pass into the first of the other.
+
+    u_k = (1 − s) a_{N−n+k}(x − s w) + s b_k(x + (1 − s) w), s = k/(n + 1), k = 1, ..., n, with the flow w between both.
+    Where the two are of different scenes w = 0, a fade.
+
+    Parameters
+    ----------
+    following : array, video or path
+        (T, H, W), (T, H, W, C), or a file, of frames of the same size and channels.
+    over : int
+        n, 0 to 1000: frames in which the two overlap, so that the result has so many frames less than both; 0 sets them
+        end to end.
+    report : dict, optional
+        Receives ``joined``, the number of the first frame that has something of the second video; ``along_motion``, the
+        share of the overlap that follows the motion; ``warnings``.
+
+    Returns
+    -------
+    Video of the same kind and dtype. Frames outside of the overlap are those of the two videos, white in one being
+    white in the other. Of files, sound and rate are those of the first.
+
+    Raises
+    ------
+    InputError
+        If sizes, channels or rates differ, or a video has fewer frames than the overlap.
+
+    Examples
+    --------
+    >>> film = np.stack([np.full((8, 8), 0.1 * t) for t in range(10)])
+    >>> bool(np.allclose(join(film[:7], film[3:], over=4), film))
+    True
+    """
+    after = _following(following, frames.report)
+    ahead, here = list(islice(after, max(1, over))), frames.peek(1)[0]  # What does not fit is refused at once.
+    if len(ahead) < max(1, over):
+        raise InputError(f"the following video has {len(ahead)} frames, and the overlap {over}; give a smaller `over`")
+    if ahead[0].shape != here.shape:
+        raise InputError(
+            f"the video has frames of {_size(here)}, the following one of {_size(ahead[0])}; they must be equal: crop, "
+            "resize or convert one of them"
+        )
+    held: deque[Array] = deque()
+    count = 0
+    for count, frame in enumerate(frames, 1):
+        held.append(frame)
+        if len(held) > over:
+            yield held.popleft()
+    if len(held) < over:
+        raise InputError(f"the video has {count} frames, and the overlap {over}; give a smaller `over`")
+    frames.report["joined"] = count - over
+    shares = (number / (over + 1) for number in range(1, over + 1))
+    along = total = 0
+    for passing, moved in ordered(_passing, zip(held, ahead[:over], shares, strict=True)):
+        along, total = along + moved, total + 1
+        frames.report["along_motion"] = along / total
+        yield passing
+    yield from chain(ahead[over:], after)
+
+
+def _following(video: Any, report: dict[str, Any]) -> Iterator[Array]:
+    """Return the frames (H, W, C) of the video that follows, with white as 1."""
+    name = "the following video"
+    if isinstance(video, str | Path):
+        from pde_video.video.files import rate_of_run, read_besides  # Here, so that arrays need no codecs.
+
+        name, video = f"{name} {video}", read_besides(video)
+        rate = rate_of_run()
+        if rate and video.rate and rate != video.rate:
+            raise InputError(f"{name} has {video.rate} frames per second, the video {rate}; convert one of them before")
+        if video.has_companions:
+            warn_in(report, f"sound and subtitles of {name} are left out; those of the first video are kept")
+    return (np.moveaxis(planes_of(np.asarray(one), name), 0, -1) for one in video)
+
+
+def _size(frame: Array) -> str:
+    return f"{frame.shape[0]} × {frame.shape[1]} pixels and {frame.shape[2]} channels"
+
+
+def _passing(pair: tuple[Array, Array, float]) -> tuple[Array, bool]:
+    """Return a frame on the way from one to another, and whether it follows the motion."""
+    old, new, share = pair
+    new = new.astype(old.dtype)
+    first, second = (prepared((frame, np.zeros(frame.shape[:2], bool))) for frame in (old, new))
+    if _unlike(first, second):
+        return old + old.dtype.type(share) * (new - old), False
+    return np.moveaxis(between(first, second, share), 0, -1), True
+
+
+def _unlike(first: Picture, second: Picture) -> bool:
+    """Tell whether two pictures show different scenes."""
+    unit = first.unit or second.unit or 1.0
+    one, other = ([level / level.dtype.type(unit) for level in picture.levels] for picture in (first, second))
+    return is_cut_not_motion(one, other, sigma=0.0)
