@@ -113,7 +113,11 @@ def test_files_keep_the_sound_of_the_first_and_what_is_left_out_is_said(tmp_path
     options = ("--following", tmp_path / "two.mkv", "--over", "3", "--codec", "ffv1")
     code, _, error = call("join", tmp_path / "one.mkv", tmp_path / "out.mkv", *options)
     assert code == 0, error
-    assert "sound and subtitles of the following video" in error
+    assert "audio of the following video" in error
+    silent = np.rint(255 * moving(10)).astype(np.uint8)
+    pv.write(tmp_path / "silent.mkv", silent, codec="ffv1", rate=25)
+    code, _, error = call("join", tmp_path / "one.mkv", tmp_path / "third.mkv", "--following", tmp_path / "silent.mkv")
+    assert (code, error) == (0, "")
     found = pv.read(tmp_path / "out.mkv")
     np.testing.assert_array_equal(np.stack(list(found)), pv.join(one, other, over=3))
     assert found.rate == 25

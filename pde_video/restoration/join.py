@@ -99,8 +99,8 @@ def _following(video: Any, report: dict[str, Any]) -> Iterator[Array]:
         rate = rate_of_run()
         if rate and video.rate and rate != video.rate:
             raise InputError(f"{name} has {video.rate} frames per second, the video {rate}; convert one of them before")
-        if video.has_companions:
-            warn_in(report, f"sound and subtitles of {name} are left out; those of the first video are kept")
+        if others := video.details.get("other_streams"):
+            warn_in(report, f"{', '.join(others)} of {name} left out; that of the first video is kept")
     return (np.moveaxis(planes_of(np.asarray(one), name), 0, -1) for one in video)
 
 
