@@ -208,7 +208,12 @@ def test_toml_that_is_not_understood(tmp_path, text, says):
         from_toml(path)
 
 
-SECOND = (("fuse", "guide", (1, 32, 36)), ("blend", "foreground", (3, 16, 18)), ("join", "following", (9, 16, 18)))
+SECOND = (
+    ("fuse", "guide", (1, 32, 36)),
+    ("blend", "foreground", (3, 16, 18)),
+    ("join", "following", (9, 16, 18)),
+    ("stitch", "other", (3, 48, 64)),
+)
 NEEDED = {
     "crop": {"top": 1, "left": 1, "height": 9, "width": 9},
     "resize": {"height": 9, "width": 9},
@@ -229,6 +234,8 @@ def test_a_recipe_with_every_default_said_is_the_recipe_with_none(name, rng, tmp
     np.save(tmp_path / "mask.npy", np.uint8(255 * (rng.random((1, 16, 18)) < 0.5)))
     needed["blend"] |= {"mask": str(tmp_path / "mask.npy")}
     video = rng.random((9 if name == "join" else 3, 16, 18), np.float32)
+    if name == "stitch":  # With itself.
+        video = np.load(tmp_path / "other.npy").astype(np.float32)
     options = declared(filter_called(name).function).values()
     said = {one.name: one.default for one in options if not one.required and one.default is not None}
     few = {"filter": name, **needed.get(name, {})}
