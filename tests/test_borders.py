@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cases import slow
 from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
@@ -31,7 +32,7 @@ def masked(kind, size=(160, 192)):
     }[kind]
 
 
-@pytest.mark.parametrize("kind", ["bars", "pillars", "wide", "round"])
+@pytest.mark.parametrize("kind", ["pillars", "round", *slow("bars", "wide")])
 def test_noise_is_that_within_the_borders(kind, rng):
     clean, noisy = scene(rng)
     inside = ~masked(kind)

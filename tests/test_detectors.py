@@ -41,8 +41,8 @@ def with_dead(video: np.ndarray, *, row: int | None = None, column: int | None =
     return video, mask
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-@pytest.mark.parametrize("sigma", [0, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, *slow(np.float32)])
+@pytest.mark.parametrize("sigma", [3, *slow(0)])
 @pytest.mark.parametrize("colour", [False, True])
 def test_dead_pixels_and_lines_are_marked_and_nothing_else(colour, sigma, dtype):
     # One after the other: what stays where it is must not be marked because it is stuck, nor be missed.
@@ -57,8 +57,8 @@ def test_dead_pixels_and_lines_are_marked_and_nothing_else(colour, sigma, dtype)
     assert report["marked"] == pytest.approx(mask.mean())
 
 
-@pytest.mark.parametrize("sigma", [0, 5, 20])
-@pytest.mark.parametrize("speed", [0, 2])
+@pytest.mark.parametrize("sigma", [0, 5, *slow(20)])
+@pytest.mark.parametrize("speed", [0, *slow(2)])
 def test_a_sound_sensor_has_no_dead_pixels(sigma, speed):
     assert not pv.detect_dead_pixels(with_noise(moving(speed=speed), sigma)).any()
     assert not pv.detect_dead_pixels(np.full((3, *SIDE), 7, np.uint8)).any()
@@ -120,7 +120,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-@pytest.mark.parametrize("sigma", [0, 8])
+@pytest.mark.parametrize("sigma", [8, *slow(0)])
 def test_a_damaged_frame_is_marked_as_a_whole(kind, sigma):
     video = moving(9)
     video[4] = DAMAGE[kind](video[4])
@@ -183,7 +183,7 @@ def test_scratches_are_marked_and_nothing_else(speed, tilt, colour, sigma):
     assert not pv.detect_scratches(with_noise(clean, sigma)).any()
 
 
-@pytest.mark.parametrize("tilt", [0.018, -0.018])
+@pytest.mark.parametrize("tilt", [0.018, *slow(-0.018)])
 def test_tilted_scratches_are_followed(tilt):
     video = moving()
     tall = np.concatenate([video, video[:, ::-1], video, video[:, ::-1]], axis=1)
@@ -202,8 +202,8 @@ def test_scratches_that_do_not_tremble_are_seen_while_the_scene_moves():
     assert np.count_nonzero(found & mask) > 0.9 * np.count_nonzero(mask)
 
 
-@pytest.mark.parametrize("speed", [0, 1, 2, 5])
-@pytest.mark.parametrize("sigma", [0, 6])
+@pytest.mark.parametrize("speed", [0, 2, *slow(1, 5)])
+@pytest.mark.parametrize("sigma", [6, *slow(0)])
 def test_posts_that_stand_still_or_move_with_the_scene_are_no_scratches(speed, sigma):
     video = moving(speed=speed)
     for t, frame in enumerate(video):

@@ -128,7 +128,7 @@ STAGES = [
 ]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.sampled_from(STAGES), min_size=2, max_size=3), st.lists(st.integers(1, 59), max_size=2, unique=True))
 @example([pv.frame_difference(alpha=0.5), pv.denoise(method="heat", sigma=0.1)], [27])
 def test_pieces_are_the_whole_whatever_follows_what(stages, cuts):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from cases import slow
 
 BEGIN = """
 import os, signal, sys, time
@@ -77,7 +78,7 @@ except Interrupted as asked:
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, *slow(signal.SIGTERM)])
 @pytest.mark.parametrize("case", CASES)
 def test_it_ends(case, number):
     code = BEGIN.format(number=int(number)) + CASES[case]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import marked_slow
+from cases import marked_slow, slow
 
 import pde_video as pv
 from pde_video.bench.scenarios import Noise
@@ -210,7 +210,7 @@ def in_colour(frames: int = 5) -> Any:
     return np.stack([clean, clean[:, ::-1], clean[:, :, ::-1]], axis=-1)
 
 
-@pytest.mark.parametrize("sigma", [(0, 0, 20), (20, 0, 0), (2, 2, 30)])
+@pytest.mark.parametrize("sigma", [(0, 0, 20), *slow((20, 0, 0), (2, 2, 30))])
 def test_noise_of_one_channel_is_no_impulses(sigma: tuple[float, ...]) -> None:
     clean, strength = in_colour(), np.array(sigma)
     whole = float(np.sqrt(np.square(strength).mean()))

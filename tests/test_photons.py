@@ -187,7 +187,7 @@ def test_time_never_costs_quality_however_few_the_photons(preset, peak, clips):
     assert reached > pv.psnr(clean, pv.denoise(noisy)) - 0.05
 
 
-@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best", "fast"))
 def test_few_photons_as_a_stream_on_any_threads_and_in_pieces(preset, threads, rng):
     light = np.exp(gaussian_filter(rng.standard_normal((75, 90)), 5) * 12)
     video = rng.poisson(light, (30, 75, 90)).astype(np.float32)
@@ -327,7 +327,7 @@ def cells(seed=1, transients=False, side=160, frames=10):
     return light, rng.poisson(light).astype(np.float32)
 
 
-@pytest.mark.parametrize("transients", [False, True])
+@pytest.mark.parametrize("transients", [True, *slow(False)])
 def test_best_is_not_below_balanced_on_cells_before_a_dark_background(transients):
     clean, noisy = cells(transients=transients)
     noise = pv.measure_noise(noisy)
@@ -337,7 +337,7 @@ def test_best_is_not_below_balanced_on_cells_before_a_dark_background(transients
     assert errors[0] <= 1.005 * errors[1]
 
 
-@pytest.mark.parametrize("peak", [2, 3])
+@pytest.mark.parametrize("peak", [2, *slow(3)])
 def test_hot_pixels_and_mended_ones_do_not_hide_the_line_of_counts(peak, clips, rng):
     clean, counts = counted(clips["bikes"], peak, side=128)
     counts = counts * peak

@@ -198,7 +198,7 @@ def test_nothing_passes_a_cut(clean):
         np.testing.assert_array_equal(joined, np.concatenate(apart))
 
 
-@pytest.mark.parametrize("peak", [10, 50])
+@pytest.mark.parametrize("peak", [10, *slow(50)])
 @pytest.mark.parametrize("name", CLIPS)
 def test_photon_noise_is_stabilised(name, peak, clean):
     video = clean[name][:8]
@@ -225,7 +225,7 @@ def test_photon_noise_is_worth_more_than_a_decibel_over_its_deviation(names, cle
 
 
 @pytest.mark.parametrize("moving", [True, *slow(False)])
-@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best", "fast"))
 def test_a_fixed_pattern_is_noise_that_averaging_does_not_remove(preset, moving, clean, rng):
     video = clean["bikes"][:, :160, :256] if moving else np.repeat(clean["bikes"][:1, :160, :256], 12, axis=0)
     pattern = 0.7 * SIGMA * rng.standard_normal(video.shape[1:])
@@ -466,7 +466,7 @@ def noise_of_a_camera(shape, rng):
     return brightness + blocks.repeat(2, axis=1).repeat(2, axis=2)
 
 
-@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best", "fast"))
 @pytest.mark.parametrize("kind", ["as from a camera", *slow("brightness alone")])
 def test_noise_that_differs_between_brightness_and_colour_is_seen(kind, preset, clips, rng):
     video = np.stack(list(islice(pv.read(clips["bikes"]), 100, 110))).astype(np.float32)[:, :160, :256] / 255

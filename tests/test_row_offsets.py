@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import slow
 from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
@@ -77,7 +78,7 @@ def test_offsets_are_told_along_the_motion(speed: int, rng: Any) -> None:
     assert (fixed.rows == 0).all()
 
 
-@pytest.mark.parametrize("colours", [(), (3,), (2,)])
+@pytest.mark.parametrize("colours", [(3,), *slow((), (2,))])
 def test_offsets_average_out(colours: tuple[int, ...]) -> None:
     clean = scene(9)
     clean = clean if not colours else np.stack([clean] * colours[0], axis=-1)

@@ -84,7 +84,7 @@ def test_cuts_are_found_in_real_films_and_reported(real_frames):
 CUTS = {"bikes": [30, 76, 137, 187, 242], "bigbuckbunny": [], "carphone_pristine": []}
 
 
-@pytest.mark.parametrize("name", marked_slow(CUTS, "bigbuckbunny"))
+@pytest.mark.parametrize("name", marked_slow(CUTS, "bigbuckbunny", "bikes"))
 def test_the_cuts_of_the_clips_are_found_and_no_others(name, clips):
     pairs = enumerate(pairwise(pv.read(clips[name])), start=1)
     assert [i for i, (before, after) in pairs if is_scene_cut(before, after)] == CUTS[name]

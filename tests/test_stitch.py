@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from cases import CLIPS
+from cases import CLIPS, slow
 from scipy import ndimage
 
 import pde_video as pv
@@ -123,7 +123,7 @@ def test_the_other_may_lie_anywhere(one, other):
 
 
 @pytest.mark.parametrize("flipped", [False, True])
-@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("upright", [True, *slow(False)])
 def test_each_side_of_the_seam_has_the_video_of_that_side(upright, flipped, rng):
     scene = ground()[np.newaxis] if upright else ground().swapaxes(0, 1)[np.newaxis]
     parts = [scene[..., :140], scene[..., 90:]] if upright else [scene[:, :140], scene[:, 90:]]
@@ -136,7 +136,7 @@ def test_each_side_of_the_seam_has_the_video_of_that_side(upright, flipped, rng)
     assert (np.diff(shared.astype(int), axis=1) * (1 if flipped else -1) >= 0).mean() > 0.999  # In one piece.
 
 
-@pytest.mark.parametrize("turn", [8, -8])
+@pytest.mark.parametrize("turn", [8, *slow(-8)])
 def test_fine_details_are_registered_after_a_large_turn(turn):
     scene = ndimage.gaussian_filter(np.random.default_rng(1).standard_normal((260, 420)), 1.2)
     second, where = seen(scene, (200, 220), (130.0, 250.0), turn=turn)

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from cases import slow
 
 import pde_video as pv
 from pde_video.video import isolation
@@ -27,7 +28,7 @@ def read(path):
     return np.stack(list(pv.read(path)))
 
 
-@pytest.mark.parametrize("wanted", [(3, 9), (0, 5), (7, None)], ids=str)
+@pytest.mark.parametrize("wanted", [(3, 9), *slow((0, 5), (7, None))], ids=str)
 @pytest.mark.parametrize("resumed", [False, True])
 def test_a_part_of_a_video_has_that_part_of_its_masks_and_guides(files, wanted, resumed, call):
     first, last = wanted

@@ -49,7 +49,11 @@ def ends_well(name: str, command: str, code: int, said: str) -> bool:
 needs_zarr = pytest.mark.skipif(not importlib.util.find_spec("zarr"), reason="install the extra zarr")
 
 
-@pytest.mark.parametrize("bombs", [BOMBS, pytest.param(ZARR, marks=needs_zarr)], ids=["files", "zarr"])
+LIGHT, HEAVIER = ({name: BOMBS[name] for name in BOMBS if (name in HEAVY) is heavy} for heavy in (False, True))
+SETS = [LIGHT, pytest.param(HEAVIER, marks=pytest.mark.slow), pytest.param(ZARR, marks=needs_zarr)]
+
+
+@pytest.mark.parametrize("bombs", SETS, ids=["files", "heavy", "zarr"])
 def test_a_bomb_ends_in_a_clear_error_soon_and_in_bounded_memory(tmp_path, bombs):
     found = outcomes(tmp_path, bombs)
     assert len(found) == 3 * len(bombs) - 2 * len(HEAVY & bombs.keys())

@@ -223,7 +223,7 @@ RECIPES = {
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("nan", ["refuse", "mask"])
+@pytest.mark.parametrize("nan", ["mask", *slow("refuse")])
 def test_an_interrupted_recipe_goes_on_to_the_same_file(tmp_path, noisy, name, nan):
     source = tmp_path / "in.npy"
     frames = np.load(noisy / "float.npy")
