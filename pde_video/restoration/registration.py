@@ -22,6 +22,7 @@ _FINEST = 3  # Sizes at which the homography is refined.
 _ROUNDS, _SETTLED = 40, 1e-3  # Iterations at each, at most; pixels by which corners move at last.
 _ROBUST = 3.0  # Deviations, above which errors count little.
 _CORRELATED = 20  # Pixels of which errors are alike.
+_MOST = 2**18  # Pixels that are compared, at most.
 _RIM = 2  # Pixels at the border of pictures that do not count.
 _STEP = 2.0**-28  # Of the entries of a matrix, in units of half a side.
 
@@ -96,7 +97,7 @@ def registered(first: Array, second: Array) -> Fit:
     for model in _MODELS[1:]:
         freer, n = _refined(best.homography, u, v, model), best.used / _CORRELATED
         more = model.shape[1] - _MODELS[0].shape[1]
-        if freer.error > 0 and n * math.log(best.error / freer.error) > 2 * more * math.log(n):
+        if 0 < freer.error < best.error and n * math.log(best.error / freer.error) > 2 * more * math.log(n):
             best = freer
     certainty = float(best.correlation) * math.sqrt(best.used / _CORRELATED)
     kept = np.rint(best.homography.matrix / _STEP) * _STEP  # Rounding differs from machine to machine.
@@ -165,9 +166,11 @@ def _refined(start: Homography, first: Array, second: Array, model: Array) -> _R
         overlap = np.count_nonzero(seen) / min(first.size, second.size)
         if overlap < _LEAST / 2 or np.count_nonzero(inside) <= len(model):
             return _Refined(found, 0.0, overlap, 1.0, 1)
-        places = [place[inside] for place in there]
+        used = np.flatnonzero(inside)
+        used = used[:: math.ceil(len(used) / _MOST)]
+        places = [place.flat[used] for place in there]
         v, down, across = (ndimage.map_coordinates(one, places, order=3, prefilter=False) for one in splines)
-        u, px, py = first[inside], x[inside], y[inside]
+        u, px, py = first.flat[used], x.flat[used], y.flat[used]
         norm = float(np.sqrt((u * u).sum() * (v * v).sum())) or 1.0
         correlation = float((u * v).sum()) / norm
         gain = float((u * v).sum() / max((v * v).sum(), 1e-300))
