@@ -142,6 +142,16 @@ def test_frames_that_are_masked_as_a_whole_are_where_the_motion_was_then(first, 
     np.testing.assert_array_equal(found[kept], video[kept])
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_lost_frames_at_the_ends_are_the_nearest_ones(causal):
+    video, mask = texture(6, 3).astype(np.float32), np.zeros((6, *SIDE), bool)
+    mask[0] = mask[5] = True
+    found = pv.inpaint(spoiled(video, mask), mask, causal=causal)
+    np.testing.assert_array_equal(found[5], video[4])
+    if not causal:
+        np.testing.assert_array_equal(found[0], video[1])
+
+
 def test_a_cut_at_a_lost_frame_is_a_cut():
     one, other = texture(4).astype(np.float32), 1 - texture(4, 3)[:, ::-1].astype(np.float32) ** 2
     video, mask = np.concatenate([one, other]), np.zeros((8, *SIDE), bool)

@@ -83,13 +83,23 @@ def test_threads_change_nothing(threads):
         (np.zeros((9, 64, 96, 3)), 4, "and 3 channels; they must be equal"),
         (np.zeros((3, 64, 96)), 4, "the following video has 3 frames, and the overlap 4"),
         (np.zeros((20, 64, 96)), 13, "the video has 12 frames, and the overlap 13"),
-        (np.zeros((0, 64, 96)), 0, "the following video has 0 frames"),
+        (np.zeros((0, 64, 96)), 0, "the following video has no frame"),
         (np.full((9, 64, 96), np.nan), 4, "NaN"),
     ],
 )
 def test_what_does_not_fit_is_refused(following, over, said):
     with pytest.raises(pv.InputError, match=said):
         pv.join(moving(), following, over=over)
+
+
+def test_later_frames_of_another_size_and_what_is_no_video_are_refused():
+    frames = [moving(1)[0]] * 6
+    for at in (2, 5):
+        others = [*frames[:at], frames[0][:50], *frames[at:]]
+        with pytest.raises(pv.InputError, match="the following one of 50 × 96"):
+            pv.join(np.stack(frames), others, over=4)
+    with pytest.raises(pv.ParameterError, match="it must be an array, frames, or the name of a file"):
+        pv.join(moving(), 3)
 
 
 def with_sound(path, frames, rate=25):

@@ -184,7 +184,7 @@ def test_streams_and_threads_agree(threads):
     ("other", "said"),
     [
         (np.random.default_rng(5).random((1, 60, 80)), "is not seen to overlap the video: details agree by 0"),
-        (ground(seed=9)[np.newaxis], "and 5%, and some"),
+        (ground(seed=9)[np.newaxis], "and 5% in more than one"),
         (np.full((1, 60, 80), 0.5), "not seen to overlap"),
         (np.zeros((1, 60, 80, 3)), "the video has 1 channels, the other video 3"),
         (np.zeros((3, 60, 80)), "the other video has 3 frames|the video has 2 frames"),
@@ -193,6 +193,21 @@ def test_streams_and_threads_agree(threads):
 def test_what_does_not_fit_is_refused(other, said):
     with pytest.raises(pv.InputError, match=said):
         pv.stitch(np.stack([ground()[:, :140]] * 2), other)
+
+
+def test_blank_pictures_and_single_edges_tell_no_place(rng):
+    blank, edge = np.full((1, 64, 80), 0.5), np.zeros((1, 64, 120))
+    edge[..., 60:] = 1.0
+    edge += 1e-3 * rng.standard_normal(edge.shape)
+    for one, other in ((blank, blank), (np.full((1, 64, 80), 128, np.uint8),) * 2, (edge[..., :90], edge[..., 30:])):
+        with pytest.raises(pv.InputError, match="not seen to overlap"):
+            pv.stitch(one, other)
+
+
+def test_a_channel_without_light_keeps_its_values():
+    scene = np.stack([ground(), 0 * ground()], axis=-1)[np.newaxis]
+    found = pv.stitch(scene[:, :, :140], scene[:, :, 90:])
+    assert pv.psnr(scene, found) > 45
 
 
 def test_small_pictures_that_agree_by_chance_are_refused():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 
-from pde_video.errors import InputError
+from pde_video.errors import InputError, ParameterError
 from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
@@ -64,13 +64,12 @@ def join(
     """
     after = _following(following, frames.report)
     ahead, here = list(islice(after, max(1, over))), frames.peek(1)[0]  # What does not fit is refused at once.
-    if len(ahead) < max(1, over):
+    if not ahead:
+        raise InputError("the following video has no frame")
+    if len(ahead) < over:
         raise InputError(f"the following video has {len(ahead)} frames, and the overlap {over}; give a smaller `over`")
-    if ahead[0].shape != here.shape:
-        raise InputError(
-            f"the video has frames of {_size(here)}, the following one of {_size(ahead[0])}; they must be equal: crop, "
-            "resize or convert one of them"
-        )
+    for one in ahead:
+        _must_fit(here, one)
     held: deque[Array] = deque()
     count = 0
     for count, frame in enumerate(frames, 1):
@@ -86,7 +85,9 @@ def join(
         along, total = along + moved, total + 1
         frames.report["along_motion"] = along / total
         yield passing
-    yield from chain(ahead[over:], after)
+    for one in chain(ahead[over:], after):
+        _must_fit(here, one)
+        yield one
 
 
 def _following(video: Any, report: dict[str, Any]) -> Iterator[Array]:
@@ -101,7 +102,17 @@ def _following(video: Any, report: dict[str, Any]) -> Iterator[Array]:
             raise InputError(f"{name} has {video.rate} frames per second, the video {rate}; convert one of them before")
         if others := video.details.get("other_streams"):
             warn_in(report, f"{', '.join(others)} of {name} left out; that of the first video is kept")
+    if not isinstance(video, Iterable):
+        raise ParameterError(f"{name} is {video!r}; it must be an array, frames, or the name of a file")
     return (np.moveaxis(planes_of(np.asarray(one), name), 0, -1) for one in video)
+
+
+def _must_fit(here: Array, other: Array) -> None:
+    if other.shape != here.shape:
+        raise InputError(
+            f"the video has frames of {_size(here)}, the following one of {_size(other)}; they must be equal: crop, "
+            "resize or convert one of them"
+        )
 
 
 def _size(frame: Array) -> str:

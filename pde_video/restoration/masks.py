@@ -49,7 +49,8 @@ def watched(pairs: Iterable[tuple[Item, Array]], report: dict[str, Any], white: 
         share = np.count_nonzero(mask) / mask.size
         if share > 0.5 and not warned:
             warned = True
-            warn_in(report, f"{share:.0%} of frame {number} is masked, and {white}: is the mask inverted?")
+            inverted = ": is the mask inverted?" if share < 1 else " as a whole"
+            warn_in(report, f"{share:.0%} of frame {number} is masked, and {white}{inverted}")
         yield frame, mask
     if not total:
         warn_in(report, "nothing is masked: the video is unchanged")

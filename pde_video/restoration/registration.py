@@ -23,7 +23,9 @@ _ROUNDS, _SETTLED = 40, 1e-3  # Iterations at each, at most; pixels by which cor
 _ROBUST = 3.0  # Deviations, above which errors count little.
 _CORRELATED = 20  # Pixels of which errors are alike.
 _MOST = 2**18  # Pixels that are compared, at most.
+_ROUNDING = 1e-9  # Of means, relative to the largest value.
 _RIM = 2  # Pixels at the border of pictures that do not count.
+_ROUNDEST = 0.01  # Of that shape, at least: along a single edge nothing tells how far one is displaced.
 _STEP = 2.0**-28  # Of the entries of a matrix, in units of half a side.
 
 
@@ -68,6 +70,7 @@ class _Refined(NamedTuple):
     overlap: float
     error: float  # Mean of ρ,
     used: int  # and of how many pixels.
+    shape: float  # Strength of details along the direction in which there are fewest, relative to that across it.
 
 
 class Fit(NamedTuple):
@@ -99,13 +102,14 @@ def registered(first: Array, second: Array) -> Fit:
         more = model.shape[1] - _MODELS[0].shape[1]
         if 0 < freer.error < best.error and n * math.log(best.error / freer.error) > 2 * more * math.log(n):
             best = freer
-    certainty = float(best.correlation) * math.sqrt(best.used / _CORRELATED)
+    certainty = float(best.correlation) * math.sqrt(best.used / _CORRELATED) * (best.shape >= _ROUNDEST)
     kept = np.rint(best.homography.matrix / _STEP) * _STEP  # Rounding differs from machine to machine.
     return Fit(Homography(kept, first.shape, second.shape), float(best.correlation), float(best.overlap), certainty)
 
 
 def _details(picture: Array) -> Array:
-    return np.asarray(ndimage.gaussian_filter(picture, _SHARP) - ndimage.gaussian_filter(picture, _SMOOTH))
+    details = ndimage.gaussian_filter(picture, _SHARP) - ndimage.gaussian_filter(picture, _SMOOTH)
+    return np.where(np.abs(details) > _ROUNDING * np.abs(picture).max(), details, 0.0)
 
 
 def _placed(first: Array, second: Array) -> Homography:
@@ -165,7 +169,7 @@ def _refined(start: Homography, first: Array, second: Array, model: Array) -> _R
             inside &= (place >= _RIM) & (place <= n - 1 - _RIM)
         overlap = np.count_nonzero(seen) / min(first.size, second.size)
         if overlap < _LEAST / 2 or np.count_nonzero(inside) <= len(model):
-            return _Refined(found, 0.0, overlap, 1.0, 1)
+            return _Refined(found, 0.0, overlap, 1.0, 1, 0.0)
         used = np.flatnonzero(inside)
         used = used[:: math.ceil(len(used) / _MOST)]
         places = [place.flat[used] for place in there]
@@ -191,4 +195,7 @@ def _refined(start: Homography, first: Array, second: Array, model: Array) -> _R
         if np.abs(after[:2] / after[2] - before[:2] / before[2]).max() * unit < _SETTLED:
             break
     lost = float((np.square(error) / (1 + np.square(error / scale))).mean())
-    return _Refined(Homography(matrix, first.shape, second.shape), correlation, overlap, lost, error.size)
+    mixed = float((across * down).sum())
+    weak, strong = np.linalg.eigvalsh([[float((across**2).sum()), mixed], [mixed, float((down**2).sum())]])
+    shape = float(weak / strong) if strong > 0 else 0.0
+    return _Refined(Homography(matrix, first.shape, second.shape), correlation, overlap, lost, error.size, shape)

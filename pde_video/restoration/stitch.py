@@ -21,7 +21,7 @@ from pde_video.restoration.registration import Fit, registered
 from pde_video.threads import ordered
 
 _SHOWN = 4  # Frames in which the place and the light of the other video are seen.
-_AGREES, _LEAST = 0.5, 0.05  # Correlation of details, and share of the smaller picture in both, at least.
+_AGREES, _LEAST = 0.8, 0.05  # Correlation of details, and share of the smaller picture in both, at least.
 _CERTAIN = 4.0  # Deviations of chance, above which that correlation must be: small pictures agree by chance.
 _LARGEST = 4  # Pixels of the result, relative to those of both videos, at most.
 _SMOOTH, _ROUNDS = 1.5, 4  # Pixels of the means whose light is compared; rounds of reweighting.
@@ -83,7 +83,7 @@ def stitch(frames: Frames, other: Annotated[Any, Option(file=True)]) -> Iterator
     ------
     InputError
         If the numbers of frames or channels differ, or the videos do not overlap: in at least 5 % of the smaller one,
-        details must have a correlation of at least 0.5.
+        details must have a correlation of at least 0.8.
 
     References
     ----------
@@ -122,7 +122,7 @@ def _rig(head: list[Pair], name: str) -> tuple[_Rig, Fit]:
     if not (fit.correlation >= _AGREES and fit.overlap >= _LEAST and fit.certainty >= _CERTAIN):
         raise InputError(
             f"{name} is not seen to overlap the video: details agree by {max(fit.correlation, 0):.2f} on "
-            f"{fit.overlap:.0%} of the smaller picture; {_AGREES} and {_LEAST:.0%}, and some 1,300 pixels, are needed"
+            f"{fit.overlap:.0%} of the smaller picture; {_AGREES} and {_LEAST:.0%} in more than one direction are needed"
         )
     edges = np.array([(i, j) for i in (0, two.shape[0] - 1) for j in (0, two.shape[1] - 1)], float).T
     corners = np.array(fit.homography.back(*edges))
@@ -177,7 +177,8 @@ def _light(head: list[Pair], rig: _Rig) -> _Light:
             fitted = np.linalg.lstsq(terms * weight[:, np.newaxis], v * weight, rcond=None)[0]
             error = np.abs(terms @ fitted - v)
             weight = 1 / (1 + np.square(error / max(3 * float(np.median(error)), 1e-12)))
-        found.append([*fitted, 0.0, 0.0] if flat else fitted)
+        fitted = fitted if fitted[0] > _STEP else np.array([1.0, 0.0, 0.0, 0.0])  # Nothing in it tells its light.
+        found.append(np.append(fitted, np.zeros(4 - len(fitted))))
     gain, offset, vignetting, fog = np.rint(np.array(found).T[..., np.newaxis] / _STEP) * _STEP
     return _Light(gain, vignetting, offset, fog)
 

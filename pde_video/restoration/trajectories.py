@@ -122,6 +122,9 @@ def _gathered(window: tuple[int, list[Picture]]) -> Picture:
         share = (here.number - before.number) / (after.number - before.number)
         moved = between(before, after, share).reshape(len(moved), -1)
         return here._replace(links={}, moved=moved, weight=weight + 1)
+    if here.mask.all() and any(whole):
+        nearest = (whole[0][-1:] or whole[1][:1])[0]
+        return here._replace(links={}, moved=nearest.planes.reshape(len(moved), -1), weight=weight + 1)
     if here.mask.any():
         for k, there in enumerate(pictures):
             if k != at:

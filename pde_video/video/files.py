@@ -139,7 +139,9 @@ def read_besides(path: str | os.PathLike[str], *, together: bool = False) -> Fil
     video = like_it(path)
     if not together or video.count == 1 or choice.is_everything:
         return video
-    return like_it(path, start=choice.start, end=choice.end, frames=(choice.first, choice.last))
+    if choice.start is not None or choice.end is not None:  # By their own times, frames might not be those beside.
+        raise InputError(f"{path} has several frames, and a part is wanted by times; give --frames (frames=) instead")
+    return like_it(path, frames=(choice.first, choice.last))
 
 
 def rate_of_run() -> Fraction | None:

@@ -54,6 +54,14 @@ def test_what_is_cut_already_is_refused_for_a_part(files):
     assert not (files / "out.tif").exists()
 
 
+def test_a_part_by_times_is_refused_for_several_frames(files):
+    pv.write(files / "in.mkv", read(files / "in.tif"), codec="ffv1", rate=25)
+    for part in ({"start": 0.1}, {"end": 0.2}):
+        with pytest.raises(pv.InputError, match=r"mask.tif has several frames.*give --frames"):
+            pv.run(files / "in.mkv", files / "out.tif", pv.inpaint(mask=files / "mask.tif"), reading=part, force=True)
+        pv.run(files / "in.mkv", files / "out.tif", pv.fuse(guide=files / "one.tif"), reading=part, force=True)
+
+
 def test_limits_of_the_source_are_those_of_other_files(files):
     for a_filter in (
         pv.fuse(guide=files / "guide.tif"),
