@@ -122,7 +122,7 @@ def _rig(head: list[Pair], name: str) -> tuple[_Rig, Fit]:
     if not (fit.correlation >= _AGREES and fit.overlap >= _LEAST and fit.certainty >= _CERTAIN):
         raise InputError(
             f"{name} is not seen to overlap the video: details agree by {max(fit.correlation, 0):.2f} on "
-            f"{fit.overlap:.0%} of the smaller picture; {_AGREES} and {_LEAST:.0%} in more than one direction are needed"
+            f"{fit.overlap:.0%} of the smaller one; {_AGREES} and {_LEAST:.0%} in more than one direction are needed"
         )
     edges = np.array([(i, j) for i in (0, two.shape[0] - 1) for j in (0, two.shape[1] - 1)], float).T
     corners = np.array(fit.homography.back(*edges))
