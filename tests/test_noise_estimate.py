@@ -226,7 +226,7 @@ def test_methods_that_treat_frames_alone_are_cut_at_their_period(method):
     np.testing.assert_array_equal(np.concatenate(pieces), pv.denoise(video, noise=noise, method=method))
 
 
-@pytest.mark.parametrize("dtype", [DTYPES[0], *slow(*DTYPES[1:])])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("colour", "kind"), [(False, "gaussian"), (True, "poisson-gaussian")])
 def test_the_estimate_is_what_denoise_measures_itself(dtype, colour, kind):
     video = scene(dtype, colour, kind)[:7]

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 import click
 import numpy as np
 import pytest
-from cases import marked_slow
 from faulty import NEEDS_COMPILER, UNREADABLE
 
 import pde_video as pv
@@ -64,7 +63,7 @@ def is_told(said, name, error):
 
 
 @NEEDS_COMPILER
-@pytest.mark.parametrize("name", marked_slow(INPUTS, *list(INPUTS)[::2]))
+@pytest.mark.parametrize("name", INPUTS)
 def test_a_bad_sector_of_an_input_is_bad_input_with_its_name(run, name):
     copying = run(name)
     told = MEMBERS[name] if "%" in name else name
@@ -87,7 +86,7 @@ def test_an_input_whose_beginning_cannot_be_read_is_bad_input_with_its_name(run,
 
 
 @NEEDS_COMPILER
-@pytest.mark.parametrize("name", marked_slow(INPUTS, *list(INPUTS)[1::2]))
+@pytest.mark.parametrize("name", INPUTS)
 def test_what_lies_before_a_bad_sector_is_kept(run, name):
     copying = run(name)
     whole = np.stack(list(pv.read(copying.folder / name)))
