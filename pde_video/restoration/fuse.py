@@ -178,9 +178,7 @@ def _tried(frame: Array, guide: _Guide) -> _Tried:
     planes = to_planes(frame, -1)
     base = planes[:, :1, :1].copy()  # Relative to it, so that constants have no rounding errors.
     planes = planes - base
-    unit = planes.dtype.type(
-        math.ldexp(1.0, math.frexp(float(np.abs(planes).max()))[1] - 1)
-    )  # Exact, as a power of two.
+    unit = planes.dtype.type(math.ldexp(1.0, math.frexp(float(np.abs(planes).max()))[1]))  # Exact, as a power of two.
     planes = planes / unit
     guide.for_frames(*planes.shape[1:])
     return _Tried(planes, base, unit, guide, [_errors(planes, diffusions) for diffusions in guide.tests])
