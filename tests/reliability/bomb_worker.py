@@ -44,12 +44,13 @@ def tried(path: Path, by: str) -> None:
         out.unlink(missing_ok=True)
 
 
-for by, _, name in (argument.partition(":") for argument in sys.argv[1:]):
-    if not (child := os.fork()):
-        resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
-        with contextlib.redirect_stdout(io.StringIO()):
-            tried(Path(name), by)
-        os._exit(0)
-    if os.waitpid(child, 0)[1]:
-        print(json.dumps([Path(name).name, "all", -1, SECONDS, ADDRESSES, "killed"]), flush=True)
+if __name__ == "__main__":
+    for by, _, name in (argument.partition(":") for argument in sys.argv[1:]):
+        if not (child := os.fork()):
+            resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
+            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            with contextlib.redirect_stdout(io.StringIO()):
+                tried(Path(name), by)
+            os._exit(0)
+        if os.waitpid(child, 0)[1]:
+            print(json.dumps([Path(name).name, "all", -1, SECONDS, ADDRESSES, "killed"]), flush=True)
