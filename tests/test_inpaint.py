@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
 from pde_video.restoration.inpaint import METHODS
+from pde_video.restoration.trajectories import between, prepared
 
 SIDE = (96, 128)
 
@@ -150,6 +151,51 @@ def test_lost_frames_at_the_ends_are_the_nearest_ones(causal):
     np.testing.assert_array_equal(found[5], video[4])
     if not causal:
         np.testing.assert_array_equal(found[0], video[1])
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_a_torn_frame_is_filled_as_a_lost_one(share):
+    video, mask = texture(7, 3).astype(np.float32), np.zeros((7, *SIDE), bool)
+    lost = mask.copy()
+    mask[3, int(share * SIDE[0]) :] = lost[3] = True
+    errors = [error(pv.inpaint(spoiled(video, one), one), video, mask) for one in (mask, lost)]
+    assert errors[0] < 2 * errors[1] < 0.2 * video.std()
+
+
+def test_the_last_frame_torn_is_like_the_one_before():
+    video, mask = texture(6, 0).astype(np.float32), np.zeros((6, *SIDE), bool)
+    mask[5, 10:] = True
+    np.testing.assert_allclose(pv.inpaint(spoiled(video, mask), mask), video, atol=2e-3)
+
+
+def test_what_is_torn_is_no_cut_and_hides_none():
+    one, other = texture(4).astype(np.float32), 1 - texture(4, 3)[:, ::-1].astype(np.float32) ** 2
+    for video, cuts in ((np.concatenate([one, one[::-1]]), []), (np.concatenate([one, other]), [4])):
+        mask, report = np.zeros((8, *SIDE), bool), {}
+        mask[2, 20:] = mask[5, :70] = True
+        pv.inpaint(spoiled(video, mask), mask, report=report)
+        assert report["cuts"] == cuts
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-25, 1e15])
+def test_where_no_motion_explains_the_change_there_is_a_fade(unit):
+    film = unit * texture(5, 1)
+    moving, at_a_quarter = film[[0, 4]], film[1]
+    waning = np.stack([moving[0], 0.2 * moving[0]])  # As of a light that goes out.
+    for video, wanted in ((waning, waning[0] - 0.25 * (waning[0] - waning[1])), (moving, at_a_quarter)):
+        pair = [prepared((frame[..., np.newaxis].astype(np.float32), np.zeros(SIDE, bool))) for frame in video]
+        planes, missed = between(*pair, 0.25)
+        apart = np.abs(planes[0] - wanted)[8:-8, 8:-16].mean() / np.abs(video[1] - video[0]).mean()
+        assert apart < (0.17 if video is waning else 0.1)
+        assert (np.sqrt(missed[8:-8, 8:-8].mean()) > 0.05 * unit) == (video is waning)
+
+
+@pytest.mark.parametrize("method", ["eed", "heat"])
+def test_a_lost_frame_is_not_filled_from_itself(method):
+    video, mask = texture(3).astype(np.float32), np.zeros((3, *SIDE), bool)
+    mask[1] = True
+    with pytest.raises(pv.InputError, match=r"frame 1 is masked as a whole, .* use the method auto"):
+        pv.inpaint(video, mask, method=method)
 
 
 def test_a_cut_at_a_lost_frame_is_a_cut():

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from pde_video.arrays.grid import to_planes
-from pde_video.errors import ParameterError
+from pde_video.errors import InputError, ParameterError
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
 from pde_video.restoration.detectors import DETECTORS, detected, looked
@@ -104,10 +104,15 @@ def inpaint(
     found = None if detect is None else counted(detected(frames, detect), frames.report)
     pairs = marked(frames, mask, mask_key, mask_tolerance, found)
     if method in _IN_SPACE:
-        return (map if causal else ordered)(partial(_alone, fill=_IN_SPACE[method]), pairs)
+        return (map if causal else ordered)(partial(_alone, fill=_IN_SPACE[method]), enumerate(pairs))
     return along_motion(pairs, frames.report, radius, causal=causal, screened=method == "auto")
 
 
-def _alone(pair: Marked, fill: Callable[[Array, Array], Array]) -> Array:
-    frame, mask = pair
+def _alone(numbered: tuple[int, Marked], fill: Callable[[Array, Array], Array]) -> Array:
+    number, (frame, mask) = numbered
+    if mask.all():
+        raise InputError(
+            f"frame {number} is masked as a whole, and eed and heat fill each frame from itself; use the method auto "
+            "or motion, which fill it from others"
+        )
     return written(frame, mask, fill(to_planes(frame, -1), mask))

@@ -33,7 +33,7 @@ def join(
     """Join a video to another that follows it: the last frames of one pass into the first of the other.
 
     u_k = (1 − s) a_{N−n+k}(x − s w) + s b_k(x + (1 − s) w), s = k/(n + 1), k = 1, ..., n, with the flow w between both.
-    Where the two are of different scenes w = 0, a fade.
+    Where that fits no better than w = 0 does, and between different scenes, it is a fade.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def _passing(pair: tuple[Array, Array, float]) -> tuple[Array, bool]:
     first, second = (prepared((frame, np.zeros(frame.shape[:2], bool))) for frame in (old, new))
     if _unlike(first, second):
         return old + old.dtype.type(share) * (new - old), False
-    return np.moveaxis(between(first, second, share), 0, -1), True
+    return np.moveaxis(between(first, second, share)[0], 0, -1), True
 
 
 def _unlike(first: Picture, second: Picture) -> bool:

@@ -27,11 +27,13 @@ _SOME = 0.05  # Share of a picture of which that must hold.
 _STILL = 0.02  # Mismatch without motion, in units, up to which nothing moves.
 _SEEN = 0.7  # Share of a warped pixel that must be known
 _KNOWN = 0.99  # where it is filled from it, and where mismatches are counted.
+_NEAR = 2.0  # Weight of what other frames show where much is lost, relative to the share of what is known around.
 _FAR = 0.1  # Weight of mismatches in a wide neighbourhood, relative to those in a narrow one.
 _CARRIED = 0.1  # Weight of what was filled before, relative to what is seen.
 _SOLVES = 1  # Tensors of the last stage: the motion has told much.
 _SCREENED = 0.4  # Weight of the motion against diffusion, where both are expected to be as wrong.
 _NOTHING = np.zeros(0)
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 class Picture(NamedTuple):
@@ -51,6 +53,7 @@ class Picture(NamedTuple):
     moved: Array = _NOTHING  # Σ g u along the motion, (C, n), at the n masked pixels,
     weight: Array = _NOTHING  # and Σ g, (n,).
     found: Any = None  # What a detector found.
+    torn: Array | None = None  # How much is known around each pixel, (H, W), if there is one with nothing.
 
 
 def along_motion(
@@ -74,22 +77,26 @@ def prepared(pair: Marked) -> Picture:
     while len(shares) < len(levels):
         shares.append(halved(shares[-1][np.newaxis])[0])
     unit = _UNIT * float(planes.std(dtype=np.float64))
-    return Picture(frame, mask, planes, padded(np.concatenate([planes, known])), levels, shares, unit)
+    evidence = _around(shares[0], shares[0], mask.shape)[1] if mask.any() else None
+    torn = evidence if evidence is not None and evidence.min() < _EVIDENCE else None
+    return Picture(frame, mask, planes, padded(np.concatenate([planes, known])), levels, shares, unit, torn=torn)
 
 
 def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Picture]:
     """Yield the pictures with the numbers of their scenes."""
     cuts: list[int] = []
     report["cuts"] = cuts
-    previous: Picture | None = None  # The last of which something is known.
+    previous: Picture | None = None  # The last of which much is known.
     for number, picture in enumerate(pictures):
-        lost = picture.mask.all()
-        if previous is not None and not lost:
+        if previous is not None and not picture.mask.all():
             unit = previous.unit or 1.0
-            if is_cut_not_motion(_in_units(previous, unit), _in_units(picture, unit), sigma=0.0):
+            before, here = _in_units(previous, unit), _in_units(picture, unit)
+            if picture.torn is not None:  # What is not known tells nothing.
+                here = [b + share * (h - b) for b, h, share in zip(before, here, picture.shares, strict=True)]
+            if is_cut_not_motion(before, here, sigma=0.0):
                 cuts.append(number)
         picture = picture._replace(number=number, original=number, scene=len(cuts))
-        previous = previous if lost else picture
+        previous = previous if picture.torn is not None else picture
         yield picture
 
 
@@ -116,27 +123,45 @@ def _gathered(window: tuple[int, list[Picture]]) -> Picture:
     here = pictures[at]
     moved = np.zeros((len(here.planes), int(np.count_nonzero(here.mask))))
     weight = np.zeros(moved.shape[1])
-    whole = [[one for one in some if not one.mask.all()] for some in (pictures[:at], pictures[at + 1 :])]
-    if here.mask.all() and all(whole):  # Nothing of it tells what was carried on.
-        before, after = whole[0][-1], whole[1][0]
-        share = (here.number - before.number) / (after.number - before.number)
-        moved = between(before, after, share).reshape(len(moved), -1)
-        return here._replace(links={}, moved=moved, weight=weight + 1)
-    if here.mask.all() and any(whole):
-        nearest = (whole[0][-1:] or whole[1][:1])[0]
-        return here._replace(links={}, moved=nearest.planes.reshape(len(moved), -1), weight=weight + 1)
-    if here.mask.any():
+    if here.mask.any() and not here.mask.all():
         for k, there in enumerate(pictures):
             if k != at:
                 w, back = here.links[there.number] if k < at else there.links[here.number][::-1]
                 values, g = _found(here, there.seen, there.levels[0], there.shares[0], w, back)
                 moved, weight = moved + g * values, weight + g
     links = {number: link for number, link in here.links.items() if number == here.number - 1}
+    if here.torn is not None and (around := _shown_around(here, pictures[:at][::-1], pictures[at + 1 :])):
+        values, error = around
+        g = 1 / np.maximum(error[here.mask], np.square(_LEAST * here.unit) + _TINY)
+        near = np.square(np.minimum(_NEAR * here.torn[here.mask], 1))
+        moved, weight = near * moved + g * values[:, here.mask], near * weight + g
+        links = {}  # Nothing tells what was carried on.
     return here._replace(links=links, moved=moved, weight=weight)
 
 
-def between(before: Picture, after: Picture, share: float) -> Array:
-    """Return the planes of what is a share of the way from a picture to another, along the motion."""
+def _shown_around(here: Picture, before: list[Picture], after: list[Picture]) -> tuple[Array, Array] | None:
+    """Return planes (C, H, W) of the nearest pictures that are not torn, and their expected squared error (H, W).
+
+    That is what is between them, if there is one on both sides.
+    """
+    lost = here.mask.all()
+    serve = [[one for one in some if (not one.mask.all() if lost else one.torn is None)] for some in (before, after)]
+    old, new = (some[0] if some else None for some in serve)
+    if old is not None and new is not None:
+        return between(old, new, (here.number - old.number) / (new.number - old.number))
+    nearest = old or new
+    if nearest is None:
+        return None
+    both = here.shares[0] * nearest.shares[0]
+    missed = float((both * np.square(here.levels[0] - nearest.levels[0])).mean(dtype=np.float64))
+    return nearest.planes, np.full(here.mask.shape, missed / max(float(both.mean(dtype=np.float64)), _EVIDENCE))
+
+
+def between(before: Picture, after: Picture, share: float) -> tuple[Array, Array]:
+    """Return the planes of what is a share of the way from a picture to another, along the motion where that fits.
+
+    With them the mean squared difference around (H, W) of what both tell.
+    """
     there, back = flow(before, after), -flow(after, before)
     real = there.dtype.type
     w = real(1 - share) * there + real(share) * back
@@ -144,8 +169,18 @@ def between(before: Picture, after: Picture, share: float) -> Array:
     w = real(1 - share) * first + real(share) * second  # As it is half-way, not where it begins.
     known = [one.seen[:-1] for one in (before, after)]
     ways = [(way * w).astype(known[0].dtype) for way in (real(-share), real(1 - share))]
-    old, new = (warped(planes, way, EXACT) for planes, way in zip(known, ways, strict=True))
-    return old + old.dtype.type(share) * (new - old)
+    along, missed = _mean_of((warped(planes, way, EXACT) for planes, way in zip(known, ways, strict=True)), share)
+    faded, apart = _mean_of((planes[:, EDGE:-EDGE, EDGE:-EDGE] for planes in known), share)
+    least = np.square(_LEAST * (before.unit + after.unit)) + np.finfo(np.float64).tiny
+    fits = 1 / (1 + np.square((missed + least) / (apart + least)))
+    return faded + fits.astype(faded.dtype) * (along - faded), np.minimum(missed, apart)
+
+
+def _mean_of(pair: Iterable[Array], share: float) -> tuple[Array, Array]:
+    """Return the mean of planes (C, H, W), the second with a weight, and their mean squared difference around."""
+    old, new = pair
+    squares = halved(np.square(new - old, dtype=np.float64).mean(axis=0, keepdims=True))[0]
+    return old + old.dtype.type(share) * (new - old), _around(squares, np.ones_like(squares), old.shape[1:])[0]
 
 
 def _found(here: Picture, seen: Array, luma: Array, share: Array, w: Array, back: Array) -> tuple[Array, Array]:
@@ -241,8 +276,9 @@ def _error_in_space(picture: Picture) -> Array:
             total[middle] += both * np.square(0.5 * (y[:, *left] + y[:, *right]) - y[:, *middle]).mean(axis=0)
             count[middle] += both
     coarse = halved(np.stack([total, count]))
-    mean, _ = _around(coarse[0], coarse[1], known.shape)
-    return np.maximum(mean, np.square(_SPATIAL * picture.unit) + np.finfo(np.float32).tiny)
+    mean, evidence = _around(coarse[0], coarse[1], known.shape)
+    mean += np.maximum(1 - _NEAR * evidence, 0) * np.square(picture.unit / _UNIT)
+    return np.maximum(mean, np.square(_SPATIAL * picture.unit) + _TINY)
 
 
 def _part(axis: int, first: int, n: int) -> tuple[slice, ...]:
