@@ -262,7 +262,7 @@ def test_noise_that_a_gain_has_raised_counts_less():
 
 
 @pytest.mark.parametrize("kind", ["flicker", *slow("bands")])
-@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best", "fast"))
 def test_flicker_costs_little_and_stays(preset, kind):
     gains, report = flicker() if kind == "flicker" else bands(), {}
     clean = gains * scene()

@@ -89,6 +89,7 @@ def test_far_tails_are_counted_and_not_cut():
     assert wrong.decoder == pytest.approx(tail / math.log(2), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_with_the_best_denoiser_the_bound_comes_near_the_entropy_and_stays_above(rng):
     # Independent values, 64 or 192 with even odds: one bit each.
     values = np.array([64, 192]) / 255

@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from cases import slow
+from cases import marked_slow, slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -189,7 +189,7 @@ def test_pieces_with_their_halo_are_the_whole_bit_for_bit(dtypes, which, colour,
 
 
 @pytest.mark.parametrize("times", [1, *slow(REACH)])
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", marked_slow(OPTIONS, *(one for one in OPTIONS if one.get("radius") != 1)), ids=str)
 def test_a_result_depends_on_the_frames_within_reach_and_on_all_of_them(options, times):
     rng = np.random.default_rng(0)
     video = 0.5 + np.float32(SIGMA) * rng.standard_normal((26, 18, 22), np.float32)  # No cut, nothing moves.

@@ -167,7 +167,7 @@ def test_shares_tell_impulses_from_hot_pixels_and_both_from_details() -> None:
     assert 0.5 * where.mean() < hot <= where.mean()
 
 
-@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best", "fast"))
 def test_impulses_cost_little(preset: str) -> None:
     clean = scene()
     sigma = pv.measure_noise(noisy(clean)).sigma

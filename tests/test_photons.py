@@ -175,7 +175,7 @@ def counted(clips, peak, frames=12, side=256):
 
 
 @pytest.mark.parametrize("peak", [1, *slow(2, 10, 30)])
-@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best"))
+@pytest.mark.parametrize("preset", marked_slow(PRESETS, "best", "balanced"))
 def test_time_never_costs_quality_however_few_the_photons(preset, peak, clips):
     clean, noisy = counted(clips["bikes"], peak, side=192)
     reached = pv.psnr(clean, pv.denoise(noisy, preset=preset))

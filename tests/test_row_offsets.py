@@ -90,6 +90,7 @@ def test_offsets_average_out(colours: tuple[int, ...]) -> None:
     assert report["relit"] <= 1  # Offsets are no changes of light.
 
 
+@pytest.mark.slow
 def test_pieces_and_threads() -> None:
     video = noisy(scene(16))
     noise = pv.measure_noise(video)

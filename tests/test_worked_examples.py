@@ -68,6 +68,7 @@ def with_changes(tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_an_equation_with_its_command_touches_three_files(with_changes, tmp_path):
     run = with_changes("Add an equation", files=3)
     np.save(tmp_path / "in.npy", np.full((2, 4, 5), 3.0))

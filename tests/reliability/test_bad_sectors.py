@@ -24,7 +24,11 @@ FILES = ["in.npy", "in.mp4", "in.mkv", "in.webm", "in.avi", "in.gif", "in.tif", 
 MEMBERS = {"in_%03d.png": "in_024.png", "in.zarr": "in.zarr/c/23/0/0"}
 ERRORS = [errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EACCES]
 zarr = pytest.mark.skipif(find_spec("zarr") is None, reason="needs the extra zarr")
-INPUTS = [pytest.param(name, marks=[zarr] * name.endswith("zarr")) for name in (*FILES, *MEMBERS)]
+FAST = ("in.npy", "in.mp4", "in.tif", *MEMBERS)  # One of each kind of reader.
+INPUTS = [
+    pytest.param(name, marks=[zarr] * name.endswith("zarr") + [pytest.mark.slow] * (name not in FAST))
+    for name in (*FILES, *MEMBERS)
+]
 
 
 class Run:

@@ -16,6 +16,7 @@ import matroska
 import numpy as np
 import pytest
 from bombs import BOMBS, FRAGMENTED, ZARR, avi, box, file_of, fragment, full, jpeg, movie, numbers, png, track
+from cases import slow
 from container_bombs import COMPRESSED, SIZE, TEXTS, compression, tag, tags
 from stream_bombs import NOT_DECODED
 
@@ -50,7 +51,7 @@ needs_zarr = pytest.mark.skipif(not importlib.util.find_spec("zarr"), reason="in
 
 
 LIGHT, HEAVIER = ({name: BOMBS[name] for name in BOMBS if (name in HEAVY) is heavy} for heavy in (False, True))
-SETS = [LIGHT, pytest.param(HEAVIER, marks=pytest.mark.slow), pytest.param(ZARR, marks=needs_zarr)]
+SETS = [*slow(LIGHT, HEAVIER), pytest.param(ZARR, marks=needs_zarr)]
 
 
 @pytest.mark.parametrize("bombs", SETS, ids=["files", "heavy", "zarr"])

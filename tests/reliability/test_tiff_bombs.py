@@ -24,7 +24,8 @@ SECONDS, MEMORY, ADDRESSES = 5, 512 * 2**20, 3 * 2**30
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of a process are those of POSIX")
-@pytest.mark.parametrize("kind", ["light", pytest.param("heavy", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["light", "heavy"])
 def test_small_tiffs_that_claim_much_end_at_once(tmp_path, kind):
     worker = Path(__file__).with_name("tiff_bombs.py")
     run = subprocess.run(
