@@ -58,7 +58,7 @@ def numbers(tmp_path_factory):
 
 def test_no_number_is_left_out():
     assert [int(path.name[:2]) for path in SCRIPTS] == list(range(1, len(SCRIPTS) + 1))
-    assert len(SCRIPTS) == 10
+    assert len(SCRIPTS) == 11
 
 
 @pytest.mark.parametrize("script", marked_slow(SCRIPTS, *SCRIPTS[1:]), ids=lambda path: path.stem)
@@ -222,3 +222,14 @@ def test_a_network_learns_and_is_plugged_in(numbers):
         > found["PSNR, dB"]["the PDE alone"] + 0.5
         > found["PSNR, dB"]["noisy"] + 5
     )
+
+
+@pytest.mark.slow
+def test_holes_are_filled_as_harmonic_functions_and_multigrid_does_not_slow_down(numbers):
+    factors, worst, iterations, missed = numbers("11_filling_in").values()
+    for n, found in factors.items():
+        assert found["Jacobi"] == pytest.approx(1 - 2 / 3 * (1 - math.cos(math.pi / (n + 1))), abs=1e-9)
+        assert found["V-cycle"] < 0.2
+    assert worst < 1e-6
+    assert max(iterations.values()) < 15
+    assert missed["edge-enhancing"] < 0.7 * missed["harmonic"]
