@@ -91,6 +91,7 @@ from pde_video.restoration.dust import detect_dust as detect_dust  # command
 from pde_video.restoration.fuse import fuse as fuse  # command
 from pde_video.restoration.inpaint import inpaint as inpaint  # command
 from pde_video.restoration.join import join as join  # command
+from pde_video.restoration.logo import detect_logo as detect_logo  # command
 from pde_video.restoration.scratches import detect_scratches as detect_scratches  # command
 from pde_video.restoration.stitch import stitch as stitch  # command
 from pde_video.reverse_process.hooks import classifier_free as classifier_free

@@ -28,6 +28,7 @@ _MOST = {
     "integration": 100,
     "radius": 16,
     "over": 100,
+    "first": 1000,
     "steps": 1000,
     "count": 1000,
     "height": 2**13,

@@ -11,7 +11,7 @@ import numpy as np
 
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
-from pde_video.restoration import damaged_frames, dead_pixels, dust, scratches
+from pde_video.restoration import damaged_frames, dead_pixels, dust, logo, scratches
 from pde_video.restoration.masks import Marked, as_video
 
 _FINDERS: dict[str, tuple[Callable[[Frames], Iterator[Marked]], Extent]] = {
@@ -19,6 +19,7 @@ _FINDERS: dict[str, tuple[Callable[[Frames], Iterator[Marked]], Extent]] = {
     "scratches": (scratches.scratched, scratches.EXTENT),
     "dead-pixels": (dead_pixels.dead, dead_pixels.EXTENT),
     "damaged-frames": (damaged_frames.damaged, damaged_frames.EXTENT),
+    "logo": (logo.logos, logo.EXTENT),
 }
 DETECTORS = tuple(_FINDERS)
 
@@ -39,7 +40,7 @@ def detected(frames: Frames, detect: str) -> Iterator[Marked]:
     """Yield the frames with what any of the detectors marks."""
     finders = [_FINDERS[name][0] for name in detect.split(",")]
     copies = tee(frames, len(finders))
-    every = [finder(Frames(copy, frames.scale)) for finder, copy in zip(finders, copies, strict=True)]
+    every = [finder(Frames(copy, frames.scale, frames.report)) for finder, copy in zip(finders, copies, strict=True)]
     for found in zip(*every, strict=True):
         yield found[0][0], reduce(np.logical_or, (mask for _, mask in found))
 
@@ -54,8 +55,8 @@ def mask(frames: Frames, *, detect: Annotated[str, Option(choices=DETECTORS, sev
     Parameters
     ----------
     detect : str
-        Names of detectors, separated by commas: "dust", "scratches", "dead-pixels", "damaged-frames". What any of them
-        marks, with its threshold as it is by default, is marked.
+        Names of detectors, separated by commas: "dust", "scratches", "dead-pixels", "damaged-frames", "logo". What any
+        of them marks, with its threshold as it is by default, is marked.
     report : dict, optional
         Receives ``marked``, the share of all pixels that is marked; ``warnings``, if it is more than 3 %.
 
@@ -66,7 +67,7 @@ def mask(frames: Frames, *, detect: Annotated[str, Option(choices=DETECTORS, sev
 
     See Also
     --------
-    detect_dust, detect_scratches, detect_dead_pixels, detect_damaged_frames : one each, with a threshold.
+    detect_dust, detect_scratches, detect_dead_pixels, detect_damaged_frames, detect_logo : one each, with a threshold.
 
     Examples
     --------

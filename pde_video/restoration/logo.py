@@ -1,0 +1,148 @@
+"""Logos: what stays the same in a place that the scene moves behind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import reduce
+from typing import Annotated, Any
+
+import numpy as np
+from scipy import ndimage
+
+from pde_video.estimate.noise import estimate_sigma
+from pde_video.filters import Extent, Frames, Option, video_filter
+from pde_video.protocols import Array
+from pde_video.restoration.masks import Marked, as_video, warn_in
+
+THRESHOLD = 5.0
+FIRST = 40  # Frames that tell.
+EXTENT = Extent(0, 0, 1, None, FIRST)
+_WEAK = 0.6  # Of the threshold: what belongs to an edge that is sure somewhere.
+_MEASURED, _LEAST = 5, 1e-3  # Frames on which noise is measured; the least of it, relative to the contrast.
+_MOVES, _BLOCK = 0.5, 9  # Deviation along time, relative to that in a square of so many pixels.
+_JOINED = 7  # Pixels of the square by which edges are dilated: letters are one logo.
+_RING = 13  # The same of what is looked at around that.
+_AROUND, _BESIDE, _NEAR = 0.7, 0.4, 25  # Share of it that must move; beside a logo, in a square of so many pixels.
+_EDGES, _SURE, _FEW = 30, 0.2, 5  # Pixels of edges of a logo; share of sure ones; pixels of these in other parts of it.
+_ROUNDEST = 0.1  # Strength of edges along the direction in which there are fewest, relative to that across it.
+_LARGEST = 0.05  # Share of the picture.
+_HOLE = 0.01  # The same of a hole that is filled.
+_STILL = 0.2  # Share of the picture that must move for a logo to be told from the scene.
+
+
+def _extent(first: int, **others: Any) -> Extent:
+    return Extent(0, 0, 1, None, first)
+
+
+@video_filter(extent=_extent, examples=("film.mp4 logo.png", "film.mp4 logo.mkv --first 250 --codec ffv1"))
+def detect_logo(
+    frames: Frames,
+    *,
+    threshold: Annotated[float, Option(least=1)] = THRESHOLD,
+    first: Annotated[int, Option(unit="frames", least=8, most=100_000)] = FIRST,
+) -> Iterator[Array]:
+    """Mark logos and titles, which stay the same where the scene moves behind them: a mask for `inpaint`.
+
+    |E ∇u|² > threshold² var ∇u at edges that stay, for the mean E over the first frames and the variance without that
+    of noise; and in 70 % of what is around them, u varies along time half as much as it does in space.
+
+    Parameters
+    ----------
+    threshold : float
+        How much stronger the mean gradient at an edge is than what changes in it, ≥ 1.
+    first : int
+        Frames at the beginning that are looked at, and kept in memory, 8 to 100,000. The longer, the more of the scene
+        has moved.
+    report : dict, optional
+        Receives ``marked``, the share of all pixels that is marked; ``warnings``, if it is more than 3 %, or if so
+        little moves that no logo can be told from the scene.
+
+    Returns
+    -------
+    Video of the same kind and dtype, with frames (H, W): white (the largest value of an integer dtype, 1 of floats)
+    where a logo is, 0 elsewhere, the same for all frames. Logos over a still scene, or over a flat one, are not found.
+
+    References
+    ----------
+    Dekel, Rubinstein, Liu & Freeman (2017), doi:10.1109/CVPR.2017.726, for gradients that stay.
+
+    Examples
+    --------
+    >>> film = pv.heat(np.random.default_rng(0).random((1, 96, 340)), time=2.0, dt=0.1)
+    >>> film = np.concatenate([film[..., 5 * t : 5 * t + 128] for t in range(40)])
+    >>> film[:, 20:24, 40:60] = film[:, 20:44, 40:44] = 0.9
+    >>> found = pv.detect_logo(film)[0]
+    >>> bool(found[20:24, 40:60].all() and found[20:44, 40:44].all()), bool(found.mean() < 0.15)
+    (True, True)
+    """
+    return as_video(logos(frames, threshold, first), frames.report)
+
+
+def logos(frames: Frames, threshold: float = THRESHOLD, first: int = FIRST) -> Iterator[Marked]:
+    """Yield the frames with logos masked."""
+    shown = frames.peek(first)
+    mask, moves = _found([frame.mean(axis=2) for frame in shown], threshold) if shown else (None, 1.0)
+    if moves < _STILL:
+        warn_in(
+            frames.report,
+            f"in the first {len(shown)} frames {moves:.0%} of the picture moves: a logo cannot be told from what stands"
+            " still; give more frames (first), or a mask",
+        )
+    for frame in frames:
+        assert mask is not None
+        yield frame, mask
+
+
+def _found(lumas: list[Array], threshold: float) -> tuple[Array, float]:
+    """Return what is a logo in all of some pictures (H, W), and the share of them that moves."""
+    contrast = max(float(np.ptp(luma)) for luma in lumas)
+    if not contrast or min(lumas[0].shape) < 2 * _RING:
+        return np.zeros(lumas[0].shape, bool), 0.0
+    lumas = [luma.astype(np.float64) / contrast for luma in lumas]
+    sigma = max(estimate_sigma([luma[..., np.newaxis] for luma in lumas[:_MEASURED]]), _LEAST)
+    along_time = _moments(lumas)[1]
+    down, down_varies = _moments([np.diff(luma, axis=0, append=luma[-1:]) for luma in lumas])
+    across, across_varies = _moments([np.diff(luma, axis=1, append=luma[:, -1:]) for luma in lumas])
+    noise = (2 * sigma) ** 2  # Of a gradient; most of it is not in the mean.
+    strength = (down**2 + across**2) / (
+        np.maximum(down_varies + across_varies - noise, 0) + noise / math.sqrt(len(lumas))
+    )
+    steady, sure = strength > (_WEAK * threshold) ** 2, strength > threshold**2
+    in_space = reduce(np.add, map(_in_space, lumas)) / len(lumas)
+    moving = along_time > np.maximum(_MOVES**2 * in_space, (3 * sigma) ** 2)
+
+    parts, count = ndimage.label(ndimage.binary_dilation(steady, np.ones((_JOINED, _JOINED))))
+    around = np.where(parts == 0, ndimage.grey_dilation(parts, size=(_RING, _RING)), 0)
+
+    def sums(values: Array, places: Array = parts) -> Array:
+        return np.bincount(places.ravel(), values.ravel(), count + 1)
+
+    ring, edges, certain = sums(np.ones(parts.shape), around), sums(steady), sums(sure)
+    moves = sums(moving, around) / np.maximum(ring, 1)
+    xx, xy, yy = (sums(steady * one) for one in (across**2, across * down, down**2))
+    weak = (xx + yy) / 2 - np.sqrt(np.square((xx - yy) / 2) + np.square(xy))
+    area = sums(np.ones(parts.shape))
+    small = area <= _LARGEST * parts.size
+    small[0] = False
+    logo = small & (moves >= _AROUND) & (edges >= _EDGES) & (certain >= _SURE * edges)
+    logo &= weak >= _ROUNDEST * (xx + yy - weak)
+    near = ndimage.binary_dilation(logo[parts], np.ones((_NEAR, _NEAR)))
+    beside = (area <= area[logo].max(initial=0.0)) & (moves >= _BESIDE) & (certain >= _FEW) & (sums(near) > 0)
+    found = (logo | beside)[parts]
+    holes = ndimage.label(ndimage.binary_fill_holes(found) & ~found)[0]
+    inside = np.bincount(holes.ravel()) <= _HOLE * parts.size
+    inside[0] = False
+    whole = found | inside[holes]
+    return ndimage.binary_erosion(whole, np.ones((3, 3)), border_value=1), float(moving.mean())
+
+
+def _in_space(picture: Array) -> Array:
+    """Return the variance of a picture (H, W) in a square around each pixel."""
+    return np.asarray(ndimage.uniform_filter(picture**2, _BLOCK) - ndimage.uniform_filter(picture, _BLOCK) ** 2)
+
+
+def _moments(pictures: list[Array]) -> tuple[Array, Array]:
+    """Return the mean of pictures (H, W) and their variance."""
+    mean = reduce(np.add, pictures) / len(pictures)
+    return mean, reduce(np.add, (np.square(one - mean) for one in pictures)) / len(pictures)
