@@ -56,6 +56,7 @@ def test_a_scene_without_a_logo_is_not_marked_and_a_still_one_is_said():
     still, report = with_noise(np.where(letters(), 1.0, np.repeat(passing(1), 20, axis=0)), 3), {}
     assert not pv.detect_logo(still, report=report).any()
     assert "a logo cannot be told from what stands still" in report["warnings"][0]
+    assert not pv.detect_logo(np.where(letters(), 1.0, np.full((20, *SIDE), 0.5))).any()  # With no edge but these.
     report = {}
     pv.inpaint(still, detect="logo", report=report)
     assert any("a logo cannot be told" in one for one in report["warnings"])
