@@ -1,10 +1,12 @@
 """What `inpaint` reaches inside the mask, and others frame by frame: the table of docs/inpainting.md.
 
-Run as ``python -m benchmarks.inpainting [--clip NAME] [--detect]`` with the extra `bench`. Sixteen grey frames of each
-clip, with scratches that tremble and dust that is new in every frame. OpenCV gets 8 bits. With `--detect`, what is
+Run as ``python -m benchmarks.inpainting [--clip NAME] [--detect | --lost]`` with the extra `bench`. Sixteen grey frames
+of each clip, with scratches that tremble and dust that is new in every frame. OpenCV gets 8 bits. With `--detect`, what is
 found of dust, and of scratches, of 15 or 240 of 255; then, in 40 frames, what `detect_dead_pixels` finds of one pixel
 in a thousand that is stuck at 0, 60, 128, 200 or 255, a black row and two bright columns; and which frames
-`detect_damaged_frames` marks, of which 7 is noise, 13 is half black, and 20 is grey.
+`detect_damaged_frames` marks, of which 7 is noise, 13 is half black, and 20 is grey; and of twelve titles in each part
+of 40 frames, where enough moves around, how many `detect_logo` finds. With `--lost`, what frames that are lost, or half
+of one, gain over a fade.
 """
 
 from __future__ import annotations
@@ -103,10 +105,51 @@ def on_a_sensor(clean: Array, sigma: float) -> list[str]:
     ]
 
 
+def title(height: int, width: int, rng: np.random.Generator) -> Array:
+    """Return a mask (H, W) of five letters, each of two or three strokes, anywhere."""
+    mask, top, left = np.zeros((height, width), bool), rng.integers(6, height - 30), rng.integers(6, width - 74)
+    for at in range(left, left + 65, 13):
+        strokes = [(0, 20, 0, 3), (0, 3, 0, 10), (17, 20, 0, 10), (9, 12, 0, 10), (0, 20, 7, 10)]
+        for i, j, k, n in (strokes[one] for one in rng.choice(5, rng.integers(2, 4), replace=False)):
+            mask[top + i : top + j, at + k : at + n] = True
+    return mask
+
+
+def titles(film: Array) -> list[str]:
+    """Return how many of twelve titles have motion around; are found for the most part, or not; and marks without."""
+    rng, shades, around, shares = np.random.default_rng(4), (0.95, 0.08, 0.6), [], []
+    varies = film.std(axis=0)
+    texture = np.mean([ndimage.generic_gradient_magnitude(one, ndimage.sobel) for one in film[::5]], axis=0) / 8
+    for number in range(12):
+        mask = title(*film.shape[1:], rng)
+        found = pv.detect_logo(np.where(mask, np.float32(shades[number % 3]), film))[0] > 0
+        ring = ndimage.binary_dilation(mask, iterations=12) & ~ndimage.binary_dilation(mask, iterations=5)
+        around.append(np.mean((varies > texture)[ring]) > 0.8)
+        shares.append(found[mask].mean())
+    seen = np.array(shares)[around]
+    without = 100 * np.mean(pv.detect_logo(film)[0] > 0)
+    return [str(len(seen)), str(np.count_nonzero(seen > 0.8)), str(np.count_nonzero(seen < 0.1)), f"{without:.3f}"]
+
+
+def gain_over_fade(clean: Array, frames: int, rows: float) -> str:
+    """Return the gain in dB where so many frames are lost below a share of the rows, at every third place."""
+    errors = []
+    for first in range(1, len(clean) - frames, 3):
+        mask, last = np.zeros(clean.shape, bool), first + frames
+        mask[first:last, int(rows * clean.shape[1]) :] = True
+        shares = (np.arange(1, frames + 1, dtype=np.float32) / (frames + 1))[:, np.newaxis, np.newaxis]
+        fade = clean[first - 1] + shares * (clean[last] - clean[first - 1])
+        both = pv.inpaint(np.where(mask, np.float32(0), clean), mask)[first:last], fade
+        errors.append([np.square(one - clean[first:last])[mask[first:last]].mean() for one in both])
+    found, faded = np.mean(errors, axis=0)
+    return f"{10 * np.log10(faded / found):+.1f}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="What inpaint reaches inside the mask, and others frame by frame.")
     parser.add_argument("--clip", default="", metavar="NAME", help="only those with NAME in the name")
     parser.add_argument("--detect", action="store_true", help="what is found of dust")
+    parser.add_argument("--lost", action="store_true", help="what lost frames gain over a fade")
     arguments = parser.parse_args()
     clips = [clip for clip in real_clips() if arguments.clip in clip.name]
     if arguments.detect:
@@ -117,6 +160,21 @@ def main() -> None:
         longer = [clip for clip in real_clips(part=(0, 40)) if arguments.clip in clip.name]
         header = ["", "σ", "precision, %", "recall, %", "of lines, %", "marked without, %", "damaged", "without"]
         print(table(header, [[one.name, str(s), *on_a_sensor(one.frames, s)] for one in longer for s in (0, 5, 20)]))
+        parts = [(one, k) for one in real_clips(part=(0, 120)) for k in range(0, 81, 20)]
+        header = ["titles", "from frame", "in motion", "found", "missed", "marked without, %"]
+        rows = [[one.name, str(k), *titles(one.frames[k : k + 40])] for one, k in parts if arguments.clip in one.name]
+        print(f"\n{table(header, rows)}")
+        return
+    if arguments.lost:
+        kinds = {
+            "the lower half of a frame": (1, 0.5),
+            "a frame": (1, 0),
+            "two in a row": (2, 0),
+            "four": (4, 0),
+            "eight": (8, 0),
+        }
+        rows = [[name, *(gain_over_fade(clip.frames, *kind) for clip in clips)] for name, kind in kinds.items()]
+        print(table(["lost", *(clip.name for clip in clips)], rows))
         return
     fills: dict[str, Fill] = {
         "OpenCV, Telea": partial(by_frames, opencv("INPAINT_TELEA")),

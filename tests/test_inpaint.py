@@ -163,9 +163,11 @@ def test_a_torn_frame_is_filled_as_a_lost_one(share):
 
 
 def test_the_last_frame_torn_is_like_the_one_before():
-    video, mask = texture(6, 0).astype(np.float32), np.zeros((6, *SIDE), bool)
-    mask[5, 10:] = True
-    np.testing.assert_allclose(pv.inpaint(spoiled(video, mask), mask), video, atol=2e-3)
+    video, mask = texture(6, 3).astype(np.float32), np.zeros((6, *SIDE), bool)
+    video[:, :20] = 0.5  # What is known of it does not tell how the rest moves.
+    mask[5, 20:] = True
+    found = pv.inpaint(spoiled(video, mask), mask)[5, 60:]
+    assert np.abs(found - video[4, 60:]).mean() < 0.1 * np.abs(video[4] - video[3])[60:].mean()
 
 
 def test_what_is_torn_is_no_cut_and_hides_none():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import reduce
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -94,47 +94,62 @@ def logos(frames: Frames, threshold: float = THRESHOLD, first: int = FIRST) -> I
         yield frame, mask
 
 
+class _Seen(NamedTuple):
+    """What some pictures (H, W) show together."""
+
+    steady: Array  # Edges that stay,
+    sure: Array  # and those of them that do for certain.
+    down: Array  # The mean gradient.
+    across: Array
+    moving: Array  # Whether something moves.
+
+
 def _found(lumas: list[Array], threshold: float) -> tuple[Array, float]:
     """Return what is a logo in all of some pictures (H, W), and the share of them that moves."""
     contrast = max(float(np.ptp(luma)) for luma in lumas)
-    if not contrast or min(lumas[0].shape) < 2 * _RING:
+    if not contrast:
         return np.zeros(lumas[0].shape, bool), 0.0
-    lumas = [luma.astype(np.float64) / contrast for luma in lumas]
-    sigma = max(estimate_sigma([luma[..., np.newaxis] for luma in lumas[:_MEASURED]]), _LEAST)
-    along_time = _moments(lumas)[1]
-    down, down_varies = _moments([np.diff(luma, axis=0, append=luma[-1:]) for luma in lumas])
-    across, across_varies = _moments([np.diff(luma, axis=1, append=luma[:, -1:]) for luma in lumas])
-    noise = (2 * sigma) ** 2  # Of a gradient; most of it is not in the mean.
-    strength = (down**2 + across**2) / (
-        np.maximum(down_varies + across_varies - noise, 0) + noise / math.sqrt(len(lumas))
-    )
-    steady, sure = strength > (_WEAK * threshold) ** 2, strength > threshold**2
-    in_space = reduce(np.add, map(_in_space, lumas)) / len(lumas)
-    moving = along_time > np.maximum(_MOVES**2 * in_space, (3 * sigma) ** 2)
-
-    parts, count = ndimage.label(ndimage.binary_dilation(steady, np.ones((_JOINED, _JOINED))))
+    seen = _seen(lumas, contrast, threshold)
+    parts, count = ndimage.label(ndimage.binary_dilation(seen.steady, np.ones((_JOINED, _JOINED))))
     around = np.where(parts == 0, ndimage.grey_dilation(parts, size=(_RING, _RING)), 0)
 
     def sums(values: Array, places: Array = parts) -> Array:
         return np.bincount(places.ravel(), values.ravel(), count + 1)
 
-    ring, edges, certain = sums(np.ones(parts.shape), around), sums(steady), sums(sure)
-    moves = sums(moving, around) / np.maximum(ring, 1)
-    xx, xy, yy = (sums(steady * one) for one in (across**2, across * down, down**2))
+    every = np.ones(parts.shape)
+    area, edges, certain = sums(every), sums(seen.steady), sums(seen.sure)
+    moves = sums(seen.moving, around) / np.maximum(sums(every, around), 1)
+    pairs = seen.across**2, seen.across * seen.down, seen.down**2
+    xx, xy, yy = (sums(seen.steady * pair) for pair in pairs)
     weak = (xx + yy) / 2 - np.sqrt(np.square((xx - yy) / 2) + np.square(xy))
-    area = sums(np.ones(parts.shape))
-    small = area <= _LARGEST * parts.size
-    small[0] = False
-    logo = small & (moves >= _AROUND) & (edges >= _EDGES) & (certain >= _SURE * edges)
+    logo = (area <= _LARGEST * parts.size) & (moves >= _AROUND) & (edges >= _EDGES) & (certain >= _SURE * edges)
     logo &= weak >= _ROUNDEST * (xx + yy - weak)
+    logo[0] = False  # What is in no part.
     near = ndimage.binary_dilation(logo[parts], np.ones((_NEAR, _NEAR)))
     beside = (area <= area[logo].max(initial=0.0)) & (moves >= _BESIDE) & (certain >= _FEW) & (sums(near) > 0)
     found = (logo | beside)[parts]
     holes = ndimage.label(ndimage.binary_fill_holes(found) & ~found)[0]
     inside = np.bincount(holes.ravel()) <= _HOLE * parts.size
     inside[0] = False
-    whole = found | inside[holes]
-    return ndimage.binary_erosion(whole, np.ones((3, 3)), border_value=1), float(moving.mean())
+    return ndimage.binary_erosion(found | inside[holes], np.ones((3, 3)), border_value=1), float(seen.moving.mean())
+
+
+def _seen(lumas: list[Array], contrast: float, threshold: float) -> _Seen:
+    """Return which edges of pictures (H, W) stay, and what moves."""
+
+    def scaled(luma: Array) -> Array:
+        return luma.astype(np.float64) / contrast
+
+    sigma = max(estimate_sigma([scaled(luma)[..., np.newaxis] for luma in lumas[:_MEASURED]]), _LEAST)
+    _, along_time = _moments(lumas, scaled)
+    down, down_varies = _moments(lumas, lambda luma: np.diff(scaled(luma), axis=0, append=scaled(luma[-1:])))
+    across, across_varies = _moments(lumas, lambda luma: np.diff(scaled(luma), axis=1, append=scaled(luma[:, -1:])))
+    noise = (2 * sigma) ** 2  # Of a gradient; most of it is not in the mean.
+    changes = np.maximum(down_varies + across_varies - noise, 0) + noise / math.sqrt(len(lumas))
+    strength = (down**2 + across**2) / changes
+    in_space, _ = _moments(lumas, lambda luma: _in_space(scaled(luma)))
+    moving = along_time > np.maximum(_MOVES**2 * in_space, (3 * sigma) ** 2)
+    return _Seen(strength > (_WEAK * threshold) ** 2, strength > threshold**2, down, across, moving)
 
 
 def _in_space(picture: Array) -> Array:
@@ -142,7 +157,7 @@ def _in_space(picture: Array) -> Array:
     return np.asarray(ndimage.uniform_filter(picture**2, _BLOCK) - ndimage.uniform_filter(picture, _BLOCK) ** 2)
 
 
-def _moments(pictures: list[Array]) -> tuple[Array, Array]:
-    """Return the mean of pictures (H, W) and their variance."""
-    mean = reduce(np.add, pictures) / len(pictures)
-    return mean, reduce(np.add, (np.square(one - mean) for one in pictures)) / len(pictures)
+def _moments(pictures: list[Array], of: Callable[[Array], Array]) -> tuple[Array, Array]:
+    """Return the mean of something of pictures, and its variance; one picture at a time, to save memory."""
+    mean = reduce(np.add, map(of, pictures)) / len(pictures)
+    return mean, reduce(np.add, (np.square(of(one) - mean) for one in pictures)) / len(pictures)

@@ -132,8 +132,9 @@ def _gathered(window: tuple[int, list[Picture]]) -> Picture:
     links = {number: link for number, link in here.links.items() if number == here.number - 1}
     if here.torn is not None and (around := _shown_around(here, pictures[:at][::-1], pictures[at + 1 :])):
         values, error = around
-        g = 1 / np.maximum(error[here.mask], np.square(_LEAST * here.unit) + _TINY)
         near = np.square(np.minimum(_NEAR * here.torn[here.mask], 1))
+        here = here._replace(unit=max(one.unit for one in pictures))  # What is known of it may be flat.
+        g = 1 / np.maximum(error[here.mask], np.square(_LEAST * here.unit) + _TINY)
         moved, weight = near * moved + g * values[:, here.mask], near * weight + g
         links = {}  # Nothing tells what was carried on.
     return here._replace(links=links, moved=moved, weight=weight)
