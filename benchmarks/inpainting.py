@@ -1,12 +1,12 @@
 """What `inpaint` reaches inside the mask, and others frame by frame: the table of docs/inpainting.md.
 
-Run as ``python -m benchmarks.inpainting [--clip NAME] [--detect | --lost]`` with the extra `bench`. Sixteen grey frames
-of each clip, with scratches that tremble and dust that is new in every frame. OpenCV gets 8 bits. With `--detect`, what is
-found of dust, and of scratches, of 15 or 240 of 255; then, in 40 frames, what `detect_dead_pixels` finds of one pixel
-in a thousand that is stuck at 0, 60, 128, 200 or 255, a black row and two bright columns; and which frames
-`detect_damaged_frames` marks, of which 7 is noise, 13 is half black, and 20 is grey; and of twelve titles in each part
-of 40 frames, where enough moves around, how many `detect_logo` finds. With `--lost`, what frames that are lost, or half
-of one, gain over a fade.
+Run as ``python -m benchmarks.inpainting [--clip NAME] [--detect | --lost]`` with the extra `bench`. Sixteen grey
+frames of each clip, with scratches that tremble and dust that is new in every frame. OpenCV gets 8 bits. With
+`--detect`, what is found of dust, and of scratches, of 15 or 240 of 255; then, in 40 frames, what
+`detect_dead_pixels` finds of one pixel in a thousand that is stuck at 0, 60, 128, 200 or 255, a black row and two
+bright columns; and which frames `detect_damaged_frames` marks, of which 7 is noise, 13 is half black, and 20 is
+grey; and of twelve titles in each part of 40 frames, where enough moves around, how many `detect_logo` finds. With
+`--lost`, what frames that are lost, or half of one, gain over a fade.
 """
 
 from __future__ import annotations
