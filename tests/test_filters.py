@@ -9,6 +9,7 @@ import pytest
 from cases import slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 
 import pde_video as pv
 
@@ -194,6 +195,14 @@ def test_a_value_that_is_not_finite_is_named_by_its_frame_however_it_is_looked_a
 def test_framewise_refuses_an_unstable_step():
     with pytest.raises(pv.UnstableStepError, match=r"a step of 0\.3 is above 0\.25"):
         pv.framewise(pv.Heat(), [0, 0.3])(np.zeros((2, 4, 4)))
+
+
+@pytest.mark.parametrize("options", [{}, {"step": "heun"}])
+def test_white_noise_fades_as_the_heat_equation_says(options, rng):
+    t, noise = 4.0, rng.standard_normal((2, 160, 160)).astype(np.float32)
+    # Along each axis, frequencies are damped by exp(−(2 − 2 cos θ) t): the mean square over θ is exp(−4t) I₀(4t).
+    left = float(special.ive(0, 4 * t))
+    assert pv.heat(noise, time=t, **options).std() == pytest.approx(left, rel=0.05)
 
 
 def test_crop_is_slicing(rng):

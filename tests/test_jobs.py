@@ -45,7 +45,7 @@ def content(folder: Path) -> dict[str, bytes | None]:
 def test_a_job_is_the_filters_of_its_recipe(clip, tmp_path):
     report = planned(clip, tmp_path / "out.npy", HEAT, reading={"frames": (2, 7)}).run()
     assert report["frames"] == 5
-    expected = pv.framewise(pv.Heat(), pv.uniform(0.5))(frames_of(clip)[2:7])
+    expected = pv.framewise(pv.Heat(), pv.uniform(0.5, 0.2))(frames_of(clip)[2:7])
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
 
 

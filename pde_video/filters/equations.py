@@ -37,7 +37,7 @@ def heat() -> Heat:
     --------
     >>> impulse = np.zeros((1, 3, 3))
     >>> impulse[0, 1, 1] = 1
-    >>> pv.heat(impulse, time=0.25)[0].round(2).tolist()
+    >>> pv.heat(impulse, time=0.25, dt=0.25)[0].round(2).tolist()
     [[0.0, 0.25, 0.0], [0.25, 0.0, 0.25], [0.0, 0.25, 0.0]]
     """
     return Heat()
@@ -131,8 +131,8 @@ def tv(*, epsilon: Annotated[float | None, Option(unit="input", above=0)] = None
     time : float, optional
         Diffusion time in units of the input times pixels, > 0. Default: the contrast that `estimate_kappa` finds.
     dt : float, optional
-        Longest step in the units of time, > 0; an unstable one is refused. Default: the largest stable step, or a fifth
-        of the time for unconditionally stable steps.
+        Longest step in the units of time, > 0; an unstable one is refused. Default: 0.8 of the largest stable step, or
+        a fifth of the time for unconditionally stable steps.
     report : dict, optional
         Receives ``time`` and ``epsilon``.
 

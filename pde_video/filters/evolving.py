@@ -26,12 +26,13 @@ STEPS: dict[str, Any] = {
     step.__name__.replace("_", "-"): step
     for step in (explicit_euler, heun, implicit_euler, crank_nicolson, aos, fed, fsi, rkl2)
 }
+_SHARE = 0.8  # Of the largest stable step: at that itself a chessboard changes its sign with every step, and stays.
 _LARGE_STEPS = 5  # Of unconditionally stable integrators, which could take one: AOS and cycles need several.
 
 _FRAMES = inspect.Parameter("frames", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Frames)
 _LONGEST = (
     "Longest step in pixels², > 0; an unstable one is refused. "
-    "Default: the largest stable step, or a fifth of the time for unconditionally stable steps."
+    "Default: 0.8 of the largest stable step, or a fifth of the time for unconditionally stable steps."
 )
 _SEE_ALSO = "\n\nSee Also\n--------\n{} : The equation as a term.\n"
 
@@ -115,9 +116,9 @@ def evolving(
 
     `unit` converts times to the user's units in errors.
     """
-    unbounded = dt is None and math.isinf(STEPS[step].stable_multiple)
-    times = uniform(time, steps=_LARGE_STEPS) if unbounded else uniform(time, dt)
     bound = multiple_of(STEPS[step]) * bound_of(term, 3 if spacetime else 2)
+    unbounded = dt is None and math.isinf(bound)
+    times = uniform(time, steps=_LARGE_STEPS) if unbounded else uniform(time, _SHARE * bound if dt is None else dt)
     if dt is not None and times[1] - times[0] > bound * (1 + ROUNDING):  # type: ignore[index]
         raise UnstableStepError(
             f"dt is {dt * unit:g}; the largest stable one for {step} is {bound * unit:g}: give at most that, leave dt "
