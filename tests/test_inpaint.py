@@ -10,8 +10,9 @@ from cases import CLIPS, slow
 from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
+from pde_video.restoration import trajectories
 from pde_video.restoration.inpaint import METHODS
-from pde_video.restoration.trajectories import between, prepared
+from pde_video.restoration.trajectories import Shown, between, prepared
 
 SIDE = (96, 128)
 
@@ -90,6 +91,50 @@ def test_a_mask_that_moves_over_a_still_scene_is_filled_exactly():
         mask[t, :, 8 * t : 8 * t + 6] = True
     np.testing.assert_allclose(pv.inpaint(spoiled(video, mask), mask, method="motion"), video, atol=1e-12)
     np.testing.assert_allclose(pv.inpaint(spoiled(video, mask), mask), video, atol=1e-6)
+
+
+def test_what_space_misses_is_seen_across_what_is_masked():
+    stripes = np.repeat(np.sin(np.arange(48.0)), 64).reshape(48, 64, 1)  # They change down the rows alone.
+    errors = []
+    for part in (np.s_[:, 30:33], np.s_[20:23, :], np.s_[20:23, 30:33]):
+        mask = np.zeros((48, 64), bool)
+        mask[part] = True
+        errors.append(trajectories._error_in_space(prepared((stripes, mask)))[mask].mean())
+    # Along rows nothing is missed; along columns sin x − (sin(x − 1) + sin(x + 1)) / 2 = (1 − cos 1) sin x.
+    missed = trajectories._WIDER * (1 - np.cos(1)) ** 2 / 2
+    assert errors[0] < 1e-3 * missed
+    np.testing.assert_allclose(errors[1:], [missed, missed / 2], rtol=0.2)
+
+
+def test_runs_are_counted_and_endless_at_the_border():
+    mask = np.array([[1, 0, 1, 1, 0, 1, 0, 1, 1]], bool)
+    endless = trajectories._ENDLESS
+    assert trajectories._run(mask, 1).tolist() == [[endless, 1, 2, 2, 1, 1, 1, endless, endless]]
+    np.testing.assert_array_equal(trajectories._run(mask.T, 0), trajectories._run(mask, 1).T)
+
+
+def test_what_the_motion_misses_is_seen_at_the_rim(rng):
+    mask, wide = np.zeros((2, 48, 64), bool)
+    mask[20:24, 30:34] = wide[18:26, 28:36] = True
+    picture = prepared((rng.random((48, 64, 1)), mask))._replace(wide=wide)
+    inner, mean = mask[wide], picture.planes[:, wide] + 0.1
+    alike = np.full(len(inner), 1e4)
+
+    def error(surest: np.ndarray, at: np.ndarray = wide) -> np.ndarray:
+        asked, shown = picture._replace(wide=at), Shown(surest * mean[:, at[wide]], surest, surest)
+        return trajectories._error_of_mean(asked._replace(shown=shown), mean[:, at[wide]])
+
+    np.testing.assert_allclose(error(alike), 0.01, rtol=0.01)
+    np.testing.assert_allclose(error(np.where(inner, 2.5e3, 1e4)), 0.02, rtol=0.05)  # It grows with the root.
+    np.testing.assert_allclose(error(alike[inner], mask), 1e-4)  # Without a rim that of the best frame is all.
+
+
+def test_frames_far_away_count_less():
+    still, mask = texture(1)[0][..., np.newaxis], np.zeros((4, *SIDE), bool)
+    mask[3, 40:50, 60:70] = True
+    pictures = [prepared((still, one))._replace(number=k, original=k) for k, one in enumerate(mask)]
+    shown = trajectories._gathered((3, [*pictures[:3], trajectories._linked((3, pictures))])).shown
+    np.testing.assert_allclose(shown.weight / shown.surest, 1 + 1 / 2 + 1 / 3)
 
 
 def test_a_ramp_in_uniform_motion_is_filled_to_rounding():
@@ -210,9 +255,10 @@ def test_a_cut_at_a_lost_frame_is_a_cut():
     assert np.abs(found[4] - one[3]).mean() < 0.5 * np.abs(found[4] - other[1]).mean()
 
 
+@pytest.mark.parametrize("first", [100, *slow(60)])
 @pytest.mark.parametrize("name", [*CLIPS[:1], *slow("bikes", "bigbuckbunny")])
-def test_real_clips_gain_and_no_method_is_much_better_than_auto(name, clips):
-    frames = np.stack(list(islice(pv.read(clips[name]), 100, 107)))
+def test_real_clips_gain_and_no_method_is_much_better_than_auto(name, first, clips):
+    frames = np.stack(list(islice(pv.read(clips[name]), first, first + 7)))
     video = pv.to_gray((frames[:, 40:200, 200:400] if name != "carphone_pristine" else frames).astype(np.float32) / 255)
     mask = damage(video.shape)
     reached = {

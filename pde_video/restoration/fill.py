@@ -16,7 +16,7 @@ from pde_video.terms.tensor import EdgeEnhancing
 # Of edge-enhancing diffusion: κ in units of the contrast of the frame, σ in pixels, and the least diffusivity.
 _CONTRAST, _SMOOTHING, _LEAST = 0.04, 1.0, 0.05
 _MARGIN = 8  # Pixels around what is filled, which decide on its tensors.
-_TOLERANCE = 1e-4
+_TOLERANCE, _SOLVES = 1e-4, 2
 
 
 def written(frame: Array, mask: Array, planes: Array) -> Array:
@@ -57,13 +57,11 @@ def _conducting(g: Array) -> FrozenDiffusion:
     return FrozenDiffusion(faces, np.ones(3), "neumann", 1 / (8 * float(g.max())))
 
 
-def along_edges(
-    planes: Array, mask: Array, data: Array | None = None, weight: Array | None = None, solves: int = 2
-) -> Array:
+def along_edges(planes: Array, mask: Array, data: Array | None = None, weight: Array | None = None) -> Array:
     """Return planes (C, H, W) with the masked pixels at rest under edge-enhancing diffusion.
 
     weight (data − u) + div(D ∇u) = 0, with `weight` (H, W), and tensors D from what is in the planes. The contrast is
-    relative to the standard deviation of what is known. Tensors are frozen `solves` times.
+    relative to the standard deviation of what is known. Tensors are frozen twice.
     """
     if not mask.any() or mask.all():
         return planes
@@ -77,7 +75,7 @@ def along_edges(
         if data is not None and weight is not None and (pull := boxes.cut(weight)).any():
             terms.append(Fidelity(boxes.cut(data), pull[np.newaxis]))
         filled = Masked(Sum(*terms), boxes.mask[np.newaxis], y)
-        for _ in range(solves):
+        for _ in range(_SOLVES):
             y = rest(freeze(filled, 0.0, y), y, _TOLERANCE, warm=True).state
         boxes.paste(y, out)
     return out

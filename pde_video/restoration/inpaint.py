@@ -58,8 +58,8 @@ def inpaint(
     """Fill what is masked: from other frames along the motion, where they show it, and along edges.
 
     c (m − u) + div(D(u) ∇u) = 0 where the mask is true, with the mean m of what other frames show along the optical
-    flow, and c the inverse of its expected error, relative to that of the diffusion along edges; elsewhere u is as it
-    was, bit for bit. See docs/inpainting.md.
+    flow, and c = 0.35 (e / e_m)², for the squared errors that are expected of the diffusion and of m; elsewhere u is as
+    it was, bit for bit. See docs/inpainting.md.
 
     Parameters
     ----------

@@ -1,10 +1,13 @@
 """Known pixels along the motion: what is masked in a frame is seen in others."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from pde_video.arrays.grid import to_planes
 from pde_video.estimate.scene import is_cut_not_motion
@@ -27,13 +30,32 @@ _SOME = 0.05  # Share of a picture of which that must hold.
 _STILL = 0.02  # Mismatch without motion, in units, up to which nothing moves.
 _SEEN = 0.7  # Share of a warped pixel that must be known
 _KNOWN = 0.99  # where it is filled from it, and where mismatches are counted.
+_WIDER, _ENDLESS = 4.0, 1000  # As gaps are wider than a pixel; pixels of one that reaches the border.
 _NEAR = 2.0  # Weight of what other frames show where much is lost, relative to the share of what is known around.
 _FAR = 0.1  # Weight of mismatches in a wide neighbourhood, relative to those in a narrow one.
-_CARRIED = 0.1  # Weight of what was filled before, relative to what is seen.
-_SOLVES = 1  # Tensors of the last stage: the motion has told much.
-_SCREENED = 0.4  # Weight of the motion against diffusion, where both are expected to be as wrong.
+_CARRIED = 0.03  # Weight of what was filled before, relative to what is seen.
+_RIM = 2  # Pixels around what is masked, on which the mean along the motion is tried.
+_SCREENED, _SURER = 0.35, 4.0  # Weights of the motion and of diffusion, where both are expected to be as wrong.
+_SURE = 1e2  # Of the motion, from which on it stays as it is.
 _NOTHING = np.zeros(0)
 _TINY = float(np.finfo(np.float32).tiny)
+
+
+class Shown(NamedTuple):
+    """What other frames show along the motion at n pixels."""
+
+    moved: Array  # Σ g u, (C, n),
+    weight: Array  # Σ g, (n,),
+    surest: Array  # and the largest g.
+
+    def also(self, values: Array, g: Array) -> Shown:
+        """Return this and what one more frame shows."""
+        return Shown(self.moved + g * values, self.weight + g, np.maximum(self.surest, g))
+
+    def mean(self, otherwise: Array) -> Array:
+        """Return the mean (C, n), and something else where nothing is shown."""
+        some = self.weight > 0
+        return np.where(some, self.moved / np.where(some, self.weight, 1.0), otherwise)
 
 
 class Picture(NamedTuple):
@@ -50,8 +72,8 @@ class Picture(NamedTuple):
     scene: int = 0
     original: int = 0
     links: Mapping[int, tuple[Array, Array]] = {}  # The flow to frames before it, and back.
-    moved: Array = _NOTHING  # Σ g u along the motion, (C, n), at the n masked pixels,
-    weight: Array = _NOTHING  # and Σ g, (n,).
+    wide: Array = _NOTHING  # The mask and its rim, where other frames are asked
+    shown: Shown = Shown(*3 * [_NOTHING])  # what they show.
     found: Any = None  # What a detector found.
     torn: Array | None = None  # How much is known around each pixel, (H, W), if there is one with nothing.
 
@@ -118,26 +140,30 @@ def _linked(window: tuple[int, list[Picture]]) -> Picture:
 
 
 def _gathered(window: tuple[int, list[Picture]]) -> Picture:
-    """Return the picture with what others show of its masked pixels."""
+    """Return the picture with what others show of its masked pixels and their rim."""
     at, pictures = window
     here = pictures[at]
-    moved = np.zeros((len(here.planes), int(np.count_nonzero(here.mask))))
-    weight = np.zeros(moved.shape[1])
+    rim = here.torn is None and here.mask.any()
+    here = here._replace(wide=ndimage.maximum_filter(here.mask, 2 * _RIM + 1) if rim else here.mask)
+    n = int(np.count_nonzero(here.wide))
+    shown = Shown(np.zeros((len(here.planes), n)), *np.zeros((2, n)))
     if here.mask.any() and not here.mask.all():
         for k, there in enumerate(pictures):
             if k != at:
                 w, back = here.links[there.number] if k < at else there.links[here.number][::-1]
                 values, g = _found(here, there.seen, there.levels[0], there.shares[0], w, back)
-                moved, weight = moved + g * values, weight + g
+                shown = shown.also(values, g / abs(k - at))  # Errors of the motion add up.
     links = {number: link for number, link in here.links.items() if number == here.number - 1}
     if here.torn is not None and (around := _shown_around(here, pictures[:at][::-1], pictures[at + 1 :])):
         values, error = around
         near = np.square(np.minimum(_NEAR * here.torn[here.mask], 1))
         here = here._replace(unit=max(one.unit for one in pictures))  # What is known of it may be flat.
-        g = 1 / np.maximum(error[here.mask], np.square(_LEAST * here.unit) + _TINY)
-        moved, weight = near * moved + g * values[:, here.mask], near * weight + g
+        shown = Shown(*(near * one for one in shown))
+        shown = shown.also(
+            values[:, here.mask], 1 / np.maximum(error[here.mask], np.square(_LEAST * here.unit) + _TINY)
+        )
         links = {}  # Nothing tells what was carried on.
-    return here._replace(links=links, moved=moved, weight=weight)
+    return here._replace(links=links, shown=shown)
 
 
 def _shown_around(here: Picture, before: list[Picture], after: list[Picture]) -> tuple[Array, Array] | None:
@@ -185,11 +211,11 @@ def _mean_of(pair: Iterable[Array], share: float) -> tuple[Array, Array]:
 
 
 def _found(here: Picture, seen: Array, luma: Array, share: Array, w: Array, back: Array) -> tuple[Array, Array]:
-    """Return what another picture shows at the masked pixels (C, n), and g: the inverse of the expected error, or 0.
+    """Return what another picture shows at the wide mask (C, n), and g: the inverse of the expected error, or 0.
 
     At the same place where that fits as it does in still scenes without noise, so that these are filled exactly.
     """
-    mask, limit = here.mask, _STILL * here.unit
+    mask, limit = here.wide, _STILL * here.unit
     moved = warped(seen, w.astype(seen.dtype, copy=False), EXACT)[:, mask]
     coarse = warped(padded(np.stack([luma, share])), w, EXACT)
     moving = _worth(here, moved, coarse, ~inconsistent(w, back) & inside(w))
@@ -203,7 +229,7 @@ def _found(here: Picture, seen: Array, luma: Array, share: Array, w: Array, back
 
 def _worth(here: Picture, values: Array, coarse: Array, valid: Array) -> Array:
     """Return the inverse of the mean squared mismatch around, of what both show; 0 where `values` (C + 1, n) do not."""
-    mask = here.mask
+    mask = here.wide
     both = valid & (coarse[1] > _KNOWN) & (here.shares[0] > _KNOWN)
     mismatch, evidence = _around(np.square(coarse[0] - here.levels[0]) * both, both.astype(coarse.dtype), mask.shape)
     least = np.where(evidence[mask] < _EVIDENCE, _UNSEEN, _LEAST) * here.unit
@@ -232,20 +258,19 @@ def _carried(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Pi
         if before is not None and picture.links:
             there, seen = before
             values, g = _found(picture, seen, there.levels[0], there.shares[0], *picture.links[there.number])
-            g *= _CARRIED
-            picture = picture._replace(moved=picture.moved + g * values, weight=picture.weight + g)
-        found, masked = found + int(np.count_nonzero(picture.weight)), masked + len(picture.weight)
+            picture = picture._replace(shown=picture.shown.also(values, _CARRIED * g))
+        inner, mean, weight = picture.mask[picture.wide], _mean(picture), picture.shown.weight
+        found, masked = found + int(np.count_nonzero(weight[inner])), masked + int(np.count_nonzero(inner))
         report["along_motion"] = found / masked if masked else 0.0
         planes, known = picture.planes.copy(), np.ones(picture.mask.shape, picture.planes.dtype)
-        planes[:, picture.mask], known[picture.mask] = _mean(picture), picture.weight > 0
+        planes[:, picture.mask], known[picture.mask] = mean[:, inner], weight[inner] > 0
         before = picture, padded(np.concatenate([planes, known[np.newaxis]]))
         yield picture._replace(links={})
 
 
 def _mean(picture: Picture) -> Array:
-    """Return the mean along the motion at the masked pixels (C, n); what was filled in space where that has none."""
-    some = picture.weight > 0
-    return np.where(some, picture.moved / np.where(some, picture.weight, 1.0), picture.planes[:, picture.mask])
+    """Return the mean along the motion at the wide mask (C, n); what was filled in space where that has none."""
+    return picture.shown.mean(picture.planes[:, picture.wide])
 
 
 def _finished(picture: Picture, screened: bool) -> Array:
@@ -253,35 +278,71 @@ def _finished(picture: Picture, screened: bool) -> Array:
     mask, planes = picture.mask, picture.planes.copy()
     if not mask.any():
         return picture.frame
+    inner, mean = mask[picture.wide], _mean(picture)
     unseen = mask.copy()
-    unseen[mask] = picture.weight == 0
-    planes[:, mask] = _mean(picture)
+    unseen[mask] = picture.shown.weight[inner] == 0
+    planes[:, mask] = mean[:, inner]
     if not screened or mask.all():
         planes = along_edges(harmonic(planes, unseen), unseen)
     else:
-        error, data, weight = _error_in_space(picture)[mask], planes.copy(), np.zeros(mask.shape)
-        weight[mask] = _SCREENED * picture.weight * error
-        planes[:, mask] = (picture.moved + picture.planes[:, mask] / error) / (picture.weight + 1 / error)
-        planes = along_edges(harmonic(planes, unseen), mask, data, weight, solves=_SOLVES)
+        data, weight, seen = planes.copy(), np.zeros(mask.shape), ~unseen[mask]
+        odds = np.square(_error_in_space(picture)[mask] / _error_of_mean(picture, mean)) * seen
+        weight[mask] = _SCREENED * odds
+        share = (odds / (odds + _SURER)).astype(planes.dtype)
+        planes[:, mask] = picture.planes[:, mask] + share * (mean[:, inner] - picture.planes[:, mask])
+        doubtful = mask & (weight < _SURE)
+        planes = np.where(doubtful, planes, data)
+        planes = along_edges(harmonic(planes, unseen), doubtful, data, weight)
     return written(picture.frame, mask, planes)
 
 
+def _error_of_mean(picture: Picture, mean: Array) -> Array:
+    """Return the expected squared error of the mean along the motion at masked pixels: what it misses at the rim.
+
+    That is more where frames fit worse than they do there; where there is no rim nearby, it is that of the best frame.
+    """
+    mask, wide = picture.mask, picture.wide
+    some, expected = (picture.shown.weight > 0) & ~mask[wide], 1 / np.maximum(picture.shown.surest, _TINY)
+    sums = np.zeros((3, *mask.shape))
+    sums[:, wide] = some * np.stack([np.square(mean - picture.planes[:, wide]).mean(axis=0), expected, some])
+    *rim, known = halved(sums)
+    (missed, evidence), (there, _) = ([part[mask] for part in _around(one, known, mask.shape)] for one in rim)
+    expected, least = expected[mask[wide]], np.square(_LEAST * picture.unit) + _TINY
+    missed *= np.sqrt(expected / np.maximum(there, least))
+    return np.maximum((evidence * missed + _EVIDENCE * expected) / (evidence + _EVIDENCE), least)
+
+
 def _error_in_space(picture: Picture) -> Array:
-    """Return the expected squared error of what is filled in space: what means of pixels at a distance of two miss."""
-    y, known = picture.planes, ~picture.mask
-    total, count = np.zeros((2, *known.shape), y.dtype)
+    """Return the expected squared error of what is filled in space: what means of neighbours miss around, and more.
+
+    Along rows and along columns, with the inverse square of how much is masked along each as weight.
+    """
+    y, mask = picture.planes, picture.mask
+    total, count, evidence = np.zeros((3, *mask.shape))
     for axis in (0, 1):
-        if known.shape[axis] > 4:
-            middle, left, right = (_part(axis, first, known.shape[axis]) for first in (2, 0, 4))
-            both = known[middle] & known[left] & known[right]
-            total[middle] += both * np.square(0.5 * (y[:, *left] + y[:, *right]) - y[:, *middle]).mean(axis=0)
-            count[middle] += both
-    coarse = halved(np.stack([total, count]))
-    mean, evidence = _around(coarse[0], coarse[1], known.shape)
+        before, here, after = ((slice(None),) * axis + (slice(k, k - 2 or None),) for k in range(3))
+        missed, both = np.zeros((2, *mask.shape), y.dtype)
+        if mask.shape[axis] > 2:
+            both[here] = ~(mask[before] | mask[here] | mask[after])
+            apart = 0.5 * (y[:, *before] + y[:, *after]) - y[:, *here]
+            missed[here] = both[here] * np.square(apart).mean(axis=0)
+        squares, known = halved(np.stack([missed, both]))
+        mean, some = _around(squares, known, mask.shape)
+        weight = some / np.square(_run(mask, axis))
+        total, count, evidence = total + weight * mean, count + weight, evidence + some
+    mean = _WIDER * total / np.maximum(count, _TINY)
     mean += np.maximum(1 - _NEAR * evidence, 0) * np.square(picture.unit / _UNIT)
     return np.maximum(mean, np.square(_SPATIAL * picture.unit) + _TINY)
 
 
-def _part(axis: int, first: int, n: int) -> tuple[slice, ...]:
-    part = slice(first, n - 4 + first)
-    return (part, slice(None)) if axis == 0 else (slice(None), part)
+def _run(mask: Array, axis: int) -> Array:
+    """Return how many pixels are masked one after the other along an axis, at each: 1 where none is, (H, W).
+
+    Many, if they reach the border.
+    """
+    here = mask.swapaxes(axis, 1)
+    places, n = np.arange(here.shape[1], dtype=np.int32), here.shape[1]
+    before = np.maximum.accumulate(np.where(here, -1, places), axis=1)
+    after = np.minimum.accumulate(np.where(here, n, places)[:, ::-1], axis=1)[:, ::-1]
+    run = np.where((before >= 0) & (after < n), np.maximum(after - before - 1, 1), _ENDLESS)
+    return run.swapaxes(axis, 1)
