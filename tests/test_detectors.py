@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
 from pde_video.errors import ParameterError
+from pde_video.restoration.detectors import DETECTORS
 
 SIDE = (64, 88)
 
@@ -228,6 +229,14 @@ def test_what_two_scratches_leave_between_them_is_none():
     assert np.count_nonzero(found & mask) > 0.9 * np.count_nonzero(mask)
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_lines_fainter_than_a_step_of_8_bits_are_none(scale):
+    for contrast, marked in ((0.4 / 255, False), (8 / 255, True)):
+        video = 0.9 + 0.01 * moving()
+        video[:, :, 40:42] += contrast
+        assert pv.detect_scratches(scale * video).any() == marked
+
+
 def test_pieces_of_a_scratched_film_are_the_whole(threads):
     video = with_noise(scratched(moving(14))[0], 3)
     whole, looked = pv.detect_scratches(video), pv.extent(pv.detect_scratches)
@@ -284,6 +293,32 @@ def test_pieces_of_a_film_that_is_mended_are_the_whole(method):
         assert looked.before is None
     assert pv.extent(pv.inpaint(detect="dead-pixels", method=method)).first == 40
     np.testing.assert_array_equal(np.stack(list(pv.inpaint(iter(video), **options))), whole)
+
+
+def with_everything() -> np.ndarray:
+    """A film of which each detector but that of logos marks something, after a black frame."""
+    video = scratched(with_dead(moving(14))[0])[0]
+    video[4, 30:34, 50:56], video[9], video[0] = 1.0, np.random.default_rng(5).random(SIDE), 0.0
+    return with_noise(video, 2, np.float32)
+
+
+@pytest.mark.parametrize("scale", [np.float32(2.0**-75), np.float64(2.0**1023), *slow(np.float32(2.0**75))])
+def test_the_unit_of_floats_does_not_matter(scale):
+    # A power of two rounds nothing, so that all of the arithmetic is the same.
+    video = with_everything().astype(scale.dtype)
+    for name in (one for one in DETECTORS if one != "logo"):
+        found = pv.mask(video, detect=name)
+        assert found.any()
+        np.testing.assert_array_equal(pv.mask(scale * video, detect=name), found)
+    found, scaled = (pv.inpaint(one, detect="scratches,damaged-frames") for one in (video, scale * video))
+    np.testing.assert_array_equal(scaled, scale * found)
+
+
+@pytest.mark.parametrize("scale", [np.float32(1e-20), np.float64(1e100), *slow(np.float32(255), np.float64(1e-100))])
+def test_nor_does_a_unit_that_rounds(scale):
+    video = with_everything().astype(scale.dtype)
+    for name in (one for one in DETECTORS if one != "logo"):
+        np.testing.assert_array_equal(pv.mask(scale * video, detect=name), pv.mask(video, detect=name))
 
 
 @pytest.mark.parametrize("names", ["", "dirt", "dust,dirt", "dust,", "dust dead-pixels", "Dust", None])

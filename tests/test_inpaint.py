@@ -224,6 +224,16 @@ def test_what_is_torn_is_no_cut_and_hides_none():
         assert report["cuts"] == cuts
 
 
+@pytest.mark.parametrize("scale", [np.float32(2.0**70), np.float64(2.0**-700)])
+@pytest.mark.parametrize("method", METHODS)
+def test_the_unit_of_floats_does_not_matter(method, scale):
+    video, mask = texture(4).astype(scale.dtype), damage((4, *SIDE))
+    video[:, 0, 0] = np.finfo(scale.dtype).tiny / scale  # No division may change what is not masked.
+    whole = pv.inpaint(np.where(mask, np.finfo(scale.dtype).max, scale * video), mask, method=method)
+    np.testing.assert_array_equal(whole, scale * pv.inpaint(video, mask, method=method))
+    np.testing.assert_array_equal(whole[~mask], scale * video[~mask])
+
+
 @pytest.mark.parametrize("unit", [1.0, 1e-25, 1e15])
 def test_where_no_motion_explains_the_change_there_is_a_fade(unit):
     film = unit * texture(5, 1)

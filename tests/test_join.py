@@ -69,6 +69,12 @@ def test_white_is_white_whatever_the_dtypes():
     np.testing.assert_array_equal(pv.join(one, np.full((3, 8, 8), 65535, np.uint16), over=0), np.full((6, 8, 8), 255))
 
 
+@pytest.mark.parametrize("scale", [np.float32(2.0**-80), np.float64(2.0**400)])
+def test_the_unit_of_floats_does_not_matter(scale):
+    one, other = moving().astype(scale.dtype), moving(9, 1.0, seed=2).astype(scale.dtype)
+    np.testing.assert_array_equal(pv.join(scale * one, scale * other, over=4), scale * pv.join(one, other, over=4))
+
+
 def test_threads_change_nothing(threads):
     one, other = moving(), moving(12, 2.0, seed=2) + 0.05
     whole = pv.join(one, other, over=6)

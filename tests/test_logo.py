@@ -85,7 +85,7 @@ def test_it_depends_on_the_first_frames_alone():
 def test_values_may_be_of_any_size_and_shifted():
     film = np.where(letters(), 1.0, passing())
     wanted = pv.detect_logo(film)
-    for scale, shift in ((1e-20, 0.0), (1e20, 0.0), (4000.0, -7.0)):
+    for scale, shift in ((1e-20, 0.0), (1e20, 0.0), (1e-300, 0.0), (1e-4, 0.0), (4000.0, -7.0)):
         np.testing.assert_array_equal(pv.detect_logo(film * scale + shift), wanted)
     assert not pv.detect_logo(np.full((8, 30, 30), 0.5)).any()
 

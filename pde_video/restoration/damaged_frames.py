@@ -56,7 +56,7 @@ def detect_damaged_frames(
     >>> pv.detect_damaged_frames(film).any(axis=(1, 2)).tolist()
     [False, False, True, False, False]
     """
-    return as_video(damaged(frames, threshold), frames.report)
+    return as_video(partial(damaged, threshold=threshold), frames)
 
 
 def damaged(frames: Frames, threshold: float = THRESHOLD) -> Iterator[Marked]:

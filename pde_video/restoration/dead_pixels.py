@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import reduce
+from functools import partial, reduce
 from typing import Annotated
 
 import numpy as np
@@ -59,7 +59,7 @@ def detect_dead_pixels(frames: Frames, *, threshold: Annotated[float, Option(lea
     >>> bool(mask[0, 10, 20]), int(mask[0, :, 31].sum()), int(mask[0].sum())
     (True, 32, 33)
     """
-    return as_video(dead(frames, threshold), frames.report)
+    return as_video(partial(dead, threshold=threshold), frames)
 
 
 def dead(frames: Frames, threshold: float = THRESHOLD) -> Iterator[Marked]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import reduce
+from functools import partial, reduce
 from itertools import tee
 from typing import Annotated, Any
 
@@ -78,4 +78,4 @@ def mask(frames: Frames, *, detect: Annotated[str, Option(choices=DETECTORS, sev
     >>> bool(found[2, 20:24, 30:35].mean() > 0.9), found[:, 8, 9].tolist()
     (True, [1.0, 1.0, 1.0, 1.0, 1.0])
     """
-    return as_video(detected(frames, detect), frames.report)
+    return as_video(partial(detected, detect=detect), frames)

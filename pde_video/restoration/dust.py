@@ -66,7 +66,7 @@ def detect_dust(frames: Frames, *, threshold: Threshold = THRESHOLD) -> Iterator
     >>> bool(mask[2, 20:24, 30:35].mean() > 0.9), bool(mask.sum() < 25)
     (True, True)
     """
-    return as_video(dusty(frames, threshold), frames.report)
+    return as_video(partial(dusty, threshold=threshold), frames)
 
 
 def dusty(frames: Frames, threshold: float = THRESHOLD) -> Iterator[Marked]:

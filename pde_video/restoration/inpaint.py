@@ -5,13 +5,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
+import numpy as np
+
 from pde_video.arrays.grid import to_planes
 from pde_video.errors import InputError, ParameterError
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
 from pde_video.restoration.detectors import DETECTORS, detected, looked
 from pde_video.restoration.fill import along_edges, harmonic, written
-from pde_video.restoration.masks import NAN, Marked, counted, marked
+from pde_video.restoration.masks import NAN, Marked, found, in_units, marked
 from pde_video.restoration.trajectories import along_motion
 from pde_video.threads import ordered
 
@@ -101,11 +103,18 @@ def inpaint(
     """
     if detect is not None and causal:
         raise ParameterError("a detector looks at the frames after each; leave out one of detect and causal")
-    found = None if detect is None else counted(detected(frames, detect), frames.report)
-    pairs = marked(frames, mask, mask_key, mask_tolerance, found)
-    if method in _IN_SPACE:
-        return (map if causal else ordered)(partial(_alone, fill=_IN_SPACE[method]), enumerate(pairs))
-    return along_motion(pairs, frames.report, radius, causal=causal, screened=method == "auto")
+    seen = None if detect is None else found(partial(detected, detect=detect), frames)
+    pairs = marked(frames, mask, mask_key, mask_tolerance, seen)
+
+    def filled(pairs: Iterator[Marked]) -> Iterator[Array]:
+        if method in _IN_SPACE:
+            return (map if causal else ordered)(partial(_alone, fill=_IN_SPACE[method]), enumerate(pairs))
+        return along_motion(pairs, frames.report, radius, causal=causal, screened=method == "auto")
+
+    return (
+        one if unit == 1 else np.where(mask[..., np.newaxis], one * one.dtype.type(unit), frame)
+        for frame, mask, unit, one in in_units(pairs, filled)
+    )
 
 
 def _alone(numbered: tuple[int, Marked], fill: Callable[[Array, Array], Array]) -> Array:

@@ -17,6 +17,7 @@ from pde_video.protocols import Array
 from pde_video.restoration.beside import planes_of
 from pde_video.restoration.masks import warn_in
 from pde_video.restoration.trajectories import Picture, between, prepared
+from pde_video.terms.structure import unit_of
 from pde_video.threads import ordered
 
 
@@ -123,10 +124,11 @@ def _passing(pair: tuple[Array, Array, float]) -> tuple[Array, bool]:
     """Return a frame on the way from one to another, and whether it follows the motion."""
     old, new, share = pair
     new = new.astype(old.dtype)
-    first, second = (prepared((frame, np.zeros(frame.shape[:2], bool))) for frame in (old, new))
+    unit = old.dtype.type(unit_of(np.stack([old, new]), dtype=np.float32))
+    first, second = (prepared((frame / unit, np.zeros(frame.shape[:2], bool))) for frame in (old, new))
     if _unlike(first, second):
         return old + old.dtype.type(share) * (new - old), False
-    return np.moveaxis(between(first, second, share)[0], 0, -1), True
+    return np.moveaxis(between(first, second, share)[0], 0, -1) * unit, True
 
 
 def _unlike(first: Picture, second: Picture) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import reduce
+from functools import partial, reduce
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -76,7 +76,7 @@ def detect_logo(
     >>> bool(found[20:24, 40:60].all() and found[20:44, 40:44].all()), bool(found.mean() < 0.15)
     (True, True)
     """
-    return as_video(logos(frames, threshold, first), frames.report)
+    return as_video(partial(logos, threshold=threshold, first=first), frames)
 
 
 def logos(frames: Frames, threshold: float = THRESHOLD, first: int = FIRST) -> Iterator[Marked]:

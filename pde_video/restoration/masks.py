@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import islice, tee
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from pde_video.errors import InputError, ParameterError
 from pde_video.filters import Frames
 from pde_video.protocols import Array
 from pde_video.restoration.beside import beside
+from pde_video.terms.structure import unit_of
 
 _BETWEEN = 0.05  # Distance from 0 and 1, of values that are neither.
 _FEW = 0.01  # Share of such values that a lossy codec leaves; above it, the picture is no mask.
@@ -19,6 +20,7 @@ _ROUNDED = 1e-6  # Between integers as floats, of white = 1.
 NAN = "nan"
 _MUCH = 0.03  # Share of the pixels above which it is said.
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 Marked = tuple[Array, Array]  # A frame (H, W, C), finite, and what of it is to be filled, (H, W).
 
 
@@ -72,10 +74,44 @@ def counted(pairs: Iterable[Marked], report: dict[str, Any]) -> Iterator[Marked]
         )
 
 
-def as_video(pairs: Iterable[Marked], report: dict[str, Any]) -> Iterator[Array]:
-    """Yield the masks as frames (H, W, 1), in black and white; see `counted`."""
-    for frame, mask in counted(pairs, report):
+def found(finder: Callable[[Frames], Iterator[Marked]], frames: Frames) -> Iterator[Marked]:
+    """Yield the frames with what a detector marks; see `in_units` and `counted`."""
+
+    def masks(pairs: Iterator[Marked]) -> Iterator[Array]:
+        return (mask for _, mask in finder(Frames((frame for frame, _ in pairs), frames.scale, frames.report)))
+
+    nothing = ((frame, np.zeros(frame.shape[:2], bool)) for frame in frames)
+    return counted(((frame, mask) for frame, _, _, mask in in_units(nothing, masks)), frames.report)
+
+
+def as_video(finder: Callable[[Frames], Iterator[Marked]], frames: Frames) -> Iterator[Array]:
+    """Yield what a detector marks as frames (H, W, 1), in black and white; see `found`."""
+    for frame, mask in found(finder, frames):
         yield mask[..., np.newaxis].astype(frame.dtype)
+
+
+def in_units(
+    pairs: Iterable[Marked], work: Callable[[Iterator[Marked]], Iterator[Result]]
+) -> Iterator[tuple[Array, Array, float, Result]]:
+    """Yield each frame, its mask, a unit, and what `work` makes of it, which gets all frames in this unit.
+
+    It is a power of two, so that nothing is rounded, and 1 unless single precision could not hold squares.
+    """
+    every, copies = tee(_with_unit(pairs))
+    results = work((frame if unit == 1 else _divided(frame, mask, unit), mask) for frame, mask, unit in copies)
+    return ((*one, result) for one, result in zip(every, results, strict=True))
+
+
+def _divided(frame: Array, mask: Array, unit: float) -> Array:
+    return np.where(mask[..., np.newaxis], 0, frame) / frame.dtype.type(unit)  # What is masked may be far too large.
+
+
+def _with_unit(pairs: Iterable[Marked]) -> Iterator[tuple[Array, Array, float]]:
+    unit = 0.0  # Not known yet: what is 0 is so in any.
+    for frame, mask in pairs:
+        if not unit and (known := frame[~mask]).any():
+            unit = unit_of(known, dtype=np.float32)
+        yield frame, mask, unit or 1.0
 
 
 def warn_in(report: dict[str, Any], text: str) -> None:

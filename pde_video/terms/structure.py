@@ -2,6 +2,7 @@
 
 import math
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -23,16 +24,16 @@ def grid_axes(y: Array, name: str) -> int:
     return axes
 
 
-def unit_of(y: Array, contrast: float = 0.0) -> float:
-    """Return a power of two in which `y` and a contrast have fourth powers within the range of the dtype of `y`.
+def unit_of(y: Array, contrast: float = 0.0, dtype: Any = None) -> float:
+    """Return a power of two in which `y` and a contrast have fourth powers within the range of a dtype, that of `y`.
 
     It is 1 unless the larger of them is very large or very small.
     """
     largest = max(abs(float(y.max())), abs(float(y.min())), contrast)
-    most = float(np.finfo(y.dtype).max) ** 0.125
+    most = float(np.finfo(dtype or y.dtype).max) ** 0.125
     if 1 / most < largest < most or not 0 < largest < math.inf:
         return 1.0
-    return math.ldexp(1.0, math.frexp(largest)[1])
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1)
 
 
 def smoothed(y: Array, width: float, boundary: str) -> Array:
