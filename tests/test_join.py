@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
@@ -63,10 +65,20 @@ def test_other_scenes_fade():
     assert report["along_motion"] == 0
 
 
-def test_white_is_white_whatever_the_dtypes():
-    one = np.full((3, 8, 8), 255, np.uint8)
-    np.testing.assert_array_equal(pv.join(one, np.ones((3, 8, 8), np.float32), over=2), np.full((4, 8, 8), 255))
-    np.testing.assert_array_equal(pv.join(one, np.full((3, 8, 8), 65535, np.uint16), over=0), np.full((6, 8, 8), 255))
+@pytest.mark.parametrize("other", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("one", ["uint8", "uint16", "float32"])
+def test_white_is_white_whatever_the_dtypes_and_conversions_are_said(one, other):
+    white, report = {"uint8": 255, "uint16": 65535, "float32": 1}, {}
+    first, second = (np.full((3, 8, 8), white[dtype], dtype) for dtype in (one, other))
+    for over in (0, 2):
+        found = pv.join(first, second, over=over, report=report)
+        assert found.dtype == one
+        np.testing.assert_array_equal(found, np.full((6 - over, 8, 8), white[one]))
+        warnings = report.get("warnings", [])
+        assert [said.split(":")[0] for said in warnings] == [
+            f"white is {white[other]} in the following video and {white[one]} in the first"
+        ] * (one != other)
+        assert ("rounded" in str(warnings)) == (not np.can_cast(other, one))
 
 
 @pytest.mark.parametrize("scale", [np.float32(2.0**-80), np.float64(2.0**400)])
@@ -145,3 +157,28 @@ def test_files_keep_the_sound_of_the_first_and_what_is_left_out_is_said(tmp_path
     assert code == 4
     assert "slow.mkv has 10 frames per second, the video 25" in error
     assert not (tmp_path / "other.mkv").exists()
+
+
+def test_times_of_the_second_file_that_vary_are_said_not_to_be_kept(tmp_path):
+    frames = np.rint(255 * moving(6)).astype(np.uint8)
+    # Six frames in 0.2 s + the 0.04 s that the last one is shown: 25 per second on average.
+    for name, times in (("even.mkv", range(0, 240, 40)), ("uneven.mkv", (0, 40, 90, 120, 160, 200))):
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream("ffv1", rate=25)
+            stream.height, stream.width, stream.pix_fmt = *SIDE, "gray"
+            stream.codec_context.time_base = Fraction(1, 1000)
+            for frame, time in zip(frames, times, strict=True):
+                picture = av.VideoFrame.from_ndarray(frame, format="gray")
+                picture.pts, picture.time_base = time, Fraction(1, 1000)
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode())
+    even, uneven = tmp_path / "even.mkv", tmp_path / "uneven.mkv"
+    report = pv.run(even, tmp_path / "out.mkv", pv.join(following=uneven, over=0))
+    assert [said.split("uneven.mkv")[1] for said in report["warnings"]] == [
+        ", which differ from 25 frames/s by up to 0.01 s, are not kept"
+    ]
+    assert "warnings" not in pv.run(uneven, tmp_path / "again.mkv", pv.join(following=even, over=0))
+    for name, times in (("out.mkv", range(0, 480, 40)), ("again.mkv", (0, 40, 90, 120, 160, *range(200, 480, 40)))):
+        found = pv.read(tmp_path / name)
+        assert len(list(found)) == 12
+        assert [1000 * time for time in found.timestamps] == list(times)

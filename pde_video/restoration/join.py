@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from pde_video.arrays.dtypes import scale_of
 from pde_video.errors import InputError, ParameterError
 from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.filters import Extent, Frames, Option, video_filter
@@ -50,7 +51,7 @@ def join(
     Returns
     -------
     Video of the same kind and dtype. Frames outside of the overlap are those of the two videos, white in one being
-    white in the other. Of files, sound and rate are those of the first.
+    white in the other. Of files, sound and rate are those of the first; times of the second that vary are lost.
 
     Raises
     ------
@@ -63,14 +64,12 @@ def join(
     >>> bool(np.allclose(join(film[:7], film[3:], over=4), film))
     True
     """
-    after = _following(following, frames.report)
-    ahead, here = list(islice(after, max(1, over))), frames.peek(1)[0]  # What does not fit is refused at once.
+    after = _following(following, frames)
+    ahead = list(islice(after, max(1, over)))  # What does not fit is refused at once.
     if not ahead:
         raise InputError("the following video has no frame")
     if len(ahead) < over:
         raise InputError(f"the following video has {len(ahead)} frames, and the overlap {over}; give a smaller `over`")
-    for one in ahead:
-        _must_fit(here, one)
     held: deque[Array] = deque()
     count = 0
     for count, frame in enumerate(frames, 1):
@@ -86,26 +85,35 @@ def join(
         along, total = along + moved, total + 1
         frames.report["along_motion"] = along / total
         yield passing
-    for one in chain(ahead[over:], after):
-        _must_fit(here, one)
-        yield one
+    yield from chain(ahead[over:], after)
 
 
-def _following(video: Any, report: dict[str, Any]) -> Iterator[Array]:
-    """Return the frames (H, W, C) of the video that follows, with white as 1."""
-    name = "the following video"
+def _following(video: Any, frames: Frames) -> Iterator[Array]:
+    """Yield the frames (H, W, C) of the video that follows others, with white as 1."""
+    name, here, file, rate = "the following video", frames.peek(1)[0], None, None
     if isinstance(video, str | Path):
         from pde_video.video.files import rate_of_run, read_besides  # Here, so that arrays need no codecs.
 
-        name, video = f"{name} {video}", read_besides(video)
-        rate = rate_of_run()
-        if rate and video.rate and rate != video.rate:
-            raise InputError(f"{name} has {video.rate} frames per second, the video {rate}; convert one of them before")
-        if others := video.details.get("other_streams"):
-            warn_in(report, f"{', '.join(others)} of {name} left out; that of the first video is kept")
+        file, rate = read_besides(video), rate_of_run()
+        name, video = f"{name} {video}", file
+        if rate and file.rate and rate != file.rate:
+            raise InputError(f"{name} has {file.rate} frames per second, the video {rate}; convert one of them before")
+        if others := file.details.get("other_streams"):
+            warn_in(frames.report, f"{', '.join(others)} of {name} left out; that of the first video is kept")
     if not isinstance(video, Iterable):
         raise ParameterError(f"{name} is {video!r}; it must be an array, frames, or the name of a file")
-    return (np.moveaxis(planes_of(np.asarray(one), name), 0, -1) for one in video)
+    for number, one in enumerate(video):
+        one = np.asarray(one)
+        found = np.moveaxis(planes_of(one, name), 0, -1)
+        _must_fit(here, found)
+        if not number and (white := scale_of(one.dtype)) != frames.scale:
+            rounded = ", and rounded to whole numbers" if frames.scale > 1 and not 1 < white < frames.scale else ""
+            said = f"white is {white:.0f} in {name} and {frames.scale:.0f} in the first: its values are converted"
+            warn_in(frames.report, said + rounded)
+        yield found
+    if file and rate and (off := file.uneven(rate)):
+        said = f"times of {name}, which differ from {rate} frames/s by up to {float(off):.3g} s, are not kept"
+        warn_in(frames.report, said)
 
 
 def _must_fit(here: Array, other: Array) -> None:

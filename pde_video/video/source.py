@@ -125,6 +125,12 @@ class FileVideo:
         """Return when a frame is shown at the video's rate, if it has one."""
         return None if self.rate is None else index / self.rate
 
+    def uneven(self, rate: Fraction) -> Fraction:
+        """Return by how many seconds frames decoded so far are off a constant rate; 0 where its clock may round so."""
+        stamps, tick = self.timestamps, self.details.get("time_base") or Fraction(0)
+        off = max((abs(stamp - stamps[0] - k / rate) for k, stamp in enumerate(stamps)), default=Fraction(0))
+        return off if off > tick else Fraction(0)
+
     def wants(self, index: int) -> bool:
         """Tell whether a frame of a video without times, or with a constant rate, is wanted."""
         return self.choice.wants(index, self.time(index))
@@ -292,9 +298,7 @@ class Target:
         self.omit(*omitted)
         if self.like is None or "times" in holds:
             return
-        stamps, tick = self.like.timestamps, self.like.details.get("time_base") or Fraction(0)
-        off = max((abs(stamp - stamps[0] - k / self.rate) for k, stamp in enumerate(stamps)), default=Fraction(0))
-        if off > tick:
+        if off := self.like.uneven(self.rate):
             self.warn(
                 f"{name} has no timestamps: those of the source, which differ from {self.rate} frames/s by up to "
                 f"{float(off):.3g} s, are not in it"
