@@ -24,11 +24,13 @@ def beside(
 
     `other` is an array, a sequence or stream of pictures, or a path. What is made of a single picture is made once.
     """
-    name = f"the {role}"
+    name, part, give = f"the {role}", "", f"; {_GIVE}"
     if isinstance(other, str | Path):
         from pde_video.video.files import read_besides  # Here, so that arrays need no codecs.
 
         name, other = f"{name} {other}", read_besides(other, together=True)
+        if other.remedy:
+            part, give = f" from number {other.choice.first} on", other.remedy
     if isinstance(other, np.ndarray) and other.ndim == 2:
         other = other[np.newaxis]
     if not isinstance(other, Iterable) or (isinstance(other, np.ndarray) and not other.ndim):
@@ -44,7 +46,7 @@ def beside(
     for number, frame in enumerate(frames):
         found = next(pictures, None)
         if found is None:
-            raise InputError(f"the {role} has {number} frames, and the video more; {_GIVE}{hint}")
+            raise InputError(f"the {role} has {number} frames{part}, and the video more{give}{hint}")
         yield frame, found
     if not isinstance(pictures, repeat) and next(pictures, None) is not None:
         raise InputError(f"the video has {number + 1} frames, and the {role} more; {_GIVE}{hint}")

@@ -29,6 +29,7 @@ from pde_video.video.source import MOST_PIXELS, Choice, FileVideo, Seconds, Targ
 from pde_video.video.watch import Watch, watch_file
 
 _DEFAULT_RATE = Fraction(25)
+_WHOLE = "; its frames are counted as those of the whole video: give all of them, or cut the video beforehand"
 _SOURCE: ContextVar[FileVideo | None] = ContextVar("source", default=None)
 
 
@@ -141,7 +142,9 @@ def read_besides(path: str | os.PathLike[str], *, together: bool = False) -> Fil
         return video
     if choice.start is not None or choice.end is not None:  # By their own times, frames might not be those beside.
         raise InputError(f"{path} has several frames, and a part is wanted by times; give --frames (frames=) instead")
-    return like_it(path, frames=(choice.first, choice.last))
+    video = like_it(path, frames=(choice.first, choice.last))
+    video.remedy = _WHOLE if choice.first else ""
+    return video
 
 
 def rate_of_run() -> Fraction | None:

@@ -112,6 +112,7 @@ class FileVideo:
     # Further metadata: codec, pixel format, bits, colour matrix and range, duration in seconds.
     details: dict[str, Any] = field(default_factory=dict)
     choice: Choice = field(default_factory=Choice, repr=False)  # Which frames of it are wanted.
+    remedy: str = field(default="", repr=False)  # If it has no frame that is wanted.
     lost: str | None = None  # With `keep_partial`: the fault at which iterating ended.
     watch: Watch | None = field(default=None, repr=False)  # Standard input has none.
     isolated: bool = False  # Decoded elsewhere; this process does not open the file.
@@ -184,7 +185,7 @@ class FileVideo:
         if not given and self.lost is None:
             to_the_end = self.choice.end is None and (self.choice.last is None or index + 1 < self.choice.last)
             there = f"; it has {_counted(index + 1, after)}" if to_the_end else ""
-            raise InputError(f"{self.path}: no frame is within what was asked for{there}")
+            raise InputError(f"{self.path}: no frame is within what was asked for{there}{self.remedy}")
 
     def _with_change(self, fault: InputError | OSError) -> InputError:
         """Return a fault of decoding, with the change of the input that explains it, if there is one."""

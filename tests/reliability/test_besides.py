@@ -47,10 +47,17 @@ def test_a_part_of_a_video_has_that_part_of_its_masks_and_guides(files, wanted, 
     )
 
 
-def test_what_is_cut_already_is_refused_for_a_part(files):
-    pv.write(files / "short.tif", read(files / "mask.tif")[3:9])
-    with pytest.raises(pv.InputError, match="mask has"):
-        pv.run(files / "in.tif", files / "out.tif", pv.inpaint(mask=files / "short.tif"), reading={"frames": (3, 9)})
+@pytest.mark.parametrize("name", ["short.tif", "short.mkv"])
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [(3, 9, "the mask has 3 frames from number 3 on, and the video more"), (7, 12, "it has 5 frames, 0 to 4")],
+)
+def test_what_is_cut_already_is_refused_for_a_part_and_the_remedy_said(files, first, last, said, name):
+    codec = {"codec": "ffv1"} if name.endswith("mkv") else {}
+    pv.write(files / name, read(files / "mask.tif")[first:last], **codec)
+    said += ".*; its frames are counted as those of the whole video: give all of them, or cut the video beforehand"
+    with pytest.raises(pv.InputError, match=said):
+        pv.run(files / "in.tif", files / "out.tif", pv.inpaint(mask=files / name), reading={"frames": (first, last)})
     assert not (files / "out.tif").exists()
 
 
