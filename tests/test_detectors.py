@@ -77,6 +77,28 @@ def test_stars_bars_and_edges_across_the_frame_are_no_dead_pixels(rng):
     assert not pv.detect_dead_pixels(with_noise(barred, 2)).any()
 
 
+@pytest.mark.parametrize("towards", [(0, 1), (1, 0), (1, 1), (1, -1)])
+@pytest.mark.parametrize("sigma", [0, *slow(5)])
+def test_two_dead_pixels_that_touch_are_marked_and_two_of_a_star_are_not(towards, sigma):
+    video, mask = moving(), np.zeros(SIDE, bool)
+    for (i, j), values in (((15, 30), (1.0, 0.95)), ((40, 60), (0.0, 0.0))):
+        for k, value in enumerate(values):
+            i, j = i + k * towards[0], j + k * towards[1]
+            mask[i, j], video[:, i, j] = True, value
+    np.testing.assert_array_equal(pv.detect_dead_pixels(with_noise(video, sigma))[0] > 0, mask)
+    y, x = np.mgrid[: SIDE[0], : SIDE[1]] - np.array([20, 40])[:, np.newaxis, np.newaxis]
+    star = np.exp(-((y - towards[0] / 2) ** 2 + (x - towards[1] / 2) ** 2) / (2 * 0.52**2))
+    sky = np.repeat(0.1 + 0.8 * star[np.newaxis] / star.max(), 8, axis=0)
+    assert not pv.detect_dead_pixels(with_noise(sky, sigma)).any()
+
+
+def test_many_that_touch_and_few_single_ones_are_dots_of_letters():
+    page = np.full((8, *SIDE), 0.9)
+    for j in range(8, 80, 12):
+        page[:, 20:22, j] = page[:, 40, j : j + 2] = 0.1
+    assert not pv.detect_dead_pixels(with_noise(page, 2)).any()
+
+
 def test_what_passes_is_not_dead():
     video = moving(20)
     for t in range(20):

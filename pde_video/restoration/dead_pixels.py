@@ -25,6 +25,10 @@ _HALF = 0.5  # Share of the pixels of a line.
 _RANGES = 2  # How many times the range of lines around counts; that of pixels twice as many times.
 _LINES = 8  # Lines, and pixels of each, of frames in which whole lines are not looked for, at most.
 _MEASURED = 5  # Frames on which noise is measured.
+_NEAR = np.concatenate(AROUND)  # The eight neighbours,
+_BESIDE = np.arange(8)[:, np.newaxis] < 4  # of which four are no corners,
+_TOUCH = np.abs(_NEAR[:, np.newaxis] - _NEAR).max(axis=2) == 1  # and which of them touch.
+_FEW, _RARE = 4, 0.25  # Pixels that touch another one, at most, or relative to single ones: dots of letters are more.
 _QUIET = 1e-3  # Deviation of noise that is expected at least, relative to the contrast.
 EXTENT = Extent(0, 0, 1, None, _FIRST)
 
@@ -95,12 +99,40 @@ def _dead(shown: list[Array], threshold: float) -> Array:
 
 def _out(planes: Array, threshold: float, ranges: int = _RANGES) -> Array:
     """Tell which pixels of planes (C, H, W) with noise of variance 1 are out of the range of those around, or lines."""
-    found = standing_out(planes, planes, Rule(threshold, 2.0 * ranges)) != 0
-    for places in AROUND if ranges else ():  # What goes on around, as stars do, is no pixel of a sensor.
-        found[found] = going_on(planes, found, places) < SPREAD
+    signs = standing_out(planes, planes, Rule(threshold, 2.0 * ranges))
+    found = _alone(planes, signs) if ranges else signs != 0
     for axis in (1, 2):
         if min(planes.shape[1:]) > _LINES:
             found |= _lines(planes.swapaxes(axis, 1), threshold, ranges).swapaxes(axis, 1)
+    return found
+
+
+def _alone(planes: Array, signs: Array) -> Array:
+    """Tell which pixels that stand out are of a sensor: what goes on around, as stars do, is not."""
+    found = signs != 0
+    for places in AROUND:
+        found[found] = going_on(planes, found, places) < SPREAD
+    pairs = _pairs(planes, signs)
+    return found | pairs if np.count_nonzero(pairs) <= max(_FEW, _RARE * np.count_nonzero(found)) else found
+
+
+def _pairs(planes: Array, signs: Array) -> Array:
+    """Tell which pixels stand out as one of their neighbours does, and go on in no other, nor in those of both."""
+    c, i, j = np.nonzero(signs)
+    found = np.zeros(signs.shape, bool)
+
+    def near(values: Array) -> Array:
+        return np.asarray(np.pad(values, ((0, 0), (1, 1), (1, 1)))[c, i + 1 + _NEAR[:, :1], j + 1 + _NEAR[:, 1:]])
+
+    other = near(signs) == signs[c, i, j]  # (8, n)
+    found[c, i, j] = other.sum(axis=0) == 1
+    found[c, i, j] &= (other & near(found)).any(axis=0)
+    if not found.any():
+        return found
+    other = other[:, found[c, i, j]]
+    shares = np.stack([going_on(planes, found, [place]) for place in _NEAR])
+    sets = (_TOUCH @ other, _BESIDE & ~other, ~_BESIDE & ~other)
+    found[found] = np.all([shares.mean(axis=0, where=places) < SPREAD for places in sets], axis=0)
     return found
 
 
