@@ -18,6 +18,7 @@ from pde_video.motion.averaging import (
     inconsistent,
     padded,
     warped,
+    warped_at,
     zero_where_static,
 )
 
@@ -87,6 +88,15 @@ def test_a_sharp_warp_keeps_more_of_the_finest_detail():
     flow = np.stack([np.zeros((8, 32)), np.full((8, 32), 0.5)])
     soft, sharp = (np.ptp(warped(padded(stripes[np.newaxis]), flow, a)[0, :, 8:-8]) for a in (EXACT, SHARP))
     assert soft < sharp < np.ptp(stripes)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_pixels_of_a_mask_are_warped_as_all_are(shape, rng):
+    planes, flow = rng.random((2, *shape)), some_flow(half(shape), rng)
+    for mask in (rng.random(shape) < 0.4, np.ones(shape, bool), np.zeros(shape, bool)):
+        np.testing.assert_array_equal(
+            warped_at(mask, padded(planes), flow, EXACT), warped(padded(planes), flow, EXACT)[:, mask]
+        )
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -240,3 +240,22 @@ def warped(there, flow, a, first, last, out):
         _locate(flow, i, height, rows, columns, y, x)
         for c in range(channels):
             _sample(there[c], y, x, rows, columns, a, out[c, i])
+
+
+@kernel
+def warped_at(there, flow, a, mask, starts, first, last, out):
+    """out = there(x + w) at the pixels of a mask, (C, n), row r from starts[r] on, in rows first ≤ r < last."""
+    height, width = mask.shape
+    rows, columns = np.empty(width, out.dtype), np.empty(width, out.dtype)
+    y, x = np.empty(width, np.int32), np.empty(width, np.int32)
+    for i in range(first, last):
+        if starts[i] == starts[i + 1]:
+            continue
+        _locate(flow, i, height, rows, columns, y, x)
+        n = 0
+        for j in range(width):
+            if mask[i, j]:
+                rows[n], columns[n], y[n], x[n] = rows[j], columns[j], y[j], x[j]
+                n += 1
+        for c in range(out.shape[0]):
+            _sample(there[c], y, x, rows, columns, a, out[c, starts[i] : starts[i + 1]])

@@ -92,6 +92,15 @@ def warped(planes: Array, flow: Array, cubic: float = _SHARP) -> Array:
     return by_rows(kernels.warped, out, planes, flow, out.dtype.type(cubic))
 
 
+def warped_at(mask: Array, planes: Array, flow: Array, cubic: float = _SHARP) -> Array:
+    """Return planes (C, H, W), given with their padding, at x + w, at the n pixels of a mask (H, W), as (C, n)."""
+    starts = np.concatenate([[0], np.count_nonzero(mask, axis=1).cumsum()])
+    out = np.empty((len(planes), starts[-1]), planes.dtype)
+    a, bands = out.dtype.type(cubic), pieces(len(mask), _ROWS)
+    each(lambda rows: kernels.warped_at(planes, flow, a, mask, starts, *rows, out), bands)
+    return out
+
+
 def blended(planes: Array, other: Array, flow: Array, share: Array) -> Array:
     """Return u + share (other(x + w) − u), with the planes of the other frame given with their padding."""
     out, unused, light = planes.copy(), np.zeros((2, *planes.shape[1:]), planes.dtype), _unlit(planes)

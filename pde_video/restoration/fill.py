@@ -15,7 +15,7 @@ from pde_video.terms.tensor import EdgeEnhancing
 
 # Of edge-enhancing diffusion: κ in units of the contrast of the frame, σ in pixels, and the least diffusivity.
 _CONTRAST, _SMOOTHING, _LEAST = 0.04, 1.0, 0.05
-_MARGIN = 8  # Pixels around what is filled, which decide on its tensors.
+_MARGIN = 6  # Pixels around what is filled, which decide on its tensors.
 _TOLERANCE, _SOLVES = 1e-4, 2
 
 

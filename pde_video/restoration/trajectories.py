@@ -12,7 +12,17 @@ from scipy import ndimage
 from pde_video.arrays.grid import to_planes
 from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.kernels.motion_averages import EDGE
-from pde_video.motion.averaging import EXACT, doubled, halved, inconsistent, padded, smoothed, warped, wide_means
+from pde_video.motion.averaging import (
+    EXACT,
+    doubled,
+    halved,
+    inconsistent,
+    padded,
+    smoothed,
+    warped,
+    warped_at,
+    wide_means,
+)
 from pde_video.motion.neighbours import windows
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array
@@ -36,7 +46,7 @@ _FAR = 0.1  # Weight of mismatches in a wide neighbourhood, relative to those in
 _CARRIED = 0.03  # Weight of what was filled before, relative to what is seen.
 _RIM = 2  # Pixels around what is masked, on which the mean along the motion is tried.
 _SCREENED, _SURER = 0.35, 4.0  # Weights of the motion and of diffusion, where both are expected to be as wrong.
-_SURE = 1e2  # Of the motion, from which on it stays as it is.
+_SURE = 10.0  # Of the motion, from which on it stays as it is.
 _NOTHING = np.zeros(0)
 _TINY = float(np.finfo(np.float32).tiny)
 
@@ -216,7 +226,7 @@ def _found(here: Picture, seen: Array, luma: Array, share: Array, w: Array, back
     At the same place where that fits as it does in still scenes without noise, so that these are filled exactly.
     """
     mask, limit = here.wide, _STILL * here.unit
-    moved = warped(seen, w.astype(seen.dtype, copy=False), EXACT)[:, mask]
+    moved = warped_at(mask, seen, w.astype(seen.dtype, copy=False), EXACT)
     coarse = warped(padded(np.stack([luma, share])), w, EXACT)
     moving = _worth(here, moved, coarse, ~inconsistent(w, back) & inside(w))
     if np.count_nonzero(np.abs(luma - here.levels[0]) <= limit) < _SOME * luma.size:
@@ -340,9 +350,8 @@ def _run(mask: Array, axis: int) -> Array:
 
     Many, if they reach the border.
     """
-    here = mask.swapaxes(axis, 1)
-    places, n = np.arange(here.shape[1], dtype=np.int32), here.shape[1]
-    before = np.maximum.accumulate(np.where(here, -1, places), axis=1)
-    after = np.minimum.accumulate(np.where(here, n, places)[:, ::-1], axis=1)[:, ::-1]
-    run = np.where((before >= 0) & (after < n), np.maximum(after - before - 1, 1), _ENDLESS)
-    return run.swapaxes(axis, 1)
+    n = mask.shape[axis]
+    places = np.arange(n, dtype=np.int32).reshape((-1, 1) if axis == 0 else (1, -1))
+    before = np.maximum.accumulate(np.where(mask, np.int32(-1), places), axis=axis)
+    after = np.flip(np.minimum.accumulate(np.flip(np.where(mask, np.int32(n), places), axis), axis=axis), axis)
+    return np.where((before >= 0) & (after < n), np.maximum(after - before - 1, 1), _ENDLESS)

@@ -82,7 +82,7 @@ def _use_every_kernel() -> None:
     for term in (*solved, PeronaMalik(0.1), EdgeEnhancing(0.1)):
         evolve(term, picture, [0.0, 5.0], step=implicit_euler)
     for real in (np.float32, np.float64):
-        inpaint(grey.astype(real), picture > 0.9)
+        inpaint(np.stack([picture, picture]).astype(real), picture > 0.9)
     tv_minimize(picture, 0.1, tolerance=1e-2)
     for dtype in (np.uint8, np.uint16):
         for video in (grey, colour):
