@@ -165,9 +165,10 @@ def test_doctor_says_where_the_number_of_threads_comes_from(variable, source):
     assert number == variable or not variable
 
 
-def test_doctor_survives_what_is_broken(call, monkeypatch):
-    monkeypatch.setitem(sys.modules, "av", None)
-    facts = json.loads(call("doctor", "--json", "--seconds", "0"))
+def test_doctor_survives_what_is_broken():
+    code = "import sys; sys.modules['av'] = None; from pde_video.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "doctor", "--json", "--seconds", "0"]
+    facts = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert facts["av"].startswith("cannot be imported")
     assert facts["ffmpeg"].startswith("cannot be imported")
     assert facts["numpy"] == np.__version__

@@ -24,19 +24,24 @@ from pde_video.errors import OutputError
 from pde_video.jobs.notes import Notes, Segment, parsed
 from pde_video.protocols import Array
 from pde_video.video.disk import write_durably
-from pde_video.video.files import read, write_checked
-from pde_video.video.formats import checked_output
 from pde_video.video.leftovers import remove_dead
 from pde_video.video.locks import Lock
 from pde_video.video.outputs import existing, reported
 from pde_video.video.provenance import fingerprint
 from pde_video.video.seal import DIGITS, are_own_digits, own_digits, place_of_key, sealed, unsealed, why_no_key
+from pde_video.video.source import FileVideo
 from pde_video.video.staging import hidden_name
 
 NOTES, CONTEXT = "notes.json", "notes on segments"
 _ENDING, _LOCK = ".segments", "lock"
 _LONGEST = 2**24  # Bytes of notes: some 100,000 segments.
 _SUFFIXES = (".avi", ".npy")
+
+
+def _read(path: Path) -> FileVideo:
+    from pde_video.video.files import read  # Here, so that `doctor` works where PyAV does not.
+
+    return read(path)
 
 
 def folder_of(target: Path) -> Path:
@@ -158,6 +163,9 @@ class Segments:
 
     def write(self, frames: Iterator[Array]) -> Segment:
         """Write one more segment, which is still to be noted."""
+        from pde_video.video.files import write_checked  # Here, so that `doctor` works where PyAV does not.
+        from pde_video.video.formats import checked_output
+
         head = next(frames)
         by_ffv1 = head.dtype in (np.uint8, np.uint16) and (head.ndim == 2 or head.shape[2] == 3)
         path = self._next(".avi" if by_ffv1 else ".npy")
@@ -178,7 +186,7 @@ class Segments:
             path = self.folder / segment.name
             if fault := self._fault_of(segment):
                 raise OutputError(errno.EIO, f"{path} {fault}, after it was verified; run the same command again")
-            yield from read(path)
+            yield from _read(path)
 
     def note(self, notes: Notes) -> None:
         """Write down how things are."""
@@ -222,7 +230,7 @@ class Segments:
                 return "is not a file"
             if fingerprint(path) != segment.sha256:
                 return "was damaged"
-            return None if read(path).count == segment.frames else "has another number of frames"
+            return None if _read(path).count == segment.frames else "has another number of frames"
         except FileNotFoundError:
             return "is missing"
         except (OSError, ValueError) as fault:
