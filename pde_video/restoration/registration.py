@@ -14,9 +14,16 @@ from pde_video.estimate.blocks import NORMAL
 from pde_video.motion.averaging import halved
 from pde_video.protocols import Array
 
-_COARSE = 160  # Pixels along the longer side of pictures in which the place is searched for, at most.
+_COARSE = 160**2  # Pixels of pictures in which the place is searched for, at most.
 _TURNS = range(-8, 9)  # Degrees by which one may be turned against the other, as they are tried.
 _LEAST = 0.05  # Share of the smaller picture that both must see.
+_PLACES, _APART = 6, 4  # Places that are tried, and pixels between them, at least.
+_KEPT = (3, 2, 1)  # Of these places, as many are kept at each size.
+_FEW = 200  # Pixels, up to which a correlation says nothing against a place.
+_HOPELESS = 0.3  # Correlation, below which finer sizes are not looked at.
+_TRIED = 8  # Iterations by which a place is displaced alone, at most.
+_CHANCE = 2.0  # Deviations of chance that are taken off correlations when places are compared.
+_PERFECT = 0.999  # Correlation, above which places count as equal.
 _SHARP, _SMOOTH = 0.7, 4.0  # Pixels of the means of which differences are compared: light does not count.
 _FINEST = 3  # Sizes at which the homography is refined.
 _ROUNDS, _SETTLED = 40, 1e-3  # Iterations at each, at most; pixels by which corners move at last.
@@ -25,7 +32,7 @@ _CORRELATED = 20  # Pixels of which errors are alike.
 _MOST = 2**18  # Pixels that are compared, at most.
 _ROUNDING = 1e-9  # Of means, relative to the largest value.
 _RIM = 2  # Pixels at the border of pictures that do not count.
-_ROUNDEST = 0.01  # Of that shape, at least: along a single edge nothing tells how far one is displaced.
+_BENT = 0.15  # Share of the smaller picture that both must see for more than a similarity.
 _STEP = 2.0**-28  # Of the entries of a matrix, in units of half a side.
 
 
@@ -70,7 +77,9 @@ class _Refined(NamedTuple):
     overlap: float
     error: float  # Mean of ρ,
     used: int  # and of how many pixels.
-    shape: float  # Strength of details along the direction in which there are fewest, relative to that across it.
+    scale: float  # Of ρ.
+    weakest: float  # Correlation of derivatives along the direction in which they are weakest.
+    certain: float  # Of the mean of both correlations.
 
 
 class Fit(NamedTuple):
@@ -80,6 +89,7 @@ class Fit(NamedTuple):
     correlation: float
     overlap: float
     certainty: float  # Of the correlation, in deviations of what chance gives.
+    weakest: float  # Correlation of derivatives along the direction in which they are weakest, as along an edge.
 
 
 def registered(first: Array, second: Array) -> Fit:
@@ -89,22 +99,27 @@ def registered(first: Array, second: Array) -> Fit:
     what is fitted to the overlap has to hold far beyond it.
     """
     levels = [(first.astype(np.float64), second.astype(np.float64))]
-    while max(*levels[-1][0].shape, *levels[-1][1].shape) > _COARSE:
+    while max(picture.size for picture in levels[-1]) > _COARSE:
         one, other = (halved(picture[np.newaxis])[0] for picture in levels[-1])
         levels.append((one, other))
-    matrix = _placed(*map(_details, levels[-1])).matrix
-    for pair in levels[_FINEST - 1 :: -1]:
+    places = _placed(*map(_details, levels[-1]))
+    for most, pair in zip(_KEPT[-len(levels[:_FINEST]) :], levels[_FINEST - 1 :: -1], strict=True):
         u, v = map(_details, pair)
-        best = _refined(Homography(matrix, u.shape, v.shape), u, v, _MODELS[0])
-        matrix = best.homography.matrix
+        fits = [_settled(Homography(matrix, u.shape, v.shape), u, v, certain) for certain, matrix in places]
+        fits = sorted(fits, key=lambda fit: fit.certain, reverse=True)[:most]
+        places = [(fit.certain, fit.homography.matrix) for fit in fits]
+        if fits[0].used > _FEW and fits[0].correlation < _HOPELESS:
+            break
+    best = _refined(fits[0].homography, u, v, _MODELS[0])
     for model in _MODELS[1:]:
-        freer, n = _refined(best.homography, u, v, model), best.used / _CORRELATED
+        freer, n = _refined(best.homography, u, v, model, scale=best.scale), best.used / _CORRELATED
         more = model.shape[1] - _MODELS[0].shape[1]
-        if 0 < freer.error < best.error and n * math.log(best.error / freer.error) > 2 * more * math.log(n):
+        better = 0 < freer.error < best.error and n * math.log(best.error / freer.error) > 2 * more * math.log(n)
+        if better and best.overlap > _BENT:
             best = freer
-    certainty = float(best.correlation) * math.sqrt(best.used / _CORRELATED) * (best.shape >= _ROUNDEST)
+    certainty = best.correlation * math.sqrt(best.used / _CORRELATED)
     kept = np.rint(best.homography.matrix / _STEP) * _STEP  # Rounding differs from machine to machine.
-    return Fit(Homography(kept, first.shape, second.shape), float(best.correlation), float(best.overlap), certainty)
+    return Fit(Homography(kept, first.shape, second.shape), best.correlation, best.overlap, certainty, best.weakest)
 
 
 def _details(picture: Array) -> Array:
@@ -112,15 +127,25 @@ def _details(picture: Array) -> Array:
     return np.where(np.abs(details) > _ROUNDING * np.abs(picture).max(), details, 0.0)
 
 
-def _placed(first: Array, second: Array) -> Homography:
-    """Return the place and turn of the other picture at which details agree best, by correlation over what both see."""
+def _certain(correlation: Any, n: Any) -> Any:
+    """Return Fisher's z of the correlation of n pixels, less what chance may add to it."""
+    z = np.arctanh(np.clip(correlation, -_PERFECT, _PERFECT)) - _CHANCE * np.sqrt(_CORRELATED / np.maximum(n, 1))
+    return np.round(z, 6)  # Rounding differs from machine to machine.
+
+
+def _placed(first: Array, second: Array) -> list[tuple[float, Array]]:
+    """Return places and turns of the other picture at which details agree best, by correlation over what both see.
+
+    Each with the correlation that is certain, as Fisher's z.
+    """
     shape = [fft.next_fast_len(a + b, real=True) for a, b in zip(first.shape, second.shape, strict=True)]
 
     def transform(picture: Array) -> Array:
         return np.asarray(fft.rfft2(picture, shape))
 
     one, ones, squares = transform(first), transform(np.ones(first.shape)), transform(first**2)
-    best, matrix = -math.inf, np.eye(3)
+    best, turns = np.full(shape, -math.inf), np.zeros(shape, int)
+    least = _ROUNDING * math.sqrt(float((first**2).sum() * (second**2).sum()))
     for turn in _TURNS:
         turned = ndimage.rotate(second, turn, reshape=False, order=1)
         mask = ndimage.rotate(np.ones(second.shape), turn, reshape=False, order=0)
@@ -129,12 +154,15 @@ def _placed(first: Array, second: Array) -> Homography:
         n, a, b, ab, aa, bb = (fft.irfft2(part, shape) for part in products)
         enough, n = n > _LEAST * min(first.size, second.size), np.maximum(n, 1)
         spread = np.sqrt(np.maximum((aa - a * a / n) * (bb - b * b / n), 0))
-        # Of chance, correlations have a deviation of 1/√n.
-        score = np.where(enough & (spread > 0), (ab - a * b / n) / np.where(spread > 0, spread, 1), 0) * np.sqrt(n)
-        at = int(score.argmax())
-        if score.flat[at] > best:
-            best, matrix = float(score.flat[at]), _turned(turn, np.unravel_index(at, score.shape), shape, first, second)
-    return Homography(matrix, first.shape, second.shape)
+        enough &= spread > least
+        score = np.where(enough, _certain((ab - a * b / n) / np.where(enough, spread, 1), n), -math.inf)
+        turns[score > best] = turn
+        best = np.maximum(best, score)
+    peaks = np.flatnonzero(np.isfinite(best) & (best == ndimage.maximum_filter(best, 2 * _APART + 1, mode="wrap")))
+    peaks = peaks[np.argsort(-best.flat[peaks], kind="stable")[:_PLACES]]
+    places = [np.unravel_index(at, best.shape) for at in peaks]
+    found = [(float(best[at]), _turned(int(turns[at]), at, shape, first, second)) for at in places]
+    return found or [(-math.inf, np.eye(3))]
 
 
 def _turned(turn: int, place: Sequence[Any], period: list[int], first: Array, second: Array) -> Array:
@@ -148,7 +176,16 @@ def _turned(turn: int, place: Sequence[Any], period: list[int], first: Array, se
     return np.array([[c, -s, c * x - s * y], [s, c, s * x + c * y], [0, 0, 1]])
 
 
-def _refined(start: Homography, first: Array, second: Array, model: Array) -> _Refined:
+def _settled(start: Homography, first: Array, second: Array, certain: float) -> _Refined:
+    """Return the similarity at which details agree best, or the displacement or start where that goes astray."""
+    moved = _refined(start, first, second, _SIMILAR[:, 2:], rounds=_TRIED)
+    best = max(_refined(moved.homography, first, second, _SIMILAR), moved, key=lambda fit: fit.certain)
+    return best if best.used > _FEW else best._replace(homography=start, certain=certain)
+
+
+def _refined(
+    start: Homography, first: Array, second: Array, model: Array, *, scale: float = 0.0, rounds: int = _ROUNDS
+) -> _Refined:
     """Return the homography of a model at which details agree best, from another on, by Gauss and Newton's method.
 
     Σ ρ(a v(h(x)) − u(x)) for the pictures u and v, with Geman and McClure's ρ.
@@ -158,8 +195,7 @@ def _refined(start: Homography, first: Array, second: Array, model: Array) -> _R
     y, x = (rows - (first.shape[0] - 1) / 2) / unit, (columns - (first.shape[1] - 1) / 2) / unit
     splines = [ndimage.spline_filter(one, 3) for one in (second, *np.gradient(second))]
     corners = np.array([[i, j, 1] for i in (x.min(), x.max()) for j in (y.min(), y.max())]).T
-    scale = 0.0
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         found = Homography(matrix, first.shape, second.shape)
         there = found(rows, columns)
         seen, inside = np.ones(first.shape, bool), np.zeros(first.shape, bool)
@@ -167,9 +203,9 @@ def _refined(start: Homography, first: Array, second: Array, model: Array) -> _R
         for place, n in zip(there, second.shape, strict=True):
             seen &= (place >= 0) & (place <= n - 1)
             inside &= (place >= _RIM) & (place <= n - 1 - _RIM)
-        overlap = np.count_nonzero(seen) / min(first.size, second.size)
+        overlap = int(np.count_nonzero(seen)) / min(first.size, second.size)
         if overlap < _LEAST / 2 or np.count_nonzero(inside) <= len(model):
-            return _Refined(found, 0.0, overlap, 1.0, 1, 0.0)
+            return _Refined(found, 0.0, overlap, 1.0, 1, scale, 0.0, -math.inf)
         used = np.flatnonzero(inside)
         used = used[:: math.ceil(len(used) / _MOST)]
         places = [place.flat[used] for place in there]
@@ -195,7 +231,10 @@ def _refined(start: Homography, first: Array, second: Array, model: Array) -> _R
         if np.abs(after[:2] / after[2] - before[:2] / before[2]).max() * unit < _SETTLED:
             break
     lost = float((np.square(error) / (1 + np.square(error / scale))).mean())
-    mixed = float((across * down).sum())
-    weak, strong = np.linalg.eigvalsh([[float((across**2).sum()), mixed], [mixed, float((down**2).sum())]])
-    shape = float(weak / strong) if strong > 0 else 0.0
-    return _Refined(Homography(matrix, first.shape, second.shape), correlation, overlap, lost, error.size, shape)
+    slopes = [one.flat[used] for one in np.gradient(first)], [gain * down, gain * across]
+    weakest = np.linalg.eigh(sum(np.array([[(a * b).sum() for a in one] for b in one]) for one in slopes))[1][:, 0]
+    u, v = (weakest[0] * one[0] + weakest[1] * one[1] for one in slopes)
+    alike = float((u * v).sum()) / (float(np.sqrt((u * u).sum() * (v * v).sum())) or 1.0)
+    found = Homography(matrix, first.shape, second.shape)
+    certain = float(_certain((correlation + alike) / 2, error.size))
+    return _Refined(found, correlation, overlap, lost, error.size, scale, alike, certain)

@@ -22,6 +22,7 @@ from pde_video.threads import ordered
 
 _SHOWN = 4  # Frames in which the place and the light of the other video are seen.
 _AGREES, _LEAST = 0.8, 0.05  # Correlation of details, and share of the smaller picture in both, at least.
+_ALONG = 0.65  # Correlation of derivatives along the direction in which they are weakest, at least.
 _CERTAIN = 4.0  # Deviations of chance, above which that correlation must be: small pictures agree by chance.
 _LARGEST = 4  # Pixels of the result, relative to those of both videos, at most.
 _SMOOTH, _ROUNDS = 1.5, 4  # Pixels of the means whose light is compared; rounds of reweighting.
@@ -83,7 +84,8 @@ def stitch(frames: Frames, other: Annotated[Any, Option(file=True)]) -> Iterator
     ------
     InputError
         If the numbers of frames or channels differ, or the videos do not overlap: in at least 5 % of the smaller one,
-        details must have a correlation of at least 0.8.
+        details must have a correlation of at least 0.8, and their slopes one of 0.65 in the direction in which they are
+        weakest.
 
     References
     ----------
@@ -119,10 +121,12 @@ def _rig(head: list[Pair], name: str) -> tuple[_Rig, Fit]:
     """Return how the videos lie, by some frames of both."""
     one, two = (np.mean([pair[k].mean(axis=0, dtype=np.float64) for pair in head], axis=0) for k in (0, 1))
     fit = registered(one, two)
-    if not (fit.correlation >= _AGREES and fit.overlap >= _LEAST and fit.certainty >= _CERTAIN):
+    certain = fit.certainty >= _CERTAIN and fit.weakest >= _ALONG
+    if not (certain and fit.correlation >= _AGREES and fit.overlap >= _LEAST):
         raise InputError(
-            f"{name} is not seen to overlap the video: details agree by {max(fit.correlation, 0):.2f} on "
-            f"{fit.overlap:.0%} of the smaller one; {_AGREES} and {_LEAST:.0%} in more than one direction are needed"
+            f"{name} is not seen to overlap the video: details agree by {max(fit.correlation, 0):.2f}, and in the "
+            f"direction of the fewest by {max(fit.weakest, 0):.2f}, on {fit.overlap:.0%} of the smaller one; "
+            f"{_AGREES}, {_ALONG} and {_LEAST:.0%} are needed"
         )
     edges = np.array([(i, j) for i in (0, two.shape[0] - 1) for j in (0, two.shape[1] - 1)], float).T
     corners = np.array(fit.homography.back(*edges))
