@@ -19,6 +19,7 @@ _TURNS = range(-8, 9)  # Degrees by which one may be turned against the other, a
 _LEAST = 0.05  # Share of the smaller picture that both must see.
 _PLACES, _APART = 6, 4  # Places that are tried, and pixels between them, at least.
 _KEPT = (3, 2, 1)  # Of these places, as many are kept at each size.
+_WORSE = 0.7  # What places may lack in certainty, to be kept.
 _FEW = 200  # Pixels, up to which a correlation says nothing against a place.
 _HOPELESS = 0.3  # Correlation, below which finer sizes are not looked at.
 _TRIED = 8  # Iterations by which a place is displaced alone, at most.
@@ -107,7 +108,7 @@ def registered(first: Array, second: Array) -> Fit:
         u, v = map(_details, pair)
         fits = [_settled(Homography(matrix, u.shape, v.shape), u, v, certain) for certain, matrix in places]
         fits = sorted(fits, key=lambda fit: fit.certain, reverse=True)[:most]
-        places = [(fit.certain, fit.homography.matrix) for fit in fits]
+        places = [(fit.certain, fit.homography.matrix) for fit in fits if fit.certain >= fits[0].certain - _WORSE]
         if fits[0].used > _FEW and fits[0].correlation < _HOPELESS:
             break
     best = _refined(fits[0].homography, u, v, _MODELS[0])
