@@ -141,3 +141,22 @@ def test_where_surroundings_are_missed_as_well_spots_are_no_dust():
     rough = gaussian_filter(np.random.default_rng(3).standard_normal(SIDE), 1.5)
     still[::2] += 0.04 * rough / rough.std()
     assert not pv.detect_dust(still).any()  # 9 % if only the frames around told what to expect.
+
+
+def test_what_is_long_is_no_dust_though_it_passes_in_one_frame():
+    video, pole = np.repeat(moving(1), 5, axis=0), np.zeros((5, *SIDE), bool)
+    pole[2, 5:80, 60:63] = True
+    assert not pv.detect_dust(np.where(pole, 1.0, video)).any()
+    pole[2, 25:80] = False
+    assert pv.detect_dust(np.where(pole, 1.0, video))[pole].mean() > 0.9
+
+
+def test_dust_on_what_cannot_be_followed_stands_out_in_space():
+    video, mask = np.repeat(moving(1), 5, axis=0), np.zeros((5, *SIDE), bool)
+    chaos = gaussian_filter(np.random.default_rng(2).standard_normal((5, 40, SIDE[1])), (0, 6, 6))
+    video[:, 30:70] = 0.5 + 0.1 * chaos / chaos.std()
+    for t, column in enumerate(range(20, 110, 20)):
+        mask[t, 48:53, column : column + 5] = True
+    found = pv.detect_dust(np.where(mask, 1.0, video)) > 0
+    assert (found & mask).sum() > 0.9 * mask.sum()
+    assert (found & mask).sum() > 0.9 * found.sum()

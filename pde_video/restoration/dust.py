@@ -23,6 +23,10 @@ THRESHOLD = 4.0
 _AROUND = 2  # Frames on each side that a pass looks at; the second one follows the motion without what it found first.
 EXTENT = Extent(2 * _AROUND, 2 * _AROUND, 1, None)
 _RIM = 1 / 4  # Threshold of what touches a spot, relative to that of spots.
+_FAINT = 0.3  # Threshold of what is out of its surroundings in space as well, relative to that of other spots,
+_STANDS = 5.0  # and how many times as far as others around.
+_SIDE = 13  # Pixels of surroundings: spots are narrower.
+_LONGEST, _SHARE = 24, 0.08  # Pixels that spots are long, at most, or share of the shorter side, if that is more.
 _LEAST = 0.15  # The smallest error that is expected, in quarters of a frame's standard deviation.
 _MISSED, _EVIDENCE = 4.0, 1e-3  # Weight of what both miss around spots; least share of pixels that tell.
 _FAR = 0.3  # Weight of errors in a wide neighbourhood, relative to those in a narrow one.
@@ -36,7 +40,8 @@ def detect_dust(frames: Frames, *, threshold: Threshold = THRESHOLD) -> Iterator
 
     s = max(u − max m, min m − u, 0) > threshold · σ, where max and min are over 3 × 3 pixels of the frames before and
     after, moved along the motion, and σ² is the mean square of the difference of both around, and four times that of
-    what the nearer of both misses around the spot, beyond noise.
+    what the nearer of both misses around the spot, beyond noise; or s > 0.3 threshold · σ, where u also stands out in
+    space. What is longer than 24 pixels, and than 8 % of the shorter side, is no spot.
 
     Parameters
     ----------
@@ -117,8 +122,29 @@ def _spots(here: Picture, others: list[Picture], threshold: float, step: float) 
     missed = _around(np.square(np.abs(frame - moved).min(axis=0)) * around)
     missed /= np.maximum(_around(around[np.newaxis].astype(frame.dtype)), frame.dtype.type(_EVIDENCE))
     expected += frame.dtype.type(_MISSED) * np.maximum(missed - noise, 0)
+    faint = apart > (_FAINT * threshold) ** 2 * expected
+    faint &= _outstanding(frame, np.sign(frame - highest), around, least)
     strong, weak = ((apart > limit**2 * expected).any(axis=0) for limit in (threshold, _RIM * threshold))
-    return np.asarray(ndimage.binary_propagation(strong, _BLOCK, weak))
+    small = _small(strong | faint.any(axis=0))
+    whole = ndimage.binary_propagation(small, _BLOCK, weak)
+    return _small(whole) | small  # Of what has grown too long, as beside what moves, the middle.
+
+
+def _outstanding(frame: Array, signs: Array, around: Array, least: Array) -> Array:
+    """Tell what of a frame (C, H, W) is above its surroundings in space, or below, further than is usual around."""
+    size = (1, _SIDE, _SIDE)
+    above, below = frame - ndimage.grey_opening(frame, size), ndimage.grey_closing(frame, size) - frame
+    usual = _around(np.square(np.maximum(above, below)) * around)
+    usual /= np.maximum(_around(around[np.newaxis].astype(frame.dtype)), frame.dtype.type(_EVIDENCE))
+    return np.asarray(np.square(np.where(signs > 0, above, below)) > _STANDS**2 * (usual + least))
+
+
+def _small(mask: Array) -> Array:
+    """Return those connected parts of a mask (H, W) that are small enough for spots."""
+    parts = ndimage.label(mask, _BLOCK)[0]
+    longest = [max(side.stop - side.start for side in box) for box in ndimage.find_objects(parts)]
+    small = np.array([False, *(n <= max(_LONGEST, _SHARE * min(mask.shape)) for n in longest)])
+    return np.asarray(small[parts])
 
 
 def _along(there: Picture, w: Array) -> Array:
