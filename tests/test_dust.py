@@ -160,3 +160,12 @@ def test_dust_on_what_cannot_be_followed_stands_out_in_space():
     found = pv.detect_dust(np.where(mask, 1.0, video)) > 0
     assert (found & mask).sum() > 0.9 * mask.sum()
     assert (found & mask).sum() > 0.9 * found.sum()
+
+
+def test_of_what_grows_too_long_the_middle_is_dust():
+    video, spot = np.full((5, *SIDE), 0.2), np.zeros((5, *SIDE), bool)
+    video[:, :, 64:] = 0.8
+    spot[2, 30:35, 40:45] = True
+    faint = np.where(spot, 0.7, video)
+    faint[2, 5:80, 45:48] += 0.03  # Enough to touch a spot, and not to be one.
+    np.testing.assert_array_equal(pv.detect_dust(faint) > 0, spot)
