@@ -53,6 +53,17 @@ def opencv(method: str) -> Fill:
     return fill
 
 
+def gmic(command: str) -> Fill:
+    from gmic import Image, ImageList, run
+
+    def fill(frame: Array, mask: Array) -> Array:
+        pair = (np.ascontiguousarray(255 * one, np.float32) for one in (frame, mask))
+        filled = run(f"v - {command}", ImageList([Image(one) for one in pair]))[0]
+        return np.asarray(filled.to_numpy()).reshape(frame.shape) / np.float32(255)
+
+    return fill
+
+
 def biharmonic(frame: Array, mask: Array) -> Array:
     from skimage.restoration import inpaint_biharmonic
 
@@ -179,6 +190,8 @@ def main() -> None:
     fills: dict[str, Fill] = {
         "OpenCV, Telea": partial(by_frames, opencv("INPAINT_TELEA")),
         "OpenCV, Navier–Stokes": partial(by_frames, opencv("INPAINT_NS")),
+        "G'MIC, `inpaint_pde`": partial(by_frames, gmic("inpaint_pde[0] [1],75%,2,20")),
+        "G'MIC, `inpaint_flow`": partial(by_frames, gmic("inpaint_flow[0] [1]")),
         "scikit-image, biharmonic": partial(by_frames, biharmonic),
         **{f'`method="{name}"`': partial(pv.inpaint, method=name) for name in reversed(METHODS)},
     }
