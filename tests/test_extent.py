@@ -23,21 +23,21 @@ from pde_video.jobs.registry import filter_called, names
 NOISE = pv.NoiseEstimate(0.0, 0.01)
 ALL_BEFORE = pv.Extent(before=None)
 ON_FRAMES = {
-    "heat": (pv.heat, pv.Extent(cells=4)),  # Four explicit steps of a quarter, each of which looks one cell away.
-    "heat in space and time": (pv.heat(spacetime=True), pv.Extent(6, 6, 1, None)),  # Six steps of at most 1/6.
+    "heat": (pv.heat, pv.Extent(cells=5)),  # Five explicit steps of 0.2, each of which looks one cell away.
+    "heat in space and time": (pv.heat(spacetime=True), pv.Extent(8, 8, 1, None)),  # Eight of at most 0.8/6.
     "heat, implicit": (pv.heat(step="implicit-euler"), pv.Extent(cells=None)),
-    "heun": (pv.heat(step="heun"), pv.Extent(cells=8)),
+    "heun": (pv.heat(step="heun"), pv.Extent(cells=10)),
     "heat, around": (pv.framewise(pv.Heat(boundary="periodic"), pv.uniform(1.0)), pv.Extent(cells=None)),
     "heat, zero outside": (pv.framewise(pv.Heat(boundary="dirichlet"), pv.uniform(1.0)), pv.Extent(cells=4)),
     "random steps": (
         pv.framewise(pv.Reverse(pv.cosine_diffusion), [0.1, 0.0], pv.ancestral(rng=0)),
         pv.Extent(None, cells=None),
     ),
-    "Perona-Malik": (pv.perona_malik(kappa=0.2, smoothing=0), pv.Extent(cells=8)),
-    "Perona-Malik, smoothed": (pv.perona_malik(kappa=0.2), pv.Extent(cells=24)),
-    "Perona-Malik, estimated": (pv.perona_malik(smoothing=0), pv.Extent(cells=8, first=40)),
+    "Perona-Malik": (pv.perona_malik(kappa=0.2, smoothing=0), pv.Extent(cells=10)),
+    "Perona-Malik, smoothed": (pv.perona_malik(kappa=0.2), pv.Extent(cells=30)),
+    "Perona-Malik, estimated": (pv.perona_malik(smoothing=0), pv.Extent(cells=10, first=40)),
     "Perona-Malik, step by kappa": (pv.perona_malik(kappa=0.2, conductance="tv"), pv.Extent(cells=None)),
-    "total variation": (pv.tv(time=0.1, epsilon=0.1), pv.Extent(cells=4)),
+    "total variation": (pv.tv(time=0.1, epsilon=0.1), pv.Extent(cells=5)),
     "total variation, estimated": (pv.tv, pv.Extent(cells=None, first=40)),
     "edge-enhancing": (pv.eed(kappa=0.2), pv.Extent(cells=None)),
     "difference": (pv.frame_difference(alpha=0.5), pv.Extent(before=1)),

@@ -14,41 +14,33 @@ from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.kernels.motion_averages import EDGE
 from pde_video.motion.averaging import (
     EXACT,
-    doubled,
     halved,
     inconsistent,
     padded,
-    smoothed,
     warped,
     warped_at,
-    wide_means,
 )
 from pde_video.motion.neighbours import windows
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array
+from pde_video.restoration.expected_errors import EVIDENCE, LEAST, TINY, around, missed_at_rim, missed_in_space
 from pde_video.restoration.fill import along_edges, harmonic, written
 from pde_video.restoration.masks import Marked
 from pde_video.threads import ordered
 
 _UNIT = 0.25  # Of flow and mismatches, in standard deviations of a frame.
 _SMOOTHNESS = 20.0  # Of the motion.
-_LEAST = 1e-6  # The smallest mismatch that counts, in units.
-_SPATIAL = 0.01  # The smallest error that is expected in space, in units.
 _UNSEEN = 1.0  # The same where nothing is known around.
-_EVIDENCE = 1e-3  # Share of what is around, of which both show at least so much.
 _SOME = 0.05  # Share of a picture of which that must hold.
 _STILL = 0.02  # Mismatch without motion, in units, up to which nothing moves.
 _SEEN = 0.7  # Share of a warped pixel that must be known
 _KNOWN = 0.99  # where it is filled from it, and where mismatches are counted.
-_WIDER, _ENDLESS = 4.0, 1000  # As gaps are wider than a pixel; pixels of one that reaches the border.
 _NEAR = 2.0  # Weight of what other frames show where much is lost, relative to the share of what is known around.
-_FAR = 0.1  # Weight of mismatches in a wide neighbourhood, relative to those in a narrow one.
 _CARRIED = 0.03  # Weight of what was filled before, relative to what is seen.
 _RIM = 2  # Pixels around what is masked, on which the mean along the motion is tried.
 _SCREENED, _SURER = 0.35, 4.0  # Weights of the motion and of diffusion, where both are expected to be as wrong.
 _SURE = 10.0  # Of the motion, from which on it stays as it is.
 _NOTHING = np.zeros(0)
-_TINY = float(np.finfo(np.float32).tiny)
 
 
 class Shown(NamedTuple):
@@ -58,9 +50,10 @@ class Shown(NamedTuple):
     weight: Array  # Σ g, (n,),
     surest: Array  # and the largest g.
 
-    def also(self, values: Array, g: Array) -> Shown:
-        """Return this and what one more frame shows."""
-        return Shown(self.moved + g * values, self.weight + g, np.maximum(self.surest, g))
+    def also(self, values: Array, g: Array, share: float = 1.0) -> Shown:
+        """Return this and what one more frame shows, with a share of its weight."""
+        part = share * g
+        return Shown(self.moved + part * values, self.weight + part, np.maximum(self.surest, g))
 
     def mean(self, otherwise: Array) -> Array:
         """Return the mean (C, n), and something else where nothing is shown."""
@@ -109,8 +102,8 @@ def prepared(pair: Marked) -> Picture:
     while len(shares) < len(levels):
         shares.append(halved(shares[-1][np.newaxis])[0])
     unit = _UNIT * float(planes.std(dtype=np.float64))
-    evidence = _around(shares[0], shares[0], mask.shape)[1] if mask.any() else None
-    torn = evidence if evidence is not None and evidence.min() < _EVIDENCE else None
+    evidence = around(shares[0], shares[0], mask.shape)[1] if mask.any() else None
+    torn = evidence if evidence is not None and evidence.min() < EVIDENCE else None
     return Picture(frame, mask, planes, padded(np.concatenate([planes, known])), levels, shares, unit, torn=torn)
 
 
@@ -162,16 +155,14 @@ def _gathered(window: tuple[int, list[Picture]]) -> Picture:
             if k != at:
                 w, back = here.links[there.number] if k < at else there.links[here.number][::-1]
                 values, g = _found(here, there.seen, there.levels[0], there.shares[0], w, back)
-                shown = shown.also(values, g / abs(k - at))  # Errors of the motion add up.
+                shown = shown.also(values, g, 1 / abs(k - at))  # Errors of the motion add up.
     links = {number: link for number, link in here.links.items() if number == here.number - 1}
-    if here.torn is not None and (around := _shown_around(here, pictures[:at][::-1], pictures[at + 1 :])):
-        values, error = around
+    if here.torn is not None and (nearby := _shown_around(here, pictures[:at][::-1], pictures[at + 1 :])):
+        values, error = nearby
         near = np.square(np.minimum(_NEAR * here.torn[here.mask], 1))
         here = here._replace(unit=max(one.unit for one in pictures))  # What is known of it may be flat.
         shown = Shown(*(near * one for one in shown))
-        shown = shown.also(
-            values[:, here.mask], 1 / np.maximum(error[here.mask], np.square(_LEAST * here.unit) + _TINY)
-        )
+        shown = shown.also(values[:, here.mask], 1 / np.maximum(error[here.mask], np.square(LEAST * here.unit) + TINY))
         links = {}  # Nothing tells what was carried on.
     return here._replace(links=links, shown=shown)
 
@@ -191,7 +182,7 @@ def _shown_around(here: Picture, before: list[Picture], after: list[Picture]) ->
         return None
     both = here.shares[0] * nearest.shares[0]
     missed = float((both * np.square(here.levels[0] - nearest.levels[0])).mean(dtype=np.float64))
-    return nearest.planes, np.full(here.mask.shape, missed / max(float(both.mean(dtype=np.float64)), _EVIDENCE))
+    return nearest.planes, np.full(here.mask.shape, missed / max(float(both.mean(dtype=np.float64)), EVIDENCE))
 
 
 def between(before: Picture, after: Picture, share: float) -> tuple[Array, Array]:
@@ -208,7 +199,7 @@ def between(before: Picture, after: Picture, share: float) -> tuple[Array, Array
     ways = [(way * w).astype(known[0].dtype) for way in (real(-share), real(1 - share))]
     along, missed = _mean_of((warped(planes, way, EXACT) for planes, way in zip(known, ways, strict=True)), share)
     faded, apart = _mean_of((planes[:, EDGE:-EDGE, EDGE:-EDGE] for planes in known), share)
-    least = np.square(_LEAST * (before.unit + after.unit)) + np.finfo(np.float64).tiny
+    least = np.square(LEAST * (before.unit + after.unit)) + np.finfo(np.float64).tiny
     fits = 1 / (1 + np.square((missed + least) / (apart + least)))
     return faded + fits.astype(faded.dtype) * (along - faded), np.minimum(missed, apart)
 
@@ -217,7 +208,7 @@ def _mean_of(pair: Iterable[Array], share: float) -> tuple[Array, Array]:
     """Return the mean of planes (C, H, W), the second with a weight, and their mean squared difference around."""
     old, new = pair
     squares = halved(np.square(new - old, dtype=np.float64).mean(axis=0, keepdims=True))[0]
-    return old + old.dtype.type(share) * (new - old), _around(squares, np.ones_like(squares), old.shape[1:])[0]
+    return old + old.dtype.type(share) * (new - old), around(squares, np.ones_like(squares), old.shape[1:])[0]
 
 
 def _found(here: Picture, seen: Array, luma: Array, share: Array, w: Array, back: Array) -> tuple[Array, Array]:
@@ -241,17 +232,10 @@ def _worth(here: Picture, values: Array, coarse: Array, valid: Array) -> Array:
     """Return the inverse of the mean squared mismatch around, of what both show; 0 where `values` (C + 1, n) do not."""
     mask = here.wide
     both = valid & (coarse[1] > _KNOWN) & (here.shares[0] > _KNOWN)
-    mismatch, evidence = _around(np.square(coarse[0] - here.levels[0]) * both, both.astype(coarse.dtype), mask.shape)
-    least = np.where(evidence[mask] < _EVIDENCE, _UNSEEN, _LEAST) * here.unit
+    mismatch, evidence = around(np.square(coarse[0] - here.levels[0]) * both, both.astype(coarse.dtype), mask.shape)
+    least = np.where(evidence[mask] < EVIDENCE, _UNSEEN, LEAST) * here.unit
     visible = (values[-1] > _SEEN) & valid.repeat(2, axis=0).repeat(2, axis=1)[: mask.shape[0], : mask.shape[1]][mask]
     return visible / np.maximum(mismatch[mask] + np.square(least), np.finfo(np.float32).tiny)
-
-
-def _around(squares: Array, known: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
-    """Return means of squares over what is known, close by and at a distance, and how much that is."""
-    sums = np.stack([squares, known])
-    total = np.stack([smoothed(one) for one in sums]) + sums.dtype.type(_FAR) * wide_means(sums, 3)
-    return doubled(total[0] / np.maximum(total[1], 1e-6), *shape), doubled(total[1], *shape)
 
 
 def inside(w: Array) -> Array:
@@ -268,7 +252,7 @@ def _carried(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Pi
         if before is not None and picture.links:
             there, seen = before
             values, g = _found(picture, seen, there.levels[0], there.shares[0], *picture.links[there.number])
-            picture = picture._replace(shown=picture.shown.also(values, _CARRIED * g))
+            picture = picture._replace(shown=picture.shown.also(values, g, _CARRIED))
         inner, mean, weight = picture.mask[picture.wide], _mean(picture), picture.shown.weight
         found, masked = found + int(np.count_nonzero(weight[inner])), masked + int(np.count_nonzero(inner))
         report["along_motion"] = found / masked if masked else 0.0
@@ -296,7 +280,10 @@ def _finished(picture: Picture, screened: bool) -> Array:
         planes = along_edges(harmonic(planes, unseen), unseen)
     else:
         data, weight, seen = planes.copy(), np.zeros(mask.shape), ~unseen[mask]
-        odds = np.square(_error_in_space(picture)[mask] / _error_of_mean(picture, mean)) * seen
+        shown, deviation = picture.shown, picture.unit / _UNIT
+        there = np.square(mean - picture.planes[:, picture.wide]).mean(axis=0)
+        of_mean = missed_at_rim(there, shown.weight > 0, shown.surest, mask, picture.wide, picture.unit)
+        odds = np.square(missed_in_space(picture.planes, mask, deviation)[mask] / of_mean) * seen
         weight[mask] = _SCREENED * odds
         share = (odds / (odds + _SURER)).astype(planes.dtype)
         planes[:, mask] = picture.planes[:, mask] + share * (mean[:, inner] - picture.planes[:, mask])
@@ -304,54 +291,3 @@ def _finished(picture: Picture, screened: bool) -> Array:
         planes = np.where(doubtful, planes, data)
         planes = along_edges(harmonic(planes, unseen), doubtful, data, weight)
     return written(picture.frame, mask, planes)
-
-
-def _error_of_mean(picture: Picture, mean: Array) -> Array:
-    """Return the expected squared error of the mean along the motion at masked pixels: what it misses at the rim.
-
-    That is more where frames fit worse than they do there; where there is no rim nearby, it is that of the best frame.
-    """
-    mask, wide = picture.mask, picture.wide
-    some, expected = (picture.shown.weight > 0) & ~mask[wide], 1 / np.maximum(picture.shown.surest, _TINY)
-    sums = np.zeros((3, *mask.shape))
-    sums[:, wide] = some * np.stack([np.square(mean - picture.planes[:, wide]).mean(axis=0), expected, some])
-    *rim, known = halved(sums)
-    (missed, evidence), (there, _) = ([part[mask] for part in _around(one, known, mask.shape)] for one in rim)
-    expected, least = expected[mask[wide]], np.square(_LEAST * picture.unit) + _TINY
-    missed *= np.sqrt(expected / np.maximum(there, least))
-    return np.maximum((evidence * missed + _EVIDENCE * expected) / (evidence + _EVIDENCE), least)
-
-
-def _error_in_space(picture: Picture) -> Array:
-    """Return the expected squared error of what is filled in space: what means of neighbours miss around, and more.
-
-    Along rows and along columns, with the inverse square of how much is masked along each as weight.
-    """
-    y, mask = picture.planes, picture.mask
-    total, count, evidence = np.zeros((3, *mask.shape))
-    for axis in (0, 1):
-        before, here, after = ((slice(None),) * axis + (slice(k, k - 2 or None),) for k in range(3))
-        missed, both = np.zeros((2, *mask.shape), y.dtype)
-        if mask.shape[axis] > 2:
-            both[here] = ~(mask[before] | mask[here] | mask[after])
-            apart = 0.5 * (y[:, *before] + y[:, *after]) - y[:, *here]
-            missed[here] = both[here] * np.square(apart).mean(axis=0)
-        squares, known = halved(np.stack([missed, both]))
-        mean, some = _around(squares, known, mask.shape)
-        weight = some / np.square(_run(mask, axis))
-        total, count, evidence = total + weight * mean, count + weight, evidence + some
-    mean = _WIDER * total / np.maximum(count, _TINY)
-    mean += np.maximum(1 - _NEAR * evidence, 0) * np.square(picture.unit / _UNIT)
-    return np.maximum(mean, np.square(_SPATIAL * picture.unit) + _TINY)
-
-
-def _run(mask: Array, axis: int) -> Array:
-    """Return how many pixels are masked one after the other along an axis, at each: 1 where none is, (H, W).
-
-    Many, if they reach the border.
-    """
-    n = mask.shape[axis]
-    places = np.arange(n, dtype=np.int32).reshape((-1, 1) if axis == 0 else (1, -1))
-    before = np.maximum.accumulate(np.where(mask, np.int32(-1), places), axis=axis)
-    after = np.flip(np.minimum.accumulate(np.flip(np.where(mask, np.int32(n), places), axis), axis=axis), axis)
-    return np.where((before >= 0) & (after < n), np.maximum(after - before - 1, 1), _ENDLESS)
