@@ -156,6 +156,13 @@ def test_scenes_of_either_video_and_new_parts_of_a_mask_begin_anew():
     np.testing.assert_array_equal(found[1], scene(1)[0])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_ratio_in_parts_of_unequal_size_is_exact(dtype):
+    scene, parts = np.full((2, 100, 140), 0.4, dtype), np.zeros((100, 140), bool)
+    parts[20:60, 30:90] = parts[70:80, 100:130] = True
+    np.testing.assert_allclose(pv.blend(scene, scene / 2, parts, mode="ratio"), scene, atol=1e-5)
+
+
 def test_dark_pixels_at_the_rim_do_not_ruin_a_ratio():
     video, dark = scene(1), 0.5 * scene(1)
     for value in (0.0, 1e-9, 1e-3, 0.004):

@@ -256,6 +256,7 @@ def test_lines_fainter_than_a_step_of_8_bits_are_none(scale):
     for contrast, marked in ((0.4 / 255, False), (8 / 255, True)):
         video = 0.9 + 0.01 * moving()
         video[:, :, 40:42] += contrast
+        video[:, 0, 0] = 0  # The range of values counts.
         assert pv.detect_scratches(scale * video).any() == marked
 
 
@@ -368,3 +369,11 @@ def test_the_command_makes_a_mask_that_inpaint_takes(tmp_path, call):
     assert code == 2
     assert "dust,dirt" in error
     assert not (tmp_path / "other.tif").exists()
+
+
+@pytest.mark.parametrize("offset", [0.0, 290.0, 1000.0])
+def test_scratches_in_floats_with_an_offset_are_found(offset):
+    video, mask = scratched(moving(8))
+    found = pv.detect_scratches(offset + 10 * video.astype(float) / 255) > 0
+    assert (found & mask).sum() > 0.8 * mask.sum()
+    assert (found & mask).sum() > 0.8 * found.sum()

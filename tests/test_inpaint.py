@@ -323,7 +323,7 @@ def test_a_picture_serves_for_all_frames_and_a_colour_or_missing_values_as_well(
         (np.zeros((3, *SIDE), bool), "the mask has 3 frames, and the video more"),
         (np.zeros((5, *SIDE), bool), "the video has 4 frames, and the mask more"),
         (np.full(SIDE, 100, np.uint8), "neither black nor white"),
-        (np.full(SIDE, np.nan), "neither black nor white"),
+        (np.full(SIDE, np.nan), "has NaN or infinite values"),
         (np.zeros((1, 2, 3, 4, 5)), "must be \\(H, W\\)"),
         ([], "has no frame"),
     ],
@@ -335,7 +335,7 @@ def test_masks_that_do_not_fit_are_refused(mask, message, method):
 
 def test_a_mask_is_needed_and_one_only():
     for options in ({}, {"mask": "nan", "mask_key": "00"}):
-        with pytest.raises(pv.ParameterError, match="give one of mask, mask_key and detect"):
+        with pytest.raises(pv.ParameterError, match=r"give (only )?one of mask, mask_key and detect"):
             pv.inpaint(texture(2), **options)
     for mask in (3, np.float64(1)):
         with pytest.raises(pv.ParameterError, match="it must be an array, frames, or the name of a file"):
@@ -384,3 +384,37 @@ def test_on_the_command_line(call, tmp_path):
     assert code == 4
     assert "none.png" in err
     assert not (tmp_path / "other.npy").exists()
+
+
+def test_missing_values_are_filled_on_the_command_line_too(call, tmp_path):
+    holes = texture(3)
+    holes[1, 20:26, 30:36] = np.nan
+    np.save(tmp_path / "holes.npy", holes)
+    code, _, _ = call("inpaint", tmp_path / "holes.npy", tmp_path / "whole.npy", "--mask", "nan", "--method", "eed")
+    assert code == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "whole.npy"), pv.inpaint(holes, "nan", method="eed"))
+
+
+def test_two_masks_are_one_too_many():
+    with pytest.raises(pv.ParameterError, match="takes one mask: give only one of mask, mask_key and detect"):
+        pv.inpaint(texture(2), np.zeros(SIDE, bool), detect="dust")
+
+
+@pytest.mark.parametrize("faint", [1e-18, 1e-22, 0.0])
+def test_a_first_frame_that_is_nearly_black_sets_no_unit(faint):
+    video, mask = texture().astype(np.float32), damage((9, *SIDE))
+    bad = spoiled(video, mask)
+    bad[0] *= np.float32(faint)
+    whole = pv.inpaint(bad, mask)
+    assert error(whole[1:], video[1:], mask[1:]) < 0.01
+
+
+def test_what_is_never_seen_is_filled_along_edges_beside_what_is_surely_known():
+    video, hole = np.repeat(texture(1), 5, axis=0), np.zeros((5, *SIDE), bool)
+    hole[:, 40:50, 40:50] = True
+    both = hole.copy()
+    for t in range(5):
+        both[t, 70:80, 20 * t : 20 * t + 12] = True
+    found = pv.inpaint(spoiled(video, both), both)
+    alone = {method: pv.inpaint(spoiled(video, hole), hole, method=method) for method in ("eed", "heat")}
+    assert error(found, alone["eed"], hole) < 0.1 * error(alone["heat"], alone["eed"], hole)

@@ -123,20 +123,21 @@ def _spots(here: Picture, others: list[Picture], threshold: float, step: float) 
     missed /= np.maximum(_around(around[np.newaxis].astype(frame.dtype)), frame.dtype.type(_EVIDENCE))
     expected += frame.dtype.type(_MISSED) * np.maximum(missed - noise, 0)
     faint = apart > (_FAINT * threshold) ** 2 * expected
-    faint &= _outstanding(frame, np.sign(frame - highest), around, least)
+    if faint.any():
+        faint &= _outstanding(frame.mean(axis=0), around, least)
     strong, weak = ((apart > limit**2 * expected).any(axis=0) for limit in (threshold, _RIM * threshold))
     small = _small(strong | faint.any(axis=0))
     whole = ndimage.binary_propagation(small, _BLOCK, weak)
     return _small(whole) | small  # Of what has grown too long, as beside what moves, the middle.
 
 
-def _outstanding(frame: Array, signs: Array, around: Array, least: Array) -> Array:
-    """Tell what of a frame (C, H, W) is above its surroundings in space, or below, further than is usual around."""
-    size = (1, _SIDE, _SIDE)
-    above, below = frame - ndimage.grey_opening(frame, size), ndimage.grey_closing(frame, size) - frame
-    usual = _around(np.square(np.maximum(above, below)) * around)
-    usual /= np.maximum(_around(around[np.newaxis].astype(frame.dtype)), frame.dtype.type(_EVIDENCE))
-    return np.asarray(np.square(np.where(signs > 0, above, below)) > _STANDS**2 * (usual + least))
+def _outstanding(luma: Array, around: Array, least: Array) -> Array:
+    """Tell what of a picture (H, W) is above its surroundings in space, or below, further than is usual around."""
+    size = (_SIDE, _SIDE)
+    apart = np.square(np.maximum(luma - ndimage.grey_opening(luma, size), ndimage.grey_closing(luma, size) - luma))
+    usual = _around((apart * around)[np.newaxis])[0]
+    usual /= np.maximum(_around(around[np.newaxis].astype(luma.dtype))[0], luma.dtype.type(_EVIDENCE))
+    return np.asarray(apart > _STANDS**2 * (usual + least))
 
 
 def _small(mask: Array) -> Array:

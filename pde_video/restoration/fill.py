@@ -53,7 +53,7 @@ def _conducting(g: Array) -> FrozenDiffusion:
     """Return the diffusion with a conductivity (H, W), at faces the harmonic mean of both cells."""
     faces = np.zeros((3, 1, *g.shape), g.dtype)
     for face, a, b in ((faces[1, 0, :-1], g[1:], g[:-1]), (faces[2, 0, :, :-1], g[:, 1:], g[:, :-1])):
-        face[...] = 2 * a / (a + b) * b
+        face[...] = 2 * a / np.where(a + b > 0, a + b, 1) * b  # 0 between boxes.
     return FrozenDiffusion(faces, np.ones(3), "neumann", 1 / (8 * float(g.max())))
 
 

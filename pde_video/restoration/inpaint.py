@@ -48,7 +48,7 @@ def _extent(mask: Any, method: str, radius: int, causal: bool, detect: str | Non
 )
 def inpaint(
     frames: Frames,
-    mask: Annotated[Any, Option(file=True)] = None,
+    mask: Annotated[Any, Option(file=True, choices=(NAN,))] = None,
     *,
     mask_key: str | None = None,
     mask_tolerance: Annotated[float, Option(unit="input", least=0)] = 0.0,

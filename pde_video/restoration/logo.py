@@ -24,6 +24,7 @@ _MOVES, _BLOCK = 0.5, 9  # Deviation along time, relative to that in a square of
 _JOINED = 7  # Pixels of the square by which edges are dilated: letters are one logo.
 _RING = 13  # The same of what is looked at around that.
 _AROUND, _BESIDE, _NEAR = 0.7, 0.4, 25  # Share of it that must move; beside a logo, in a square of so many pixels.
+_MANY = 30  # Frames, below which what stands still for a while is seldom told from a logo.
 _EDGES, _SURE, _FEW = 30, 0.2, 5  # Pixels of edges of a logo; share of sure ones; pixels of these in other parts of it.
 _ROUNDEST = 0.1  # Strength of edges along the direction in which there are fewest, relative to that across it.
 _LARGEST = 0.05  # Share of the picture.
@@ -89,6 +90,8 @@ def logos(frames: Frames, threshold: float = THRESHOLD, first: int = FIRST) -> I
             f"in the first {len(shown)} frames {moves:.0%} of the picture moves: a logo cannot be told from what stands"
             " still; give more frames (first), or a mask",
         )
+    elif len(shown) < _MANY:
+        warn_in(frames.report, f"{len(shown)} frames are few for a logo: {_MANY} and more tell it from what is still")
     for frame in frames:
         assert mask is not None
         yield frame, mask

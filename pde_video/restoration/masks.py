@@ -18,6 +18,7 @@ _BETWEEN = 0.05  # Distance from 0 and 1, of values that are neither.
 _FEW = 0.01  # Share of such values that a lossy codec leaves; above it, the picture is no mask.
 _ROUNDED = 1e-6  # Between integers as floats, of white = 1.
 NAN = "nan"
+_AHEAD = 40  # Frames that tell the unit of values that single precision cannot square.
 _MUCH = 0.03  # Share of the pixels above which it is said.
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,8 +29,10 @@ def marked(
     frames: Frames, mask: Any, key: str | None, tolerance: float, detected: Iterator[Marked] | None = None
 ) -> Iterator[Marked]:
     """Yield each frame with its mask; report how much is masked, and warn of masks that look wrong."""
-    if sum(one is not None for one in (mask, key, detected)) != 1:
-        raise ParameterError("inpaint needs a mask: give one of mask, mask_key and detect")
+    given = sum(one is not None for one in (mask, key, detected))
+    if given != 1:
+        said = "inpaint needs a mask: give one of" if not given else "inpaint takes one mask: give only one of"
+        raise ParameterError(f"{said} mask, mask_key and detect")
     if detected is not None:
         pairs = detected
     elif key is not None:
@@ -107,11 +110,18 @@ def _divided(frame: Array, mask: Array, unit: float) -> Array:
 
 
 def _with_unit(pairs: Iterable[Marked]) -> Iterator[tuple[Array, Array, float]]:
-    unit = 0.0  # Not known yet: what is 0 is so in any.
-    for frame, mask in pairs:
-        if not unit and (known := frame[~mask]).any():
-            unit = unit_of(known, dtype=np.float32)
-        yield frame, mask, unit or 1.0
+    unit, pairs = 0.0, iter(pairs)  # Not known yet: what is 0 is so in any.
+    for pair in pairs:
+        ahead = [pair]
+        if not unit and (unit := _unit_of(*pair)) not in (0.0, 1.0):  # The first may be far fainter than others.
+            ahead += islice(pairs, _AHEAD)
+            unit = max(_unit_of(*one) for one in ahead)
+        yield from ((*one, unit or 1.0) for one in ahead)
+
+
+def _unit_of(frame: Array, mask: Array) -> float:
+    known = frame[~mask]
+    return unit_of(known, dtype=np.float32) if known.any() else 0.0
 
 
 def warn_in(report: dict[str, Any], text: str) -> None:
@@ -181,8 +191,10 @@ def binary(mask: Array, name: str, warnings: Iterator[Callable[[str], None]]) ->
     values = values if values.ndim == 2 else values.mean(axis=2)
     if mask.dtype.kind in "ui" and values.max() <= 1 / 255 and values.max() > 0:
         values = values / values.max()  # 0 and 1, as of labels.
+    if not np.isfinite(values).all():
+        raise InputError(f"{name} has NaN or infinite values; it must be two-valued, white where to fill")
     between = float(np.mean((values > _BETWEEN) & (values < 1 - _BETWEEN)))
-    if not np.isfinite(values).all() or between > _FEW or values.min() < -_BETWEEN or values.max() > 1 + _BETWEEN:
+    if between > _FEW or values.min() < -_BETWEEN or values.max() > 1 + _BETWEEN:
         raise InputError(
             f"{name} has values from {values.min():g} to {values.max():g} of white ({between:.0%} of them grey), "
             "neither black nor white: it must be two-valued, white where to fill; threshold it first"

@@ -23,7 +23,7 @@ EXTENT = Extent(_REACH + 1, _REACH, 1, None)  # Whether a frame begins a scene, 
 _ROWS, _EVERY = 7, 4  # Rows whose mean is taken, and to one that is looked at.
 _FAR = 4  # Columns to those beside a line: half of the widest.
 _RANGE = 0.5  # Weight of their difference, as an error.
-_LEAST = 1 / 255  # The smallest noise, of white; of floats, of the largest value of a frame.
+_LEAST = 1 / 255  # The smallest noise, of white; of floats, of the range of a frame.
 _TILT = 0.02  # Of lines, in columns per row.
 _MOST, _SOME = 0.75, 0.4  # Share of its rows in which a line stands out, and of columns beside it that belong to it.
 _STAYS = 3.0  # Columns from frame to frame, at most.
@@ -93,7 +93,7 @@ def scratched(frames: Frames, threshold: float = THRESHOLD) -> Iterator[Marked]:
 def _with_lines(frame: Array, threshold: float, floats: bool) -> Picture:
     """Return a frame with the lines in it, which its motion is seen without."""
     luma = frame.mean(axis=2)
-    white = float(np.abs(luma).max()) if floats else 1.0
+    white = float(np.ptp(luma)) if floats else 1.0
     sigma = max(estimate_sigma([luma[..., np.newaxis]]), _LEAST * white)
     both = [_lines(sign * luma, sigma, threshold, bright=sign > 0) for sign in (1, -1)]
     lines = [one for some, others in (both, both[::-1]) for one in some if not _is_between(one, others)]

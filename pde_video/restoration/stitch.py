@@ -124,9 +124,10 @@ def _rig(head: list[Pair], name: str) -> tuple[_Rig, Fit]:
     certain = fit.certainty >= _CERTAIN and fit.weakest >= _ALONG
     if not (certain and fit.correlation >= _AGREES and fit.overlap >= _LEAST):
         raise InputError(
-            f"{name} is not seen to overlap the video: details agree by {max(fit.correlation, 0):.2f}, and in the "
-            f"direction of the fewest by {max(fit.weakest, 0):.2f}, on {fit.overlap:.0%} of the smaller one; "
-            f"{_AGREES}, {_ALONG} and {_LEAST:.0%} are needed"
+            f"{name} is not seen to overlap the video: details have a correlation of {max(fit.correlation, 0):.3f} "
+            f"({_AGREES} is needed), their slopes {max(fit.weakest, 0):.3f} in the direction in which they are weakest "
+            f"({_ALONG}), on {fit.overlap:.1%} of the smaller one ({_LEAST:.0%}); {max(fit.certainty, 0):.1f} "
+            f"deviations of chance ({_CERTAIN:.0f})"
         )
     edges = np.array([(i, j) for i in (0, two.shape[0] - 1) for j in (0, two.shape[1] - 1)], float).T
     corners = np.array(fit.homography.back(*edges))
