@@ -165,7 +165,7 @@ def test_a_pipeline_from_a_file(call, clip, tmp_path):
         '[[filter]]\nname = "heat"\ntime = 0.5\n[[filter]]\nname = "crop"\ntop=1\nleft=2\nheight=3\nwidth=4'
     )
     assert call("pipeline", recipe, clip, tmp_path / "out.npy")[0] == 0
-    expected = pv.framewise(pv.Heat(), pv.uniform(0.5))(np.stack(list(pv.read(clip))))[:, 1:4, 2:6]
+    expected = pv.framewise(pv.Heat(), pv.uniform(0.5, 0.2))(np.stack(list(pv.read(clip))))[:, 1:4, 2:6]
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
 
 
