@@ -18,6 +18,8 @@ from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.motion.averaging import doubled, halved
 from pde_video.protocols import Array
 from pde_video.restoration.beside import beside, planes_of
+from pde_video.restoration.known_values import Completed, completed
+from pde_video.restoration.masks import NAN, marked
 from pde_video.terms.frozen import FrozenDiffusion
 from pde_video.threads import ordered
 
@@ -33,35 +35,43 @@ _APART = 4  # Rows to one on which contrast is estimated.
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-@video_filter(extent=Extent(None, 0, 1, None), examples=("depth.tif fine.tif --guide colour.mp4",))
+@video_filter(
+    extent=Extent(None, 0, 1, None),
+    examples=("depth.tif fine.tif --guide colour.mp4", "sparse.tif full.tif --guide colour.mp4 --mask nan"),
+)
 def fuse(
     frames: Frames,
     guide: Annotated[Any, Option(file=True)],
     *,
+    mask: Annotated[Any, Option(file=True, choices=(NAN,))] = None,
     kappa: Annotated[float | None, Option(above=0)] = None,
 ) -> Iterator[Array]:
-    """Refine a coarse video by a finer one of the same scene: depth, heat or a weak channel by colour.
+    """Refine a coarse video, or one with holes, by a finer one of the same scene: depth or heat by colour.
 
     ∂u/∂t = div(g(|∇guide|²) ∇u), g(s²) = (1 + s²/κ²)^(−3/2), while the mean of u over the pixels of the guide that a
-    coarse pixel covers stays the value of that pixel. Edges come from the guide alone, so it is tested first: it has to
-    refine means over 2 × 2 and 4 × 4 pixels of the frame better than a spline does, or else it does not count. See
+    coarse pixel covers stays the value of that pixel; or with a `mask`, at rest, while what is not masked stays. Edges
+    come from the guide alone, so it is tested first: it has to refine means over 2 × 2 and 4 × 4 pixels of the frame
+    better than a spline does, or to tell known pixels better than the heat equation, or else it does not count. See
     docs/fusion.md.
 
     Parameters
     ----------
     guide : array, video or path
         (H, W), (T, H, W), (T, H, W, C), or a file: one picture for all frames, as (1, H, W, C) if in colour, or one for
-        each. Its sides are a whole multiple of those of the video, the same along both.
+        each. Its sides are a whole multiple of those of the video, the same along both; with a mask they are equal.
+    mask : array, video or path, optional
+        True or white where the video is not known, as for `inpaint`; "nan" where it is NaN or infinite.
     kappa : float, optional
         κ > 0, the contrast of an edge, in units of the guide per pixel, in the channel that has most. Default: 0.6 of
         `estimate_kappa` of each picture, on a quarter of its rows, at least 1 % of the range of its values.
     report : dict, optional
-        Receives ``guided``, the share that the guide had in the result, from 0 to 1, the mean of the frames;
-        ``warnings``, if that is less than half.
+        Receives ``guided``, the share that the guide had in the result, from 0 to 1, the mean of the frames; with a
+        mask ``masked``, the share of all pixels that was filled; ``warnings``, if the guide had less than half.
 
     Returns
     -------
-    Video of the same kind and dtype, of the size of the guide. Its means are exact but for rounding.
+    Video of the same kind and dtype, of the size of the guide. Its means are exact but for rounding; what is not masked
+    is as it was, bit for bit.
 
     Raises
     ------
@@ -81,14 +91,22 @@ def fuse(
     >>> coarse = depth.reshape(1, 6, 4, 8, 4).mean(axis=(2, 4))
     >>> bool(abs(fuse(coarse, colour) - depth).max() < 0.05)
     True
+    >>> sparse = np.where(np.random.default_rng(0).random((1, 24, 32)) < 0.1, depth, np.nan)
+    >>> bool(abs(fuse(sparse, colour, mask="nan") - depth).max() < 0.2)
+    True
     """
 
     def made(picture: Array, name: str) -> _Guide:
         return _Guide(picture, name, kappa)
 
-    tried = ordered(lambda pair: _tried(*pair), beside(frames, guide, "guide", made))
+    tried: Iterator[_Tried | Completed]
+    if mask is None:
+        tried = ordered(lambda pair: _tried(*pair), beside(frames, guide, "guide", made))
+    else:
+        pairs = beside(marked(frames, mask, None, 0.0), guide, "guide", made)
+        tried = ordered(lambda pair: completed(pair[0], pair[1].whole(), pair[1].name), pairs)
     total = seen = 0.0
-    for fine, share in ordered(lambda one: (_fused(*one), one[-1]), _with_shares(tried)):
+    for fine, share in ordered(lambda one: (one[0].result(one[1]), one[1]), _with_shares(tried)):
         total, seen = total + share, seen + 1
         frames.report["guided"] = total / seen
         yield fine
@@ -105,6 +123,7 @@ class _Guide:
     def __init__(self, picture: Array, name: str, kappa: float | None) -> None:
         self.name, self._lock = name, threading.Lock()
         self.steps: list[int] = []
+        self.diffusions: list[FrozenDiffusion] = []
         planes = planes_of(picture, name)
         least = planes.min()
         contrast = float(planes.max() - least) or 1.0
@@ -117,6 +136,12 @@ class _Guide:
         last = max(0, len(frame) - 2)
         places = {int(k * _GOLDEN % 1 * (last + 1)) for k in range(last // _APART + 1)}
         return max(_CONTRAST * estimate_kappa([frame[k : k + 2] for k in sorted(places)]), _FAINTEST)
+
+    def whole(self) -> FrozenDiffusion:
+        """Return the diffusion at its own size."""
+        with self._lock:
+            self.diffusions = self.diffusions or [self._diffusion(self._planes)]
+        return self.diffusions[-1]
 
     def for_frames(self, height: int, width: int) -> None:
         """Make the diffusions for frames of a size, if they have not been made; refuse frames that do not fit."""
@@ -172,6 +197,16 @@ class _Tried(NamedTuple):
     guide: _Guide
     errors: list[tuple[float, float]]  # With the guide, and without.
 
+    def result(self, share: float) -> Array:
+        """Return the frame at the size of its guide, with some share of the guide in it."""
+        planes, guide = self.planes, self.guide
+        parts = []
+        if share > 0:
+            parts.append(planes.dtype.type(share) * _guided(planes, guide.steps, guide.diffusions))
+        if share < 1:
+            parts.append(planes.dtype.type(1 - share) * _unguided(planes, guide.steps))
+        return np.moveaxis(reduce(np.add, parts) * self.unit + self.base, 0, -1)
+
 
 def _tried(frame: Array, guide: _Guide) -> _Tried:
     """Return a frame with the errors of tests of its guide."""
@@ -195,24 +230,13 @@ def _errors(planes: Array, diffusions: list[FrozenDiffusion]) -> tuple[float, fl
     return guided, without
 
 
-def _with_shares(tried: Iterable[_Tried]) -> Iterator[tuple[_Tried, float]]:
+def _with_shares(tried: Iterable[_Tried | Completed]) -> Iterator[tuple[_Tried | Completed, float]]:
     """Yield frames with the share that their guide deserves, by the tests of some frames up to each."""
     sums: Iterable[tuple[float, float]] = repeat((0.0, 0.0))
     for one in tried:
         sums = [(_KEPT * a + c, _KEPT * b + d) for (a, b), (c, d) in zip(sums, one.errors, strict=False)]
         worst = max((math.sqrt(guided / without) for guided, without in sums if without), default=0.0)
         yield one, min(max((_CHANCE - worst) / (_CHANCE - _CERTAIN), 0.0), 1.0)
-
-
-def _fused(tried: _Tried, share: float) -> Array:
-    """Return a frame at the size of its guide, with some share of the guide in it."""
-    planes, guide = tried.planes, tried.guide
-    parts = []
-    if share > 0:
-        parts.append(planes.dtype.type(share) * _guided(planes, guide.steps, guide.diffusions))
-    if share < 1:
-        parts.append(planes.dtype.type(1 - share) * _unguided(planes, guide.steps))
-    return np.moveaxis(reduce(np.add, parts) * tried.unit + tried.base, 0, -1)
 
 
 def _guided(planes: Array, steps: list[int], diffusions: list[FrozenDiffusion]) -> Array:

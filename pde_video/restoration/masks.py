@@ -33,26 +33,32 @@ def marked(
     if given != 1:
         said = "inpaint needs a mask: give one of" if not given else "inpaint takes one mask: give only one of"
         raise ParameterError(f"{said} mask, mask_key and detect")
+    most = 0.5  # What is missing is no mask that may be inverted.
     if detected is not None:
         pairs = detected
     elif key is not None:
         pairs = _by_colour(frames, _colour(key), tolerance)
     elif isinstance(mask, str) and mask == NAN:
-        pairs = _missing(frames)
+        pairs, most = _missing(frames), 1.0
     else:
         pairs = _paired(frames, mask)
-    return watched(pairs, frames.report, "filled")
+    return watched(pairs, frames.report, "filled", most)
 
 
-def watched(pairs: Iterable[tuple[Item, Array]], report: dict[str, Any], white: str) -> Iterator[tuple[Item, Array]]:
-    """Yield pairs of which the second is a mask; report how much is masked, and warn of masks that look wrong."""
+def watched(
+    pairs: Iterable[tuple[Item, Array]], report: dict[str, Any], white: str, most: float = 0.5
+) -> Iterator[tuple[Item, Array]]:
+    """Yield pairs of which the second is a mask; report how much is masked, and warn of masks that look wrong.
+
+    These are of more than a share of a frame, `most`, or the whole.
+    """
     total = seen = 0
     warned = False
     for number, (frame, mask) in enumerate(pairs):
         seen, total = seen + mask.size, total + int(np.count_nonzero(mask))
         report["masked"] = total / seen
         share = np.count_nonzero(mask) / mask.size
-        if share > 0.5 and not warned:
+        if (share > most or share == 1) and not warned:
             warned = True
             inverted = ": is the mask inverted?" if share < 1 else " as a whole"
             warn_in(report, f"{share:.0%} of frame {number} is masked, and {white}{inverted}")
