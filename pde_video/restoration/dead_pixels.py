@@ -131,6 +131,7 @@ def _pairs(planes: Array, signs: Array) -> Array:
         return found
     other = other[:, found[c, i, j]]
     shares = np.stack([going_on(planes, found, [place]) for place in _NEAR])
+    # Neighbours that touch the other one, those at the sides, and those at the corners: a pair goes on in none of them.
     sets = (_TOUCH @ other, _BESIDE & ~other, ~_BESIDE & ~other)
     found[found] = np.all([shares.mean(axis=0, where=places) < SPREAD for places in sets], axis=0)
     return found

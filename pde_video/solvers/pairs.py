@@ -68,7 +68,7 @@ class Pairs:
             if not left <= tolerance * unit:
                 raise SolverError(
                     f"the linear solve stopped after {count} iterations at a relative residual of {left / unit:.1e}, "
-                    f"above {tolerance:.0e}; allow a greater one, or take values of a smaller range"
+                    f"above {tolerance:.0e}; allow a greater one, or take a shorter step, or values of a smaller range"
                 )
             found[c], longest, worst = u[:-1], max(longest, count), max(worst, left / unit)
         out = y.copy()

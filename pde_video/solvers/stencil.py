@@ -250,7 +250,7 @@ def _plane(
         if count - at == _VAIN or not math.isfinite(residual):
             raise SolverError(
                 f"the linear solve stopped after {count} iterations at a relative residual of {residual:.1e}, above "
-                f"{tolerance:.0e}; allow a greater one, or take values of a smaller range"
+                f"{tolerance:.0e}; allow a greater one, or take a shorter step, or values of a smaller range"
             )
         beta = real(energy / before if before else 0.0)
         curvature = _added(fine.rows, kernels.conjugate, fine.u, *faces, fine.diagonal, beta, p, q)
