@@ -43,12 +43,21 @@ def test_boxes_do_not_overlap_in_the_mosaic_and_cost_what_the_parts_are_large():
 def test_what_touches_the_border_has_no_neighbour_there():
     mask = np.zeros((40, 50), bool)
     mask[:2, 5] = mask[20, 48:] = mask[20, 20] = True
-    assert [boxes.mask.sum() for boxes in mosaics(mask, 1)] == [2, 2, 1]
+    assert [boxes.mask.sum() for boxes in mosaics(mask, 1)] == [1, 2, 2]
+    mask[:] = False
+    mask[:, 5:7] = mask[:, 20] = mask[:, 40:43] = True
+    (boxes,) = mosaics(mask, 1)
+    assert boxes.mask.shape == (40, 4 + 3 + 5)
+    mask = np.zeros((10, 120), bool)
+    mask[:, 10::20] = True
+    (boxes,) = mosaics(mask, 1)
+    assert boxes.mask.shape == (10, 6 * 3)
 
 
-def test_heat_in_the_mosaics_is_heat_in_the_picture(rng):
+@pytest.mark.parametrize("lines", [np.s_[:, [20, 21, 33, 60]], np.s_[[5, 21, 22, 50], :]])
+def test_heat_in_the_mosaics_is_heat_in_the_picture(lines, rng):
     y, mask = rng.random((60, 80)), np.zeros((60, 80), bool)
-    mask[:, 20:22] = mask[30:34, 50:58] = mask[0, 79] = True
+    mask[lines] = mask[30:34, 50:58] = mask[0, 79] = True
     whole, out = pv.equilibrium(pv.Masked(pv.Heat(), mask, y), y, tolerance=1e-10), y.copy()
     for boxes in mosaics(mask, 1):
         part = boxes.cut(y)

@@ -36,7 +36,7 @@ def mosaics(mask: Array, margin: int) -> list[Mosaic]:
     """Return mosaics of boxes around the connected parts of a mask, with so many pixels on each side.
 
     Parts whose margins touch share a box. A box at the border of the picture is a mosaic of its own, as its cells must
-    have no neighbours there.
+    have no neighbours there; but those from border to border are side by side in one.
     """
     from scipy.ndimage import find_objects, label, maximum_filter
 
@@ -46,23 +46,29 @@ def mosaics(mask: Array, margin: int) -> list[Mosaic]:
         whole = (slice(0, mask.shape[0]), slice(0, mask.shape[1]))
         return [Mosaic([whole], [whole], mask)]
     owned = [(box, mask[box] & (parts[box] == k)) for k, box in enumerate(boxes, 1)]
-    inner = [pair for pair in owned if not _at_border(pair[0], mask.shape)]
-    groups = [[pair] for pair in owned if _at_border(pair[0], mask.shape)] + [inner] * bool(inner)
-    return [_packed(group) for group in groups]
+    widest: dict[tuple[bool, ...], int | None] = {
+        (False,) * 4: None,
+        (True, True, False, False): sum(own.shape[1] for _, own in owned),  # One beside the other,
+        (False, False, True, True): mask.shape[1],  # or one below the other.
+    }
+    groups = [([pair for pair in owned if _borders(pair[0], mask.shape) == key], most) for key, most in widest.items()]
+    groups += [([pair], None) for pair in owned if _borders(pair[0], mask.shape) not in widest]
+    return [_packed(group, most) for group, most in groups if group]
 
 
 def _area(box: Box) -> int:
     return math.prod(side.stop - side.start for side in box)
 
 
-def _at_border(box: Box, shape: tuple[int, ...]) -> bool:
-    return any(side.start == 0 or side.stop == n for side, n in zip(box, shape, strict=True))
+def _borders(box: Box, shape: tuple[int, ...]) -> tuple[bool, ...]:
+    """Tell whether a box is at the top, at the bottom, at the left, and at the right."""
+    return tuple(at for side, n in zip(box, shape, strict=True) for at in (side.start == 0, side.stop == n))
 
 
-def _packed(owned: list[tuple[Box, Array]]) -> Mosaic:
+def _packed(owned: list[tuple[Box, Array]], most: int | None = None) -> Mosaic:
     """Return the mosaic of boxes with what of the mask is theirs: on shelves of one width, the highest first."""
     owned = sorted(owned, key=lambda pair: -pair[1].shape[0])
-    most = max(max(own.shape[1] for _, own in owned), math.isqrt(sum(own.size for _, own in owned)) + 1)
+    most = most or max(max(own.shape[1] for _, own in owned), math.isqrt(sum(own.size for _, own in owned)) + 1)
     places: list[Box] = []
     top, left, shelf = 0, 0, 0
     for _, own in owned:
@@ -71,7 +77,7 @@ def _packed(owned: list[tuple[Box, Array]]) -> Mosaic:
             top, left, shelf = top + shelf, 0, 0
         places.append((slice(top, top + height), slice(left, left + width)))
         left, shelf = left + width, max(shelf, height)
-    found = np.zeros((top + shelf, most if len(owned) > 1 else left), bool)
+    found = np.zeros((top + shelf, max(place[1].stop for place in places)), bool)
     for place, (_, own) in zip(places, owned, strict=True):
         found[place] = own
     return Mosaic([box for box, _ in owned], places, found)
