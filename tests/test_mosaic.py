@@ -43,7 +43,9 @@ def test_boxes_do_not_overlap_in_the_mosaic_and_cost_what_the_parts_are_large():
 def test_what_touches_the_border_has_no_neighbour_there():
     mask = np.zeros((40, 50), bool)
     mask[:2, 5] = mask[20, 48:] = mask[20, 20] = True
-    assert [boxes.mask.sum() for boxes in mosaics(mask, 1)] == [1, 2, 2]
+    assert sorted(boxes.mask.sum() for boxes in mosaics(mask, 1)) == [1, 2, 2]
+    mask[:3, 15] = mask[30, 46:] = mask[0, 0] = mask[39, 0] = True  # Two at the top, two at the right, and corners.
+    assert sorted(boxes.mask.sum() for boxes in mosaics(mask, 1)) == [1, 1, 1, 5, 6]
     mask[:] = False
     mask[:, 5:7] = mask[:, 20] = mask[:, 40:43] = True
     (boxes,) = mosaics(mask, 1)
@@ -58,6 +60,8 @@ def test_what_touches_the_border_has_no_neighbour_there():
 def test_heat_in_the_mosaics_is_heat_in_the_picture(lines, rng):
     y, mask = rng.random((60, 80)), np.zeros((60, 80), bool)
     mask[lines] = mask[30:34, 50:58] = mask[0, 79] = True
+    mask[:3, 5:9] = mask[:6, 13] = mask[56:, 40:44] = mask[58:, 50] = True
+    mask[10:13, :4] = mask[30, :2] = mask[12:16, 77:] = mask[40, 74:] = True
     whole, out = pv.equilibrium(pv.Masked(pv.Heat(), mask, y), y, tolerance=1e-10), y.copy()
     for boxes in mosaics(mask, 1):
         part = boxes.cut(y)

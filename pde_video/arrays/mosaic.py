@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,8 +36,8 @@ class Mosaic:
 def mosaics(mask: Array, margin: int) -> list[Mosaic]:
     """Return mosaics of boxes around the connected parts of a mask, with so many pixels on each side.
 
-    Parts whose margins touch share a box. A box at the border of the picture is a mosaic of its own, as its cells must
-    have no neighbours there; but those from border to border are side by side in one.
+    Parts whose margins touch share a box. Boxes at the same border of the picture are beside each other in one, at its
+    border, as their cells must have no neighbours there; a box in a corner is a mosaic of its own.
     """
     from scipy.ndimage import find_objects, label, maximum_filter
 
@@ -46,38 +47,54 @@ def mosaics(mask: Array, margin: int) -> list[Mosaic]:
         whole = (slice(0, mask.shape[0]), slice(0, mask.shape[1]))
         return [Mosaic([whole], [whole], mask)]
     owned = [(box, mask[box] & (parts[box] == k)) for k, box in enumerate(boxes, 1)]
-    widest: dict[tuple[bool, ...], int | None] = {
-        (False,) * 4: None,
-        (True, True, False, False): sum(own.shape[1] for _, own in owned),  # One beside the other,
-        (False, False, True, True): mask.shape[1],  # or one below the other.
-    }
-    groups = [([pair for pair in owned if _borders(pair[0], mask.shape) == key], most) for key, most in widest.items()]
-    groups += [([pair], None) for pair in owned if _borders(pair[0], mask.shape) not in widest]
-    return [_packed(group, most) for group, most in groups if group]
+    groups: dict[tuple[Any, ...], list[tuple[Box, Array]]] = {}
+    for number, pair in enumerate(owned):
+        borders = [_borders(side, n) for side, n in zip(pair[0], mask.shape, strict=True)]
+        groups.setdefault((*borders, number if all(map(any, borders)) else None), []).append(pair)
+    return [_packed(group, *key[:2]) for key, group in groups.items()]
 
 
 def _area(box: Box) -> int:
     return math.prod(side.stop - side.start for side in box)
 
 
-def _borders(box: Box, shape: tuple[int, ...]) -> tuple[bool, ...]:
-    """Tell whether a box is at the top, at the bottom, at the left, and at the right."""
-    return tuple(at for side, n in zip(box, shape, strict=True) for at in (side.start == 0, side.stop == n))
+def _borders(side: slice, n: int) -> tuple[bool, bool]:
+    """Tell whether a side of a box begins at the border, and whether it ends there."""
+    return side.start == 0, side.stop == n
 
 
-def _packed(owned: list[tuple[Box, Array]], most: int | None = None) -> Mosaic:
-    """Return the mosaic of boxes with what of the mask is theirs: on shelves of one width, the highest first."""
+def _packed(owned: list[tuple[Box, Array]], rows: tuple[bool, bool], columns: tuple[bool, bool]) -> Mosaic:
+    """Return the mosaic of boxes with what of the mask is theirs, which are at some borders of rows and of columns."""
     owned = sorted(owned, key=lambda pair: -pair[1].shape[0])
-    most = most or max(max(own.shape[1] for _, own in owned), math.isqrt(sum(own.size for _, own in owned)) + 1)
+    sizes = [own.shape for _, own in owned]
+    places = _in_line(sizes, rows, columns) if any(rows) or any(columns) else _on_shelves(sizes)
+    found = np.zeros([max(place[axis].stop for place in places) for axis in (0, 1)], bool)
+    for place, (_, own) in zip(places, owned, strict=True):
+        found[place] = own
+    return Mosaic([box for box, _ in owned], places, found)
+
+
+def _on_shelves(sizes: list[tuple[int, ...]]) -> list[Box]:
+    """Return places of boxes on shelves of one width."""
+    most = max(max(width for _, width in sizes), math.isqrt(sum(map(math.prod, sizes))) + 1)
     places: list[Box] = []
     top, left, shelf = 0, 0, 0
-    for _, own in owned:
-        height, width = own.shape
+    for height, width in sizes:
         if left + width > most:
             top, left, shelf = top + shelf, 0, 0
         places.append((slice(top, top + height), slice(left, left + width)))
         left, shelf = left + width, max(shelf, height)
-    found = np.zeros((top + shelf, max(place[1].stop for place in places)), bool)
-    for place, (_, own) in zip(places, owned, strict=True):
-        found[place] = own
-    return Mosaic([box for box, _ in owned], places, found)
+    return places
+
+
+def _in_line(sizes: list[tuple[int, ...]], rows: tuple[bool, bool], columns: tuple[bool, bool]) -> list[Box]:
+    """Return places of boxes beside each other along a border: that of rows, or else of columns."""
+    across = 0 if any(rows) else 1
+    most, ends = max(size[across] for size in sizes), (rows if across == 0 else columns)[1]
+    places, at = [], 0
+    for size in sizes:
+        first = most - size[across] if ends else 0
+        place = slice(first, first + size[across]), slice(at, at + size[1 - across])
+        places.append(place if across == 0 else place[::-1])
+        at += size[1 - across]
+    return places
