@@ -10,7 +10,8 @@ from cases import CLIPS, slow
 from scipy import ndimage
 
 import pde_video as pv
-from pde_video.restoration.registration import Homography, registered
+from pde_video.restoration.homography import Homography
+from pde_video.restoration.registration import registered
 from pde_video.restoration.stitch import _seam
 
 
