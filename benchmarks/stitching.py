@@ -20,7 +20,7 @@ from benchmarks.quality import real_clips
 from pde_video.bench.tables import table
 from pde_video.errors import InputError
 from pde_video.protocols import Array
-from pde_video.restoration.stitch import _rig
+from pde_video.restoration.stitch import _fit
 
 _BOTH = {"gap": -0.2, "6 %": 0.06, "10 %": 0.1, "20 %": 0.2, "40 %": 0.4}
 _TURNS, _NOISES = (0, 2, -5), (0.0, 2 / 255)
@@ -57,7 +57,7 @@ def outcome(film: Array, both: float, turn: float, sigma: float) -> str:
     rng = np.random.default_rng(0)
     first, second = (one + sigma * rng.standard_normal(one.shape) for one in (first, second))
     try:
-        _, fit = _rig(list(zip(first[:, np.newaxis], second[:, np.newaxis], strict=True)), "other")
+        fit = _fit(list(zip(first[:, np.newaxis], second[:, np.newaxis], strict=True)), "other")
     except InputError:
         return "refused"
     ends = np.meshgrid(*((0.0, n - 1.0) for n in second.shape[1:]), indexing="ij")

@@ -50,6 +50,7 @@ class Homography:
     ) -> tuple[Array, Array]:
         x, y = (columns - (size[1] - 1) / 2) / self.unit, (rows - (size[0] - 1) / 2) / self.unit
         u, v, w = (one[0] * x + one[1] * y + one[2] for one in matrix)
+        w = np.where(w > 0, w, np.nan)  # What is behind a camera is nowhere.
         return v / w * self.unit + (other[0] - 1) / 2, u / w * self.unit + (other[1] - 1) / 2
 
 
@@ -104,24 +105,33 @@ class _Sample(NamedTuple):
     slopes: tuple[Array, Array]  # and the derivatives of the second, times the gain, along rows and columns.
 
 
+class Whole(NamedTuple):
+    """The sizes of two pictures, of which means over step × step pixels are compared."""
+
+    first: tuple[int, int]
+    second: tuple[int, int]
+    step: int = 1
+
+
 class Details:
     """The details u and v of two pictures, which are compared."""
 
-    def __init__(self, first: Array, second: Array, most: int = _MOST) -> None:
+    def __init__(self, first: Array, second: Array, *, most: int = _MOST, whole: Whole | None = None) -> None:
         self._first, self._second, self._most = details(first), details(second), most
         self._splines = [ndimage.spline_filter(one, 3) for one in (self._second, *np.gradient(self._second))]
-        self._places = np.mgrid[: first.shape[0], : first.shape[1]].astype(float)
-        unit = self._at(np.eye(3)).unit
-        middle = [(n - 1) / 2 for n in first.shape]
-        self._y, self._x = ((at - half) / unit for at, half in zip(self._places, middle, strict=True))
+        self._whole = whole or Whole(first.shape, second.shape)
+        self._step, self._unit = self._whole.step, self._at(np.eye(3)).unit
+        self._places = np.indices(first.shape) * self._step + (self._step - 1) / 2
+        middle = [(n - 1) / 2 for n in self._whole.first]
+        self._y, self._x = ((at - half) / self._unit for at, half in zip(self._places, middle, strict=True))
 
     def _at(self, matrix: Array) -> Homography:
-        return Homography(matrix, self._first.shape, self._second.shape)
+        return Homography(matrix, self._whole.first, self._whole.second)
 
     def _sample(self, matrix: Array, least: int) -> _Sample | float:
         """Return the pixels that both show, or the overlap where these are not more than `least`."""
         first, second = self._first, self._second
-        there = self._at(matrix)(*self._places)
+        there = [(at - (self._step - 1) / 2) / self._step for at in self._at(matrix)(*self._places)]
         seen, inside = np.ones(first.shape, bool), np.zeros(first.shape, bool)
         inside[_RIM:-_RIM, _RIM:-_RIM] = True
         for place, n in zip(there, second.shape, strict=True):
@@ -141,7 +151,7 @@ class Details:
 
     def _entries(self, matrix: Array, sample: _Sample) -> Array:
         """Return the derivatives of the details by the first eight entries of a matrix, (n, 8)."""
-        unit, px, py = self._at(matrix).unit, self._x.flat[sample.where], self._y.flat[sample.where]
+        unit, px, py = self._unit / self._step, self._x.flat[sample.where], self._y.flat[sample.where]
         w = matrix[2, 0] * px + matrix[2, 1] * py + matrix[2, 2]
         p, q = (row[0] * px + row[1] * py + row[2] for row in matrix[:2])
         gx, gy = sample.slopes[1] * unit / w, sample.slopes[0] * unit / w
@@ -176,7 +186,7 @@ class Details:
             before = matrix @ corners.T
             matrix = matrix + np.append(model @ step[:-1], 0).reshape(3, 3)
             after = matrix @ corners.T
-            moved = np.abs(after[:2] / after[2] - before[:2] / before[2]).max() * self._at(matrix).unit
+            moved = np.abs(after[:2] / after[2] - before[:2] / before[2]).max() * self._unit / self._step
             if moved < _SETTLED:
                 break
         lost = float((np.square(error) / (1 + np.square(error / scale))).mean())

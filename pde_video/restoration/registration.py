@@ -25,6 +25,9 @@ from pde_video.restoration.homography import (
     fisher_z,
 )
 
+AGREES = 0.8  # Correlation of details, at least.
+ALONG = 0.65  # Correlation of derivatives along the direction in which they are weakest, at least.
+CERTAIN = 4.0  # Deviations of chance, above which that correlation must be: small pictures agree by chance.
 _COARSE = 160**2  # Pixels of pictures in which the place is searched for, at most.
 _TURNS = range(-8, 9)  # Degrees by which one may be turned against the other, as they are tried.
 _PLACES, _APART = 6, 4  # Places that are tried, and pixels between them, at least.
@@ -47,6 +50,12 @@ class Fit(NamedTuple):
     overlap: float
     certainty: float  # Of the correlation, in deviations of what chance gives.
     weakest: float  # Correlation of derivatives along the direction in which they are weakest, as along an edge.
+
+    @property
+    def no_chance(self) -> bool:
+        """Whether pictures that do not overlap would hardly agree as well."""
+        certain = self.certainty >= CERTAIN and self.weakest >= ALONG
+        return certain and self.correlation >= AGREES and self.overlap >= LEAST
 
 
 def registered(first: Array, second: Array) -> Fit:
