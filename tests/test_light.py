@@ -14,9 +14,9 @@ import pde_video as pv
 from pde_video.denoising import recursive
 from pde_video.denoising.along_motion import prepared, with_means
 from pde_video.denoising.denoise import PRESETS
-from pde_video.denoising.light import Light, _gain, _suspected, between, light_change
 from pde_video.denoising.recursive import _averaged
 from pde_video.denoising.uniform_noise import Noise
+from pde_video.estimate.light import Light, _gain, _suspected, between, light_change
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.kernels.row_moments import MOMENTS, row_moments
 from pde_video.motion.averaging import GuidedFrame, averaged, conductance, halved

@@ -9,11 +9,11 @@ import numpy as np
 
 from pde_video.arrays.grid import to_planes
 from pde_video.denoising.doubts import Watch
-from pde_video.denoising.light import Light, between, light_change
 from pde_video.denoising.repair import Mended
 from pde_video.denoising.repeats import is_repeat
 from pde_video.denoising.row_offsets import Link, Rows, common, linked, rows_of, shifted
 from pde_video.denoising.uniform_noise import Noise
+from pde_video.estimate.light import Light, between, light_change
 from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.filters import Frames
 from pde_video.motion.averaging import (

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pde_video.denoising.light import Light, closer
+from pde_video.estimate.light import Light, closer
 from pde_video.estimate.stripes import ROUGHEST
 from pde_video.kernels.linear_systems import thomas
 from pde_video.motion.averaging import EXACT, halved, luma_of, padded, warped, zero_where_static
