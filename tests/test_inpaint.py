@@ -11,8 +11,9 @@ from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
 from pde_video.restoration import expected_errors, trajectories
+from pde_video.restoration.in_scenes import prepared
 from pde_video.restoration.inpaint import METHODS
-from pde_video.restoration.trajectories import between, prepared
+from pde_video.restoration.trajectories import between
 
 SIDE = (96, 128)
 

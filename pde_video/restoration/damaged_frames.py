@@ -13,8 +13,8 @@ from pde_video.estimate.scene import block_means
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.motion.averaging import EXACT, padded, warped
 from pde_video.protocols import Array
+from pde_video.restoration.in_scenes import Picture, flow, prepared
 from pde_video.restoration.masks import Marked, as_video
-from pde_video.restoration.trajectories import Picture, flow, prepared
 from pde_video.threads import ordered
 
 THRESHOLD = 3.0

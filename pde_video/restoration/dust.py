@@ -14,8 +14,9 @@ from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.motion.averaging import EXACT, doubled, halved, padded, smoothed, warped, wide_means
 from pde_video.motion.neighbours import windows
 from pde_video.protocols import Array
+from pde_video.restoration.in_scenes import Picture, flow, numbered, prepared
 from pde_video.restoration.masks import Marked, as_video
-from pde_video.restoration.trajectories import Picture, flow, inside, numbered, prepared
+from pde_video.restoration.trajectories import inside
 from pde_video.threads import ordered
 
 Threshold = Annotated[float, Option(least=1)]

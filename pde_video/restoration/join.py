@@ -16,8 +16,9 @@ from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
 from pde_video.restoration.beside import planes_of
+from pde_video.restoration.in_scenes import Picture, prepared
 from pde_video.restoration.masks import warn_in
-from pde_video.restoration.trajectories import Picture, between, prepared
+from pde_video.restoration.trajectories import between
 from pde_video.terms.structure import unit_of
 from pde_video.threads import ordered
 

@@ -13,8 +13,8 @@ from pde_video.estimate.noise import estimate_sigma
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.motion.neighbours import windows
 from pde_video.protocols import Array
+from pde_video.restoration.in_scenes import Picture, flow, numbered, prepared
 from pde_video.restoration.masks import Marked, as_video
-from pde_video.restoration.trajectories import Picture, flow, numbered, prepared
 from pde_video.threads import ordered
 
 THRESHOLD = 3.0
