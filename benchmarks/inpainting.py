@@ -1,12 +1,13 @@
 """What `inpaint` reaches inside the mask, and others frame by frame: the table of docs/inpainting.md.
 
-Run as ``python -m benchmarks.inpainting [--clip NAME] [--detect | --lost]`` with the extra `bench`. Sixteen grey
-frames of each clip, with scratches that tremble and dust that is new in every frame. OpenCV gets 8 bits. With
-`--detect`, what is found of dust, and of scratches, of 15 or 240 of 255; then, in 40 frames, what
+Run as ``python -m benchmarks.inpainting [--clip NAME] [--detect | --lost | --flicker]`` with the extra `bench`.
+Sixteen grey frames of each clip, with scratches that tremble and dust that is new in every frame. OpenCV gets 8 bits.
+With `--detect`, what is found of dust, and of scratches, of 15 or 240 of 255; then, in 40 frames, what
 `detect_dead_pixels` finds of one pixel in a thousand that is stuck at 0, 60, 128, 200 or 255, a black row and two
 bright columns; and which frames `detect_damaged_frames` marks, of which 7 is noise, 13 is half black, and 20 is
 grey; and of twelve titles in each part of 40 frames, where enough moves around, how many `detect_logo` finds. With
-`--lost`, what frames that are lost, or half of one, gain over a fade.
+`--lost`, what frames that are lost, or half of one, gain over a fade. With `--flicker`, PSNR inside the mask where
+light changes, and that of what is filled in even light, in the same light; and what is found of dust.
 """
 
 from __future__ import annotations
@@ -82,6 +83,32 @@ def spoiled(video: Array, mask: Array, kind: str, rng: np.random.Generator) -> A
         labels, count = ndimage.label(part)
         shades.append((np.where(rng.random(count + 1) < 0.5, 15, 240) / 255)[labels])
     return np.where(mask, np.stack(shades), video).astype(np.float32)
+
+
+def lights(frames: int) -> dict[str, Array]:
+    """Return changes of light: gains and offsets of each frame, (2, T, 1, 1)."""
+    noise, ones = np.random.default_rng(7).standard_normal((2, frames, 1, 1)), np.ones((frames, 1, 1))
+    flash = np.where(np.arange(frames) == frames // 2, 1.6, 1.0)[:, np.newaxis, np.newaxis]
+    changes = {
+        "none": (ones, 0 * ones),
+        **{f"gain, {share:.0%}": (1 + share * noise[0], 0 * ones) for share in (0.02, 0.05, 0.1)},
+        "gain, 5%, and offset, 3%": (1 + 0.05 * noise[0], 0.03 * noise[1]),
+        "fade to black": (np.linspace(1, 0, frames)[:, np.newaxis, np.newaxis], 0 * ones),
+        "flash of one frame, 60%": (flash, 0 * ones),
+    }
+    return {name: np.stack(both).astype(np.float32) for name, both in changes.items()}
+
+
+def in_changing_light(clean: Array) -> list[str]:
+    """Return PSNR inside the mask in each light, and of what is filled in even light."""
+    mask, cells = damage(*clean.shape), []
+    even = pv.inpaint(np.where(mask, np.float32(0.9), clean), mask)
+    for gain, offset in lights(len(clean)).values():
+        lit = gain * clean + offset
+        found = pv.inpaint(np.where(mask, np.float32(0.9), lit), mask)
+        errors = [np.square(one - lit)[mask].mean() for one in (found, gain * even + offset)]
+        cells.append(" / ".join(f"{-10 * np.log10(error):.1f}" for error in errors))
+    return cells
 
 
 def detected(clean: Array, sigma: float, kind: str) -> list[str]:
@@ -161,6 +188,7 @@ def main() -> None:
     parser.add_argument("--clip", default="", metavar="NAME", help="only those with NAME in the name")
     parser.add_argument("--detect", action="store_true", help="what is found of dust")
     parser.add_argument("--lost", action="store_true", help="what lost frames gain over a fade")
+    parser.add_argument("--flicker", action="store_true", help="what is filled and found where light changes")
     arguments = parser.parse_args()
     clips = [clip for clip in real_clips() if arguments.clip in clip.name]
     if arguments.detect:
@@ -174,6 +202,17 @@ def main() -> None:
         parts = [(one, k) for one in real_clips(part=(0, 120)) for k in range(0, 81, 20)]
         header = ["titles", "from frame", "in motion", "found", "missed", "marked without, %"]
         rows = [[one.name, str(k), *titles(one.frames[k : k + 40])] for one, k in parts if arguments.clip in one.name]
+        print(f"\n{table(header, rows)}")
+        return
+    if arguments.flicker:
+        columns = [list(lights(1)), *(in_changing_light(clip.frames) for clip in clips)]
+        print(table(["light", *(clip.name for clip in clips)], [list(row) for row in zip(*columns, strict=True)]))
+        header = ["dust, light", "", "precision, %", "recall, %", "marked without, %", "damaged, dB", "restored, dB"]
+        rows = [
+            [clip.name, name, *detected(np.clip(gain * clip.frames + offset, 0, 1), 0, "dust")]
+            for clip in clips
+            for name, (gain, offset) in list(lights(len(clip.frames)).items())[:4]
+        ]
         print(f"\n{table(header, rows)}")
         return
     if arguments.lost:

@@ -96,6 +96,18 @@ def test_motion_and_new_content_are_no_change_of_light(rng):
     assert light_change(same, same) is None
 
 
+def test_what_is_not_known_does_not_count(rng):
+    before, after = scene(2, 0)
+    made, share = 0.9 * after, np.ones(tuple(n // 2 for n in SIZE), np.float32)
+    made[:, :80], share[:, :40] = 1.3 * after[:, :80], 0
+    levels = guides(np.stack([before, made]), rng)
+    for shares in ([share, np.ones_like(share)], [np.ones_like(share), share]):
+        stacks = [np.stack(pair) for pair in zip(*map(pyramid, shares), strict=True)]
+        gain, offset = light_change(*levels, shares=stacks).rows(after)
+        assert np.abs(gain * after + SIGMA * offset - 0.9 * after).mean() < 0.01 * after.mean()
+    assert light_change(*levels, shares=[0 * one for one in stacks]) is None
+
+
 def test_what_moves_does_not_pull_the_gain(rng):
     before, after = scene(2, 2)
     made = 0.95 * after
@@ -184,25 +196,25 @@ def test_light_is_that_of_the_rows_to_which_things_move(channels, rng):
 
 
 def test_light_is_not_suspected_where_less_than_half_of_what_is_bright_changes(rng):
-    x = rng.uniform(5, 10, (16, 16))
+    x, known = rng.uniform(5, 10, (16, 16)), np.ones((16, 16))
     moved = x.copy()
     moved[:, 5:11] = rng.uniform(5, 10, (16, 6))
-    assert not _suspected(x, moved)
+    assert not _suspected(x, moved, known)
     x[:, :11] = 0
     for gain, offset in ((0.98, 0.0), (1.0, 0.2)):
-        assert _suspected(x, np.where(x > 0, gain * x + offset, 0))
-    assert not _suspected(x, x)
+        assert _suspected(x, np.where(x > 0, gain * x + offset, 0), known)
+    assert not _suspected(x, x, known)
 
 
 def test_moments_are_those_of_their_definition(rng):
-    x, y = rng.standard_normal((2, 5, 40)).astype(np.float32)
+    x, y, known = rng.standard_normal((3, 5, 40)).astype(np.float32)
     out = np.empty((5, MOMENTS))
     gain, offset = rng.uniform(0.5, 1.5, (2, 5))
-    row_moments(x, y, gain, offset, 0.7, out)
+    row_moments(x, y, known, gain, offset, 0.7, out)
     x, y = gain[:, np.newaxis] * x + offset[:, np.newaxis], y.astype(float)
     r2 = ((y - x) / 0.7) ** 2
-    w = (1 + r2) ** -2
-    wanted = [w, w * x, w * y, w * x * x, w * x * y, w * y * y, r2 / (1 + r2)]
+    w = known.astype(float) ** 2 * (1 + r2) ** -2
+    wanted = [w, w * x, w * y, w * x * x, w * x * y, w * y * y, known * r2 / (1 + r2)]
     np.testing.assert_allclose(out.T, np.sum(wanted, axis=2), rtol=1e-5, atol=1e-5)
 
 

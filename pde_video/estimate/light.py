@@ -28,7 +28,6 @@ _UNEVEN, _ALIKE = 0.1, 16.0  # Spread of gains that is expected; neighbouring pi
 _GREATEST = 4.0  # Gain.
 _STRIPE = 8  # Columns; every other stripe tests the fit of the others.
 _SUSPECTED = 0.05  # Change of means of a sixteenth of the rows, in units of the noise, from which on one is sought.
-_SIGNIFICANT = 0.08  # Share of the energy that a fit must remove in the stripes that it has not seen.
 _SMOOTHNESS = 20.0  # Of the motion.
 
 
@@ -94,6 +93,17 @@ class Light(NamedTuple):
         bright[:] = offset[:, 0] / planes.dtype.type(math.sqrt(len(bright)))
         return light
 
+    def of_pixels(self, values: Array, mask: Array) -> Array:
+        """Return values (..., n) at the pixels of a mask (H, W) in the other light, that of these pixels' rows."""
+        rows = np.nonzero(mask)[0]
+        gain, offset = (column[rows, 0] for column in self.rows(np.empty(mask.shape, values.dtype)))
+        return np.asarray(gain * values + offset)
+
+    def partly(self, share: float) -> Light:
+        """Return a share of the change."""
+        down = None if self.down is None else share * self.down
+        return Light(1 + share * (self.gain - 1), share * self.offset, down)
+
     def of_guided(self, frame: GuidedFrame) -> GuidedFrame:
         """Return a frame in the other light."""
         return GuidedFrame(self.of_planes(frame.planes), self.of_planes(frame.guide))
@@ -117,38 +127,53 @@ def between(lights: Sequence[Light | None], here: int, there: int) -> Light | No
     return total if here < there else total.inverse()
 
 
-def light_change(before: Sequence[Array], after: Sequence[Array], *, even: bool = False) -> Light | None:
+def light_change(
+    before: Sequence[Array],
+    after: Sequence[Array],
+    *,
+    even: bool = False,
+    shares: list[Array] | None = None,
+    significant: float = 0.08,
+) -> Light | None:
     """Return the change of light between two pyramids of luma, in units of the noise; None if it is not significant.
 
-    It is fitted along a coarse motion, since what moves also changes rows. If it must be `even`, it is the same for all
-    rows.
+    It is fitted along a coarse motion, since what moves also changes rows, and must remove a `significant` share of the
+    energy in stripes that it has not seen. If it must be `even`, it is the same for all rows. If of their pixels only
+    `shares` (2, H, W) on each level are known, the others do not count.
     """
     level = min(_LEVEL, len(before) - 1)
     x, y = before[level], after[level]
-    if x.size < _FEWEST or x.shape[1] < 2 * _STRIPE or not _suspected(block_means(x), block_means(y)):
+    shares = shares and [np.ascontiguousarray(one[::-1]) for one in shares[level:]]  # After, before.
+    known = np.ones_like(x) if shares is None else shares[0].prod(axis=0)
+    if np.count_nonzero(known) < _FEWEST or x.shape[1] < 2 * _STRIPE or not _suspected(x, y, known):
         return None
     reach = len(x) if even else max(1, round(_REACH * len(x)))
-    first, _ = _lines([x], [y], _times(_none(x), 1), _FIRST, reach)
+    first, _ = _lines([x], [y], [known], _times(_none(x), 1), _FIRST, reach)
     light = Light(*(one[0] for one in first[:2]))
     for rounds in _ROUNDS:  # Each time with the light found so far.
-        flow = flow_between(list(after[level:]), light.of_levels(before[level:]), _SMOOTHNESS)
+        flow = flow_between(list(after[level:]), light.of_levels(before[level:]), _SMOOTHNESS, shares)
         moved = warped(padded(x[np.newaxis]), flow, EXACT)[0]
-        light, share = _fitted(moved, y, light, rounds, reach)
+        if shares is not None:
+            known = np.clip(warped(padded(shares[0][1:]), flow, EXACT)[0], 0, 1) * shares[0][0]
+        light, share = _fitted(moved, y, known, light, rounds, reach)
         light = light._replace(down=np.median(flow[0], axis=1).astype(np.float64))
-        if share < _SIGNIFICANT:
+        if share < significant:
             return None
-    same, evenly = _fitted(moved, y, _none(x), _ROUNDS[-1], len(x))
+    same, evenly = _fitted(moved, y, known, _none(x), _ROUNDS[-1], len(x))
     return same._replace(down=light.down) if evenly > share else light
 
 
-def _suspected(x: Array, y: Array) -> bool:
-    """Tell whether the means of blocks (rows, columns) change in rows: by the median, weighted by their brightness.
+def _suspected(x: Array, y: Array, known: Array) -> bool:
+    """Tell whether means over blocks of what is known change in rows: by the median, weighted by their brightness.
 
     What moves changes some blocks of a row, light all those that are bright.
     """
-    apart, weights = y - x, x + y
+    share = block_means(known)
+    x, y = (block_means(known * one) / np.maximum(share, _FINEST) for one in (x, y))
+    apart, bright = y - x, x + y
+    weights = share * np.maximum(bright - bright[share > _FINEST].min(initial=bright.max()), 0)
     order = np.argsort(apart, axis=1)
-    apart, weights = (np.take_along_axis(one, order, axis=1) for one in (apart, weights - weights.min()))
+    apart, weights = (np.take_along_axis(one, order, axis=1) for one in (apart, weights))
     sums = np.cumsum(weights, axis=1)
     middle = np.argmax(sums >= sums[:, -1:] / 2, axis=1)
     changes = apart[np.arange(len(apart)), middle]
@@ -168,12 +193,12 @@ def _times(light: Light, count: int) -> Light:
     return Light(*(np.stack([one] * count) for one in light[:2]))
 
 
-def _fitted(x: Array, y: Array, light: Light, rounds: int, reach: int) -> tuple[Light, float]:
+def _fitted(x: Array, y: Array, known: Array, light: Light, rounds: int, reach: int) -> tuple[Light, float]:
     """Return the change that fits best, and the share of the energy that it removes where it was not fitted.
 
     Every other stripe of columns is fitted on its own.
     """
-    halves = _halves(x), _halves(y)
+    halves = _halves(x), _halves(y), _halves(known)
     fits, scales = _lines(*halves, _times(light, 2), rounds, reach)
     others, none = Light(*(one[::-1] for one in fits[:2])), _times(_none(x), 2)
     left, energy = ([math.fsum(one) for one in _moments(by, *halves, scales[::-1])[..., -1]] for by in (others, none))
@@ -187,7 +212,9 @@ def _halves(picture: Array) -> list[Array]:
     return [np.ascontiguousarray(picture[:, columns]) for columns in (even, ~even)]
 
 
-def _lines(x: Sequence[Array], y: Sequence[Array], light: Light, rounds: int, reach: int) -> tuple[Light, Array]:
+def _lines(
+    x: Sequence[Array], y: Sequence[Array], known: Sequence[Array], light: Light, rounds: int, reach: int
+) -> tuple[Light, Array]:
     """Return the lines y = gain · x + offset that fit best around each row, and the scales of the residuals.
 
     Each of several pictures is fitted on its own, with a light (N, H). Both x and y are noisy. Rounds remove what means
@@ -196,8 +223,8 @@ def _lines(x: Sequence[Array], y: Sequence[Array], light: Light, rounds: int, re
     rows = np.arange(len(x[0]))
     above, below = np.maximum(rows - reach, 0), np.minimum(rows + reach + 1, len(rows))
     for _ in range(rounds):
-        scales = _scales(light, x, y)
-        around = _moments(light, x, y, scales * (_WIDE if reach < len(rows) else 1))
+        scales = _scales(light, x, y, known)
+        around = _moments(light, x, y, known, scales * (_WIDE if reach < len(rows) else 1))
         prior = _ALIKE * (scales[:, np.newaxis] / _UNEVEN) ** 2
         sums = _sums(around)
         whole = _gain(sums[:, -1:].T, prior.T, 1.0).T
@@ -220,23 +247,25 @@ def _sums(moments: Array) -> Array:
 def closer(x: Array, y: Array, light: Light) -> Light:
     """Return a change of offsets, each row on its own, that fits better than `light`."""
     first = _times(light, 1)
-    moments = _moments(first, [x], [y], _scales(first, [x], [y]))[0]
+    pair = [x], [y], [np.ones_like(x)]
+    moments = _moments(first, *pair, _scales(first, *pair))[0]
     return Light(light.gain, light.offset + (moments[:, 2] - moments[:, 1]) / np.maximum(moments[:, 0], _FINEST))
 
 
-def _scales(light: Light, x: Sequence[Array], y: Sequence[Array]) -> Array:
-    """Return the scale of the residuals of each of some pictures, by their median."""
-    scales = np.empty(len(x))
-    for k, (a, b, gain, offset) in enumerate(zip(x, y, *light[:2], strict=True)):
+def _scales(light: Light, x: Sequence[Array], y: Sequence[Array], known: Sequence[Array]) -> Array:
+    """Return the scale of the residuals of each of some pictures, by their median where most is known."""
+    scales = np.full(len(x), _FINEST)
+    for k, (a, b, share, gain, offset) in enumerate(zip(x, y, known, *light[:2], strict=True)):
         lit = gain.astype(a.dtype)[:, np.newaxis] * a + offset.astype(a.dtype)[:, np.newaxis]
-        apart, middle = np.abs(b - lit).ravel(), a.size // 2
-        scales[k] = max(_SHARP * float(np.partition(apart, middle)[middle]), _FINEST)
+        apart = np.abs(b - lit)[share > 0.5 * share.max()]
+        if middle := apart.size // 2:
+            scales[k] = max(_SHARP * float(np.partition(apart, middle)[middle]), _FINEST)
     return scales
 
 
-def _moments(light: Light, x: Sequence[Array], y: Sequence[Array], scales: Array) -> Array:
+def _moments(light: Light, x: Sequence[Array], y: Sequence[Array], known: Sequence[Array], scales: Array) -> Array:
     out = np.empty((*light.gain.shape, MOMENTS))
-    for one in zip(x, y, *light[:2], scales, out, strict=True):
+    for one in zip(x, y, known, *light[:2], scales, out, strict=True):
         row_moments(*one)
     return out
 

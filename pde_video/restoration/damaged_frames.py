@@ -13,7 +13,7 @@ from pde_video.estimate.scene import block_means
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.motion.averaging import EXACT, padded, warped
 from pde_video.protocols import Array
-from pde_video.restoration.in_scenes import Picture, flow, prepared
+from pde_video.restoration.in_scenes import Picture, change_of_light, flow, in_light, prepared, unlike
 from pde_video.restoration.masks import Marked, as_video
 from pde_video.threads import ordered
 
@@ -21,6 +21,8 @@ THRESHOLD = 3.0
 EXTENT = Extent(2, 2, 1, None)
 _SUSPECT = 0.6  # Threshold without a look at the motion; of even motion the ratio is a half.
 _SHARE = 0.2  # Of the blocks, from which on a frame is damaged.
+_RELIT = 0.4  # Share of what two frames differ by, which a change of light must explain.
+_DIMMEST = 0.4  # Gain from the frame before, below which a frame is no darker one, but has lost what that shows.
 _LEAST = 0.08  # The smallest difference that counts, in quarters of the standard deviation of a frame.
 
 Item = TypeVar("Item")
@@ -33,7 +35,8 @@ def detect_damaged_frames(
     """Mark frames that are unlike both frames beside them, which are alike: a mask for `inpaint`.
 
     min(d(t, t − 1), d(t, t + 1)) > threshold · d(t − 1, t + 1) in a fifth of 16 × 16 parts of the frame, for the root
-    mean squares d of differences along the motion, at half of the size; the last is at least 2 % of the contrast.
+    mean squares d of differences along the motion, at half of the size, in the light of the frame before; the last is
+    at least 2 % of the contrast.
 
     Parameters
     ----------
@@ -46,7 +49,7 @@ def detect_damaged_frames(
     -------
     Video of the same kind and dtype, with frames (H, W), white as a whole (the largest value of an integer dtype, 1 of
     floats) where they are damaged, else 0. Of frames in a row that all seem damaged, none is: they flicker. Nor is the
-    first frame, or the last.
+    first frame, or the last, or a flash of light.
 
     Examples
     --------
@@ -63,8 +66,8 @@ def damaged(frames: Frames, threshold: float = THRESHOLD) -> Iterator[Marked]:
     """Yield the frames, masked as a whole where they are damaged."""
     pictures = ordered(prepared, ((frame, np.zeros(frame.shape[:2], bool)) for frame in frames))
     suspected = ordered(partial(_suspected, threshold=threshold), _threes(pictures))
-    for before, (here, unlike), after in _threes(suspected):
-        lost = unlike and not any(one is not None and one[1] for one in (before, after))
+    for before, (here, alone), after in _threes(suspected):
+        lost = alone and not any(one is not None and one[1] for one in (before, after))
         yield here.frame, np.full(here.mask.shape, lost)
 
 
@@ -85,7 +88,17 @@ def _suspected(three: tuple[Picture | None, Picture, Picture | None], threshold:
     pairs = (here, before), (here, after), (before, after)
     if not _is_unlike([there.levels[0] - one.levels[0] for one, there in pairs], _SUSPECT, here.unit):
         return here, False  # As most frames, without a look at the motion.
-    return here, _is_unlike([_along(*pair) - pair[0].levels[0] for pair in pairs], threshold, here.unit)
+    lit, after = (_in_light_of(before, one) for one in (here, after))
+    pairs = (lit, before), (lit, after), (before, after)
+    return here, _is_unlike([_along(*pair) - pair[0].levels[0] for pair in pairs], threshold, before.unit)
+
+
+def _in_light_of(other: Picture, here: Picture) -> Picture:
+    """Return a picture in the light of another, if both show the same."""
+    light = None if unlike(other, here) else change_of_light(other, here, even=True, significant=_RELIT)
+    if light is None or light.gain.min() < _DIMMEST:
+        return here
+    return in_light(here, light.inverse())._replace(unit=other.unit)
 
 
 def _along(here: Picture, there: Picture) -> Array:

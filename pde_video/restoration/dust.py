@@ -14,7 +14,7 @@ from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.motion.averaging import EXACT, doubled, halved, padded, smoothed, warped, wide_means
 from pde_video.motion.neighbours import windows
 from pde_video.protocols import Array
-from pde_video.restoration.in_scenes import Picture, flow, numbered, prepared
+from pde_video.restoration.in_scenes import Picture, flow, numbered, prepared, seen_from
 from pde_video.restoration.masks import Marked, as_video
 from pde_video.restoration.trajectories import inside
 from pde_video.threads import ordered
@@ -40,9 +40,9 @@ def detect_dust(frames: Frames, *, threshold: Threshold = THRESHOLD) -> Iterator
     """Mark dust and other spots that a single frame shows: a mask, to look at, to correct, and for `inpaint`.
 
     s = max(u − max m, min m − u, 0) > threshold · σ, where max and min are over 3 × 3 pixels of the frames before and
-    after, moved along the motion, and σ² is the mean square of the difference of both around, and four times that of
-    what the nearer of both misses around the spot, beyond noise; or s > 0.3 threshold · σ, where u also stands out in
-    space. What is longer than 24 pixels, and than 8 % of the shorter side, is no spot.
+    after, in its light and moved along the motion, and σ² is the mean square of the difference of both around, and four
+    times that of what the nearer of both misses around the spot, beyond noise; or s > 0.3 threshold · σ, where u also
+    stands out in space. What is longer than 24 pixels, and than 8 % of the shorter side, is no spot.
 
     Parameters
     ----------
@@ -79,8 +79,7 @@ def dusty(frames: Frames, threshold: float = THRESHOLD) -> Iterator[Marked]:
     """Yield the frames with their dust masked."""
     nothing = ((frame, np.zeros(frame.shape[:2], bool)) for frame in frames)
     step = 1 / frames.scale if frames.scale > 1 else 0.0  # Of rounding; floats have none.
-    whole = enumerate(ordered(prepared, nothing))
-    pictures = (one._replace(number=number, original=number) for number, one in whole)  # Dust may look like cuts.
+    pictures = numbered(ordered(prepared, nothing), {}, cuts=False)  # Dust may look like them.
     without = numbered(_looked_at(pictures, threshold, step), {})
     return ((picture.frame, picture.mask) for picture in _looked_at(without, threshold, step))
 
@@ -99,9 +98,9 @@ def _marked(window: tuple[int, list[Picture]], threshold: float, step: float) ->
 
 
 def _nearest(pictures: list[Picture], at: int) -> list[Picture]:
-    """Return the picture before and the one after; at the ends of scenes the nearest two."""
+    """Return the picture before and the one after, in the light of this one; at the ends of scenes the nearest two."""
     first = min(max(at - 1, 0), max(len(pictures) - _AROUND - 1, 0))
-    return [one for k, one in enumerate(pictures[first : first + _AROUND + 1], first) if k != at]
+    return [seen_from(pictures, k, at) for k in range(first, min(first + _AROUND + 1, len(pictures))) if k != at]
 
 
 def _spots(here: Picture, others: list[Picture], threshold: float, step: float) -> Array:

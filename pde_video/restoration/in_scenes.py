@@ -8,16 +8,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pde_video.arrays.grid import to_planes
+from pde_video.estimate.light import Light, light_change
+from pde_video.estimate.light import between as light_between
 from pde_video.estimate.scene import is_cut_not_motion
+from pde_video.kernels.motion_averages import EDGE
 from pde_video.motion.averaging import halved, padded
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.restoration.expected_errors import EVIDENCE, around
 from pde_video.restoration.fill import harmonic
 from pde_video.restoration.masks import Marked
+from pde_video.threads import ordered
 
 UNIT = 0.25  # Of flow and mismatches, in standard deviations of a frame.
 _SMOOTHNESS = 20.0  # Of the motion.
+_SIGNIFICANT = 0.15  # Share of what two frames differ by, which a change of light must explain.
 _NOTHING = np.zeros(0)
 
 
@@ -55,6 +60,7 @@ class Picture(NamedTuple):
     links: Mapping[int, tuple[Array, Array]] = {}  # The flow to frames before it, and back.
     wide: Array = _NOTHING  # The mask and its rim, where other frames are asked
     shown: Shown = Shown(*3 * [_NOTHING])  # what they show.
+    light: Light | None = None  # Its change since the frame before.
     found: Any = None  # What a detector found.
     torn: Array | None = None  # How much is known around each pixel, (H, W), if there is one with nothing.
 
@@ -74,13 +80,31 @@ def prepared(pair: Marked) -> Picture:
     return Picture(frame, mask, planes, padded(np.concatenate([planes, known])), levels, shares, unit, torn=torn)
 
 
-def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Picture]:
-    """Yield the pictures with the numbers of their scenes."""
+def numbered(
+    pictures: Iterable[Picture], report: dict[str, Any], spread: Any = ordered, *, cuts: bool = True
+) -> Iterator[Picture]:
+    """Yield the pictures with the numbers of their scenes, one if not by `cuts`, and the changes of light in these."""
+    report["relit"] = 0
+    before: Picture | None = None  # If it is torn, with the change since the last that is not, as the one after it.
+    for picture in spread(_lit, _in_scenes(pictures, report, apart=cuts)):
+        report["relit"] += picture.light is not None
+        light = picture.light
+        if before is not None and before.light and before.torn is not None and before.scene == picture.scene:
+            back = before.light.inverse()
+            light = back if light is None else back.then(light)
+        before = picture
+        yield picture._replace(light=light)
+
+
+def _in_scenes(
+    pictures: Iterable[Picture], report: dict[str, Any], *, apart: bool
+) -> Iterator[tuple[Picture | None, Picture]]:
+    """Yield the pictures with the numbers of their scenes, and before them the last of its scene that is not torn."""
     cuts: list[int] = []
     report["cuts"] = cuts
     previous: Picture | None = None  # The last of which much is known.
     for number, picture in enumerate(pictures):
-        if previous is not None and not picture.mask.all():
+        if apart and previous is not None and not picture.mask.all():
             unit = previous.unit or 1.0
             before, here = _in_units(previous, unit), _in_units(picture, unit)
             if picture.torn is not None:  # What is not known tells nothing.
@@ -88,8 +112,35 @@ def numbered(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Pi
             if is_cut_not_motion(before, here, sigma=0.0):
                 cuts.append(number)
         picture = picture._replace(number=number, original=number, scene=len(cuts))
+        yield previous if previous is not None and previous.scene == picture.scene else None, picture
         previous = previous if picture.torn is not None else picture
-        yield picture
+
+
+def _lit(pair: tuple[Picture | None, Picture]) -> Picture:
+    """Return the second of two pictures with the change of light since the first."""
+    before, here = pair
+    return here if before is None else here._replace(light=change_of_light(before, here))
+
+
+def unlike(before: Picture, after: Picture) -> bool:
+    """Tell whether two pictures show different scenes."""
+    unit = before.unit or after.unit or 1.0
+    return is_cut_not_motion(_in_units(before, unit), _in_units(after, unit), sigma=0.0)
+
+
+def change_of_light(
+    before: Picture, after: Picture, *, even: bool = False, significant: float = _SIGNIFICANT
+) -> Light | None:
+    """Return the change of light between two pictures, of what is known of both; None if none is significant."""
+    unit = max(before.unit, after.unit) or 1.0
+    shares = [np.stack(both) for both in zip(before.shares, after.shares, strict=True)]
+    light = light_change(
+        *(_in_units(one, unit) for one in (before, after)),
+        even=even or after.torn is not None,
+        shares=shares,
+        significant=significant,
+    )
+    return light and light._replace(offset=unit * light.offset)
 
 
 def _in_units(picture: Picture, unit: float) -> list[Array]:
@@ -101,3 +152,24 @@ def flow(here: Picture, there: Picture) -> Array:
     unit = here.unit or 1.0
     shares = [np.stack(both) for both in zip(here.shares, there.shares, strict=True)]
     return flow_between(_in_units(here, unit), _in_units(there, unit), _SMOOTHNESS, shares)
+
+
+def seen_from(pictures: list[Picture], there: int, here: int) -> Picture:
+    """Return one of the pictures in the light of another."""
+    light = light_between([one.light for one in pictures], there, here)
+    return pictures[there] if light is None else in_light(pictures[there], light)._replace(unit=pictures[here].unit)
+
+
+def in_light(picture: Picture, light: Light) -> Picture:
+    """Return a picture in another light."""
+    planes, *levels = light.of_levels([picture.planes, *picture.levels])
+    seen = padded(np.concatenate([planes, picture.seen[-1:, EDGE:-EDGE, EDGE:-EDGE]]))
+    return picture._replace(planes=planes, seen=seen, levels=levels)
+
+
+def together(before: Picture, after: Picture, light: Light | None, share: float) -> tuple[Picture, Picture]:
+    """Return two pictures, between which light changes, in that of a share of the way."""
+    if light is None:
+        return before, after
+    part = light.partly(share)
+    return in_light(before, part), in_light(after, light.inverse().then(part))

@@ -83,8 +83,9 @@ def inpaint(
         Use no look-ahead.
     report : dict, optional
         Receives ``masked``, the share of all pixels that was filled; with motion, ``along_motion``, the share of these
-        that other frames show, and ``cuts``, where scenes begin; ``marked`` by a detector; ``warnings``, if the mask
-        looks wrong.
+        that other frames show, ``cuts``, where scenes begin, and ``relit``, the number of frames that differ from the
+        one before by a gain and an offset of their rows, as in flicker and fades; ``marked`` by a detector;
+        ``warnings``, if the mask looks wrong.
 
     References
     ----------

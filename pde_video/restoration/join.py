@@ -12,11 +12,10 @@ import numpy as np
 
 from pde_video.arrays.dtypes import scale_of
 from pde_video.errors import InputError, ParameterError
-from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
 from pde_video.restoration.beside import planes_of
-from pde_video.restoration.in_scenes import Picture, prepared
+from pde_video.restoration.in_scenes import change_of_light, prepared, together, unlike
 from pde_video.restoration.masks import warn_in
 from pde_video.restoration.trajectories import between
 from pde_video.terms.structure import unit_of
@@ -36,7 +35,8 @@ def join(
     """Join a video to another that follows it: the last frames of one pass into the first of the other.
 
     u_k = (1 − s) a_{N−n+k}(x − s w) + s b_k(x + (1 − s) w), s = k/(n + 1), k = 1, ..., n, with the flow w between both.
-    Where that fits no better than w = 0 does, and between different scenes, it is a fade.
+    Where that fits no better than w = 0 does, and between different scenes, it is a fade. Light that differs, by a gain
+    and an offset of the rows, passes from one to the other as well.
 
     Parameters
     ----------
@@ -135,13 +135,7 @@ def _passing(pair: tuple[Array, Array, float]) -> tuple[Array, bool]:
     new = new.astype(old.dtype)
     unit = old.dtype.type(unit_of(np.stack([old, new]), dtype=np.float32))
     first, second = (prepared((frame / unit, np.zeros(frame.shape[:2], bool))) for frame in (old, new))
-    if _unlike(first, second):
+    if unlike(first, second):
         return old + old.dtype.type(share) * (new - old), False
-    return np.moveaxis(between(first, second, share)[0], 0, -1) * unit, True
-
-
-def _unlike(first: Picture, second: Picture) -> bool:
-    """Tell whether two pictures show different scenes."""
-    unit = first.unit or second.unit or 1.0
-    one, other = ([level / level.dtype.type(unit) for level in picture.levels] for picture in (first, second))
-    return is_cut_not_motion(one, other, sigma=0.0)
+    light = change_of_light(first, second)
+    return np.moveaxis(between(*together(first, second, light, share), share)[0], 0, -1) * unit, True

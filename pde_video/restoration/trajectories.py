@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from pde_video.estimate.light import Light
+from pde_video.estimate.light import between as light_between
 from pde_video.kernels.motion_averages import EDGE
 from pde_video.motion.averaging import (
     EXACT,
@@ -22,7 +24,16 @@ from pde_video.motion.neighbours import windows
 from pde_video.protocols import Array
 from pde_video.restoration.expected_errors import EVIDENCE, LEAST, TINY, around, missed_at_rim, missed_in_space
 from pde_video.restoration.fill import along_edges, harmonic, written
-from pde_video.restoration.in_scenes import UNIT, Picture, Shown, flow, numbered, prepared
+from pde_video.restoration.in_scenes import (
+    UNIT,
+    Picture,
+    Shown,
+    flow,
+    numbered,
+    prepared,
+    seen_from,
+    together,
+)
 from pde_video.restoration.masks import Marked
 from pde_video.threads import ordered
 
@@ -43,7 +54,7 @@ def along_motion(
 ) -> Iterator[Array]:
     """Yield the frames with what is masked filled along the motion, and in space where that finds nothing."""
     spread = map if causal else ordered
-    pictures = numbered(spread(prepared, pairs), report)
+    pictures = numbered(spread(prepared, pairs), report, spread)
     linked = spread(_linked, windows(pictures, radius, 0))
     gathered = spread(_gathered, windows(linked, radius, 0 if causal else radius))
     return spread(partial(_finished, screened=screened), _carried(gathered, report))
@@ -51,14 +62,15 @@ def along_motion(
 
 def _linked(window: tuple[int, list[Picture]]) -> Picture:
     """Return the last picture of the window with the flows between it and the others."""
-    *others, last = window[1]
-    return last._replace(links={one.number: (flow(last, one), flow(one, last)) for one in others})
+    *others, last = pictures = window[1]
+    seen = [seen_from(pictures, k, len(others)) for k in range(len(others))]
+    return last._replace(links={one.number: (flow(last, one), flow(one, last)) for one in seen})
 
 
 def _gathered(window: tuple[int, list[Picture]]) -> Picture:
     """Return the picture with what others show of its masked pixels and their rim."""
     at, pictures = window
-    here = pictures[at]
+    here, lights = pictures[at], [one.light for one in pictures]
     rim = here.torn is None and here.mask.any()
     here = here._replace(wide=ndimage.maximum_filter(here.mask, 2 * _RIM + 1) if rim else here.mask)
     n = int(np.count_nonzero(here.wide))
@@ -67,10 +79,11 @@ def _gathered(window: tuple[int, list[Picture]]) -> Picture:
         for k, there in enumerate(pictures):
             if k != at:
                 w, back = here.links[there.number] if k < at else there.links[here.number][::-1]
-                values, g = _found(here, there.seen, there.levels[0], there.shares[0], w, back)
+                light = light_between(lights, k, at)
+                values, g = _found(here, there.seen, there.levels[0], there.shares[0], w, back, light)
                 shown = shown.also(values, g, 1 / abs(k - at))  # Errors of the motion add up.
     links = {number: link for number, link in here.links.items() if number == here.number - 1}
-    if here.torn is not None and (nearby := _shown_around(here, pictures[:at][::-1], pictures[at + 1 :])):
+    if here.torn is not None and (nearby := _shown_around(at, pictures)):
         values, error = nearby
         near = np.square(np.minimum(_NEAR * here.torn[here.mask], 1))
         here = here._replace(unit=max(one.unit for one in pictures))  # What is known of it may be flat.
@@ -80,19 +93,25 @@ def _gathered(window: tuple[int, list[Picture]]) -> Picture:
     return here._replace(links=links, shown=shown)
 
 
-def _shown_around(here: Picture, before: list[Picture], after: list[Picture]) -> tuple[Array, Array] | None:
+def _shown_around(at: int, pictures: list[Picture]) -> tuple[Array, Array] | None:
     """Return planes (C, H, W) of the nearest pictures that are not torn, and their expected squared error (H, W).
 
     That is what is between them, if there is one on both sides.
     """
-    lost = here.mask.all()
-    serve = [[one for one in some if (not one.mask.all() if lost else one.torn is None)] for some in (before, after)]
-    old, new = (some[0] if some else None for some in serve)
+    here, lost = pictures[at], pictures[at].mask.all()
+    serve = [k for k, one in enumerate(pictures) if (not one.mask.all() if lost else one.torn is None)]
+    old, new = max((k for k in serve if k < at), default=None), min((k for k in serve if k > at), default=None)
     if old is not None and new is not None:
-        return between(old, new, (here.number - old.number) / (new.number - old.number))
-    nearest = old or new
-    if nearest is None:
+        first, second = pictures[old], pictures[new]
+        share = (here.number - first.number) / (second.number - first.number)
+        if lost:
+            light = light_between([one.light for one in pictures], old, new)
+            return between(*together(first, second, light, share), share)
+        return between(seen_from(pictures, old, at), seen_from(pictures, new, at), share)
+    one = old if new is None else new
+    if one is None:
         return None
+    nearest = pictures[one] if lost else seen_from(pictures, one, at)
     both = here.shares[0] * nearest.shares[0]
     missed = float((both * np.square(here.levels[0] - nearest.levels[0])).mean(dtype=np.float64))
     return nearest.planes, np.full(here.mask.shape, missed / max(float(both.mean(dtype=np.float64)), EVIDENCE))
@@ -124,18 +143,25 @@ def _mean_of(pair: Iterable[Array], share: float) -> tuple[Array, Array]:
     return old + old.dtype.type(share) * (new - old), around(squares, np.ones_like(squares), old.shape[1:])[0]
 
 
-def _found(here: Picture, seen: Array, luma: Array, share: Array, w: Array, back: Array) -> tuple[Array, Array]:
+def _found(
+    here: Picture, seen: Array, luma: Array, share: Array, w: Array, back: Array, light: Light | None
+) -> tuple[Array, Array]:
     """Return what another picture shows at the wide mask (C, n), and g: the inverse of the expected error, or 0.
 
     At the same place where that fits as it does in still scenes without noise, so that these are filled exactly.
     """
     mask, limit = here.wide, _STILL * here.unit
+    own = seen[:, EDGE:-EDGE, EDGE:-EDGE][:, mask]
     moved = warped_at(mask, seen, w.astype(seen.dtype, copy=False), EXACT)
     coarse = warped(padded(np.stack([luma, share])), w, EXACT)
+    if light is not None:
+        for values in (own, moved):
+            values[:-1] = light.of_pixels(values[:-1], mask)
+        gain, offset = light.rows(luma)
+        luma, coarse[0] = gain * luma + offset, gain * coarse[0] + offset
     moving = _worth(here, moved, coarse, ~inconsistent(w, back) & inside(w))
     if np.count_nonzero(np.abs(luma - here.levels[0]) <= limit) < _SOME * luma.size:
         return moved[:-1], moving
-    own = seen[:, EDGE:-EDGE, EDGE:-EDGE][:, mask]
     still = _worth(here, own, np.stack([luma, share]), np.ones(luma.shape, bool))
     stays = still * np.square(limit) >= 1
     return np.where(stays, own[:-1], moved[:-1]), np.where(stays, still, moving)
@@ -164,7 +190,8 @@ def _carried(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Pi
     for picture in pictures:
         if before is not None and picture.links:
             there, seen = before
-            values, g = _found(picture, seen, there.levels[0], there.shares[0], *picture.links[there.number])
+            link = picture.links[there.number]
+            values, g = _found(picture, seen, there.levels[0], there.shares[0], *link, picture.light)
             picture = picture._replace(shown=picture.shown.also(values, g, _CARRIED))
         inner, mean, weight = picture.mask[picture.wide], _mean(picture), picture.shown.weight
         found, masked = found + int(np.count_nonzero(weight[inner])), masked + int(np.count_nonzero(inner))

@@ -1,0 +1,156 @@
+"""`inpaint`, `join` and detectors where light changes: frames are compared, and values shown, in one light."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cases import slow
+from scipy.ndimage import gaussian_filter
+
+import pde_video as pv
+
+SIDE = (112, 160)
+
+
+def texture(frames=7, speed=2, size=SIDE):
+    """A smooth texture that moves to the left, (T, H, W), in [0, 1]."""
+    ground = gaussian_filter(np.random.default_rng(2).standard_normal((size[0], size[1] + speed * frames)), 2.5)
+    ground = 0.5 + 0.1 * ground / ground.std()
+    return np.stack([ground[:, speed * t : speed * t + size[1]] for t in range(frames)])
+
+
+def moving_mask(frames=7):
+    mask = np.zeros((frames, *SIDE), bool)
+    for t in range(frames):
+        mask[t, :, 8 * t : 8 * t + 6] = mask[t, 10 * t : 10 * t + 8, 90:110] = True
+    return mask
+
+
+def light(kind, frames=7):
+    """Gains and offsets of the frames."""
+    rng, ones = np.random.default_rng(1), np.ones((frames, 1, 1))
+    flash = np.where(np.arange(frames) == 3, 1.5, 1.0)[:, np.newaxis, np.newaxis]
+    rows = 1 / (1 + np.exp(np.arange(-SIDE[0] // 2, SIDE[0] // 2) / 8.0))[:, np.newaxis]
+    kinds = {
+        "flicker": (1 + 0.1 * rng.standard_normal(ones.shape), 0.05 * rng.standard_normal(ones.shape)),
+        "fade to black": (np.linspace(1, 0, frames)[:, np.newaxis, np.newaxis], 0 * ones),
+        "flash": (flash, 0 * ones),
+        "upper half": (1 + 0.4 * (flash - 1) * rows, 0 * ones),
+    }
+    return kinds[kind]
+
+
+def hidden(video, mask):
+    return np.where(mask, video.max(), video).astype(video.dtype)
+
+
+def error(found, video, mask):
+    """Root-mean-square error inside the mask."""
+    return float(np.sqrt(np.square(found - video)[mask].mean()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"), [("flicker", 3e-5), ("flash", 1e-4), ("fade to black", 2e-4), ("upper half", 2e-3)]
+)
+@pytest.mark.parametrize("method", ["auto", *slow("motion")])
+def test_a_mask_that_moves_over_a_still_scene_is_filled_in_the_light_of_each_frame(kind, least, method):
+    gain, offset = light(kind)
+    video, mask, report = gain * texture(7, 0) + offset, moving_mask(), {}
+    found = pv.inpaint(hidden(video, mask), mask, method=method, report=report)
+    assert error(found, video, mask) < least
+    assert report["relit"] >= 2
+    np.testing.assert_array_equal(found[~mask], video[~mask])
+
+
+@pytest.mark.parametrize("colour", [False, *slow(True)])
+def test_flicker_costs_little_where_things_move(colour):
+    gain, _ = light("flicker")
+    mask, errors = moving_mask(), []
+    for video in (texture(), gain * texture()):
+        if colour:
+            clip = np.stack([video, video[:, ::-1], 0.5 * video], axis=-1)
+            found = pv.inpaint(np.where(mask[..., np.newaxis], 0.9, clip), mask)
+            errors.append(np.sqrt(np.square(found - clip)[mask].mean()))
+        else:
+            errors.append(error(pv.inpaint(hidden(video, mask), mask), video, mask))
+    assert errors[1] < 1.2 * errors[0]
+
+
+def test_where_light_stays_nothing_is_relit():
+    for speed in (0, 1, 3):
+        video, mask, report = texture(5, speed), moving_mask(5), {}
+        pv.inpaint(hidden(video, mask), mask, report=report)
+        assert report["relit"] == 0
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_stream_in_changing_light_is_an_array_on_any_number_of_threads(causal, threads):
+    gain, offset = light("flicker")
+    video, mask = (gain * texture() + offset).astype(np.float32), moving_mask()
+    whole = pv.inpaint(hidden(video, mask), mask, causal=causal, radius=2)
+    for n in (1, 3):
+        threads(n)
+        stream = pv.inpaint(iter(hidden(video, mask)), iter(mask), causal=causal, radius=2)
+        np.testing.assert_array_equal(np.stack(list(stream)), whole)
+
+
+def test_the_light_of_one_scene_is_not_that_of_another():
+    gain, offset = light("flicker")
+    first, second = (gain * one + offset for one in (texture(), 1 - texture(7, 3)[:, ::-1] ** 2))
+    video, mask, report = np.concatenate([first, second]), np.concatenate([moving_mask()] * 2), {}
+    whole = pv.inpaint(hidden(video, mask), mask, report=report)
+    assert report["cuts"] == [7]
+    parts = [pv.inpaint(hidden(video, mask)[k : k + 7], mask[k : k + 7]) for k in (0, 7)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+def test_a_lost_frame_is_in_a_light_between_those_around_it_and_a_torn_one_in_its_own():
+    rng = np.random.default_rng(4)
+    gain = 1 + 0.1 * rng.standard_normal((9, 1, 1))
+    still = texture(9, 0, (192, 256))
+    mask = np.zeros(still.shape, bool)
+    mask[4:6] = True  # Two lost frames: a third and two thirds of the way.
+    found = pv.inpaint(hidden(gain * still, mask), mask)
+    for k, share in ((4, 1 / 3), (5, 2 / 3)):
+        np.testing.assert_allclose(found[k], (gain[3] + share * (gain[6] - gain[3])) * still[k], atol=1e-5)
+    mask[5], mask[4, :96] = False, False
+    mask[5, 100:] = True  # Torn ones, also in a row.
+    found = pv.inpaint(hidden(gain * still, mask), mask)
+    np.testing.assert_allclose(found, gain * still, atol=5e-4)
+    mask[7:] = True
+    mask[7, :60] = False  # At the end, the last as it was seen, in the light of what is known.
+    found = pv.inpaint(hidden(gain * still, mask), mask)
+    np.testing.assert_allclose(found[:8], (gain * still)[:8], atol=1e-3)
+
+
+def test_videos_in_different_light_are_joined_along_the_motion():
+    ground = texture(1, 0, (128, 204))[0]
+    one, other = (np.repeat(ground[np.newaxis, :, at : at + 180], 5, axis=0) for at in (0, 4))
+    found = pv.join(one, 1.5 * other - 0.1, over=3)
+    for k, share in ((1, 0.25), (2, 0.5), (3, 0.75)):
+        expected = (1 + 0.5 * share) * ground[:, k : k + 180] - 0.1 * share
+        np.testing.assert_allclose(found[1 + k, 8:-8, 8:-16], expected[8:-8, 8:-16], atol=2e-3)
+
+
+def test_dust_is_found_in_flicker_and_light_is_no_dust():
+    gain, offset = light("flicker")
+    video, dust, rng = gain * texture() + offset, np.zeros((7, *SIDE), bool), np.random.default_rng(3)
+    for one in dust:
+        for i, j in rng.integers(10, 100, (5, 2)):
+            one[i : i + 4, j : j + 5] = True
+    assert not pv.detect_dust(video).any()
+    found = pv.detect_dust(np.where(dust, 0.9, video)) > 0
+    assert np.count_nonzero(found & dust) > 0.9 * np.count_nonzero(dust)
+    assert np.count_nonzero(found & dust) > 0.95 * np.count_nonzero(found)
+
+
+def test_a_flash_is_no_damaged_frame():
+    gain, _ = light("flash")
+    video = gain * texture()
+    assert not pv.detect_damaged_frames(video).any()
+    rng = np.random.default_rng(0)
+    for noise in (0.0, 0.05):
+        noisy = texture() + noise * rng.standard_normal(video.shape)
+        for lost in (0.0, 0.5, rng.random(SIDE)):
+            noisy[3] = lost
+            assert np.flatnonzero(pv.detect_damaged_frames(noisy).any(axis=(1, 2))).tolist() == [3]
