@@ -153,6 +153,9 @@ def test_arrays_streams_threads_and_one_guide_for_all_agree(threads):
         ((2, 12, 16), np.zeros((2, 24, 64)), "same whole multiple"),
         ((2, 12, 16), np.zeros((12, 16)), "at least 2"),
         ((2, 12, 16), np.zeros((2, 6, 8)), "6 × 8 pixels"),
+        ((2, 12, 16), np.zeros((2, 12, 16)), "or say with `mask` what of the video is not known"),
+        ((2, 12, 16), np.zeros((48, 64, 3)), "picture in colour is an array"),
+        ((2, 12, 16), np.zeros((48, 64), np.int32), "the guide: frames have dtype int32"),
         ((3, 12, 16), np.zeros((2, 48, 64)), "the guide has 2 frames, and the video more"),
         ((2, 12, 16), np.zeros((3, 48, 64)), "the video has 2 frames, and the guide more"),
         ((2, 12, 16), np.full((48, 64), np.nan), "NaN"),
@@ -165,7 +168,7 @@ def test_guides_that_do_not_fit_are_refused(shape, guide, said):
         pv.fuse(np.zeros(shape), guide)
 
 
-@pytest.mark.parametrize("unit", [1e-25, 1e20, 1e160])
+@pytest.mark.parametrize("unit", [1e-25, 1e20, 1e160, 1e306])
 def test_any_range_of_values_is_refined_alike(unit):
     depth, colour = scene()
     coarse = means(depth, 4)

@@ -77,6 +77,36 @@ def test_an_unrelated_guide_does_not_count(rng):
     assert any("the guide had a share of" in one for one in report["warnings"])
 
 
+def test_frames_without_holes_do_not_end_the_test_of_the_guide(rng):
+    depth, _ = scene(4)
+    mask, guide, report = holes(depth.shape), rng.random((4, *SIDE)), {}
+    mask[[0, 2]] = False
+    found = pv.fuse(np.where(mask, 0, depth), guide, mask=mask, report=report)
+    np.testing.assert_array_equal(found, pv.inpaint(np.where(mask, 0, depth), mask, method="heat"))
+    assert report["guided"] == 0.25  # Of the first frame, in which nothing is to be filled.
+
+
+@pytest.mark.parametrize("apart", [(1, 1), (2, 2), (4, 4), (5, 5), (1, 5), (5, 1), (10, 10)])
+def test_pixels_known_on_a_grid_test_the_guide(apart):
+    known = np.zeros((200, 300), bool)
+    known[:: apart[0], :: apart[1]] = True
+    left_out = known_values._left_out(known)
+    assert not (left_out & ~known).any()
+    for part in (np.s_[:100, :150], np.s_[:100, 150:], np.s_[100:, :150], np.s_[100:, 150:]):
+        assert left_out[part].sum() == pytest.approx(0.2 * known[part].sum(), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("unit", "dtype"), [(2.0**-1000, float), (2.0**1000, float), (2.0**-100, "f4"), (2.0**123, "f4")]
+)
+def test_any_unit_gives_the_same(unit, dtype, rng):
+    depth, guide = (one.astype(dtype) for one in scene())
+    mask = holes(depth.shape)
+    for one in (guide, rng.random(guide.shape)):
+        expected = pv.fuse(np.where(mask, 0, depth), one, mask=mask)
+        np.testing.assert_array_equal(pv.fuse(np.where(mask, 0, unit * depth), one, mask=mask), unit * expected)
+
+
 def test_missing_values_are_no_inverted_mask():
     depth, guide = scene()
     mask = holes(depth.shape)
@@ -104,8 +134,10 @@ def test_what_does_not_fit_is_refused():
         pv.InputError, match="the guide has 20 × 28 pixels, the video 40 × 56; with a mask they must be eq"
     ):
         pv.fuse(depth, guide[:, ::2, ::2], mask=holes(depth.shape))
-    with pytest.raises(pv.InputError, match="nothing of it is known"):
-        pv.fuse(depth, guide, mask=np.ones(SIDE, bool))
+    with pytest.raises(pv.InputError, match=r"56 × 3 pixels.*picture in colour is an array"):
+        pv.fuse(depth, np.stack([guide[0]] * 3, axis=2), mask=holes(depth.shape))
+    with pytest.raises(pv.InputError, match="frame 1 is masked as a whole, and nothing of it is known"):
+        pv.fuse(depth, guide, mask=np.stack([holes(SIDE), np.ones(SIDE, bool)]))
     with pytest.raises(pv.InputError, match="NaN"):
         pv.fuse(np.where(holes(depth.shape), np.nan, depth), guide, mask=np.zeros(SIDE, bool))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pde_video.arrays.dtypes import as_float, scale_of
 from pde_video.arrays.grid import all_finite, to_planes
-from pde_video.errors import InputError, ParameterError
+from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.protocols import Array
 
 Frame = TypeVar("Frame")
@@ -35,7 +35,7 @@ def beside(
         other = other[np.newaxis]
     if not isinstance(other, Iterable) or (isinstance(other, np.ndarray) and not other.ndim):
         raise ParameterError(f"{name} is {other!r}; it must be an array, frames, or the name of a file")
-    hint = " (a single picture in colour is an array (1, H, W, C))" if _may_be_one_picture(other) else ""
+    hint = hint_of_colour(other.shape[2]) if isinstance(other, np.ndarray) and other.ndim == 3 else ""
     pictures: Iterator[Made] = (made(np.asarray(one), name) for one in other)
     first = next(pictures, None)
     if first is None:
@@ -52,8 +52,9 @@ def beside(
         raise InputError(f"the video has {number + 1} frames, and the {role} more; {_GIVE}{hint}")
 
 
-def _may_be_one_picture(other: Any) -> bool:
-    return isinstance(other, np.ndarray) and other.ndim == 3 and other.shape[2] in (3, 4)
+def hint_of_colour(columns: int) -> str:
+    """Return what to do if what was given as a video, of so many columns, may be one picture in colour."""
+    return " (a single picture in colour is an array (1, H, W, C))" if columns in (3, 4) else ""
 
 
 def planes_of(picture: Array, name: str) -> Array:
@@ -63,7 +64,11 @@ def planes_of(picture: Array, name: str) -> Array:
             f"{name} has a picture of shape {picture.shape} and dtype {picture.dtype}; it must be (H, W) or (H, W, C), "
             "of integers or floats"
         )
-    frame = as_float(picture, np.float64 if picture.dtype == np.float64 else np.float32, scale_of(picture.dtype))
+    try:
+        scale = scale_of(picture.dtype)
+    except DtypeError as error:
+        raise DtypeError(f"{name}: {error}") from None
+    frame = as_float(picture, np.float64 if picture.dtype == np.float64 else np.float32, scale)
     if not all_finite(frame):
         raise InputError(f"{name} holds NaN or infinite values; replace them first")
     return to_planes(frame, -1)

@@ -17,8 +17,8 @@ from pde_video.estimate.contrast import estimate_kappa
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.motion.averaging import doubled, halved
 from pde_video.protocols import Array
-from pde_video.restoration.beside import beside, planes_of
-from pde_video.restoration.known_values import Completed, completed
+from pde_video.restoration.beside import beside, hint_of_colour, planes_of
+from pde_video.restoration.known_values import Completed, completed, power_of_two
 from pde_video.restoration.masks import NAN, marked
 from pde_video.terms.frozen import FrozenDiffusion
 from pde_video.threads import ordered
@@ -104,7 +104,7 @@ def fuse(
         tried = ordered(lambda pair: _tried(*pair), beside(frames, guide, "guide", made))
     else:
         pairs = beside(marked(frames, mask, None, 0.0), guide, "guide", made)
-        tried = ordered(lambda pair: completed(pair[0], pair[1].whole(), pair[1].name), pairs)
+        tried = ordered(lambda one: completed(one[0], *one[1][0], one[1][1].whole(), one[1][1].name), enumerate(pairs))
     total = seen = 0.0
     for fine, share in ordered(lambda one: (one[0].result(one[1]), one[1]), _with_shares(tried)):
         total, seen = total + share, seen + 1
@@ -153,9 +153,10 @@ class _Guide:
         rows, columns = self._planes.shape[1:]
         factor = rows // height
         if factor < 2 or (height * factor, width * factor) != (rows, columns):
+            alike = ", or say with `mask` what of the video is not known" * ((rows, columns) == (height, width))
             raise InputError(
                 f"{self.name} has {rows} × {columns} pixels, the video {height} × {width}; both sides must be the same "
-                "whole multiple, at least 2: crop or resize one of them"
+                f"whole multiple, at least 2: crop or resize one of them{alike}{hint_of_colour(columns)}"
             )
         steps, pictures = _prime_factors(factor), [self._planes]
         for step in steps[:0:-1]:
@@ -213,7 +214,7 @@ def _tried(frame: Array, guide: _Guide) -> _Tried:
     planes = to_planes(frame, -1)
     base = planes[:, :1, :1].copy()  # Relative to it, so that constants have no rounding errors.
     planes = planes - base
-    unit = planes.dtype.type(math.ldexp(1.0, math.frexp(float(np.abs(planes).max()))[1]))  # Exact, as a power of two.
+    unit = power_of_two(planes)
     planes = planes / unit
     guide.for_frames(*planes.shape[1:])
     return _Tried(planes, base, unit, guide, [_errors(planes, diffusions) for diffusions in guide.tests])
@@ -232,9 +233,11 @@ def _errors(planes: Array, diffusions: list[FrozenDiffusion]) -> tuple[float, fl
 
 def _with_shares(tried: Iterable[_Tried | Completed]) -> Iterator[tuple[_Tried | Completed, float]]:
     """Yield frames with the share that their guide deserves, by the tests of some frames up to each."""
-    sums: Iterable[tuple[float, float]] = repeat((0.0, 0.0))
+    sums: list[tuple[float, float]] = []
     for one in tried:
-        sums = [(_KEPT * a + c, _KEPT * b + d) for (a, b), (c, d) in zip(sums, one.errors, strict=False)]
+        if one.errors:  # A frame that tests nothing changes nothing.
+            pairs = zip(sums or repeat((0.0, 0.0)), one.errors, strict=False)
+            sums = [(_KEPT * a + c, _KEPT * b + d) for (a, b), (c, d) in pairs]
         worst = max((math.sqrt(guided / without) for guided, without in sums if without), default=0.0)
         yield one, min(max((_CHANCE - worst) / (_CHANCE - _CERTAIN), 0.0), 1.0)
 
