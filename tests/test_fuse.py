@@ -5,7 +5,8 @@ import pytest
 from scipy import ndimage, sparse
 
 import pde_video as pv
-from pde_video.restoration.fuse import _Guide, _guided, _Tried, _with_shares
+from pde_video.restoration.fuse import _Guide, _guided, _Tried
+from pde_video.restoration.trust import with_shares
 
 
 def means(video, factor):
@@ -181,13 +182,13 @@ def test_any_range_of_values_is_refined_alike(unit):
 def test_the_share_of_a_guide_is_that_of_several_frames_and_of_both_tests():
     guided = np.array([[0.9, 0.5], [1.05, 0.5], [0.96, 0.985], [1.0, 1.0], [0.98, 0.98], [0.985, 0.9]])
     tried = [_Tried(*[np.zeros((1, 4, 4))] * 3, None, [(3 * one**2, 3.0) for one in both]) for both in guided]
-    found = [share for _, share in _with_shares(tried)]
+    found = [share for _, share in with_shares(tried)]
     for k, share in enumerate(found):
         weights = 0.8 ** np.arange(k, -1, -1)
         worst = np.sqrt((weights[:, np.newaxis] * guided[: k + 1] ** 2).sum(axis=0) / weights.sum()).max()
         assert share == pytest.approx(np.clip((1 - worst) / 0.03, 0, 1))
     assert 0 < min(found[1:]) < max(found[1:]) < 1
-    assert [share for _, share in _with_shares([_Tried(*[np.zeros((1, 4, 4))] * 3, None, [])])] == [1.0]
+    assert [share for _, share in with_shares([_Tried(*[np.zeros((1, 4, 4))] * 3, None, [])])] == [1.0]
 
 
 @pytest.mark.parametrize(("size", "tests"), [((7, 40), 0), ((8, 8), 1), ((15, 40), 1), ((16, 16), 2), ((17, 19), 2)])

@@ -61,7 +61,7 @@ def test_the_state_is_that_of_a_direct_solver(rng):
                 matrix[here, here] += g
                 matrix[here, there] -= g
     matrix, unknown = matrix.tocsr(), mask.ravel()
-    for expected, found in zip(planes.copy(), known_values._along(planes, mask, diffusion), strict=True):
+    for expected, found in zip(planes.copy(), known_values.spread(planes, mask, diffusion), strict=True):
         known = expected[~mask]
         expected[mask] = spsolve(matrix[unknown][:, unknown], -matrix[unknown][:, ~unknown] @ known)
         np.testing.assert_allclose(found, expected, atol=2e-3)

@@ -2,9 +2,8 @@
 
 import math
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import reduce
-from itertools import repeat
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -12,22 +11,21 @@ from scipy import ndimage
 
 from pde_video.arrays.dtypes import scale_of
 from pde_video.arrays.grid import to_planes
-from pde_video.errors import InputError
+from pde_video.errors import InputError, ParameterError
 from pde_video.estimate.contrast import estimate_kappa
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.motion.averaging import doubled, halved
 from pde_video.protocols import Array
+from pde_video.restoration.along_guide import Seen, Sight, along_guide, sight
 from pde_video.restoration.beside import beside, hint_of_colour, planes_of
 from pde_video.restoration.known_values import Completed, completed, power_of_two
-from pde_video.restoration.masks import NAN, marked
+from pde_video.restoration.masks import NAN, Marked, marked
+from pde_video.restoration.trust import with_shares
 from pde_video.terms.frozen import FrozenDiffusion
 from pde_video.threads import ordered
 
 _CONTRAST, _FAINTEST = 0.6, 0.01  # κ, relative to the usual contrast of the guide; at least, to the range of values.
 _TIME, _ROUNDS = 8.0, 6  # Of each implicit step, in pixels²; steps at each size.
-# Error with the guide, relative to that without it, up to which it counts wholly, and from which on not at all.
-_CERTAIN, _CHANCE = 0.97, 1.0
-_KEPT = 0.8  # Weight of the tests of frames before.
 _FEWEST = 4  # Pixels on a side of the means of a frame below which the guide is not tested on them.
 _SPLINE = 3
 _SMALLEST = np.finfo(np.float32).tiny
@@ -36,7 +34,7 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @video_filter(
-    extent=Extent(None, 0, 1, None),
+    extent=lambda radius, **others: Extent(None, radius, 1, None),
     examples=("depth.tif fine.tif --guide colour.mp4", "sparse.tif full.tif --guide colour.mp4 --mask nan"),
 )
 def fuse(
@@ -45,6 +43,7 @@ def fuse(
     *,
     mask: Annotated[Any, Option(file=True, choices=(NAN,))] = None,
     kappa: Annotated[float | None, Option(above=0)] = None,
+    radius: Annotated[int, Option(unit="frames", least=0, most=1000)] = 0,
 ) -> Iterator[Array]:
     """Refine a coarse video, or one with holes, by a finer one of the same scene: depth or heat by colour.
 
@@ -99,20 +98,33 @@ def fuse(
     def made(picture: Array, name: str) -> _Guide:
         return _Guide(picture, name, kappa)
 
+    def filled(one: tuple[int, tuple[Marked, _Guide]]) -> Completed:
+        number, ((frame, where), picture) = one
+        return completed(number, frame, where, picture.whole(), picture.name)
+
+    def seen(one: tuple[int, tuple[Marked, _Guide]]) -> Seen:
+        return Seen(filled(one), one[1][1].sight(), one[1][1].whole())
+
+    if radius and mask is None:
+        raise ParameterError(
+            f"radius is {radius}, but only values that are known to the pixel are taken from other frames: give a "
+            "`mask`, or leave it at 0"
+        )
     tried: Iterator[_Tried | Completed]
     if mask is None:
         tried = ordered(lambda pair: _tried(*pair), beside(frames, guide, "guide", made))
     else:
-        pairs = beside(marked(frames, mask, None, 0.0), guide, "guide", made)
-        tried = ordered(lambda one: completed(one[0], *one[1][0], one[1][1].whole(), one[1][1].name), enumerate(pairs))
-    total = seen = 0.0
-    for fine, share in ordered(lambda one: (one[0].result(one[1]), one[1]), _with_shares(tried)):
-        total, seen = total + share, seen + 1
-        frames.report["guided"] = total / seen
+        pairs = enumerate(beside(marked(frames, mask, None, 0.0), guide, "guide", made))
+        alone = radius == 0
+        tried = ordered(filled, pairs) if alone else along_guide(ordered(seen, pairs), frames.report, radius)
+    total = count = 0.0
+    for fine, share in ordered(lambda one: (one[0].result(one[1]), one[1]), with_shares(tried)):
+        total, count = total + share, count + 1
+        frames.report["guided"] = total / count
         yield fine
-    if seen and total < seen / 2:
+    if total < count / 2:
         frames.report.setdefault("warnings", []).append(
-            f"the guide had a share of {total / seen:.0%} in the result: its edges do not predict those of the video "
+            f"the guide had a share of {total / count:.0%} in the result: its edges do not predict those of the video "
             "better than interpolation does; is it of the same scene, at the same time, and aligned with it?"
         )
 
@@ -123,10 +135,12 @@ class _Guide:
     def __init__(self, picture: Array, name: str, kappa: float | None) -> None:
         self.name, self._lock = name, threading.Lock()
         self.steps: list[int] = []
+        self._sight: Sight | None = None
         self.diffusions: list[FrozenDiffusion] = []
         planes = planes_of(picture, name)
         least = planes.min()
         contrast = float(planes.max() - least) or 1.0
+        self._range = float(least), contrast
         self._planes = ((planes - least) / planes.dtype.type(contrast)).astype(np.float32, copy=False)
         self._kappa = kappa / scale_of(picture.dtype) / contrast if kappa is not None else self._usual()
 
@@ -142,6 +156,12 @@ class _Guide:
         with self._lock:
             self.diffusions = self.diffusions or [self._diffusion(self._planes)]
         return self.diffusions[-1]
+
+    def sight(self) -> Sight:
+        """Return what tells its motion."""
+        with self._lock:
+            self._sight = self._sight or sight(self._planes, *self._range)
+        return self._sight
 
     def for_frames(self, height: int, width: int) -> None:
         """Make the diffusions for frames of a size, if they have not been made; refuse frames that do not fit."""
@@ -229,17 +249,6 @@ def _errors(planes: Array, diffusions: list[FrozenDiffusion]) -> tuple[float, fl
     # Down the rows first: the same sums on every machine.
     guided, without = (math.fsum(np.square(one - truth, dtype=np.float64).sum(axis=1).ravel()) for one in both)
     return guided, without
-
-
-def _with_shares(tried: Iterable[_Tried | Completed]) -> Iterator[tuple[_Tried | Completed, float]]:
-    """Yield frames with the share that their guide deserves, by the tests of some frames up to each."""
-    sums: list[tuple[float, float]] = []
-    for one in tried:
-        if one.errors:  # A frame that tests nothing changes nothing.
-            pairs = zip(sums or repeat((0.0, 0.0)), one.errors, strict=False)
-            sums = [(_KEPT * a + c, _KEPT * b + d) for (a, b), (c, d) in pairs]
-        worst = max((math.sqrt(guided / without) for guided, without in sums if without), default=0.0)
-        yield one, min(max((_CHANCE - worst) / (_CHANCE - _CERTAIN), 0.0), 1.0)
 
 
 def _guided(planes: Array, steps: list[int], diffusions: list[FrozenDiffusion]) -> Array:
