@@ -4,7 +4,8 @@ Run as ``python -m benchmarks.fusion`` with the extra `bench`. The disparity of 
 picture, and the blue channel of the clips by their green one, of which the means over 4 × 4 or 8 × 8 pixels are given.
 Peers have the best of several settings for each row, by comparison with the truth. Disparity is known in 93 % of the
 pixels, on which errors are measured; means are over those, and blocks without any get the nearest. Then, what is
-reached where 2 to 50 % of the pixels are given, by chance.
+reached where 2 to 50 % of the pixels are given, by chance. Then the same in the first frames of the clips, and in a
+depth video in which something approaches, with what is known in the frames around (`radius`) and without.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from pde_video.protocols import Array
 
 FACTORS = (4, 8)
 KNOWN = (0.02, 0.05, 0.2, 0.5)
+RADII = (0, 2, 4)
+FRAMES = 12
+NOISE = 5.0  # Of what is given, of 255.
 Refine = Callable[..., Array]
 
 
@@ -127,6 +131,40 @@ def completions() -> list[list[str]]:
     return rows
 
 
+def approaching() -> tuple[Array, Array]:
+    """Return depth (T, H, W) in which a slanted plane comes nearer by 3 % a frame, and a guide with texture."""
+    rng = np.random.default_rng(5)
+    near, far = (ndimage.gaussian_filter(rng.standard_normal((544, 800)), 2.5) for _ in range(2))
+    rows, columns = np.mgrid[:272, :400].astype(float)
+    depth, guide = [], []
+    for k in range(FRAMES):
+        y, x = (rows - 136) * 0.97**k, (columns - 200) * 0.97**k
+        inside = (np.abs(y) < 60) & (np.abs(x) < 80)
+        texture = ndimage.map_coordinates(near, [1.5 * y + 272, 1.5 * x + 400], order=3)
+        depth.append(np.where(inside, 100 * 0.97**k + 0.15 * x, 200 + 0.1 * columns))
+        guide.append(np.where(inside, 150 + 12 / near.std() * texture, 90 + 12 / far.std() * far[:272, :400]))
+    return np.stack(depth).astype(np.float32), np.stack(guide).astype(np.float32)
+
+
+def along_motion() -> Iterator[list[str]]:
+    """Yield rows of errors where other pixels are given in each frame, without other frames and with them."""
+    videos = {"approaching plane": approaching()}
+    for clip in real_clips(gray=False):
+        frames = 255 * clip.frames[:FRAMES]
+        videos[f"{clip.name}, blue"] = frames[..., 2], frames[..., 1]
+    for (name, (truth, guide)), noise, share in itertools.product(videos.items(), (0.0, NOISE), KNOWN[:3]):
+        rng = np.random.default_rng(1)
+        mask = rng.random(truth.shape) >= share
+        given = np.where(mask, 0, truth + noise * rng.standard_normal(truth.shape)).astype(np.float32)
+        row = [f"{name}{', σ = 5' * bool(noise)}, {share:.0%}"]
+        for radius in RADII:
+            began = time.perf_counter()
+            found = pv.fuse(given, guide, mask=mask, radius=radius)
+            spent = 1e3 * (time.perf_counter() - began) / len(truth)
+            row.append(f"{np.sqrt(np.square(found - truth)[mask].mean()):.2f}, {spent:.0f} ms")
+        yield row
+
+
 def error(found: Array, scene: Scene) -> float:
     return float(np.sqrt(np.square(found - scene.truth)[scene.known].mean()))
 
@@ -149,6 +187,7 @@ def main() -> None:
             print(*row, sep=" | ", flush=True)
     print(f"\nRoot-mean-square error, of 255 for channels; in brackets the settings.\n\n{table(['', *ours], rows)}")
     print(f"\n{table(['given', 'heat', 'eed', '`fuse`'], completions())}")
+    print(f"\n{table(['given', *(f'radius {n}' for n in RADII)], list(along_motion()))}")
 
 
 if __name__ == "__main__":
