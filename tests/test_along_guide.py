@@ -70,7 +70,7 @@ def test_values_land_where_the_guide_moves_to(shift):
 
 def seen(values, guide, mask, number=0):
     picture = _Guide(guide, "the guide", None)
-    one = completed(0, values[..., np.newaxis], mask, picture.whole(), picture.name)
+    one = completed(values[..., np.newaxis], mask, picture.whole(), picture.name)
     return Seen(one, picture.sight(), picture.whole(), number)
 
 
@@ -179,6 +179,22 @@ def test_a_frame_that_tests_nothing_and_is_shown_nothing_is_as_it_is_alone(rng):
     assert report["cuts"] == [5, 6]
     assert not np.array_equal(along[4], alone[4])
     np.testing.assert_array_equal(along[5:], alone[5:])
+
+
+def test_frames_of_which_nothing_is_known_are_those_around():
+    """As of depth at a lower rate than that of the colours."""
+    values, guide = moving(6)
+    mask = holes(values.shape, 0.3)
+    mask[1::2] = True
+    given, report = np.where(mask, np.nan, values), {}
+    found = pv.fuse(given, guide, mask="nan", radius=1, report=report)
+    within = np.broadcast_to(np.pad(np.ones(np.subtract(SIDE, 16), bool), 8), values.shape)
+    alone = pv.fuse(given[::2], guide[::2], mask="nan")
+    assert error(found[1::2], values[1::2], within[1::2]) < error(alone, values[::2], mask[::2] & within[::2])
+    np.testing.assert_array_equal(pv.fuse(np.where(mask, 5, values), guide, mask=mask, radius=1), found)
+    mask[2] = True
+    with pytest.raises(pv.InputError, match="frame 2 is masked as a whole, and no other within the radius"):
+        pv.fuse(values, guide, mask=mask, radius=1)
 
 
 def test_a_cut_leaks_nothing():

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pde_video.errors import InputError
 from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.motion.averaging import EXACT, doubled, halved, inconsistent, padded, smoothed, warped, wide_means
 from pde_video.motion.neighbours import windows
@@ -81,6 +82,7 @@ def along_guide(seen: Iterable[Seen], report: dict[str, Any], radius: int) -> It
     total = 0.0
     tried = ordered(_gathered, windows(linked, radius, radius))
     for n, (moved, share) in enumerate(with_shares(tried, 0.0), 1):
+        share = 1.0 if moved.one.mask.all() else share  # There is nothing else.
         total += share
         report["along_motion"] = total / n
         yield moved.one._replace(shown=moved.shown and moved.shown._replace(share=share))
@@ -123,7 +125,7 @@ def _gathered(window: tuple[int, list[Seen]]) -> Moved:
     shape = here.one.mask.shape
     total, weight = np.zeros((2, len(here.one.planes), *shape)), np.zeros(shape)
     for k, there in enumerate(frames):
-        if k != at and here.one.mask.any():
+        if k != at and here.one.mask.any() and not there.one.mask.all():
             w, back = here.links[there.number] if k < at else there.links[here.number][::-1]
             places, values, g = _landed(here, there, w, back)
             g = g / math.sqrt(abs(k - at))  # Errors of the motion add up.
@@ -141,6 +143,15 @@ def _weighed(here: Seen, means: Array, weight: Array) -> Moved:
     the guide or not, whichever is better, relative to what they miss.
     """
     one = here.one
+    if one.mask.all():
+        if not weight.any():
+            raise InputError(
+                f"frame {here.number} is masked as a whole, and no other within the radius tells anything of it; leave "
+                "it out, give a greater radius, or `inpaint` it first"
+            )
+        return Moved(
+            one, Shown(means[0].astype(one.planes.dtype), _MOST * weight.astype(np.float32), here.diffusion), []
+        )
     tested = one.left_out & (weight > 0)
     if not one.missed.size or not tested.any():
         return Moved(one, None, [])
@@ -152,8 +163,8 @@ def _weighed(here: Seen, means: Array, weight: Array) -> Moved:
     ways = [(math.fsum((g * squares(values, one.planes)[:, tested]).ravel()), values) for values in means]
     least, values = min(ways, key=lambda way: way[0])
     without = math.fsum((g * missed[:, tested[one.left_out]]).ravel())
-    odds = min(max(without / least if least else _MOST, _LEAST), _MOST)
-    shown = Shown(values.astype(one.planes.dtype), (_WEIGHT * odds * weight).astype(np.float32), diffusion)
+    odds = _WEIGHT * min(max(without / least if least else _MOST, _LEAST), _MOST)
+    shown = Shown(values.astype(one.planes.dtype), (odds * weight).astype(np.float32), diffusion)
     found = spread(one.planes, one.mask | one.left_out, diffusion, shown)
     along = math.fsum(squares(found, one.planes)[:, one.left_out].ravel())
     return Moved(one, shown, [(along, min(guided, unguided))])

@@ -35,7 +35,11 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 @video_filter(
     extent=lambda radius, **others: Extent(None, radius, 1, None),
-    examples=("depth.tif fine.tif --guide colour.mp4", "sparse.tif full.tif --guide colour.mp4 --mask nan"),
+    examples=(
+        "depth.tif fine.tif --guide colour.mp4",
+        "sparse.tif full.tif --guide colour.mp4 --mask nan",
+        "sparse.tif full.tif --guide colour.mp4 --mask nan --radius 4",
+    ),
 )
 def fuse(
     frames: Frames,
@@ -66,7 +70,7 @@ def fuse(
         `estimate_kappa` of each picture, on a quarter of its rows, at least 1 % of the range of its values.
     radius : int
         Frames on each side whose known pixels are used along the motion of the guide, 0 to 1000; with a mask. 4 is a
-        good choice; its time is about twice that of 0.
+        good choice; its time is about twice that of 0. Frames of which nothing is known need one.
     report : dict, optional
         Receives ``guided``, the share that the guide had in the result, from 0 to 1, the mean of the frames; with a
         mask ``masked``, the share of all pixels that was filled; with a radius ``along_motion``, the share that other
@@ -107,7 +111,12 @@ def fuse(
 
     def filled(one: tuple[int, tuple[Marked, _Guide]]) -> Completed:
         number, ((frame, where), picture) = one
-        return completed(number, frame, where, picture.whole(), picture.name)
+        if where.all() and not radius:
+            raise InputError(
+                f"frame {number} is masked as a whole, and nothing of it is known; leave it out, `inpaint` it first, "
+                "or give a `radius`, within which other frames tell something of it"
+            )
+        return completed(frame, where, picture.whole(), picture.name)
 
     def seen(one: tuple[int, tuple[Marked, _Guide]]) -> Seen:
         return Seen(filled(one), one[1][1].sight(), one[1][1].whole())

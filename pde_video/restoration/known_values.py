@@ -61,17 +61,16 @@ class Completed(NamedTuple):
         return written(self.frame, self.mask, planes * self.unit)
 
 
-def completed(number: int, frame: Array, mask: Array, diffusion: FrozenDiffusion, name: str) -> Completed:
-    """Return a frame and what is filled of it, with the diffusion that edges of its guide stop."""
+def completed(frame: Array, mask: Array, diffusion: FrozenDiffusion, name: str) -> Completed:
+    """Return a frame and what is filled of it, with the diffusion that edges of its guide stop.
+
+    That is 0 where nothing is known.
+    """
     if diffusion.faces.shape[2:] != mask.shape:
         rows, columns = diffusion.faces.shape[2:]
         raise InputError(
             f"{name} has {rows} × {columns} pixels, the video {mask.shape[0]} × {mask.shape[1]}; with a mask they must "
             f"be equal: crop or resize one of them{hint_of_colour(columns)}"
-        )
-    if mask.all():
-        raise InputError(
-            f"frame {number} is masked as a whole, and nothing of it is known; leave it out, or `inpaint` it first"
         )
     planes = np.where(mask, 0, to_planes(frame, -1))
     unit = power_of_two(planes)
@@ -81,9 +80,8 @@ def completed(number: int, frame: Array, mask: Array, diffusion: FrozenDiffusion
     if mask.any() and left_out.any() and (~(mask | left_out)).any():
         both = spread(planes, mask | left_out, diffusion), harmonic(planes, mask | left_out)
         missed = np.stack([squares(one, planes)[:, left_out] for one in both])
-    return Completed(
-        frame, mask, unit, planes, spread(planes, mask, diffusion), harmonic(planes, mask), left_out, missed
-    )
+    guided = planes if mask.all() else spread(planes, mask, diffusion)
+    return Completed(frame, mask, unit, planes, guided, harmonic(planes, mask), left_out, missed)
 
 
 def squares(found: Array, truth: Array) -> Array:
