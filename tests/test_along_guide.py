@@ -260,6 +260,19 @@ def test_any_unit_gives_the_same(unit):
     )
 
 
+@pytest.mark.parametrize("factors", [[1e-300, 1e300, 1e-300, 1], [0, 1e300, 0, 1], [1, 1e3, 1e5, 1e10]])
+def test_frames_of_other_units_tell_nothing(factors):
+    """However far they are apart, values or guide; a frame may pay a little for the tests of those before it."""
+    values, guide = moving(4)
+    factors = np.array(factors)[:, np.newaxis, np.newaxis]
+    mask = holes(values.shape)
+    alone, along, _ = both(factors * values, guide, mask)
+    for a, b, truth, where, factor in zip(alone, along, factors * values, mask, factors.ravel(), strict=True):
+        if factor:
+            assert error(b / factor, truth / factor, where) < 1.1 * error(a / factor, truth / factor, where)
+    assert np.isfinite(pv.fuse(values, factors * guide, mask=mask, radius=2)).all()
+
+
 @pytest.mark.parametrize("side", [(1, 12), (3, 4), (7, 9)])
 def test_small_frames_and_few_known_pixels(side, rng):
     values = rng.random((4, *side))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from pde_video.motion.averaging import EXACT, doubled, halved, inconsistent, pad
 from pde_video.motion.neighbours import windows
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array
-from pde_video.restoration.known_values import Completed, Shown, spread, squares
+from pde_video.restoration.known_values import Completed, Shown, even, spread, squares
 from pde_video.restoration.trust import with_shares
 from pde_video.terms.frozen import FrozenDiffusion
 from pde_video.threads import ordered
@@ -23,8 +22,9 @@ from pde_video.threads import ordered
 _UNIT = 0.25  # Of mismatches of the guide, in its standard deviations.
 _SMOOTHNESS = 20.0  # Of the motion.
 _AROUND, _HERE = 1.0, 0.7  # Mismatches, around and at a pixel, from which on it counts little.
+_FAR = 1e6  # Ratio of contrasts, or of values, from which on two frames have nothing to do with each other.
 _WEIGHT = 0.6  # Of what others show, relative to conductances, where it is as wrong as what is filled without it.
-_LEAST, _MOST = 1 / 64, 1e6  # Bounds of how much more wrong that is.
+_LEAST, _MOST = 1 / 64, 1e6  # Odds below which nothing is taken from others, and above which they weigh no more.
 _HALVINGS, _FEW = 3, 20.0  # Change along the motion: size of its means; weight of the mean of all, in pixels.
 
 
@@ -39,7 +39,8 @@ class Sight(NamedTuple):
 
     def as_in(self, other: Sight) -> tuple[float, float]:
         """Return the factor and the summand that lead to the units of another picture."""
-        return self.contrast / other.contrast / other.unit, (self.least - other.least) / other.contrast / other.unit
+        factor, summand = self.contrast / other.contrast, (self.least - other.least) / other.contrast
+        return min(factor, _FAR) / other.unit, min(max(summand, -_FAR), _FAR) / other.unit
 
     def levels_in(self, other: Sight) -> list[Array]:
         """Return the pyramid in the units of another picture."""
@@ -122,10 +123,13 @@ def _gathered(window: tuple[int, list[Seen]]) -> Moved:
     """Return the frame with what others show of it."""
     at, frames = window
     here = frames[at]
+    if here.one.mask.all():  # Its values are those of others.
+        here = here._replace(one=here.one._replace(unit=max(there.one.unit for there in frames)))
     shape = here.one.mask.shape
     total, weight = np.zeros((2, len(here.one.planes), *shape)), np.zeros(shape)
     for k, there in enumerate(frames):
-        if k != at and here.one.mask.any() and not there.one.mask.all():
+        serves = k != at and not there.one.mask.all() and float(there.one.unit) / _FAR < float(here.one.unit)
+        if serves and here.one.mask.any():
             w, back = here.links[there.number] if k < at else there.links[here.number][::-1]
             places, values, g = _landed(here, there, w, back)
             g = g / math.sqrt(abs(k - at))  # Errors of the motion add up.
@@ -158,13 +162,15 @@ def _weighed(here: Seen, means: Array, weight: Array) -> Moved:
     guided, unguided = (math.fsum(missed.ravel()) for missed in one.missed)
     missed, diffusion = one.missed[int(unguided < guided)], here.diffusion
     if unguided < guided:
-        diffusion = replace(diffusion, faces=np.ones_like(diffusion.faces))
+        diffusion = even(diffusion)
     g = weight[tested]
     ways = [(math.fsum((g * squares(values, one.planes)[:, tested]).ravel()), values) for values in means]
     least, values = min(ways, key=lambda way: way[0])
     without = math.fsum((g * missed[:, tested[one.left_out]]).ravel())
-    odds = _WEIGHT * min(max(without / least if least else _MOST, _LEAST), _MOST)
-    shown = Shown(values.astype(one.planes.dtype), (odds * weight).astype(np.float32), diffusion)
+    odds = min(without / least if least else _MOST, _MOST)
+    if odds < _LEAST:
+        return Moved(one, None, [])
+    shown = Shown(values.astype(one.planes.dtype), (_WEIGHT * odds * weight).astype(np.float32), here.diffusion)
     found = spread(one.planes, one.mask | one.left_out, diffusion, shown)
     along = math.fsum(squares(found, one.planes)[:, one.left_out].ravel())
     return Moved(one, shown, [(along, min(guided, unguided))])
@@ -219,7 +225,8 @@ def _worth(here: Sight, there: Sight, w: Array, place: tuple[Array, Array], to: 
     around = doubled(smoothed(np.square(moved - luma)), *here.fine.shape)[to]
     factor, summand = there.as_in(here)
     apart = factor * there.fine[place] + summand - here.fine[to] / here.unit
-    return np.asarray(1 / np.square((1 + around / _AROUND**2) * (1 + np.square(apart) / _HERE**2)))
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / np.square((1 + around / _AROUND**2) * (1 + np.square(apart) / _HERE**2)))
 
 
 def _change(here: Completed, planes: Array, w: Array, back: Array, scale: float) -> Array:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ _FAINTEST = 1e-3  # Of the conductances: what edges enclose is filled, too, if n
 _LEFT_OUT = 0.2  # Share of the known pixels that are left out to test the guide, spread irregularly.
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _TOLERANCE = 1e-3
+_MOSTLY = 0.5  # Share of the guide from which on it counts where other frames tell something, too.
 _SURE = 1e3  # Weight of values from other frames, from which on they are as known.
 
 
@@ -56,7 +58,8 @@ class Completed(NamedTuple):
         """Return the frame with some share of the guide in it; what is known stays, bit for bit."""
         planes = self.unguided + self.guided.dtype.type(share) * (self.guided - self.unguided)
         if self.shown is not None and self.shown.share > 0:
-            along = spread(self.planes, self.mask, self.shown.diffusion, self.shown)
+            diffusion = self.shown.diffusion if share >= _MOSTLY else even(self.shown.diffusion)
+            along = spread(self.planes, self.mask, diffusion, self.shown)
             planes = planes + planes.dtype.type(self.shown.share) * (along - planes)
         return written(self.frame, self.mask, planes * self.unit)
 
@@ -82,6 +85,11 @@ def completed(frame: Array, mask: Array, diffusion: FrozenDiffusion, name: str) 
         missed = np.stack([squares(one, planes)[:, left_out] for one in both])
     guided = planes if mask.all() else spread(planes, mask, diffusion)
     return Completed(frame, mask, unit, planes, guided, harmonic(planes, mask), left_out, missed)
+
+
+def even(diffusion: FrozenDiffusion) -> FrozenDiffusion:
+    """Return a diffusion that no edge stops."""
+    return replace(diffusion, faces=np.ones_like(diffusion.faces))
 
 
 def squares(found: Array, truth: Array) -> Array:
