@@ -33,6 +33,7 @@ _MOST = {
     "count": 1000,
     "height": 2**13,
     "width": 2**13,
+    "room": 1000,
 }
 _MOST_STEPS = 10_000  # Of an evolution: its time over dt or epsilon.
 _MOST_IN_TIME = 20  # Diffusion time along time, where each step looks a frame further.
