@@ -169,3 +169,20 @@ def test_of_what_grows_too_long_the_middle_is_dust():
     faint = np.where(spot, 0.7, video)
     faint[2, 5:80, 45:48] += 0.03  # Enough to touch a spot, and not to be one.
     np.testing.assert_array_equal(pv.detect_dust(faint) > 0, spot)
+
+
+def test_where_the_motion_leads_out_of_both_frames_dust_does_not_hide_dust():
+    ground = gaussian_filter(np.random.default_rng(1).standard_normal((140, SIDE[1])), 2.5)
+    film = np.stack([0.5 + 0.12 * ground[k : k + SIDE[0]] / ground.std() for k in (20, 26, 20, 26, 20, 26)])
+    mask = np.zeros(film.shape, bool)
+    mask[[2, 4], :8, 80:92] = True  # Six of its rows are in neither of the frames around.
+    found = pv.detect_dust(np.where(mask, 1.0, film)) > 0
+    assert found[mask].mean() > 0.9
+    assert (found & ~mask).sum() < 0.4 * mask.sum()
+
+
+def test_spots_in_two_frames_that_overlap_are_marked_as_a_whole():
+    film, mask = moving(6), np.zeros((6, *SIDE), bool)
+    mask[2, 40:50, 60:70] = mask[3, 44:54, 64:74] = True
+    found = pv.detect_dust(np.where(mask, 1.0, film)) > 0
+    np.testing.assert_array_equal(found, mask)

@@ -29,6 +29,7 @@ _STANDS = 5.0  # and how many times as far as others around.
 _SIDE = 13  # Pixels of surroundings: spots are narrower.
 _LONGEST, _SHARE = 24, 0.08  # Pixels that spots are long, at most, or share of the shorter side, if that is more.
 _LEAST = 0.15  # The smallest error that is expected, in quarters of a frame's standard deviation.
+_CLOSEST = 2.0  # Weight of the squared difference of the two that are closest, of three.
 _MISSED, _EVIDENCE = 4.0, 1e-3  # Weight of what both miss around spots; least share of pixels that tell.
 _FAR = 0.3  # Weight of errors in a wide neighbourhood, relative to those in a narrow one.
 _WIDE = 3  # Halvings of what is halved already.
@@ -40,15 +41,16 @@ def detect_dust(frames: Frames, *, threshold: Threshold = THRESHOLD) -> Iterator
     """Mark dust and other spots that a single frame shows: a mask, to look at, to correct, and for `inpaint`.
 
     s = max(u − max m, min m − u, 0) > threshold · σ, where max and min are over 3 × 3 pixels of the frames before and
-    after, in its light and moved along the motion, and σ² is the mean square of the difference of both around, and four
-    times that of what the nearer of both misses around the spot, beyond noise; or s > 0.3 threshold · σ, where u also
-    stands out in space. What is longer than 24 pixels, and than 8 % of the shorter side, is no spot.
+    after, in its light and moved along the motion; σ² is twice the mean square around of the difference of those two of
+    the three that are closest, and four times that of what the nearer of both misses around the spot, beyond noise; or
+    s > 0.3 threshold · σ, where u also stands out in space. What is longer than 24 pixels, and than 8 % of the shorter
+    side, is no spot.
 
     Parameters
     ----------
     threshold : float
         How far spots are out of the range of the frames around, in units of the error that is expected there, ≥ 1.
-        What touches them is marked from a quarter of it on.
+        What touches them is marked from a quarter of it on, or where one of the frames around tells so.
     report : dict, optional
         Receives ``marked``, the share of all pixels that is marked; ``warnings``, if it is more than 3 %: then much of
         it is probably no dust, but moves too fast to be followed.
@@ -108,27 +110,36 @@ def _spots(here: Picture, others: list[Picture], threshold: float, step: float) 
     frame = np.moveaxis(here.frame, 2, 0)
     flows = [flow(here, one) for one in others]
     moved = np.stack([_along(*pair) for pair in zip(others, flows, strict=True)])
-    seen = np.logical_or(*map(inside, flows)).repeat(2, axis=0).repeat(2, axis=1)[: len(here.mask)]
-    size = (1, 1, 3, 3)
-    lowest = ndimage.minimum_filter(moved, size).min(axis=0)
-    highest = ndimage.maximum_filter(moved, size).max(axis=0)
-    apart = np.square(np.maximum(np.maximum(frame - highest, lowest - frame), 0)) * seen[:, : here.mask.shape[1]]
+    height, width = here.mask.shape
+    seen = np.logical_or(*map(inside, flows)).repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    ranges = [extreme(moved, (1, 1, 3, 3)) for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)]
+    apart = _beyond(frame, ranges[0].min(axis=0), ranges[1].max(axis=0))
     noise, least = (
         frame.dtype.type(one) for one in (estimate_sigma([here.frame]) ** 2, max(_LEAST * here.unit, step) ** 2)
     )
-    expected = np.maximum(_around(np.square(moved[0] - moved[1])) + least, np.finfo(frame.dtype).tiny)
+    # Of three, one may be a spot: the two that are closest tell how well the motion is known (half of that, by chance).
+    nearest = np.square(np.abs(frame - moved).min(axis=0))
+    closest = _around(np.minimum(nearest, np.square(moved[0] - moved[1])))
+    expected = np.maximum(frame.dtype.type(_CLOSEST) * closest + least, np.finfo(frame.dtype).tiny)
     # Around dust the motion leads to the same in both; around what moves too fast to be followed it does not.
     around = ~ndimage.binary_dilation((apart > (_RIM * threshold) ** 2 * expected).any(axis=0), _BLOCK)
-    missed = _around(np.square(np.abs(frame - moved).min(axis=0)) * around)
+    missed = _around(nearest * around)
     missed /= np.maximum(_around(around[np.newaxis].astype(frame.dtype)), frame.dtype.type(_EVIDENCE))
     expected += frame.dtype.type(_MISSED) * np.maximum(missed - noise, 0)
-    faint = apart > (_FAINT * threshold) ** 2 * expected
+    faint = (apart > (_FAINT * threshold) ** 2 * expected) & seen
     if faint.any():
         faint &= _outstanding(frame.mean(axis=0), around, least)
     strong, weak = ((apart > limit**2 * expected).any(axis=0) for limit in (threshold, _RIM * threshold))
-    small = _small(strong | faint.any(axis=0))
+    small = _small((strong & seen) | faint.any(axis=0))
+    # Beside it, one of both may have a spot as well, or the motion may lead out of them.
+    weak |= (_beyond(frame, *ranges).max(axis=0) > threshold**2 * expected).any(axis=0)
     whole = ndimage.binary_propagation(small, _BLOCK, weak)
     return _small(whole) | small  # Of what has grown too long, as beside what moves, the middle.
+
+
+def _beyond(frame: Array, lowest: Array, highest: Array) -> Array:
+    """Return by how much a frame is out of a range, squared."""
+    return np.square(np.maximum(np.maximum(frame - highest, lowest - frame), 0))
 
 
 def _outstanding(luma: Array, around: Array, least: Array) -> Array:
