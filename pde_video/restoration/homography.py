@@ -21,6 +21,7 @@ _ROBUST = 3.0  # Deviations, above which errors count little.
 CORRELATED = 20  # Pixels of which errors are alike.
 _MOST = 2**18  # Pixels that are compared, at most.
 _ROUNDING = 1e-9  # Of means, relative to the largest value.
+_PART, _VOTE = 24, 2.0  # Pixels along the sides of parts; what each of them counts at most, in logarithms of odds.
 _RIM = 2  # Pixels at the border of pictures that do not count.
 
 
@@ -71,14 +72,11 @@ class Refined(NamedTuple):
     scale: float  # Of ρ.
     weakest: float  # Correlation of derivatives along the direction in which they are weakest.
     certain: float  # Of the mean of both correlations.
-    told: Array  # (8, 8): the information on the entries of the matrix.
 
-
-class Prior(NamedTuple):
-    """What is known of the entries of a matrix before pictures are compared."""
-
-    matrix: Array  # The most probable,
-    information: Array  # and the inverse of the covariance of its first eight entries, (8, 8).
+    @property
+    def agreement(self) -> float:
+        """The mean of both correlations."""
+        return (self.correlation + self.weakest) / 2
 
 
 def details(picture: Array) -> Array:
@@ -128,8 +126,8 @@ class Details:
     def _at(self, matrix: Array) -> Homography:
         return Homography(matrix, self._whole.first, self._whole.second)
 
-    def _sample(self, matrix: Array, least: int) -> _Sample | float:
-        """Return the pixels that both show, or the overlap where these are not more than `least`."""
+    def _sample(self, matrix: Array) -> _Sample | float:
+        """Return the pixels that both show, or the overlap where these are too few."""
         first, second = self._first, self._second
         there = [(at - (self._step - 1) / 2) / self._step for at in self._at(matrix)(*self._places)]
         seen, inside = np.ones(first.shape, bool), np.zeros(first.shape, bool)
@@ -138,7 +136,7 @@ class Details:
             seen &= (place >= 0) & (place <= n - 1)
             inside &= (place >= _RIM) & (place <= n - 1 - _RIM)
         overlap = int(np.count_nonzero(seen)) / min(first.size, second.size)
-        if overlap < LEAST / 2 or np.count_nonzero(inside) <= least:
+        if overlap < LEAST / 2 or np.count_nonzero(inside) <= len(PROJECTIVE):
             return overlap
         used = np.flatnonzero(inside)
         used = used[:: math.ceil(len(used) / self._most)]
@@ -158,46 +156,76 @@ class Details:
         bent = -(gx * p + gy * q) / w
         return np.stack([gx * px, gx * py, gx, gy * px, gy * py, gy, bent * px, bent * py], axis=1)
 
-    def refined(
-        self, matrix: Array, model: Array, *, scale: float = 0.0, rounds: int = _ROUNDS, prior: Prior | None = None
-    ) -> Refined:
+    def refined(self, matrix: Array, model: Array, *, scale: float = 0.0, rounds: int = _ROUNDS) -> Refined:
         """Return the homography of a model at which details agree best, from a matrix on, by Gauss and Newton's method.
 
-        Σ ρ(a v(h(x)) − u(x)) with Geman and McClure's ρ, in units of its scale, and what is known before.
+        Σ ρ(a v(h(x)) − u(x)) with Geman and McClure's ρ, in units of its scale.
         """
         corners = np.array([[i, j, 1] for i in (self._x.min(), self._x.max()) for j in (self._y.min(), self._y.max())])
         for _ in range(rounds):
-            found = self._sample(matrix, len(model))
-            if isinstance(found, float):
-                return Refined(self._at(matrix), 0.0, found, 1.0, 1, scale, 0.0, -math.inf, np.zeros((8, 8)))
-            sample = found
+            sample = self._sample(matrix)
+            if isinstance(sample, float):
+                return self._nothing(matrix, sample, scale)
             error = sample.gain * sample.second - sample.first
             scale = scale or _ROBUST * NORMAL * float(np.median(np.abs(error))) or 1.0
             weight = 1 / np.square(1 + np.square(error / scale))
-            entries = self._entries(matrix, sample)
-            jacobian = np.column_stack([entries @ model, sample.second])
-            normal, slope = jacobian.T @ (weight[:, np.newaxis] * jacobian), jacobian.T @ (weight * error)
-            variance = CORRELATED * (scale / _ROBUST) ** 2
-            if prior is not None:
-                expected = variance * model.T @ prior.information
-                normal[:-1, :-1] += expected @ model
-                slope[:-1] += expected @ (matrix - prior.matrix).flat[:8]
-            step = np.linalg.lstsq(normal, -slope, rcond=1e-12)[0]
+            jacobian = np.column_stack([self._entries(matrix, sample) @ model, sample.second])
+            normal = jacobian.T @ (weight[:, np.newaxis] * jacobian)
+            step = np.linalg.lstsq(normal, -jacobian.T @ (weight * error), rcond=1e-12)[0]
             before = matrix @ corners.T
             matrix = matrix + np.append(model @ step[:-1], 0).reshape(3, 3)
             after = matrix @ corners.T
             moved = np.abs(after[:2] / after[2] - before[:2] / before[2]).max() * self._unit / self._step
             if moved < _SETTLED:
                 break
-        lost = float((np.square(error) / (1 + np.square(error / scale))).mean())
-        alike, n = self._along_edges(sample), error.size
-        certain = float(fisher_z((sample.correlation + alike) / 2, n))
-        told = entries.T @ (weight[:, np.newaxis] * entries) / variance
-        return Refined(self._at(matrix), sample.correlation, sample.overlap, lost, n, scale, alike, certain, told)
+        return self.at(matrix, scale)
 
-    def _along_edges(self, sample: _Sample) -> float:
+    def at(self, matrix: Array, scale: float = 0.0) -> Refined:
+        """Return how well details agree at a matrix."""
+        sample = self._sample(matrix)
+        if isinstance(sample, float):
+            return self._nothing(matrix, sample, scale)
+        error = sample.gain * sample.second - sample.first
+        scale = scale or _ROBUST * NORMAL * float(np.median(np.abs(error))) or 1.0
+        lost = float((np.square(error) / (1 + np.square(error / scale))).mean())
+        alike, n = self._along_edges(matrix, sample), error.size
+        certain = float(fisher_z((sample.correlation + alike) / 2, n))
+        return Refined(self._at(matrix), sample.correlation, sample.overlap, lost, n, scale, alike, certain)
+
+    def _nothing(self, matrix: Array, overlap: float, scale: float) -> Refined:
+        return Refined(self._at(matrix), 0.0, overlap, 1.0, 1, scale, 0.0, -math.inf)
+
+    def favours(self, matrix: Array, than: Array) -> float:
+        """Return by how much the parts of the pictures favour a matrix over another, from −1 to 1, all of them wholly.
+
+        So what is near, and elsewhere in the other picture, does not outvote what is far, however strong its details.
+        """
+        (new, n), (old, _) = self._errors(matrix), self._errors(than)
+        told = n / (2 * CORRELATED) * np.log(np.maximum(old, _ROUNDING) / np.maximum(new, _ROUNDING))
+        votes = np.clip(told / _VOTE, -1, 1)[np.isfinite(told)]
+        return math.fsum(votes) / votes.size if votes.size else 1.0
+
+    def _errors(self, matrix: Array) -> tuple[Array, Array]:
+        """Return what of the details of each part is not explained by the other, and how many pixels tell.
+
+        That is 1 − r² with the correlation r in the part of the first picture; NaN where nothing is shown.
+        """
+        sample, rows, columns = self._sample(matrix), *(-(-n // _PART) for n in self._first.shape)
+        errors, n = np.full(rows * columns, np.nan), np.zeros(rows * columns)
+        if not isinstance(sample, float):
+            row, column = (at // _PART for at in np.unravel_index(sample.where, self._first.shape))
+            u, v, ones = sample.first, sample.second, np.ones_like(sample.first)
+            sums = (np.bincount(row * columns + column, one, len(errors)) for one in (u * u, v * v, u * v, ones))
+            uu, vv, uv, n = sums
+            np.divide(np.square(np.maximum(uv, 0)), uu * vv, out=errors, where=uu * vv > 0)
+        return 1 - errors, n
+
+    def _along_edges(self, matrix: Array, sample: _Sample) -> float:
         """Return the correlation of derivatives along the direction in which they are weakest."""
-        slopes = [one.flat[sample.where] for one in np.gradient(self._first)], sample.slopes
+        down, across = sample.slopes
+        (a, b), (c, d) = matrix[:2, :2] / matrix[2, 2]  # They are those of the second; turned as it is in the first,
+        turned = d * down + b * across, c * down + a * across  # along its rows and columns.
+        slopes = [one.flat[sample.where] for one in np.gradient(self._first)], turned
         weakest = np.linalg.eigh(sum(np.array([[(a * b).sum() for a in one] for b in one]) for one in slopes))[1][:, 0]
         u, v = (weakest[0] * one[0] + weakest[1] * one[1] for one in slopes)
         return float((u * v).sum()) / (float(np.sqrt((u * u).sum() * (v * v).sum())) or 1.0)

@@ -38,7 +38,7 @@ _HOPELESS = 0.3  # Correlation, below which finer sizes are not looked at.
 _TRIED = 8  # Iterations by which a place is displaced alone, at most.
 _FINEST = 3  # Sizes at which the homography is refined.
 _ROUNDING = 1e-9  # Of means, relative to the largest value.
-_BENT = 0.15  # Share of the smaller picture that both must see for more than a similarity.
+BENT = 0.15  # Share of the smaller picture that both must see for more than a similarity.
 _STEP = 2.0**-28  # Of the entries of a matrix, in units of half a side.
 
 
@@ -81,7 +81,7 @@ def registered(first: Array, second: Array) -> Fit:
         freer = compared.refined(best.homography.matrix, model, scale=best.scale)
         n, more = best.used / CORRELATED, model.shape[1] - SIMILARITY.shape[1]
         better = 0 < freer.error < best.error and n * math.log(best.error / freer.error) > 2 * more * math.log(n)
-        if better and best.overlap > _BENT:
+        if better and best.overlap > BENT:
             best = freer
     certainty = best.correlation * math.sqrt(best.used / CORRELATED)
     kept = np.rint(best.homography.matrix / _STEP) * _STEP  # Rounding differs from machine to machine.

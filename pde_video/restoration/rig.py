@@ -52,13 +52,17 @@ class Laid(NamedTuple):
         both = self.rig.sees.all(axis=0)
         inner: Array = ndimage.binary_erosion(both, iterations=2)
         where = inner if inner.any() else np.asarray(both)
-        of_both = [[ndimage.gaussian_filter(one, _SMOOTH)[where] for one in planes] for planes in self[:2]]
+        share = ndimage.gaussian_filter(both.astype(np.float64), _SMOOTH)[where]  # What is missing does not count.
+        of_both = [
+            [ndimage.gaussian_filter(np.where(both, one, 0.0), _SMOOTH)[where] / share for one in planes]
+            for planes in self[:2]
+        ]
         first, second = (np.array(one, np.float64) for one in of_both)
         return Shared(first, second, self.rig.squares[where[self.rig.sees[1]]])
 
 
 def canvas_for(homography: Homography, room: int) -> Canvas | None:
-    """Return a canvas for what both see, with some room around it; None if that would be bent too much."""
+    """Return a canvas for what one of both sees, with some room around it; None if that would be bent too much."""
     low, high = reach(homography)
     height, width = high - low + 1
     if not height * width <= LARGEST * (math.prod(homography.size) + math.prod(homography.other)):  # Or is NaN.
@@ -68,7 +72,7 @@ def canvas_for(homography: Homography, room: int) -> Canvas | None:
 
 
 def reach(homography: Homography) -> tuple[Array, Array]:
-    """Return the first and the last row and column of what both see, on the pixels of the first video."""
+    """Return the first and the last row and column of what one of both sees, on the pixels of the first video."""
     edges = np.array([(i, j) for i in (0, homography.other[0] - 1) for j in (0, homography.other[1] - 1)], float).T
     corners = np.array(homography.back(*edges))
     low = np.minimum(np.floor(corners.min(axis=1) + _SLACK), 0)

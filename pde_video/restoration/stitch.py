@@ -25,6 +25,7 @@ from pde_video.restoration.rig import LARGEST, Laid, Pair, canvas_for, laid_on, 
 from pde_video.restoration.tracking import Place, followed, levels
 from pde_video.threads import ordered
 
+_SMALLEST = 8  # Pixels along each side.
 _ROOM = 4096  # Pixels, at most.
 _SHOWN = 4  # Frames in which the place and the light of the other video are seen.
 _WALL = 1e3  # Cost of a seam where not both see, relative to the usual difference.
@@ -91,22 +92,28 @@ def stitch(
     canvas = canvas_for(fit.homography, room)
     if canvas is None:
         raise InputError(
-            f"{name} would be bent so much that both need {LARGEST} times their pixels; is it of this place?"
+            f"{name} would be bent so much that both need more than {LARGEST} times their pixels; is it of this place?"
         )
     both = chain(head, ((to_planes(frame, -1), planes) for frame, planes in pairs))
     compared = ordered(_compared, both)
-    tracked = _tracked(compared, Place.of(fit), frames.report)
+    tracked = _tracked(compared, Place.of(fit.homography), frames.report)
     frames.report |= {"agreement": fit.correlation, "overlap": fit.overlap}
     frames.report |= {"row": canvas.corner[0], "column": canvas.corner[1]}
     rigs = lru_cache(_SHOWN)(lambda homography: rig_on(homography, canvas))  # Cameras that stand still have one.
     first = list(islice(tracked, len(head)))
-    exposure = exposure_of([laid_on(pair, rigs(homography)).shared() for pair, homography in first])
-    laid = ordered(lambda one: _shown(laid_on(one[0], rigs(one[1]), exposure)), chain(first, tracked))
-    return ordered(_joined, _with_seams(_in_one_light(laid), frames.report))
+    tell = [one for one in first if one[2]] or first
+    exposure = exposure_of([laid_on(pair, rigs(homography)).shared() for pair, homography, _ in tell])
+    laid = ordered(lambda one: _shown(laid_on(one[0], rigs(one[1]), exposure), known=one[2]), chain(first, tracked))
+    return ordered(_joined, _with_seams(_in_one_light(laid), frames.report, room))
 
 
 def _fit(head: list[Pair], name: str) -> Fit:
     """Return where the other video is, by some frames of both."""
+    for planes, what in zip(head[0], ("the video", name), strict=True):
+        if min(planes.shape[1:]) < _SMALLEST:
+            raise InputError(
+                f"{what} has {planes.shape[1]} × {planes.shape[2]} pixels; each side needs at least {_SMALLEST}"
+            )
     gray = [[planes.mean(axis=0, dtype=np.float64) for planes in pair] for pair in head]
     fit = registered(*(np.mean(some, axis=0) for some in zip(*gray, strict=True)))
     fit = fit if fit.no_chance else registered(*gray[0])  # Means are blurred where cameras turn.
@@ -115,7 +122,7 @@ def _fit(head: list[Pair], name: str) -> Fit:
             f"{name} is not seen to overlap the video: details have a correlation of {max(fit.correlation, 0):.3f} "
             f"({AGREES} is needed), their slopes {max(fit.weakest, 0):.3f} in the direction in which they are weakest "
             f"({ALONG}), on {fit.overlap:.1%} of the smaller one ({LEAST:.0%}); {max(fit.certainty, 0):.1f} "
-            f"deviations of chance ({CERTAIN:.0f})"
+            f"deviations of chance ({CERTAIN:.0f}); does it show the same place? If noise hides that, denoise both"
         )
     return fit
 
@@ -127,35 +134,38 @@ def _compared(pair: Pair) -> tuple[Pair, Array, Array, list[Details]]:
 
 def _tracked(
     compared: Iterable[tuple[Pair, Array, Array, list[Details]]], place: Place, report: dict[str, Any]
-) -> Iterator[tuple[Pair, Homography]]:
-    """Yield the planes of both videos with where the other is."""
-    missed: list[int] = []
+) -> Iterator[tuple[Pair, Homography, bool]]:
+    """Yield the planes of both videos with where the other is, and whether details tell so."""
+    missed, first, report["moves"] = 0, 0, False
     for number, (pair, one, two, details) in enumerate(compared):
         place = followed(place, one, two, details)
-        report["moves"] = place.moves
-        missed += [number] if place.moves and place.missed else []
-        yield pair, place.homography
+        report["moves"] |= place.homography is not place.first
+        if place.missed:
+            missed, first = missed + 1, first if missed else number
+        yield pair, place.homography, not place.missed
     if missed:
         report.setdefault("warnings", []).append(
-            f"the other video is not found in {len(missed)} frames, from number {missed[0]} on; it stays where it was"
+            f"details do not agree in {missed} frames, the first of them number {first}; there the other video stays"
         )
 
 
-def _shown(laid: Laid) -> tuple[Laid, Shared]:
-    return laid, laid.shared()
+def _shown(laid: Laid, *, known: bool) -> tuple[Laid, Shared | None]:
+    return laid, laid.shared() if known else None
 
 
-def _in_one_light(pairs: Iterable[tuple[Laid, Shared]]) -> Iterator[Laid]:
+def _in_one_light(pairs: Iterable[tuple[Laid, Shared | None]]) -> Iterator[Laid]:
     """Yield the planes of both in the light of the first, where that of the other changes from frame to frame, too."""
     change: Exposure | None = None
     for laid, shown in pairs:
-        change = changed(change or Exposure.same(len(laid.first)), shown)
+        change = change or Exposure.same(len(laid.first))
+        if shown is not None:  # Where details do not agree, nothing tells the light.
+            change = changed(change, shown)
         there, second = laid.rig.sees[1], laid.second.copy()
         second[:, there] = change.undone(second[:, there], 0.0)
         yield laid._replace(second=second)
 
 
-def _with_seams(pairs: Iterable[Laid], report: dict[str, Any]) -> Iterator[tuple[Laid, Array]]:
+def _with_seams(pairs: Iterable[Laid], report: dict[str, Any], room: int) -> Iterator[tuple[Laid, Array]]:
     """Yield the planes of both with what of the canvas the first has, (H, W)."""
     seam: Array | None = None
     upright, uncovered, left_out = True, 0.0, 0
@@ -173,9 +183,9 @@ def _with_seams(pairs: Iterable[Laid], report: dict[str, Any]) -> Iterator[tuple
         side = before if rig.first_before else ~before
         yield laid, only | (both & (side if upright else side.T))
     if left_out:
+        keeps = f"room={room + left_out} keeps them" if room + left_out <= _ROOM else "that is more than room can be"
         report.setdefault("warnings", []).append(
-            f"the other video leaves the picture by up to {left_out} pixels, as it moves against the first; "
-            f"room={left_out} keeps them"
+            f"the other video leaves the picture by up to {left_out} pixels, as it moves against the first; {keeps}"
         )
 
 

@@ -9,51 +9,43 @@ import numpy as np
 
 from pde_video.motion.averaging import halved
 from pde_video.protocols import Array
-from pde_video.restoration.homography import (
-    CORRELATED,
-    PROJECTIVE,
-    SIMILARITY,
-    Details,
-    Homography,
-    Prior,
-    Refined,
-    Whole,
-)
-from pde_video.restoration.registration import Fit, registered
+from pde_video.restoration.homography import CORRELATED, PROJECTIVE, SIMILARITY, Details, Homography, Refined, Whole
+from pde_video.restoration.registration import BENT, registered
 
 _SMALL, _LARGE = 80**2, 360**2  # Pixels of the pictures on which a search begins, and of those on which it ends.
+_SHORTEST = 16  # Pixels of the shortest side of halved pictures, at least.
 _MOST = 2**15  # Pixels that are compared, at most.
 _FIRST, _ROUNDS = 16, 4  # Iterations on the smallest pictures, and on others.
-_LOST = 0.8  # Correlation, relative to that of the beginning, below which the place is lost.
-_MOVED, _CERTAIN = 0.5, 4.0  # Pixels, and deviations of chance by which that agrees better, from which on it moves.
-_SIDE = 9  # Points along each side at which that is measured.
-_UNKNOWN = 2.0  # Pixels at the border by which the first place may be wrong.
-# Pixels at the border by which entries of a matrix change in a frame: those of linear maps, displacements, and bends.
-_CHANGES = np.array([1, 1, 3, 1, 1, 3, 0.3, 0.3])
+_LOST = 0.8  # Correlation, relative to that in the first frame, below which the place is lost.
+_MOVED, _SIDE = 0.5, 9  # Median displacement in pixels, over so many points along each side,
+_CERTAIN = 4.0  # gain in Fisher's z, in standard errors,
+_FAVOURED = 0.6  # and mean vote of the parts of both pictures, from which on the camera is said to move.
 _STEP = 2.0**-24  # Of the entries of a matrix, in units of half a side: rounding differs from machine to machine.
 
 
 class Place(NamedTuple):
-    """Where the other video is, and how well that is known."""
+    """Where the other video is."""
 
     homography: Homography
+    first: Homography  # At the beginning; the place again wherever details agree there as well.
     before: Array  # The matrix of the frame before.
-    information: Array  # On the entries of the matrix, (8, 8).
-    agreement: float  # Of details, at the beginning.
+    usual: float = -1.0  # Agreement of details in the first frame.
     moves: bool = False
     missed: int = 0  # Frames for which nothing tells the place.
 
     @classmethod
-    def of(cls, fit: Fit) -> Place:
+    def of(cls, homography: Homography) -> Place:
         """Return the place that was found at the beginning."""
-        unit = fit.homography.unit
-        information = np.diag(np.full(8, (unit / _UNKNOWN) ** 2))
-        return cls(fit.homography, fit.homography.matrix, information, (fit.correlation + fit.weakest) / 2)
+        return cls(homography, homography, homography.matrix)
 
-    def to(self, matrix: Array, information: Array, before: Array) -> Place:
+    def to(self, matrix: Array, before: Array) -> Place:
         """Return the place at the next matrix."""
-        homography = Homography(np.rint(matrix / _STEP) * _STEP, self.homography.size, self.homography.other)
-        return self._replace(homography=homography, before=before, information=information, moves=True, missed=0)
+        homography = Homography(np.rint(matrix / _STEP) * _STEP, self.first.size, self.first.other)
+        return self._replace(homography=homography, before=before, moves=True, missed=0)
+
+    def back(self) -> Place:
+        """Return the first place."""
+        return self._replace(homography=self.first, before=self.first.matrix, missed=0)
 
     def lost(self) -> Place:
         """Return the same place where nothing tells the next."""
@@ -66,9 +58,10 @@ def levels(first: Array, second: Array) -> list[Details]:
     whole = Whole(first.shape, second.shape)
     while True:
         size = max(first.size, second.size)
-        if size <= _LARGE:
+        last = size <= _SMALL or min(*first.shape, *second.shape) < 2 * _SHORTEST
+        if size <= _LARGE or last:
             found.append(Details(first, second, most=_MOST, whole=whole))
-        if size <= _SMALL:
+        if last:
             return found
         first, second = (halved(one[np.newaxis])[0] for one in (first, second))
         whole = whole._replace(step=2 * whole.step)
@@ -77,53 +70,49 @@ def levels(first: Array, second: Array) -> list[Details]:
 def followed(place: Place, first: Array, second: Array, compared: list[Details]) -> Place:
     """Return the place of the other picture in the next frame, from that in the frame before.
 
-    It goes on as it did, but for changes that are expected, and so that details agree (Kalman's filter). Where they do
-    not, it is searched for as at the beginning. Cameras stand still until details tell otherwise for certain.
+    It goes on as it did, or stays, and from there to where details agree best. Where they do not agree, it is searched
+    for as at the beginning. It is the first place wherever details do not tell otherwise for certain.
     """
-    matrix = place.homography.matrix
-    seen = compared[0].refined(matrix, SIMILARITY, rounds=1)
-    found, information = _onward(place, compared)
-    if not place.moves and _moved(seen, found, place):
-        place = place._replace(moves=True)
-        found, information = _onward(place, compared)
-    if place.moves and _agrees(found, place):
-        return place.to(found.homography.matrix, information, matrix)
-    if _agrees(seen, place) and not place.moves:
-        return place._replace(missed=0)
+    finest, matrix = compared[0], place.homography.matrix
+    seen, found = finest.at(place.first.matrix), _onward(place, compared)
+    if place.usual < 0:
+        place = place._replace(usual=max(seen.agreement, found.agreement))
+    least = _LOST * place.usual
+    if found.agreement >= least and _moved(seen, found, place, finest):
+        if not place.moves:
+            found = _onward(place._replace(moves=True), compared)
+        return place.to(found.homography.matrix, matrix)
+    if seen.agreement >= least:
+        return place.back()
     if place.missed & (place.missed - 1) == 0:  # At once, and after 1, 2, 4, 8 frames: this takes long.
         fit = registered(first, second)
         again = fit.homography.matrix
-        if fit.no_chance and _moved(seen, compared[0].refined(again, SIMILARITY, rounds=1), place):
-            return place.to(again, Place.of(fit).information, again if place.missed else matrix)
+        if fit.no_chance and _moved(seen, finest.at(again), place, finest):
+            return place.to(again, again if place.missed else matrix)
     return place.lost()
 
 
-def _onward(place: Place, compared: list[Details]) -> tuple[Refined, Array]:
-    """Return the place at which details agree best near to where it is expected, with the information on it."""
+def _onward(place: Place, compared: list[Details]) -> Refined:
+    """Return the place at which details agree best near to where it is expected."""
     matrix = place.homography.matrix
     onward = matrix @ np.linalg.inv(place.before) @ matrix
     starts = [matrix, onward / onward[2, 2]][: 1 + place.moves]
-    tried = [(compared[-1].refined(one, SIMILARITY, rounds=_FIRST), one) for one in starts]
-    found, start = max(tried, key=lambda one: one[0].certain)
-    spread = np.diag(np.square(_CHANGES / place.homography.unit))
-    prior = Prior(start, np.linalg.inv(np.linalg.inv(place.information) + spread))
-    model = PROJECTIVE if place.moves else SIMILARITY
+    tried = (compared[-1].refined(one, SIMILARITY, rounds=_FIRST) for one in starts)
+    found = max(tried, key=lambda one: one.certain)
     for one in compared[-2::-1] or compared:
-        found = one.refined(found.homography.matrix, model, rounds=_ROUNDS, prior=prior)
-    return found, prior.information + found.told
+        model = PROJECTIVE if place.moves and found.overlap > BENT else SIMILARITY
+        found = one.refined(found.homography.matrix, model, rounds=_ROUNDS)
+    return found
 
 
-def _agrees(found: Refined, place: Place) -> bool:
-    return (found.correlation + found.weakest) / 2 >= _LOST * place.agreement
-
-
-def _moved(seen: Refined, found: Refined, place: Place) -> bool:
-    """Return whether details agree better for certain where another place was found."""
-    rows, columns = (np.linspace(0, n - 1, _SIDE) for n in place.homography.size)
-    grid = np.meshgrid(rows, columns, indexing="ij")
-    there = np.stack(place.homography(*grid))
-    ends = np.reshape(place.homography.other, (2, 1, 1)) - 1
+def _moved(seen: Refined, found: Refined, place: Place, compared: Details) -> bool:
+    """Return whether details agree better for certain where another place was found, and in most parts."""
+    grid = np.meshgrid(*(np.linspace(0, n - 1, _SIDE) for n in place.first.size), indexing="ij")
+    there = np.stack(place.first(*grid))
+    ends = np.reshape(place.first.other, (2, 1, 1)) - 1
     both = ((there >= 0) & (there <= ends)).all(axis=0)
     apart = np.hypot(*(np.stack(found.homography(*grid)) - there))[both if both.any() else ...]
     certain = (found.certain - seen.certain) * math.sqrt(found.used / CORRELATED)
-    return bool(np.median(apart) >= _MOVED and certain > _CERTAIN)
+    if not (np.median(apart) >= _MOVED and certain > _CERTAIN):
+        return False
+    return compared.favours(found.homography.matrix, seen.homography.matrix) > _FAVOURED
