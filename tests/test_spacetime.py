@@ -133,6 +133,28 @@ def test_cuts_are_told_from_motion(real_frames, rng):
         assert not is_cut(after, before)
 
 
+@pytest.mark.parametrize(("speed", "gain"), [(0, 1.4), (24, 1.0), (32, 1.0)])
+def test_what_is_not_known_is_no_cut_and_hides_none(real_frames, speed, gain):
+    one, other = (pv.to_gray(real_frames[name])[0, :192].astype(float) / 20 for name in ("bigbuckbunny", "bikes"))
+    before, after = one[:, :256], gain * one[:, speed : 256 + speed]
+    for torn in (np.s_[96:], np.s_[:, :128], np.s_[:136]):
+        share = np.ones((192, 256), np.float32)
+        share[torn] = 0
+        for both in ((share, np.ones_like(share)), (np.ones_like(share), share)):
+            shares = [np.stack(pair) for pair in zip(*map(pyramid, both), strict=True)]
+            for first, second, cut in ((before, after, False), (before[::-1, ::-1], after, True)):
+                seen = [np.where(known > 0, frame, 20) for known, frame in zip(both, (first, second), strict=True)]
+                assert is_cut_not_motion(*map(pyramid, seen), sigma=0.0, shares=shares) is cut
+    if not speed:  # Of each block two thirds are known.
+        share = np.repeat(np.arange(192)[:, np.newaxis] % 3 > 0, 256, axis=1).astype(np.float32)
+        thirds = [np.stack([level, np.ones_like(level)]) for level in pyramid(share)]
+        seen = np.where(share > 0, before, 9 * before[::-1, ::-1])
+        assert not is_cut_not_motion(*map(pyramid, (seen, after)), sigma=0.0, shares=thirds)
+    pair = [pyramid(one) for one in (before, other[:, :256])]
+    assert is_cut_not_motion(*pair, sigma=0.0)
+    assert not is_cut_not_motion(*pair, sigma=0.0, shares=[0 * one for one in shares])
+
+
 @pytest.mark.parametrize("channels", [(), (3,)])
 def test_what_noise_of_the_means_explains_is_no_cut(channels):
     """Blocks of 2 × 2 pixels that change sign: noise of σ explains deviations of σ/√2, twice that is allowed."""

@@ -13,6 +13,8 @@ _ALIKE = 0.5  # Correlation of coarse pictures from which on they are of one sce
 _SUSPECTED = 0.7  # The same where motion is followed, without it; and along it.
 _FOLLOWED = 0.4  # Share of a picture whose motion must lead back.
 _ENOUGH = 64  # Pixels along the shorter side of a level on which motion is told from chance.
+_KNOWN = 0.5  # Share of a block of which both pictures must know, and
+_FEWEST = 16  # such blocks below which nothing is told.
 _SMOOTHNESS = 20.0  # Of the motion.
 
 
@@ -26,31 +28,50 @@ def is_scene_cut(before: Array, after: Array, *, sigma: float = 0.0) -> bool:
     return _likeness(before, after, sigma) < _ALIKE
 
 
-def is_cut_not_motion(before: list[Array], after: list[Array], *, sigma: float) -> bool:
+def is_cut_not_motion(
+    before: list[Array], after: list[Array], *, sigma: float, shares: list[Array] | None = None
+) -> bool:
     """Tell whether two pyramids of consecutive pictures (H, W) are of different scenes, however fast the motion is.
 
     Where the coarse correlation is below 0.7, the motion is estimated, in large pictures on a coarser level: in one
     scene, the correlation along it is above 0.7; and if it is below 0.5 without, the motion leads back in 40 % of the
-    picture.
+    picture. If of their pixels only `shares` (2, H, W) on each level are known, the others do not count.
     """
-    alike = _likeness(before[0], after[0], sigma)
+    known = None if shares is None else shares[0].prod(axis=0)
+    alike = _likeness(before[0], after[0], sigma, known)
     if alike >= _SUSPECTED:
         return False
     level = int(len(before) > 1 and min(before[1].shape) >= _ENOUGH)
     first, second = before[level:], after[level:]
-    flow, back = flow_between(second, first, _SMOOTHNESS), flow_between(first, second, _SMOOTHNESS)
+    there = shares and shares[level:]
+    here = there and [np.ascontiguousarray(one[::-1]) for one in there]
+    flow, back = flow_between(second, first, _SMOOTHNESS, here), flow_between(first, second, _SMOOTHNESS, there)
     moved = warped(padded(first[0][np.newaxis]), flow, EXACT)[0]
-    followed = 1 - np.count_nonzero(inconsistent(flow, back)) / moved.size
+    astray = inconsistent(flow, back)
+    if here is None:
+        followed = 1 - np.count_nonzero(astray) / moved.size
+    else:
+        known = np.clip(warped(padded(here[0][1:]), flow, EXACT)[0], 0, 1) * here[0][0]
+        followed = 1 - float(known[astray].sum()) / max(float(known.sum()), 1.0)
     lost = followed < _FOLLOWED and alike < _ALIKE
-    return bool(lost or _likeness(moved, second[0], 0.0) < _SUSPECTED)
+    return bool(lost or _likeness(moved, second[0], 0.0, known) < _SUSPECTED)
 
 
-def _likeness(before: Array, after: Array, sigma: float) -> float:
-    """Return the correlation of two coarse pictures; 1 or 0 where noise or constant pictures leave none."""
+def _likeness(before: Array, after: Array, sigma: float, known: Array | None = None) -> float:
+    """Return the correlation of two coarse pictures; 1 or 0 where noise or constant pictures leave none.
+
+    If a share of their pixels is `known`, it is that of blocks of which much is, and 1 of few blocks.
+    """
     if before.shape != after.shape:
         raise InputError(f"shapes differ: {before.shape} and {after.shape}")
-    a, b = (block_means(frame) for frame in (before, after))
+    a, b = (block_means(frame if known is None else known * frame) for frame in (before, after))
     values = before.size / a.size  # Differences of means have a standard deviation of σ √(2 / values).
+    if known is not None:
+        share = block_means(known)
+        much = share > _KNOWN
+        if np.count_nonzero(much) < _FEWEST:
+            return 1.0
+        a, b = (one[much] / share[much] for one in (a, b))
     if sigma and np.median(np.abs(a - b)) <= 2 * sigma * math.sqrt(2 / values):
         return 1.0
     difference, rounding = a.mean() - b.mean(), 1e-14 * float(np.linalg.norm(a) + np.linalg.norm(b))
