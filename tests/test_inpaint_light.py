@@ -8,6 +8,9 @@ from cases import slow
 from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
+from pde_video.estimate.light import Light, light_change
+from pde_video.motion.optical_flow import pyramid
+from pde_video.restoration.in_scenes import flow, prepared, seen_from
 
 SIDE = (112, 160)
 
@@ -123,6 +126,58 @@ def test_a_lost_frame_is_in_a_light_between_those_around_it_and_a_torn_one_in_it
     np.testing.assert_allclose(found[:8], (gain * still)[:8], atol=1e-3)
 
 
+@pytest.mark.parametrize("gain", [1.1, 1.3])
+def test_torn_frames_in_another_light_are_no_cut_and_one_change_is_counted_once(gain):
+    still, mask = texture(9, 0, (128, 160)), np.zeros((9, 128, 160), bool)
+    mask[4:6, 64:] = True
+    for lit, relit in (([4, 5, 6, 7, 8], 1), ([4], 2)):  # A step, and a flash.
+        video, report = still.copy(), {}
+        video[lit] *= gain
+        found = pv.inpaint(hidden(video, mask), mask, report=report)
+        assert (report["cuts"], report["relit"]) == ([], relit)
+        assert error(found, video, mask) < 1e-3
+
+
+@pytest.mark.parametrize("part", [0.5, 0.8])
+@pytest.mark.parametrize("at", [0, 5, 6])
+def test_a_torn_frame_at_a_cut_hides_no_cut(part, at):
+    first, second = (np.repeat(one, 5, axis=0) for one in (texture(1), 1 - texture(1, 3)[:, ::-1, ::-1] ** 2))
+    video, mask, report = np.concatenate([first, second]), np.zeros((10, *SIDE), bool), {}
+    if not at:
+        video = video[4:]  # At the beginning of the video.
+        mask = mask[4:]
+    mask[at, int((1 - part) * SIDE[0]) :] = True
+    found = pv.inpaint(hidden(video, mask), mask, report=report)
+    assert report["cuts"] == [5 if at else 1]
+    if at:
+        assert error(found, video, mask) < 1e-3
+
+
+def test_what_is_not_known_of_what_moves_tells_nothing_of_light():
+    # Of both, the same rows of the scene are known; of their places, a half of these in both.
+    step, rows = 6, np.arange(112)
+    ground = gaussian_filter(np.random.default_rng(3).standard_normal((112 + step, 160)), 3)
+    ground = 5 + 2 * ground / ground.std()
+    pair = ground[:112], 0.9 * ground[step:]
+    known = [np.tile((rows + moved)[:, np.newaxis] // (2 * step) % 2 == 0, (1, 160)) for moved in (0, step)]
+    levels = [pyramid(np.where(there, one, 1.3 * one)) for one, there in zip(pair, known, strict=True)]
+    shares = [np.stack(both) for both in zip(*(pyramid(one) for one in known), strict=True)]
+    found = light_change(*levels, shares=shares, even=True)
+    assert np.abs(found.gain[0] * pair[0] + found.offset[0] - 0.9 * pair[0]).mean() < 0.005 * pair[0].mean()
+
+
+def test_motion_is_the_same_from_a_frame_in_another_light():
+    rows = np.arange(SIDE[0] // 4)
+    one, other = (frame[..., np.newaxis].astype(np.float32) for frame in texture(2))
+    pictures = [prepared((frame, np.zeros(SIDE, bool))) for frame in (0.05 * one, other)]
+    pictures[1] = pictures[1]._replace(light=Light(np.full(len(rows), 20.0), np.zeros(len(rows))))
+    bright = prepared((one, np.zeros(SIDE, bool)))
+    for coarsely in (False, True):
+        seen = seen_from(pictures, 0, 1, coarsely=coarsely)
+        np.testing.assert_allclose(flow(seen, pictures[1]), flow(bright, pictures[1]), atol=0.01)
+    np.testing.assert_allclose(seen_from(pictures, 0, 1).seen, bright.seen, atol=1e-5)
+
+
 def test_videos_in_different_light_are_joined_along_the_motion():
     ground = texture(1, 0, (128, 204))[0]
     one, other = (np.repeat(ground[np.newaxis, :, at : at + 180], 5, axis=0) for at in (0, 4))
@@ -154,3 +209,10 @@ def test_a_flash_is_no_damaged_frame():
         for lost in (0.0, 0.5, rng.random(SIDE)):
             noisy[3] = lost
             assert np.flatnonzero(pv.detect_damaged_frames(noisy).any(axis=(1, 2))).tolist() == [3]
+
+
+def test_a_frame_that_has_lost_its_contrast_is_damaged():
+    for grey in (0.5, 0.0):
+        video = texture(7, 0)
+        video[3] = grey + 0.3 * (video[3] - grey)  # As one in which gain and offset have changed.
+        assert np.flatnonzero(pv.detect_damaged_frames(video).any(axis=(1, 2))).tolist() == [3]

@@ -98,7 +98,7 @@ def _in_light_of(other: Picture, here: Picture) -> Picture:
     light = None if unlike(other, here) else change_of_light(other, here, even=True, significant=_RELIT)
     if light is None or light.gain.min() < _DIMMEST:
         return here
-    return in_light(here, light.inverse())._replace(unit=other.unit)
+    return in_light(here, light.inverse(), coarsely=True)._replace(unit=other.unit)
 
 
 def _along(here: Picture, there: Picture) -> Array:

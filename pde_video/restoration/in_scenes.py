@@ -85,9 +85,10 @@ def numbered(
 ) -> Iterator[Picture]:
     """Yield the pictures with the numbers of their scenes, one if not by `cuts`, and the changes of light in these."""
     report["relit"] = 0
-    before: Picture | None = None  # If it is torn, with the change since the last that is not, as the one after it.
-    for picture in spread(_lit, _in_scenes(pictures, report, apart=cuts)):
-        report["relit"] += picture.light is not None
+    # Light of torn frames and of those after them is relative to the last frame that is not torn.
+    before: Picture | None = None
+    for picture, differs in spread(_lit, _in_scenes(pictures, report, apart=cuts)):
+        report["relit"] += differs
         light = picture.light
         if before is not None and before.light and before.torn is not None and before.scene == picture.scene:
             back = before.light.inverse()
@@ -98,28 +99,42 @@ def numbered(
 
 def _in_scenes(
     pictures: Iterable[Picture], report: dict[str, Any], *, apart: bool
-) -> Iterator[tuple[Picture | None, Picture]]:
-    """Yield the pictures with the numbers of their scenes, and before them the last of its scene that is not torn."""
+) -> Iterator[tuple[Picture | None, Picture | None, Picture]]:
+    """Yield the pictures with the numbers of their scenes, and before them two of these, if there are any.
+
+    First the last that is whole, or else torn at the beginning of the scene, then the last of which something is known.
+    """
     cuts: list[int] = []
     report["cuts"] = cuts
-    previous: Picture | None = None  # The last of which much is known.
+    whole: Picture | None = None
+    last: Picture | None = None
     for number, picture in enumerate(pictures):
-        if apart and previous is not None and not picture.mask.all():
-            unit = previous.unit or 1.0
-            before, here = _in_units(previous, unit), _in_units(picture, unit)
-            if picture.torn is not None:  # What is not known tells nothing.
-                here = [b + share * (h - b) for b, h, share in zip(before, here, picture.shares, strict=True)]
-            if is_cut_not_motion(before, here, sigma=0.0):
-                cuts.append(number)
+        lost = picture.mask.all()
+        if apart and whole is not None and not lost and _is_cut(whole, picture):
+            cuts.append(number)
+            whole = last = None
         picture = picture._replace(number=number, original=number, scene=len(cuts))
-        yield previous if previous is not None and previous.scene == picture.scene else None, picture
-        previous = previous if picture.torn is not None else picture
+        yield whole, last, picture
+        whole = picture if picture.torn is None or (whole is None and not lost) else whole
+        last = last if lost else picture
 
 
-def _lit(pair: tuple[Picture | None, Picture]) -> Picture:
-    """Return the second of two pictures with the change of light since the first."""
-    before, here = pair
-    return here if before is None else here._replace(light=change_of_light(before, here))
+def _is_cut(before: Picture, here: Picture) -> bool:
+    """Tell whether two pictures show different scenes, in units of the first; what is torn tells nothing."""
+    torn = before.torn is not None or here.torn is not None
+    unit = before.unit or 1.0
+    shares = _shares(before, here) if torn else None
+    return is_cut_not_motion(_in_units(before, unit), _in_units(here, unit), sigma=0.0, shares=shares)
+
+
+def _lit(three: tuple[Picture | None, Picture | None, Picture]) -> tuple[Picture, bool]:
+    """Return the third picture with the change of light since the first, and whether there is one since the second."""
+    whole, last, here = three
+    if whole is None or last is None:
+        return here, False
+    light = change_of_light(whole, here)
+    since = light if last is whole else change_of_light(last, here)
+    return here._replace(light=light), since is not None
 
 
 def unlike(before: Picture, after: Picture) -> bool:
@@ -133,11 +148,10 @@ def change_of_light(
 ) -> Light | None:
     """Return the change of light between two pictures, of what is known of both; None if none is significant."""
     unit = max(before.unit, after.unit) or 1.0
-    shares = [np.stack(both) for both in zip(before.shares, after.shares, strict=True)]
     light = light_change(
         *(_in_units(one, unit) for one in (before, after)),
-        even=even or after.torn is not None,
-        shares=shares,
+        even=even or before.torn is not None or after.torn is not None,
+        shares=_shares(before, after),
         significant=significant,
     )
     return light and light._replace(offset=unit * light.offset)
@@ -150,18 +164,26 @@ def _in_units(picture: Picture, unit: float) -> list[Array]:
 def flow(here: Picture, there: Picture) -> Array:
     """Return the flow between two pictures at half of their size, smooth where either is not known."""
     unit = here.unit or 1.0
-    shares = [np.stack(both) for both in zip(here.shares, there.shares, strict=True)]
-    return flow_between(_in_units(here, unit), _in_units(there, unit), _SMOOTHNESS, shares)
+    return flow_between(_in_units(here, unit), _in_units(there, unit), _SMOOTHNESS, _shares(here, there))
 
 
-def seen_from(pictures: list[Picture], there: int, here: int) -> Picture:
-    """Return one of the pictures in the light of another."""
+def _shares(one: Picture, other: Picture) -> list[Array]:
+    """Return what is known of two pictures, (2, H, W) on each level."""
+    return [np.stack(both) for both in zip(one.shares, other.shares, strict=True)]
+
+
+def seen_from(pictures: list[Picture], there: int, here: int, *, coarsely: bool = False) -> Picture:
+    """Return one of the pictures in the light of another; `coarsely`, if that of its levels is enough."""
     light = light_between([one.light for one in pictures], there, here)
-    return pictures[there] if light is None else in_light(pictures[there], light)._replace(unit=pictures[here].unit)
+    if light is None:
+        return pictures[there]
+    return in_light(pictures[there], light, coarsely=coarsely)._replace(unit=pictures[here].unit)
 
 
-def in_light(picture: Picture, light: Light) -> Picture:
-    """Return a picture in another light."""
+def in_light(picture: Picture, light: Light, *, coarsely: bool = False) -> Picture:
+    """Return a picture in another light; `coarsely`, if that of its levels is enough."""
+    if coarsely:
+        return picture._replace(levels=light.of_levels(picture.levels))
     planes, *levels = light.of_levels([picture.planes, *picture.levels])
     seen = padded(np.concatenate([planes, picture.seen[-1:, EDGE:-EDGE, EDGE:-EDGE]]))
     return picture._replace(planes=planes, seen=seen, levels=levels)
