@@ -126,6 +126,24 @@ def test_a_lost_frame_is_in_a_light_between_those_around_it_and_a_torn_one_in_it
     np.testing.assert_allclose(found[:8], (gain * still)[:8], atol=1e-3)
 
 
+def test_what_was_seen_long_ago_is_carried_on_in_the_light_of_each_frame():
+    video = np.where(np.arange(9) < 4, 1.0, 1.4)[:, np.newaxis, np.newaxis] * texture(9, 0)
+    mask = np.zeros(video.shape, bool)
+    mask[2:, 30:60, 40:80] = True  # Of radius 1: from frame 3 on, no frame that is looked at shows it.
+    assert error(pv.inpaint(hidden(video, mask), mask, radius=1), video, mask) < 1e-4
+
+
+@pytest.mark.parametrize(("torn", "causal"), [(False, False), (True, False), (True, True)])
+def test_what_a_lost_frame_shows_is_carried_on_in_the_light_in_which_it_is_filled(torn, causal):
+    still, mask = texture(7, 0, (128, 160)), np.zeros((7, 128, 160), bool)
+    mask[3], mask[4:, 30:60, 40:80] = True, True  # Of radius 1: frame 4 sees the hole in what was lost alone.
+    mask[2, 64:] = torn
+    gain = np.where(np.arange(7) < 3 - torn, 1.0, 1.4)[:, np.newaxis, np.newaxis]
+    lit, even = (pv.inpaint(hidden(one, mask), mask, radius=1, causal=causal) for one in (gain * still, still))
+    assert error(lit[4:], 1.4 * even[4:], mask[4:]) < 2e-3
+    assert np.std(even[4][mask[4]]) > 0.04
+
+
 @pytest.mark.parametrize("gain", [1.1, 1.3])
 def test_torn_frames_in_another_light_are_no_cut_and_one_change_is_counted_once(gain):
     still, mask = texture(9, 0, (128, 160)), np.zeros((9, 128, 160), bool)

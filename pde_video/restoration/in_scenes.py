@@ -61,6 +61,7 @@ class Picture(NamedTuple):
     wide: Array = _NOTHING  # The mask and its rim, where other frames are asked
     shown: Shown = Shown(*3 * [_NOTHING])  # what they show.
     light: Light | None = None  # Its change since the frame before.
+    back: Light | None = None  # To this light from that in which it is filled, if it is lost.
     found: Any = None  # What a detector found.
     torn: Array | None = None  # How much is known around each pixel, (H, W), if there is one with nothing.
 

@@ -37,9 +37,9 @@ from pde_video.restoration.in_scenes import (
 from pde_video.restoration.masks import Marked
 from pde_video.threads import ordered
 
-_UNSEEN = 1.0  # The same where nothing is known around.
-_SOME = 0.05  # Share of a picture of which that must hold.
+_UNSEEN = 1.0  # Smallest expected mismatch where nothing is known around, in units.
 _STILL = 0.02  # Mismatch without motion, in units, up to which nothing moves.
+_SOME = 0.05  # Share of a picture that must not move, if other frames are looked at without motion.
 _SEEN = 0.7  # Share of a warped pixel that must be known
 _KNOWN = 0.99  # where it is filled from it, and where mismatches are counted.
 _NEAR = 2.0  # Weight of what other frames show where much is lost, relative to the share of what is known around.
@@ -63,7 +63,7 @@ def along_motion(
 def _linked(window: tuple[int, list[Picture]]) -> Picture:
     """Return the last picture of the window with the flows between it and the others."""
     *others, last = pictures = window[1]
-    seen = [seen_from(pictures, k, len(others)) for k in range(len(others))]
+    seen = [seen_from(pictures, k, len(others), coarsely=True) for k in range(len(others))]
     return last._replace(links={one.number: (flow(last, one), flow(one, last)) for one in seen})
 
 
@@ -84,37 +84,39 @@ def _gathered(window: tuple[int, list[Picture]]) -> Picture:
                 shown = shown.also(values, g, 1 / abs(k - at))  # Errors of the motion add up.
     links = {number: link for number, link in here.links.items() if number == here.number - 1}
     if here.torn is not None and (nearby := _shown_around(at, pictures)):
-        values, error = nearby
+        values, error, own = nearby
         near = np.square(np.minimum(_NEAR * here.torn[here.mask], 1))
-        here = here._replace(unit=max(one.unit for one in pictures))  # What is known of it may be flat.
+        here = here._replace(back=own, unit=max(one.unit for one in pictures))  # What is known of it may be flat.
         shown = Shown(*(near * one for one in shown))
         shown = shown.also(values[:, here.mask], 1 / np.maximum(error[here.mask], np.square(LEAST * here.unit) + TINY))
         links = {}  # Nothing tells what was carried on.
     return here._replace(links=links, shown=shown)
 
 
-def _shown_around(at: int, pictures: list[Picture]) -> tuple[Array, Array] | None:
+def _shown_around(at: int, pictures: list[Picture]) -> tuple[Array, Array, Light | None] | None:
     """Return planes (C, H, W) of the nearest pictures that are not torn, and their expected squared error (H, W).
 
-    That is what is between them, if there is one on both sides.
+    That is what is between them, if there is one on both sides. With it the change from its light to that of here.
     """
-    here, lost = pictures[at], pictures[at].mask.all()
+    here, lost, lights = pictures[at], pictures[at].mask.all(), [one.light for one in pictures]
     serve = [k for k, one in enumerate(pictures) if (not one.mask.all() if lost else one.torn is None)]
     old, new = max((k for k in serve if k < at), default=None), min((k for k in serve if k > at), default=None)
     if old is not None and new is not None:
         first, second = pictures[old], pictures[new]
         share = (here.number - first.number) / (second.number - first.number)
         if lost:
-            light = light_between([one.light for one in pictures], old, new)
-            return between(*together(first, second, light, share), share)
-        return between(seen_from(pictures, old, at), seen_from(pictures, new, at), share)
+            light = light_between(lights, old, new)
+            back = light_between([None, light and light.partly(share).inverse(), light_between(lights, old, at)], 0, 2)
+            return *between(*together(first, second, light, share), share), back
+        return *between(seen_from(pictures, old, at), seen_from(pictures, new, at), share), None
     one = old if new is None else new
     if one is None:
         return None
     nearest = pictures[one] if lost else seen_from(pictures, one, at)
     both = here.shares[0] * nearest.shares[0]
     missed = float((both * np.square(here.levels[0] - nearest.levels[0])).mean(dtype=np.float64))
-    return nearest.planes, np.full(here.mask.shape, missed / max(float(both.mean(dtype=np.float64)), EVIDENCE))
+    error = np.full(here.mask.shape, missed / max(float(both.mean(dtype=np.float64)), EVIDENCE))
+    return nearest.planes, error, light_between(lights, one, at) if lost else None
 
 
 def between(before: Picture, after: Picture, share: float) -> tuple[Array, Array]:
@@ -190,8 +192,8 @@ def _carried(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Pi
     for picture in pictures:
         if before is not None and picture.links:
             there, seen = before
-            link = picture.links[there.number]
-            values, g = _found(picture, seen, there.levels[0], there.shares[0], *link, picture.light)
+            link, light = picture.links[there.number], light_between([None, there.back, picture.light], 0, 2)
+            values, g = _found(picture, seen, there.levels[0], there.shares[0], *link, light)
             picture = picture._replace(shown=picture.shown.also(values, g, _CARRIED))
         inner, mean, weight = picture.mask[picture.wide], _mean(picture), picture.shown.weight
         found, masked = found + int(np.count_nonzero(weight[inner])), masked + int(np.count_nonzero(inner))
