@@ -188,7 +188,9 @@ def test_the_share_of_a_guide_is_that_of_several_frames_and_of_both_tests():
         worst = np.sqrt((weights[:, np.newaxis] * guided[: k + 1] ** 2).sum(axis=0) / weights.sum()).max()
         assert share == pytest.approx(np.clip((1 - worst) / 0.03, 0, 1))
     assert 0 < min(found[1:]) < max(found[1:]) < 1
-    assert [share for _, share in with_shares([_Tried(*[np.zeros((1, 4, 4))] * 3, None, [])])] == [1.0]
+    for errors, shares in (([], [1, 0]), ([(0.0, 0.0)], [1, 0]), ([(1.0, 0.0)], [0, 0]), ([(0.0, 1.0)], [1, 1])):
+        one = _Tried(*[np.zeros((1, 4, 4))] * 3, None, errors)
+        assert [share for untested in (True, False) for _, share in with_shares([one], untested)] == shares
 
 
 @pytest.mark.parametrize(("size", "tests"), [((7, 40), 0), ((8, 8), 1), ((15, 40), 1), ((16, 16), 2), ((17, 19), 2)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +17,7 @@ from pde_video.motion.neighbours import windows
 from pde_video.motion.optical_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.restoration.known_values import Completed, Shown, even, spread, squares
-from pde_video.restoration.trust import with_shares
+from pde_video.restoration.trust import share_by, with_shares
 from pde_video.terms.frozen import FrozenDiffusion
 from pde_video.threads import ordered
 
@@ -25,6 +27,8 @@ _AROUND, _HERE = 1.0, 0.7  # Mismatches, around and at a pixel, from which on it
 _FAR = 1e6  # Ratio of contrasts, or of values, from which on two frames have nothing to do with each other.
 _WEIGHT = 0.6  # Of what others show, relative to conductances, where it is as wrong as what is filled without it.
 _LEAST, _MOST = 1 / 64, 1e6  # Odds below which nothing is taken from others, and above which they weigh no more.
+_MOSTLY = 0.5  # Share of the guide from which on its edges stop what spreads between values of others.
+_SLACK = 1.06  # A frame on its own tests little: its error with others may be so many times that without.
 _HALVINGS, _FEW = 3, 20.0  # Change along the motion: size of its means; weight of the mean of all, in pixels.
 
 
@@ -67,6 +71,12 @@ class Seen(NamedTuple):
     scene: int = 0
     original: int = 0
     links: Mapping[int, tuple[Array, Array]] = {}  # The flow to frames before it, and back.
+    guided: float = 1.0  # The share of the guide.
+
+    @property
+    def errors(self) -> list[tuple[float, float]]:
+        """Return the squared errors with the guide and without."""
+        return self.one.errors
 
 
 class Moved(NamedTuple):
@@ -75,18 +85,24 @@ class Moved(NamedTuple):
     one: Completed
     shown: Shown | None
     errors: list[tuple[float, float]]
+    scene: int = 0
 
 
 def along_guide(seen: Iterable[Seen], report: dict[str, Any], radius: int) -> Iterator[Completed]:
     """Yield frames with what those around show along the motion of the guide, and the share that it deserves."""
-    linked = ordered(_linked, windows(_numbered(seen, report), radius, 0))
-    total = 0.0
-    tried = ordered(_gathered, windows(linked, radius, radius))
-    for n, (moved, share) in enumerate(with_shares(tried, 0.0), 1):
-        share = 1.0 if moved.one.mask.all() else share  # There is nothing else.
-        total += share
-        report["along_motion"] = total / n
-        yield moved.one._replace(shown=moved.shown and moved.shown._replace(share=share))
+    shared = (one._replace(guided=share) for one, share in with_shares(seen))
+    linked = ordered(_linked, windows(_numbered(shared, report), radius, 0))
+    scenes = groupby(ordered(_gathered, windows(linked, radius, radius)), attrgetter("scene"))
+    total = count = report["along_motion"] = 0.0
+    for moved, share in chain.from_iterable(with_shares(scene, False) for _, scene in scenes):
+        one, shown = moved.one, moved.shown
+        if shown is not None:
+            own = share_by([(along, _SLACK**2 * without) for along, without in moved.errors], False)
+            shown = shown._replace(share=1.0 if one.mask.all() else min(share, own))  # If all, there is nothing else.
+        if one.mask.any():
+            total, count = total + (shown.share if shown else 0.0), count + 1
+            report["along_motion"] = total / count
+        yield one._replace(shown=shown)
 
 
 def _numbered(seen: Iterable[Seen], report: dict[str, Any]) -> Iterator[Seen]:
@@ -137,43 +153,40 @@ def _gathered(window: tuple[int, list[Seen]]) -> Moved:
             for ways, found in zip(total, values, strict=True):
                 ways += np.stack([_added(places, g * channel, shape) for channel in found])
     total /= np.where(weight > 0, weight, 1.0)
-    return _weighed(here, total, weight)
+    return _weighed(here, total, weight)._replace(scene=here.scene)
 
 
 def _weighed(here: Seen, means: Array, weight: Array) -> Moved:
     """Return a frame with the means (2, C, H, W) that others show, with and without the change along the motion.
 
-    Those are taken that tell better what was left out. The weight grows with what is missed there without them, with
-    the guide or not, whichever is better, relative to what they miss.
+    Those are taken that tell better what was left out. The weight grows with what is missed there without them, by the
+    same diffusion, relative to what they miss. With all of it, less has to be missed than without, with the guide or
+    not, whichever is better.
     """
-    one = here.one
+    one, unguided = here.one, here.guided < _MOSTLY
+    diffusion = even(here.diffusion) if unguided else here.diffusion
     if one.mask.all():
         if not weight.any():
             raise InputError(
-                f"frame {here.number} is masked as a whole, and no other within the radius tells anything of it; leave "
-                "it out, give a greater radius, or `inpaint` it first"
+                f"frame {here.number} is masked as a whole, and no other within the radius tells anything of it: all "
+                "of them may be masked, or a cut of the guide lies between; leave it out, give a greater radius, or "
+                "`inpaint` it first"
             )
-        return Moved(
-            one, Shown(means[0].astype(one.planes.dtype), _MOST * weight.astype(np.float32), here.diffusion), []
-        )
+        return Moved(one, Shown(means[0].astype(one.planes.dtype), _MOST * weight.astype(np.float32), diffusion), [])
     tested = one.left_out & (weight > 0)
     if not one.missed.size or not tested.any():
         return Moved(one, None, [])
-    guided, unguided = (math.fsum(missed.ravel()) for missed in one.missed)
-    missed, diffusion = one.missed[int(unguided < guided)], here.diffusion
-    if unguided < guided:
-        diffusion = even(diffusion)
     g = weight[tested]
     ways = [(math.fsum((g * squares(values, one.planes)[:, tested]).ravel()), values) for values in means]
     least, values = min(ways, key=lambda way: way[0])
-    without = math.fsum((g * missed[:, tested[one.left_out]]).ravel())
+    without = math.fsum((g * one.missed[int(unguided)][:, tested[one.left_out]]).ravel())
     odds = min(without / least if least else _MOST, _MOST)
     if odds < _LEAST:
         return Moved(one, None, [])
-    shown = Shown(values.astype(one.planes.dtype), (_WEIGHT * odds * weight).astype(np.float32), here.diffusion)
+    shown = Shown(values.astype(one.planes.dtype), (_WEIGHT * odds * weight).astype(np.float32), diffusion)
     found = spread(one.planes, one.mask | one.left_out, diffusion, shown)
     along = math.fsum(squares(found, one.planes)[:, one.left_out].ravel())
-    return Moved(one, shown, [(along, min(guided, unguided))])
+    return Moved(one, shown, [(along, min(one.errors[0]))])
 
 
 def _added(places: Array, values: Array, shape: tuple[int, ...]) -> Array:

@@ -47,7 +47,7 @@ def fuse(
     *,
     mask: Annotated[Any, Option(file=True, choices=(NAN,))] = None,
     kappa: Annotated[float | None, Option(above=0)] = None,
-    radius: Annotated[int, Option(unit="frames", least=0, most=1000)] = 0,
+    radius: Annotated[int, Option(unit="frames", least=0, most=32)] = 0,
 ) -> Iterator[Array]:
     """Refine a coarse video, or one with holes, by a finer one of the same scene: depth or heat by colour.
 
@@ -69,12 +69,13 @@ def fuse(
         κ > 0, the contrast of an edge, in units of the guide per pixel, in the channel that has most. Default: 0.6 of
         `estimate_kappa` of each picture, on a quarter of its rows, at least 1 % of the range of its values.
     radius : int
-        Frames on each side whose known pixels are used along the motion of the guide, 0 to 1000; with a mask. 4 is a
+        Frames on each side whose known pixels are used along the motion of the guide, 0 to 32; with a mask. 4 is a
         good choice; its time is about twice that of 0. Frames of which nothing is known need one.
     report : dict, optional
         Receives ``guided``, the share that the guide had in the result, from 0 to 1, the mean of the frames; with a
         mask ``masked``, the share of all pixels that was filled; with a radius ``along_motion``, the share that other
-        frames had, and ``cuts``, where scenes of the guide begin; ``warnings``, if the guide had less than half.
+        frames had, the mean of the frames with holes, and ``cuts``, where scenes of the guide begin; ``warnings``, if
+        the guide had less than half.
 
     Returns
     -------
@@ -123,8 +124,8 @@ def fuse(
 
     if radius and mask is None:
         raise ParameterError(
-            f"radius is {radius}, but only values that are known to the pixel are taken from other frames: give a "
-            "`mask`, or leave it at 0"
+            f"radius is {radius}, but without a mask nothing is taken from other frames: give a `mask`, or leave "
+            "radius at 0"
         )
     tried: Iterator[_Tried | Completed]
     if mask is None:

@@ -22,7 +22,6 @@ _FAINTEST = 1e-3  # Of the conductances: what edges enclose is filled, too, if n
 _LEFT_OUT = 0.2  # Share of the known pixels that are left out to test the guide, spread irregularly.
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _TOLERANCE = 1e-3
-_MOSTLY = 0.5  # Share of the guide from which on it counts where other frames tell something, too.
 _SURE = 1e3  # Weight of values from other frames, from which on they are as known.
 
 
@@ -31,7 +30,7 @@ class Shown(NamedTuple):
 
     values: Array  # (C, H, W)
     weight: Array  # (H, W), relative to conductances; 0 where nothing is shown.
-    diffusion: FrozenDiffusion
+    diffusion: FrozenDiffusion  # Between them: that of the guide, or one that no edge stops.
     share: float = 0.0
 
 
@@ -58,8 +57,7 @@ class Completed(NamedTuple):
         """Return the frame with some share of the guide in it; what is known stays, bit for bit."""
         planes = self.unguided + self.guided.dtype.type(share) * (self.guided - self.unguided)
         if self.shown is not None and self.shown.share > 0:
-            diffusion = self.shown.diffusion if share >= _MOSTLY else even(self.shown.diffusion)
-            along = spread(self.planes, self.mask, diffusion, self.shown)
+            along = spread(self.planes, self.mask, self.shown.diffusion, self.shown)
             planes = planes + planes.dtype.type(self.shown.share) * (along - planes)
         return written(self.frame, self.mask, planes * self.unit)
 

@@ -22,15 +22,20 @@ class Tried(Protocol):
 One = TypeVar("One", bound=Tried)
 
 
-def with_shares(tried: Iterable[One], untested: float = 1.0) -> Iterator[tuple[One, float]]:
+def with_shares(tried: Iterable[One], untested: bool = True) -> Iterator[tuple[One, float]]:
     """Yield frames with the share that their hint deserves, by the tests of some frames up to each.
 
-    `untested` is the share before the first test.
+    `untested` tells whether the hint counts before the first test.
     """
     sums: list[tuple[float, float]] = []
     for one in tried:
         if one.errors:  # A frame that tests nothing changes nothing.
             pairs = zip(sums or repeat((0.0, 0.0)), one.errors, strict=False)
             sums = [(_KEPT * a + c, _KEPT * b + d) for (a, b), (c, d) in pairs]
-        worst = max((math.sqrt(hinted / without) for hinted, without in sums if without), default=1 - untested)
-        yield one, min(max((_CHANCE - worst) / (_CHANCE - _CERTAIN), 0.0), 1.0)
+        yield one, share_by(sums, untested)
+
+
+def share_by(errors: Iterable[tuple[float, float]], untested: bool = True) -> float:
+    """Return the share that a hint deserves by squared errors with it, and without it."""
+    worst = [math.sqrt(hinted / without) if without else math.inf for hinted, without in errors if hinted or without]
+    return min(max((_CHANCE - max(worst)) / (_CHANCE - _CERTAIN), 0.0), 1.0) if worst else float(untested)
