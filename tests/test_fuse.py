@@ -58,8 +58,10 @@ def test_channels_are_refined_alike(rng):
 
 
 def test_a_constant_stays_to_the_bit(rng):
-    fine = pv.fuse(np.full((2, 12, 16), 0.3, np.float32), rng.random((2, 48, 64)))
+    report = {}
+    fine = pv.fuse(np.full((2, 12, 16), 0.3, np.float32), rng.random((2, 48, 64)), report=report)
     np.testing.assert_array_equal(fine, np.float32(0.3))
+    assert report == {"guided": 1.0}  # It tests nothing.
 
 
 def test_gain_and_offset_of_the_guide_do_not_matter():
