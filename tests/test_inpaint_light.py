@@ -234,3 +234,55 @@ def test_a_frame_that_has_lost_its_contrast_is_damaged():
         video = texture(7, 0)
         video[3] = grey + 0.3 * (video[3] - grey)  # As one in which gain and offset have changed.
         assert np.flatnonzero(pv.detect_damaged_frames(video).any(axis=(1, 2))).tolist() == [3]
+
+
+def coloured(frames=7, speed=2):
+    video = texture(frames, speed)
+    return np.stack([video, video[:, ::-1], 0.8 * video[..., ::-1]], axis=-1)
+
+
+@pytest.mark.parametrize("tint", [(0.3, 0, 0), (0, 0, 0.2)])
+def test_a_change_of_colour_is_no_change_of_light(tint):
+    gain = 1 + np.where(np.arange(7) % 2, 1, 0)[:, np.newaxis, np.newaxis, np.newaxis] * np.array(tint)
+    video, mask, report = gain * coloured(), moving_mask(), {}
+    pv.inpaint(np.where(mask[..., np.newaxis], 0.9, video), mask, report=report)
+    assert report["relit"] == 0
+
+
+def test_light_in_colour_is_followed_where_a_channel_is_empty():
+    gain, _ = light("flicker")
+    video, mask, report = gain[..., np.newaxis] * coloured(7, 0) * np.array([1, 0.5, 0]), moving_mask(), {}
+    found = pv.inpaint(np.where(mask[..., np.newaxis], 0.9, video), mask, report=report)
+    assert report["relit"] == 6
+    assert error(found, video, mask) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        lambda one: one * np.array([1, 0.1, 1]),
+        lambda one: one * np.array([0.2, 1, 0.2]),
+        lambda one: 0.5 * one + 0.5,
+        lambda one: 0.45 * one,
+    ],
+    ids=["magenta", "green", "washed out", "dim"],
+)
+def test_a_frame_of_other_colours_or_less_contrast_is_damaged(lost):
+    video = 0.5 + 1.5 * (coloured() - 0.5)
+    video[3] = lost(video[3])
+    assert np.flatnonzero(pv.detect_damaged_frames(video).any(axis=(1, 2))).tolist() == [3]
+
+
+def clipped(speed):
+    """Every other frame brighter by 80 %, a third of it clipped at white, in 8 bits."""
+    gain = np.where(np.arange(7) % 2, 1.8, 1.0)[:, np.newaxis, np.newaxis]
+    return np.clip(np.rint(255 * gain * texture(7, speed)), 0, 255).astype(np.uint8)
+
+
+def test_light_that_clips_is_no_dust():
+    assert not pv.detect_dust(clipped(2)).any()
+
+
+def test_a_still_scene_is_filled_exactly_in_clipped_light():
+    video, mask = clipped(0), moving_mask()
+    np.testing.assert_array_equal(pv.inpaint(hidden(video, mask), mask), video)

@@ -14,7 +14,7 @@ import numpy as np
 
 from pde_video.estimate.scene import block_means
 from pde_video.kernels.row_moments import MOMENTS, row_moments
-from pde_video.motion.averaging import EXACT, GuidedFrame, padded, warped
+from pde_video.motion.averaging import EXACT, GuidedFrame, halved, padded, warped
 from pde_video.motion.optical_flow import flow_between
 from pde_video.protocols import Array
 
@@ -29,6 +29,7 @@ _GREATEST = 4.0  # Gain.
 _STRIPE = 8  # Columns; every other stripe tests the fit of the others.
 _SUSPECTED = 0.05  # Change of means of a sixteenth of the rows, in units of the noise, from which on one is sought.
 _SMOOTHNESS = 20.0  # Of the motion.
+_WORSE = 0.01  # Energy of a pixel by which a channel may be further apart: that of noise and rounding.
 
 
 class Light(NamedTuple):
@@ -161,6 +162,32 @@ def light_change(
             return None
     same, evenly = _fitted(moved, y, known, _none(x), _ROUNDS[-1], len(x))
     return same._replace(down=light.down) if evenly > share else light
+
+
+def suits_all(
+    light: Light, before: Sequence[Array], after: Sequence[Array], colours: tuple[Array, Array], shares: list[Array]
+) -> bool:
+    """Tell whether a change of the luma brings none of the channels further apart, along the same coarse motion.
+
+    Of both pictures, `colours` are the channels (C, H, W) at the size of the first level.
+    """
+    level = min(_LEVEL, len(before) - 1)
+    flow = flow_between(list(after[level:]), light.of_levels(before[level:]), _SMOOTHNESS, shares[level:])
+    x, y = colours if not level else map(halved, colours)
+    seen = warped(padded(np.concatenate([x, shares[level][1:].astype(x.dtype)])), flow, EXACT)
+    known = np.clip(seen[-1], 0, 1) * shares[level][0]
+    for pair in zip(seen[:-1], y, strict=True):
+        one, other = ([plane] for plane in pair)
+        same, lit = _times(_none(known), 1), _times(light, 1)
+        scale = _scales(same, one, other, [known])
+        noisier = np.sqrt((1 + np.square(light.gain).mean()) / 2)  # Both are noisy.
+        energies = [
+            math.fsum(_moments(by, one, other, [known], by_scale)[0, :, -1])
+            for by, by_scale in ((same, scale), (lit, noisier * scale))
+        ]
+        if energies[1] > energies[0] + _WORSE * math.fsum(known.sum(axis=1, dtype=np.float64)):
+            return False
+    return True
 
 
 def _suspected(x: Array, y: Array, known: Array) -> bool:

@@ -22,7 +22,7 @@ EXTENT = Extent(2, 2, 1, None)
 _SUSPECT = 0.6  # Threshold without a look at the motion; of even motion the ratio is a half.
 _SHARE = 0.2  # Of the blocks, from which on a frame is damaged.
 _RELIT = 0.4  # Share of what two frames differ by, which a change of light must explain.
-_DIMMEST = 0.4  # Gain from the frame before, below which a frame is no darker one, but has lost what that shows.
+_DIMMEST = 0.6  # Gain from the frame before, below which a frame is no darker one, but has lost what that shows.
 _LEAST = 0.08  # The smallest difference that counts, in quarters of the standard deviation of a frame.
 
 Item = TypeVar("Item")
@@ -49,7 +49,7 @@ def detect_damaged_frames(
     -------
     Video of the same kind and dtype, with frames (H, W), white as a whole (the largest value of an integer dtype, 1 of
     floats) where they are damaged, else 0. Of frames in a row that all seem damaged, none is: they flicker. Nor is the
-    first frame, or the last, or a flash of light.
+    first frame, or the last, or a flash by up to some 60 %, unless much of it is clipped at white.
 
     Examples
     --------

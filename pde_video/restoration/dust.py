@@ -9,6 +9,8 @@ from typing import Annotated
 import numpy as np
 from scipy import ndimage
 
+from pde_video.estimate.light import Light
+from pde_video.estimate.light import between as light_between
 from pde_video.estimate.noise import estimate_sigma
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.motion.averaging import EXACT, doubled, halved, padded, smoothed, warped, wide_means
@@ -99,17 +101,28 @@ def _marked(window: tuple[int, list[Picture]], threshold: float, step: float) ->
     return prepared((here.frame, mask))._replace(number=here.number, scene=here.scene, original=here.original)
 
 
-def _nearest(pictures: list[Picture], at: int) -> list[Picture]:
-    """Return the picture before and the one after, in the light of this one; at the ends of scenes the nearest two."""
+def _nearest(pictures: list[Picture], at: int) -> list[tuple[Picture, Light | None]]:
+    """Return the picture before and the one after, in the light of this one; at the ends of scenes the nearest two.
+
+    With each, its change of light.
+    """
     first = min(max(at - 1, 0), max(len(pictures) - _AROUND - 1, 0))
-    return [seen_from(pictures, k, at) for k in range(first, min(first + _AROUND + 1, len(pictures))) if k != at]
+    lights, limits = [one.light for one in pictures], (float(pictures[at].frame.min()), float(pictures[at].frame.max()))
+    found = []
+    for k in range(first, min(first + _AROUND + 1, len(pictures))):
+        if k != at:
+            one, light = seen_from(pictures, k, at), light_between(lights, k, at)
+            if light is not None:  # Nothing is beyond the black and the white of this one.
+                one = one._replace(levels=[np.clip(level, *limits) for level in one.levels])
+            found.append((one, light))
+    return found
 
 
-def _spots(here: Picture, others: list[Picture], threshold: float, step: float) -> Array:
+def _spots(here: Picture, others: list[tuple[Picture, Light | None]], threshold: float, step: float) -> Array:
     """Return what is out of the range of both other pictures, by far in units of the error that is expected there."""
     frame = np.moveaxis(here.frame, 2, 0)
-    flows = [flow(here, one) for one in others]
-    moved = np.stack([_along(*pair) for pair in zip(others, flows, strict=True)])
+    flows = [flow(here, one) for one, _ in others]
+    moved = np.stack([_along(here, *one, w) for one, w in zip(others, flows, strict=True)])
     height, width = here.mask.shape
     seen = np.logical_or(*map(inside, flows)).repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
     ranges = [extreme(moved, (1, 1, 3, 3)) for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)]
@@ -159,9 +172,20 @@ def _small(mask: Array) -> Array:
     return np.asarray(small[parts])
 
 
-def _along(there: Picture, w: Array) -> Array:
-    """Return the planes of another picture along the motion: filled where they are masked."""
-    return warped(padded(there.planes), w.astype(there.planes.dtype, copy=False), EXACT)
+def _along(here: Picture, there: Picture, light: Light | None, w: Array) -> Array:
+    """Return the planes of another picture along the motion: filled where they are masked.
+
+    If light changes, black and white tell no more than that, nor does what is beyond that of this picture.
+    """
+    moved = warped(padded(there.planes), w.astype(there.planes.dtype, copy=False), EXACT)
+    if light is None:
+        return moved
+    gain, offset = light.rows(moved)
+    darkest, brightest = (gain * limit + offset for limit in (there.frame.min(), there.frame.max()))
+    margin = moved.dtype.type(_LEAST * here.unit)
+    moved = np.where(moved > brightest - margin, np.maximum(moved, here.planes), moved)
+    moved = np.where(moved < darkest + margin, np.minimum(moved, here.planes), moved)
+    return np.clip(moved, here.frame.min(), here.frame.max())
 
 
 def _around(squares: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pde_video.arrays.grid import to_planes
-from pde_video.estimate.light import Light, light_change
+from pde_video.estimate.light import Light, light_change, suits_all
 from pde_video.estimate.light import between as light_between
 from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.kernels.motion_averages import EDGE
@@ -23,6 +23,7 @@ from pde_video.threads import ordered
 UNIT = 0.25  # Of flow and mismatches, in standard deviations of a frame.
 _SMOOTHNESS = 20.0  # Of the motion.
 _SIGNIFICANT = 0.15  # Share of what two frames differ by, which a change of light must explain.
+_CLIPPED = 0.01  # Share of a picture by which more is as bright as can be than in the other.
 _NOTHING = np.zeros(0)
 
 
@@ -63,6 +64,8 @@ class Picture(NamedTuple):
     light: Light | None = None  # Its change since the frame before.
     back: Light | None = None  # To this light from that in which it is filled, if it is lost.
     found: Any = None  # What a detector found.
+    white: float = np.inf  # The largest value that is known, and the share of the pixels that have it in a channel:
+    at_white: float = 0.0  # where light clips there, many.
     torn: Array | None = None  # How much is known around each pixel, (H, W), if there is one with nothing.
 
 
@@ -78,7 +81,10 @@ def prepared(pair: Marked) -> Picture:
     unit = UNIT * float(planes.std(dtype=np.float64))
     evidence = around(shares[0], shares[0], mask.shape)[1] if mask.any() else None
     torn = evidence if evidence is not None and evidence.min() < EVIDENCE else None
-    return Picture(frame, mask, planes, padded(np.concatenate([planes, known])), levels, shares, unit, torn=torn)
+    white = float(frame.max(where=~mask[..., np.newaxis], initial=-np.inf))
+    at_white = np.count_nonzero((planes >= white).any(axis=0)) / mask.size if white > -np.inf else 0.0
+    seen = padded(np.concatenate([planes, known]))
+    return Picture(frame, mask, planes, seen, levels, shares, unit, white=white, at_white=at_white, torn=torn)
 
 
 def numbered(
@@ -147,15 +153,37 @@ def unlike(before: Picture, after: Picture) -> bool:
 def change_of_light(
     before: Picture, after: Picture, *, even: bool = False, significant: float = _SIGNIFICANT
 ) -> Light | None:
-    """Return the change of light between two pictures, of what is known of both; None if none is significant."""
+    """Return the change of light between two pictures, of what is known of both; None if none is significant.
+
+    Nor is one of luma that brings a channel further apart: the colour has changed.
+    """
     unit = max(before.unit, after.unit) or 1.0
+    levels = _in_units(before, unit), _in_units(after, unit)
+    shares = _unclipped(before, after)
     light = light_change(
-        *(_in_units(one, unit) for one in (before, after)),
+        *levels,
         even=even or before.torn is not None or after.torn is not None,
-        shares=_shares(before, after),
+        shares=shares,
         significant=significant,
     )
+    if light is not None and len(before.planes) > 1:
+        colours = halved(before.planes / unit), halved(after.planes / unit)
+        if not suits_all(light, *levels, colours, [np.ascontiguousarray(one[::-1]) for one in shares]):
+            return None
     return light and light._replace(offset=unit * light.offset)
+
+
+def _unclipped(before: Picture, after: Picture) -> list[Array]:
+    """Return what is known of two pictures (2, H, W) on each level, without what light clips in one of them."""
+    shares = _shares(before, after)
+    if abs(before.at_white - after.at_white) <= _CLIPPED:
+        return shares
+    white = [(one.planes >= one.white).any(axis=0) for one in (before, after)]
+    below = np.expand_dims(~(white[0] | white[1]), 0).astype(shares[0].dtype)
+    for share in shares:
+        below = (halved(below) == 1).astype(share.dtype)
+        share *= below
+    return shares
 
 
 def _in_units(picture: Picture, unit: float) -> list[Array]:
@@ -178,7 +206,13 @@ def seen_from(pictures: list[Picture], there: int, here: int, *, coarsely: bool 
     light = light_between([one.light for one in pictures], there, here)
     if light is None:
         return pictures[there]
-    return in_light(pictures[there], light, coarsely=coarsely)._replace(unit=pictures[here].unit)
+    lit, white = in_light(pictures[there], light, coarsely=coarsely), clipped_at(pictures[here], pictures[there])
+    return lit._replace(unit=pictures[here].unit, levels=[np.minimum(level, white) for level in lit.levels])
+
+
+def clipped_at(here: Picture, there: Picture) -> float:
+    """Return the value at which light clips a picture, if it does so more than in another; else infinity."""
+    return here.white if here.at_white - there.at_white > _CLIPPED else np.inf
 
 
 def in_light(picture: Picture, light: Light, *, coarsely: bool = False) -> Picture:

@@ -28,6 +28,7 @@ from pde_video.restoration.in_scenes import (
     UNIT,
     Picture,
     Shown,
+    clipped_at,
     flow,
     numbered,
     prepared,
@@ -80,7 +81,8 @@ def _gathered(window: tuple[int, list[Picture]]) -> Picture:
             if k != at:
                 w, back = here.links[there.number] if k < at else there.links[here.number][::-1]
                 light = light_between(lights, k, at)
-                values, g = _found(here, there.seen, there.levels[0], there.shares[0], w, back, light)
+                white = clipped_at(here, there)
+                values, g = _found(here, there.seen, there.levels[0], there.shares[0], w, back, light, white)
                 shown = shown.also(values, g, 1 / abs(k - at))  # Errors of the motion add up.
     links = {number: link for number, link in here.links.items() if number == here.number - 1}
     if here.torn is not None and (nearby := _shown_around(at, pictures)):
@@ -146,7 +148,7 @@ def _mean_of(pair: Iterable[Array], share: float) -> tuple[Array, Array]:
 
 
 def _found(
-    here: Picture, seen: Array, luma: Array, share: Array, w: Array, back: Array, light: Light | None
+    here: Picture, seen: Array, luma: Array, share: Array, w: Array, back: Array, light: Light | None, white: float
 ) -> tuple[Array, Array]:
     """Return what another picture shows at the wide mask (C, n), and g: the inverse of the expected error, or 0.
 
@@ -158,9 +160,9 @@ def _found(
     coarse = warped(padded(np.stack([luma, share])), w, EXACT)
     if light is not None:
         for values in (own, moved):
-            values[:-1] = light.of_pixels(values[:-1], mask)
+            values[:-1] = np.minimum(light.of_pixels(values[:-1], mask), white)
         gain, offset = light.rows(luma)
-        luma, coarse[0] = gain * luma + offset, gain * coarse[0] + offset
+        luma, coarse[0] = (np.minimum(gain * one + offset, white) for one in (luma, coarse[0]))
     moving = _worth(here, moved, coarse, ~inconsistent(w, back) & inside(w))
     if np.count_nonzero(np.abs(luma - here.levels[0]) <= limit) < _SOME * luma.size:
         return moved[:-1], moving
@@ -193,7 +195,8 @@ def _carried(pictures: Iterable[Picture], report: dict[str, Any]) -> Iterator[Pi
         if before is not None and picture.links:
             there, seen = before
             link, light = picture.links[there.number], light_between([None, there.back, picture.light], 0, 2)
-            values, g = _found(picture, seen, there.levels[0], there.shares[0], *link, light)
+            white = clipped_at(picture, there)
+            values, g = _found(picture, seen, there.levels[0], there.shares[0], *link, light, white)
             picture = picture._replace(shown=picture.shown.also(values, g, _CARRIED))
         inner, mean, weight = picture.mask[picture.wide], _mean(picture), picture.shown.weight
         found, masked = found + int(np.count_nonzero(weight[inner])), masked + int(np.count_nonzero(inner))
