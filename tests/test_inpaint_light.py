@@ -274,8 +274,8 @@ def test_a_frame_of_other_colours_or_less_contrast_is_damaged(lost):
 
 
 def clipped(speed):
-    """Every other frame brighter by 80 %, a third of it clipped at white, in 8 bits."""
-    gain = np.where(np.arange(7) % 2, 1.8, 1.0)[:, np.newaxis, np.newaxis]
+    """Every other frame brighter by 60 %, an eighth of it clipped at white, in 8 bits."""
+    gain = np.where(np.arange(7) % 2, 1.6, 1.0)[:, np.newaxis, np.newaxis]
     return np.clip(np.rint(255 * gain * texture(7, speed)), 0, 255).astype(np.uint8)
 
 
@@ -286,3 +286,12 @@ def test_light_that_clips_is_no_dust():
 def test_a_still_scene_is_filled_exactly_in_clipped_light():
     video, mask = clipped(0), moving_mask()
     np.testing.assert_array_equal(pv.inpaint(hidden(video, mask), mask), video)
+
+
+def test_what_light_clips_is_filled_at_white():
+    still, mask, report = texture(3, 0), moving_mask(3), {}
+    video = np.minimum(np.array([1, 1.6, 1])[:, np.newaxis, np.newaxis] * still, 1)
+    mask[[0, 2]] = False
+    found = pv.inpaint(np.where(mask, 0, video), mask, report=report)
+    assert report["relit"] == 2
+    assert error(found, video, mask) < 1e-3
