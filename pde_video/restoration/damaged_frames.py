@@ -13,7 +13,7 @@ from pde_video.estimate.scene import block_means
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.motion.averaging import EXACT, padded, warped
 from pde_video.protocols import Array
-from pde_video.restoration.in_scenes import Picture, change_of_light, flow, in_light, prepared, unlike
+from pde_video.restoration.in_scenes import Picture, change_of_light, flow, in_light, prepared
 from pde_video.restoration.masks import Marked, as_video
 from pde_video.threads import ordered
 
@@ -94,8 +94,8 @@ def _suspected(three: tuple[Picture | None, Picture, Picture | None], threshold:
 
 
 def _in_light_of(other: Picture, here: Picture) -> Picture:
-    """Return a picture in the light of another, if both show the same."""
-    light = None if unlike(other, here) else change_of_light(other, here, even=True, significant=_RELIT)
+    """Return a picture in the light of another, unless it has lost much of its contrast."""
+    light = change_of_light(other, here, even=True, significant=_RELIT)
     if light is None or light.gain.min() < _DIMMEST:
         return here
     return in_light(here, light.inverse(), coarsely=True)._replace(unit=other.unit)
