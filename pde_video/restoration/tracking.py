@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from pde_video.motion.averaging import halved
 from pde_video.protocols import Array
-from pde_video.restoration.homography import CORRELATED, PROJECTIVE, SIMILARITY, Details, Homography, Refined, Whole
+from pde_video.restoration.homography import PROJECTIVE, SIMILARITY, Details, Homography, Refined, Whole
 from pde_video.restoration.registration import BENT, registered
 
 _SMALL, _LARGE = 80**2, 360**2  # Pixels of the pictures on which a search begins, and of those on which it ends.
@@ -18,7 +17,6 @@ _MOST = 2**15  # Pixels that are compared, at most.
 _FIRST, _ROUNDS = 16, 4  # Iterations on the smallest pictures, and on others.
 _LOST = 0.8  # Correlation, relative to that in the first frame, below which the place is lost.
 _MOVED, _SIDE = 0.5, 9  # Median displacement in pixels, over so many points along each side,
-_CERTAIN = 4.0  # gain in Fisher's z, in standard errors,
 _FAVOURED = 0.6  # and mean vote of the parts of both pictures, from which on the camera is said to move.
 _STEP = 2.0**-24  # Of the entries of a matrix, in units of half a side: rounding differs from machine to machine.
 
@@ -106,13 +104,12 @@ def _onward(place: Place, compared: list[Details]) -> Refined:
 
 
 def _moved(seen: Refined, found: Refined, place: Place, compared: Details) -> bool:
-    """Return whether details agree better for certain where another place was found, and in most parts."""
+    """Return whether another place was found where details agree better for certain in most parts."""
     grid = np.meshgrid(*(np.linspace(0, n - 1, _SIDE) for n in place.first.size), indexing="ij")
     there = np.stack(place.first(*grid))
     ends = np.reshape(place.first.other, (2, 1, 1)) - 1
     both = ((there >= 0) & (there <= ends)).all(axis=0)
     apart = np.hypot(*(np.stack(found.homography(*grid)) - there))[both if both.any() else ...]
-    certain = (found.certain - seen.certain) * math.sqrt(found.used / CORRELATED)
-    if not (np.median(apart) >= _MOVED and certain > _CERTAIN):
+    if np.median(apart) < _MOVED:
         return False
     return compared.favours(found.homography.matrix, seen.homography.matrix) > _FAVOURED
