@@ -125,9 +125,9 @@ def test_someone_nearer_who_walks_by_does_not_move_cameras_that_stand_still(wide
         assert np.abs(found[t, :, 205:] - scene[:, 205:]).mean() < 0.03 or 60 + 5 * t + wide > 200
 
 
-def test_vibration_by_less_than_half_a_pixel_is_none():
+def test_vibration_by_a_fifth_of_a_pixel_is_none():
     def vibrating(t, _):
-        return (120, 150), {"place": (120 + 0.3 * (t % 2), 220)}
+        return (120, 150), {"place": (120 + 0.2 * (t % 2), 220)}
 
     first, second, _ = filmed(6, views=vibrating)
     report = {}

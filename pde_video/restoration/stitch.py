@@ -50,7 +50,8 @@ def stitch(
     Parameters
     ----------
     other : array, video or path
-        As many frames at the same times, or one picture for all, with as many channels. Of the same size or not.
+        As many frames at the same times, or one picture for all, as (1, H, W, C) if in colour, with as many channels.
+        Of the same size or not.
     room : int
         Pixels on every side, 0 to 4096, beyond those that the first frames need: for an other video that moves, of
         which the rest is cut off.

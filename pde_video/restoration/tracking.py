@@ -16,7 +16,7 @@ _SHORTEST = 16  # Pixels of the shortest side of halved pictures, at least.
 _MOST = 2**15  # Pixels that are compared, at most.
 _FIRST, _ROUNDS = 16, 4  # Iterations on the smallest pictures, and on others.
 _LOST = 0.8  # Correlation, relative to that in the first frame, below which the place is lost.
-_MOVED, _SIDE = 0.5, 9  # Median displacement in pixels, over so many points along each side,
+_MOVED, _SIDE = 0.25, 9  # Median displacement in pixels, over so many points along each side,
 _FAVOURED = 0.6  # and mean vote of the parts of both pictures, from which on the camera is said to move.
 _STEP = 2.0**-24  # Of the entries of a matrix, in units of half a side: rounding differs from machine to machine.
 
