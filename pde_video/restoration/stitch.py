@@ -146,7 +146,8 @@ def _tracked(
         yield pair, place.homography, not place.missed
     if missed:
         report.setdefault("warnings", []).append(
-            f"details do not agree in {missed} frames, the first of them number {first}; there the other video stays"
+            f"details do not agree in {missed} frames, the first of them number {first}; in these the other "
+            "video stays where it was"
         )
 
 
