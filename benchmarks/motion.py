@@ -22,15 +22,15 @@ from benchmarks.quality import real_clips
 from pde_video.bench.tables import table
 from pde_video.denoising.along_motion import PASSES, Picture, flow, prepared
 from pde_video.denoising.uniform_noise import Noise
-from pde_video.motion import optical_flow
+from pde_video.motion import noisy_flow
 from pde_video.motion.averaging import halved, padded, warped
-from pde_video.motion.optical_flow import flow_between, pyramid
+from pde_video.motion.noisy_flow import flow_between, pyramid
 
 SIGMA = 20 / 255
 DISTANCES = (1, 2, 4)
 SMOOTHNESS = PASSES["balanced"][0].smoothness
 
-# What is changed in `pde_video.motion.optical_flow` to leave out a piece.
+# What is changed in `pde_video.motion.noisy_flow` to leave out a piece.
 WITHOUT: dict[str, dict[str, Any]] = {
     "nothing": {},
     "coarse-to-fine": {"_COARSEST": 10**6},
@@ -107,7 +107,7 @@ def main() -> None:
             cells = [f"{psnr:.2f}, {off:.1f}" for psnr, off in found.values()]
             rows.append([clip.name, str(distance), *cells])
             for name, changes in WITHOUT.items():
-                with patch.dict(vars(optical_flow), changes):
+                with patch.dict(vars(noisy_flow), changes):
                     pieces[name].append(quality(clean, pictures, distance, built)[1])
         runs: dict[str, Any] = {"pyramid": partial(pyramid, pictures[0].levels[0])}
         runs.update({name: partial(ways[name], *given[name][:2]) for name in list(ways)[1:]})

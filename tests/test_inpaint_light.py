@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
 from pde_video.estimate.light import Light, light_change
-from pde_video.motion.optical_flow import pyramid
+from pde_video.motion.noisy_flow import pyramid
 from pde_video.restoration.in_scenes import flow, prepared, seen_from
 
 SIDE = (112, 160)

@@ -20,7 +20,7 @@ from pde_video.estimate.light import Light, _gain, _suspected, between, light_ch
 from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.kernels.row_moments import MOMENTS, row_moments
 from pde_video.motion.averaging import GuidedFrame, averaged, conductance, halved
-from pde_video.motion.optical_flow import pyramid
+from pde_video.motion.noisy_flow import pyramid
 
 SIGMA = 20.0
 SIZE = (112, 160)

@@ -21,11 +21,14 @@ from pde_video.kernels import (
     dct_shrinkage,
     diffusion,
     flow,
+    gradient_flow,
     linear_systems,
     motion_averages,
     tensor_plane,
 )
 from pde_video.kernels.fused import march
+from pde_video.motion.clean_flow import flow_at
+from pde_video.motion.noisy_flow import flow_between
 from pde_video.solvers import convolution as layers
 from pde_video.solvers.convolution import Convolution, blank
 from pde_video.solvers.shrinkage import shrink
@@ -131,7 +134,8 @@ PLANES, EDGED, MASK = VOLUME[:, 0], np.zeros((1, 12, 68), np.float32), np.zeros(
 PLANE, MOTION, SHARP = PLANES[0], np.zeros((2, 8, 64), np.float32), np.float32(-0.75)
 LIGHT = np.zeros((2, 8), np.float32)
 IN_COSINES = arguments_of(dct_shrinkage, "shrink", lambda: shrink(PLANES, PLANE))
-IN_FLOW = arguments_of(flow, "refine", lambda: pv.optical_flow(PLANE, PLANE, noise=1.0))
+IN_FLOW = arguments_of(flow, "refine", lambda: flow_between([PLANE], [PLANE], 1.0))
+IN_CLEAN_FLOW = arguments_of(gradient_flow, "refine", lambda: flow_at(PLANE, PLANE, 0.5, 1.0))
 WINDOW = np.ones(5, np.float32)
 CHANNELS, BAND = blank(8, 8, 64), (0, 8)
 IN_LAYER = arguments_of(
@@ -157,6 +161,8 @@ KERNELS = [
     Hot(tensor_plane.plane_rate, IN_PLANE, vector_loops=10),
     Hot(dct_shrinkage.shrink, IN_COSINES, vector_loops=30),
     Hot(flow.refine, IN_FLOW, vector_loops=15, double="the length of a step, once a sweep"),
+    Hot(gradient_flow.refine, IN_CLEAN_FLOW, vector_loops=15, double="the length of a step, once a sweep"),
+    Hot(gradient_flow.refine, IN_CLEAN_FLOW, vector_loops=15, double="the length of a step, once a sweep"),
     Hot(motion_averages.squared_differences, (PLANES, EDGED, LIGHT, MOTION, SHARP, 0, 8, PLANE), vector_loops=3),
     Hot(
         motion_averages.gather,

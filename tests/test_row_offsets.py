@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 import pde_video as pv
 from pde_video.denoising.row_offsets import Link, Rows, common, linked, rows_of
 from pde_video.estimate.stripes import ROUGHEST
-from pde_video.motion.optical_flow import pyramid
+from pde_video.motion.noisy_flow import pyramid
 
 SIZE = (112, 160)
 

@@ -11,7 +11,7 @@ from cases import marked_slow
 
 import pde_video as pv
 from pde_video.estimate.scene import is_cut_not_motion, is_scene_cut
-from pde_video.motion.optical_flow import pyramid
+from pde_video.motion.noisy_flow import pyramid
 
 TERMS = {
     "heat": pv.Heat(0.8, spacing=(2.0, 1.0, 1.0)),

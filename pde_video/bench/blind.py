@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from pde_video.bench.clips import Clip
-from pde_video.bench.measuring import Benchmark, Row, add_row, begun, finite, middle, timed
+from pde_video.bench.measuring import Benchmark, Row, add_row, begun, finite, lasting_flow, middle, timed
 from pde_video.bench.methods import Method
 from pde_video.denoising.denoise import denoise, measure_noise
 from pde_video.errors import ParameterError
 from pde_video.filters.conversion import to_gray
-from pde_video.motion.optical_flow import occluded, optical_flow, warp
+from pde_video.motion.optical_flow import occluded, warp
 from pde_video.protocols import Array
 
 MEASURES = ("held_out", "masked", "ms_per_frame", "processor_ms_per_frame")
@@ -38,7 +38,7 @@ class Footage:
         self._targets: list[tuple[int, Array, Array]] = []
         for frame in held:
             for beside in (frame - 1, frame + 1):
-                there, back = optical_flow(guide[beside], guide[frame]), optical_flow(guide[frame], guide[beside])
+                there, back = lasting_flow(guide[beside], guide[frame]), lasting_flow(guide[frame], guide[beside])
                 place = int(np.searchsorted(self._kept, beside))
                 self._targets.append((place, warp(noisy[frame], there), ~occluded(there, back)))
         row, column = np.ogrid[: noisy.shape[1], : noisy.shape[2]]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from pde_video.bench.scenarios import Noise
 from pde_video.errors import in_short
 from pde_video.filters.conversion import to_gray
 from pde_video.metrics.quality import psnr, ssim
-from pde_video.motion import optical_flow
+from pde_video.motion.noisy_flow import flow_between, pyramid
+from pde_video.motion.optical_flow import occluded, warp
 from pde_video.protocols import Array
 from pde_video.tools.doctor import examine
 
@@ -117,13 +119,23 @@ def run(
     return found
 
 
+def lasting_flow(first: Array, second: Array) -> Array:
+    """Return the flow that measures are made with: the same in every version, so that figures can be compared."""
+    unit = 0.25 * first.std(dtype=np.float64)
+    there, back = (pyramid(frame / np.float32(unit or 1)) for frame in (first, second))
+    return flow_between(there, back, smoothness=5.0)
+
+
+_USUAL = SimpleNamespace(optical_flow=lasting_flow, warp=warp, occluded=occluded)
+
+
 class Motion:
     """The flow from each frame of a clean clip to the next, and which pixels stay visible.
 
-    `using` has ``optical_flow``, ``warp`` and ``occluded`` like the module `pde_video.motion.optical_flow`.
+    `using` has ``optical_flow``, ``warp`` and ``occluded``.
     """
 
-    def __init__(self, clean: Array, using: Any = optical_flow) -> None:
+    def __init__(self, clean: Array, using: Any = _USUAL) -> None:
         luma = to_gray(clean)
         self._warp = using.warp
         self._steps = []

@@ -30,7 +30,7 @@ from pde_video.motion.averaging import (
     zero_where_static,
 )
 from pde_video.motion.neighbours import windows
-from pde_video.motion.optical_flow import flow_between, pyramid
+from pde_video.motion.noisy_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse
 from pde_video.solvers.similar_patches import refined

@@ -10,7 +10,7 @@ from pde_video.denoising.along_motion import Picture, finished, numbered, prepar
 from pde_video.denoising.uniform_noise import Noise
 from pde_video.filters import Frames
 from pde_video.motion.averaging import GuidedFrame, blended, conductance, doubled, padded, warped
-from pde_video.motion.optical_flow import flow_between
+from pde_video.motion.noisy_flow import flow_between
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import diffuse
 from pde_video.threads import ordered

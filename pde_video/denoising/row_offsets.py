@@ -15,7 +15,7 @@ from pde_video.estimate.light import Light, closer
 from pde_video.estimate.stripes import ROUGHEST
 from pde_video.kernels.linear_systems import thomas
 from pde_video.motion.averaging import EXACT, halved, luma_of, padded, warped, zero_where_static
-from pde_video.motion.optical_flow import flow_between
+from pde_video.motion.noisy_flow import flow_between
 from pde_video.protocols import Array
 
 _LEVEL, _ROUNDS = 1, 2  # Of the pyramids, on which motion and offsets are found in turn first, and how often.

@@ -15,7 +15,7 @@ import numpy as np
 from pde_video.estimate.scene import block_means
 from pde_video.kernels.row_moments import MOMENTS, row_moments
 from pde_video.motion.averaging import EXACT, GuidedFrame, halved, padded, warped
-from pde_video.motion.optical_flow import flow_between
+from pde_video.motion.noisy_flow import flow_between
 from pde_video.protocols import Array
 
 _LEVEL = 1  # Of the pyramids on which changes are fitted: a quarter of the size of the frames.

@@ -6,7 +6,7 @@ import numpy as np
 
 from pde_video.errors import InputError
 from pde_video.motion.averaging import EXACT, inconsistent, padded, warped
-from pde_video.motion.optical_flow import flow_between
+from pde_video.motion.noisy_flow import flow_between
 from pde_video.protocols import Array
 
 _ALIKE = 0.5  # Correlation of coarse pictures from which on they are of one scene.

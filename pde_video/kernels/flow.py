@@ -72,7 +72,7 @@ def _products(first, warped, known, u, v, inverse_c, i, gx, j):
 
 
 @kernel
-def _smooth_row(source, weights, row, out):
+def smooth_row(source, weights, row, out):
     """out = a row smoothed, with replicated edges; `row` holds it with these."""
     width, reach = source.shape[0], weights.shape[0] // 2
     for k in range(width):
@@ -88,11 +88,33 @@ def _smooth_row(source, weights, row, out):
 
 
 @kernel
-def _tensors(first, warped, known, u, v, inverse_c, weights, floor, lines, j):
-    """j (5, H, W) = the products smoothed along rows and columns with replicated edges, over trace + floor.
+def gather_row(done, weights, floor, lines, share, j):
+    """Row `done` of j (5, H, W) = rows of the ring buffer `lines` smoothed along columns, over trace + floor.
 
-    So strong edges count no more than other clear structure. `lines` is a ring buffer of rows of all five.
+    So strong edges count no more than other clear structure.
     """
+    _, height, width = j.shape
+    n = weights.shape[0]
+    reach = n // 2
+    for m in range(5):
+        target, part = j[m, done], lines[max(done - reach, 0) % n, m]
+        for k in range(width):
+            target[k] = weights[0] * part[k]
+        for tap in range(1, n):
+            part, w = lines[min(max(done + tap - reach, 0), height - 1) % n, m], weights[tap]
+            for k in range(width):
+                target[k] += w * part[k]
+    for k in range(width):
+        share[k] = j.dtype.type(1) / (j[0, done, k] + j[2, done, k] + floor)
+    for m in range(5):
+        target = j[m, done]
+        for k in range(width):
+            target[k] *= share[k]
+
+
+@kernel
+def _tensors(first, warped, known, u, v, inverse_c, weights, floor, lines, j):
+    """j (5, H, W) = the products smoothed along rows and columns with replicated edges, over trace + floor."""
     height, width = first.shape
     n = weights.shape[0]
     reach = n // 2
@@ -101,28 +123,13 @@ def _tensors(first, warped, known, u, v, inverse_c, weights, floor, lines, j):
         if i < height:
             _products(first, warped, known, u, v, inverse_c, i, share, raw)
             for m in range(5):
-                _smooth_row(raw[m], weights, row, lines[i % n, m])
-        done = i - reach
-        if done < 0:
-            continue
-        for m in range(5):
-            target, part = j[m, done], lines[max(done - reach, 0) % n, m]
-            for k in range(width):
-                target[k] = weights[0] * part[k]
-            for tap in range(1, n):
-                part, w = lines[min(max(done + tap - reach, 0), height - 1) % n, m], weights[tap]
-                for k in range(width):
-                    target[k] += w * part[k]
-        for k in range(width):
-            share[k] = j.dtype.type(1) / (j[0, done, k] + j[2, done, k] + floor)
-        for m in range(5):
-            target = j[m, done]
-            for k in range(width):
-                target[k] *= share[k]
+                smooth_row(raw[m], weights, row, lines[i % n, m])
+        if i >= reach:
+            gather_row(i - reach, weights, floor, lines, share, j)
 
 
 @kernel
-def _diffusivity(u, v, alpha, inverse_lambda2, d):
+def diffusivity(u, v, alpha, inverse_lambda2, d):
     """d = ½ α / √(1 + |∇w|²/λ²): less diffusion at discontinuities of the flow; faces add the halves of both sides."""
     height, width = u.shape
     one, half = u.dtype.type(1), u.dtype.type(0.5)
@@ -173,7 +180,7 @@ def _sweep_row(j, d, w, omega, i, sums, out):
 
 
 @kernel
-def _diffuse(j, d, flow, before, sweeps, sums):
+def diffuse(j, d, flow, before, sweeps, sums):
     """Diffuse the flow by sweeps, each one row behind the one before it: what it reads is still in the cache."""
     height = flow.shape[1]
     for row in range(height + sweeps - 1):
@@ -210,8 +217,8 @@ def refine(first, second, shares, flow, warps, sweeps, alpha, c, floor, lambda_,
     for _ in range(warps):
         _warp(second, u, v, shares, warped, known)
         _tensors(first, warped, known, u, v, first.dtype.type(1) / c, weights, floor, lines, j)
-        _diffusivity(u, v, alpha, first.dtype.type(1) / (lambda_ * lambda_), d)
+        diffusivity(u, v, alpha, first.dtype.type(1) / (lambda_ * lambda_), d)
         _copy(flow, before)
-        _diffuse(j, d, flow, before, sweeps, sums)
+        diffuse(j, d, flow, before, sweeps, sums)
         if sweeps % 2:
             _copy(before, flow)

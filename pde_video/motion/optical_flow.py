@@ -6,33 +6,34 @@ import numpy as np
 
 from pde_video.arrays.grid import all_finite
 from pde_video.errors import InputError, ParameterError
-from pde_video.kernels import flow as kernels
-from pde_video.motion.averaging import EXACT, doubled, halved, inconsistent, padded, warped
+from pde_video.motion.averaging import EXACT, inconsistent, padded, warped
+from pde_video.motion.clean_flow import flow_at
 from pde_video.protocols import Array
 
-_COARSEST = 8  # The shortest side of the coarsest level, at least, in pixels.
-_WARPS, _SWEEPS = 2, 10  # On every level: linearisations, and steps of diffusion after each.
-_RELAXED = 0.7  # Factor of the smoothness per level: the motion of large structures is far above the noise.
-_LAMBDA = 0.02  # Difference of the flow across two pixels, in pixels, above which it counts as a discontinuity.
-_C = 0.4  # Residual, in units of `noise`, above which it is penalised linearly.
-_FLOOR = 0.1  # Squared gradient, in the same units, below which there is no structure.
-_WINDOW = np.array([1, 4, 6, 4, 1]) / 16  # Weights, along rows and columns, that smooth the data terms.
+_MEDIAN = 0.6745  # Of the absolute value of a Gaussian variable, in standard deviations.
 
 
-def optical_flow(first: Array, second: Array, *, noise: float | None = None, smoothness: float = 5.0) -> Array:
-    """Dense optical flow: second(x + w(x)) ≈ first(x).
+def optical_flow(
+    first: Array, second: Array, *, at: float = 0.0, noise: float | None = None, smoothness: float = 10.0
+) -> Array:
+    """Dense optical flow: first(x − s w(x)) ≈ second(x + (1 − s) w(x)), with s = `at`.
 
-    w minimises Σ Ψ(second(x + w) − first(x)) + smoothness · Ψ(|∇w|), Ψ(s) = c² √(1 + s²/c²), from coarse to fine, with
-    data smoothed over 5 × 5 pixels, by accelerated (fast semi-iterative) steps of diffusion.
+    w minimises Σ Ψ(r) + γ Ψ(|∇r|) + smoothness · Ψ(|∇w|), r = second(x + (1 − s) w) − first(x − s w),
+    Ψ(q) = c² √(1 + q²/c²), from coarse to fine, with data smoothed over 5 × 5 pixels, by accelerated (fast
+    semi-iterative) steps of diffusion. On a coarse level, windows that it does not explain are searched for within a
+    quarter of the frame. Noise is estimated from what remains, and makes the flow smoother.
 
     Parameters
     ----------
     first, second : ndarray, shape (H, W) or (H, W, C)
-        Frames of the same shape, best with little noise. The mean over the channels is used.
+        Frames of the same shape. The mean over the channels is used.
+    at : float
+        0 to 1: where between the frames the flow is. 0: at the pixels of `first`, so that second(x + w) ≈ first(x). ½:
+        in the middle, where exchanging the frames changes but the sign of w.
     noise : float, optional
-        > 0, in units of the frames: differences due to noise or light. Default: ¼ of the standard deviation of `first`.
+        ≥ 0: standard deviation of the noise, in units of the frames. Default: estimated.
     smoothness : float
-        > 0: weight of the smoothness of the flow; about 20 for noisy frames.
+        > 0: weight of the smoothness of the flow.
 
     Returns
     -------
@@ -44,13 +45,13 @@ def optical_flow(first: Array, second: Array, *, noise: float | None = None, smo
     InputError
         If shapes differ or are not those of frames, or values are not finite.
     ParameterError
-        If `noise` or `smoothness` is out of range, or leaves the range of single precision with these frames.
+        If an option is out of range, or leaves the range of single precision with these frames.
 
     References
     ----------
-    Bruhn, Weickert & Schnörr (2005), doi:10.1023/B:VISI.0000045324.43199.43. Brox, Bruhn, Papenberg & Weickert (2004),
-    doi:10.1007/978-3-540-24673-2_3. Hafner, Ochs, Weickert, Reißel & Grewenig (2016),
-    doi:10.1007/978-3-319-45886-1_8 for the steps.
+    Brox, Bruhn, Papenberg & Weickert (2004), doi:10.1007/978-3-540-24673-2_3, for the equation. Bruhn, Weickert &
+    Schnörr (2005), doi:10.1023/B:VISI.0000045324.43199.43, for the windows. Hafner, Ochs, Weickert, Reißel &
+    Grewenig (2016), doi:10.1007/978-3-319-45886-1_8, for the steps.
 
     Examples
     --------
@@ -58,53 +59,31 @@ def optical_flow(first: Array, second: Array, *, noise: float | None = None, smo
     >>> def waves(shift):
     ...     return np.sin((columns - shift) / 4) * np.cos(rows / 5)
     >>> flow = optical_flow(waves(0), waves(1.5))
-    >>> bool(abs(np.median(flow[1]) - 1.5) < 0.1)
+    >>> bool(abs(np.median(flow[1]) - 1.5) < 0.02)
     True
     """
     a, b = (_gray(frame) for frame in (first, second))
     if a.shape != b.shape:
         raise InputError(f"the frames have shapes {first.shape} and {second.shape}; they must be equal")
-    unit = 0.25 * float(a.std(dtype=np.float64)) if noise is None else noise
-    if not (math.isfinite(unit) and (unit > 0 or noise is None)):
-        raise ParameterError(f"noise is {noise}; it must be a positive, finite number, or None")
+    if not 0 <= at <= 1:
+        raise ParameterError(f"at is {at}; it must be from 0, at the first frame, to 1, at the second")
+    if not (noise is None or (math.isfinite(noise) and noise >= 0)):
+        raise ParameterError(f"noise is {noise}; it must be a finite number of at least 0, or None")
     if not (math.isfinite(smoothness) and smoothness > 0):
         raise ParameterError(f"smoothness is {smoothness}; it must be a positive, finite number")
-    if unit == 0:
-        return np.zeros((2, *a.shape), np.float32)
+    variances = [float(frame.var(dtype=np.float64)) for frame in (a, b)]
+    if not min(variances):
+        return np.zeros((2, *a.shape), np.float32)  # Nothing tells where it went.
+    unit = 0.25 * math.sqrt(sum(variances) / 2)
     with np.errstate(all="ignore"):
-        flow = flow_between(pyramid(a / np.float32(unit)), pyramid(b / np.float32(unit)), smoothness)
+        expected = None if noise is None else _MEDIAN * math.sqrt(2) * noise / unit
+        flow = flow_at(a / np.float32(unit), b / np.float32(unit), at, smoothness, expected)
     if not all_finite(flow):
         raise ParameterError(
-            f"noise is {unit:g} and smoothness {smoothness:g}; with these frames, that leaves the range of single "
-            "precision; choose values nearer to the defaults (noise None, smoothness 5)"
+            f"smoothness is {smoothness:g}; with these frames, that leaves the range of single precision; choose a "
+            "value nearer to the default (10)"
         )
     return flow
-
-
-def flow_between(
-    first: list[Array], second: list[Array], smoothness: float, shares: list[Array] | None = None
-) -> Array:
-    """Return the flow between two pyramids, finest level first, of pictures (H, W) in units of the noise.
-
-    If of their pixels only `shares` (2, H, W) on each level are known, it is smooth where the others are.
-    """
-    flow = np.zeros((2, *first[-1].shape), np.float32)
-    for level in reversed(range(len(first))):
-        shape = first[level].shape
-        if flow.shape[1:] != shape:
-            flow = np.stack([doubled(plane, *shape) for plane in flow]) * np.float32(2)
-        numbers = np.array([smoothness * _RELAXED**level, _C, _FLOOR, _LAMBDA], np.float32)
-        known = None if shares is None else shares[level]
-        kernels.refine(first[level], second[level], known, flow, _WARPS, _SWEEPS, *numbers, _WINDOW.astype(np.float32))
-    return flow
-
-
-def pyramid(picture: Array) -> list[Array]:
-    """Return a picture (H, W) and versions of it, each of half the size of the one before."""
-    levels = [np.ascontiguousarray(picture, np.float32)]
-    while min(levels[-1].shape) >= 2 * _COARSEST:
-        levels.append(halved(levels[-1][np.newaxis])[0])
-    return levels
 
 
 def warp(frame: Array, flow: Array) -> Array:

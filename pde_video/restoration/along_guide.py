@@ -14,7 +14,7 @@ from pde_video.errors import InputError
 from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.motion.averaging import EXACT, doubled, halved, inconsistent, padded, smoothed, warped, wide_means
 from pde_video.motion.neighbours import windows
-from pde_video.motion.optical_flow import flow_between, pyramid
+from pde_video.motion.noisy_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.restoration.known_values import Completed, Shown, even, spread, squares
 from pde_video.restoration.trust import share_by, with_shares

@@ -13,7 +13,7 @@ from pde_video.estimate.light import between as light_between
 from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.kernels.motion_averages import EDGE
 from pde_video.motion.averaging import halved, padded
-from pde_video.motion.optical_flow import flow_between, pyramid
+from pde_video.motion.noisy_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.restoration.expected_errors import EVIDENCE, around
 from pde_video.restoration.fill import harmonic

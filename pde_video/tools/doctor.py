@@ -24,6 +24,7 @@ from pde_video.integrators.equilibrium import equilibrium
 from pde_video.integrators.loop import evolve
 from pde_video.integrators.steps import aos, explicit_euler, implicit_euler
 from pde_video.kernels.cache import tally, writable_place
+from pde_video.motion.optical_flow import optical_flow
 from pde_video.restoration.inpaint import inpaint
 from pde_video.terms.compose import Masked
 from pde_video.terms.heat import Heat
@@ -65,6 +66,8 @@ def _use_every_kernel() -> None:
     denoise((grey > 0.97).astype(np.float32), noise=NoiseEstimate(0.0, 0.01, impulses=0.1))
     scene = np.add.outer(np.arange(112), np.arange(160)).astype(np.float32) % 40
     denoise(np.stack([scene, 0.8 * scene]), sigma=1.0)  # A change of light.
+    blocks = rng.random((16, 20), np.float32).repeat(8, axis=0).repeat(8, axis=1)
+    optical_flow(blocks, np.roll(blocks, (32, 40), (0, 1)), at=0.5)  # So far that it is searched for.
     for change in (Stabiliser(0.1, 0.0).forward, Stabiliser(0.1, 0.0).inverse):
         change(picture)
     terms: list[Any] = [Heat(), TotalVariation(0.1), EdgeEnhancing(0.1), CoherenceEnhancing(0.1), Shock()]
