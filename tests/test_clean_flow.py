@@ -186,8 +186,9 @@ def plain_match(first, second, wrong, wrong_there, bad, gain, clearly, share, do
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_windows_are_matched_as_by_brute_force(share):
     rng = np.random.default_rng(8)
-    first = rng.normal(size=(14, 17))
-    second = np.roll(first, (2, -3), (0, 1)) + rng.normal(0, 0.3, first.shape)
+    first = 3 * ndimage.gaussian_filter(rng.normal(size=(14, 26)), 1)
+    second = np.roll(first, (2, -3), (0, 1)) + rng.normal(0, 0.25, first.shape)
+    first[:8, :9], second[:8, 18:] = first[4:12, 4:13] + rng.normal(0, 0.5, (8, 9)), second[4:12, 6:14]  # Seen twice.
     wrong, wrong_there = rng.random((2, *first.shape)) * 2
     settings = 0.4, 0.5, 0.5, share, 4, 5
     wanted = plain_match(first, second, wrong, wrong_there, *settings)
