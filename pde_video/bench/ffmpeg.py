@@ -18,7 +18,8 @@ _YUV = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.41
 _OFFSET = np.array([0, 0.5, 0.5])
 
 
-def _said(*arguments: str, given: bytes | None = None, folder: str | None = None) -> bytes:
+def said(*arguments: str, given: bytes | None = None, folder: str | None = None) -> bytes:
+    """Return what ffmpeg writes to its output; raise RuntimeError if it fails."""
     import imageio_ffmpeg
 
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-v", "error", *arguments]
@@ -31,14 +32,14 @@ def _said(*arguments: str, given: bytes | None = None, folder: str | None = None
 @functools.cache
 def version() -> str:
     """Return the version of the binary."""
-    found = re.match(r"ffmpeg version (\S+)", _said("-version").decode())
+    found = re.match(r"ffmpeg version (\S+)", said("-version").decode())
     return found[1] if found else "unknown"
 
 
 @functools.cache
 def filters() -> frozenset[str]:
     """Return the names of the binary's filters."""
-    return frozenset(re.findall(r"^ \S{2,3} (\w+) +\S+->\S+", _said("-filters").decode(), re.MULTILINE))
+    return frozenset(re.findall(r"^ \S{2,3} (\w+) +\S+->\S+", said("-filters").decode(), re.MULTILINE))
 
 
 def lacks(name: str) -> str | None:
@@ -74,7 +75,7 @@ class Filter:
         raw = np.rint(full * np.clip(raw, 0, 1)).astype(dtype)
         shape = ["-f", "rawvideo", "-pix_fmt", layout + tail]
         source, text = _source(layout + tail, height, width, "pipe:0"), self.text.format(f"{strength:.6g}")
-        out = np.frombuffer(_said(*source, "-vf", text, *shape, "pipe:1", given=raw.tobytes()), dtype)
+        out = np.frombuffer(said(*source, "-vf", text, *shape, "pipe:1", given=raw.tobytes()), dtype)
         if out.size != raw.size:
             raise RuntimeError(f"{self.name} returned {out.size} values for {raw.size}")
         values = (out.reshape(raw.shape) / full).astype(np.float32)
@@ -96,5 +97,5 @@ def vmaf(clean: Array, other: Array) -> float:
             grey = np.rint(255 * np.clip(to_gray(video), 0, 1)).astype(np.uint8)
             Path(folder, name).write_bytes(grey.tobytes())
             sources += _source("gray", grey.shape[1], grey.shape[2], name)
-        _said(*sources, "-lavfi", "libvmaf=log_fmt=json:log_path=vmaf.json", "-f", "null", "-", folder=folder)
+        said(*sources, "-lavfi", "libvmaf=log_fmt=json:log_path=vmaf.json", "-f", "null", "-", folder=folder)
         return float(json.loads(Path(folder, "vmaf.json").read_text())["pooled_metrics"]["vmaf"]["mean"])

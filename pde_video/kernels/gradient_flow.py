@@ -13,12 +13,12 @@ def inside(flow, share, out):
     """out = 1 where x − share · w and x + (1 − share) w lie in the frame, else 0."""
     _, height, width = flow.shape
     zero, one = flow.dtype.type(0), flow.dtype.type(1)
-    bottom, right = flow.dtype.type(height - 1), flow.dtype.type(width - 1)
+    bottom, right, rest = flow.dtype.type(height - 1), flow.dtype.type(width - 1), one - share
     for i in range(height):
         u, v, target = flow[0, i], flow[1, i], out[i]
         for k in range(width):
             y, x = flow.dtype.type(i) - share * u[k], flow.dtype.type(k) - share * v[k]
-            z, w = y + u[k], x + v[k]
+            z, w = flow.dtype.type(i) + rest * u[k], flow.dtype.type(k) + rest * v[k]
             rows = (y >= zero) & (y <= bottom) & (z >= zero) & (z <= bottom)
             target[k] = one if rows & (x >= zero) & (x <= right) & (w >= zero) & (w <= right) else zero
 

@@ -86,7 +86,7 @@ def match(first, second, wrong, wrong_there, bad, gain, clearly, share, down, ac
 
 
 @kernel
-def _at(picture, y, x):
+def at(picture, y, x):
     """Return a picture between pixels, interpolated linearly; edges are replicated."""
     height, width = picture.shape
     p, q = math.floor(y), math.floor(x)
@@ -102,14 +102,14 @@ def _at(picture, y, x):
 def _missed(first, second, i, j, u, v, share):
     """Return the mean squared difference over a window that moves by (u, v); −1 where that leads out of a frame."""
     height, width = first.shape
-    y, x = i - share * u, j - share * v
-    z, w = y + u, x + v
+    rest = first.dtype.type(1) - share
+    y, x, z, w = i - share * u, j - share * v, i + rest * u, j + rest * v
     if min(min(y, z), min(x, w)) < 0 or max(y, z) > height - 1 or max(x, w) > width - 1:
         return first.dtype.type(-1)
     total = first.dtype.type(0)
     for m in range(-REACH, REACH + 1):
         for k in range(-REACH, REACH + 1):
-            d = _at(first, y + m, x + k) - _at(second, z + m, w + k)
+            d = at(first, y + m, x + k) - at(second, z + m, w + k)
             total += d * d
     return total / first.dtype.type((2 * REACH + 1) ** 2)
 
