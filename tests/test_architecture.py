@@ -22,7 +22,7 @@ FLOORS = [
     {"motion", "terms", "integrators", "reverse_process"},
     {"estimate", "denoisers", "metrics"},
     {"filters"},
-    {"denoising", "restoration"},
+    {"denoising", "resampling", "restoration"},
     {"jobs"},
     {"tools", "bench", "learn"},
     {"cli"},

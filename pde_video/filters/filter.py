@@ -4,7 +4,7 @@ import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
 from pde_video.arrays.values import Call, Value, times_as_code
@@ -13,6 +13,7 @@ from pde_video.filters.extent import EVERYTHING, Extent
 from pde_video.filters.frames import Frames, Report
 from pde_video.filters.lift import lifted
 from pde_video.protocols import Array
+from pde_video.video.timing import Timing
 
 _NO_VIDEO: Any = object()
 
@@ -24,14 +25,21 @@ class VideoFilter:
     __qualname__: str
 
     def __init__(
-        self, function: Callable[..., Iterable[Array]], extent: Extent | Callable[..., Extent], examples: Sequence[str]
+        self,
+        function: Callable[..., Iterable[Array]],
+        extent: Extent | Callable[..., Extent],
+        examples: Sequence[str],
+        timing: Callable[..., Timing] | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.__doc__ = documented(function)
-        self.function, self.examples, self._extent = function, tuple(examples), extent
+        self.function, self.examples, self._extent, self._timing = function, tuple(examples), extent, timing
         self._options = list(inspect.signature(function).parameters.values())[1:]
+        every = {one.name: None for one in self._options}
         if callable(extent):
-            inspect.signature(extent).bind(**{one.name: None for one in self._options})  # It takes every option.
+            inspect.signature(extent).bind(**every)  # It takes every option.
+        if timing is not None:
+            inspect.signature(timing).bind(None, **every)
 
     def __call__(
         self, video: Any = _NO_VIDEO, /, *args: Any, report: Report = None, out: Array | None = None, **options: Any
@@ -44,7 +52,8 @@ class VideoFilter:
         given = checked(self.function, dict(zip(positional, args, strict=False)) | options, self.__name__)
         if video is _NO_VIDEO:
             return Configured(self, tuple(given.items()))
-        return lifted(lambda frames: self.function(frames, **given), video, report, out)
+        timing = functools.partial(self.timing_with, given)
+        return lifted(lambda frames: self.function(frames, **given), video, report, out, timing)
 
     @property
     def extent(self) -> Extent:
@@ -56,6 +65,16 @@ class VideoFilter:
         if isinstance(self._extent, Extent):
             return self._extent
         return self._extent(**{one.name: options.get(one.name, one.default) for one in self._options})
+
+    def retimed(self, timing: Timing) -> Timing:
+        """Return when the frames of a video are shown after it, with its default options."""
+        return self.timing_with({}, timing)
+
+    def timing_with(self, options: Mapping[str, Any], timing: Timing) -> Timing:
+        """Return when the frames of a video are shown after it, with these options."""
+        if self._timing is None:
+            return timing if self.extent_with(options).after is not None else replace(timing, is_sure=False)
+        return self._timing(timing, **{one.name: options.get(one.name, one.default) for one in self._options})
 
     def __repr__(self) -> str:
         return self.__name__
@@ -77,9 +96,13 @@ class FrozenFilter(Value, ABC):
     def extent(self) -> Extent:
         """How far it looks."""
 
+    def retimed(self, timing: Timing) -> Timing:
+        """Return when the frames of a video are shown after it."""
+        return timing if self.extent.after is not None else replace(timing, is_sure=False)
+
     def __call__(self, video: Any, *, report: Report = None, out: Array | None = None) -> Any:
         """Return the filtered video."""
-        return lifted(self._apply, video, report, out)
+        return lifted(self._apply, video, report, out, self.retimed)
 
     def _call(self) -> Call:
         """Return the call that makes this filter, with required arguments by position."""
@@ -104,6 +127,10 @@ class Configured(FrozenFilter):
         """How far it looks."""
         return self.of.extent_with(dict(self.options))
 
+    def retimed(self, timing: Timing) -> Timing:
+        """Return when the frames of a video are shown after it."""
+        return self.of.timing_with(dict(self.options), timing)
+
     def _call(self) -> Call:
         return self.of.__name__, (), dict(self.options)
 
@@ -114,6 +141,7 @@ def video_filter(
     *,
     extent: Extent | Callable[..., Extent] = EVERYTHING,
     examples: Sequence[str] = (),
+    timing: Callable[..., Timing] | None = None,
 ) -> Any:
     """Make a filter of ``function(frames, ...)``, which maps `Frames` to float frames (H, W, C).
 
@@ -135,6 +163,8 @@ def video_filter(
         How far a result looks. Default: anything may depend on the whole video.
     examples : sequence of str
         Arguments of its command, for the help.
+    timing : callable (Timing, **options) -> Timing, optional
+        When frames are shown after it, and how many there are, for filters that change this.
 
     Returns
     -------
@@ -158,8 +188,8 @@ def video_filter(
     pipeline(brighten(by=5), to_gray)
     """
     if function is None:
-        return functools.partial(video_filter, extent=extent, examples=examples)
-    return VideoFilter(function, extent, examples)
+        return functools.partial(video_filter, extent=extent, examples=examples, timing=timing)
+    return VideoFilter(function, extent, examples, timing)
 
 
 def as_filter(a_filter: Any) -> Any:
@@ -193,6 +223,12 @@ def extent(a_filter: Any) -> Extent:
     True
     """
     return getattr(as_filter(a_filter), "extent", EVERYTHING)
+
+
+def retimed(a_filter: Any, timing: Timing) -> Timing:
+    """Return when the frames of a video are shown after a filter; of other callables nothing is known."""
+    known = getattr(as_filter(a_filter), "retimed", None)
+    return replace(timing, is_sure=False) if known is None else known(timing)
 
 
 def check_filter(a_filter: Any) -> Any:
@@ -238,13 +274,18 @@ class pipeline(FrozenFilter):
 
     def _apply(self, frames: Frames) -> Iterable[Array]:
         for a_filter in self.filters:
-            frames = Frames(a_filter(frames), frames.scale, frames.report)
+            timing = retimed(a_filter, frames.timing)
+            frames = Frames(a_filter(frames), frames.scale, frames.report, timing=timing)
         return frames
 
     @property
     def extent(self) -> Extent:
         """How far they look together."""
         return functools.reduce(Extent.then, map(extent, self.filters), Extent())
+
+    def retimed(self, timing: Timing) -> Timing:
+        """Return when the frames of a video are shown after them."""
+        return functools.reduce(lambda before, one: retimed(one, before), self.filters, timing)
 
     def _call(self) -> Call:
         return "pipeline", self.filters, {}

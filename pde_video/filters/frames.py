@@ -8,6 +8,7 @@ from pde_video.arrays.grid import all_finite
 from pde_video.errors import REPLACE, InputError
 from pde_video.protocols import Array
 from pde_video.threads import ordered
+from pde_video.video.timing import Timing
 
 Report: TypeAlias = dict[str, Any] | None  # A dict that receives what was estimated and done.
 WITHIN = 40  # Frames to search for one that is not constant: films fade in from black.
@@ -23,6 +24,8 @@ class Frames:
         The value of 1.0 inside the filter in units of the input: 255 for uint8, 1 for floats.
     report : dict
         What the filters estimated and did, in units of the input; they add to it.
+    timing : Timing
+        When the frames are shown: ``timing.at(k)`` for frame k, once it was taken.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class Frames:
         *,
         unchecked: bool = False,
         borrowed: bool = False,
+        timing: Timing | None = None,
     ) -> None:
         self._frames = iter(frames)
         self._unchecked = unchecked  # Whether frames may hold values that are not finite.
@@ -40,6 +44,7 @@ class Frames:
         self._given = 0
         self.scale = scale
         self.report = {} if report is None else report
+        self.timing = Timing() if timing is None else timing
 
     def __iter__(self) -> Iterator[Array]:
         return self

@@ -11,14 +11,20 @@ from pde_video.checks import alike, first_frame
 from pde_video.errors import DtypeError, InputError, ParameterError
 from pde_video.filters.frames import Frames, Mapped, Report
 from pde_video.protocols import Array
+from pde_video.video.timing import Timed, Timing, timing_of
 
 
 def lifted(
-    function: Callable[[Frames], Iterable[Array]], video: Any, report: Report = None, out: Array | None = None
+    function: Callable[[Frames], Iterable[Array]],
+    video: Any,
+    report: Report = None,
+    out: Array | None = None,
+    retimed: Callable[[Timing], Timing] = lambda timing: timing,
 ) -> Any:
     """Return function(frames) in kind, with frames converted once on the way in and once on the way out."""
     if isinstance(video, Frames):  # Inside a pipeline: converted already.
-        return Frames(function(video), video.scale, video.report)
+        timing = retimed(video.timing)
+        return Frames(function(video), video.scale, video.report, timing=timing)
     if isinstance(video, np.ndarray) and video.ndim not in (3, 4):
         raise InputError(
             f"the array has {video.ndim} dimensions, shape {video.shape}; a video is (T, H, W) or (T, H, W, C): "
@@ -28,6 +34,8 @@ def lifted(
         raise DtypeError(
             f"got {type(video).__name__}; give an array (T, H, W) or (T, H, W, C), an iterable of frames, or read(path)"
         )
+    timing = timing_of(video)
+    after = retimed(timing)  # What cannot be is refused before any work.
     video, result = _with_result(video, out)
     head, frames = first_frame(video)
     scale = scale_of(head.dtype)
@@ -35,13 +43,13 @@ def lifted(
     borrowed = result is not None and head.dtype in (np.float32, np.float64)
     if report is not None:
         report.pop("warnings", None)  # Of another video, for which the same report was used before.
-    floats = Frames(converted, scale, report, unchecked=head.dtype.kind == "f", borrowed=borrowed)
+    floats = Frames(converted, scale, report, unchecked=head.dtype.kind == "f", borrowed=borrowed, timing=timing)
     results = function(floats)
     if isinstance(results, Mapped):
         results.outputs = _outputs(result, video)
     filtered = _from_float(results, head, scale, floats.report)
     if result is None:
-        return filtered
+        return filtered if after.rate is None else Timed(filtered, after)
     return _collect(filtered, result, fixed=out is not None)
 
 

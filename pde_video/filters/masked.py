@@ -69,7 +69,8 @@ class masking(FrozenFilter):
                 previous = _filled(frame, missing, previous) if count else np.array(frame)
                 yield previous.copy()  # The filter may write to its own.
 
-        for number, frame in enumerate(self.a_filter(Frames(filled(), frames.scale, frames.report))):
+        whole = Frames(filled(), frames.scale, frames.report, timing=frames.timing)
+        for number, frame in enumerate(self.a_filter(whole)):
             if not masks or frame.shape != masks[0].shape:
                 wanted = f"(H, W, C) = {masks[0].shape}" if masks else "nothing: no frame is left that went in"
                 raise InputError(f"frame {number} of the filter has shape {frame.shape}; wanted is {wanted}{_KEEP}")

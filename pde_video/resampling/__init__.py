@@ -1,0 +1,1 @@
+"""Videos at other times, and of other sizes."""
