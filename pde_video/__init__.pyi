@@ -42,7 +42,6 @@ from pde_video.filters.frames import Frames as Frames
 from pde_video.filters.framewise import framewise as framewise
 from pde_video.filters.geometry import crop as crop  # command
 from pde_video.filters.geometry import resize as resize  # command
-from pde_video.filters.inter_frame import extrapolate as extrapolate  # command
 from pde_video.filters.inter_frame import frame_difference as frame_difference  # command
 from pde_video.filters.inter_frame import video_diffusion as video_diffusion
 from pde_video.filters.masked import masking as masking
@@ -83,6 +82,7 @@ from pde_video.protocols import Filter as Filter
 from pde_video.protocols import Step as Step
 from pde_video.protocols import Term as Term
 from pde_video.protocols import Video as Video
+from pde_video.resampling.extrapolate import extrapolate as extrapolate  # command
 from pde_video.resampling.interpolate import interpolate as interpolate  # command
 from pde_video.restoration.blend import blend as blend  # command
 from pde_video.restoration.damaged_frames import detect_damaged_frames as detect_damaged_frames  # command

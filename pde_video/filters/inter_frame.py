@@ -1,7 +1,7 @@
-"""Filters of change: the inter-frame update along a video, and frames beyond its last one."""
+"""Filters of change: the inter-frame update along a video, and the loop of the article."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Annotated
 
 from pde_video.errors import InputError
@@ -58,33 +58,6 @@ def frame_difference(
 
 
 _APPENDING = Extent(before=None, after=None)  # What is appended depends on the last frames.
-Count = Annotated[int, Option(unit="frames", least=0, name="count")]
-
-
-@video_filter(extent=_APPENDING, examples=("in.mp4 out.mp4 --count 5",))
-def extrapolate(video: Frames, *, alpha: float = 1.0, frames: Count = 1) -> Iterator[Array]:
-    """Append frames that continue the last change.
-
-    F_new = F1 + α (F1 − F2), with F1 the last frame and F2 the one before it, once for each new frame. The video
-    needs two frames or more.
-
-    Parameters
-    ----------
-    alpha : float
-        Any finite number; 1 continues the change at the same pace, 0 repeats the last frame.
-    frames : int
-        How many frames to append, ≥ 0.
-
-    Returns
-    -------
-    Video of the same kind and dtype, with T + `frames` frames.
-
-    Examples
-    --------
-    >>> pv.extrapolate(np.array([[[10.0]], [[20.0]]]), frames=2).ravel()
-    array([10., 20., 30., 40.])
-    """
-    return _appended(video, frames, lambda older, newer: update(newer, older, alpha))
 
 
 @video_filter(extent=_APPENDING)
@@ -114,17 +87,23 @@ def video_diffusion(
     >>> pv.video_diffusion(np.array([[[10.0]], [[20.0]]]), 0.5, 2).ravel()
     array([10. , 20. ,  5. , 27.5])
     """
-    return _appended(video, num_iterations, lambda older, newer: update(older, newer, alpha))
+    return appended(video, num_iterations, lambda older, newer: update(older, newer, alpha))
 
 
-def _appended(frames: Frames, number: int, following: Callable[[Array, Array], Array]) -> Iterator[Array]:
+def appended(frames: Frames, number: int, following: Callable[[Array, Array], Array]) -> Iterator[Array]:
+    """Yield the frames of a video, and then a number of others, each of which follows the last two."""
+    older, newer = yield from ended(frames)
+    for _ in range(number):
+        older, newer = newer, following(older, newer)
+        yield newer
+
+
+def ended(frames: Frames) -> Generator[Array, None, tuple[Array, Array]]:
+    """Yield the frames of a video, and return the last two."""
     last: deque[Array] = deque(maxlen=2)
     for frame in frames:
         yield frame
         last.append(frame)
     if len(last) < 2:
         raise InputError("the video has one frame; a change to continue needs two")
-    older, newer = last
-    for _ in range(number):
-        older, newer = newer, following(older, newer)
-        yield newer
+    return last[0], last[1]

@@ -56,7 +56,7 @@ def run_in_segments(plan: Plan, progress: Progress | None = None) -> dict[str, A
 
             frames = kept.frames()
             written = write_checked(
-                plan.output, frames, like=plan.video, made=facts, report=report, before_commit=note_output
+                plan.output, frames, like=plan.like, made=facts, report=report, before_commit=note_output
             )
             report = plan.full_report(report, written)
         plan.write_sidecar(report, facts["sha256"])
@@ -79,7 +79,7 @@ def _filtered(plan: Plan, kept: Segments, progress: Progress | None) -> dict[str
 
     The first result is tried as the output, which may refuse it.
     """
-    count, filters, done = plan.video.count, pipeline(*plan.filters), kept.notes.done
+    count, filters, done = plan.timing.count, pipeline(*plan.filters), kept.notes.done
     before = kept.notes.report
     with contextlib.closing(iter(plan.video)) as source:
         if kept.notes.ended:
@@ -117,7 +117,7 @@ def _try_as_output(plan: Plan, kept: Segments, head: list[Array]) -> None:
         raise _Tried
 
     with contextlib.suppress(_Tried):
-        write_checked(tried, head, like=replace(plan.video, details=details), before_commit=give_up)
+        write_checked(tried, head, like=replace(plan.like, details=details), before_commit=give_up)
 
 
 class _Tried(Exception):

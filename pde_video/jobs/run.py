@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,7 +13,7 @@ from pde_video import __version__
 from pde_video.checks import check_path
 from pde_video.errors import InputError, ParameterError
 from pde_video.filters.declarations import declared
-from pde_video.filters.filter import Configured, as_filter, check_filter, pipeline
+from pde_video.filters.filter import Configured, as_filter, check_filter, pipeline, retimed
 from pde_video.filters.masked import masking
 from pde_video.jobs.segment_folder import finished_frames, folder_of, is_complete
 from pde_video.protocols import Array
@@ -26,6 +25,7 @@ from pde_video.video.pipes import is_standard
 from pde_video.video.provenance import fingerprint, fingerprint_of_input, plain
 from pde_video.video.sequences import is_pattern
 from pde_video.video.source import FileVideo
+from pde_video.video.timing import Timed, Timing
 
 Progress: TypeAlias = Callable[[Iterable[Array], int | None], Iterable[Array]]
 
@@ -105,9 +105,19 @@ class Plan:
     beforehand: tuple[str, ...] = ()  # Warnings that are of use before the run.
 
     @property
+    def timing(self) -> Timing:
+        """When the frames of the output are shown, and how many are expected."""
+        return self._blamed([]).retimed(self.video.timing)
+
+    @property
     def count(self) -> int | None:
-        """The number of frames of the output; None if the source declares none, or the filters may change it."""
-        return None if pipeline(*self.filters).extent.after is None else self.video.count
+        """The number of frames of the output; None if it is not certain."""
+        return self.timing.count if self.timing.is_sure else None
+
+    @property
+    def like(self) -> FileVideo:
+        """The source, for a writer of what the filters make of its frames."""
+        return self.video.shown_at(self.timing)
 
     def run(self, progress: Progress | None = None) -> dict[str, Any]:
         """Filter the source into the output, and return the report."""
@@ -116,8 +126,8 @@ class Plan:
         with contextlib.closing(iter(self.video)) as source_frames:  # Filters that fail may hold on to it.
             frames: Iterable[Array] = self.filtered(source_frames, report)
             if progress is not None:
-                frames = progress(frames, self.video.count)
-            written = write_checked(self.output, frames, like=self.video, made=facts, report=report)
+                frames = progress(frames, self.timing.count)
+            written = write_checked(self.output, frames, like=self.like, made=facts, report=report)
         report = self.full_report(report, written)
         self.write_sidecar(report, facts["sha256"])
         return report
@@ -125,11 +135,14 @@ class Plan:
     def filtered(self, frames: Iterable[Array], report: dict[str, Any]) -> Iterator[Array]:
         """Return the frames filtered; a fault of a filter begins with the name of the source and that of the filter."""
         known: list[Exception] = []  # Faults that say already of what they are.
+        source, every = Timed(_unblamed(known, frames), self.video.timing), self._blamed(known)
+        return with_source(self.video, lambda: every(source, report=report))
+
+    def _blamed(self, known: list[Exception]) -> "_Blamed":
+        """Return all filters as one, each and all with their names."""
         of_source, *names = str(self.video.path), *map(_name, self.filters)
-        each = [_blamed(known, f"{of_source}: {name}: ", one) for name, one in zip(names, self.filters, strict=True)]
-        together = f"{of_source}: {', '.join(names) or 'no filter'}: "
-        every = _blamed(known, together, partial(pipeline(*each), report=report))
-        return with_source(self.video, lambda: every(_unblamed(known, frames)))
+        each = [_Blamed(known, f"{of_source}: {name}: ", one) for name, one in zip(names, self.filters, strict=True)]
+        return _Blamed(known, f"{of_source}: {', '.join(names) or 'no filter'}: ", pipeline(*each))
 
     def facts(self) -> dict[str, Any]:
         """Return what the output's metadata say before anything is known of the frames."""
@@ -215,7 +228,8 @@ def prepared(
         check_output(sidecar_of(output.path), force or complete)
     source, beforehand = read(src, **(reading or {})), tuple(_beforehand(output, resume))
     plan = Plan(output, source, checked, made or {}, sidecar, beforehand)
-    if force and (count := plan.count) is not None:
+    count = plan.count  # What filters cannot make of its times is refused here.
+    if force and count is not None:
         check_count(output.path, count)
     return plan
 
@@ -240,28 +254,36 @@ def _unblamed(known: list[Exception], frames: Iterable[Array]) -> Iterator[Array
         raise
 
 
-def _blamed(known: list[Exception], name: str, a_filter: Callable[..., Any]) -> Callable[..., Iterator[Array]]:
-    """Return a filter whose faults begin with a name, if they are not known yet."""
+@dataclass(frozen=True)
+class _Blamed:
+    """A filter whose faults begin with a name, if they are not known yet."""
+
+    known: list[Exception]
+    name: str
+    of: Callable[..., Any]
+
+    def __call__(self, frames: Iterable[Array], **options: Any) -> Iterator[Array]:
+        with self._named():
+            return self._results(self.of(frames, **options))
+
+    def retimed(self, timing: Timing) -> Timing:
+        """Return when the frames of a video are shown after it."""
+        with self._named():
+            return retimed(self.of, timing)
+
+    def _results(self, filtered: Iterable[Array]) -> Iterator[Array]:
+        with self._named():
+            yield from filtered
 
     @contextlib.contextmanager
-    def named() -> Iterator[None]:
+    def _named(self) -> Iterator[None]:
         try:
             yield
         except (InputError, ParameterError) as fault:
-            if any(fault is one for one in known):
+            if any(fault is one for one in self.known):
                 raise
-            known.append(type(fault)(f"{name}{fault}"))
-            raise known[-1] from fault
-
-    def results(filtered: Iterable[Array]) -> Iterator[Array]:
-        with named():
-            yield from filtered
-
-    def apply(frames: Iterable[Array]) -> Iterator[Array]:
-        with named():
-            return results(a_filter(frames))
-
-    return apply
+            self.known.append(type(fault)(f"{self.name}{fault}"))
+            raise self.known[-1] from fault
 
 
 def _beforehand(output: Output, resume: bool) -> Iterator[str]:

@@ -20,7 +20,8 @@ _FRAMES, _SECONDS = 24, 3.0  # The trial ends with the first of these.
 def dry_run(plan: Plan) -> dict[str, Any]:
     """Return what the filters report of the first frames, and what the whole run is expected to take.
 
-    Keys: ``frames`` of the source (None if it does not say), ``tried``, ``expected_seconds`` and ``expected_bytes``
+    Keys: ``frames`` of the output (None if the source does not say), ``tried``, ``duration`` in seconds (None without a
+    rate), ``expected_seconds`` and ``expected_bytes``
     (None without the number of frames), ``free_bytes`` where the output is to be, and ``peak_bytes``, the memory that
     this process has needed, which does not grow with the number of frames. Nothing is changed at the target: what a
     killed run has begun there, and a run would finish or undo first, is told under ``warnings``.
@@ -45,7 +46,8 @@ def dry_run(plan: Plan) -> dict[str, Any]:
         elapsed = time.monotonic() - begun
         nbytes = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
     tried = len(arrived)
-    total = plan.video.count if enough() else tried
+    timing = plan.timing
+    total = timing.count if enough() else tried
     if unfinished := check_unfinished(target):
         report["warnings"] = [*unfinished, *report.get("warnings", ())]
     of_a_frame = (arrived[-1] - arrived[0]) / (tried - 1) if tried > 1 else elapsed
@@ -53,6 +55,7 @@ def dry_run(plan: Plan) -> dict[str, Any]:
         **report,
         "frames": total,
         "tried": tried,
+        "duration": float(total / timing.rate) if total is not None and timing.rate else None,
         "expected_seconds": None if total is None else elapsed + of_a_frame * max(0, total - tried),
         "expected_bytes": None if total is None else round(nbytes * max(total, tried) / tried),
         "free_bytes": shutil.disk_usage(target.parent).free,

@@ -93,9 +93,9 @@ def _following(video: Any, frames: Frames) -> Iterator[Array]:
     """Yield the frames (H, W, C) of the video that follows others, with white as 1."""
     name, here, file, rate = "the following video", frames.peek(1)[0], None, None
     if isinstance(video, str | Path):
-        from pde_video.video.files import rate_of_run, read_besides  # Here, so that arrays need no codecs.
+        from pde_video.video.files import read_besides  # Here, so that arrays need no codecs.
 
-        file, rate = read_besides(video), rate_of_run()
+        file, rate = read_besides(video), frames.timing.rate
         name, video = f"{name} {video}", file
         if rate and file.rate and rate != file.rate:
             raise InputError(f"{name} has {file.rate} frames per second, the video {rate}; convert one of them before")

@@ -38,6 +38,7 @@ class Companions:
         # What is not copied, with the reason.
         self.refused: list[str] = [f"side data: {said}" for said in source.details.get("side_data", ())]
         self.source, self._input, self._output, self._cut_at = source, container, output, cut_at
+        self._pace = source.timing.pace
         spans = bool(self._input.chapters() or self._input.streams.subtitles)
         self._end = _end_of_part(source) if spans else None
         self._streams: dict[int, Any] = {}
@@ -57,6 +58,8 @@ class Companions:
         if stream.type == "video":
             picture = stream.disposition & av.stream.Disposition.attached_pic
             self.refused.append(f"{label}: " + ("a cover picture" if picture else "only one video stream is written"))
+        elif self._pace != 1 and stream.type != "attachment":
+            self.refused.append(f"{label}: the video is shown {self._pace} times as long")
         elif stream.type not in _COPIED:
             self.refused.append(f"{label}: streams of this kind are not copied")
         elif stream.codec_context is None and stream.type != "attachment":
@@ -91,7 +94,9 @@ class Companions:
         for number, chapter in enumerate(self._input.chapters()):
             base = chapter["time_base"]
             start, end = chapter["start"] * base, chapter["end"] * base
-            if not 0 <= start <= end <= _LATEST:  # Muxers refuse the whole file for it.
+            if self._pace != 1:
+                self.refused.append(f"chapter {number}: the video is shown {self._pace} times as long")
+            elif not 0 <= start <= end <= _LATEST:  # Muxers refuse the whole file for it.
                 self.refused.append(f"chapter {number}: {float(start):g} to {float(end):g} s is not a valid time span")
             elif span := self._within(start, end):
                 kept.append(chapter | {"start": round(span[0] / base), "end": round(span[1] / base)})

@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -132,14 +133,12 @@ def _cut_at(target: Target) -> Fraction | None:
 
 def _moment(target: Target, index: int) -> Fraction:
     """Return when a frame is shown: as in the source, or by the rate where that is within the source's rounding."""
-    stamps, origin = target.like.timestamps if target.like else [], _cut_at(target) or Fraction(0)
-    if not stamps:
+    if target.like is None or not target.like.timestamps:
         return index / target.rate
-    by_rate, tick = stamps[0] - origin + index / target.rate, target.details.get("time_base")
-    # Frames that a filter appended follow the last frame of the source at its rate.
-    shown = stamps[min(index, len(stamps) - 1)] - origin + max(0, index - len(stamps) + 1) / target.rate
-    rounds = tick is not None and (1 / target.rate / tick).denominator != 1 and target.suffix not in _MILLISECONDS
-    return by_rate if rounds and tick is not None and abs(shown - by_rate) <= tick else shown
+    timing = replace(target.like.timing, rate=target.rate)
+    if target.suffix in _MILLISECONDS:
+        timing = replace(timing, tick=None)  # As exact as the format.
+    return target.like.timestamps[0] - (_cut_at(target) or 0) + timing.at(index)
 
 
 def _picture(frame: Array, form: Form) -> Any:

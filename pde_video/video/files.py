@@ -26,6 +26,7 @@ from pde_video.video.overlap import all_behind
 from pde_video.video.sequences import is_pattern, member_name, numbered
 from pde_video.video.signals import held_back
 from pde_video.video.source import MOST_PIXELS, Choice, FileVideo, Seconds, Target
+from pde_video.video.timing import Timed, timing_of
 from pde_video.video.watch import Watch, watch_file
 
 _DEFAULT_RATE = Fraction(25)
@@ -147,12 +148,6 @@ def read_besides(path: str | os.PathLike[str], *, together: bool = False) -> Fil
     return video
 
 
-def rate_of_run() -> Fraction | None:
-    """Return the rate of the source of the run, if there is one and it has a rate."""
-    source = _SOURCE.get()
-    return None if source is None else source.rate
-
-
 def with_source(source: FileVideo, filtered: Callable[[], Iterator[Array]]) -> Iterator[Array]:
     """Yield the frames that filters make of a source, which `read_besides` then knows."""
     context = copy_context()
@@ -202,7 +197,8 @@ def write(
     like : Video, optional
         The source whose rate, timestamps, depth and colour tags are kept, and whose sound and subtitles are copied.
     rate : number or Fraction, optional
-        Frames per second, > 0, instead of those of `like`. Default without either: 25.
+        Frames per second, > 0, instead of those of `like`. Default without either: those of the frames, if they were
+        read from a file or made of such, else 25.
     force : bool
         Overwrite an existing file.
     codec : {"h264", "hevc", "vp9", "av1", "ffv1"}, optional
@@ -273,6 +269,7 @@ def write_checked(
             f"frames are {frames!r:.200}; they must be an array (T, H, W) or (T, H, W, C), an iterable of frames, or a "
             "file that is opened: write('out.mp4', read('in.mp4'))"
         )
+    like = like and like.shown_at(frames.timing) if isinstance(frames, Timed) else like
     if output.format is not None:
         if output.force and isinstance(frames, np.ndarray):
             check_count(output.path, len(frames))
@@ -342,7 +339,7 @@ def _target(
     if head.shape[2:] == (1,) and output.path.suffix.lower() != ".npy":  # One channel is grey.
         head, stream = head[..., 0], (frame[..., 0] for frame in alike(stream, head))
     source = None if output.rate is not None else like
-    rate = source.rate if source else output.rate
+    rate = source.rate if source else output.rate or timing_of(frames).rate
     report, text = {} if report is None else report, provenance.as_text(made or {})
     target = Target(output.path, head, count, rate or _DEFAULT_RATE, source, output.encoding, text, report, rate)
     return target, alike(stream, head)

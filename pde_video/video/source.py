@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from pde_video.errors import InputError, ParameterError
 from pde_video.protocols import Array
+from pde_video.video.timing import Timing
 from pde_video.video.watch import Watch
 
 MOST_PIXELS = 2**28  # Of a frame. No camera has more; a header that claims more is probably damaged.
@@ -116,6 +117,7 @@ class FileVideo:
     lost: str | None = None  # With `keep_partial`: the fault at which iterating ended.
     watch: Watch | None = field(default=None, repr=False)  # Standard input has none.
     isolated: bool = False  # Decoded elsewhere; this process does not open the file.
+    shown: Timing | None = field(default=None, repr=False)  # Of the frames that a filter has made of it.
 
     @property
     def has_companions(self) -> bool:
@@ -126,9 +128,21 @@ class FileVideo:
         """Return when a frame is shown at the video's rate, if it has one."""
         return None if self.rate is None else index / self.rate
 
+    @property
+    def timing(self) -> Timing:
+        """When its frames are shown."""
+        tick = self.details.get("time_base")
+        return self.shown or Timing(self.rate, self.count, stamps=self.timestamps, tick=tick)
+
+    def shown_at(self, timing: Timing) -> FileVideo:
+        """Return the video for a writer of frames that are made of its own, and shown at other times."""
+        if timing.stamps is self.timestamps and timing.rate == self.rate:
+            return self
+        return replace(self, rate=timing.rate, count=timing.count, shown=timing)
+
     def uneven(self, rate: Fraction) -> Fraction:
         """Return by how many seconds frames decoded so far are off a constant rate; 0 where its clock may round so."""
-        stamps, tick = self.timestamps, self.details.get("time_base") or Fraction(0)
+        stamps, tick = self.timing.stamps, self.details.get("time_base") or Fraction(0)
         off = max((abs(stamp - stamps[0] - k / rate) for k, stamp in enumerate(stamps)), default=Fraction(0))
         return off if off > tick else Fraction(0)
 
