@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
-from itertools import chain, pairwise
-from typing import Annotated, NamedTuple
+from functools import partial
+from itertools import chain
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -14,33 +15,26 @@ from pde_video.filters import EVERYTHING, Frames, Option, video_filter
 from pde_video.protocols import Array
 from pde_video.resampling.passage import Passage
 from pde_video.resampling.rates import resampled
-from pde_video.resampling.scenes import is_repeat_of, of_two_scenes
+from pde_video.resampling.scenes import of_two_scenes
+from pde_video.resampling.spans import Clock, Span, spans
+from pde_video.terms.structure import unit_of
 from pde_video.threads import ordered
 from pde_video.video.timing import Timing
 
-_REPEATS = 3  # Of a frame in a row, at most, where they are replaced: more are a still.
 _FARTHEST = 8  # Frames of the video that a pause is longer than.
 _LOST = 0.5  # Share of the pixels below which motion is lost.
 
+_Made: TypeAlias = tuple[str, Callable[[], Array]]  # How a frame is counted, and what makes it.
 Rational = Annotated[float | str | Fraction | None, Option(above=0)]
 
 
-class _Shot(NamedTuple):
-    """A frame of the video, its number, and when it is shown."""
+class _Plan(NamedTuple):
+    """A span, and how frames are made in it."""
 
-    frame: Array
-    number: int
-    time: Fraction
-
-
-class _Span(NamedTuple):
-    """What is shown from one frame on to before another: the first and repeats of it, when it is wanted, the other."""
-
-    shots: list[_Shot]
-    wanted: list[Fraction]
-    until: _Shot | None  # None after the last frame.
-    passage: Passage | None = None
-    how: str = "repeated"  # What takes the place of a passage.
+    span: Span
+    passage: Passage | None = None  # With frames in a unit.
+    unit: float = 1.0
+    otherwise: str = "repeated"
 
 
 def _timing(timing: Timing, factor: object, rate: object, slow: object, duplicates: str, cuts: str) -> Timing:
@@ -112,123 +106,81 @@ def interpolate(
     step, _ = resampled(frames.timing, factor, rate, slow)
     if step is None and duplicates == "keep":
         return frames
-    return _resampled(frames, step, duplicates == "replace", cuts == "detect")
+    return _resampled(frames, Clock(frames.timing, step), duplicates == "replace", cuts == "detect")
 
 
-def _resampled(frames: Frames, step: Fraction | None, replacing: bool, cutting: bool) -> Iterator[Array]:
-    """Yield the frames of a video that are wanted, after each step or else at its own times, and report on them."""
+def _resampled(frames: Frames, clock: Clock, replacing: bool, cutting: bool) -> Iterator[Array]:
+    """Yield the frames of a video that are wanted, and report on them."""
     if len(frames.peek(2)) < 2:
         raise InputError("the video has one frame, and there is nothing between; give two or more")
-    timing, report = frames.timing, frames.report
+    report, rate = frames.report, clock.timing.rate
     counts = dict.fromkeys(("originals", "new", "at_cuts", "repeated", "replaced"), 0)
     scenes: list[int] = []
-    report.update(counts, cuts=scenes)
-    found: list[float] = []
-    lost: list[int] = []
+    passages, total, lost, first_lost = 0, 0.0, 0, 0
 
-    def noted(span: _Span) -> Iterator[tuple[str, Array | Passage, Fraction]]:
-        if span.how == "at_cuts" and span.until is not None:
+    def noted(plan: _Plan) -> Iterator[_Made]:
+        nonlocal passages, total, lost, first_lost
+        span = plan.span
+        if plan.otherwise == "at_cuts" and span.until is not None:
             scenes.append(span.until.number)
-        if span.passage is not None:
+        if plan.passage is not None:
             counts["replaced"] += len(span.shots) - 1
-            found.append(span.passage.reliable)
-            report["reliable"] = sum(found) / len(found)
-            if span.passage.reliable < _LOST:
-                lost.append(span.shots[0].number)
-        return _shown(span)
+            passages, total = passages + 1, total + plan.passage.reliable
+            report["reliable"] = total / passages
+            if plan.passage.reliable < _LOST:
+                lost, first_lost = lost + 1, first_lost if lost else span.shots[-1].number
+        return _shown(plan, clock)
 
-    own = timing.at if step is None else lambda number: number * step
-    spans = _spans(_runs(_shots(frames, replacing)), own, timing.rate)
-    prepared = ordered(lambda span: _prepared(span, timing.rate, cutting), spans)
-    for kind, frame in ordered(_made, chain.from_iterable(map(noted, prepared))):
+    report.update(counts, cuts=scenes)
+    if clock.step is not None and rate is not None and clock.step * rate > 1:
+        fewer = f"the video has {rate} frames/s, more than {1 / clock.step}: those between these times are left out"
+        _warn(report, f"{fewer}, without blur of motion")
+    plans = ordered(lambda span: _planned(span, clock, cutting), spans(frames, clock, replacing=replacing))
+    for kind, frame in ordered(lambda one: (one[0], one[1]()), chain.from_iterable(map(noted, plans))):
         counts[kind] += 1
         report.update(counts)
         yield frame
     if lost:
-        between = "1 pair of frames" if len(lost) == 1 else f"{len(lost)} pairs of frames"
-        told = f"motion was found in less than half of the picture between {between}, first after frame {lost[0]}"
-        report.setdefault("warnings", []).append(f"{told}: what is shown there is mostly a fade")
+        between = "1 pair of frames" if lost == 1 else f"{lost} pairs of frames"
+        found = f"motion was found in less than half of the picture between {between}, first after frame {first_lost}"
+        _warn(report, f"{found}: what is shown there is mostly a fade")
 
 
-def _shots(frames: Frames, replacing: bool) -> Iterator[tuple[_Shot, bool]]:
-    """Yield the frames with their times, and whether each is to be replaced if its run is short."""
-
-    def compared(pair: tuple[Array, Array]) -> tuple[Array, bool]:
-        return pair[1], replacing and is_repeat_of(*pair, frames.scale)
-
-    first = next(frames)
-    pairs = pairwise(chain([first, first], frames))
-    for number, (frame, same) in enumerate((ordered if replacing else map)(compared, pairs)):
-        yield _Shot(frame, number, frames.timing.at(number)), same and number > 0
-
-
-def _runs(shots: Iterable[tuple[_Shot, bool]]) -> Iterator[list[_Shot]]:
-    """Yield frames, each with its repeats; each frame of a still alone."""
-    run: list[_Shot] = []
-    for shot, same in shots:
-        if not same:
-            if run:
-                yield run
-            run = [shot]
-        elif run and len(run) <= _REPEATS:
-            run.append(shot)
-        else:
-            yield from ([one] for one in (*run, shot))
-            run = []
-    if run:
-        yield run
-
-
-def _spans(runs: Iterable[list[_Shot]], time: Callable[[int], Fraction], rate: Fraction | None) -> Iterator[_Span]:
-    """Yield what is between the first frames of runs, with the times there at which a frame is wanted."""
-    number = 0
-    before: list[_Shot] = []
-    for run in runs:
-        wanted = []
-        while time(number) < run[0].time:
-            wanted.append(time(number))
-            number += 1
-        if before:
-            yield _Span(before, wanted, run[0])
-        before = run
-    last = before[-1].time
-    wanted = []
-    while time(number) <= last or (rate is not None and time(number) < last + 1 / rate):
-        wanted.append(time(number))
-        number += 1
-    yield _Span(before, wanted, None)
-
-
-def _prepared(span: _Span, rate: Fraction | None, cutting: bool) -> _Span:
+def _planned(span: Span, clock: Clock, cutting: bool) -> _Plan:
     """Return a span with its passage, if one is needed and the motion may be followed."""
-    first, last = span.shots[0], span.until
-    if last is None or not {*span.wanted} - {first.time} or np.array_equal(first.frame, last.frame):
-        return span
+    first, last, rate = span.shots[0], span.until, clock.timing.rate
+    nothing = len(span.wanted) <= (len(span.wanted) > 0 and clock.time(span.wanted[0]) == first.time)
+    if nothing or last is None or np.array_equal(first.frame, last.frame):
+        return _Plan(span)
     if rate is not None and last.time - first.time > _FARTHEST / rate:
-        return span
+        return _Plan(span)
     if cutting and of_two_scenes(first.frame, last.frame):
-        return span._replace(how="at_cuts")
-    return span._replace(passage=Passage(first.frame, last.frame))
+        return _Plan(span, otherwise="at_cuts")
+    unit = max(unit_of(one.frame, dtype=np.float32) for one in (first, last))
+    return _Plan(span, Passage(*(one.frame / one.frame.dtype.type(unit) for one in (first, last))), unit)
 
 
-def _shown(span: _Span) -> Iterator[tuple[str, Array | Passage, Fraction]]:
-    """Yield for each time that is wanted what is shown: a frame, or a passage and a share of its way."""
-    shots, first, last = span.shots, span.shots[0], span.until
-    kept = {shot.time: shot.frame for shot in (shots if span.passage is None else shots[:1])}
-    for time in span.wanted:
+def _shown(plan: _Plan, clock: Clock) -> Iterator[_Made]:
+    """Yield for each frame that is wanted how it is counted, and what makes it."""
+    shots, last = plan.span.shots, plan.span.until
+    kept = {shot.time: shot.frame for shot in (shots if plan.passage is None else shots[:1])}
+    for time in map(clock.time, plan.span.wanted):
         if time in kept:
-            yield "originals", kept[time], Fraction(0)
-        elif last is not None and span.passage is not None:
-            yield "new", span.passage, (time - first.time) / (last.time - first.time)
-        elif last is not None and span.how == "at_cuts":
-            yield span.how, min([*shots, last], key=lambda shot: abs(shot.time - time)).frame, Fraction(0)
+            yield "originals", partial(np.array, kept[time])
+        elif last is not None and plan.passage is not None:
+            share = float((time - shots[0].time) / (last.time - shots[0].time))
+            yield "new", partial(_between, plan.passage, share, plan.unit)
+        elif last is not None and plan.otherwise == "at_cuts":
+            nearest = min([*shots, last], key=lambda shot: abs(shot.time - time))
+            yield "at_cuts", partial(np.array, nearest.frame)
         else:
-            yield span.how, [shot for shot in shots if shot.time <= time][-1].frame, Fraction(0)
+            yield "repeated", partial(np.array, [shot for shot in shots if shot.time <= time][-1].frame)
 
 
-def _made(shown: tuple[str, Array | Passage, Fraction]) -> tuple[str, Array]:
-    """Return what is shown as a frame of its own."""
-    kind, what, share = shown
-    if isinstance(what, Passage):
-        return kind, what.at(float(share))
-    return kind, np.array(what)
+def _between(passage: Passage, share: float, unit: float) -> Array:
+    frame = passage.at(share)
+    return frame * frame.dtype.type(unit)
+
+
+def _warn(report: dict[str, Any], text: str) -> None:
+    report.setdefault("warnings", []).append(text)
