@@ -26,21 +26,21 @@ def resampled(
     if len(given) > 1:
         raise ParameterError(f"{' and '.join(given)} are given; give only one of factor, rate and slow")
     name, value = next(iter(given.items()), ("factor", 2))
-    number = exact(value, name)
+    number, told = exact(value, name), f"{value:g}" if isinstance(value, float) else value
     if name == "rate":
         if timing.rate is None:
             raise InputError("the video has no rate, so that it cannot be given another; give a factor")
         times, shown = number / timing.rate, number
         if times > MOST:
             raise ParameterError(
-                f"rate is {value}, {float(times):g} times the {timing.rate} frames/s of the video; at most {MOST} times"
+                f"rate is {told}, {float(times):g} times the {timing.rate} frames/s of the video; at most {MOST} times"
                 " as many can be made: motion is not known so finely"
             )
     else:
         if not 1 <= number <= MOST:
             less = "for fewer frames, give a rate; 1 changes nothing"
             more = "motion is not known so finely"
-            raise ParameterError(f"{name} is {value}; it must be from 1 to {MOST}: {less if number < 1 else more}")
+            raise ParameterError(f"{name} is {told}; it must be from 1 to {MOST}: {less if number < 1 else more}")
         if number == 1:
             return None, timing
         times, shown = number, (timing.rate or Fraction(1)) * (number if name == "factor" else 1)
