@@ -98,6 +98,13 @@ RECIPES = {
     "frame-difference": {"filter": "frame-difference"},
     "frame-difference --alpha 0.5 --kappa 9": {"filter": "frame-difference", "alpha": 0.5, "kappa": 9.0},
     "extrapolate --count 3": {"filter": "extrapolate", "count": 3},
+    "extrapolate --method motion": {"filter": "extrapolate", "method": "motion"},
+    "interpolate --factor 5/2 --duplicates replace": {
+        "filter": "interpolate",
+        "factor": "5/2",
+        "duplicates": "replace",
+    },
+    "interpolate --rate 59.94 --cuts ignore": {"filter": "interpolate", "rate": 59.94, "cuts": "ignore"},
 }
 
 

@@ -50,6 +50,8 @@ ON_FRAMES = {
     "clip": (pv.clip(low=0.2, high=0.7), pv.Extent()),
     "noise": (pv.gaussian_noise(sigma=0.1), ALL_BEFORE),
     "extrapolate": (pv.extrapolate(frames=2), pv.Extent(None, None)),
+    "extrapolate the motion": (pv.extrapolate(method="motion"), EVERYTHING),
+    "interpolate": (pv.interpolate(rate="60000/1001"), EVERYTHING),
     "masking": (pv.masking(pv.frame_difference), pv.Extent(None, 0, 1, None)),
     "denoise": (pv.denoise, pv.Extent(18, 18, 1, None, 40)),
     "denoise, causal": (pv.denoise(causal=True, noise=(0.0, 0.01)), pv.Extent(18, 0, 1, None)),

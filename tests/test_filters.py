@@ -27,6 +27,7 @@ FILTERS = {
     "frame_difference": partial(pv.frame_difference, alpha=-0.5),
     "recursive": partial(pv.frame_difference, alpha=-0.5, kappa=0.5),
     "extrapolate": partial(pv.extrapolate, frames=2),
+    "extrapolate the motion": partial(pv.extrapolate, frames=2, method="motion"),
     "interpolate": partial(pv.interpolate, factor="3/2", cuts="ignore"),
     "video_diffusion": partial(pv.video_diffusion, alpha=0.5, num_iterations=2),
     "crop": partial(pv.crop, top=1, left=2, height=3, width=4),

@@ -124,6 +124,11 @@ _WORDS = {
     "time": "diffusion time",
     "cuts": "scenes begin at frames",
     "repeated": "frames that repeat others",
+    "originals": "frames of the video",
+    "new": "frames made anew",
+    "at_cuts": "frames repeated at cuts",
+    "replaced": "repeats replaced",
+    "reliable": "share of pixels whose motion was found",
     "relit": "frames in another light",
     "low": "becomes black",
     "high": "becomes white",
@@ -144,7 +149,7 @@ _WORDS = {
     **dict.fromkeys(("colours", "conductance", "contrast", "criterion", "latency", "smoothing")),
 }
 _A_LINE_EACH = ("cleaned", "leftovers")
-_UNLESS_ZERO = ("fixed", "repeated", "relit", "saturated", "missing")
+_UNLESS_ZERO = ("fixed", "repeated", "at_cuts", "replaced", "relit", "saturated", "missing")
 
 
 def show(facts: dict[str, Any], as_json: bool, *, err: bool = False) -> None:

@@ -22,6 +22,7 @@ from pde_video.video.source import MOST_PIXELS
 
 # What is done without trust. Larger values multiply the time or the memory of a run.
 _MOST_FILTERS = 20
+_MOST_INTERPOLATIONS = 2  # Each makes up to 8 frames of one.
 _MOST = {
     "time": 1000,
     "smoothing": 100,
@@ -214,6 +215,8 @@ def _check_work(out: Path, found: Recorded) -> None:
 
     at_most(found.reading.get("max_pixels"), MOST_PIXELS, "max_pixels of its recipe")
     at_most(len(found.recipe), _MOST_FILTERS, "the number of filters in its recipe")
+    interpolations = sum(one["filter"] == "interpolate" for one in found.recipe)
+    at_most(interpolations, _MOST_INTERPOLATIONS, "the number of interpolations in its recipe")
     for one in found.recipe:
         name = one["filter"]
         known = declared(filter_called(name).function).values()
