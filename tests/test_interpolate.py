@@ -109,7 +109,7 @@ def test_two_hours_of_film_at_60_are_within_a_tick():
             assert span.wanted[-1] * step < span.until.time == shown * 1001 / Fraction(24000)
     assert shown == count
     assert 0 <= wanted * step - count / FILM < step
-    assert rates.resampled(timing, None, 60, None) == (step, Timing(Fraction(60), wanted, is_sure=False))
+    assert rates.resampled(timing, None, 60, None) == (step, Timing(Fraction(60), wanted, is_sure=False, is_made=True))
 
 
 @pytest.mark.slow

@@ -48,8 +48,8 @@ def resampled(
     if count is not None:
         count = math.ceil(count * times) if timing.rate else max(0, math.floor((count - 1) * times)) + 1
     pace = timing.pace * (times if name == "slow" else 1)
-    sure = timing.is_sure and timing.rate is None  # Times may vary.
-    after = replace(timing, rate=shown if timing.rate else None, count=count, is_sure=sure, pace=pace, stamps=())
+    sure, even = timing.is_sure and timing.rate is None, shown if timing.rate else None  # Times may vary.
+    after = replace(timing, rate=even, count=count, is_sure=sure, is_made=True, pace=pace, stamps=())
     return 1 / (times * (timing.rate or 1)), after
 
 

@@ -135,10 +135,8 @@ class FileVideo:
         return self.shown or Timing(self.rate, self.count, stamps=self.timestamps, tick=tick)
 
     def shown_at(self, timing: Timing) -> FileVideo:
-        """Return the video for a writer of frames that are made of its own, and shown at other times."""
-        if timing.stamps is self.timestamps and timing.rate == self.rate:
-            return self
-        return replace(self, rate=timing.rate, count=timing.count, shown=timing)
+        """Return the video for a writer of frames that are made of its own, perhaps to be shown at other times."""
+        return replace(self, rate=timing.rate, count=timing.count, shown=timing) if timing.is_made else self
 
     def uneven(self, rate: Fraction) -> Fraction:
         """Return by how many seconds frames decoded so far are off a constant rate; 0 where its clock may round so."""

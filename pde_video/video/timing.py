@@ -17,6 +17,7 @@ class Timing:
     rate: Fraction | None = None  # Frames per second; None for frames that have no times.
     count: int | None = None  # Expected, if it is known,
     is_sure: bool = True  # and whether it is certain.
+    is_made: bool = False  # By a filter: then the times of a source are not those of the frames.
     pace: Fraction = Fraction(1)  # Seconds in which a second of the source is shown.
     stamps: Sequence[Fraction] = field(default=(), repr=False)  # Seconds on a clock, of the first frames,
     tick: Fraction | None = None  # which counts these.
