@@ -196,7 +196,7 @@ def test_few_frames_are_held(threads, lines):
 
 
 def test_frames_that_come_out_are_nobody_elses():
-    film = moving(4)
+    film = np.repeat(moving(4), 2, axis=0)
     for one in (found := list(pv.interpolate(iter(film), factor=2))):
         one[:] = 0
     assert len({id(one) for one in found}) == len(found)
@@ -263,6 +263,7 @@ def test_a_still_stays_still(rng):
 def test_a_repeat_before_a_cut_is_kept():
     one, other = moving(6), 1 - moving(6, seed=7)[:, ::-1] ** 2
     film = np.concatenate([one[[0, 1, 2, 2]], other[[2, 3, 4]]])
+    film[3] += 1e-4
     report = {}
     found = pv.interpolate(film, factor=2, duplicates="replace", report=report)
     np.testing.assert_array_equal(found[::2], film)
@@ -275,14 +276,19 @@ def test_a_repeat_before_a_cut_is_kept():
     "pattern", [[0, 0, 1, 1, 2, 2, 3, 3, 4], [0, 0, 0, 1, 1, 1, 2, 2, 2, 3], [0, 1, 2, 2, 3, 4], [0, 0, 0, 0, 1]]
 )
 def test_repeats_lie_between_changes(pattern):
-    frames = [np.full((8, 8, 1), 10.0 * k) + np.arange(8)[:, None] for k in pattern]
+    frames = [np.full((8, 8, 1), 10.0 * k) + np.arange(8)[:, None, None] for k in pattern]
     found = [repeats for _, repeats in with_repeats(frames)]
     assert found == [False] + [one == other for one, other in pairwise(pattern)]
 
 
 @pytest.mark.parametrize("pattern", [[0] * 9, [0, 1, 2, 2, 2, 2, 2], [0, 1, 2, 3, 4, 5], [0]])
 def test_stills_hold_no_repeats(pattern):
-    frames = [np.full((8, 8, 1), 10.0 * k) + np.arange(8)[:, None] for k in pattern]
+    frames = [np.full((8, 8, 1), 10.0 * k) + np.arange(8)[:, None, None] for k in pattern]
+    assert not any(repeats for _, repeats in with_repeats(frames))
+
+
+def test_noise_that_varies_is_no_change(rng):
+    frames = [np.arange(64.0).reshape(8, 8, 1) + size * rng.normal(0, 1, (8, 8, 1)) for size in (0.1, 0.01, 0.01, 0.1)]
     assert not any(repeats for _, repeats in with_repeats(frames))
 
 
@@ -295,6 +301,10 @@ def test_in_a_pause_the_frame_that_was_shown_stays():
     for k in range(2, 24):
         np.testing.assert_array_equal(found[k], film[1])
     assert (report["originals"], report["new"], report["repeated"]) == (4, 2, 22)
+    bursts = [Fraction(k, 60) for k in (0, 1, 2, 3, 14, 15, 16)]  # At a mean rate of 20.
+    timed = Timed(iter(moving(7)), Timing(Fraction(20), stamps=bursts))
+    assert len(list(pv.interpolate(timed, rate=120, report=report))) == 38
+    assert (report["originals"], report["new"], report["repeated"]) == (7, 5, 26)
     stamps[2:] = [Fraction(10**6), Fraction(10**6 + 1)]
     with pytest.raises(pv.InputError, match="frame 2 is shown 1e\\+06 s after the one before it"):
         list(pv.interpolate(Timed(iter(film), Timing(Fraction(10), stamps=stamps)), rate=20))
@@ -330,7 +340,7 @@ def test_lost_motion_is_said(monkeypatch):
 
 
 def test_one_after_another_is_both_together(lines):
-    both = pv.pipeline(pv.interpolate(rate=50, cuts="ignore"), pv.interpolate(factor="3/2", cuts="ignore"))
+    both = pv.pipeline(pv.interpolate(rate=50, cuts="ignore"), pv.interpolate(rate=75, cuts="ignore"))
     found = both(Timed(numbers(5), Timing(Fraction(25), 5)))
     assert (found.timing.rate, found.timing.count) == (75, 15)
     # After the first, the last frame is shown twice; the second makes 1.5 of each.

@@ -21,7 +21,6 @@ from pde_video.terms.structure import unit_of
 from pde_video.threads import ordered
 from pde_video.video.timing import Timing
 
-_FARTHEST = 8  # Frames of the video that a pause is longer than.
 _LOST = 0.5  # Share of the pixels below which motion is lost.
 
 _Made: TypeAlias = tuple[str, Callable[[], Array]]  # How a frame is counted, and what makes it.
@@ -148,11 +147,9 @@ def _resampled(frames: Frames, clock: Clock, replacing: bool, cutting: bool) -> 
 
 def _planned(span: Span, clock: Clock, cutting: bool) -> _Plan:
     """Return a span with its passage, if one is needed and the motion may be followed."""
-    first, last, rate = span.shots[0], span.until, clock.timing.rate
+    first, last = span.shots[0], span.until
     nothing = len(span.wanted) <= (len(span.wanted) > 0 and clock.time(span.wanted[0]) == first.time)
-    if nothing or last is None or np.array_equal(first.frame, last.frame):
-        return _Plan(span)
-    if rate is not None and last.time - first.time > _FARTHEST / rate:
+    if nothing or last is None or span.is_pause or np.array_equal(first.frame, last.frame):
         return _Plan(span)
     if cutting and of_two_scenes(first.frame, last.frame):
         return _Plan(span, otherwise="at_cuts")

@@ -2,7 +2,6 @@
 
 import math
 import re
-from dataclasses import replace
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -47,10 +46,8 @@ def resampled(
     count = timing.count
     if count is not None:
         count = math.ceil(count * times) if timing.rate else max(0, math.floor((count - 1) * times)) + 1
-    pace = timing.pace * (times if name == "slow" else 1)
-    sure, even = timing.is_sure and timing.rate is None, shown if timing.rate else None  # Times may vary.
-    after = replace(timing, rate=even, count=count, is_sure=sure, is_made=True, pace=pace, stamps=())
-    return 1 / (times * (timing.rate or 1)), after
+    pace = times if name == "slow" else Fraction(1)
+    return 1 / (times * (timing.rate or 1)), timing.evenly(shown if timing.rate else None, count, pace=pace)
 
 
 def exact(value: Exact, name: str) -> Fraction:

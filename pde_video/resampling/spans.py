@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +15,8 @@ from pde_video.protocols import Array
 from pde_video.resampling.scenes import with_repeats
 from pde_video.video.timing import Timing
 
+_FARTHEST = 8  # Frames of the video that a pause is longer than,
+_AROUND = 3  # as long as the longest so many before it.
 _LONGEST = 2**18  # Frames in a pause, at most: more are not meant.
 
 
@@ -31,6 +34,7 @@ class Span(NamedTuple):
     shots: list[Shot]
     wanted: range  # Numbers of frames.
     until: Shot | None  # None after the last frame.
+    is_pause: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,15 @@ class Clock:
 def spans(frames: Frames, clock: Clock, *, replacing: bool) -> Iterator[Span]:
     """Yield what is shown between frames; those that repeat others are no others where they are `replacing`."""
     start, before = 0, None
+    rate = clock.timing.rate
+    gaps: deque[Fraction] = deque(maxlen=_AROUND)
     for run in _runs(frames, replacing=replacing):
         if before is not None:
             stop = max(start, clock.before(run[0]))
-            yield _checked(Span(before, range(start, stop), run[0]), clock)
+            gap = run[0].time - before[-1].time
+            is_pause = rate is not None and gap > _FARTHEST * min([1 / rate, max(gaps, default=gap)])
+            gaps.append(gap)
+            yield _checked(Span(before, range(start, stop), run[0], is_pause))
             start = stop
         before = run
     if before is not None:
@@ -82,7 +91,7 @@ def _runs(frames: Frames, *, replacing: bool) -> Iterator[list[Shot]]:
     yield run
 
 
-def _checked(span: Span, clock: Clock) -> Span:
+def _checked(span: Span) -> Span:
     if span.until is not None and len(span.wanted) > _LONGEST:
         seconds = float(span.until.time - span.shots[-1].time)
         raise InputError(

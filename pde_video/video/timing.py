@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -29,12 +29,17 @@ class Timing:
         """
         rate = self.rate or Fraction(1)
         by_rate = index / rate
-        if not self.stamps:
+        if self.rate is None or not self.stamps:
             return by_rate
         last = min(index, len(self.stamps) - 1)
         shown = self.stamps[last] - self.stamps[0] + (index - last) / rate
         rounds = self.tick is not None and (1 / rate / self.tick).denominator != 1
         return by_rate if rounds and self.tick is not None and abs(shown - by_rate) <= self.tick else shown
+
+    def evenly(self, rate: Fraction | None, count: int | None, *, pace: Fraction = Fraction(1)) -> Timing:
+        """Return the timing of frames that a filter shows at a rate, from the first frame on."""
+        sure = self.is_sure and self.rate is None  # The times of others may vary.
+        return replace(self, rate=rate, count=count, is_sure=sure, is_made=True, pace=self.pace * pace, stamps=())
 
 
 class Timed(Iterator[Array]):
