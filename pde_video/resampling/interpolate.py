@@ -60,7 +60,8 @@ def interpolate(
     to them, and g the nearness in time of what is visible.
 
     The times are exact, and those of the frames are their timestamps, also where these vary. A frame of the video whose
-    time is one of them is kept bit for bit. Between two scenes, and in a pause, no frame is made: one is repeated.
+    time is one of them is kept bit for bit. Between two scenes, and in a pause, no frame is made: one is repeated. See
+    docs/interpolation.md.
 
     Parameters
     ----------
