@@ -13,11 +13,11 @@ from pde_video.protocols import Array
 
 _WARPS, _LAST, _SWEEPS = 4, 1, 15  # Linearisations on a level, on the finest one, and steps of diffusion after each.
 _RELAXED = 0.7  # Factor of the smoothness per level.
-_C, _C_GRADIENT = 0.1, 0.4  # Residual of brightness and of its gradient, in units, above which they count linearly.
+_C, _C_GRADIENT = 0.1, 1.0  # Residual of brightness and of its gradient, in units, above which they count linearly.
 _GRADIENT = 16.0  # Weight of the gradient, whose squares are smaller.
 _FLOOR = 0.5  # Squared gradient, in units, below which there is no structure.
 _LAMBDA = 0.06  # Difference of the flow across two pixels, in pixels, above which it counts as a discontinuity.
-_EDGE = 0.3  # Inverse gradient, in units per pixel, above which edges of the picture let less smoothness through.
+_EDGE = 0.6  # Inverse gradient, in units per pixel, above which edges of the picture let less smoothness through.
 _NOISY, _SCALE = 5.0, 2.0  # Smoothness added per squared noise, and scale of the residual per noise, in units.
 _GROWS = 2.0  # Of the noise from level to level: means over 2 × 2 pixels halve it.
 _SEARCHED, _SEARCHES = 32, 2  # Shorter side of the level, at least, in which what is lost is searched for; how often.

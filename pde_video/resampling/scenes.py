@@ -9,7 +9,7 @@ import numpy as np
 
 from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.motion.averaging import halved
-from pde_video.motion.optical_flow import pyramid
+from pde_video.motion.noisy_flow import pyramid
 from pde_video.protocols import Array
 from pde_video.threads import ordered
 
