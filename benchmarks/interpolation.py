@@ -22,9 +22,9 @@ from benchmarks.quality import CLIPS, real_clips
 from benchmarks.synthetic_motion import dis, disc, places
 from pde_video.bench import ffmpeg
 from pde_video.bench.tables import table
+from pde_video.motion import passage
 from pde_video.motion.averaging import EXACT, padded, warped
 from pde_video.protocols import Array
-from pde_video.resampling import passage
 
 Between = Callable[[Array], Array]  # Of frames (T, H, W), T − 1 frames between them.
 PARTS = {"first 17 frames": (0, 17), "frames of benchmark.md": None, "frames 60 to 92": (60, 93)}

@@ -11,7 +11,7 @@ from test_motion import texture
 
 import pde_video as pv
 from pde_video.kernels import visibility
-from pde_video.resampling.passage import Passage, _fits
+from pde_video.motion.passage import Passage, _fits
 
 
 def unit(*pictures):
@@ -73,11 +73,14 @@ def test_where_the_motion_fits_worse_than_none_it_is_a_fade(rng):
     moved[1][:, :, :40] = moved[0][:, :, :40]  # Agrees on the left,
     moved[1][:, :, 40:] += 1  # and not on the right.
     shown = np.ones((2, 64, 80), np.float32)
-    fits = _fits(frames, moved, shown)
+    fits, missed = _fits(frames, moved, shown)
+    assert missed[:, :16].max() < 1e-6
+    apart = np.square(frames[1] - frames[0]).mean()
+    np.testing.assert_allclose(missed[:, 64:], apart, rtol=0.3)  # Without motion, as that is less.
     assert fits[:, :16].min() > 0.99
     assert fits[:, 64:].max() < 0.01
     shown[1, :, 40:] = 0  # Of what one frame alone shows nothing tells whether it fits.
-    assert _fits(frames, moved, shown)[:, 64:].min() > 0.75
+    assert _fits(frames, moved, shown)[0][:, 64:].min() > 0.75
 
 
 def test_what_is_still_stays_as_it_is(rng):

@@ -7,8 +7,8 @@ from typing import Annotated
 from pde_video.errors import ParameterError
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.filters.inter_frame import appended, ended, update
+from pde_video.motion.passage import Passage
 from pde_video.protocols import Array
-from pde_video.resampling.passage import Passage
 from pde_video.resampling.scenes import of_two_scenes
 from pde_video.video.timing import Timing
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from pde_video.errors import InputError
 from pde_video.filters import EVERYTHING, Frames, Option, video_filter
+from pde_video.motion.passage import Passage
 from pde_video.protocols import Array
-from pde_video.resampling.passage import Passage
 from pde_video.resampling.rates import resampled
 from pde_video.resampling.scenes import of_two_scenes
 from pde_video.resampling.spans import Clock, Span, spans

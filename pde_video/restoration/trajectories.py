@@ -14,13 +14,13 @@ from pde_video.estimate.light import between as light_between
 from pde_video.kernels.motion_averages import EDGE
 from pde_video.motion.averaging import (
     EXACT,
-    halved,
     inconsistent,
     padded,
     warped,
     warped_at,
 )
 from pde_video.motion.neighbours import windows
+from pde_video.motion.passage import Passage
 from pde_video.protocols import Array
 from pde_video.restoration.expected_errors import EVIDENCE, LEAST, TINY, around, missed_at_rim, missed_in_space
 from pde_video.restoration.fill import along_edges, harmonic, written
@@ -122,29 +122,13 @@ def _shown_around(at: int, pictures: list[Picture]) -> tuple[Array, Array, Light
 
 
 def between(before: Picture, after: Picture, share: float) -> tuple[Array, Array]:
-    """Return the planes of what is a share of the way from a picture to another, along the motion where that fits.
+    """Return the planes of what is a share of the way from a picture to another.
 
     With them the mean squared difference around (H, W) of what both tell.
     """
-    there, back = flow(before, after), -flow(after, before)
-    real = there.dtype.type
-    w = real(1 - share) * there + real(share) * back
-    first, second = warped(padded(there), real(-share) * w, EXACT), warped(padded(back), real(1 - share) * w, EXACT)
-    w = real(1 - share) * first + real(share) * second  # As it is half-way, not where it begins.
-    known = [one.seen[:-1] for one in (before, after)]
-    ways = [(way * w).astype(known[0].dtype) for way in (real(-share), real(1 - share))]
-    along, missed = _mean_of((warped(planes, way, EXACT) for planes, way in zip(known, ways, strict=True)), share)
-    faded, apart = _mean_of((planes[:, EDGE:-EDGE, EDGE:-EDGE] for planes in known), share)
-    least = np.square(LEAST * (before.unit + after.unit)) + np.finfo(np.float64).tiny
-    fits = 1 / (1 + np.square((missed + least) / (apart + least)))
-    return faded + fits.astype(faded.dtype) * (along - faded), np.minimum(missed, apart)
-
-
-def _mean_of(pair: Iterable[Array], share: float) -> tuple[Array, Array]:
-    """Return the mean of planes (C, H, W), the second with a weight, and their mean squared difference around."""
-    old, new = pair
-    squares = halved(np.square(new - old, dtype=np.float64).mean(axis=0, keepdims=True))[0]
-    return old + old.dtype.type(share) * (new - old), around(squares, np.ones_like(squares), old.shape[1:])[0]
+    known = (np.moveaxis(one.seen[:-1, EDGE:-EDGE, EDGE:-EDGE], 0, -1) for one in (before, after))
+    passage = Passage(*known)
+    return np.moveaxis(passage.at(share), -1, 0), passage.missed
 
 
 def _found(

@@ -31,7 +31,8 @@ class Passage:
 
     u_s(x) = (1 − f) (Σ g_k u_k(x + w_k) / Σ g_k) + f ((1 − s) u_0 + s u_1), with the motion w_k to each frame, g_k its
     nearness where it shows x, and f ≈ 1 where what the motion brings together fits worse than both frames as they are.
-    Values stay within those of both frames.
+    Values stay within those of both frames. `missed` (H, W) is the mean squared difference around of what is averaged,
+    and `reliable` the share of pixels that both frames show.
     """
 
     def __init__(self, first: Array, second: Array) -> None:
@@ -41,7 +42,7 @@ class Passage:
         self._range = both.min(axis=(0, 2, 3))[:, None, None], both.max(axis=(0, 2, 3))[:, None, None]
         flow = optical_flow(first, second, at=0.5)
         self._flow, shown, self.reliable = _resolved(flow, *_in_units(self._planes))
-        fits = _fits(self._planes, [self._moved(k, 0.5, self._flow) for k in range(2)], shown)
+        fits, self.missed = _fits(self._planes, [self._moved(k, 0.5, self._flow) for k in range(2)], shown)
         self._weights = padded(np.concatenate([shown, fits[np.newaxis]]))
 
     def at(self, share: float) -> Array:
@@ -119,14 +120,20 @@ def _inside(flow: Array) -> Array:
     return np.clip(1 - outside, 0, 1).astype(np.float32)
 
 
-def _fits(frames: list[Array], moved: list[Array], shown: Array) -> Array:
-    """Return near 1 where the frames agree along the motion as well as they do without, near 0 where far less."""
+def _fits(frames: list[Array], moved: list[Array], shown: Array) -> tuple[Array, Array]:
+    """Return near 1 where the frames agree along the motion as well as they do without, near 0 where far less.
+
+    With it their mean squared difference around, along the motion or without, whichever is less.
+    """
     both = shown[0] * shown[1]
-    squares = [np.square(second - first, dtype=np.float32).mean(axis=0) for first, second in (moved, frames)]
+    unit = float(np.stack(frames).std(dtype=np.float64)) or 1.0
+    differences = [((second - first) / unit).astype(np.float32) for first, second in (moved, frames)]
+    squares = [np.square(one).mean(axis=0) for one in differences]
     small = halved(halved(np.stack([both, *(both * one for one in squares)])))
     weight, along, without = (smoothed(one) for one in small)
-    unit = float(np.stack(frames).std(dtype=np.float64))
-    least = np.square(_UNSEEN * unit) * weight + np.finfo(np.float32).tiny
+    least = np.float32(_UNSEEN**2) * weight + np.finfo(np.float32).tiny
     fits = 1 / (1 + np.square(_PREFERRED * (along + least) / (without + least)))
+    missed = np.minimum(along, without) / np.maximum(weight, _LEAST)
     height, width = both.shape
-    return doubled(doubled(fits, -(-height // 2), -(-width // 2)), height, width)
+    fits, missed = (doubled(doubled(one, -(-height // 2), -(-width // 2)), height, width) for one in (fits, missed))
+    return fits, missed.astype(np.float64) * unit**2
