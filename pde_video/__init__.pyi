@@ -84,6 +84,7 @@ from pde_video.protocols import Term as Term
 from pde_video.protocols import Video as Video
 from pde_video.resampling.extrapolate import extrapolate as extrapolate  # command
 from pde_video.resampling.interpolate import interpolate as interpolate  # command
+from pde_video.resampling.superresolve import superresolve as superresolve  # command superres
 from pde_video.restoration.blend import blend as blend  # command
 from pde_video.restoration.damaged_frames import detect_damaged_frames as detect_damaged_frames  # command
 from pde_video.restoration.dead_pixels import detect_dead_pixels as detect_dead_pixels  # command

@@ -221,6 +221,7 @@ SECOND = (
 NEEDED = {
     "crop": {"top": 1, "left": 1, "height": 9, "width": 9},
     "resize": {"height": 9, "width": 9},
+    "superres": {"factor": 2},
     "clip": {"low": 0.2, "high": 0.7},
     "gaussian-noise": {"sigma": 0.1},
     "inpaint": {"mask": "nan"},

@@ -58,6 +58,8 @@ class Option(Value):
         Whether a number may be infinite.
     text : str
         Its description, where the docstring of the filter has none.
+    remedy : str
+        What to do instead of a value that is refused, at the end of that message.
 
     Examples
     --------
@@ -80,6 +82,7 @@ class Option(Value):
     file: bool = False
     infinite: bool = False
     text: str = field(default="", repr=False)
+    remedy: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ class Declared:
     def checked(self, value: Any) -> Any:
         """Return an argument, a whole number as int; raise ParameterError if it is of another type or out of range."""
         if not (self.optional if value is None else self._allows(value)):
-            raise ParameterError(f"{self.parameter} is {value!r}; it must be {self._allowed()}")
+            remedy = self.option.remedy and f": {self.option.remedy}"
+            raise ParameterError(f"{self.parameter} is {value!r}; it must be {self._allowed()}{remedy}")
         return int(value) if _is_number(value) and "number" not in self.kinds else value
 
     def _allows(self, value: Any) -> bool:

@@ -29,6 +29,7 @@ _MOST = {
     "integration": 100,
     "radius": 16,
     "over": 100,
+    "factor": 8,
     "first": 1000,
     "steps": 1000,
     "count": 1000,

@@ -1,4 +1,4 @@
-"""The filters that have a command: those whose line in ``__init__.pyi`` says so."""
+"""The filters that have a command: those whose line in ``__init__.pyi`` says so, and its name if it has another."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from pde_video.filters.filter import VideoFilter
 
 _STUB = Path(__file__).parents[1] / "__init__.pyi"
-_LINE = re.compile(r"^from (\S+) import (\w+) as \w+  # command$", re.MULTILINE)
+_LINE = re.compile(r"^from (\S+) import (\w+) as \w+  # command(?: (\S+))?$", re.MULTILINE)
 
 
 @cache
 def _places() -> dict[str, tuple[str, str]]:
     found = _LINE.findall(_STUB.read_text(encoding="utf-8"))
-    return {name.replace("_", "-"): (module, name) for module, name in found}
+    return {command or name.replace("_", "-"): (module, name) for module, name, command in found}
 
 
 def names() -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""Videos at other times, and of other sizes."""
+"""Videos at other times, and in finer pixels."""

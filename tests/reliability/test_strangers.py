@@ -290,7 +290,8 @@ def test_every_number_that_multiplies_work_has_a_limit():
         "dt",
         "epsilon",
         "noise",
-    }  # The last three are held against the time.
+        "blur",
+    }  # Three of them are held against the time.
     harmless |= {"factor", "rate", "slow"}  # 8 frames of one at most, says the filter; interpolations are counted.
     found = set()
     for name in names():
