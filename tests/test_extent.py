@@ -44,7 +44,7 @@ ON_FRAMES = {
     "recursive difference": (pv.frame_difference(alpha=-0.5, kappa=0.1), ALL_BEFORE),
     "crop": (pv.crop(top=1, left=2, height=9, width=8), pv.Extent(cells=None)),
     "resize": (pv.resize(height=9, width=8), pv.Extent(cells=None)),
-    "superresolve": (pv.superresolve(factor=2), pv.Extent(cells=None)),
+    "superresolve": (pv.superresolve(factor=2, radius=2), pv.Extent(2, 2, 1, None)),
     "grey": (pv.to_gray, pv.Extent()),
     "normalize": (pv.normalize(low=0, high=0.5), pv.Extent()),
     "normalize, estimated": (pv.normalize, pv.Extent(cells=None, first=1)),

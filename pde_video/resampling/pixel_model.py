@@ -17,29 +17,27 @@ _REACH = 4.0  # Of the Gaussian, in standard deviations.
 _AT_ONCE = 256  # Columns of the spline that are solved for together.
 
 
+class Axis(NamedTuple):
+    """Along an axis: K; the spline U, with K U y = y and the least second differences; and K centred elsewhere."""
+
+    down: csr_matrix
+    up: csr_matrix
+    anywhere: csr_matrix  # On fine pixels, or, where coarse ones have an even number of them, between these.
+
+
 class PixelModel(NamedTuple):
-    """K along rows and columns, and the spline U: K U y = y, with the least second differences.
+    """K, U and others of planes: along their rows and along their columns."""
 
-    Both are products of one matrix for the rows and one for the columns.
-    """
-
-    down_rows: csr_matrix
-    down_columns: csr_matrix
-    up_rows: csr_matrix
-    up_columns: csr_matrix
-
-    @property
-    def share(self) -> float:
-        """How many fine pixels a coarse one has."""
-        return math.prod(one.shape[0] / one.shape[1] for one in (self.up_rows, self.up_columns))
+    rows: Axis
+    columns: Axis
 
     def down(self, planes: Array) -> Array:
         """Return K u of fine planes (C, H, W)."""
-        return np.stack([_across(self.down_columns, self.down_rows @ one) for one in planes])
+        return np.stack([_across(self.columns.down, self.rows.down @ one) for one in planes])
 
     def up(self, planes: Array) -> Array:
         """Return U y of coarse planes (C, h, w)."""
-        return np.stack([self.up_rows @ _across(self.up_columns, one) for one in planes])
+        return np.stack([self.rows.up @ _across(self.columns.up, one) for one in planes])
 
     def unseen(self, planes: Array) -> Array:
         """Return what K does not see of fine planes."""
@@ -49,11 +47,30 @@ class PixelModel(NamedTuple):
         """Return fine planes with K u = y: changed by the smoothest difference."""
         return planes + self.up(data - self.down(planes))
 
+    def anywhere(self, planes: Array) -> Array:
+        """Return what coarse pixels would show with their centres on the fine pixels, or between them."""
+        return np.stack([_across(self.columns.anywhere, self.rows.anywhere @ one) for one in planes])
+
+    @property
+    def steps(self) -> Array:
+        """Fine pixels along the sides of a coarse one."""
+        return np.array([axis.up.shape[0] / axis.up.shape[1] for axis in self])
+
+    @property
+    def before(self) -> Array:
+        """Pixels of the planes of `anywhere` before the first fine one, (2, 1, 1)."""
+        return np.array([[[(axis.anywhere.shape[0] - axis.up.shape[0]) / 2]] for axis in self], self.rows.up.dtype)
+
+    def places(self, flow: Array) -> Array:
+        """Return where coarse pixels are in the planes of `anywhere` that a flow (2, h, w) has moved."""
+        steps = self.steps.astype(flow.dtype)[:, np.newaxis, np.newaxis]
+        half = flow.dtype.type(0.5)
+        return (np.indices(flow.shape[1:], flow.dtype) + flow + half) * steps - half + self.before
+
 
 def pixel_model(coarse: tuple[int, int], fine: tuple[int, int], blur: float, dtype: np.dtype) -> PixelModel:
     """Return the model for planes of a coarse and a fine size; the blur is in coarse pixels."""
-    rows, columns = (_axis(n, m, blur, dtype) for n, m in zip(coarse, fine, strict=True))
-    return PixelModel(rows[0], columns[0], rows[1], columns[1])
+    return PixelModel(*(_axis(n, m, blur, dtype) for n, m in zip(coarse, fine, strict=True)))
 
 
 def _across(matrix: csr_matrix, plane: Array) -> Array:
@@ -62,10 +79,11 @@ def _across(matrix: csr_matrix, plane: Array) -> Array:
 
 
 @lru_cache(maxsize=8)
-def _axis(coarse: int, fine: int, blur: float, dtype: np.dtype) -> tuple[csr_matrix, csr_matrix]:
-    """Return K and U along an axis."""
-    down = _means(coarse, fine) @ _gaussian(fine, blur * fine / coarse)
-    return down.astype(dtype), _spline(down, float(np.finfo(dtype).eps) / 8).astype(dtype)
+def _axis(coarse: int, fine: int, blur: float, dtype: np.dtype) -> Axis:
+    gaussian = _filtered(fine, _gaussian(blur * fine / coarse))
+    down = _means(coarse, fine) @ gaussian
+    up = _spline(down, float(np.finfo(dtype).eps) / 8)
+    return Axis(*(matrix.astype(dtype) for matrix in (down, up, _filtered(fine, _box(fine / coarse)) @ gaussian)))
 
 
 def _means(coarse: int, fine: int) -> csr_matrix:
@@ -85,22 +103,38 @@ def _means(coarse: int, fine: int) -> csr_matrix:
     return csr_matrix((weights.ravel(), (rows, np.minimum(pixels, fine - 1).ravel())), (coarse, fine))
 
 
-def _gaussian(n: int, width: float) -> csr_matrix:
-    """Return the blur by a sampled Gaussian; the picture is mirrored at its edges."""
+def _gaussian(width: float) -> Array:
+    """Return a sampled Gaussian."""
+    reach = int(_REACH * width + 0.5)
+    return np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / width)) if reach else np.ones(1)
+
+
+def _box(width: float) -> Array:
+    """Return the shares of pixels in a box of some width, which is centred on one or between two."""
+    n = round(width)
+    n += 2 * (width > n)
+    box = np.ones(n)
+    box[0] = box[-1] = 0.5 * (width - n) + 1 if n > 1 else 1
+    return box
+
+
+def _filtered(n: int, weights: Array) -> csr_matrix:
+    """Return the correlation with weights, scaled to a sum of 1; of an even number, between pixels and at both ends.
+
+    The picture is mirrored at its edges.
+    """
     from scipy.sparse import csr_matrix
 
-    reach = int(_REACH * width + 0.5)
-    x = np.arange(-reach, reach + 1)
-    weights = np.exp(-0.5 * np.square(x / width)) if reach else np.ones(1)
-    places = np.add.outer(np.arange(n), x) % (2 * n)
+    count, results = len(weights), n + 1 - len(weights) % 2
+    places = np.add.outer(np.arange(results), np.arange(count) - count // 2) % (2 * n)
     places = np.minimum(places, 2 * n - 1 - places)
-    rows = np.repeat(np.arange(n), len(x))
-    return csr_matrix((np.tile(weights / math.fsum(weights), n), (rows, places.ravel())), (n, n))
+    rows = np.repeat(np.arange(results), count)
+    return csr_matrix((np.tile(weights / math.fsum(weights), results), (rows, places.ravel())), (results, n))
 
 
 def _spline(down: csr_matrix, least: float) -> csr_matrix:
-    """Return U without what is below `least`: U y minimises Σ (second differences of u)² where K u = y."""
-    from scipy.sparse import csr_matrix, eye, hstack, vstack
+    """Return U without what is below `least`: U y has the least Σ (second differences)² where K u = y."""
+    from scipy.sparse import bmat, csr_matrix, eye, hstack
     from scipy.sparse.linalg import splu
 
     coarse, fine = down.shape
@@ -108,7 +142,7 @@ def _spline(down: csr_matrix, least: float) -> csr_matrix:
     for _ in range(min(2, coarse)):  # One value tells no slope.
         differences = differences[1:] - differences[:-1]
     energy = differences.T @ differences
-    system = splu(vstack([hstack([energy, down.T]), hstack([down, csr_matrix((coarse, coarse))])]).tocsc())
+    system = splu(bmat([[energy, down.T], [down, None]]).tocsc())
     parts = []
     for begin in range(0, coarse, _AT_ONCE):
         n = min(_AT_ONCE, coarse - begin)

@@ -1,5 +1,6 @@
 """Diffusion of what a pixel model does not see of a picture, so that the coarse picture stays."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,5 +56,5 @@ def along_edges(planes: Array, model: PixelModel) -> Array:
     if term is None:
         return planes
     dt = term.stable_dt(2)
-    steps = max(1, round(min(_TIME * model.share, _MOST) / dt))
+    steps = max(1, round(min(_TIME * math.prod(model.steps), _MOST) / dt))
     return evolve(term, planes, dt * np.arange(steps + 1), channel_axis=0)

@@ -25,6 +25,7 @@ from pde_video.integrators.loop import evolve
 from pde_video.integrators.steps import aos, explicit_euler, implicit_euler
 from pde_video.kernels.cache import tally, writable_place
 from pde_video.motion.optical_flow import optical_flow
+from pde_video.resampling.superresolve import superresolve
 from pde_video.restoration.inpaint import inpaint
 from pde_video.terms.compose import Masked
 from pde_video.terms.heat import Heat
@@ -86,6 +87,7 @@ def _use_every_kernel() -> None:
         evolve(term, picture, [0.0, 5.0], step=implicit_euler)
     for real in (np.float32, np.float64):
         inpaint(np.stack([picture, picture]).astype(real), picture > 0.9)
+    superresolve(grey, 2)
     tv_minimize(picture, 0.1, tolerance=1e-2)
     for dtype in (np.uint8, np.uint16):
         for video in (grey, colour):
