@@ -316,3 +316,14 @@ def test_a_motion_that_is_a_little_wrong_is_corrected():
     for one, wrong in zip(right, others_of(given, 4, model, flows + np.array([0.15, -0.1])), strict=True):
         off = [abs(found.places - one.places)[:, 4:-4, 4:-4].mean() for found in (wrong, wrong.aligned(seen, model))]
         assert off[1] < 0.2 * off[0]
+
+
+@pytest.mark.parametrize(("factor", "size"), [(2, (60, 80)), (3, (60, 81)), (4, (60, 80))])
+def test_a_frame_along_its_motion_lacks_nothing(factor, size):
+    truth = waves(10, 2, size)
+    given = coarser(truth, factor, 0.35)
+    model = pixel_model(given.shape[1:], size, 0.35, given.dtype)
+    (other,) = others_of(given, 0, model, (moves(2)[0] - moves(2)) / factor)
+    r, g = other.missed(padded(model.anywhere(truth[:1])))
+    assert abs(r)[:, 3:-3, 3:-3].max() < 0.002 < 0.01 < np.ptp(given[1] - given[0])
+    assert g[5:-5, 5:-5].mean() > 0.95
