@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from pde_video.resampling.unseen import edge_enhancing
 from pde_video.threads import by_rows
 
 _ROUNDS, _ALIGNED = 8, 3  # In all, and the one that begins with a correction of the motion.
-_OWN = 0.6  # Weight of what is there, relative to that of another frame.
+_OWN = 2.4  # γ: the weight of what is there, relative to that of another frame.
 _DIFFUSION = 0.05  # Time per round, in squared fine pixels.
 _CONTRAST, _FAINTEST = 1.25, 0.002  # κ, relative to the details around; at least, to the standard deviation.
 _AROUND = np.array([1, 8, 28, 56, 70, 56, 28, 8, 1]) / 256  # Weights of the pixels around.
@@ -82,12 +83,12 @@ def refined(planes: Array, others: Sequence[Other], model: PixelModel) -> Array:
 
 
 def _shown(others: Sequence[Other], seen: Array, shape: tuple[int, ...], model: PixelModel) -> Array:
-    """Return the mean of what fine planes lack of other frames, Σ g r / (1 + Σ g)."""
-    total, weights = np.zeros(shape, seen.dtype), np.full(shape[1:], _OWN, seen.dtype)
+    """Return the mean of what fine planes lack of other frames, Σ g r / (γ + Σ g)."""
+    total, weights = np.zeros(shape, seen.dtype), np.zeros((1, *shape[1:]), seen.dtype)
     for one in others:
-        scattered.spread(*one.missed(seen), one.places - model.before, total, weights)
-    total /= weights
-    return total
+        scattered.spread(*one.missed(seen), one.places - model.before, total, weights[0])
+    total, weights = model.widened(total), model.widened(weights)
+    return total / (weights + weights.dtype.type(_OWN / math.prod(model.steps)))
 
 
 def helpful(data: Array, others: Sequence[Other], model: PixelModel) -> list[Other]:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from pde_video.protocols import Array
 
@@ -50,6 +51,14 @@ class PixelModel(NamedTuple):
     def anywhere(self, planes: Array) -> Array:
         """Return what coarse pixels would show with their centres on the fine pixels, or between them."""
         return np.stack([_across(self.columns.anywhere, self.rows.anywhere @ one) for one in planes])
+
+    def widened(self, planes: Array) -> Array:
+        """Return what is spread over two fine pixels spread over the width of a coarse one; 0 is beyond the edges."""
+        for axis, step in enumerate(self.steps, 1):
+            reach = math.ceil(step / 2 - 1)
+            box = np.clip(step / 2 - abs(np.arange(-reach, reach + 1)), 0, 1)
+            planes = ndimage.correlate1d(planes, box / math.fsum(box), axis, mode="constant") if reach > 0 else planes
+        return planes
 
     @property
     def steps(self) -> Array:

@@ -48,7 +48,7 @@ def superresolve(
 ) -> Iterator[Array]:
     """Raise the resolution: finer pixels, whose means are the pixels of the video, from other frames and along edges.
 
-    u ← u + (1 − U K) (Σ g_k Wᵀ_k r_k / (0.6 + Σ g_k) + dt div(D(u) ∇u)), r_k = y_k − (K u)(x + w_k), u₀ = U y
+    u ← u + (1 − U K) (Σ g_k Wᵀ_k r_k / (γ + Σ g_k) + dt div(D(u) ∇u)), r_k = y_k − (K u)(x + w_k), u₀ = U y
 
     y are the given pixels, and K makes them of finer ones: a blur, then the mean over the area of each. U y is the
     picture of least second differences with K U y = y, along rows and along columns, so that K u = y at any time. r_k
