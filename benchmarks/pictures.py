@@ -1,8 +1,9 @@
-"""The pictures of docs/inpainting.md, docs/blending.md and docs/fusion.md: ``python -m benchmarks.pictures [FOLDER]``.
+"""The pictures of four pages of docs/: ``python -m benchmarks.pictures [FOLDER]``.
 
 They show frames of the clip bikes: with dust and scratches, what is found of these, and mended; with a plate set in as
 it is, and blended, while a lorry passes; and its blue channel at an eighth of its size, enlarged by a spline, refined
-by the green one, and as it is.
+by the green one, and as it is; and a detail of bigbuckbunny at half of its size, enlarged by a spline, by
+`superresolve` from one frame and from nine, and as it is.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from pde_video.protocols import Array
 from pde_video.tools.pictures import labelled
 
 QUALITY = 85
+DETAIL = np.s_[95:215, 280:480]
 
 
-def frames(first: int, count: int) -> Array:
-    clip = next(clip for clip in real_clips(gray=False, part=(first, first + count)) if "bikes" in clip.name)
+def frames(first: int, count: int, name: str = "bikes") -> Array:
+    clip = next(clip for clip in real_clips(gray=False, part=(first, first + count)) if name in clip.name)
     return np.rint(255 * clip.frames).astype(np.uint8)
 
 
@@ -59,6 +61,17 @@ def fusion() -> list[tuple[str, Array]]:
     return [(label, np.clip(np.rint(one[0]), 0, 255).astype(np.uint8)) for label, one in shown]
 
 
+def superresolution() -> list[tuple[str, Array]]:
+    truth = frames(60, 9, "bigbuckbunny").astype(np.float32)
+    given = truth.reshape(9, 180, 2, 320, 2, 3).mean(axis=(2, 4))
+    shown = [("spline", ndimage.zoom(given[4], (2, 2, 1), order=3, mode="nearest", grid_mode=True))]
+    for label, radius in (("one frame", 0), ("nine frames", 4)):
+        shown.append((label, pv.superresolve(given, 2, radius=radius)[4]))
+    shown.append(("as it is", truth[4]))
+    details = ((label, np.clip(np.rint(one[DETAIL]), 0, 255).astype(np.uint8)) for label, one in shown)
+    return [(label, one.repeat(2, axis=0).repeat(2, axis=1)) for label, one in details]
+
+
 def sheet(shown: Sequence[tuple[str, Array]]) -> Array:
     """Return pictures with their labels, two beside each other if they are four."""
     panels = [labelled(np.stack([one] * 3, axis=-1) if one.ndim == 2 else one, label) for label, one in shown]
@@ -67,10 +80,10 @@ def sheet(shown: Sequence[tuple[str, Array]]) -> Array:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The pictures of the pages on inpainting, blending and fusion.")
+    parser = argparse.ArgumentParser(description="The pictures of some pages of the documentation.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path("docs", "pictures"), metavar="FOLDER")
     folder = parser.parse_args().folder
-    for made in (inpainting, blending, fusion):
+    for made in (inpainting, blending, fusion, superresolution):
         iio.imwrite(folder / f"{made.__name__}.jpg", sheet(made()), quality=QUALITY)
 
 

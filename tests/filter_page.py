@@ -30,7 +30,9 @@ def _section(name: str) -> str:
     text = inspect.cleandoc(a_filter.__doc__ or "").partition("\n\nParameters\n")[0]
     rows = "".join(map(_row, declared(a_filter.function).values()))
     table = f"\n| option | value | default | meaning |\n|---|---|---|---|\n{rows}" if rows else ""
-    return f"\n## {name}\n\n{text}\n{table}\n{_looked(a_filter.extent)}\n"
+    other = a_filter.__name__ if a_filter.__name__.replace("_", "-") != name else ""
+    heading = f"{name}; in Python `{other}`" if other else name
+    return f"\n## {heading}\n\n{text}\n{table}\n{_looked(a_filter.extent)}\n"
 
 
 def _row(one: Declared) -> str:
