@@ -13,7 +13,7 @@ from pde_video.resampling.pixel_model import PixelModel
 from pde_video.terms.tensor import EdgeEnhancing
 
 _CONTRAST, _FAINTEST = 3.0, 0.01  # κ, relative to the usual contrast; at least, to the standard deviation.
-_SMOOTHING = 0.5  # Before gradients are taken, in fine pixels.
+_SMOOTHING = 0.4  # Before gradients are taken, in fine pixels.
 _TIME, _MOST = 0.25, 4.0  # Of the diffusion, in areas of a coarse pixel; at most, in squared fine pixels.
 _RIM = 16  # Fine pixels by which the picture is continued, so that its slope does not end there.
 
