@@ -87,7 +87,7 @@ def _use_every_kernel() -> None:
         evolve(term, picture, [0.0, 5.0], step=implicit_euler)
     for real in (np.float32, np.float64):
         inpaint(np.stack([picture, picture]).astype(real), picture > 0.9)
-    superresolve(grey, 2)
+    superresolve(np.stack([scene, scene]), 2)  # Frames of one scene.
     tv_minimize(picture, 0.1, tolerance=1e-2)
     for dtype in (np.uint8, np.uint16):
         for video in (grey, colour):
