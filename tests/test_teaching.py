@@ -58,7 +58,7 @@ def numbers(tmp_path_factory):
 
 def test_no_number_is_left_out():
     assert [int(path.name[:2]) for path in SCRIPTS] == list(range(1, len(SCRIPTS) + 1))
-    assert len(SCRIPTS) == 11
+    assert len(SCRIPTS) == 12
 
 
 @pytest.mark.parametrize("script", marked_slow(SCRIPTS, *SCRIPTS[1:]), ids=lambda path: path.stem)
@@ -233,3 +233,15 @@ def test_holes_are_filled_as_harmonic_functions_and_multigrid_does_not_slow_down
     assert worst < 1e-6
     assert max(iterations.values()) < 15
     assert missed["edge-enhancing"] < 0.7 * missed["harmonic"]
+
+
+@pytest.mark.slow
+def test_motion_is_estimated_as_theory_says_and_quantile_functions_stay_in_order(numbers):
+    error, kept, fade, psnr, flicker, least, bent = numbers("12_time_as_an_axis").values()
+    assert error < 1e-12
+    assert kept["a fade"] == pytest.approx(fade, abs=1e-9)
+    assert kept["along the motion"] == pytest.approx(1, abs=0.01)
+    assert psnr["along the motion"] > psnr["a fade"] + 20
+    assert flicker["after"] < 0.3 * flicker["before"]
+    assert least >= 0
+    assert bent < 1e-6
