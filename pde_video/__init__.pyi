@@ -88,6 +88,7 @@ from pde_video.resampling.superresolve import superresolve as superresolve  # co
 from pde_video.restoration.blend import blend as blend  # command
 from pde_video.restoration.damaged_frames import detect_damaged_frames as detect_damaged_frames  # command
 from pde_video.restoration.dead_pixels import detect_dead_pixels as detect_dead_pixels  # command
+from pde_video.restoration.deflicker import deflicker as deflicker  # command
 from pde_video.restoration.detectors import mask as mask  # command
 from pde_video.restoration.dust import detect_dust as detect_dust  # command
 from pde_video.restoration.fuse import fuse as fuse  # command

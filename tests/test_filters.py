@@ -30,6 +30,8 @@ FILTERS = {
     "extrapolate the motion": partial(pv.extrapolate, frames=2, method="motion"),
     "interpolate": partial(pv.interpolate, factor="3/2", cuts="ignore"),
     "video_diffusion": partial(pv.video_diffusion, alpha=0.5, num_iterations=2),
+    "deflicker": partial(pv.deflicker, width=2),
+    "deflicker in tiles": partial(pv.deflicker, width=1, local=True, colour=True),
     "crop": partial(pv.crop, top=1, left=2, height=3, width=4),
     "resize": partial(pv.resize, height=13, width=5),
     "superresolve": partial(pv.superresolve, factor=1.5),

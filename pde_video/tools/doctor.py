@@ -26,6 +26,7 @@ from pde_video.integrators.steps import aos, explicit_euler, implicit_euler
 from pde_video.kernels.cache import tally, writable_place
 from pde_video.motion.optical_flow import optical_flow
 from pde_video.resampling.superresolve import superresolve
+from pde_video.restoration.deflicker import deflicker
 from pde_video.restoration.inpaint import inpaint
 from pde_video.terms.compose import Masked
 from pde_video.terms.heat import Heat
@@ -69,6 +70,7 @@ def _use_every_kernel() -> None:
     denoise(np.stack([scene, 0.8 * scene]), sigma=1.0)  # A change of light.
     blocks = rng.random((16, 20), np.float32).repeat(8, axis=0).repeat(8, axis=1)
     optical_flow(blocks, np.roll(blocks, (32, 40), (0, 1)), at=0.5)  # So far that it is searched for.
+    deflicker(np.stack([scene, 0.8 * scene]))
     for change in (Stabiliser(0.1, 0.0).forward, Stabiliser(0.1, 0.0).inverse):
         change(picture)
     terms: list[Any] = [Heat(), TotalVariation(0.1), EdgeEnhancing(0.1), CoherenceEnhancing(0.1), Shock()]
