@@ -99,7 +99,7 @@ def main() -> None:
         rng = np.random.default_rng(0)
         clean = [halved(frame[np.newaxis]) for frame in clip.frames]
         noisy = [frame + rng.normal(0, SIGMA, frame.shape).astype(np.float32) for frame in clip.frames]
-        pictures = [prepared(frame[..., np.newaxis], Noise(pv.Stabiliser(0.0, SIGMA**2))) for frame in noisy]
+        pictures = [prepared(frame[..., np.newaxis], Noise(pv.VarianceStabilizer(0.0, SIGMA**2))) for frame in noisy]
         given = {name: [rounded(p) for p in pictures] if name == "DIS" else pictures for name in ways}
         for distance in DISTANCES:
             found = {name: quality(clean, given[name], distance, find) for name, find in ways.items()}

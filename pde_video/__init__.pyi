@@ -22,9 +22,9 @@ from pde_video.estimate.contrast import estimate_kappa as estimate_kappa
 from pde_video.estimate.noise import estimate_noise as estimate_noise
 from pde_video.estimate.noise import estimate_poisson_gaussian as estimate_poisson_gaussian
 from pde_video.estimate.noise import estimate_sigma as estimate_sigma
-from pde_video.estimate.stabiliser import Stabiliser as Stabiliser
 from pde_video.estimate.stopping import StoppingTime as StoppingTime
 from pde_video.estimate.stopping import stopping_time as stopping_time
+from pde_video.estimate.variance_stabilizer import VarianceStabilizer as VarianceStabilizer
 from pde_video.filters.conversion import clip as clip  # command
 from pde_video.filters.conversion import normalize as normalize  # command
 from pde_video.filters.conversion import to_gray as to_gray  # command
@@ -134,5 +134,7 @@ from pde_video.tools.plots import plot_order as plot_order
 from pde_video.tools.plots import plot_scale_space as plot_scale_space
 from pde_video.video.files import read as read
 from pde_video.video.files import write as write
+
+Stabiliser = VarianceStabilizer  # Deprecated.
 
 __version__: str

@@ -17,7 +17,7 @@ from pde_video.denoising.denoise import PRESETS
 from pde_video.denoising.recursive import _averaged
 from pde_video.denoising.uniform_noise import Noise
 from pde_video.estimate.light import Light, _gain, _suspected, between, light_change
-from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.estimate.variance_stabilizer import VarianceStabilizer
 from pde_video.kernels.row_moments import MOMENTS, row_moments
 from pde_video.motion.averaging import GuidedFrame, averaged, conductance, halved
 from pde_video.motion.noisy_flow import pyramid
@@ -234,7 +234,7 @@ def test_what_is_no_noise_does_not_count_for_the_means_that_are_given_back():
 
 def test_an_average_has_the_noise_of_the_light_that_it_is_in(rng):
     plane = np.ones((64, 64))
-    noise = Noise(Stabiliser(0.0, 1.0))
+    noise = Noise(VarianceStabilizer(0.0, 1.0))
     pictures = [prepared(10 * plane[..., np.newaxis] + rng.normal(size=(64, 64, 1)), noise) for _ in range(2)]
     still = np.zeros((2, 32, 32))
     for gain in (1.0, 1.4):
@@ -258,7 +258,7 @@ def test_the_noise_left_in_averages_is_that_of_frames_in_other_light():
 
 @pytest.mark.parametrize(("before", "kept"), [(1, False), (8, True)])
 def test_where_light_rises_fast_averages_begin_anew_if_they_are_noisier_than_the_frame(before, kept, rng):
-    noise, still = Noise(Stabiliser(0.0, 1.0)), np.zeros((2, 32, 32))
+    noise, still = Noise(VarianceStabilizer(0.0, 1.0)), np.zeros((2, 32, 32))
     frames = [prepared(10 + rng.normal(size=(64, 64, 1)), noise)._replace(number=k, original=k) for k in range(before)]
     last = prepared(20 + rng.normal(size=(64, 64, 1)), noise)._replace(number=before, original=before)
     chain = [(frames[0], None), *((one, still) for one in frames[1:])]

@@ -226,7 +226,7 @@ def test_dark_regions_beside_bright_ones_keep_their_mean(preset, peak, clips):
 
 @pytest.mark.parametrize(("light", "added"), [(60000, 0), (70, 20)])
 def test_a_cosmic_ray_does_not_light_its_surroundings_but_noise_keeps_its_mean(light, added):
-    noise = Noise(pv.Stabiliser(1.0, 0.0))
+    noise = Noise(pv.VarianceStabilizer(1.0, 0.0))
     frame = np.full((64, 64, 1), 50, np.float32)
     denoised = np.nextafter(noise.planes(frame), np.float32(0))  # Each differs from the frame: it was denoised.
     frame[32, 32] = light
@@ -238,7 +238,7 @@ def test_a_cosmic_ray_does_not_light_its_surroundings_but_noise_keeps_its_mean(l
 def test_photons_are_counted_together_where_there_are_few(rng):
     # The deviation of the mean of 16 pixels is a quarter of that of one: also at 0.4 photons, where it is not uniform.
     for light in (0.4, 3.0):
-        noise = Noise(pv.Stabiliser(1.0, 0.0), faint=True)
+        noise = Noise(pv.VarianceStabilizer(1.0, 0.0), faint=True)
         frame = rng.poisson(light, (256, 256, 1)).astype(np.float32)
         guide, _ = noise.counted(frame)
         assert guide.shape == (1, 128, 128)

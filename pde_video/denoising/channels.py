@@ -11,7 +11,7 @@ import numpy as np
 from pde_video.arrays.colours import opponent
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.estimate.noise import estimate_sigma
-from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.estimate.variance_stabilizer import VarianceStabilizer
 from pde_video.motion.averaging import halved
 from pde_video.protocols import Array
 
@@ -53,7 +53,7 @@ def _of_channels(frames: Sequence[Array]) -> list[float]:
     return [estimate_sigma([frame[..., c] for frame in frames]) for c in range(frames[0].shape[2])]
 
 
-def deviations(shown: Sequence[Array], model: Stabiliser, still: bool) -> tuple[float, ...] | None:
+def deviations(shown: Sequence[Array], model: VarianceStabilizer, still: bool) -> tuple[float, ...] | None:
     """Return the strength of the noise in each plane, if they differ: brightness and colour, or the channels.
 
     Cameras and codecs process luma, and colour at half the size. After them, most of the noise is the same in red,

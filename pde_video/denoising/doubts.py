@@ -9,7 +9,7 @@ import numpy as np
 
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.estimate.noise import estimate_sigma
-from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.estimate.variance_stabilizer import VarianceStabilizer
 from pde_video.motion.averaging import halved
 from pde_video.protocols import Array
 
@@ -26,7 +26,7 @@ _CHANGED = 1.5  # Ratio of deviations, within frames and along time, from which 
 _CLIPPED = 0.05  # Share of the pixels with the lowest or highest value, above which clipping has taken their noise.
 
 
-def doubt_of_scales(estimate: NoiseEstimate, model: Stabiliser, shown: Sequence[Array]) -> str | None:
+def doubt_of_scales(estimate: NoiseEstimate, model: VarianceStabilizer, shown: Sequence[Array]) -> str | None:
     """Return what to say if frames of half the size have more noise than white noise leaves in them; otherwise None.
 
     Where differences along time do not tell, since there are none or all of it moves, noise that neighbouring pixels

@@ -27,7 +27,7 @@ from pde_video.estimate.noise import (
     pattern_variance,
 )
 from pde_video.estimate.scene import is_scene_cut
-from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.estimate.variance_stabilizer import VarianceStabilizer
 from pde_video.filters import Frames, Option
 from pde_video.filters.declarations import checked
 from pde_video.filters.lift import lifted
@@ -217,7 +217,7 @@ def _is_still_structure(shown: list[Array]) -> bool:
     return changing_noise(shown, "gaussian") is None and not pattern_variance(np.mean(shown, axis=0))
 
 
-def _model(estimate: NoiseEstimate, first: Array) -> Stabiliser | None:
+def _model(estimate: NoiseEstimate, first: Array) -> VarianceStabilizer | None:
     """Return what makes the noise uniform; None if it is less than rounding."""
     model = estimate.stabiliser()
     rounding = np.finfo(first.dtype).eps * float(np.abs(first).max())
@@ -238,7 +238,7 @@ def _with_pattern(estimate: NoiseEstimate, common: float) -> NoiseEstimate:
     return replace(estimate, slope=estimate.slope * (1 + common), offset=estimate.offset * (1 + common))
 
 
-def _photons(shown: list[Array], model: Stabiliser) -> float | None:
+def _photons(shown: list[Array], model: VarianceStabilizer) -> float | None:
     """Return the photons per pixel at the median brightness of channels that vary, or None if noise does not tell."""
     mean = np.mean(shown, axis=0)
     varying = np.ptp(mean, axis=(0, 1)) > 0
@@ -321,7 +321,7 @@ def _refuse_of_another_kind(estimate: NoiseEstimate, frames: Frames) -> None:
             )
 
 
-def _within_and_common(shown: list[Array], model: Stabiliser) -> tuple[float, float]:
+def _within_and_common(shown: list[Array], model: VarianceStabilizer) -> tuple[float, float]:
     """Return the noise's variance within frames, and the share of it that is missing in differences of frames.
 
     Both are measured: a given variance that is too large would look like a fixed pattern. What structure has in common

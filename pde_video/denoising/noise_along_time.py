@@ -13,7 +13,7 @@ from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.uniform_noise import Noise
 from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.estimate.spectrum import Spectra, are_independent, changes, spectra
-from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.estimate.variance_stabilizer import VarianceStabilizer
 from pde_video.protocols import Array
 from pde_video.threads import ordered
 
@@ -28,7 +28,7 @@ _SMOOTHNESS = 20.0  # Of the motion.
 
 
 def along_time(
-    estimate: NoiseEstimate, model: Stabiliser, shown: list[Array], *, still: bool = False
+    estimate: NoiseEstimate, model: VarianceStabilizer, shown: list[Array], *, still: bool = False
 ) -> NoiseEstimate | None:
     """Return the estimate with the spectrum of the noise, if it is not white, and then with its true strength.
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pde_video.errors import ParameterError
-from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.estimate.variance_stabilizer import VarianceStabilizer
 from pde_video.video.provenance import values_in
 
 _SHARES, _OFFSETS = ("impulses", "hot"), ("rows", "columns")
@@ -186,10 +186,10 @@ class NoiseEstimate:
             reason = fault if isinstance(text, str | bytes) else f"it is {text!r:.80}, and no text"
             raise ParameterError(f"not an estimate of noise in JSON ({reason})") from None
 
-    def stabiliser(self) -> Stabiliser | None:
+    def stabiliser(self) -> VarianceStabilizer | None:
         """Return the transform that makes this noise uniform, of values divided by `unit`; None without noise."""
         relative = self.to_unit(1.0)
-        return Stabiliser(relative.slope, relative.offset) if relative.slope or relative.offset else None
+        return VarianceStabilizer(relative.slope, relative.offset) if relative.slope or relative.offset else None
 
 
 def _spectra(values: Any) -> tuple[tuple[float, ...], ...]:

@@ -11,8 +11,8 @@ import numpy as np
 from pde_video.denoising.camera import NOISY
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.estimate.outliers import LIKELY, SURE, filled, shares, without_outliers
-from pde_video.estimate.stabiliser import Stabiliser
 from pde_video.estimate.stripes import HIGHEST, amplitude, offsets
+from pde_video.estimate.variance_stabilizer import VarianceStabilizer
 from pde_video.protocols import Array
 
 _ROUNDS = 3  # The noise is seen too strong while there are outliers, and these then too few.
@@ -34,7 +34,7 @@ class Repair:
     """
 
     estimate: NoiseEstimate
-    model: Stabiliser
+    model: VarianceStabilizer
     excess: Array | None = None
 
     def __call__(self, frame: Array) -> Mended:
@@ -67,7 +67,7 @@ def mended(
     """
     found, frames = estimate, shown
 
-    def model() -> Stabiliser:
+    def model() -> VarianceStabilizer:
         one = found.stabiliser() or least.stabiliser()
         assert one is not None
         return one
@@ -97,7 +97,7 @@ def mended(
     return found, frames
 
 
-def _uniform(frame: Array, estimate: NoiseEstimate, model: Stabiliser) -> Array:
+def _uniform(frame: Array, estimate: NoiseEstimate, model: VarianceStabilizer) -> Array:
     """Return a frame with noise of variance 1 in every channel."""
     uniform = model.forward(frame)
     return uniform if estimate.channels is None else uniform / np.asarray(estimate.channels, uniform.dtype)

@@ -9,7 +9,7 @@ from pde_video.arrays.colours import from_opponent, opponent
 from pde_video.arrays.grid import to_planes
 from pde_video.denoising.repair import Repair
 from pde_video.estimate.spectrum import at_half_size
-from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.estimate.variance_stabilizer import VarianceStabilizer
 from pde_video.motion.averaging import doubled, halved, luma_of
 from pde_video.protocols import Array
 from pde_video.solvers.shrinkage import above_noise, excess, shrink
@@ -28,7 +28,7 @@ class Noise:
     frames may change later.
     """
 
-    model: Stabiliser
+    model: VarianceStabilizer
     deviations: tuple[float, ...] | None = None
     spectra: Array | None = None
     repair: Repair | None = None
@@ -107,7 +107,7 @@ class Noise:
 
     def together(self, frame: Array) -> Array:
         """Return a frame of means over 4 × 4 pixels as planes, in units of the noise of a pixel."""
-        model = Stabiliser(self.model.slope / 16, self.model.offset / 16)
+        model = VarianceStabilizer(self.model.slope / 16, self.model.offset / 16)
         return replace(self, model=model).planes(frame) / frame.dtype.type(4)
 
     def planes(self, frame: Array) -> Array:

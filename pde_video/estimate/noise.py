@@ -126,7 +126,7 @@ def estimate_noise(video: Any, *, still: bool = False) -> tuple[float, float]:
     variance = slope · mean + offset as by `estimate_poisson_gaussian`, if the variance of bright blocks (95th
     percentile) is more than 1.5 + 5/√blocks times that of dark ones (5th), the latter is not negative, and blocks with
     no more structure than noise has tell so for certain; otherwise slope = 0 and offset = σ² of
-    `estimate_sigma`. Both are parameters of a `Stabiliser`, unless there is no noise.
+    `estimate_sigma`. Both are parameters of a `VarianceStabilizer`, unless there is no noise.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ import numpy as np
 from pde_video.arrays.grid import to_planes
 from pde_video.estimate.noise import estimate_noise
 from pde_video.estimate.outliers import AROUND, SPREAD, SURE, Rule, going_on, standing_out
-from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.estimate.variance_stabilizer import VarianceStabilizer
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.protocols import Array
 from pde_video.restoration.masks import Marked, as_video
@@ -81,7 +81,7 @@ def _dead(shown: list[Array], threshold: float) -> Array:
     if not spread:
         return np.zeros(shown[0].shape[:2], bool)
     slope, offset = estimate_noise(shown[:_MEASURED])
-    model = Stabiliser(slope, offset if slope else max(offset, (_QUIET * spread) ** 2))
+    model = VarianceStabilizer(slope, offset if slope else max(offset, (_QUIET * spread) ** 2))
 
     def uniform(frame: Array) -> Array:
         return to_planes(model.forward(frame), -1)

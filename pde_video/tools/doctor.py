@@ -18,7 +18,7 @@ from pde_video.denoisers.network import FORMAT, Network, shapes
 from pde_video.denoising.denoise import PRESETS, denoise
 from pde_video.denoising.noise_estimate import NoiseEstimate
 from pde_video.denoising.other_methods import BY_EVOLUTION
-from pde_video.estimate.stabiliser import Stabiliser
+from pde_video.estimate.variance_stabilizer import VarianceStabilizer
 from pde_video.filters.framewise import framewise
 from pde_video.integrators.equilibrium import equilibrium
 from pde_video.integrators.loop import evolve
@@ -71,7 +71,7 @@ def _use_every_kernel() -> None:
     blocks = rng.random((16, 20), np.float32).repeat(8, axis=0).repeat(8, axis=1)
     optical_flow(blocks, np.roll(blocks, (32, 40), (0, 1)), at=0.5)  # So far that it is searched for.
     deflicker(np.stack([scene, 0.8 * scene]))
-    for change in (Stabiliser(0.1, 0.0).forward, Stabiliser(0.1, 0.0).inverse):
+    for change in (VarianceStabilizer(0.1, 0.0).forward, VarianceStabilizer(0.1, 0.0).inverse):
         change(picture)
     terms: list[Any] = [Heat(), TotalVariation(0.1), EdgeEnhancing(0.1), CoherenceEnhancing(0.1), Shock()]
     terms += [PeronaMalik(0.1, name, smoothing=0.5) for name in ("rational", "exponential", "tv")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from cases import CLIPS, slow
 from scipy import stats
 
 import pde_video as pv
-from pde_video.estimate.stabiliser import _unbiased
+from pde_video.estimate.variance_stabilizer import _unbiased
 
 LIGHT = np.concatenate([[0.0], np.logspace(-1, 3, 25)])  # Photons.
 
@@ -43,7 +44,7 @@ def moments(light, slope, readout, black=0.0):
 @pytest.mark.parametrize("readout", [0.0, 1.0, *slow(0.02, 0.3, 3.0)])
 def test_the_inverse_takes_the_mean_of_the_transform_to_the_mean(readout):
     slope, black = 0.25, 5.0
-    stabiliser = pv.Stabiliser(slope, (slope * readout) ** 2 - slope * black, black)
+    stabiliser = pv.VarianceStabilizer(slope, (slope * readout) ** 2 - slope * black, black)
     constant = anscombe(black, slope, stabiliser.offset)
     means = np.array([moments(photons, slope, slope * readout, black)[0] - constant for photons in LIGHT])
     photons = (stabiliser.inverse(means) - black) / slope
@@ -52,7 +53,7 @@ def test_the_inverse_takes_the_mean_of_the_transform_to_the_mean(readout):
 
 @pytest.mark.parametrize("readout", [9.9, 10.1, 40.0])
 def test_the_series_takes_over_from_the_table(readout):
-    stabiliser = pv.Stabiliser(1.0, readout**2)
+    stabiliser = pv.VarianceStabilizer(1.0, readout**2)
     for photons in (0.0, 1.0, 30.0):
         # By Gauss-Hermite quadrature of the normal law: the root begins 10 deviations off.
         z, weight = np.polynomial.hermite_e.hermegauss(80)
@@ -64,7 +65,7 @@ def test_the_series_takes_over_from_the_table(readout):
 
 @pytest.mark.parametrize("readout", [0.0, 0.7, 5.0, 9.9])
 def test_the_table_joins_the_series(readout):
-    stabiliser = pv.Stabiliser(1.0, readout**2)
+    stabiliser = pv.VarianceStabilizer(1.0, readout**2)
     first, step, photons = _unbiased(readout)
     top = first + (len(photons) - 1) * step
     below, above = stabiliser.inverse(np.array([top - 1e-9, top + 1e-9]))
@@ -81,7 +82,7 @@ def test_the_stabilised_deviation_is_one(readout):
 @pytest.mark.parametrize("black", [0.0, 7.0])
 def test_forward_is_anscombes_formula_from_black_on(black, rng):
     slope, readout = 0.3, 0.2
-    stabiliser = pv.Stabiliser(slope, readout**2 - slope * black, black)
+    stabiliser = pv.VarianceStabilizer(slope, readout**2 - slope * black, black)
     values = rng.uniform(black - 3, black + 50, (9, 8, 3))
     expected = anscombe(values, slope, stabiliser.offset) - anscombe(black, slope, stabiliser.offset)
     np.testing.assert_allclose(stabiliser.forward(values), expected, atol=1e-12)
@@ -89,20 +90,20 @@ def test_forward_is_anscombes_formula_from_black_on(black, rng):
 
 
 def test_black_is_where_the_variance_ends_unless_it_is_given():
-    assert pv.Stabiliser(0.5, -10.0) == pv.Stabiliser(0.5, -10.0, None)
-    np.testing.assert_array_equal(pv.Stabiliser(0.5, -10.0).forward(np.array([20.0])), [0])
-    assert pv.Stabiliser(0.5, -10.0).readout == 0
-    np.testing.assert_array_equal(pv.Stabiliser(0.5, 10.0).forward(np.array([0.0])), [0])
-    assert pv.Stabiliser(0.5, 9.0).readout == 3
+    assert pv.VarianceStabilizer(0.5, -10.0) == pv.VarianceStabilizer(0.5, -10.0, None)
+    np.testing.assert_array_equal(pv.VarianceStabilizer(0.5, -10.0).forward(np.array([20.0])), [0])
+    assert pv.VarianceStabilizer(0.5, -10.0).readout == 0
+    np.testing.assert_array_equal(pv.VarianceStabilizer(0.5, 10.0).forward(np.array([0.0])), [0])
+    assert pv.VarianceStabilizer(0.5, 9.0).readout == 3
 
 
 def test_without_slope_it_is_a_scaling_and_little_slope_is_near_it(rng):
     values = rng.normal(3, 5, (7, 5, 1))
-    scaling = pv.Stabiliser(0.0, 4.0)
+    scaling = pv.VarianceStabilizer(0.0, 4.0)
     np.testing.assert_allclose(scaling.forward(values), values / 2, rtol=1e-15)
     np.testing.assert_allclose(scaling.inverse(values), values * 2, rtol=1e-15)
     for slope in (1e-3, 1e-6, 1e-12, 1e-40, 1e-300):
-        near = pv.Stabiliser(slope, 4.0)
+        near = pv.VarianceStabilizer(slope, 4.0)
         for dtype, rounding in ((np.float64, 1e-13), (np.float32, 1e-5)):
             np.testing.assert_allclose(near.forward(values.astype(dtype)), values / 2, atol=20 * slope + rounding)
             np.testing.assert_allclose(near.inverse(values.astype(dtype)), values * 2, atol=100 * slope + rounding)
@@ -110,7 +111,7 @@ def test_without_slope_it_is_a_scaling_and_little_slope_is_near_it(rng):
 
 @pytest.mark.parametrize("readout", [0.0, 1e-4, 0.7, 5.0, 9.99, 10.01, 300.0])
 def test_both_ways_increase_and_below_black_goes_on(readout):
-    stabiliser = pv.Stabiliser(1.0, readout**2)
+    stabiliser = pv.VarianceStabilizer(1.0, readout**2)
     ends = stabiliser.forward(np.array([-1.0, 400.0]))
     values = np.linspace(*ends, 200_001)
     back = stabiliser.inverse(values)
@@ -120,7 +121,7 @@ def test_both_ways_increase_and_below_black_goes_on(readout):
 
 
 def test_dtype_shape_and_layout_are_kept(rng):
-    stabiliser = pv.Stabiliser(0.05, 1e-4)
+    stabiliser = pv.VarianceStabilizer(0.05, 1e-4)
     planes = rng.random((3, 6, 7)).astype(np.float32)
     before = planes.copy()
     for frame in (np.moveaxis(planes, 0, -1), planes[0], planes[:, ::2, 1:], planes[:, :, ::-1], planes[0, 0, 0]):
@@ -144,7 +145,7 @@ def test_dtype_shape_and_layout_are_kept(rng):
 
 def test_single_precision_is_near_double():
     for readout in (0.0, 0.5, 20.0):
-        stabiliser = pv.Stabiliser(1 / 50, (readout / 50) ** 2)
+        stabiliser = pv.VarianceStabilizer(1 / 50, (readout / 50) ** 2)
         values = np.linspace(-0.01, 1.2, 5001)
         there = stabiliser.forward(values)
         np.testing.assert_allclose(stabiliser.forward(values.astype(np.float32)), there, atol=2e-5)
@@ -156,7 +157,7 @@ def test_single_precision_is_near_double():
 @pytest.mark.parametrize("name", CLIPS)
 def test_the_mean_intensity_is_kept_with_the_noise_as_estimated(name, readout, peak, real_frames):
     clean = pv.to_gray(real_frames[name].astype(np.float32) / 255)
-    stabiliser = pv.Stabiliser(*pv.estimate_noise(pv.poisson_gaussian_noise(clean, 1 / peak, readout, rng=1)))
+    stabiliser = pv.VarianceStabilizer(*pv.estimate_noise(pv.poisson_gaussian_noise(clean, 1 / peak, readout, rng=1)))
     frame, draws = clean[:1, :150, :200], 100
     many = pv.poisson_gaussian_noise(np.repeat(frame, draws, axis=0), 1 / peak, readout, rng=2)
     averaged = stabiliser.forward(many).mean(axis=0)  # What a perfect denoiser returns.
@@ -177,4 +178,15 @@ def test_the_mean_intensity_is_kept_with_the_noise_as_estimated(name, readout, p
 )
 def test_parameters_that_are_no_noise_are_refused(parameters, message):
     with pytest.raises(pv.ParameterError, match=message):
-        pv.Stabiliser(*parameters)
+        pv.VarianceStabilizer(*parameters)
+
+
+def test_the_former_name_is_deprecated():
+    with pytest.warns(DeprecationWarning, match="Stabiliser is now called VarianceStabilizer") as caught:
+        former = pv.Stabiliser
+    assert caught[0].filename == __file__
+    assert former is pv.VarianceStabilizer
+    assert "Stabiliser" not in dir(pv)
+    one = former(0.5, 2.0)
+    assert repr(one) == "VarianceStabilizer(slope=0.5, offset=2.0, black=None)"
+    assert pickle.loads(pickle.dumps(one)) == one

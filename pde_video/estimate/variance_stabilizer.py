@@ -16,7 +16,7 @@ _ENTRIES = 2048  # Of the table used below that: linear interpolation is accurat
 
 
 @dataclass(frozen=True)
-class Stabiliser:
+class VarianceStabilizer:
     """Anscombe's transform for Poisson-Gaussian noise, and its exact unbiased inverse.
 
     y = slope · Poisson(λ) + N(black, readout²), of mean x = slope · λ + black and variance slope · x + offset, with
@@ -54,7 +54,7 @@ class Stabiliser:
 
     Examples
     --------
-    >>> stabiliser = Stabiliser(0.1, 0.0)
+    >>> stabiliser = VarianceStabilizer(0.1, 0.0)
     >>> counts = 0.1 * np.random.default_rng(0).poisson(3.0, 200_000)
     >>> mean = stabiliser.forward(counts).mean(keepdims=True)  # A perfect denoiser of a uniform picture.
     >>> round(stabiliser.inverse(mean).item(), 2)
@@ -72,7 +72,7 @@ class Stabiliser:
         if self.slope < 0:
             raise ParameterError(f"slope is {self.slope}; it must be ≥ 0")
         if self.slope == 0 and self.offset <= 0:
-            raise ParameterError(f"offset is {self.offset} and slope 0; noise-free data need no Stabiliser")
+            raise ParameterError(f"offset is {self.offset} and slope 0; noise-free data need no VarianceStabilizer")
         if self.black is not None and self.slope * self.black + self.offset < 0:
             raise ParameterError(
                 f"black is {self.black}, where slope {self.slope} and offset {self.offset} give a negative variance; "
