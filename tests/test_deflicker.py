@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 import pde_video as pv
 from pde_video.kernels.tone_curves import change, follow
-from pde_video.restoration.deflicker import _weights
+from pde_video.restoration.along_time import heat_kernel
 from pde_video.restoration.light_curves import _BANDS, _EDGES, _bands, curves_between, looked
 
 SIDE = (72, 104)
@@ -158,7 +158,7 @@ def test_light_is_diffused_by_two_boxes_within_the_scene():
             impulse = np.convolve(
                 np.pad(impulse, n, "symmetric") if impulse.size >= n else np.pad(impulse, n, "wrap"), box, "valid"
             )
-        np.testing.assert_allclose(_weights(before, after, n), impulse, atol=1e-12)
+        np.testing.assert_allclose(heat_kernel(before, after, n), impulse, atol=1e-12)
 
 
 def test_bands_are_means_between_quantiles():

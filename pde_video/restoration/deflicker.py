@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache, partial
-from itertools import chain
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Iterator
+from functools import partial
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
 from pde_video.arrays.grid import to_planes
 from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.filters import Extent, Frames, Option, video_filter
-from pde_video.integrators.cycles import fsi
-from pde_video.integrators.loop import evolve
 from pde_video.protocols import Array
+from pde_video.restoration.along_time import heat_kernel, pairs, windows
 from pde_video.restoration.light_curves import Curves, Look, curves_between, groups, in_light_of, looked
-from pde_video.terms.heat import Heat
 from pde_video.threads import by_rows, ordered
 
 _TILES = 6, 8  # Of a frame, where light changes from place to place.
@@ -81,59 +78,25 @@ def deflicker(
     True
     """
     tiles = _TILES if local else (1, 1)
-    linked = ordered(
-        partial(_linked, tiles=tiles, colour=colour), _in_scenes(ordered(looked, frames), frames.report, colour)
+    looks = pairs(ordered(looked, frames), partial(_is_cut, colour=colour), frames.report)
+    lit = windows(
+        ordered(partial(_linked, tiles=tiles, colour=colour), looks), 2 * width, lambda one: one._replace(frame=None)
     )
     largest = 0.0
-    for frame, changed in ordered(
-        partial(_evened, width=width, tiles=tiles, colour=colour), _windows(linked, 2 * width)
-    ):
+    for frame, changed in ordered(partial(_evened, width=width, tiles=tiles, colour=colour), lit):
         largest = max(largest, changed)
         frames.report["largest_change"] = largest * frames.scale
         yield frame
 
 
-def _in_scenes(looks: Iterable[Look], report: dict[str, Any], colour: bool) -> Iterator[tuple[Look | None, Look]]:
-    """Yield each frame after the one before it, if that is of the same scene."""
-    cuts: list[int] = []
-    report["cuts"] = cuts
-    before: Look | None = None
-    for number, look in enumerate(looks):
-        if before is not None:
-            lit = in_light_of(before, look, colour)
-            if is_cut_not_motion(lit.in_units(look), look.in_units(look), sigma=0.0):
-                cuts.append(number)
-        look = look._replace(scene=len(cuts))
-        yield before if before is not None and before.scene == look.scene else None, look
-        before = look
+def _is_cut(before: Look, here: Look, colour: bool) -> bool:
+    levels = (one.in_units(here) for one in (in_light_of(before, here, colour), here))
+    return is_cut_not_motion(*levels, sigma=0.0)
 
 
 def _linked(pair: tuple[Look | None, Look], tiles: tuple[int, int], colour: bool) -> Lit:
     before, here = pair
     return Lit(here.frame, here.scene, before and curves_between(before, here, tiles, colour))
-
-
-def _windows(linked: Iterable[Lit], reach: int) -> Iterator[tuple[int, list[Lit]]]:
-    """Yield for each frame its place among those of its scene up to `reach` frames away, and these."""
-    held: list[Lit] = []
-    at = 0
-    for one in chain(linked, [None]):
-        held += [one] if one is not None else []
-        while at < len(held) and (one is None or at + reach < len(held)):
-            first = max(0, at - reach)
-            scene = [k for k in range(first, min(at + reach + 1, len(held))) if held[k].scene == held[at].scene]
-            yield at - scene[0], [held[k] for k in scene]
-            held[at] = held[at]._replace(frame=None)
-            held, at = held[first:], at + 1 - first
-
-
-@lru_cache(maxsize=64)
-def _weights(before: int, after: int, width: int) -> Array:
-    """Return what each frame of a window counts at one of them: the impulse there, diffused within the scene."""
-    impulse = np.zeros(before + after + 1)
-    impulse[before] = 1
-    time = width * (width + 1) / 6  # Two cycles of so many steps: each is a mean of 2 · width + 1 frames.
-    return evolve(Heat(), impulse, [0.0, time, 2 * time], step=fsi)
 
 
 def _evened(window: tuple[int, list[Lit]], width: int, tiles: tuple[int, int], colour: bool) -> tuple[Array, float]:
@@ -183,7 +146,7 @@ def _expected(light: Array, doubt: Array, at: int, width: int, shares: Array) ->
     That is the robust mean, at first of what is near to the mean of a few; on the trend, if there is more of one than
     by chance, so that a fade goes on as it does to the end of a scene. What is in `doubt` (T, M) counts less.
     """
-    weights, few = (_weights(at, len(light) - 1 - at, one) for one in (width, _FEW))
+    weights, few = (heat_kernel(at, len(light) - 1 - at, one) for one in (width, _FEW))
     time, tiny = (np.arange(len(light)) - at)[:, np.newaxis], np.finfo(np.float64).tiny
     apart = _energy(light - np.einsum("t,tmn->mn", few, light), shares)
     for _ in range(_ROUNDS):

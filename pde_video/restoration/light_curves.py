@@ -9,7 +9,7 @@ import numpy as np
 
 from pde_video.arrays.grid import to_planes
 from pde_video.motion.averaging import EXACT, halved, padded, warped
-from pde_video.motion.optical_flow import flow_between, pyramid
+from pde_video.motion.noisy_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.restoration.trajectories import inside
 
