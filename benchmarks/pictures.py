@@ -1,9 +1,10 @@
-"""The pictures of four pages of docs/: ``python -m benchmarks.pictures [FOLDER]``.
+"""The pictures of five pages of docs/: ``python -m benchmarks.pictures [FOLDER]``.
 
 They show frames of the clip bikes: with dust and scratches, what is found of these, and mended; with a plate set in as
 it is, and blended, while a lorry passes; and its blue channel at an eighth of its size, enlarged by a spline, refined
 by the green one, and as it is; and a detail of bigbuckbunny at half of its size, enlarged by a spline, by
-`superresolve` from one frame and from nine, and as it is.
+`superresolve` from one frame and from nine, and as it is; and a detail of it half-way between two frames, as a fade, by
+`interpolate`, and as it is.
 """
 
 from __future__ import annotations
@@ -72,6 +73,14 @@ def superresolution() -> list[tuple[str, Array]]:
     return [(label, one.repeat(2, axis=0).repeat(2, axis=1)) for label, one in details]
 
 
+def interpolation() -> list[tuple[str, Array]]:
+    film = frames(14, 3, "bigbuckbunny")
+    first, middle, second = film.astype(np.float32)
+    shown = [("a fade", (first + second) / 2), ("interpolate", pv.interpolate(film[::2], factor=2)[1])]
+    details = [(label, np.rint(one[50:240, 60:280]).astype(np.uint8)) for label, one in [*shown, ("as it is", middle)]]
+    return [(label, one.repeat(2, axis=0).repeat(2, axis=1)) for label, one in details]
+
+
 def sheet(shown: Sequence[tuple[str, Array]]) -> Array:
     """Return pictures with their labels, two beside each other if they are four."""
     panels = [labelled(np.stack([one] * 3, axis=-1) if one.ndim == 2 else one, label) for label, one in shown]
@@ -83,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The pictures of some pages of the documentation.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path("docs", "pictures"), metavar="FOLDER")
     folder = parser.parse_args().folder
-    for made in (inpainting, blending, fusion, superresolution):
+    for made in (inpainting, blending, fusion, superresolution, interpolation):
         iio.imwrite(folder / f"{made.__name__}.jpg", sheet(made()), quality=QUALITY)
 
 
