@@ -9,6 +9,7 @@ from test_motion import WINDOW, neighbours, relaxed, texture
 
 import pde_video as pv
 from pde_video.kernels import gradient_flow, matching
+from pde_video.motion.clean_flow import _searched
 
 H, W = 144, 192
 MIDDLE = np.reshape([(H - 1) / 2, (W - 1) / 2], (2, 1, 1))
@@ -38,12 +39,7 @@ def system(first, second, known, flow, alpha, c, strength, d, floor, tear, edge)
         j = ndimage.correlate1d(j, WINDOW, axis, mode="nearest")
     j /= j[0] + j[2] + floor
     squares = sum(t**2 for part in flow for t in (2 * s for s in derivatives(part)))
-    smooth = alpha / np.sqrt(1 + squares / tear**2)
-    if first.shape[1] > 2:
-        smooth[:, 0], smooth[:, -1] = smooth[:, 1], smooth[:, -2]
-    else:
-        smooth[:] = alpha
-    return j, smooth / (1 + edge * np.hypot(gy, gx))
+    return j, alpha / np.sqrt(1 + squares / tear**2) / (1 + edge * np.hypot(gy, gx))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (2, 2), (12, 17), (30, 41)], ids=str)
@@ -148,11 +144,32 @@ def test_noise_is_noticed(sigma, most, gain):
     assert off[1] < most
 
 
-def test_exchanging_the_frames_turns_the_flow_in_the_middle_round():
+def test_exchanging_the_frames_turns_the_flow_in_the_middle_round(rng):
     frames = [discs(26, (10, 18), time)[0] for time in (-0.5, 0.5)]
-    for first, second in (frames, moving(*MOTIONS["turn"], 0.5)[:2]):
+    blocks = (rng.random((10, 14)) > 0.5).repeat(16, axis=0).repeat(16, axis=1)  # Whose windows look alike.
+    drawn = []
+    for shift in ((32, -48), (40, 56)):
+        second = np.roll(blocks, shift, (0, 1))
+        second[:30] = blocks[:30]
+        drawn.append((blocks, second))
+    for first, second in (frames, moving(*MOTIONS["turn"], 0.5)[:2], *drawn):
         forth, back = pv.optical_flow(first, second, at=0.5), pv.optical_flow(second, first, at=0.5)
         np.testing.assert_array_equal(forth, -back)
+
+
+@pytest.mark.parametrize("shape", [(128, 128), (5, 1), (2, 7)])
+def test_quarter_turns_commute_at_the_edges_too(shape, rng):
+    first, second = ndimage.gaussian_filter(rng.normal(size=(2, *shape)), (0, 2, 2))
+    flow, turned = pv.optical_flow(first, second), pv.optical_flow(first.T, second.T)
+    np.testing.assert_allclose(turned.transpose(0, 2, 1)[::-1], flow, atol=2e-3)
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1e-200, 0), (1e200, 0), (1e-40, 0), (1.0, 1e6), (1.0, -1e9)])
+def test_units_and_offsets_beyond_single_precision_do_not_matter(factor, offset):
+    first, second, _ = moving(*MOTIONS["pixels"], 0.5)
+    flow = pv.optical_flow(first, second, at=0.5)
+    other = pv.optical_flow(factor * first + offset, factor * second + offset, at=0.5)
+    np.testing.assert_allclose(other, flow, atol=1e-3)
 
 
 # Windows that are searched for.
@@ -216,3 +233,30 @@ def test_what_is_found_spreads_over_what_moves_alike():
     assert taken[inner].mean() > 0.9
     near = ndimage.binary_dilation(disc | np.roll(disc, (3, 5), (0, 1)), iterations=3)
     assert not taken[~near].any()
+    flow[:], found[:] = 0, 0
+    flow[:, 20, 22], found[20, 22] = (3, 5), 1
+    matching.spread(first, second, found, 1e9, 0.7, 0.0, 2, flow)
+    assert np.count_nonzero(found) == 1  # Nothing else is so wrong.
+
+
+def test_what_is_found_does_not_spread_where_it_leads_out_of_the_frame():
+    first, second, flow, found = np.zeros((9, 20)), np.zeros((9, 20)), np.zeros((2, 9, 20)), np.zeros((9, 20), np.uint8)
+    first[:, 14:], second[:, 18:] = 1, 1  # Beyond the edge, replicated, the second is 1 as well.
+    flow[1, 4, 14], found[4, 14] = 4, 1
+    matching.spread(first, second, found, 1e-4, 0.7, 0.0, 2, flow)
+    assert found[4, 15] == 1
+    assert not found[:, 16:].any()
+
+
+def test_what_is_wrong_is_seen_where_it_came_from_and_where_it_goes(monkeypatch):
+    """`match` gets the squared differences at the places of each frame, and none of what leaves a frame."""
+    given = []
+    monkeypatch.setattr(matching, "match", lambda *arguments: given.append(arguments))
+    first = np.zeros((40, 60), np.float32)
+    first[18:23, 28:33], first[18:23, 55:] = 3, 3
+    flow = np.broadcast_to(np.float32([[[0]], [[8]]]), (2, 40, 60)).copy()
+    assert not _searched(flow, (first, np.zeros_like(first)), 0.25)
+    wrong, wrong_there = given[0][2:4]
+    assert np.unravel_index(wrong.argmax(), wrong.shape)[1] == pytest.approx(30, abs=2)
+    assert np.unravel_index(wrong_there.argmax(), wrong.shape)[1] == pytest.approx(38, abs=2)
+    assert wrong[:, 55:].max() < 0.1 * wrong.max()

@@ -85,7 +85,7 @@ def test_warmup_tells_what_it_did(call, monkeypatch):
         doctor, "_use_every_kernel", lambda: pv.evolve(pv.Heat(), np.ones((8, 9), np.float32), [0, 0.1])
     )
     warm = json.loads(call("warmup", "--json"))
-    assert warm["compiled"] + warm["loaded"] <= 2
+    assert warm["compiled"] + warm["loaded"] <= 12  # Those of `Heat`, with the parts of each.
     assert warm["seconds"] > 0
     assert "/pde_video-kernels-" in warm["cache"]
 

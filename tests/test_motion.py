@@ -328,8 +328,8 @@ def test_bad_inputs_are_refused():
         for frames in ((frame, spoiled), (spoiled, frame)):
             with pytest.raises(pv.InputError, match="NaN"):
                 pv.optical_flow(*frames)
-    with pytest.raises(pv.InputError, match="single precision"):
-        pv.optical_flow(1e39 * frame, frame)
+    with pytest.raises(pv.InputError, match="real numbers"):
+        pv.optical_flow(frame.astype(complex), frame)
     for shape in ((5,), (0, 5), (2, 3, 4, 5)):
         with pytest.raises(pv.InputError, match=r"\(H, W\) or \(H, W, C\)"):
             pv.optical_flow(np.ones(shape), np.ones(shape))

@@ -59,6 +59,16 @@ def test_the_rim_of_a_disc_is_neither_torn_nor_doubled(shift, gain):
     assert gain * miss < faded
 
 
+@pytest.mark.parametrize("share", [0.2, 0.8])
+def test_the_rim_is_in_its_place_nearer_to_one_frame_too(share):
+    shift = np.array([6, 12])
+    first, second, true = unit(*(discs(26, shift, time)[0] for time in (-0.5, 0.5, share - 0.5)))
+    rim = np.abs(np.hypot(*(PLACE - np.reshape((share - 0.5) * shift, (2, 1, 1)))) - 26) < 8
+    found = Passage(first, second).at(share)
+    miss, faded = (np.sqrt(np.square(one - true)[rim].mean()) for one in (found, first + share * (second - first)))
+    assert 2.4 * miss < faded
+
+
 def test_what_leaves_the_frame_is_taken_from_the_frame_that_shows_it():
     shift = (0, 9)
     first, second, true = unit(*(texture(*(PLACE - np.reshape(t * np.array(shift), (2, 1, 1)))) for t in (0, 1, 0.5)))
@@ -79,6 +89,8 @@ def test_where_the_motion_fits_worse_than_none_it_is_a_fade(rng):
     np.testing.assert_allclose(missed[:, 64:], apart, rtol=0.3)  # Without motion, as that is less.
     assert fits[:, :16].min() > 0.99
     assert fits[:, 64:].max() < 0.01
+    half = _fits(frames, moved, 0.5 * shown)[1]
+    np.testing.assert_allclose(half[:, 64:], missed[:, 64:], rtol=1e-4)  # Of what is shown by half, too.
     shown[1, :, 40:] = 0  # Of what one frame alone shows nothing tells whether it fits.
     assert _fits(frames, moved, shown)[0][:, 64:].min() > 0.75
 
@@ -175,7 +187,7 @@ def plain_resolve(first, second, flow, doubtful, steady, owners, share, reach, a
 
     for i, j in np.argwhere(doubtful):
         candidates = []
-        for dy, dx in visibility._DIRECTIONS:
+        for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)):
             for n in range(1, reach + 1):
                 y, x = i + n * dy, j + n * dx
                 if not (0 <= y < height and 0 <= x < width):

@@ -129,7 +129,7 @@ def _tensors(first, warped, known, u, v, inverse_c, weights, floor, lines, j):
 
 
 @kernel
-def diffusivity(u, v, alpha, inverse_lambda2, d):
+def _diffusivity(u, v, alpha, inverse_lambda2, d):
     """d = ½ α / √(1 + |∇w|²/λ²): less diffusion at discontinuities of the flow; faces add the halves of both sides."""
     height, width = u.shape
     one, half = u.dtype.type(1), u.dtype.type(0.5)
@@ -217,7 +217,7 @@ def refine(first, second, shares, flow, warps, sweeps, alpha, c, floor, lambda_,
     for _ in range(warps):
         _warp(second, u, v, shares, warped, known)
         _tensors(first, warped, known, u, v, first.dtype.type(1) / c, weights, floor, lines, j)
-        diffusivity(u, v, alpha, first.dtype.type(1) / (lambda_ * lambda_), d)
+        _diffusivity(u, v, alpha, first.dtype.type(1) / (lambda_ * lambda_), d)
         _copy(flow, before)
         diffuse(j, d, flow, before, sweeps, sums)
         if sweeps % 2:

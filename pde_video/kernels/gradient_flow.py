@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from pde_video.kernels.flow import diffuse, diffusivity, gather_row, smooth_row
+from pde_video.kernels.flow import diffuse, gather_row, smooth_row
 from pde_video.kernels.jit import kernel
 
 
@@ -91,6 +91,27 @@ def _products(first, second, known, g, u, v, inverse_c, strength, inverse_d, i, 
 
 
 @kernel
+def _diffusivity(u, v, g, alpha, inverse_lambda2, edge, squares, d):
+    """d = ½ α / (√(1 + |∇w|²/λ²) (1 + edge · |∇f|)), with differences over two pixels; edges are replicated."""
+    height, width = u.shape
+    one, half = u.dtype.type(1), u.dtype.type(0.5)
+    across = squares[0]
+    for i in range(height):
+        up, down = max(i - 1, 0), min(i + 1, height - 1)
+        b, f, gy, gx, target = u[i], v[i], g[0, i], g[1, i], d[i]
+        for k in range(1, width - 1):
+            across[k] = (b[k + 1] - b[k - 1]) * (b[k + 1] - b[k - 1]) + (f[k + 1] - f[k - 1]) * (f[k + 1] - f[k - 1])
+        for k in (0, width - 1):
+            left, right = max(k - 1, 0), min(k + 1, width - 1)
+            across[k] = (b[right] - b[left]) * (b[right] - b[left]) + (f[right] - f[left]) * (f[right] - f[left])
+        a, c, e, h = u[up], u[down], v[up], v[down]
+        for k in range(width):
+            along = (c[k] - a[k]) * (c[k] - a[k]) + (h[k] - e[k]) * (h[k] - e[k])
+            steep = math.sqrt(gy[k] * gy[k] + gx[k] * gx[k])
+            target[k] = half * alpha / (math.sqrt(one + (along + across[k]) * inverse_lambda2) * (one + edge * steep))
+
+
+@kernel
 def refine(first, second, known, flow, sweeps, alpha, c, strength, d, floor, lambda_, edge, weights):
     """Improve a flow in place: linearise around it, then diffuse by `sweeps`; both pictures are warped by it already.
 
@@ -113,11 +134,7 @@ def refine(first, second, known, flow, sweeps, alpha, c, strength, d, floor, lam
                 smooth_row(raw[m], weights, row, lines[i % n, m])
         if i >= reach:
             gather_row(i - reach, weights, floor, lines, sums[0], j)
-    diffusivity(u, v, alpha, one / (lambda_ * lambda_), smooth)
-    for i in range(height):
-        gy, gx, target = g[0, i], g[1, i], smooth[i]
-        for k in range(width):
-            target[k] /= one + edge * math.sqrt(gy[k] * gy[k] + gx[k] * gx[k])
+    _diffusivity(u, v, g, alpha, one / (lambda_ * lambda_), edge, sums, smooth)
     diffuse(j, smooth, flow, before, sweeps, sums)
     if sweeps % 2:
         flow[:] = before

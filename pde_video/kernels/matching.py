@@ -58,11 +58,12 @@ def match(first, second, wrong, wrong_there, bad, gain, clearly, share, down, ac
     """Put into the flow where windows of both pictures are each other's nearest.
 
     Where the flow is `wrong` in both, as mean squares above `bad`, and they are nearer than `gain` times that, and than
-    `clearly` times any other; `found` is 1 there. A window at y found at z is a motion at y + share · (z − y).
+    `clearly` times any other; `found` is 1 there. A window at y found at z is a motion at y + share · (z − y); of two
+    at the same place the nearer counts, and if they are as near, none.
     """
     height, width = first.shape
     best = np.full((height, width), first.dtype.type(np.inf))
-    size = first.dtype.type((2 * REACH + 1) ** 2)
+    size, moved = first.dtype.type((2 * REACH + 1) ** 2), np.empty_like(flow)
     for i in range(REACH, height - REACH):
         for j in range(REACH, width - REACH):
             if wrong[i, j] <= bad:
@@ -82,7 +83,13 @@ def match(first, second, wrong, wrong_there, bad, gain, clearly, share, down, ac
             y, x = math.floor(i + share * (p - i) + 0.5), math.floor(j + share * (q - j) + 0.5)
             if apart < best[y, x]:
                 best[y, x], found[y, x] = apart, 1
-                flow[0, y, x], flow[1, y, x] = p - i, q - j
+                moved[0, y, x], moved[1, y, x] = p - i, q - j
+            elif apart == best[y, x]:
+                found[y, x] = 0
+    for y in range(height):
+        for x in range(width):
+            if found[y, x]:
+                flow[0, y, x], flow[1, y, x] = moved[0, y, x], moved[1, y, x]
 
 
 @kernel

@@ -62,28 +62,44 @@ def optical_flow(
     >>> bool(abs(np.median(flow[1]) - 1.5) < 0.02)
     True
     """
-    a, b = (_gray(frame) for frame in (first, second))
-    if a.shape != b.shape:
-        raise InputError(f"the frames have shapes {first.shape} and {second.shape}; they must be equal")
+    both = [_gray(frame) for frame in (first, second)]
+    if both[0].shape != both[1].shape:
+        raise InputError(f"the frames have shapes {np.shape(first)} and {np.shape(second)}; they must be equal")
     if not 0 <= at <= 1:
         raise ParameterError(f"at is {at}; it must be from 0, at the first frame, to 1, at the second")
     if not (noise is None or (math.isfinite(noise) and noise >= 0)):
         raise ParameterError(f"noise is {noise}; it must be a finite number of at least 0, or None")
     if not (math.isfinite(smoothness) and smoothness > 0):
         raise ParameterError(f"smoothness is {smoothness}; it must be a positive, finite number")
-    variances = [float(frame.var(dtype=np.float64)) for frame in (a, b)]
-    if not min(variances):
-        return np.zeros((2, *a.shape), np.float32)  # Nothing tells where it went.
-    unit = 0.25 * math.sqrt(sum(variances) / 2)
+    old, new, unit = in_units(*both)
+    if not (old.any() and new.any()):
+        return np.zeros((2, *both[0].shape), np.float32)  # Nothing tells where it went.
     with np.errstate(all="ignore"):
         expected = None if noise is None else _MEDIAN * math.sqrt(2) * noise / unit
-        flow = flow_at(a / np.float32(unit), b / np.float32(unit), at, smoothness, expected)
+        flow = flow_at(old, new, at, smoothness, expected)
     if not all_finite(flow):
         raise ParameterError(
             f"smoothness is {smoothness:g}; with these frames, that leaves the range of single precision; choose a "
             "value nearer to the default (10)"
         )
     return flow
+
+
+def in_units(first: Array, second: Array) -> tuple[Array, Array, float]:
+    """Return two pictures less their mean, in units of a quarter of their standard deviation, and that unit.
+
+    One that is flat is all 0.
+    """
+    largest = max(float(np.abs(one).max()) for one in (first, second)) or 1.0
+    scaled = [one.astype(np.float64) / largest for one in (first, second)]
+    middle = (scaled[0].mean() + scaled[1].mean()) / 2
+    deviations = [float(one.std()) if one.min() < one.max() else 0.0 for one in scaled]
+    unit = 0.25 * math.hypot(*deviations) / math.sqrt(2) or 1.0
+    old, new = (
+        (((one - middle) / unit) if deviation else np.zeros_like(one)).astype(np.float32)
+        for one, deviation in zip(scaled, deviations, strict=True)
+    )
+    return old, new, unit * largest
 
 
 def warp(frame: Array, flow: Array) -> Array:
@@ -166,13 +182,15 @@ def occluded(forward: Array, backward: Array) -> Array:
 
 
 def _gray(frame: Array) -> Array:
+    frame = np.asarray(frame)
     if frame.ndim not in (2, 3) or frame.size == 0:
         raise InputError(f"a frame has shape {frame.shape}; it must be (H, W) or (H, W, C), none of them 0")
-    with np.errstate(all="ignore"):
-        gray = (frame if frame.ndim == 2 else frame.mean(axis=2)).astype(np.float32)
+    if frame.dtype.kind not in "biuf":
+        raise InputError(f"a frame is {frame.dtype}; it must hold real numbers")
+    gray = frame if frame.ndim == 2 else frame.mean(axis=2)
     if not all_finite(gray):
-        raise InputError("a frame holds NaN or values infinite in single precision; replace them first")
-    return gray
+        raise InputError("a frame holds NaN or infinite values; replace them first")
+    return np.asarray(gray)
 
 
 def _check_flow(flow: Array, shape: tuple[int, ...], name: str) -> None:

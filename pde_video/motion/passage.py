@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from pde_video.kernels import gradient_flow, visibility
 from pde_video.motion.averaging import EXACT, doubled, halved, padded, smoothed, warped
-from pde_video.motion.optical_flow import optical_flow
+from pde_video.motion.optical_flow import in_units, optical_flow
 from pde_video.protocols import Array
 from pde_video.threads import each, pieces
 
@@ -41,7 +41,8 @@ class Passage:
         both = np.stack(self._planes)
         self._range = both.min(axis=(0, 2, 3))[:, None, None], both.max(axis=(0, 2, 3))[:, None, None]
         flow = optical_flow(first, second, at=0.5)
-        self._flow, shown, self.reliable = _resolved(flow, *_in_units(self._planes))
+        first, second, _ = in_units(*(planes.mean(axis=0) for planes in self._planes))
+        self._flow, shown, self.reliable = _resolved(flow, first, second)
         fits, self.missed = _fits(self._planes, [self._moved(k, 0.5, self._flow) for k in range(2)], shown)
         self._weights = padded(np.concatenate([shown, fits[np.newaxis]]))
 
@@ -75,13 +76,6 @@ class Passage:
         """Return the planes of a frame as they are a share of the way."""
         there = self._padded[which]
         return warped(there, (np.float32(which - share) * flow).astype(there.dtype), EXACT)
-
-
-def _in_units(both: list[Array]) -> list[Array]:
-    """Return the mean of the channels (H, W) of two frames, in units of a quarter of their contrast."""
-    means = [planes.mean(axis=0, dtype=np.float64) for planes in both]
-    unit = 0.25 * np.sqrt((means[0].var() + means[1].var()) / 2) or 1.0
-    return [(mean / unit).astype(np.float32) for mean in means]
 
 
 def _resolved(flow: Array, first: Array, second: Array) -> tuple[Array, Array, float]:
