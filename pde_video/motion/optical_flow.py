@@ -29,7 +29,7 @@ def optical_flow(
         Frames of the same shape. The mean over the channels is used.
     at : float
         0 to 1: where between the frames the flow is. 0: at the pixels of `first`, so that second(x + w) ≈ first(x). ½:
-        in the middle, where exchanging the frames changes but the sign of w.
+        in the middle, where exchanging the frames only changes the sign of w.
     noise : float, optional
         ≥ 0: standard deviation of the noise, in units of the frames. Default: estimated.
     smoothness : float
