@@ -194,3 +194,70 @@ def test_factors_are_exact(text, number):
 def test_what_cannot_be_is_refused(options, said):
     with pytest.raises(pv.ParameterError, match=said):
         pv.interpolate(Timed(numbers(3), Timing(Fraction(24), 3)), **options)
+
+
+def shown_twice_as_often(stamps, rate=25, tick=None, **options):
+    """Return the values of frames that are interpolated with timestamps in frames, and the report."""
+    report = {}
+    clocked = Timing(Fraction(rate), stamps=[Fraction(s) / Fraction(rate) for s in stamps], tick=tick)
+    found = pv.interpolate(
+        Timed(numbers(len(stamps)), clocked), **{"factor": 2, "cuts": "ignore", **options}, report=report
+    )
+    return [frame.item() for frame in found], report
+
+
+@pytest.mark.parametrize(
+    ("stamps", "frame", "others"),
+    [
+        ([*range(1, 11), *range(1, 11)], 10, 0),  # Two parts, one after the other.
+        ([*range(100, 110), *range(20, 60), *range(7)], 10, 1),
+        (range(20, 0, -1), 1, 18),
+        ([5] * 9, 1, 7),
+        ([0, 1, 1, 3, 4, 4, 6], 2, 1),
+    ],
+)
+def test_no_frame_is_lost_where_timestamps_jump_back(lines, stamps, frame, others):
+    values, report = shown_twice_as_often(stamps)
+    last = len(stamps) - 1
+    assert values == [*np.arange(0, last + 0.1, 0.5), last]
+    more = f", nor do those of {others} other frames" if others else ""
+    assert report["warnings"][0].startswith(
+        f"the timestamp of frame {frame}, {stamps[frame] / 25:g} s, does not follow"
+    )
+    assert more in report["warnings"][0]
+    assert len(report["warnings"]) == 1
+
+
+def test_a_part_that_follows_keeps_its_own_times(lines):
+    values, report = shown_twice_as_often([0, 1, 2, 4, 5, 0, 1, 3, 4])
+    gap = [2, 2.25, 2.5, 2.75]
+    assert values == [0, 0.5, 1, 1.5, *gap, 3, 3.5, 4, 4.5, 5, 5.5, *np.add(gap, 4), 7, 7.5, 8, 8]
+    assert len(report["warnings"]) == 1
+
+
+@pytest.mark.parametrize("late", [1, 2])
+def test_after_timestamps_that_are_swapped_frames_are_at_their_times_again(lines, late):
+    stamps = list(range(16))
+    stamps[4], stamps[4 + late] = stamps[4 + late], stamps[4]
+    values, _ = shown_twice_as_often(stamps)
+    assert len(values) == 32
+    assert values[:7] == list(np.arange(0, 3.1, 0.5))
+    assert values[24:] == [12, 12.5, 13, 13.5, 14, 14.5, 15, 15]
+    assert (np.diff(values) >= 0).all()
+
+
+def test_both_parts_have_times_of_the_rate_where_a_clock_rounds_them(lines):
+    part = [Fraction(round(1000 * k / FILM), 1000) * FILM for k in range(30)]
+    values, report = shown_twice_as_often(part * 2, FILM, Fraction(1, 1000))
+    assert values == [*np.arange(0, 59.1, 0.5), 59]
+    assert (report["originals"], report["new"]) == (60, 59)
+
+
+def test_repeats_are_made_anew_also_after_a_jump_back(lines):
+    values, report = shown_twice_as_often([0, 1, 2, 3, 0, 1, 2, 3], factor=1, duplicates="replace")
+    assert values == list(range(8))
+    assert report["originals"] == 8
+
+
+def test_timestamps_that_rise_are_no_reason_for_a_warning(lines):
+    assert "warnings" not in shown_twice_as_often([0, 1, 2, 7, 8])[1]

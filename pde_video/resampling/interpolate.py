@@ -149,7 +149,7 @@ def _resampled(frames: Frames, clock: Clock, replacing: bool, cutting: bool) -> 
 def _planned(span: Span, clock: Clock, cutting: bool) -> _Plan:
     """Return a span with its passage, if one is needed and the motion may be followed."""
     first, last = span.shots[0], span.until
-    nothing = len(span.wanted) <= (len(span.wanted) > 0 and clock.time(span.wanted[0]) == first.time)
+    nothing = set(clock.times(span)) <= {first.time}
     if nothing or last is None or span.is_pause or np.array_equal(first.frame, last.frame):
         return _Plan(span)
     if cutting and of_two_scenes(first.frame, last.frame):
@@ -162,7 +162,7 @@ def _shown(plan: _Plan, clock: Clock) -> Iterator[_Made]:
     """Yield for each frame that is wanted how it is counted, and what makes it."""
     shots, last = plan.span.shots, plan.span.until
     kept = {shot.time: shot.frame for shot in (shots if plan.passage is None else shots[:1])}
-    for time in map(clock.time, plan.span.wanted):
+    for time in clock.times(plan.span):
         if time in kept:
             yield "originals", partial(np.array, kept[time])
         elif last is not None and plan.passage is not None:

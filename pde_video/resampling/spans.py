@@ -13,7 +13,7 @@ from pde_video.errors import InputError
 from pde_video.filters import Frames
 from pde_video.protocols import Array
 from pde_video.resampling.scenes import with_repeats
-from pde_video.video.timing import Timing
+from pde_video.video.timing import Rising, Timing
 
 _FARTHEST = 8  # Frames of the video that a pause is longer than,
 _AROUND = 3  # as long as the longest so many before it.
@@ -44,9 +44,9 @@ class Clock:
     timing: Timing
     step: Fraction | None
 
-    def time(self, number: int) -> Fraction:
-        """Return when a frame is wanted."""
-        return self.timing.at(number) if self.step is None else number * self.step
+    def times(self, span: Span) -> list[Fraction]:
+        """Return when frames are wanted."""
+        return [shot.time for shot in span.shots] if self.step is None else [n * self.step for n in span.wanted]
 
     def before(self, shot: Shot) -> int:
         """Return how many frames are wanted before another is shown."""
@@ -82,13 +82,16 @@ def spans(frames: Frames, clock: Clock, *, replacing: bool) -> Iterator[Span]:
 def _runs(frames: Frames, *, replacing: bool) -> Iterator[list[Shot]]:
     """Yield the frames with their times, each together with those that repeat it and are to be replaced."""
     run: list[Shot] = []
+    times = Rising(frames.timing)
     marked: Iterable[tuple[Array, bool]] = with_repeats(frames) if replacing else ((frame, False) for frame in frames)
     for number, (frame, repeats) in enumerate(marked):
         if run and not repeats:
             yield run
             run = []
-        run.append(Shot(frame, number, frames.timing.at(number)))
+        run.append(Shot(frame, number, times.at(number)))
     yield run
+    if said := times.said():
+        frames.report.setdefault("warnings", []).append(said)
 
 
 def _checked(span: Span) -> Span:
