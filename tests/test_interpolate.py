@@ -142,5 +142,12 @@ def test_no_motion_is_continued_from_another_scene():
     np.testing.assert_array_equal(found[3:], np.repeat(film[3:], 3, axis=0))
     assert "another scene" in report["warnings"][0]
     np.testing.assert_array_equal(pv.extrapolate(film, frames=0, method="motion"), film)
-    with pytest.raises(pv.ParameterError, match="alpha is -1; a motion is continued by 0 or more"):
-        pv.extrapolate(film, alpha=-1, method="motion")
+    for alpha, told in ((-1, "-1"), (1e300, "1e.300")):
+        with pytest.raises(pv.ParameterError, match=f"alpha is {told}; a motion is continued by 0 to 1000 times"):
+            pv.extrapolate(film, alpha=alpha, method="motion")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_motion_goes_on_until_all_has_left():
+    found = pv.extrapolate(moving(3), alpha=1000, frames=3, method="motion")
+    assert found[:3].min() <= found[3:].min() <= found[3:].max() <= found[:3].max()

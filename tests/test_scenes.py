@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from films import moving
+from films import SIDE, moving
+from scipy.ndimage import gaussian_filter, zoom
 
 import pde_video as pv
-from pde_video.resampling.scenes import with_repeats
+from pde_video.resampling.scenes import of_two_scenes, with_repeats
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
@@ -94,3 +95,61 @@ def test_stills_hold_no_repeats(pattern):
 def test_noise_that_varies_is_no_change(rng):
     frames = [np.arange(64.0).reshape(8, 8, 1) + size * rng.normal(0, 1, (8, 8, 1)) for size in (0.1, 0.01, 0.01, 0.1)]
     assert not any(repeats for _, repeats in with_repeats(frames))
+
+
+def hard_pairs(count=24, side=(64, 80)):
+    """Frames (H, W, 1) that are nearly of one scene: zoomed, shifted, mixed, of other contrast."""
+    random, (height, width) = np.random.default_rng(5), side
+    for k in range(count):
+        fields = [random.standard_normal((height + 40, width + 40)) for _ in range(2)]
+        here, other = (gaussian_filter(field, random.choice([1.5, 3, 6, 12])) for field in fields)
+        first = here[20:-20, 20:-20]
+        if k % 4 == 0:
+            second = zoom(here, random.uniform(1.1, 1.5), order=1)[20 : 20 + height, 20 : 20 + width]
+        elif k % 4 == 1:
+            share = random.uniform(0.3, 0.7)
+            second = share * first + (1 - share) * other[20:-20, 20:-20]
+        else:
+            i, j = random.integers(0, 41, 2)
+            second = here[i : i + height, j : j + width] * (random.uniform(0.1, 3) if k % 4 == 2 else 1)
+        yield np.stack([first, second])[..., np.newaxis]
+
+
+def test_whether_frames_are_of_two_scenes_does_not_depend_on_their_order():
+    decided = []
+    for pair in hard_pairs():
+        decided.append(of_two_scenes(*pair))
+        assert of_two_scenes(*pair[::-1]) == decided[-1]
+    assert 0 < sum(decided) < len(decided)
+
+
+def test_hard_pairs_played_backwards_are_interpolated_backwards():
+    for pair in hard_pairs(8):
+        found = pv.interpolate(pair, factor=3)
+        np.testing.assert_allclose(pv.interpolate(pair[::-1], factor=3)[::-1], found, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [2.0**-1000, 1e-60, 1e-45, 1e45, 1e60, 1e300])
+@pytest.mark.filterwarnings("error")
+def test_scenes_repeats_and_motion_are_found_in_any_unit(scale):
+    one, other = moving(7), 1 - moving(6, seed=7)[:, ::-1] ** 2
+    film = np.concatenate([one[[0, 1, 2, 3, 3, 4, 5, 6]], other[:3]])
+    reports = [{}, {}]
+    options = {"factor": 2, "duplicates": "replace"}
+    small, found = (
+        pv.interpolate(by * film, **options, report=report) for by, report in zip((1, scale), reports, strict=True)
+    )
+    np.testing.assert_allclose(found / scale, small, rtol=0, atol=1e-6)
+    assert reports[1].pop("reliable") == pytest.approx(reports[0].pop("reliable"), abs=1e-3)
+    assert reports[1] == reports[0]
+    assert (reports[0]["cuts"], reports[0]["replaced"]) == ([8], 1)
+    beyond, same = (pv.extrapolate(by * one[:3], frames=2, method="motion") / by for by in (scale, 1))
+    np.testing.assert_allclose(beyond, same, rtol=0, atol=1e-6)
+    assert np.abs(same[3] - same[2]).max() > 0.1
+
+
+def test_after_a_black_frame_a_unit_is_that_of_the_other():
+    film = 1e-60 * np.concatenate([np.zeros((1, *SIDE, 1)), moving(2)])
+    report = {}
+    pv.interpolate(film, factor=2, report=report)
+    assert report["cuts"] == [1]

@@ -9,8 +9,10 @@ from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.filters.inter_frame import appended, ended, update
 from pde_video.motion.passage import Passage
 from pde_video.protocols import Array
-from pde_video.resampling.scenes import of_two_scenes
+from pde_video.resampling.scenes import in_one_unit, of_two_scenes
 from pde_video.video.timing import Timing
+
+_FARTHEST = 1000  # Times the last motion: all has left the picture.
 
 
 def _timing(timing: Timing, alpha: float, frames: int, method: str) -> Timing:
@@ -38,7 +40,7 @@ def extrapolate(
     Parameters
     ----------
     alpha : float
-        Any finite number, by motion ≥ 0; 1 continues at the same pace, 0 repeats the last frame.
+        Any finite number, by motion from 0 to 1000; 1 continues at the same pace, 0 repeats the last frame.
     frames : int
         How many frames to append, ≥ 0.
     method : {"change", "motion"}
@@ -50,6 +52,13 @@ def extrapolate(
     -------
     Video of the same kind and dtype, with T + `frames` frames.
 
+    Raises
+    ------
+    InputError
+        If the video has one frame.
+    ParameterError
+        If an option is out of range.
+
     Examples
     --------
     >>> pv.extrapolate(np.array([[[10.0]], [[20.0]]]), frames=2).ravel()
@@ -57,8 +66,8 @@ def extrapolate(
     """
     if method == "change":
         return appended(video, frames, lambda older, newer: update(newer, older, alpha))
-    if alpha < 0:
-        raise ParameterError(f"alpha is {alpha}; a motion is continued by 0 or more")
+    if not 0 <= alpha <= _FARTHEST:
+        raise ParameterError(f"alpha is {alpha:g}; a motion is continued by 0 to {_FARTHEST} times what it was")
     return _moved_on(video, frames, alpha)
 
 
@@ -69,8 +78,9 @@ def _moved_on(video: Frames, number: int, alpha: float) -> Iterator[Array]:
         said = "the last frame is of another scene than the one before it, so that no motion is known: it is repeated"
         video.report.setdefault("warnings", []).append(said)
         alpha = 0.0
-    passage = Passage(older, newer) if alpha and number else None
+    unit, both = in_one_unit(older, newer)
+    passage = Passage(*both) if alpha and number else None
     if passage is not None:
         video.report["reliable"] = passage.reliable
     for n in range(1, number + 1):
-        yield newer.copy() if passage is None else passage.beyond(n * alpha)
+        yield newer.copy() if passage is None else passage.beyond(n * alpha) * newer.dtype.type(unit)

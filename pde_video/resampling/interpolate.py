@@ -15,9 +15,8 @@ from pde_video.filters import EVERYTHING, Frames, Option, video_filter
 from pde_video.motion.passage import Passage
 from pde_video.protocols import Array
 from pde_video.resampling.rates import resampled
-from pde_video.resampling.scenes import of_two_scenes
+from pde_video.resampling.scenes import in_one_unit, of_two_scenes
 from pde_video.resampling.spans import Clock, Span, spans
-from pde_video.terms.structure import unit_of
 from pde_video.threads import ordered
 from pde_video.video.timing import Timing
 
@@ -154,8 +153,8 @@ def _planned(span: Span, clock: Clock, cutting: bool) -> _Plan:
         return _Plan(span)
     if cutting and of_two_scenes(first.frame, last.frame):
         return _Plan(span, otherwise="at_cuts")
-    unit = max(unit_of(one.frame, dtype=np.float32) for one in (first, last))
-    return _Plan(span, Passage(*(one.frame / one.frame.dtype.type(unit) for one in (first, last))), unit)
+    unit, both = in_one_unit(first.frame, last.frame)
+    return _Plan(span, Passage(*both), unit)
 
 
 def _shown(plan: _Plan, clock: Clock) -> Iterator[_Made]:
