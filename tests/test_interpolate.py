@@ -49,7 +49,8 @@ def test_a_film_played_backwards_is_interpolated_backwards(factor):
 def test_a_factor_of_1_is_the_identity(options):
     film = moving(4)
     np.testing.assert_array_equal(pv.interpolate(film, **options), film)
-    np.testing.assert_array_equal(pv.interpolate(film[:1], **options), film[:1])
+    for duplicates in ("keep", "replace"):
+        np.testing.assert_array_equal(pv.interpolate(film[:1], duplicates=duplicates, **options), film[:1])
     timed = Timed(iter(film), Timing(FILM, 4, stamps=[Fraction(0), Fraction(1), Fraction(5), Fraction(6)]))
     found = pv.interpolate(timed, **options)
     np.testing.assert_array_equal(np.stack(list(found)), film)

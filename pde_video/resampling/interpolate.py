@@ -67,7 +67,7 @@ def interpolate(
     factor : number or text
         Times as many frames per second, from 1 to 8: 2, "5/2". Default, without `rate` and `slow`: 2.
     rate : number or text
-        Frames per second, above 0 and at most 8 times those of the video: 60, "60000/1001"; 59.94 is the latter.
+        Frames per second, from 0.000001 to 8 times those of the video: 60, "60000/1001"; 59.94 is the latter.
     slow : number or text
         Times as many frames at the rate of the video, from 1 to 8, which is so many times as long, without sound.
     duplicates : {"keep", "replace"}
@@ -87,7 +87,7 @@ def interpolate(
     Raises
     ------
     InputError
-        If the video has one frame, or a `rate` is given and it has none.
+        If the video has one frame, without a factor of 1, or a `rate` is given and it has none.
     ParameterError
         If an option is out of range, or more than one of `factor`, `rate` and `slow` is given.
 
@@ -110,7 +110,7 @@ def interpolate(
 
 def _resampled(frames: Frames, clock: Clock, replacing: bool, cutting: bool) -> Iterator[Array]:
     """Yield the frames of a video that are wanted, and report on them."""
-    if len(frames.peek(2)) < 2:
+    if clock.step is not None and len(frames.peek(2)) < 2:
         raise InputError("the video has one frame, and there is nothing between; give two or more")
     report, rate = frames.report, clock.timing.rate
     counts = dict.fromkeys(("originals", "new", "at_cuts", "repeated", "replaced"), 0)

@@ -11,6 +11,7 @@ from pde_video.video.timing import Timing
 MOST = 8  # Frames made of one: motion between frames that are further apart in time than that is not known.
 Exact: TypeAlias = float | str | Fraction
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?|\d{1,9}/0*[1-9]\d{0,8}", re.ASCII)
+_WHOLE = 24, 30, 48, 60, 120  # Rates of which 1000/1001 are in use.
 _FINEST = 1_000_000  # Denominator of a rate or factor, at most.
 
 
@@ -55,12 +56,14 @@ def exact(value: Exact, name: str) -> Fraction:
     text = str(value)
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
         raise ParameterError(f"{name} is {value!r}; it must be a number such as 2.5, 5/2 or 60000/1001")
-    number = Fraction(value if isinstance(value, str | Fraction) else float(value)).limit_denominator(_FINEST)
-    if number <= 0:
-        raise ParameterError(f"{name} is {value}; it must be above 0")
+    given = Fraction(value if isinstance(value, str | Fraction) else float(value))
+    if given < Fraction(1, _FINEST):
+        raise ParameterError(f"{name} is {value}; it must be {'above 0' if given <= 0 else '0.000001 or more'}")
+    number = given.limit_denominator(_FINEST)
     decimals = len(text.partition(".")[2])
     if name == "rate" and decimals > 1 and number.denominator > 1:
-        near = round(number * 1001 / 1000) * Fraction(1000, 1001)
-        if round(near, decimals) == round(Fraction(text), decimals):
-            return near
+        for whole in _WHOLE:
+            near = whole * Fraction(1000, 1001)
+            if round(near, decimals) == round(Fraction(text), decimals):
+                return near
     return number
