@@ -214,6 +214,26 @@ def test_frames_that_were_read_from_a_file_are_written_at_their_times(tmp_path):
     assert pv.read(tmp_path / "plain.y4m").rate == 50
 
 
+def test_times_within_the_rounding_of_a_clock_are_kept_in_formats_with_that_clock(tmp_path):
+    off = (0, 1, -1, 0, 0, 1, 0, -1, 1, 0, 0, -1, 0, 0, 1, 0, 0, 0, -1, 0, 0, 1, 0, 0, 0, 0)
+    times = [Fraction(round(1000 * k / Fraction(24000, 1001)) + early, 1000) for k, early in enumerate(off)]
+    frames, video = decoded(film(tmp_path / "in.mkv", times, sound=False))
+    pv.write(tmp_path / "out.mkv", frames, like=video, codec="ffv1")
+    assert decoded(tmp_path / "out.mkv")[1].timestamps == video.timestamps == times
+
+
+def test_times_of_frames_that_do_not_tell_them_are_missed_in_the_report(tmp_path):
+    video = pv.read(film(tmp_path / "in.mkv"))
+    report = {}
+    frames = (frame for frame in pv.interpolate(video, rate=50))
+    pv.write(tmp_path / "out.mkv", frames, like=video, codec="ffv1", report=report)
+    assert report["warnings"][-1].startswith("18 frames are more than the 8 of the source")
+    for frames in (pv.interpolate(video, rate=50), pv.extrapolate(video, frames=3), iter(list(video)), scene(8)):
+        report = {}
+        pv.write(tmp_path / "out.mkv", frames, like=video, codec="ffv1", force=True, report=report)
+        assert not any("are more than" in text for text in report.get("warnings", ()))
+
+
 def test_a_pipeline_knows_the_rate_of_each_part(tmp_path, call):
     pv.write(tmp_path / "in.mkv", scene(6), rate=25, codec="ffv1")
     pv.write(tmp_path / "more.mkv", scene(4), rate=50, codec="ffv1")

@@ -268,3 +268,25 @@ def test_repeats_are_made_anew_also_after_a_jump_back(lines):
 
 def test_timestamps_that_rise_are_no_reason_for_a_warning(lines):
     assert "warnings" not in shown_twice_as_often([0, 1, 2, 7, 8])[1]
+
+
+@pytest.mark.parametrize("gap", [5, 7, 8, 9])
+def test_a_pause_is_longer_than_eight_frames(lines, gap):
+    values, report = shown_twice_as_often([0, 1, 1 + gap, 2 + gap])
+    assert len(values) == 2 * (3 + gap)
+    assert report["new"] == 2 + (2 * gap - 1 if gap <= 8 else 0)
+    assert report["repeated"] == 1 + (0 if gap <= 8 else 2 * gap - 1)
+
+
+def test_a_filter_of_videos_with_missing_values_knows_the_times():
+    seen = []
+
+    @pv.video_filter
+    def looking(frames: pv.Frames):
+        """Look."""
+        seen.append(frames.timing)
+        yield from frames
+
+    timing = Timing(FILM, 2, stamps=[Fraction(1), Fraction(2)])
+    list(pv.masking(looking)(Timed(iter(np.full((2, 4, 4), np.nan)), timing)))
+    assert seen == [timing]

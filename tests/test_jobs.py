@@ -186,6 +186,15 @@ def test_a_dry_run_expects_what_is_left_to_take_as_long_as_what_was_tried(clip, 
     assert (told["tried"], told["expected_seconds"]) == (5, 6 + 7)
 
 
+def test_a_dry_run_counts_what_there_is_if_the_source_declares_more(tmp_path):
+    np.save(tmp_path / "in.npy", np.zeros((6, 8, 8), np.uint8))
+    plan = planned(tmp_path / "in.npy", tmp_path / "out.npy", HEAT)
+    plan.video.count = 60
+    told = dry_run(plan)
+    assert (told["frames"], told["tried"]) == (6, 6)
+    assert told["expected_bytes"] == pytest.approx((tmp_path / "in.npy").stat().st_size, rel=0.5)
+
+
 def test_a_dry_run_of_an_input_of_unknown_length(tmp_path, monkeypatch):
     np.save(tmp_path / "in.npy", np.zeros((50, 10, 10), np.uint8))
     opened = pv.read

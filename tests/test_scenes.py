@@ -153,3 +153,9 @@ def test_after_a_black_frame_a_unit_is_that_of_the_other():
     report = {}
     pv.interpolate(film, factor=2, report=report)
     assert report["cuts"] == [1]
+
+
+def test_a_change_of_an_eighth_of_the_contrast_is_a_change():
+    still = np.arange(64.0).reshape(8, 8, 1)
+    frames = [still + still.std() * change for change in np.cumsum([0, 0.2, 0.13, 0.2, 0.2])]
+    assert not any(repeats for _, repeats in with_repeats(frames))

@@ -26,7 +26,7 @@ from pde_video.video.overlap import all_behind
 from pde_video.video.sequences import is_pattern, member_name, numbered
 from pde_video.video.signals import held_back
 from pde_video.video.source import MOST_PIXELS, Choice, FileVideo, Seconds, Target
-from pde_video.video.timing import Timed, timing_of
+from pde_video.video.timing import Timed, beyond_stamps, timing_of
 from pde_video.video.watch import Watch, watch_file
 
 _DEFAULT_RATE = Fraction(25)
@@ -248,7 +248,10 @@ def write(
     output = checked_output(path, force=force, rate=rate, codec=codec, crf=crf, lossless=lossless, raw=raw)
     if report is not None and output.format and (warning := warning_if_killed(output.path, force)):
         report.setdefault("warnings", []).append(warning)
-    return write_checked(output, frames, like=like, made=made, report=report)
+    count = write_checked(output, frames, like=like, made=made, report=report)
+    if report is not None and like is not None and (warning := beyond_stamps(frames, count, like.timing)):
+        report.setdefault("warnings", []).append(warning)
+    return count
 
 
 def write_checked(

@@ -105,3 +105,14 @@ def timing_of(video: Any) -> Timing:
     """Return the timing of a video that has one; else the number of a frame is its time."""
     found = getattr(video, "timing", None)
     return found if isinstance(found, Timing) else Timing()
+
+
+def beyond_stamps(frames: Any, count: int, source: Timing) -> str | None:
+    """Return a warning if frames that do not tell their times were more than those of the source whose they got."""
+    known = max(len(source.stamps), source.count or 0)
+    if isinstance(frames, Timed) or not source.stamps or count <= known:
+        return None
+    return (
+        f"{count} frames are more than the {known} of the source, whose times they got, and the others follow at its "
+        "rate; if a filter made them for other times, give what it returns, or a rate, to write"
+    )
