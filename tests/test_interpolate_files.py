@@ -26,10 +26,10 @@ def scene(count):
     )
 
 
-def film(path, times=VARIABLE, sound=True):
+def film(path, times=VARIABLE, sound=True, rate=25):
     """Write frames without loss at some times, with sound of 0.7 s, in a container that counts milliseconds."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
+        stream = container.add_stream("ffv1", rate=rate)
         stream.height, stream.width, stream.pix_fmt = 32, 48, "gray"
         stream.codec_context.time_base = Fraction(1, 1000)
         audio = container.add_stream("pcm_s16le", rate=SOUND, layout="mono") if sound else None
@@ -216,8 +216,10 @@ def test_frames_that_were_read_from_a_file_are_written_at_their_times(tmp_path):
 
 def test_times_within_the_rounding_of_a_clock_are_kept_in_formats_with_that_clock(tmp_path):
     off = (0, 1, -1, 0, 0, 1, 0, -1, 1, 0, 0, -1, 0, 0, 1, 0, 0, 0, -1, 0, 0, 1, 0, 0, 0, 0)
-    times = [Fraction(round(1000 * k / Fraction(24000, 1001)) + early, 1000) for k, early in enumerate(off)]
-    frames, video = decoded(film(tmp_path / "in.mkv", times, sound=False))
+    rate = Fraction(24000, 1001)
+    times = [Fraction(round(1000 * k / rate) + early, 1000) for k, early in enumerate(off)]
+    frames, video = decoded(film(tmp_path / "in.mkv", times, sound=False, rate=rate))
+    assert video.rate == rate
     pv.write(tmp_path / "out.mkv", frames, like=video, codec="ffv1")
     assert decoded(tmp_path / "out.mkv")[1].timestamps == video.timestamps == times
 
