@@ -159,3 +159,26 @@ def test_a_change_of_an_eighth_of_the_contrast_is_a_change():
     still = np.arange(64.0).reshape(8, 8, 1)
     frames = [still + still.std() * change for change in np.cumsum([0, 0.2, 0.13, 0.2, 0.2])]
     assert not any(repeats for _, repeats in with_repeats(frames))
+
+
+@pytest.mark.parametrize(("radius", "step"), [(6, 20), (10, 30), (12, 40)])
+def test_a_fast_object_before_what_stays_is_no_cut(radius, step):
+    rows, columns = np.mgrid[:180, :320]
+    film = [
+        np.where(np.hypot(rows - 90, columns - 40 - step * t) < radius, 0.9, 0.2)[..., np.newaxis] for t in range(4)
+    ]
+    assert not any(of_two_scenes(*pair) for pair in pairwise(film))
+    other = gaussian_filter(np.random.default_rng(5).normal(size=(180, 320)), 8)[..., np.newaxis]
+    assert of_two_scenes(film[0], 0.5 + other)
+
+
+def test_fast_spots_in_noise_are_no_cut():
+    rng = np.random.default_rng(6)
+    places, steps, (rows, columns) = rng.uniform(20, 236, (30, 2)), rng.normal(size=(30, 2)), np.mgrid[:256, :256]
+    film = []
+    for t in range(3):
+        frame = rng.normal(0, 0.015, (256, 256))
+        for (y, x), (a, b) in zip(places, steps, strict=True):
+            frame += np.exp(-((rows - y - 14 * a * t) ** 2 + (columns - x - 14 * b * t) ** 2) / 8)
+        film.append(frame[..., np.newaxis])
+    assert not any(of_two_scenes(*pair) for pair in pairwise(film))

@@ -7,7 +7,7 @@ from itertools import chain, pairwise
 
 import numpy as np
 
-from pde_video.estimate.scene import is_cut_not_motion
+from pde_video.estimate.scene import block_means, is_cut_not_motion
 from pde_video.motion.averaging import halved
 from pde_video.motion.noisy_flow import pyramid
 from pde_video.protocols import Array
@@ -15,6 +15,7 @@ from pde_video.terms.structure import unit_of
 from pde_video.threads import ordered
 
 _UNIT = 0.25  # Of differences, in standard deviations of a frame.
+_STAYS = 0.1  # Change of most of 16 × 16 blocks, relative to their contrast, below which it is the same scene.
 _WITHIN = 3  # Frames before and after one, among which there must be a change for it to repeat another.
 _LESS = 0.5  # Share of its root mean square, below which that of another is none.
 _LEAST = 0.01  # A change, in standard deviations of a frame: noise and codecs change that much.
@@ -29,11 +30,15 @@ def in_one_unit(first: Array, second: Array) -> tuple[float, list[Array]]:
 def of_two_scenes(first: Array, second: Array) -> bool:
     """Tell whether two frames (H, W, C), one after the other in either order, are of different scenes.
 
-    They are where both orders say so: motion that is found one way is motion.
+    They are where both orders say so: motion that is found one way is motion. Where most of the picture stays, what
+    changes is an object, however fast it is.
     """
     _, both = in_one_unit(first, second)
     unit = _UNIT * math.sqrt(0.5 * sum(float(one.var(dtype=np.float64)) for one in both)) or 1.0
-    grey = (halved(one.mean(axis=2, dtype=one.dtype)[np.newaxis])[0] for one in both)
+    grey = [halved(one.mean(axis=2, dtype=one.dtype)[np.newaxis])[0] for one in both]
+    means = [block_means(one) for one in grey]
+    if np.median(np.abs(means[1] - means[0])) <= _STAYS * max(float(one.std()) for one in means):
+        return False
     before, after = (pyramid(one / one.dtype.type(unit)) for one in grey)
     return all(is_cut_not_motion(*levels, sigma=0.0) for levels in ((before, after), (after, before)))
 
