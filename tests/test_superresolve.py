@@ -327,3 +327,24 @@ def test_a_frame_along_its_motion_lacks_nothing(factor, size):
     r, g = other.missed(padded(model.anywhere(truth[:1])))
     assert abs(r)[:, 3:-3, 3:-3].max() < 0.002 < 0.01 < np.ptp(given[1] - given[0])
     assert g[5:-5, 5:-5].mean() > 0.95
+
+
+@pytest.mark.parametrize("radius", [0, 1])
+@pytest.mark.parametrize(
+    ("dtype", "powers"), [(np.float32, (-83, 83)), (np.float64, (-660, -330, -150, -100, 100, 150, 330, 660))]
+)
+def test_units_may_be_of_any_size(dtype, powers, radius):
+    given = coarser(waves(4, 3, (24, 32)), 2, "box").astype(dtype)
+    report: dict = {}
+    found = pv.superresolve(given, 2, radius=radius, report=report)
+    for unit in (dtype(2.0) ** power for power in powers):
+        again: dict = {}
+        np.testing.assert_array_equal(pv.superresolve(given * unit, 2, radius=radius, report=again), found * unit)
+        assert again == report
+
+
+def test_a_large_offset_changes_nothing():
+    given = coarser(waves(4, 3), 2, "box")
+    found = pv.superresolve(given, 2, radius=1)
+    assert abs(found - pv.superresolve(given, 2, radius=0)).max() > 0.02
+    np.testing.assert_allclose(pv.superresolve(given + 1e6, 2, radius=1) - 1e6, found, atol=1e-5)

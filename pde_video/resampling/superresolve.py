@@ -114,13 +114,14 @@ def superresolve(
         yield from ordered(partial(_alone, model), frames)
         return
     nothing = np.zeros(sizes[0], bool)
-    pictures = numbered(ordered(prepared, ((frame, nothing) for frame in frames)), frames.report)
+    unit = _unit(head[0]) if head[0].dtype == np.float64 else 1  # Scenes, light and motion are in single precision.
+    pictures = numbered(ordered(prepared, ((frame / unit, nothing) for frame in frames)), frames.report)
     linked = ordered(_linked, windows(pictures, radius, 0))
     total = 0.0
     for count, (found, used) in enumerate(ordered(partial(_fused, model), windows(linked, radius, radius)), 1):
         total += used
         frames.report["other_frames"] = total / count
-        yield found
+        yield found * unit
 
 
 def _sizes(
@@ -175,10 +176,17 @@ def _extent(radius: int, noise: float | str, **others: Any) -> Extent:
     return denoise(**_how(noise)).extent.then(own) if noise else own
 
 
+def _unit(*planes: Array) -> np.floating:
+    """Return a power of two in which planes have fourth powers within the range of single precision."""
+    ends = np.array([end(one) for one in planes for end in (np.min, np.max)])
+    return ends.dtype.type(unit_of(ends, dtype=np.float32))
+
+
 def _alone(model: PixelModel, frame: Array) -> Array:
     """Return a frame with finer pixels, of itself alone."""
     planes = to_planes(frame, -1)
-    return from_planes(model.fitted(along_edges(model.up(planes), model), planes), -1)
+    data = planes / (unit := _unit(planes))
+    return from_planes(model.fitted(along_edges(model.up(data), model), data) * unit, -1)
 
 
 def _linked(window: tuple[int, list[Picture]]) -> Picture:
@@ -189,15 +197,18 @@ def _linked(window: tuple[int, list[Picture]]) -> Picture:
 
 
 def _motion(here: Picture, there: Picture) -> Array:
-    """Return the flow between two pictures at their own size."""
-    return optical_flow(*(one.planes.mean(axis=0) for one in (here, there)))
+    """Return the flow between two pictures at their own size, without the offset that single precision would lose."""
+    unit = _unit(here.planes, there.planes)
+    first, second = ((one.planes / unit).mean(axis=0) for one in (here, there))
+    mean = first.mean(dtype=np.float64).astype(first.dtype)
+    return optical_flow(first - mean, second - mean)
 
 
 def _fused(model: PixelModel, window: tuple[int, list[Picture]]) -> tuple[Array, int]:
     """Return the picture with finer pixels, and how many others were used."""
     at, pictures = window
     here = pictures[at]
-    unit = here.planes.dtype.type(unit_of(np.array([f(one.planes) for one in pictures for f in (np.min, np.max)])))
+    unit = _unit(*(one.planes for one in pictures))
     data = here.planes / unit
     others = []
     for k, there in enumerate(pictures):
