@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 import pde_video as pv
-from pde_video.kernels import scattered
+from pde_video.kernels import banded, scattered
 from pde_video.motion.averaging import EXACT, padded
 from pde_video.resampling import superresolve as module
 from pde_video.resampling.other_frames import helpful, other_frame, refined
 from pde_video.resampling.pixel_model import PixelModel, pixel_model
 from pde_video.resampling.unseen import Unseen
 
+ROOT = Path(__file__).parents[1]
 BLURS = ["box", 0.35, 0.5]
 
 
@@ -89,6 +95,51 @@ def test_the_spline_has_the_least_second_differences_of_all_that_fit(rng):
     energy = np.diff(np.eye(17), 2, axis=0)
     unseen = np.linalg.svd(down)[2][7:]  # What K does not see.
     assert abs(unseen @ energy.T @ energy @ up).max() < 1e-9
+
+
+@pytest.mark.parametrize(("coarse", "fine", "blur"), [(1, 5, 0.0), (2, 16, 0.7), (300, 450, 0.35), (280, 560, 0.7)])
+def test_the_spline_solves_its_equations(coarse, fine, blur):
+    down, up = (one.toarray() for one in pixel_model((coarse, 3), (fine, 6), blur, np.dtype(float)).rows[:2])
+    energy = np.diff(np.eye(fine), min(2, coarse), axis=0)
+    system = np.block([[energy.T @ energy, down.T], [down, np.zeros((coarse, coarse))]])
+    expected = np.linalg.solve(system, np.eye(fine + coarse)[:, fine:])[:fine]
+    np.testing.assert_allclose(up, expected, atol=1e-12)
+
+
+def test_banded_systems_are_solved_as_by_numpy(rng):
+    coefficients = rng.random((9, 3))
+    coefficients[:, 0] += 4
+    matrix = sum(np.diag(coefficients[d:, d], -d) for d in range(3))
+    matrix = matrix + np.tril(matrix, -1).T
+    z, values = rng.random((2, 9, 4))
+    z[:] = matrix @ values
+    banded.factorise(coefficients)
+    banded.substitute(coefficients, z)
+    np.testing.assert_allclose(z, values, atol=1e-13)
+
+
+_SAME = """
+import hashlib, sys
+import numpy as np
+import pde_video as pv
+from tests.test_superresolve import coarser, waves
+given = np.rint(200 * coarser(waves(4, 3), 2, "box"))
+digest = hashlib.sha256()
+for dtype in (np.float32, np.float64):
+    for factor, options in ((2, {}), (1.5, {"blur": 0.5}), (3, {"radius": 0, "blur": 0.35})):
+        digest.update(pv.superresolve(given.astype(dtype), factor, **options).tobytes())
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_results_are_the_same_on_other_processors():
+    older = {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL"}
+    found = set()
+    for settings in ({}, {"OPENBLAS_CORETYPE": "SkylakeX"}, older):
+        run = [sys.executable, "-W", "ignore", "-c", _SAME]
+        found.add(subprocess.run(run, env=os.environ | settings, check=True, capture_output=True, cwd=ROOT).stdout)
+    assert len(found) == 1
 
 
 def test_flips_and_transposes_commute(rng):

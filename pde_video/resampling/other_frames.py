@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from pde_video.kernels import motion_averages, scattered
+from pde_video.kernels.conductance import evaluate
 from pde_video.motion.averaging import EXACT, padded
 from pde_video.motion.optical_flow import occluded
 from pde_video.protocols import Array
@@ -39,7 +40,7 @@ class Other(NamedTuple):
         """Return what such planes, given with their padding, lack of its values, and the weights g of that."""
         r = np.empty_like(self.values)
         by_rows(scattered.differences, r, self.values, there, self.places, r.dtype.type(EXACT))
-        return r, self.visible * np.exp(-_around(_mean_square(r)) / self.kappa2)
+        return r, self.visible * _weights(_around(_mean_square(r)) / self.kappa2)
 
     def aligned(self, there: Array, model: PixelModel) -> Other:
         """Return it along a better motion w: Σ (g ∇z ∇zᵀ + λ g κ²) dw = Σ g r ∇z, with sums over the pixels around."""
@@ -105,6 +106,11 @@ def helpful(data: Array, others: Sequence[Other], model: PixelModel) -> list[Oth
 
     alone = error(planes)
     return [one for one in others if error(planes + _shown([one], seen, planes.shape, model)) <= alone]
+
+
+def _weights(ratio: Array) -> Array:
+    """Return exp(−ratio) to single precision, by arithmetic that is the same on every machine."""
+    return evaluate("exponential", np.minimum(ratio, 16).astype(np.float32), 1.0).astype(ratio.dtype)
 
 
 def _mean_square(planes: Array) -> Array:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+from decimal import Context, Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
+from pde_video.kernels import banded
 from pde_video.protocols import Array
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _REACH = 4.0  # Of the Gaussian, in standard deviations.
+_DECIMAL = Context(prec=28)  # For exponentials that are the same on every machine.
 _AT_ONCE = 256  # Columns of the spline that are solved for together.
 
 
@@ -115,7 +118,8 @@ def _means(coarse: int, fine: int) -> csr_matrix:
 def _gaussian(width: float) -> Array:
     """Return a sampled Gaussian."""
     reach = int(_REACH * width + 0.5)
-    return np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / width)) if reach else np.ones(1)
+    places = [k / width for k in range(-reach, reach + 1)] if reach else [0.0]
+    return np.array([float(Decimal(-0.5 * x * x).exp(_DECIMAL)) for x in places])
 
 
 def _box(width: float) -> Array:
@@ -142,21 +146,33 @@ def _filtered(n: int, weights: Array) -> csr_matrix:
 
 
 def _spline(down: csr_matrix, least: float) -> csr_matrix:
-    """Return U without what is below `least`: U y has the least Σ (second differences)² where K u = y."""
+    """Return U without what is below `least`: U y has the least Σ (second differences)² where K u = y.
+
+    With multipliers p, (DᵀD + KᵀK) u + Kᵀ p = 0 and K u = y. Each multiplier comes after the last pixel of its row of K:
+    the matrix is banded, and its leading parts have inverses, so that no pivots are needed.
+    """
     from scipy.sparse import bmat, csr_matrix, eye, hstack
-    from scipy.sparse.linalg import splu
 
     coarse, fine = down.shape
     differences = eye(fine, format="csr")
     for _ in range(min(2, coarse)):  # One value tells no slope.
         differences = differences[1:] - differences[:-1]
-    energy = differences.T @ differences
-    system = splu(bmat([[energy, down.T], [down, None]]).tocsc())
+    seen = down.tocoo()
+    ends = np.zeros(coarse, int)
+    np.maximum.at(ends, seen.row, seen.col)
+    order = np.argsort(np.concatenate([2 * np.arange(fine), 2 * ends + 1]), kind="stable")
+    energy = differences.T @ differences + down.T @ down
+    system = bmat([[energy, down.T], [down, None]], "csr")[order][:, order].tocoo()
+    apart = system.row - system.col
+    rows = np.zeros((fine + coarse, apart.max() + 1))
+    rows[system.row[apart >= 0], apart[apart >= 0]] = system.data[apart >= 0]
+    banded.factorise(rows)
+    given, pixels = np.flatnonzero(order >= fine), np.flatnonzero(order < fine)
     parts = []
     for begin in range(0, coarse, _AT_ONCE):
         n = min(_AT_ONCE, coarse - begin)
-        ones = np.zeros((fine + coarse, n))
-        ones[fine + begin + np.arange(n), np.arange(n)] = 1
-        found = system.solve(ones)[:fine]
-        parts.append(csr_matrix(np.where(np.abs(found) >= least, found, 0)))
+        found = np.zeros((fine + coarse, n))
+        found[given[begin : begin + n], np.arange(n)] = 1
+        banded.substitute(rows, found)
+        parts.append(csr_matrix(np.where(np.abs(found[pixels]) >= least, found[pixels], 0)))
     return hstack(parts).tocsr()
