@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from scipy import ndimage
 
 import pde_video as pv
+from pde_video.jobs.recipes import build
 from pde_video.kernels import banded, scattered
 from pde_video.motion.averaging import EXACT, padded
 from pde_video.resampling import superresolve as module
@@ -181,6 +183,17 @@ def test_a_size_may_take_the_place_of_the_factor(rng):
     assert pv.superresolve(video, height=10, width=18).shape == (2, 10, 18)
 
 
+@pytest.mark.parametrize("factor", ["3/2", "1.5", Fraction(3, 2)])
+def test_factors_may_be_fractions(rng, factor):
+    video = rng.random((1, 10, 12))
+    np.testing.assert_array_equal(pv.superresolve(video, factor), pv.superresolve(video, 1.5))
+
+
+def test_sizes_are_rounded_exactly():
+    assert int(1.005 * 100 + 0.5) == 100  # In binary numbers; but 100.5 pixels are 101.
+    assert pv.superresolve(np.zeros((1, 100, 3)), 1.005).shape == (1, 101, 3)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -189,6 +202,11 @@ def test_a_size_may_take_the_place_of_the_factor(rng):
         ({"width": 20}, "give the factor, or height and width"),
         ({"factor": 1}, "above 1 .*`resize`"),
         ({"factor": 8.5}, "at most 8"),
+        ({"factor": "17/2"}, "factor is 17/2; it must be above 1 and at most 8: below, `resize`"),
+        ({"factor": "1"}, "factor is 1; it must be above 1"),
+        ({"factor": Fraction(9)}, "at most 8"),
+        ({"factor": "twice"}, "factor is 'twice'; it must be a number such as 2.5, 5/2"),
+        ({"factor": 1.01}, "factor 1.01 changes no size of 10 × 12"),
         ({"height": 9, "width": 24}, "10 × 12; each must be 1 to 8 times"),
         ({"height": 10, "width": 12}, "10 × 12; each must be 1 to 8 times"),
         ({"height": 10, "width": 97}, "10 × 12; each must be 1 to 8 times"),
@@ -211,6 +229,10 @@ def test_the_command_has_a_short_name(tmp_path, call):
     np.save(tmp_path / "in.npy", np.zeros((2, 8, 9), np.uint8))
     assert call("superres", tmp_path / "in.npy", tmp_path / "out.npy", "--factor", "2")[0] == 0
     assert np.load(tmp_path / "out.npy").shape == (2, 16, 18)
+    assert call("superres", tmp_path / "in.npy", tmp_path / "finer.npy", "--factor", "5/2")[0] == 0
+    assert np.load(tmp_path / "finer.npy").shape == (2, 20, 23)
+    (recipe,) = build([{"filter": "superres", "factor": "5/2"}])
+    assert recipe(np.load(tmp_path / "in.npy")).shape == (2, 20, 23)
 
 
 def test_the_rate_keeps_what_is_seen(rng):

@@ -148,8 +148,8 @@ def _filtered(n: int, weights: Array) -> csr_matrix:
 def _spline(down: csr_matrix, least: float) -> csr_matrix:
     """Return U without what is below `least`: U y has the least Σ (second differences)² where K u = y.
 
-    With multipliers p, (DᵀD + KᵀK) u + Kᵀ p = 0 and K u = y. Each multiplier comes after the last pixel of its row of K:
-    the matrix is banded, and its leading parts have inverses, so that no pivots are needed.
+    With multipliers p, (DᵀD + KᵀK) u + Kᵀ p = 0 and K u = y. Each multiplier comes after the last pixel of its row of
+    K: the matrix is banded, and its leading parts have inverses, so that no pivots are needed.
     """
     from scipy.sparse import bmat, csr_matrix, eye, hstack
 

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import partial
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from pde_video.motion.optical_flow import optical_flow
 from pde_video.protocols import Array
 from pde_video.resampling.other_frames import helpful, other_frame, refined
 from pde_video.resampling.pixel_model import PixelModel, pixel_model
+from pde_video.resampling.rates import Exact, exact
 from pde_video.resampling.unseen import along_edges
 from pde_video.restoration.in_scenes import Picture, numbered, prepared, seen_from
 from pde_video.terms.structure import unit_of
@@ -34,11 +36,11 @@ _Size = Annotated[int | None, Option(unit="pixels", least=1, most=1_000_000)]
 
 @video_filter(
     extent=lambda **options: _extent(**options),
-    examples=("in.mp4 out.mp4 --factor 2", "in.tif out.tif --factor 1.5 --blur 0.35"),
+    examples=("in.mp4 out.mp4 --factor 2", "in.tif out.tif --factor 3/2 --blur 0.35"),
 )
 def superresolve(
     frames: Frames,
-    factor: Annotated[float | None, Option(above=1, most=_LARGEST, remedy=_ELSE)] = None,
+    factor: Annotated[float | str | Fraction | None, Option(above=1, most=_LARGEST, remedy=_ELSE)] = None,
     *,
     height: _Size = None,
     width: _Size = None,
@@ -59,8 +61,8 @@ def superresolve(
 
     Parameters
     ----------
-    factor : float, optional
-        Finer pixels along the side of a given one, above 1, at most 8; sizes are rounded. Give this or both sizes.
+    factor : number or text, optional
+        Finer pixels along the side of a given one, above 1, at most 8: 2, "3/2". Give this or both sizes.
     height : int, optional
         Rows of the result, 1 to 8 times as many as those given.
     width : int, optional
@@ -80,7 +82,8 @@ def superresolve(
 
     Returns
     -------
-    Video of the same kind and dtype, of the new size. K u = y up to rounding, unless integers saturate.
+    Video of the same kind and dtype, of the new size, rounded. K u = y, or the denoised y, up to rounding (integers
+    to 0.5), unless integers saturate.
 
     Raises
     ------
@@ -125,7 +128,7 @@ def superresolve(
 
 
 def _sizes(
-    frame: Array, factor: float | None, height: int | None, width: int | None
+    frame: Array, factor: Exact | None, height: int | None, width: int | None
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the sizes given and asked for."""
     if (factor is None) == (height is None) or (height is None) != (width is None):
@@ -135,7 +138,12 @@ def _sizes(
     rows, columns = frame.shape[:2]
     if height is None or width is None:
         assert factor is not None
-        height, width = (int(factor * n + 0.5) for n in (rows, columns))
+        number = exact(factor, "factor")
+        if not 1 < number <= _LARGEST:
+            raise ParameterError(f"factor is {factor}; it must be above 1 and at most {_LARGEST}: {_ELSE}")
+        height, width = (math.floor(number * n + Fraction(1, 2)) for n in (rows, columns))
+        if (rows, columns) == (height, width):
+            raise ParameterError(f"factor {factor} changes no size of {rows} × {columns}: choose a larger one")
     inside = rows <= height <= _LARGEST * rows and columns <= width <= _LARGEST * columns
     if not inside or (rows, columns) == (height, width):
         raise ParameterError(
