@@ -301,6 +301,19 @@ def test_frames_of_other_scenes_and_of_noise_change_nothing_for_the_worse(rng):
         assert psnr(found[k], truth[k]) > psnr(alone[k], truth[k]) + 0.5
 
 
+def test_around_a_disc_before_a_texture_other_frames_still_help():
+    truth = waves(3.7, 5)
+    rows, columns = np.mgrid[:96, :112]
+    for t, frame in enumerate(truth):
+        cover = np.clip(18.5 - np.hypot(rows - 48, columns - 32 - 12 * t), 0, 1)  # Other frames show what it hides.
+        frame += cover * (0.5 - frame)
+    given = coarser(truth, 2, "box")
+    found, alone = (pv.superresolve(given, 2, radius=radius)[2] for radius in (2, 0))
+    rim = ndimage.binary_dilation(abs(np.hypot(rows - 48, columns - 56) - 18.5) < 8)
+    errors = [np.square(one - truth[2])[rim].mean() for one in (found, alone)]
+    assert errors[0] < 0.5 * errors[1]
+
+
 def test_light_that_changes_costs_little():
     truth = waves(3.5, 5, (184, 192))
     given = coarser(truth, 2, "box")
@@ -391,14 +404,15 @@ def test_a_motion_that_is_a_little_wrong_is_corrected():
         assert off[1] < 0.2 * off[0]
 
 
-@pytest.mark.parametrize(("factor", "size"), [(2, (60, 80)), (3, (60, 81)), (4, (60, 80))])
+@pytest.mark.parametrize(("factor", "size"), [(1.5, (60, 81)), (2, (60, 80)), (3, (60, 81)), (4, (60, 80))])
 def test_a_frame_along_its_motion_lacks_nothing(factor, size):
     truth = waves(10, 2, size)
-    given = coarser(truth, factor, 0.35)
-    model = pixel_model(given.shape[1:], size, 0.35, given.dtype)
+    model = pixel_model((round(size[0] / factor), round(size[1] / factor)), size, 0.35, truth.dtype)
+    given = model.down(truth)
     (other,) = others_of(given, 0, model, (moves(2)[0] - moves(2)) / factor)
     r, g = other.missed(padded(model.anywhere(truth[:1])))
-    assert abs(r)[:, 3:-3, 3:-3].max() < 0.002 < 0.01 < np.ptp(given[1] - given[0])
+    most = 0.004 if factor % 1 else 0.002  # Cells that cut pixels differ from place to place.
+    assert abs(r)[:, 3:-3, 3:-3].max() < most < 0.01 < np.ptp(given[1] - given[0])
     assert g[5:-5, 5:-5].mean() > 0.95
 
 
