@@ -197,9 +197,9 @@ def test_sizes_are_rounded_exactly():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({}, "give the factor, or height and width"),
-        ({"factor": 2, "height": 20}, "give the factor, or height and width"),
-        ({"width": 20}, "give the factor, or height and width"),
+        ({}, "nothing is given; give the factor alone, or height and width"),
+        ({"factor": 2, "height": 20}, "a factor and a height is given; give the factor alone"),
+        ({"width": 20}, "a width is given; give the factor alone, or height and width"),
         ({"factor": 1}, "above 1 .*`resize`"),
         ({"factor": 8.5}, "at most 8"),
         ({"factor": "17/2"}, "factor is 17/2; it must be above 1 and at most 8: below, `resize`"),

@@ -132,9 +132,9 @@ def _sizes(
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return the sizes given and asked for."""
     if (factor is None) == (height is None) or (height is None) != (width is None):
-        raise ParameterError(
-            f"factor is {factor}, height {height}, width {width}; give the factor, or height and width, and no more"
-        )
+        sizes = {"a factor": factor, "a height": height, "a width": width}
+        given = " and ".join(name for name, size in sizes.items() if size is not None) or "nothing"
+        raise ParameterError(f"of the new size, {given} is given; give the factor alone, or height and width")
     rows, columns = frame.shape[:2]
     if height is None or width is None:
         assert factor is not None
