@@ -24,7 +24,7 @@ from pde_video.integrators.equilibrium import equilibrium
 from pde_video.integrators.loop import evolve
 from pde_video.integrators.steps import aos, explicit_euler, implicit_euler
 from pde_video.kernels.cache import tally, writable_place
-from pde_video.motion.optical_flow import optical_flow
+from pde_video.resampling.interpolate import interpolate
 from pde_video.resampling.superresolve import superresolve
 from pde_video.restoration.deflicker import deflicker
 from pde_video.restoration.inpaint import inpaint
@@ -69,7 +69,8 @@ def _use_every_kernel() -> None:
     scene = np.add.outer(np.arange(112), np.arange(160)).astype(np.float32) % 40
     denoise(np.stack([scene, 0.8 * scene]), sigma=1.0)  # A change of light.
     blocks = rng.random((16, 20), np.float32).repeat(8, axis=0).repeat(8, axis=1)
-    optical_flow(blocks, np.roll(blocks, (32, 40), (0, 1)), at=0.5)  # So far that it is searched for.
+    far = np.stack([blocks, np.roll(blocks, (32, 40), (0, 1))])  # So far that it is searched for.
+    interpolate(far, factor=2, cuts="ignore")
     deflicker(np.stack([scene, 0.8 * scene]))
     for change in (VarianceStabilizer(0.1, 0.0).forward, VarianceStabilizer(0.1, 0.0).inverse):
         change(picture)
