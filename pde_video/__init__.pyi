@@ -96,6 +96,7 @@ from pde_video.restoration.inpaint import inpaint as inpaint  # command
 from pde_video.restoration.join import join as join  # command
 from pde_video.restoration.logo import detect_logo as detect_logo  # command
 from pde_video.restoration.scratches import detect_scratches as detect_scratches  # command
+from pde_video.restoration.stabilize import stabilize as stabilize  # command
 from pde_video.restoration.stitch import stitch as stitch  # command
 from pde_video.reverse_process.hooks import classifier_free as classifier_free
 from pde_video.reverse_process.hooks import clip_estimate as clip_estimate

@@ -67,6 +67,7 @@ ON_FRAMES = {
     "radius, measured": (pv.denoise(radius=2, noise=NOISE), pv.Extent(6, 6, 1, None)),
     "deflicker": (pv.deflicker(width=2), pv.Extent(4, 4, 1, None)),
     "deflicker in tiles": (pv.deflicker(width=1, local=True), pv.Extent(2, 2, 1, None)),
+    "stabilize": (pv.stabilize(smoothing=2), pv.Extent(4, 4, 1, None)),
     "ddpm": (pv.denoise(method="ddpm", noise=NOISE), pv.Extent(cells=None)),
     "reverse": (pv.reverse(pv.cosine_diffusion, [0.1, 0.0]), pv.Extent(cells=None)),
     "reverse, drawn": (pv.reverse(pv.cosine_diffusion, [0.1, 0.0], pv.ancestral(rng=0)), pv.Extent(None, 0, 1, None)),

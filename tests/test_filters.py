@@ -32,6 +32,7 @@ FILTERS = {
     "video_diffusion": partial(pv.video_diffusion, alpha=0.5, num_iterations=2),
     "deflicker": partial(pv.deflicker, width=2),
     "deflicker in tiles": partial(pv.deflicker, width=1, local=True, colour=True),
+    "stabilize": partial(pv.stabilize, smoothing=2),
     "crop": partial(pv.crop, top=1, left=2, height=3, width=4),
     "resize": partial(pv.resize, height=13, width=5),
     "superresolve": partial(pv.superresolve, factor=1.5),

@@ -43,10 +43,12 @@ def pairs(
         before = look
 
 
-def windows(looks: Iterable[Look], reach: int, passed: Callable[[Look], Look]) -> Iterator[tuple[int, list[Look]]]:
+def windows(
+    looks: Iterable[Look], reach: int, passed: Callable[[Look], Look], kept: int = 0
+) -> Iterator[tuple[int, list[Look]]]:
     """Yield for each frame its place among those of its scene up to `reach` frames away, and these.
 
-    Frames that have had their turn are kept as what `passed` leaves of them.
+    Of frames that had their turn before the last `kept` ones, there is what `passed` leaves of them.
     """
     held: list[Look] = []
     at = 0
@@ -56,7 +58,8 @@ def windows(looks: Iterable[Look], reach: int, passed: Callable[[Look], Look]) -
             first = max(0, at - reach)
             scene = [k for k in range(first, min(at + reach + 1, len(held))) if held[k].scene == held[at].scene]
             yield at - scene[0], [held[k] for k in scene]
-            held[at] = passed(held[at])
+            if at >= kept:
+                held[at - kept] = passed(held[at - kept])
             held, at = held[first:], at + 1 - first
 
 

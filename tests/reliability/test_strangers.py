@@ -286,6 +286,7 @@ def test_every_number_that_multiplies_work_has_a_limit():
     harmless = {"kappa", "alpha", "least", "low", "high", "top", "left", "sigma", "order", "slope", "readout", "seed"}
     harmless |= {
         "mask_tolerance",
+        "margin",
         "threshold",
         "dt",
         "epsilon",
