@@ -142,7 +142,7 @@ def test_denoise_takes_a_line_of_noise_as_a_list(eight_bit):
 @pytest.mark.parametrize(
     ("one", "says"),
     [
-        ({"filter": "blur"}, "no filter 'blur'; there are blend, ced, clip, crop, denoise"),
+        ({"filter": "blur"}, "no filter 'blur'; there are blend, ced, clip, crop, deflicker, denoise"),
         ({}, "no filter None"),
         ({"filter": "heat", "tine": 1.0}, "no option 'tine'; it has time, dt, step, spacetime"),
         ({"filter": "heat", "time": "long"}, "must be of type number"),
