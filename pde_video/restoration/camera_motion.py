@@ -9,7 +9,7 @@ import numpy as np
 from scipy import fft
 
 from pde_video.motion.averaging import halved
-from pde_video.motion.optical_flow import flow_between, pyramid
+from pde_video.motion.noisy_flow import flow_between, pyramid
 from pde_video.protocols import Array
 from pde_video.restoration.homography import SIMILARITY, Details, details
 from pde_video.restoration.tracking import levels as details_of

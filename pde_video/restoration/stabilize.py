@@ -14,7 +14,7 @@ from pde_video.estimate.scene import is_cut_not_motion
 from pde_video.filters import Extent, Frames, Option, video_filter
 from pde_video.kernels.motion_averages import EDGE
 from pde_video.motion.averaging import EXACT, halved, padded, warped, warped_at
-from pde_video.motion.optical_flow import pyramid
+from pde_video.motion.noisy_flow import pyramid
 from pde_video.protocols import Array
 from pde_video.restoration.along_time import heat_kernel, pairs, windows
 from pde_video.restoration.camera_motion import Similarity, camera_motion
